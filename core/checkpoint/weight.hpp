@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// A weight of the graph: a view of checkpoint bytes plus recorded transforms. Nothing is read until someone
+// streams or materializes it.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/ir/tensor.hpp"
+
+namespace onnxport {
+
+/// One mapped file of a checkpoint. Shared by the views into it; unmapped with the last.
+class MappedFile {
+ public:
+  /// Maps the file read-only. Throws Error(checkpoint) where it cannot be opened or is empty.
+  static std::shared_ptr<const MappedFile> open(const std::string& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  std::span<const std::byte> bytes() const { return bytes_; }
+  const std::string& path() const { return path_; }
+  /// The open descriptor, for copy_file_range.
+  int descriptor() const { return descriptor_; }
+  /// Throws Error(checkpoint) where size or modification time differ from those at open().
+  void check_unchanged() const;
+
+ private:
+  MappedFile() = default;
+  std::string path_;
+  std::span<const std::byte> bytes_;
+  int descriptor_ = -1;
+  int64_t modified_ns_ = 0;
+};
+
+/// A tensor as it lies in a checkpoint file: contiguous, row-major, little-endian.
+struct StoredTensor {
+  std::shared_ptr<const MappedFile> file;
+  std::string name;
+  ir::DType dtype = ir::DType::undefined;
+  std::vector<int64_t> shape;
+  uint64_t offset = 0;  ///< of the first byte in the file
+  uint64_t bytes = 0;
+};
+
+/// Swaps the last two axes of a matrix.
+struct TransposeMatrix {};
+/// Converts to another element type, rounding to nearest even.
+struct CastTo {
+  ir::DType dtype;
+};
+/// The same bytes under another shape.
+struct ReshapeTo {
+  std::vector<int64_t> shape;
+};
+/// Rows [begin, end) of an axis.
+struct SliceAxis {
+  int64_t axis, begin, end;
+};
+using Transform = std::variant<TransposeMatrix, CastTo, ReshapeTo, SliceAxis>;
+
+/// A view with its transforms, applied in order. Immutable value; cheap to copy.
+struct Weight {
+  std::shared_ptr<const StoredTensor> stored;
+  std::vector<Transform> transforms;
+
+  /// Type and shape after the transforms.
+  ir::DType dtype() const;
+  std::vector<int64_t> shape() const;
+  /// Bytes after the transforms.
+  uint64_t bytes() const;
+  Weight then(Transform transform) const;
+  /// Same stored bytes and same transforms: to be written once.
+  bool same_as(const Weight& other) const;
+};
+
+/// All bytes of the weight in its final form (for small ones, and for the reference back end).
+ir::Tensor materialize(const Weight& weight);
+
+/// Writes the weight's final bytes to `descriptor` at `offset`: untouched bytes with copy_file_range, transforms
+/// tiled through a bounded buffer (at most 4 MiB). Thread-safe. Throws Error(output) with errno's reason;
+/// `progress` is called with the bytes written since its last call and may throw to stop.
+struct WriteTarget {
+  int descriptor;
+  uint64_t offset;
+  std::function<void(uint64_t)> progress;
+};
+void write_weight(const Weight& weight, const WriteTarget& target);
+
+}  // namespace onnxport

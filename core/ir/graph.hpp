@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// The graph that a plugin defines: ONNX's operators in one canonical form, and composites.
+//
+// Canonical form. What is known when the graph is built is an attribute, whatever the opset does: Reshape has
+// `shape`, Slice `starts`/`ends`/`axes`/`steps`, Unsqueeze/Squeeze/ReduceMean `axes`. Lowering turns these into
+// what an opset wants. Where such a thing is only known at run time it is a further input instead of an attribute.
+// docs/operators.md lists every operator with its inputs and attributes.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/checkpoint/weight.hpp"
+#include "core/ir/tensor.hpp"
+#include "core/ir/types.hpp"
+
+namespace onnxport::ir {
+
+/// Index into Graph::values. 0 is "absent".
+using ValueId = uint32_t;
+constexpr ValueId absent = 0;
+
+using Attribute = std::variant<int64_t, double, std::string, std::vector<int64_t>, std::vector<double>>;
+using Attributes = std::map<std::string, Attribute>;
+
+/// Domain of the composites.
+inline constexpr const char* composite_domain = "onnxport";
+
+/// One operation. `scope` is the module path ("encoder.layer.3.attention.self.query").
+struct Node {
+  std::string domain;  // "" is ONNX
+  std::string op;
+  std::string scope;
+  std::vector<ValueId> inputs;  // absent for an optional input that is not given
+  std::vector<ValueId> outputs;
+  Attributes attributes;
+  std::string name;  // given by lowering; empty before
+
+  int64_t integer(const std::string& key, int64_t fallback) const;
+  double real(const std::string& key, double fallback) const;
+  std::string text(const std::string& key, const std::string& fallback) const;
+  /// Empty where absent.
+  std::vector<int64_t> integers(const std::string& key) const;
+  bool has(const std::string& key) const { return attributes.contains(key); }
+  ValueId input(size_t index) const { return index < inputs.size() ? inputs[index] : absent; }
+};
+
+/// Where a value comes from.
+enum class Origin { none, input, node, constant, weight };
+
+struct Value {
+  Origin origin = Origin::none;
+  TensorType type;
+  /// Graph inputs: their name. Weights: the checkpoint's tensor name. Node results: given by lowering.
+  std::string name;
+  /// Known contents of a small integer tensor (at most 1-D), as symbolic numbers: what Shape yields.
+  std::optional<Shape> contents;
+  std::shared_ptr<const Tensor> constant;  // origin constant
+  std::shared_ptr<const Weight> weight;    // origin weight
+};
+
+struct NamedValue {
+  std::string name;
+  ValueId value = absent;
+};
+
+/// A graph in topological order.
+class Graph {
+ public:
+  std::string name = "model";
+  std::vector<Node> nodes;
+  std::vector<Value> values{Value{}};  // [0] is the absent one
+  std::vector<NamedValue> inputs;
+  std::vector<NamedValue> outputs;
+  /// Named steps of the model ("hidden_states.0"), kept as long as the value lives.
+  std::vector<NamedValue> marks;
+
+  const Value& operator[](ValueId id) const { return values.at(id); }
+  Value& operator[](ValueId id) { return values.at(id); }
+
+  ValueId add_input(std::string name, TensorType type);
+  /// Equal tensors give the same value.
+  ValueId add_constant(Tensor tensor);
+  /// Weights that are same_as() give the same value. The name is that of the checkpoint.
+  ValueId add_weight(std::string name, Weight weight);
+  /// Appends a node after inferring its results' types. Throws Error(plugin) naming the operator, the scope and
+  /// the input types where it is unknown or its inputs do not fit.
+  std::vector<ValueId> add_node(Node node, size_t outputs = 1);
+  /// A result without inference, for nodes that are known to be right (lowering copies types).
+  ValueId add_value(Value value);
+  void add_output(std::string name, ValueId value);
+
+ private:
+  std::map<std::string, std::vector<ValueId>> constants_;  // by type, shape and first bytes
+  std::map<std::string, std::vector<ValueId>> weights_;    // by name
+};
+
+/// "MatMul(f32[batch, 4], f32[4, 8])"
+std::string describe(const Graph& graph, const Node& node);
+
+}  // namespace onnxport::ir

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the graph knows of each operator: its inputs, attributes and the types of its results.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/ir/graph.hpp"
+
+namespace onnxport::ir {
+
+/// What inference sees of a node: its input values and where to put the results.
+struct Inference {
+  const Graph& graph;
+  const Node& node;
+  std::vector<Value>& results;  // as many as the node has outputs; types and contents to be filled in
+
+  const Value& in(size_t index) const { return graph[node.inputs.at(index)]; }
+  bool has(size_t index) const { return node.input(index) != absent; }
+  const Shape& shape(size_t index) const { return in(index).type.shape; }
+};
+
+/// One row of the operator table.
+struct Operator {
+  std::string_view domain, name;
+  size_t min_inputs, max_inputs, max_outputs;
+  void (*infer)(Inference&);
+};
+
+/// The row, or null where the operator is not known.
+const Operator* find_operator(std::string_view domain, std::string_view name);
+/// All rows, by domain and name.
+const std::vector<Operator>& operators();
+
+/// The numpy rule over symbolic dims. Throws std::invalid_argument where two dims cannot be equal.
+Shape broadcast(const Shape& a, const Shape& b);
+
+}  // namespace onnxport::ir

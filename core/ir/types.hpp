@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// Element types, symbolic dimensions and tensor types of the graph.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace onnxport::ir {
+
+/// Element types; the numbers are those of onnx.TensorProto.DataType and of the ABI.
+enum class DType : int32_t {
+  undefined = 0,
+  f32 = 1,
+  u8 = 2,
+  i8 = 3,
+  u16 = 4,
+  i16 = 5,
+  i32 = 6,
+  i64 = 7,
+  boolean = 9,
+  f16 = 10,
+  f64 = 11,
+  u32 = 12,
+  u64 = 13,
+  bf16 = 16,
+  f8e4m3fn = 17,
+  f8e5m2 = 19,
+};
+
+/// Bytes of one element; 0 for undefined.
+size_t size_of(DType dtype);
+/// "f32", "i64", ...
+std::string_view name_of(DType dtype);
+bool is_floating(DType dtype);
+
+/// A dimension: an integer linear form over named symbols, `3`, `batch`, `past_sequence + sequence`, `2*n + 1`.
+/// Two dimensions are the same length exactly when their forms are equal. Immutable.
+class Dim {
+ public:
+  Dim() = default;
+  Dim(int64_t size) : constant_(size) {}  // NOLINT: a number is a dimension
+  /// A fresh form of one symbol.
+  static Dim symbol(std::string name);
+  /// Parses "past_sequence + sequence", "2*n + 1", "7". Throws Error(Code::invalid) on other text.
+  static Dim parse(std::string_view text);
+
+  bool is_static() const { return terms_.empty(); }
+  /// The size; only where is_static().
+  int64_t size() const { return constant_; }
+  std::optional<int64_t> maybe_size() const {
+    return is_static() ? std::optional<int64_t>(constant_) : std::nullopt;
+  }
+  /// "past_sequence + sequence"; digits for a static one. Same form, same text.
+  std::string to_string() const;
+  /// Evaluates with the given symbols; nullopt where one is missing.
+  std::optional<int64_t> evaluate(const std::map<std::string, int64_t>& symbols) const;
+  const std::map<std::string, int64_t>& terms() const { return terms_; }
+  int64_t constant() const { return constant_; }
+
+  friend Dim operator+(const Dim& a, const Dim& b);
+  friend Dim operator-(const Dim& a, const Dim& b);
+  /// Product; one of the two must be static, else a fresh symbol named after the product.
+  friend Dim operator*(const Dim& a, const Dim& b);
+  friend bool operator==(const Dim&, const Dim&) = default;
+
+ private:
+  std::map<std::string, int64_t> terms_;  // symbol -> coefficient, never 0
+  int64_t constant_ = 0;
+};
+
+using Shape = std::vector<Dim>;
+
+/// "[batch, sequence, 768]"
+std::string to_string(const Shape& shape);
+/// Number of elements where all dims are static.
+std::optional<int64_t> element_count(const Shape& shape);
+
+struct TensorType {
+  DType dtype = DType::undefined;
+  Shape shape;
+  friend bool operator==(const TensorType&, const TensorType&) = default;
+};
+
+/// "f32[batch, sequence, 768]"
+std::string to_string(const TensorType& type);
+
+}  // namespace onnxport::ir
