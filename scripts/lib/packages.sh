@@ -21,10 +21,13 @@ boost_packages() {
 # libFuzzer and the sanitizers' run-time libraries come apart from the compiler, in a package that carries the
 # version of Debian's default clang in its name.
 clang_runtime_package() {
-  local version
-  version="$( (dpkg-query -W -f='${Depends}' clang 2>/dev/null || apt-cache show clang 2>/dev/null) |
-    grep -o 'clang-[0-9]\+' | head -n 1)" || true
-  printf 'libclang-rt-%s-dev\n' "${version:+${version#clang-}}" | sed 's/rt--dev/rt-14-dev/'
+  local depends version
+  depends="$(dpkg-query -W -f='${Depends}' clang 2>/dev/null ||
+    apt-cache show --no-all-versions clang 2>/dev/null | sed -n 's/^Depends: //p')" || true
+  version="$(grep -o 'clang-[0-9]\+' <<<"$depends" | head -n 1)" || true
+  # Debian 12's where nothing is known yet: then the package lists have not been read, and this is asked again after.
+  version="${version:-clang-14}"
+  printf 'libclang-rt-%s-dev\n' "${version#clang-}"
 }
 
 # What the build itself needs. python3-pip, -setuptools and -wheel: the sources of onnx and the library of
