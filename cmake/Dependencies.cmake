@@ -108,9 +108,21 @@ else()
 endif()
 
 # --- onnx ----------------------------------------------------------------------------------------------------------
+# The protobuf of the protoc in PATH, with which scripts/setup has generated onnx's sources. Not one below CMAKE_PREFIX_PATH:
+# a downloaded libtorch carries old protobuf headers, and it is in that very variable.
+set(_not_in_prefix NO_CMAKE_PATH NO_CMAKE_ENVIRONMENT_PATH NO_PACKAGE_ROOT_PATH)
+find_program(Protobuf_PROTOC_EXECUTABLE protoc ${_not_in_prefix})
+set(_protobuf_hints "")
+if(Protobuf_PROTOC_EXECUTABLE)
+  get_filename_component(_protobuf_prefix "${Protobuf_PROTOC_EXECUTABLE}" DIRECTORY)
+  get_filename_component(_protobuf_prefix "${_protobuf_prefix}" DIRECTORY)
+  set(_protobuf_hints HINTS "${_protobuf_prefix}")
+endif()
 # Recent versions of protobuf need the libraries that only their own package file names.
-find_package(Protobuf QUIET CONFIG)
+find_package(Protobuf QUIET CONFIG ${_protobuf_hints} ${_not_in_prefix})
 if(NOT TARGET protobuf::libprotobuf)
+  find_path(Protobuf_INCLUDE_DIR google/protobuf/service.h ${_protobuf_hints} PATH_SUFFIXES include ${_not_in_prefix})
+  find_library(Protobuf_LIBRARY_RELEASE protobuf ${_protobuf_hints} PATH_SUFFIXES lib ${_not_in_prefix})
   find_package(Protobuf QUIET MODULE)
 endif()
 if(NOT TARGET protobuf::libprotobuf)
