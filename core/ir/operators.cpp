@@ -499,6 +499,14 @@ void infer_merge_heads(Inference& x) {
   set(x, dtype_of(x), {from[0], from[2], from[1] * from[3]});
 }
 
+// ------------------------------------------------------------- ONNX's fused operators, which lowering yields
+
+void infer_onnx_attention(Inference& x) {
+  const int64_t heads = x.node.integer("q_num_heads", 0), kv_heads = x.node.integer("kv_num_heads", 0);
+  if (heads <= 0 || kv_heads <= 0) refuse("needs q_num_heads and kv_num_heads");
+  set(x, dtype_of(x), {x.shape(0).at(0), x.shape(0).at(1), Dim(x.shape(2).at(2).size() / kv_heads * heads)});
+}
+
 std::vector<Operator> make_table() {
   std::vector<Operator> rows;
   for (std::string_view name : {"Abs", "Neg", "Sign", "Identity"}) rows.push_back({"", name, 1, 1, 1, infer_same});
@@ -538,6 +546,10 @@ std::vector<Operator> make_table() {
       {"", "Range", 3, 3, 1, infer_range},
       {"", "CumSum", 1, 1, 1, infer_same},
       {"", "Trilu", 1, 1, 1, infer_same},
+      {"", "LayerNormalization", 2, 3, 1, infer_norm},
+      {"", "RMSNormalization", 2, 2, 1, infer_norm},
+      {"", "Gelu", 1, 1, 1, infer_float},
+      {"", "Attention", 3, 4, 1, infer_onnx_attention},
       {composite_domain, "Linear", 2, 3, 1, infer_linear},
       {composite_domain, "Embedding", 2, 2, 1, infer_embedding},
       {composite_domain, "LayerNorm", 2, 3, 1, infer_norm},

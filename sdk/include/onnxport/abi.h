@@ -281,7 +281,8 @@ typedef struct onnxport_model {
 typedef struct onnxport_description onnxport_description;
 struct onnxport_description {
   size_t struct_size;
-  /* An input or output of the graph, in the order of the ONNX file. */
+  /* An input or output of the graph, in the order of the ONNX file. An input's type is complete. An output's
+   * dtype may be UNDEFINED and an axis may be {-1, ""}, or missing at the end: inference fills these in. */
   onnxport_status* (*input)(onnxport_description* self, onnxport_string name, const onnxport_type* type);
   onnxport_status* (*output)(onnxport_description* self, onnxport_string name, const onnxport_type* type);
   /* Integer facts: "default_opset", "min_opset", "with_past", "num_layers", "num_attention_heads". */

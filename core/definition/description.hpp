@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a plugin says of one model type with one feature, as plain data.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/ir/types.hpp"
+
+namespace onnxport {
+
+/// An input of the graph.
+struct InputSpec {
+  std::string name;
+  ir::TensorType type;
+  /// The largest index + 1 that dummy inputs may hold; 0 where that does not apply.
+  int64_t limit = 0;
+};
+
+/// An output: its name and the axes that the plugin declared; nullopt leaves an axis to inference.
+struct OutputSpec {
+  std::string name;
+  std::vector<std::optional<ir::Dim>> axes;
+};
+
+/// An operator whose lowering the plugin replaces for this export.
+struct PatchSpec {
+  std::string domain, op;
+  uint64_t tag;
+};
+
+struct Description {
+  std::vector<InputSpec> inputs;
+  std::vector<OutputSpec> outputs;
+  std::map<std::string, int64_t> integers;  // "default_opset", "with_past", ...
+  std::map<std::string, double> reals;      // "atol_for_validation"
+  std::map<std::string, std::string> texts; // "base_model_prefix"
+  std::vector<std::pair<std::string, std::string>> value_overrides;
+  std::vector<PatchSpec> patches;
+
+  int64_t integer(const std::string& name, int64_t fallback) const {
+    const auto found = integers.find(name);
+    return found == integers.end() ? fallback : found->second;
+  }
+};
+
+}  // namespace onnxport

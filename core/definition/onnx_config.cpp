@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/definition/onnx_config.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "core/definition/host_tables.hpp"
+#include "core/dummy/dummy_inputs.hpp"
+#include "core/error.hpp"
+
+namespace onnxport {
+namespace {
+
+/// Fields of config.json that say nothing of the graph, whatever the model: training, generation, bookkeeping.
+/// Source: PretrainedConfig, transformers 4.30 and 4.57.
+const std::set<std::string, std::less<>>& general_fields() {
+  static const std::set<std::string, std::less<>> fields{
+      "_name_or_path", "architectures", "auto_map", "model_type", "transformers_version", "torch_dtype", "dtype", "torchscript",
+      "initializer_range", "initializer_factor", "use_cache", "return_dict", "output_attentions", "output_hidden_states", "use_bfloat16",
+      "tf_legacy_loss", "pruned_heads", "chunk_size_feed_forward", "is_encoder_decoder", "cross_attention_hidden_size",
+      "add_cross_attention", "tie_encoder_decoder", "max_length", "min_length", "do_sample", "early_stopping", "num_beams",
+      "num_beam_groups", "diversity_penalty", "temperature", "top_k", "top_p", "typical_p", "repetition_penalty", "length_penalty",
+      "no_repeat_ngram_size", "encoder_no_repeat_ngram_size", "bad_words_ids", "num_return_sequences", "output_scores",
+      "return_dict_in_generate", "forced_bos_token_id", "forced_eos_token_id", "remove_invalid_values", "exponential_decay_length_penalty",
+      "suppress_tokens", "begin_suppress_tokens", "finetuning_task", "id2label", "label2id", "num_labels", "tokenizer_class", "prefix",
+      "bos_token_id", "pad_token_id", "eos_token_id", "sep_token_id", "decoder_start_token_id", "task_specific_params", "problem_type",
+      "gradient_checkpointing", "attn_implementation", "_attn_implementation", "_commit_hash", "is_decoder", "tie_word_embeddings"};
+  return fields;
+}
+
+bool is_training_field(std::string_view name) { return name.find("dropout") != std::string_view::npos || name.find("_dropout_prob") != std::string_view::npos; }
+
+/// Whether a declared axis agrees with what the graph yields.
+void check_declared_axes(const OutputSpec& spec, const ir::TensorType& type) {
+  if (spec.axes.size() > type.shape.size()) {
+    throw Error(Failure::plugin, fmt::format("output '{}' is declared with {} axes, and the graph yields {}", spec.name, spec.axes.size(), to_string(type)));
+  }
+  for (size_t i = 0; i < spec.axes.size(); ++i) {
+    if (spec.axes[i] && !(*spec.axes[i] == type.shape[i])) {
+      throw Error(Failure::plugin, fmt::format("axis {} of output '{}' is declared as '{}', and the graph yields {}", i, spec.name,
+                                               spec.axes[i]->to_string(), to_string(type)));
+    }
+  }
+}
+
+}  // namespace
+
+struct OnnxConfig::State {
+  PluginTable plugin;
+  Json config;
+  std::string model_type, feature;
+  Description description;
+  std::set<std::string> read_fields;
+  onnxport_config root;
+  onnxport_onnx_config* object = nullptr;
+
+  ~State() {
+    if (object != nullptr) plugin.table->release(object);
+  }
+  void check(onnxport_status* status) const { detail::throw_status(status, plugin.plugin_id, model_type); }
+};
+
+OnnxConfig::OnnxConfig(std::unique_ptr<State> state) : state_(std::move(state)) {}
+OnnxConfig::~OnnxConfig() = default;
+OnnxConfig::OnnxConfig(OnnxConfig&&) noexcept = default;
+OnnxConfig& OnnxConfig::operator=(OnnxConfig&&) noexcept = default;
+
+OnnxConfig OnnxConfig::from_model_config(const PluginTable& plugin, const Json& config, const std::string& model_type,
+                                         const std::string& feature) {
+  auto state = std::make_unique<State>();
+  state->plugin = plugin;
+  state->config = config;
+  state->model_type = model_type;
+  state->feature = feature;
+  state->root.json = &state->config;
+  state->root.read = &state->read_fields;
+  state->root.top = true;
+  const onnxport_request request{sizeof(onnxport_request), &plugin_host(), &state->root, detail::abi(state->model_type),
+                                 detail::abi(state->feature)};
+  state->check(plugin.table->create(&request, &state->object));
+  if (state->object == nullptr) {
+    throw Error(Failure::plugin, fmt::format("plugin {} created nothing for model type '{}' and reported no error", plugin.plugin_id, model_type));
+  }
+  detail::DescriptionSink sink(state->description);
+  state->check(plugin.table->describe(state->object, detail::abi(""), &sink));
+  if (state->description.inputs.empty() || state->description.outputs.empty()) {
+    throw Error(Failure::plugin, fmt::format("plugin {} declares {} inputs and {} outputs for '{}' with feature '{}'; a model has at least one of each",
+                                             plugin.plugin_id, state->description.inputs.size(), state->description.outputs.size(), model_type, feature));
+  }
+  return OnnxConfig(std::move(state));
+}
+
+NamedAxes OnnxConfig::inputs() const {
+  NamedAxes named;
+  for (const InputSpec& spec : state_->description.inputs) {
+    auto& axes = named.emplace_back(spec.name, std::map<int, std::string>{}).second;
+    for (size_t i = 0; i < spec.type.shape.size(); ++i) {
+      if (!spec.type.shape[i].is_static()) axes[static_cast<int>(i)] = spec.type.shape[i].to_string();
+    }
+  }
+  return named;
+}
+
+NamedAxes OnnxConfig::outputs() const {
+  NamedAxes named;
+  for (const OutputSpec& spec : state_->description.outputs) {
+    auto& axes = named.emplace_back(spec.name, std::map<int, std::string>{}).second;
+    for (size_t i = 0; i < spec.axes.size(); ++i) {
+      if (spec.axes[i] && !spec.axes[i]->is_static()) axes[static_cast<int>(i)] = spec.axes[i]->to_string();
+    }
+  }
+  return named;
+}
+
+const Description& OnnxConfig::description() const { return state_->description; }
+int64_t OnnxConfig::default_onnx_opset() const { return state_->description.integer("default_opset", 18); }
+int64_t OnnxConfig::min_opset() const { return state_->description.integer("min_opset", 13); }
+double OnnxConfig::atol_for_validation() const {
+  const auto found = state_->description.reals.find("atol_for_validation");
+  return found == state_->description.reals.end() ? 1e-5 : found->second;
+}
+const std::vector<std::pair<std::string, std::string>>& OnnxConfig::values_override() const { return state_->description.value_overrides; }
+const std::vector<PatchSpec>& OnnxConfig::patching_specs() const { return state_->description.patches; }
+bool OnnxConfig::with_past() const { return state_->description.integer("with_past", 0) != 0; }
+const std::string& OnnxConfig::model_type() const { return state_->model_type; }
+const std::string& OnnxConfig::feature() const { return state_->feature; }
+const std::string& OnnxConfig::plugin_id() const { return state_->plugin.plugin_id; }
+
+Tensors OnnxConfig::generate_dummy_inputs(const Preprocessor* preprocessor, const DummyOptions& options) const {
+  return onnxport::generate_dummy_inputs(state_->description, state_->config, preprocessor, options);
+}
+
+bool OnnxConfig::use_external_data_format(uint64_t num_parameters) {
+  // Room for the graph itself beside the weights.
+  constexpr uint64_t limit = (uint64_t{1} << 31) - (uint64_t{16} << 20);
+  return num_parameters >= limit / sizeof(float);
+}
+
+std::vector<std::pair<std::string, ir::Tensor>> OnnxConfig::flatten_output_collection_property(const std::string& name,
+                                                                                               const std::vector<ir::Tensor>& field) {
+  std::vector<std::pair<std::string, ir::Tensor>> flat;
+  for (size_t i = 0; i < field.size(); ++i) flat.emplace_back(fmt::format("{}.{}", name, i), field[i]);
+  return flat;
+}
+
+Definition OnnxConfig::define(WeightSource& weights, const DefineOptions& options) const {
+  const State& state = *state_;
+  Definition definition;
+  definition.description = state.description;
+  definition.graph.name = state.model_type;
+  for (const InputSpec& spec : state.description.inputs) definition.graph.add_input(spec.name, spec.type);
+
+  const auto prefix = state.description.texts.find("base_model_prefix");
+  if (prefix != state.description.texts.end()) weights.set_base_model_prefix(prefix->second);
+  onnxport_graph handle;
+  handle.graph = &definition.graph;
+  handle.description = &state.description;
+  handle.weights = &weights;
+  handle.wanted = &options.outputs;
+  state.check(state.plugin.table->forward(state.object, detail::abi(""), &handle));
+  definition.unused_tensors = weights.finish(options.allow_unused);
+
+  // Outputs in the order of the declaration, then the further ones in that of the request.
+  std::vector<ir::NamedValue> given = std::move(definition.graph.outputs);
+  definition.graph.outputs.clear();
+  for (const OutputSpec& spec : state.description.outputs) {
+    const auto found = std::find_if(given.begin(), given.end(), [&](const ir::NamedValue& value) { return value.name == spec.name; });
+    if (found == given.end()) {
+      throw Error(Failure::plugin, fmt::format("plugin {} declares the output '{}' and defines none of that name", state.plugin.plugin_id, spec.name));
+    }
+    check_declared_axes(spec, definition.graph[found->value].type);
+    definition.graph.outputs.push_back(*found);
+    given.erase(found);
+  }
+  if (!given.empty()) {
+    throw Error(Failure::plugin, fmt::format("plugin {} defines the output '{}', which it does not declare", state.plugin.plugin_id, given[0].name));
+  }
+  for (const std::string& wanted : options.outputs) {
+    bool any = false;
+    for (const ir::NamedValue& mark : definition.graph.marks) {
+      if (!detail::is_wanted({wanted}, mark.name)) continue;
+      any = true;
+      const bool there = std::any_of(definition.graph.outputs.begin(), definition.graph.outputs.end(),
+                                     [&](const ir::NamedValue& output) { return output.name == mark.name; });
+      if (!there) definition.graph.outputs.push_back(mark);
+    }
+    if (!any) {
+      std::set<std::string> known;
+      for (const ir::NamedValue& mark : definition.graph.marks) known.insert(mark.name);
+      throw Error(Failure::usage, fmt::format("the model has no further output '{}'", wanted),
+                  fmt::format("its named steps are: {}", fmt::join(known, ", ")));
+    }
+  }
+  for (const auto& [key, value] : state.config.items()) {
+    if (!state.read_fields.contains(key) && !general_fields().contains(key) && !is_training_field(key) && !key.starts_with("_")) {
+      definition.unread_fields.push_back(key);
+    }
+  }
+  return definition;
+}
+
+std::vector<ir::ValueId> OnnxConfig::lower_patched(uint64_t tag, ir::Graph& graph, const ir::Node& node) const {
+  if (state_->plugin.table->lower == nullptr) {
+    throw Error(Failure::plugin, fmt::format("plugin {} claims to lower {} itself, and has no function for it", plugin_id(), node.op));
+  }
+  onnxport_graph handle;
+  handle.graph = &graph;
+  handle.description = &state_->description;
+  const std::vector<onnxport_attribute> attributes = detail::abi_attributes(node);
+  const onnxport_node from{sizeof(onnxport_node), detail::abi(node.domain), detail::abi(node.op), detail::abi(node.scope),
+                           node.inputs.data(), node.inputs.size(), attributes.data(), attributes.size(), node.outputs.size()};
+  std::vector<onnxport_value> results(node.outputs.size());
+  state_->check(state_->plugin.table->lower(state_->object, tag, &handle, &from, results.data()));
+  return results;
+}
+
+}  // namespace onnxport

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// OnnxConfig on the host's side: a plugin's object behind the names that users of transformers.onnx know.
+#pragma once
+
+#include <onnxport/abi.h>
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/backend.hpp"
+#include "core/checkpoint/checkpoint.hpp"
+#include "core/definition/description.hpp"
+#include "core/definition/weights.hpp"
+#include "core/dummy/preprocessor.hpp"
+
+namespace onnxport {
+
+/// A plugin that was loaded: its table, and its id for messages.
+struct PluginTable {
+  const onnxport_onnx_config_1* table = nullptr;
+  std::string plugin_id;
+};
+
+/// name -> axis -> symbolic name, in the order of the ONNX file. What transformers.onnx calls inputs and outputs.
+using NamedAxes = std::vector<std::pair<std::string, std::map<int, std::string>>>;
+
+/// What generate_dummy_inputs() is asked for. -1 takes the default (batch 2, sequence 8, choices 4).
+struct DummyOptions {
+  int64_t batch_size = -1;
+  int64_t seq_length = -1;
+  int64_t num_choices = -1;
+  bool is_pair = false;
+  /// Tokens between the special ones: false repeats the tokenizer's unknown token, as transformers.onnx does; true draws
+  /// them from the vocabulary, pads rows to different lengths and fills every segment, which tests more.
+  bool varied = false;
+  uint64_t seed = 0;
+};
+
+/// A graph with what is known about it.
+struct Definition {
+  ir::Graph graph;
+  Description description;
+  /// Tensors of the checkpoint that the definition does not use and that belong to other heads.
+  std::vector<std::string> unused_tensors;
+  /// Fields of config.json that no one read and that the plugin did not list.
+  std::vector<std::string> unread_fields;
+};
+
+struct DefineOptions {
+  /// Further outputs: marks by name, or a group of them ("hidden_states").
+  std::vector<std::string> outputs;
+  /// Accept tensors inside the model's own modules that the definition does not use.
+  bool allow_unused = false;
+};
+
+/// One model type with one feature. Owns the plugin's object.
+class OnnxConfig {
+ public:
+  /// Asks the plugin for the object. Throws Error(checkpoint) for a config field it refuses, Error(plugin) where it
+  /// fails otherwise; both name plugin and model type.
+  static OnnxConfig from_model_config(const PluginTable& plugin, const Json& config, const std::string& model_type,
+                                      const std::string& feature);
+  ~OnnxConfig();
+  OnnxConfig(OnnxConfig&&) noexcept;
+  OnnxConfig& operator=(OnnxConfig&&) noexcept;
+
+  NamedAxes inputs() const;
+  NamedAxes outputs() const;
+  const Description& description() const;
+  int64_t default_onnx_opset() const;
+  int64_t min_opset() const;
+  double atol_for_validation() const;
+  const std::vector<std::pair<std::string, std::string>>& values_override() const;
+  const std::vector<PatchSpec>& patching_specs() const;
+  bool with_past() const;
+  const std::string& model_type() const;
+  const std::string& feature() const;
+  const std::string& plugin_id() const;
+
+  /// Real inputs of the declared names. `preprocessor` may be null: then special tokens come from config.json.
+  /// Source: OnnxConfig.generate_dummy_inputs, transformers 4.30.
+  Tensors generate_dummy_inputs(const Preprocessor* preprocessor, const DummyOptions& options = {}) const;
+
+  /// Whether a model of so many parameters (4 bytes each) needs external data: protobuf ends at 2 GB.
+  static bool use_external_data_format(uint64_t num_parameters);
+  /// {"past_key_values.0", …} from a nested output. Source: OnnxConfig of the same name, transformers 4.30.
+  static std::vector<std::pair<std::string, ir::Tensor>> flatten_output_collection_property(const std::string& name,
+                                                                                            const std::vector<ir::Tensor>& field);
+
+  /// Runs the plugin's forward(). Throws Error(checkpoint) listing missing, mis-shaped and unexpected tensors
+  /// together, Error(usage) for an unknown further output, Error(plugin) for a definition that fails.
+  Definition define(WeightSource& weights, const DefineOptions& options = {}) const;
+  /// Lets the plugin lower a node that it claimed with a patching spec, inside `graph`; yields the replacement values.
+  std::vector<ir::ValueId> lower_patched(uint64_t tag, ir::Graph& graph, const ir::Node& node) const;
+
+ private:
+  struct State;
+  explicit OnnxConfig(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+/// Where messages of plugins and of the core go: (level, text). Default: nowhere.
+using LogSink = void (*)(onnxport_log_level level, const std::string& text);
+void set_log_sink(LogSink sink);
+
+/// The root table that plugins get.
+const onnxport_host& plugin_host();
+
+}  // namespace onnxport

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/definition/weights.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "core/error.hpp"
+
+namespace onnxport {
+namespace {
+
+bool is_number(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
+}
+
+/// Whether the text matches a pattern in which * stands for any text.
+bool matches(std::string_view pattern, std::string_view text) {
+  size_t p = 0, t = 0, star = std::string_view::npos, resume = 0;
+  while (t < text.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      resume = t;
+    } else if (p < pattern.size() && pattern[p] == text[t]) {
+      ++p;
+      ++t;
+    } else if (star != std::string_view::npos) {
+      p = star + 1;
+      t = ++resume;
+    } else {
+      return false;
+    }
+  }
+  while (p < pattern.size() && pattern[p] == '*') ++p;
+  return p == pattern.size();
+}
+
+std::string_view parent_of(std::string_view name) {
+  const size_t dot = name.rfind('.');
+  return dot == std::string_view::npos ? std::string_view{} : name.substr(0, dot);
+}
+
+std::string list_of(const std::string& title, const std::vector<std::string>& lines) {
+  if (lines.empty()) return {};
+  constexpr size_t shown = 20;
+  std::string text = fmt::format("\n  {} ({}):", title, lines.size());
+  for (size_t i = 0; i < std::min(lines.size(), shown); ++i) text += "\n    " + lines[i];
+  if (lines.size() > shown) text += fmt::format("\n    … and {} more", lines.size() - shown);
+  return text;
+}
+
+}  // namespace
+
+WeightSource::WeightSource(const Checkpoint& checkpoint, std::vector<NameRule> rules) : synthetic_(false) {
+  for (const auto& [name, stored] : checkpoint.tensors()) {
+    std::string adapted = name;
+    for (const NameRule& rule : rules) {
+      if (adapted.starts_with(rule.from)) {
+        adapted = rule.to + adapted.substr(rule.from.size());
+        break;
+      }
+    }
+    if (!tensors_.emplace(adapted, stored).second) {
+      throw Error(Failure::checkpoint, fmt::format("two tensors of the checkpoint become '{}' by the rules of weight_names", adapted),
+                  "make the rules in the plugin's manifest tell them apart");
+    }
+  }
+}
+
+/// The names under which checkpoints hold a tensor: as asked for, without or with the base model's prefix, and
+/// each with the names that normalisation weights had in the first releases (gamma, beta).
+std::vector<std::string> WeightSource::spellings(const std::string& name) const {
+  std::vector<std::string> names{name};
+  if (!prefix_.empty()) {
+    if (name.starts_with(prefix_ + ".")) names.push_back(name.substr(prefix_.size() + 1));
+    else names.push_back(prefix_ + "." + name);
+  }
+  for (size_t i = 0, count = names.size(); i < count; ++i) {
+    const std::string parent(parent_of(names[i]));
+    if (names[i].ends_with(".weight")) names.push_back(parent + ".gamma");
+    if (names[i].ends_with(".bias")) names.push_back(parent + ".beta");
+  }
+  return names;
+}
+
+const StoredTensor* WeightSource::find(const std::string& name, std::string* found) const {
+  for (std::string& spelling : spellings(name)) {
+    const auto at = tensors_.find(spelling);
+    if (at == tensors_.end()) continue;
+    if (found != nullptr) *found = std::move(spelling);
+    return at->second.get();
+  }
+  return nullptr;
+}
+
+bool WeightSource::has(const std::string& name) const { return synthetic_ || find(name, nullptr) != nullptr; }
+
+std::pair<std::string, Weight> WeightSource::get(const std::string& name, const std::vector<int64_t>& shape) {
+  const bool first = requested_.emplace(name, shape).second;
+  auto stand_in = [&] {
+    auto stored = std::make_shared<StoredTensor>();
+    stored->name = name;
+    stored->dtype = ir::DType::f32;
+    stored->shape = shape;
+    stored->bytes = sizeof(float);
+    for (int64_t size : shape) stored->bytes *= static_cast<uint64_t>(size);
+    return std::pair{name, Weight{stored, {}}};
+  };
+  if (synthetic_) return stand_in();
+  std::string found;
+  if (find(name, &found) == nullptr) {
+    if (first) missing_.push_back(fmt::format("{} [{}]", name, fmt::join(shape, ", ")));
+    return stand_in();
+  }
+  used_.insert(found);
+  const auto& stored = tensors_.at(found);
+  if (stored->shape != shape) {
+    if (first) {
+      misshapen_.push_back(fmt::format("{}: expected [{}] by config.json, found [{}]", found, fmt::join(shape, ", "),
+                                       fmt::join(stored->shape, ", ")));
+    }
+    return stand_in();
+  }
+  const ir::DType dtype = stored->dtype;
+  if (dtype != ir::DType::f32 && dtype != ir::DType::f16 && dtype != ir::DType::bf16 && dtype != ir::DType::f64) {
+    if (first) misshapen_.push_back(fmt::format("{}: expected f32, f16, bf16 or f64, found {}", found, ir::name_of(dtype)));
+    return stand_in();
+  }
+  Weight weight{stored, {}};
+  if (dtype != ir::DType::f32) weight = weight.then(CastTo{ir::DType::f32});
+  return {found, weight};
+}
+
+/// Whether a tensor that nothing used lies in a module of which the definition used other tensors, or in a
+/// further one of a numbered list (layer 12 of a model that has 12 by its config): then the definition computes something
+/// else than the checkpoint was made for.
+bool WeightSource::inside_used_module(const std::string& name) const {
+  const auto used_under = [this](const std::string& module) {
+    const std::string prefix = module + ".";
+    const auto at = used_.lower_bound(prefix);
+    return at != used_.end() && at->starts_with(prefix);
+  };
+  const std::string parent(parent_of(name));
+  for (const std::string& used : used_) {
+    if (!parent.empty() && parent_of(used) == parent) return true;
+  }
+  for (std::string_view module = parent; !module.empty(); module = parent_of(module)) {
+    const std::string_view list = parent_of(module);
+    const std::string_view index = module.substr(list.empty() ? 0 : list.size() + 1);
+    if (is_number(index) && !list.empty() && used_under(std::string(list)) && !used_under(std::string(module))) return true;
+  }
+  return false;
+}
+
+std::vector<std::string> WeightSource::finish(bool allow_unused) const {
+  std::vector<std::string> unexpected, elsewhere;
+  for (const auto& [name, stored] : tensors_) {
+    if (used_.contains(name)) continue;
+    const bool known = std::any_of(unused_patterns_.begin(), unused_patterns_.end(),
+                                   [&](const std::string& pattern) { return matches(pattern, name); });
+    if (known) continue;
+    const std::string shown = fmt::format("{} [{}]", name, fmt::join(stored->shape, ", "));
+    if (inside_used_module(name)) unexpected.push_back(shown);
+    else elsewhere.push_back(name);
+  }
+  const bool fails = !missing_.empty() || !misshapen_.empty() || (!unexpected.empty() && !allow_unused);
+  if (!fails) {
+    for (const std::string& name : unexpected) elsewhere.push_back(name);
+    return elsewhere;
+  }
+  std::string text = "the checkpoint does not match what its config.json and the feature ask for";
+  text += list_of("missing", missing_);
+  text += list_of("of another shape or type", misshapen_);
+  text += list_of("unexpected in modules that are used", unexpected);
+  if (!missing_.empty()) text += list_of("not used", elsewhere);
+  std::string hint;
+  if (!missing_.empty()) {
+    hint = "if the missing ones belong to a head, this checkpoint has another: see its config.json's architectures, and choose a feature that it has";
+  } else if (!misshapen_.empty()) {
+    hint = "config.json and the weights are not of the same model; fetch both again from one place";
+  } else {
+    hint = "the config does not describe these tensors; correct it, or pass --allow-unused to leave them out";
+  }
+  throw Error(Failure::checkpoint, text, hint);
+}
+
+}  // namespace onnxport

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// From the names that a definition asks for to the checkpoint's tensors: the one place where names are adapted.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/checkpoint/checkpoint.hpp"
+
+namespace onnxport {
+
+/// Renames a checkpoint's tensors before any look-up: the prefix `from` becomes `to`.
+struct NameRule {
+  std::string from, to;
+};
+
+/// Answers a definition's requests for weights and keeps the account of them.
+class WeightSource {
+ public:
+  /// Of a checkpoint, which must outlive the source.
+  explicit WeightSource(const Checkpoint& checkpoint, std::vector<NameRule> rules = {});
+  /// Of nothing: every tensor exists as asked for. For synth and for exports without weights.
+  WeightSource() = default;
+
+  /// Weights of the base model are looked up with and without this prefix.
+  void set_base_model_prefix(std::string prefix) { prefix_ = std::move(prefix); }
+
+  /// The tensor under any of its spellings, as f32. A missing or mis-shaped one is noted, and a stand-in returned.
+  /// Yields the tensor's name in the checkpoint and the weight.
+  std::pair<std::string, Weight> get(const std::string& name, const std::vector<int64_t>& shape);
+  bool has(const std::string& name) const;
+  /// Tensors that match (* stands for any text) are known not to be used.
+  void mark_unused(std::string pattern) { unused_patterns_.push_back(std::move(pattern)); }
+
+  /// Throws Error(checkpoint) listing missing, mis-shaped and unexpected tensors together. Unexpected are
+  /// those inside modules that the definition uses; the rest is returned: tensors of other heads.
+  std::vector<std::string> finish(bool allow_unused) const;
+
+  /// Every tensor asked for, with its shape, by name.
+  const std::map<std::string, std::vector<int64_t>>& requested() const { return requested_; }
+
+ private:
+  std::vector<std::string> spellings(const std::string& name) const;
+  const StoredTensor* find(const std::string& name, std::string* found) const;
+  bool inside_used_module(const std::string& name) const;
+
+  bool synthetic_ = true;
+  std::map<std::string, std::shared_ptr<const StoredTensor>> tensors_;  // under their adapted names
+  std::string prefix_;
+  std::vector<std::string> unused_patterns_;
+  std::map<std::string, std::vector<int64_t>> requested_;
+  std::set<std::string> used_;
+  std::vector<std::string> missing_, misshapen_;
+};
+
+}  // namespace onnxport

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// export_onnx: from a definition to files on disk.
+#pragma once
+
+#include <atomic>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/definition/onnx_config.hpp"
+
+namespace onnxport {
+
+enum class Target { onnx, ort };
+
+/// Phases of an export, for progress: what is going on and how far, in bytes (total 0: no measure).
+struct Progress {
+  std::function<void(const std::string& phase, uint64_t done, uint64_t total)> report;
+  /// Set from a signal handler to stop; the export then throws Error(output, "interrupted") and leaves nothing.
+  const std::atomic<bool>* cancel = nullptr;
+};
+
+struct ExportOptions {
+  int64_t opset = 18;
+  Target target = Target::onnx;
+  bool external_data = false;  // also where the model is above protobuf's 2 GB
+  std::string model_file = "model.onnx";
+  std::map<std::string, std::string> metadata;  // written as metadata_props
+  int threads = 0;             // 0: as many as cores
+  Progress progress;
+};
+
+struct ExportedFile {
+  std::filesystem::path path;
+  uint64_t bytes = 0;
+};
+
+struct ExportResult {
+  std::vector<ExportedFile> files;
+  std::vector<std::string> inputs, outputs;
+  size_t nodes = 0, initializers = 0;
+};
+
+/// Lowers the definition and writes it into `folder`, which exists. Same input, same bytes. Not atomic by itself: the
+/// caller gives a staging folder. Throws Error(usage) for an opset out of range, Error(output) where a file
+/// cannot be written.
+ExportResult export_onnx(const OnnxConfig& config, const Definition& definition, const std::filesystem::path& folder,
+                         const ExportOptions& options);
+
+/// The opsets that can be written.
+constexpr int64_t lowest_opset = 13, highest_opset = 24;
+
+}  // namespace onnxport

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/passes/lower.hpp"
+
+#include <fmt/format.h>
+
+#include <set>
+
+#include "core/error.hpp"
+#include "core/passes/builder.hpp"
+
+namespace onnxport {
+
+using ir::Node;
+using ir::ValueId;
+
+/// The state of one lowering.
+class Lowering {
+ public:
+  Lowering(const ir::Graph& from, const LoweringOptions& options) : from_(from), options_(options) {
+    to.name = from.name;
+    for (const Node& node : from.nodes) {
+      for (size_t i = 0; i < node.inputs.size(); ++i) {
+        const ir::Value& value = from[node.inputs[i]];
+        const bool turned = node.domain == ir::composite_domain && node.op == "Linear" && i == 1;
+        if (value.origin == ir::Origin::weight && !turned) plain_weights_.insert(value.weight->stored.get());
+      }
+    }
+  }
+
+  ir::Graph run() {
+    map_.assign(from_.values.size(), ir::absent);
+    for (const ir::NamedValue& input : from_.inputs) map_[input.value] = to.add_input(input.name, from_[input.value].type);
+    for (const Node& node : from_.nodes) {
+      Node moved = node;
+      moved.outputs.clear();
+      for (ValueId& input : moved.inputs) input = moved_value(input);
+      const std::vector<ValueId> results = emit(std::move(moved), node.outputs.size(), true);
+      for (size_t i = 0; i < results.size(); ++i) map_[node.outputs[i]] = results[i];
+    }
+    for (const ir::NamedValue& output : from_.outputs) to.add_output(output.name, moved_value(output.value));
+    for (const ir::NamedValue& mark : from_.marks) to.marks.push_back({mark.name, moved_value(mark.value)});
+    separate_outputs();
+    return std::move(to);
+  }
+
+  /// Adds a node of the lowered graph, lowering it first where a patch or a rule wants that.
+  std::vector<ValueId> emit(Node node, size_t outputs, bool patches) {
+    if (patches) {
+      for (const Patch& patch : options_.patches) {
+        if (patch.domain != node.domain || patch.op != node.op) continue;
+        node.outputs.assign(outputs, ir::absent);
+        const size_t first = to.nodes.size();
+        std::vector<ValueId> results = patch.lower(to, node);
+        return lower_tail(first, std::move(results));
+      }
+    }
+    const Rule rule = find_rule(node.domain, node.op, options_.opset);
+    if (rule == nullptr) {
+      if (node.domain == ir::composite_domain) {
+        throw Error(Failure::internal, fmt::format("there is no lowering of {} for opset {}", node.op, options_.opset));
+      }
+      return to.add_node(std::move(node), outputs);
+    }
+    node.outputs.assign(outputs, ir::absent);
+    Builder builder(*this, node);
+    return rule(builder);
+  }
+
+  bool plain(const StoredTensor* stored) const { return plain_weights_.contains(stored); }
+  int64_t opset() const { return options_.opset; }
+
+  ir::Graph to;
+
+ private:
+  ValueId moved_value(ValueId id) {
+    if (id == ir::absent || map_[id] != ir::absent) return map_[id];
+    const ir::Value& value = from_[id];
+    if (value.origin == ir::Origin::constant) map_[id] = to.add_constant(*value.constant);
+    else if (value.origin == ir::Origin::weight) map_[id] = to.add_weight(value.name, *value.weight);
+    return map_[id];
+  }
+
+  /// What a patch built may hold composites of its own: lowers the nodes from `first` on.
+  std::vector<ValueId> lower_tail(size_t first, std::vector<ValueId> results) {
+    std::vector<Node> built(to.nodes.begin() + static_cast<std::ptrdiff_t>(first), to.nodes.end());
+    to.nodes.resize(first);
+    std::map<ValueId, ValueId> moved;
+    const auto at = [&](ValueId id) { return moved.contains(id) ? moved[id] : id; };
+    for (Node& node : built) {
+      const std::vector<ValueId> before = node.outputs;
+      node.outputs.clear();
+      for (ValueId& input : node.inputs) input = at(input);
+      const std::vector<ValueId> after = emit(std::move(node), before.size(), false);
+      for (size_t i = 0; i < before.size(); ++i) moved[before[i]] = after[i];
+    }
+    for (ValueId& result : results) result = at(result);
+    return results;
+  }
+
+  /// A graph output must be a node's result of its own: an input, a weight or a value that is put out twice goes
+  /// through Identity.
+  void separate_outputs() {
+    std::set<ValueId> taken;
+    for (ir::NamedValue& output : to.outputs) {
+      if (to[output.value].origin == ir::Origin::node && taken.insert(output.value).second) continue;
+      output.value = to.add_node({"", "Identity", "", {output.value}, {}, {}, ""})[0];
+      taken.insert(output.value);
+    }
+  }
+
+  const ir::Graph& from_;
+  const LoweringOptions& options_;
+  std::vector<ValueId> map_;
+  std::set<const StoredTensor*> plain_weights_;
+};
+
+int64_t Builder::opset() const { return lowering_.opset(); }
+const ir::Value& Builder::value(ValueId id) const { return lowering_.to[id]; }
+ir::Graph& Builder::graph() { return lowering_.to; }
+
+std::vector<ValueId> Builder::ops(const std::string& domain, const std::string& name, std::vector<ValueId> inputs,
+                                  ir::Attributes attributes, size_t outputs) {
+  Node node;
+  node.domain = domain;
+  node.op = name;
+  node.scope = node_.scope;
+  node.inputs = std::move(inputs);
+  node.attributes = std::move(attributes);
+  return lowering_.emit(std::move(node), outputs, false);
+}
+
+ValueId Builder::op(const std::string& name, std::vector<ValueId> inputs, ir::Attributes attributes) {
+  return ops("", name, std::move(inputs), std::move(attributes), 1)[0];
+}
+ValueId Builder::composite(const std::string& name, std::vector<ValueId> inputs, ir::Attributes attributes) {
+  return ops(ir::composite_domain, name, std::move(inputs), std::move(attributes), 1)[0];
+}
+
+ValueId Builder::scalar(double value, ir::DType dtype) {
+  if (dtype == ir::DType::f32) return graph().add_constant(ir::Tensor::f32_scalar(static_cast<float>(value)));
+  if (dtype == ir::DType::f64) return graph().add_constant(ir::Tensor::of<double>(dtype, {}, {value}));
+  if (dtype == ir::DType::i64) return integer(static_cast<int64_t>(value));
+  throw Error(Failure::internal, fmt::format("a scalar of type {}", ir::name_of(dtype)));
+}
+ValueId Builder::integers(std::vector<int64_t> values) { return graph().add_constant(ir::Tensor::i64(std::move(values))); }
+ValueId Builder::integer(int64_t value) { return graph().add_constant(ir::Tensor::i64_scalar(value)); }
+
+ValueId Builder::length(ValueId x, size_t axis) {
+  const ir::Dim dim = shape(x).at(axis);
+  if (dim.is_static()) return integers({dim.size()});
+  ValueId source = x;
+  for (const ir::NamedValue& input : graph().inputs) {
+    const ir::Shape& candidate = shape(input.value);
+    const auto found = std::find(candidate.begin(), candidate.end(), dim);
+    if (found == candidate.end()) continue;
+    source = input.value;
+    axis = static_cast<size_t>(found - candidate.begin());
+    break;
+  }
+  const auto at = static_cast<int64_t>(axis);
+  return op("Shape", {source}, {{"start", at}, {"end", at + 1}});
+}
+
+bool Builder::stored_layout_needed(ValueId weight) const {
+  const ir::Value& it = value(weight);
+  return it.origin == ir::Origin::weight && lowering_.plain(it.weight->stored.get());
+}
+
+ir::Graph lower(const ir::Graph& graph, const LoweringOptions& options) {
+  ir::Graph lowered = Lowering(graph, options).run();
+  merge_equal_nodes(lowered);
+  remove_unused_nodes(lowered);
+  name_nodes(lowered);
+  return lowered;
+}
+
+}  // namespace onnxport

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// Lowering: from the graph as it was defined to one that holds ONNX operators of one opset only.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/ir/graph.hpp"
+
+namespace onnxport {
+
+/// Builds the replacement of a node in the lowered graph and yields as many values as the node has outputs. The node's
+/// inputs are values of the lowered graph already.
+using PatchLowering = std::function<std::vector<ir::ValueId>(ir::Graph& lowered, const ir::Node& node)>;
+
+struct Patch {
+  std::string domain, op;
+  PatchLowering lower;
+};
+
+struct LoweringOptions {
+  int64_t opset = 18;
+  std::vector<Patch> patches;
+};
+
+/// The lowered graph: still in canonical form (static operands as attributes), no composites, no operator that is
+/// newer than the opset, equal nodes merged, nodes without use removed, every node and value named. Marks are
+/// kept where their value is. Throws Error(usage) where the opset cannot express an operator.
+ir::Graph lower(const ir::Graph& graph, const LoweringOptions& options);
+
+/// Merges nodes that compute the same, in place.
+void merge_equal_nodes(ir::Graph& graph);
+/// Removes nodes whose results nobody uses, in place.
+void remove_unused_nodes(ir::Graph& graph);
+/// Gives every node and value its name after the module path, in place: "/encoder/layer.3/output/dense/MatMul".
+void name_nodes(ir::Graph& graph);
+
+}  // namespace onnxport

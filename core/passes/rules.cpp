@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: Apache-2.0
+// The lowering rules: one function a composite, and one an operator that an opset lacks.
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+
+#include "core/error.hpp"
+#include "core/passes/builder.hpp"
+
+namespace onnxport {
+namespace {
+
+using ir::ValueId;
+using Results = std::vector<ValueId>;
+
+constexpr int64_t to_end = std::numeric_limits<int64_t>::max();
+
+// ------------------------------------------------------------------------------------------------ linear
+
+/// MatMul with the weight turned while it is written. Where the same tensor is needed in its stored layout too (a head
+/// that is tied to the embedding), Gemm reads that instead, so that it is in the file once.
+///
+///   x ─ MatMul(weightᵀ) ─ Add(bias)            x ─ Reshape[-1, in] ─ Gemm(transB) ─ Reshape[..., out]
+Results linear(Builder& b) {
+  const ValueId x = b.node().input(0), weight = b.node().input(1), bias = b.node().input(2);
+  const ir::Value stored = b.value(weight);
+  const size_t rank = b.shape(x).size();
+  const bool turnable = stored.origin == ir::Origin::weight && !b.stored_layout_needed(weight);
+  if (rank == 2 || (!turnable && stored.origin == ir::Origin::weight)) {
+    const int64_t in = b.shape(weight)[1].size(), out = b.shape(weight)[0].size();
+    Results inputs{rank == 2 ? x : b.reshape(x, {-1, in}), weight};
+    if (bias != ir::absent) inputs.push_back(bias);
+    const ValueId y = b.op("Gemm", inputs, {{"transB", int64_t{1}}});
+    if (rank == 2) return {y};
+    if (rank == 3 && b.shape(x)[1].is_static()) return {b.reshape(y, {-1, b.shape(x)[1].size(), out})};
+    Results dims;
+    for (size_t axis = 0; axis + 1 < rank; ++axis) dims.push_back(b.length(x, axis));
+    dims.push_back(b.integers({out}));
+    return {b.op("Reshape", {y, b.op("Concat", dims, {{"axis", int64_t{0}}})})};
+  }
+  const ValueId turned = turnable ? b.graph().add_weight(stored.name, stored.weight->then(TransposeMatrix{}))
+                                  : b.transpose(weight, {1, 0});
+  const ValueId y = b.op("MatMul", {x, turned});
+  return {bias == ir::absent ? y : b.op("Add", {y, bias})};
+}
+
+Results embedding(Builder& b) { return {b.op("Gather", {b.node().input(0), b.node().input(1)}, {{"axis", int64_t{0}}})}; }
+
+// ----------------------------------------------------------------------------------------- normalisation
+
+/// LayerNormalization from opset 17; below that ((x - mean) / √(mean((x - mean)²) + ε)) · weight + bias.
+Results layer_norm(Builder& b) {
+  const ValueId x = b.node().input(0), weight = b.node().input(1), bias = b.node().input(2);
+  const double epsilon = b.node().real("epsilon", 1e-5);
+  if (b.opset() >= 17) {
+    Results inputs{x, weight};
+    if (bias != ir::absent) inputs.push_back(bias);
+    return {b.op("LayerNormalization", inputs, {{"axis", int64_t{-1}}, {"epsilon", epsilon}})};
+  }
+  const ir::Attributes last{{"axes", std::vector<int64_t>{-1}}};
+  const ValueId centred = b.op("Sub", {x, b.op("ReduceMean", {x}, last)});
+  const ValueId square = b.op("Pow", {centred, b.scalar(2.0, b.dtype(x))});
+  const ValueId deviation = b.op("Sqrt", {b.op("Add", {b.op("ReduceMean", {square}, last), b.scalar(epsilon, b.dtype(x))})});
+  ValueId y = b.op("Mul", {b.op("Div", {centred, deviation}), weight});
+  if (bias != ir::absent) y = b.op("Add", {y, bias});
+  return {y};
+}
+
+/// RMSNormalization from opset 23; below that x / √(mean(x²) + ε) · weight.
+Results rms_norm(Builder& b) {
+  const ValueId x = b.node().input(0), weight = b.node().input(1);
+  const double epsilon = b.node().real("epsilon", 1e-6);
+  if (b.opset() >= 23) return {b.op("RMSNormalization", {x, weight}, {{"axis", int64_t{-1}}, {"epsilon", epsilon}})};
+  const ValueId mean = b.op("ReduceMean", {b.op("Pow", {x, b.scalar(2.0, b.dtype(x))})}, {{"axes", std::vector<int64_t>{-1}}});
+  const ValueId root = b.op("Sqrt", {b.op("Add", {mean, b.scalar(epsilon, b.dtype(x))})});
+  return {b.op("Mul", {b.op("Div", {x, root}), weight})};
+}
+
+// ------------------------------------------------------------------------------------------- activations
+
+Results gelu(Builder& b) {
+  const ValueId x = b.node().input(0);
+  const std::string how = b.node().text("approximate", "none");
+  const auto number = [&](double value) { return b.scalar(value, b.dtype(x)); };
+  if (how == "quick") return {b.op("Mul", {x, b.op("Sigmoid", {b.op("Mul", {x, number(1.702)})})})};
+  if (how != "none" && how != "tanh") throw Error(Failure::plugin, fmt::format("Gelu has no form '{}'", how));
+  if (b.opset() >= 20) return {b.op("Gelu", {x}, {{"approximate", how}})};
+  if (how == "none") {
+    const ValueId erf = b.op("Erf", {b.op("Div", {x, number(std::sqrt(2.0))})});
+    return {b.op("Mul", {b.op("Mul", {x, b.op("Add", {erf, number(1.0)})}), number(0.5)})};
+  }
+  const ValueId cube = b.op("Pow", {x, number(3.0)});
+  const ValueId inner = b.op("Mul", {b.op("Add", {x, b.op("Mul", {cube, number(0.044715)})}), number(std::sqrt(2.0 / M_PI))});
+  return {b.op("Mul", {b.op("Mul", {x, number(0.5)}), b.op("Add", {b.op("Tanh", {inner}), number(1.0)})})};
+}
+
+Results silu(Builder& b) { return {b.op("Mul", {b.node().input(0), b.op("Sigmoid", {b.node().input(0)})})}; }
+
+Results mish(Builder& b) {
+  const ValueId x = b.node().input(0);
+  return {b.op("Mul", {x, b.op("Tanh", {b.op("Softplus", {x})})})};
+}
+
+/// x · min(max(x/6 + 1/2, 0), 1)
+Results hard_swish(Builder& b) {
+  const ValueId x = b.node().input(0);
+  return {b.op("Mul", {x, b.op("HardSigmoid", {x}, {{"alpha", 1.0 / 6.0}, {"beta", 0.5}})})};
+}
+
+// --------------------------------------------------------------------------------------------- attention
+
+/// bool[query, total]: key j is not after query i, which stands at i + total - query.
+ValueId not_after(Builder& b, ValueId query_length, ValueId total_length) {
+  const auto scalar = [&](ValueId length) { return b.op("Squeeze", {length}, {{"axes", std::vector<int64_t>{0}}}); };
+  const auto positions = [&](ValueId length) { return b.op("Range", {b.integer(0), scalar(length), b.integer(1)}); };
+  const ValueId keys = positions(total_length);
+  ValueId queries = keys;
+  if (query_length != total_length) queries = b.op("Add", {positions(query_length), b.op("Sub", {scalar(total_length), scalar(query_length)})});
+  return b.op("LessOrEqual", {b.unsqueeze(keys, {0}), b.unsqueeze(queries, {1})});
+}
+
+/// (1 - counts) · lowest, with counts the mask as f32[batch, 1, 1, total] (times the causal one).
+Results attention_mask(Builder& b) {
+  const ValueId mask = b.node().input(0), query = b.node().input(1);
+  const auto f32 = static_cast<int64_t>(ir::DType::f32);
+  ValueId counts = b.op("Cast", {b.unsqueeze(mask, {1, 2})}, {{"to", f32}});
+  if (b.node().integer("causal", 0) != 0) {
+    const ValueId total = b.length(mask, 1);
+    const bool same = b.shape(query)[1] == b.shape(mask)[1];
+    const ValueId causal = not_after(b, same ? total : b.length(query, 1), total);
+    counts = b.op("Mul", {counts, b.op("Cast", {causal}, {{"to", f32}})});
+  }
+  const ValueId hidden = b.op("Sub", {b.scalar(1.0, ir::DType::f32), counts});
+  return {b.op("Mul", {hidden, b.scalar(std::numeric_limits<float>::lowest(), ir::DType::f32)})};
+}
+
+/// Adds to `bias` (absent: nothing) the lowest float for keys after a query.
+ValueId with_causal(Builder& b, ValueId bias, ValueId q, ValueId k) {
+  const bool same = b.shape(q)[1] == b.shape(k)[1];
+  const ValueId total = b.length(k, 1);
+  const ValueId allowed = not_after(b, same ? total : b.length(q, 1), total);
+  const ir::DType dtype = b.dtype(q);
+  const ValueId causal = b.op("Where", {allowed, b.scalar(0.0, dtype), b.scalar(std::numeric_limits<float>::lowest(), dtype)});
+  return bias == ir::absent ? causal : b.op("Min", {bias, causal});
+}
+
+/// f[batch, n, heads·d] -> [batch, heads, n, d], or with `perm` another order.
+ValueId to_heads(Builder& b, ValueId x, int64_t heads, std::vector<int64_t> perm) {
+  const int64_t width = b.shape(x)[2].size() / heads;
+  return b.transpose(b.reshape(x, {0, 0, heads, width}), std::move(perm));
+}
+
+/// Every kv head serves a run of heads: [batch, kv, a, c] -> [batch, heads, a, c]; `grows` is the axis (2 or 3) whose length is
+/// known at run time only.
+ValueId repeat_heads(Builder& b, ValueId x, int64_t heads, size_t grows) {
+  const ir::Shape shape = b.shape(x);
+  const int64_t kv_heads = shape[1].size(), times = heads / kv_heads;
+  if (times == 1) return x;
+  const ValueId wide = b.op("Expand", {b.unsqueeze(x, {2})}, {{"shape", std::vector<int64_t>{1, 1, times, 1, 1}}});
+  std::vector<int64_t> target{0, heads, -1, -1};
+  const size_t fixed = grows == 2 ? 3 : 2;
+  target[fixed] = shape[fixed].size();
+  return b.reshape(wide, target);
+}
+
+/// The bias with its query and key axes at full length, which the fused operator wants.
+ValueId full_bias(Builder& b, ValueId bias, ValueId q, ValueId k) {
+  const ir::Shape shape = b.shape(bias);
+  const size_t rank = shape.size();
+  const bool query = rank >= 2 && shape[rank - 2] == b.shape(q)[1], total = rank >= 1 && shape[rank - 1] == b.shape(k)[1];
+  if (query && total) return bias;
+  return b.op("Expand", {bias, b.op("Concat", {b.integers({1, 1}), b.length(q, 1), b.length(k, 1)}, {{"axis", int64_t{0}}})});
+}
+
+///   q ─ heads ──┐
+///   k ─ headsᵀ ─ MatMul ─ Mul(scale) ─ [softcap] ─ Add(bias) ─ Softmax ─ MatMul ─ merge
+///   v ─ heads ───────────────────────────────────────────────────────────┘
+/// From opset 23 the Attention operator, but for what it orders otherwise (softcap) or does not yield (probabilities).
+Results attention(Builder& b) {
+  const ir::Node& node = b.node();
+  const ValueId q = node.input(0), k = node.input(1), v = node.input(2);
+  const int64_t heads = node.integer("heads", 0), kv_heads = node.integer("kv_heads", heads);
+  const int64_t width = b.shape(q)[2].size() / heads;
+  const double scale = node.real("scale", 1.0 / std::sqrt(static_cast<double>(width)));
+  const double softcap = node.real("softcap", 0.0);
+  ValueId bias = node.input(3);
+  if (node.integer("causal", 0) != 0) bias = with_causal(b, bias, q, k);
+  if (b.opset() >= 23 && softcap == 0.0 && node.outputs.size() == 1) {
+    Results inputs{q, k, v};
+    if (bias != ir::absent) inputs.push_back(full_bias(b, bias, q, k));
+    return {b.op("Attention", inputs, {{"q_num_heads", heads}, {"kv_num_heads", kv_heads}, {"scale", scale}})};
+  }
+  const ValueId queries = to_heads(b, q, heads, {0, 2, 1, 3});
+  const ValueId keys = repeat_heads(b, to_heads(b, k, kv_heads, {0, 2, 3, 1}), heads, 3);
+  const ValueId values = repeat_heads(b, to_heads(b, v, kv_heads, {0, 2, 1, 3}), heads, 2);
+  ValueId scores = b.op("MatMul", {queries, keys});
+  if (scale != 1.0) scores = b.op("Mul", {scores, b.scalar(scale, b.dtype(q))});
+  if (softcap != 0.0) {
+    const ValueId cap = b.scalar(softcap, b.dtype(q));
+    scores = b.op("Mul", {b.op("Tanh", {b.op("Div", {scores, cap})}), cap});
+  }
+  if (bias != ir::absent) scores = b.op("Add", {scores, bias});
+  const ValueId probabilities = b.op("Softmax", {scores}, {{"axis", int64_t{-1}}});
+  const ValueId mixed = b.composite("MergeHeads", {b.op("MatMul", {probabilities, values})});
+  if (node.outputs.size() == 1) return {mixed};
+  return {mixed, probabilities};
+}
+
+Results split_heads(Builder& b) { return {to_heads(b, b.node().input(0), b.node().integer("heads", 1), {0, 2, 1, 3})}; }
+
+Results merge_heads(Builder& b) {
+  const ValueId x = b.node().input(0);
+  const ir::Shape shape = b.shape(x);
+  const ir::Dim width = shape[1] * shape[3];
+  return {b.reshape(b.transpose(x, {0, 2, 1, 3}), {0, 0, width.is_static() ? width.size() : -1})};
+}
+
+// ------------------------------------------------------------------------------------------------ shapes
+
+Results size(Builder& b) {
+  const ValueId x = b.node().input(0);
+  const auto rank = static_cast<int64_t>(b.shape(x).size());
+  const int64_t axis = b.node().integer("axis", 0);
+  const auto at = static_cast<size_t>(axis < 0 ? axis + rank : axis);
+  if (b.shape(x)[at].is_static()) return {b.integer(b.shape(x)[at].size())};
+  return {b.op("Squeeze", {b.length(x, at)}, {{"axes", std::vector<int64_t>{0}}})};
+}
+
+/// A part of a shape: constant where it is fixed; Shape has start and end from opset 15, a Slice behind it does before.
+Results shape(Builder& b) {
+  const ValueId x = b.node().input(0);
+  const auto& dims = b.shape(x);
+  const auto rank = static_cast<int64_t>(dims.size());
+  const auto clamp = [rank](int64_t at) { return std::min(std::max<int64_t>(at < 0 ? at + rank : at, 0), rank); };
+  const int64_t start = clamp(b.node().integer("start", 0)), end = std::max(start, clamp(b.node().integer("end", to_end)));
+  std::vector<int64_t> fixed;
+  for (int64_t axis = start; axis < end; ++axis) {
+    if (!dims[static_cast<size_t>(axis)].is_static()) break;
+    fixed.push_back(dims[static_cast<size_t>(axis)].size());
+  }
+  if (static_cast<int64_t>(fixed.size()) == end - start) return {b.integers(std::move(fixed))};
+  const bool whole = start == 0 && end == rank;
+  ir::Node plain{"", "Shape", b.node().scope, {x}, {}, {}, ""};
+  if (!whole && b.opset() >= 15) plain.attributes = {{"start", start}, {"end", end}};
+  const ValueId all = b.graph().add_node(std::move(plain))[0];
+  if (whole || b.opset() >= 15) return {all};
+  return {b.op("Slice", {all}, {{"starts", std::vector<int64_t>{start}}, {"ends", std::vector<int64_t>{end}},
+                                {"axes", std::vector<int64_t>{0}}, {"steps", std::vector<int64_t>{1}}})};
+}
+
+/// x where j - i ≥ k (upper) or ≤ k (lower), else 0.
+Results trilu(Builder& b) {
+  const ValueId x = b.node().input(0);
+  const size_t rank = b.shape(x).size();
+  const auto positions = [&](size_t axis) {
+    const ValueId length = b.op("Squeeze", {b.length(x, axis)}, {{"axes", std::vector<int64_t>{0}}});
+    return b.op("Range", {b.integer(0), length, b.integer(1)});
+  };
+  const ValueId rows = b.op("Add", {b.unsqueeze(positions(rank - 2), {1}), b.integer(b.node().integer("k", 0))});
+  const ValueId columns = b.unsqueeze(positions(rank - 1), {0});
+  const ValueId keep = b.op(b.node().integer("upper", 1) != 0 ? "GreaterOrEqual" : "LessOrEqual", {columns, rows});
+  return {b.op("Where", {keep, x, b.scalar(0.0, b.dtype(x))})};
+}
+
+struct Row {
+  const char *domain, *op;
+  int64_t below;  // the rule applies to opsets below this one
+  Rule rule;
+};
+
+constexpr int64_t every_opset = std::numeric_limits<int64_t>::max();
+const Row rows[] = {
+    {ir::composite_domain, "Linear", every_opset, linear},
+    {ir::composite_domain, "Embedding", every_opset, embedding},
+    {ir::composite_domain, "LayerNorm", every_opset, layer_norm},
+    {ir::composite_domain, "RMSNorm", every_opset, rms_norm},
+    {ir::composite_domain, "Gelu", every_opset, gelu},
+    {ir::composite_domain, "Silu", every_opset, silu},
+    {ir::composite_domain, "AttentionMask", every_opset, attention_mask},
+    {ir::composite_domain, "Attention", every_opset, attention},
+    {ir::composite_domain, "SplitHeads", every_opset, split_heads},
+    {ir::composite_domain, "MergeHeads", every_opset, merge_heads},
+    {ir::composite_domain, "Size", every_opset, size},
+    {"", "Shape", every_opset, shape},
+    {"", "Mish", 18, mish},
+    {"", "HardSwish", 14, hard_swish},
+    {"", "Trilu", 14, trilu},
+};
+
+}  // namespace
+
+Rule find_rule(const std::string& domain, const std::string& op, int64_t opset) {
+  for (const Row& row : rows) {
+    if (domain == row.domain && op == row.op && opset < row.below) return row.rule;
+  }
+  return nullptr;
+}
+
+}  // namespace onnxport

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// The passes that run after lowering: equal nodes, unused nodes, names.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <tuple>
+
+#include "core/passes/lower.hpp"
+
+namespace onnxport {
+
+using ir::Node;
+using ir::ValueId;
+
+namespace {
+
+void replace_uses(ir::Graph& graph, const std::vector<ValueId>& replacement) {
+  for (Node& node : graph.nodes) {
+    for (ValueId& input : node.inputs) input = replacement[input];
+  }
+  for (auto* list : {&graph.outputs, &graph.marks}) {
+    for (ir::NamedValue& named : *list) named.value = replacement[named.value];
+  }
+}
+
+bool is_digits(std::string_view text) { return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos; }
+
+/// "encoder.layer.3.output" -> "/encoder/layer.3/output/"
+std::string path_of(std::string_view scope) {
+  std::string path = "/";
+  while (!scope.empty()) {
+    const size_t dot = scope.find('.');
+    const std::string_view part = scope.substr(0, dot);
+    if (is_digits(part) && path.size() > 1) path.back() = '.';
+    path += part;
+    path += '/';
+    scope = dot == std::string_view::npos ? std::string_view{} : scope.substr(dot + 1);
+  }
+  return path;
+}
+
+}  // namespace
+
+void merge_equal_nodes(ir::Graph& graph) {
+  std::vector<ValueId> replacement(graph.values.size());
+  for (size_t i = 0; i < replacement.size(); ++i) replacement[i] = static_cast<ValueId>(i);
+  std::set<ValueId> outputs;
+  for (const ir::NamedValue& output : graph.outputs) outputs.insert(output.value);
+  std::map<std::tuple<std::string, std::string, std::vector<ValueId>, ir::Attributes, size_t>, const Node*> seen;
+  std::vector<Node> kept;
+  kept.reserve(graph.nodes.size());  // `seen` points into it
+  for (Node& node : graph.nodes) {
+    for (ValueId& input : node.inputs) input = replacement[input];
+    // A graph output keeps the node that makes it: its name is the output's.
+    const bool named = std::any_of(node.outputs.begin(), node.outputs.end(), [&](ValueId id) { return outputs.contains(id); });
+    auto key = std::tuple(node.domain, node.op, node.inputs, node.attributes, node.outputs.size());
+    const auto found = named ? seen.end() : seen.find(key);
+    if (found != seen.end()) {
+      for (size_t i = 0; i < node.outputs.size(); ++i) replacement[node.outputs[i]] = found->second->outputs[i];
+      continue;
+    }
+    kept.push_back(std::move(node));
+    if (!named) seen.emplace(std::move(key), &kept.back());
+  }
+  graph.nodes = std::move(kept);
+  replace_uses(graph, replacement);
+}
+
+void remove_unused_nodes(ir::Graph& graph) {
+  std::set<ValueId> used;
+  for (const ir::NamedValue& output : graph.outputs) used.insert(output.value);
+  std::vector<Node> kept;
+  for (auto node = graph.nodes.rbegin(); node != graph.nodes.rend(); ++node) {
+    const bool needed = std::any_of(node->outputs.begin(), node->outputs.end(), [&](ValueId id) { return used.contains(id); });
+    if (!needed) continue;
+    used.insert(node->inputs.begin(), node->inputs.end());
+    kept.push_back(std::move(*node));
+  }
+  std::reverse(kept.begin(), kept.end());
+  graph.nodes = std::move(kept);
+  std::erase_if(graph.marks, [&](const ir::NamedValue& mark) { return !used.contains(mark.value); });
+}
+
+void name_nodes(ir::Graph& graph) {
+  std::set<std::string> taken;
+  std::map<std::string, int> counts;
+  for (const ir::NamedValue& named : graph.inputs) taken.insert(named.name);
+  for (const ir::NamedValue& named : graph.outputs) taken.insert(named.name);
+  const auto unique = [&](const std::string& wanted) {
+    std::string name = wanted;
+    while (!taken.insert(name).second) name = fmt::format("{}_{}", wanted, ++counts[wanted]);
+    return name;
+  };
+  for (Node& node : graph.nodes) {
+    node.name = unique(path_of(node.scope) + node.op);
+    for (size_t i = 0; i < node.outputs.size(); ++i) graph[node.outputs[i]].name = fmt::format("{}_output_{}", node.name, i);
+  }
+  for (const ir::NamedValue& output : graph.outputs) graph[output.value].name = output.name;
+}
+
+}  // namespace onnxport

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading config.json.
+#pragma once
+
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <onnxport/error.hpp>
+
+namespace onnxport::sdk {
+
+/// A map of config.json, borrowed from the host. Every getter names the field in its error; a field that is null
+/// counts as absent. A field is read once, in the constructor of a plugin's own config struct, with the default that
+/// the reference implementation's config class has.
+class Config {
+ public:
+  Config(const onnxport_host* host, const onnxport_config* node, std::string path = {})
+      : api_(static_cast<const onnxport_config_1*>(host->get_interface(host, to_abi("config"), 1))),
+        host_(host), node_(node), path_(std::move(path)) {
+    if (api_ == nullptr) throw Error(ONNXPORT_UNSUPPORTED, "the host does not offer the interface config/1");
+  }
+
+  bool has(std::string_view key) const {
+    const auto type = api_->type(member(key));
+    return type != ONNXPORT_CONFIG_ABSENT && type != ONNXPORT_CONFIG_NULL;
+  }
+
+  int64_t integer(std::string_view key) const { return required(key, maybe_integer(key), "an integer"); }
+  int64_t integer(std::string_view key, int64_t fallback) const { return maybe_integer(key).value_or(fallback); }
+  std::optional<int64_t> maybe_integer(std::string_view key) const {
+    const onnxport_config* node = member(key);
+    switch (api_->type(node)) {
+      case ONNXPORT_CONFIG_ABSENT:
+      case ONNXPORT_CONFIG_NULL: return std::nullopt;
+      case ONNXPORT_CONFIG_INT: return api_->as_int(node);
+      default: wrong(key, "an integer");
+    }
+  }
+
+  /// A size: an integer above 0.
+  int64_t size(std::string_view key) const { return positive(key, integer(key)); }
+  int64_t size(std::string_view key, int64_t fallback) const { return positive(key, integer(key, fallback)); }
+
+  double real(std::string_view key, double fallback) const {
+    const onnxport_config* node = member(key);
+    switch (api_->type(node)) {
+      case ONNXPORT_CONFIG_ABSENT:
+      case ONNXPORT_CONFIG_NULL: return fallback;
+      case ONNXPORT_CONFIG_INT:
+      case ONNXPORT_CONFIG_FLOAT: return api_->as_float(node);
+      default: wrong(key, "a number");
+    }
+  }
+
+  bool boolean(std::string_view key, bool fallback) const {
+    const onnxport_config* node = member(key);
+    switch (api_->type(node)) {
+      case ONNXPORT_CONFIG_ABSENT:
+      case ONNXPORT_CONFIG_NULL: return fallback;
+      case ONNXPORT_CONFIG_BOOL: return api_->as_bool(node) != 0;
+      default: wrong(key, "true or false");
+    }
+  }
+
+  std::string text(std::string_view key, std::string_view fallback) const {
+    const onnxport_config* node = member(key);
+    switch (api_->type(node)) {
+      case ONNXPORT_CONFIG_ABSENT:
+      case ONNXPORT_CONFIG_NULL: return std::string(fallback);
+      case ONNXPORT_CONFIG_STRING: return std::string(from_abi(api_->as_string(node)));
+      default: wrong(key, "a text");
+    }
+  }
+
+  /// A text that must be one of those that the plugin implements.
+  std::string choice(std::string_view key, std::string_view fallback, std::initializer_list<std::string_view> known) const {
+    const std::string value = text(key, fallback);
+    std::string list;
+    for (std::string_view option : known) {
+      if (option == value) return value;
+      list += (list.empty() ? "" : ", ") + std::string(option);
+    }
+    throw Error(ONNXPORT_UNSUPPORTED, "config field '" + full(key) + "' is \"" + value + "\"; supported: " + list);
+  }
+
+  std::vector<int64_t> integers(std::string_view key) const {
+    const onnxport_config* node = member(key);
+    if (!has(key)) return {};
+    if (api_->type(node) != ONNXPORT_CONFIG_LIST) wrong(key, "a list of integers");
+    std::vector<int64_t> values;
+    for (size_t i = 0; i < api_->size(node); ++i) {
+      const onnxport_config* entry = api_->entry(node, i);
+      if (api_->type(entry) != ONNXPORT_CONFIG_INT) wrong(key, "a list of integers");
+      values.push_back(api_->as_int(entry));
+    }
+    return values;
+  }
+
+  /// Entries of a list or map; nullopt where absent.
+  std::optional<size_t> entries(std::string_view key) const {
+    if (!has(key)) return std::nullopt;
+    return api_->size(member(key));
+  }
+
+  /// A map within this one; its fields are absent where it is.
+  Config section(std::string_view key) const { return {host_, member(key), full(key)}; }
+
+  /// The number of labels of a classification head: the size of id2label, else num_labels, else 2.
+  /// Source: PretrainedConfig.num_labels, transformers 4.30.
+  int64_t num_labels() const {
+    const int64_t stated = integer("num_labels", 2);
+    if (const auto labels = entries("id2label"); labels && *labels > 0) return static_cast<int64_t>(*labels);
+    return stated;
+  }
+
+ private:
+  const onnxport_config* member(std::string_view key) const { return api_->member(node_, to_abi(key)); }
+  std::string full(std::string_view key) const { return path_.empty() ? std::string(key) : path_ + "." + std::string(key); }
+  [[noreturn]] void wrong(std::string_view key, std::string_view expected) const {
+    throw Error(ONNXPORT_CONFIG, "config field '" + full(key) + "' has another type: expected " + std::string(expected));
+  }
+  template <class T>
+  T required(std::string_view key, const std::optional<T>& value, std::string_view expected) const {
+    if (!value) throw Error(ONNXPORT_CONFIG, "config field '" + full(key) + "' is missing: expected " + std::string(expected));
+    return *value;
+  }
+  int64_t positive(std::string_view key, int64_t value) const {
+    if (value <= 0) throw Error(ONNXPORT_CONFIG, "config field '" + full(key) + "' is " + std::to_string(value) + "; expected more than 0");
+    return value;
+  }
+
+  const onnxport_config_1* api_;
+  const onnxport_host* host_;
+  const onnxport_config* node_;
+  std::string path_;
+};
+
+}  // namespace onnxport::sdk

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+// The vocabulary in which models are written. Every helper takes its scope, from which it asks for its weights by
+// torch's names, then its input, and what is optional in a named struct. After a layer the current scope is the module
+// that holds it.
+#pragma once
+
+#include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <onnxport/operations.hpp>
+
+namespace onnxport::sdk {
+
+/// Names the nodes of one layer after its scope; afterwards plain operators are named after the parent.
+class LayerScope {
+ public:
+  explicit LayerScope(const Scope& scope) : graph_(scope.graph()), parent_(scope.parent()) { graph_.set_scope(scope.path()); }
+  ~LayerScope() { graph_.set_scope(parent_); }
+  LayerScope(const LayerScope&) = delete;
+  LayerScope& operator=(const LayerScope&) = delete;
+
+ private:
+  Graph& graph_;
+  std::string parent_;
+};
+
+struct LinearOptions {
+  int64_t out;
+  bool bias = true;
+};
+/// x: f[..., in] -> f[..., out]. Weights: weight f[out, in], bias f[out]. Source: torch.nn.Linear.
+inline Value linear(const Scope& scope, const Value& x, const LinearOptions& options) {
+  const int64_t in = x.fixed(-1);
+  const LayerScope names(scope);
+  std::vector<Value> inputs{x, scope.weight("weight", {options.out, in})};
+  if (options.bias) inputs.push_back(scope.weight("bias", {options.out}));
+  return scope.graph().composite("Linear", inputs);
+}
+
+struct EmbeddingOptions {
+  int64_t count, width;
+};
+/// ids: i64[...] -> f[..., width]. Weight: f[count, width]. Source: torch.nn.Embedding.
+inline Value embedding(const Scope& scope, const Value& ids, const EmbeddingOptions& options) {
+  const LayerScope names(scope);
+  return scope.graph().composite("Embedding", {scope.weight("weight", {options.count, options.width}), ids});
+}
+
+struct NormOptions {
+  double epsilon = 1e-5;
+  bool bias = true;
+};
+/// Over the last axis. Weights: weight, bias f[n]. Source: torch.nn.LayerNorm.
+inline Value layer_norm(const Scope& scope, const Value& x, const NormOptions& options) {
+  const int64_t n = x.fixed(-1);
+  const LayerScope names(scope);
+  std::vector<Value> inputs{x, scope.weight("weight", {n})};
+  if (options.bias) inputs.push_back(scope.weight("bias", {n}));
+  return scope.graph().composite("LayerNorm", inputs, {{"epsilon", options.epsilon}});
+}
+
+/// f[batch, n, heads·d] -> f[batch, heads, n, d]
+inline Value split_heads(const Value& x, int64_t heads) { return x.graph().composite("SplitHeads", {x}, {{"heads", heads}}); }
+/// f[batch, heads, n, d] -> f[batch, n, heads·d]
+inline Value merge_heads(const Value& x) { return x.graph().composite("MergeHeads", {x}); }
+
+struct AttentionMaskOptions {
+  /// Where given, keys after a query do not count; tells the number of queries (its axis 1).
+  Value causal_for{};
+};
+/// mask: i64[batch, total], 1 where a key counts -> additive f32[batch, 1, 1 or query, total].
+/// Source: ModuleUtilsMixin.get_extended_attention_mask, transformers 4.30.
+inline Value attention_mask(const Value& mask, const AttentionMaskOptions& options = {}) {
+  std::vector<Value> inputs{mask};
+  if (options.causal_for) inputs.push_back(options.causal_for);
+  return mask.graph().composite("AttentionMask", inputs, {{"causal", static_cast<bool>(options.causal_for)}});
+}
+
+struct AttentionOptions {
+  int64_t heads;
+  int64_t kv_heads = 0;  ///< 0: as many as heads
+  double scale = 0;      ///< 0: 1/√head size
+  Value bias{};          ///< added to the scaled scores; broadcastable to f[batch, heads, query, total]
+  bool causal = false;
+  double softcap = 0;    ///< 0: none
+  /// Where the step is asked for (--outputs), the probabilities f[batch, heads, query, total] under this name.
+  std::string probabilities{};
+};
+/// q: f[batch, query, heads·d], k, v: f[batch, total, kv_heads·d] -> f[batch, query, heads·d].
+inline Value attention(const Value& q, const Value& k, const Value& v, const AttentionOptions& options) {
+  Graph& g = q.graph();
+  const bool wanted = !options.probabilities.empty() && g.wants(options.probabilities);
+  std::vector<Value> inputs{q, k, v};
+  if (options.bias) inputs.push_back(options.bias);
+  std::vector<Attribute> attributes{{"heads", options.heads},
+                                    {"kv_heads", options.kv_heads == 0 ? options.heads : options.kv_heads},
+                                    {"causal", options.causal},
+                                    {"softcap", options.softcap}};
+  if (options.scale != 0) attributes.emplace_back("scale", options.scale);
+  const std::vector<Value> results = g.add({composites, "Attention", inputs, attributes, wanted ? 2u : 1u});
+  if (wanted) g.mark(options.probabilities, results[1]);
+  return results[0];
+}
+
+/// An activation by its name in config.json. Throws UNSUPPORTED naming the known ones.
+/// Source: transformers.activations.ACT2FN, 4.30 (and torch's functions that it points to).
+inline Value activation(const Value& x, const std::string& name) {
+  Graph& g = x.graph();
+  const auto gelu = [&](const char* how) { return g.composite("Gelu", {x}, {{"approximate", how}}); };
+  if (name == "gelu" || name == "gelu_python") return gelu("none");
+  if (name == "gelu_new" || name == "gelu_pytorch_tanh" || name == "gelu_fast" || name == "gelu_accurate") return gelu("tanh");
+  if (name == "quick_gelu") return gelu("quick");
+  if (name == "gelu_10") return g.op("Clip", {gelu("none")}, {{"min", -10.0}, {"max", 10.0}});
+  if (name == "relu") return relu(x);
+  if (name == "relu6") return g.op("Clip", {x}, {{"min", 0.0}, {"max", 6.0}});
+  if (name == "relu2" || name == "relu_squared") {
+    const Value r = relu(x);
+    return r * r;
+  }
+  if (name == "silu" || name == "swish") return g.composite("Silu", {x});
+  if (name == "sigmoid") return sigmoid(x);
+  if (name == "tanh") return tanh(x);
+  if (name == "mish") return g.op("Mish", {x});
+  if (name == "leaky_relu") return g.op("LeakyRelu", {x}, {{"alpha", 0.01}});
+  if (name == "linear") return x;
+  if (name == "laplace") {
+    // 0.5 · (1 + erf((x - √½) / (√(1/(4π)) · √2)))
+    return (g.op("Erf", {(x - std::sqrt(0.5)) / (std::sqrt(0.25 / M_PI) * std::sqrt(2.0))}) + 1.0) * 0.5;
+  }
+  throw Error(ONNXPORT_UNSUPPORTED,
+              "the activation \"" + name + "\" is not supported; known: gelu, gelu_10, gelu_accurate, gelu_fast, gelu_new, gelu_python, "
+              "gelu_pytorch_tanh, laplace, leaky_relu, linear, mish, quick_gelu, relu, relu2, relu6, sigmoid, silu, swish, tanh",
+              g.scope());
+}
+
+}  // namespace onnxport::sdk

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+// The only header that a plugin includes. Declare what the plugin is with ONNXPORT_PLUGIN; everything else is
+// reached from there.
+#pragma once
+
+#include <exception>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <onnxport/onnx_config.hpp>
+
+namespace onnxport::sdk {
+
+using Make = std::unique_ptr<OnnxConfig> (*)(const Request&);
+
+/// A family of model types that share their features and one OnnxConfig.
+struct Model {
+  std::vector<std::string> types;
+  std::vector<std::string> features;
+  /// Class names of config.json whose ending does not tell the feature.
+  std::vector<std::pair<std::string, std::string>> architectures{};
+  Make make;
+};
+
+/// What a plugin is; equals its plugin.yaml.
+struct Plugin {
+  std::string id, name, version, license, vendor;
+  std::vector<Model> models;
+  uint32_t abi_minor_needed = 0;
+};
+
+template <class T>
+std::unique_ptr<OnnxConfig> make(const Request& request) {
+  return std::make_unique<T>(request);
+}
+
+namespace detail {
+
+/// The plugin object behind onnxport_onnx_config.
+struct Bridged {
+  const onnxport_host* host;
+  std::unique_ptr<OnnxConfig> config;
+  std::vector<PatchingSpec> patches;
+};
+
+inline Bridged& bridged(onnxport_onnx_config* self) { return *reinterpret_cast<Bridged*>(self); }
+
+/// Runs `body`; what it throws becomes a status. Nothing leaves.
+template <class Body>
+onnxport_status* guarded(const onnxport_host* host, const std::string& place, Body body) noexcept {
+  try {
+    body();
+    return nullptr;
+  } catch (const Error& error) {
+    return host->status_make(error.code(), to_abi(error.what()), to_abi(error.place().empty() ? place : error.place()));
+  } catch (const std::exception& error) {
+    return host->status_make(ONNXPORT_INTERNAL, to_abi(error.what()), to_abi(place));
+  } catch (...) {
+    return host->status_make(ONNXPORT_INTERNAL, to_abi("an exception that is no std::exception"), to_abi(place));
+  }
+}
+
+/// A plugin's static data in the form of the ABI.
+class Tables {
+ public:
+  Tables(Plugin plugin, const onnxport_onnx_config_1* table) : plugin_(std::move(plugin)) {
+    models_.reserve(plugin_.models.size());
+    for (const Model& model : plugin_.models) models_.emplace_back(model);
+    for (const ModelTables& model : models_) pointers_.push_back(&model.abi);
+    abi_.struct_size = sizeof abi_;
+    abi_.magic = {sizeof(onnxport_magic), sizeof(void*) * 8, ONNXPORT_ENDIAN_MARK, ONNXPORT_ABI_MAJOR, plugin_.abi_minor_needed,
+                  ONNXPORT_ABI_VENDOR};
+    abi_.id = to_abi(plugin_.id);
+    abi_.name = to_abi(plugin_.name);
+    abi_.version = to_abi(plugin_.version);
+    abi_.license = to_abi(plugin_.license);
+    abi_.vendor = to_abi(plugin_.vendor);
+    abi_.models = pointers_.data();
+    abi_.model_count = pointers_.size();
+    onnx_config() = table;
+    abi_.get_interface = [](onnxport_string name, uint32_t version) -> const void* {
+      return from_abi(name) == "onnx-config" && version == 1 ? onnx_config() : nullptr;
+    };
+  }
+
+  const onnxport_plugin* abi() const { return &abi_; }
+  const Plugin& plugin() const { return plugin_; }
+
+ private:
+  struct ModelTables {
+    explicit ModelTables(const Model& model) {
+      for (const std::string& type : model.types) types.push_back(to_abi(type));
+      for (const std::string& feature : model.features) features.push_back(to_abi(feature));
+      for (const auto& [name, feature] : model.architectures) architectures.push_back({to_abi(name), to_abi(feature)});
+      abi = {sizeof(onnxport_model), types.data(), types.size(), features.data(), features.size(), architectures.data(), architectures.size()};
+    }
+    std::vector<onnxport_string> types, features;
+    std::vector<onnxport_architecture> architectures;
+    onnxport_model abi;
+  };
+  static const onnxport_onnx_config_1*& onnx_config() {
+    static const onnxport_onnx_config_1* table = nullptr;
+    return table;
+  }
+
+  Plugin plugin_;
+  std::vector<ModelTables> models_;
+  std::vector<const onnxport_model*> pointers_;
+  onnxport_plugin abi_{};
+};
+
+/// The functions of "onnx-config" 1 over the classes of this SDK. `plugin` yields the plugin's declaration.
+template <const Tables& (*plugin)()>
+struct OnnxConfigTable {
+  static onnxport_status* create(const onnxport_request* request, onnxport_onnx_config** out) {
+    const onnxport_host* host = request->host;
+    return guarded(host, "config", [&] {
+      const std::string type(from_abi(request->model_type));
+      for (const Model& model : plugin().plugin().models) {
+        for (const std::string& known : model.types) {
+          if (known != type) continue;
+          auto self = std::make_unique<Bridged>();
+          self->host = host;
+          self->config = model.make({Config(host, request->config), type, std::string(from_abi(request->feature))});
+          self->patches = self->config->patching_specs();
+          *out = reinterpret_cast<onnxport_onnx_config*>(self.release());
+          return;
+        }
+      }
+      throw Error(ONNXPORT_INVALID_ARGUMENT, "the plugin has no model type '" + type + "'");
+    });
+  }
+
+  static void release(onnxport_onnx_config* self) { delete &bridged(self); }
+
+  static onnxport_status* describe(onnxport_onnx_config* handle, onnxport_string, onnxport_description* out) {
+    const Bridged& self = bridged(handle);
+    const onnxport_host* host = self.host;
+    return guarded(host, "inputs and outputs", [&] {
+      const OnnxConfig& config = *self.config;
+      for (const TensorSpec& spec : config.inputs()) {
+        std::vector<onnxport_dim> dims;
+        for (const Dim& dim : spec.shape) dims.push_back({dim.size, to_abi(dim.symbol)});
+        const onnxport_type type{sizeof(onnxport_type), static_cast<int32_t>(spec.dtype), static_cast<uint32_t>(dims.size()), dims.data()};
+        check(host, out->input(out, to_abi(spec.name), &type));
+        if (spec.limit > 0) check(host, out->value_limit(out, to_abi(spec.name), spec.limit));
+      }
+      for (const OutputSpec& spec : config.outputs()) {
+        std::vector<onnxport_dim> dims(spec.axes.empty() ? 0 : static_cast<size_t>(spec.axes.rbegin()->first) + 1, onnxport_dim{-1, {nullptr, 0}});
+        for (const auto& [index, name] : spec.axes) dims[static_cast<size_t>(index)].symbol = to_abi(name);
+        const onnxport_type type{sizeof(onnxport_type), ONNXPORT_UNDEFINED, static_cast<uint32_t>(dims.size()), dims.data()};
+        check(host, out->output(out, to_abi(spec.name), &type));
+      }
+      check(host, out->integer(out, to_abi("default_opset"), config.default_onnx_opset()));
+      check(host, out->integer(out, to_abi("min_opset"), config.min_opset()));
+      check(host, out->real(out, to_abi("atol_for_validation"), config.atol_for_validation()));
+      check(host, out->text(out, to_abi("base_model_prefix"), to_abi(config.base_model_prefix())));
+      if (const auto* past = dynamic_cast<const OnnxConfigWithPast*>(&config)) {
+        check(host, out->integer(out, to_abi("with_past"), past->use_past() ? 1 : 0));
+        check(host, out->integer(out, to_abi("num_layers"), past->num_layers()));
+        check(host, out->integer(out, to_abi("num_attention_heads"), past->num_attention_heads()));
+      }
+      for (const auto& [key, json] : config.values_override()) check(host, out->value_override(out, to_abi(key), to_abi(json)));
+      for (size_t i = 0; i < self.patches.size(); ++i) {
+        check(host, out->patch(out, to_abi(self.patches[i].domain), to_abi(self.patches[i].op), i));
+      }
+    });
+  }
+
+  static onnxport_status* forward(onnxport_onnx_config* handle, onnxport_string, onnxport_graph* target) {
+    const Bridged& self = bridged(handle);
+    Graph graph(self.host, target);
+    // The place is read when the status is made: where the graph stood when something failed.
+    try {
+      Inputs inputs;
+      for (const TensorSpec& spec : self.config->inputs()) inputs.emplace(spec.name, graph.input(spec.name));
+      for (const auto& [name, value] : self.config->forward(graph, inputs)) graph.output(name, value);
+      return nullptr;
+    } catch (...) {
+      return guarded(self.host, graph.scope(), [] { throw; });
+    }
+  }
+
+  static onnxport_status* lower(onnxport_onnx_config* handle, uint64_t tag, onnxport_graph* target, const onnxport_node* node,
+                                onnxport_value* outputs) {
+    const Bridged& self = bridged(handle);
+    const std::string scope(from_abi(node->scope));
+    return guarded(self.host, scope, [&] {
+      Graph graph(self.host, target);
+      graph.set_scope(scope);
+      std::vector<Value> inputs;
+      for (size_t i = 0; i < node->input_count; ++i) inputs.emplace_back(&graph, node->inputs[i]);
+      std::vector<Attribute> attributes;
+      for (size_t i = 0; i < node->attribute_count; ++i) {
+        const onnxport_attribute& from = node->attributes[i];
+        const std::string name(from_abi(from.name));
+        switch (from.type) {
+          case ONNXPORT_ATTR_INT: attributes.emplace_back(name, from.i); break;
+          case ONNXPORT_ATTR_FLOAT: attributes.emplace_back(name, from.f); break;
+          case ONNXPORT_ATTR_STRING: attributes.emplace_back(name, std::string(from_abi(from.s))); break;
+          case ONNXPORT_ATTR_INTS: attributes.emplace_back(name, std::vector<int64_t>(from.ints, from.ints + from.count)); break;
+          default: throw Error(ONNXPORT_INVALID_ARGUMENT, "the attribute '" + name + "' is of an unknown type");
+        }
+      }
+      const std::vector<Value> results = self.patches.at(tag).lower(graph, inputs, attributes);
+      if (results.size() != node->output_count) throw Error(ONNXPORT_GRAPH, "the patch yields another number of values than the operator");
+      for (size_t i = 0; i < results.size(); ++i) outputs[i] = results[i].id();
+    });
+  }
+
+  static constexpr onnxport_onnx_config_1 table{sizeof(onnxport_onnx_config_1), create, release, describe, forward, lower};
+};
+
+}  // namespace detail
+}  // namespace onnxport::sdk
+
+/// Exports a plugin. The argument is an onnxport::sdk::Plugin; at file scope, once in a library.
+#define ONNXPORT_PLUGIN(...)                                                                                \
+  static const onnxport::sdk::detail::Tables& onnxport_plugin_tables() {                                    \
+    static const onnxport::sdk::detail::Tables tables(                                                      \
+        onnxport::sdk::Plugin __VA_ARGS__, &onnxport::sdk::detail::OnnxConfigTable<onnxport_plugin_tables>::table); \
+    return tables;                                                                                          \
+  }                                                                                                         \
+  extern "C" ONNXPORT_EXPORT const onnxport_plugin* onnxport_plugin_entry(void) { return onnxport_plugin_tables().abi(); }
