@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "registry/manifest.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "registry/yaml.hpp"
+
+namespace onnxport {
+namespace {
+
+using Path = std::filesystem::path;
+
+bool is_lower_or_digit(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
+
+/// Texts that are typed on a command line or compared with others: no blanks.
+const std::string& word(const yaml::Node& node, const Path& file, std::string_view what) {
+  const std::string& text = yaml::string(node, file, what);
+  if (text.find(' ') != std::string::npos) {
+    yaml::fail(file, node.line, fmt::format("'{}' is '{}', expected a name without blanks", what, text));
+  }
+  return text;
+}
+
+std::vector<std::string> words(const yaml::Node& node, const Path& file, std::string_view what) {
+  std::vector<std::string> result = yaml::strings(node, file, what);
+  for (const yaml::Node& item : node.items) word(item, file, what);
+  return result;
+}
+
+std::string plugin_id(const yaml::Node& node, const Path& file, std::string_view what) {
+  const std::string& id = yaml::string(node, file, what);
+  const bool spelled = std::all_of(id.begin(), id.end(), [](char c) {
+    return is_lower_or_digit(c) || c == '.' || c == '-' || c == '_';
+  });
+  if (!spelled || id.find('.') == std::string::npos || id.front() == '.' || id.back() == '.') {
+    yaml::fail(file, node.line,
+               fmt::format("'{}' is '{}', expected a reversed domain in lower case such as org.example.name", what, id));
+  }
+  return id;
+}
+
+std::vector<Manifest::Model> models(const yaml::Node& node, const Path& file) {
+  if (node.kind != yaml::Node::Kind::sequence || node.items.empty()) {
+    yaml::fail(file, node.line, "'models' must be a list with an entry for each family of model types");
+  }
+  std::vector<Manifest::Model> result;
+  std::vector<std::string> seen;
+  for (const yaml::Node& item : node.items) {
+    yaml::Map map(item, file, "an entry of models");
+    Manifest::Model model;
+    const yaml::Node& types = map.required("types");
+    model.types = words(types, file, "types");
+    for (size_t i = 0; i < model.types.size(); ++i) {
+      if (std::find(seen.begin(), seen.end(), model.types[i]) != seen.end()) {
+        yaml::fail(file, types.items[i].line, fmt::format("the model type '{}' is listed twice", model.types[i]));
+      }
+      seen.push_back(model.types[i]);
+    }
+    model.features = words(map.required("features"), file, "features");
+    if (const yaml::Node* architectures = map.optional("architectures")) {
+      if (architectures->kind != yaml::Node::Kind::map) {
+        yaml::fail(file, architectures->line, "'architectures' must be a map from class names to features");
+      }
+      for (size_t i = 0; i + 1 < architectures->items.size(); i += 2) {
+        const std::string& name = architectures->items[i].text;
+        const std::string& feature = word(architectures->items[i + 1], file, name);
+        if (std::find(model.features.begin(), model.features.end(), feature) == model.features.end()) {
+          yaml::fail(file, architectures->items[i].line,
+                     fmt::format("'{}' stands for the feature '{}', which is not in 'features'", name, feature));
+        }
+        model.architectures.emplace_back(name, feature);
+      }
+    }
+    map.finish();
+    result.push_back(std::move(model));
+  }
+  return result;
+}
+
+void abi(const yaml::Node& node, const Path& file, Manifest& manifest) {
+  const std::string& text = yaml::string(node, file, "abi");
+  const char* end = text.data() + text.size();
+  const auto major = std::from_chars(text.data(), end, manifest.abi_major);
+  const bool dot = major.ec == std::errc() && major.ptr != end && *major.ptr == '.';
+  const auto minor = dot ? std::from_chars(major.ptr + 1, end, manifest.abi_minor) : major;
+  if (!dot || minor.ec != std::errc() || minor.ptr != end) {
+    yaml::fail(file, node.line, fmt::format("'abi' is '{}', expected \"MAJOR.MINOR\"", text));
+  }
+}
+
+std::string library(const yaml::Node& node, const Path& file) {
+  const std::string& name = yaml::string(node, file, "library");
+  if (name.find_first_of("/\\") != std::string::npos || name == "." || name == "..") {
+    yaml::fail(file, node.line,
+               fmt::format("'library' is '{}', expected the name of a file beside the manifest, without a path", name));
+  }
+  return name;
+}
+
+std::string sha256(const yaml::Node& node, const Path& file) {
+  const std::string& sum = yaml::string(node, file, "sha256");
+  if (sum.size() != 64 || sum.find_first_not_of("0123456789abcdef") != std::string::npos) {
+    yaml::fail(file, node.line, fmt::format("'sha256' is '{}', expected 64 hexadecimal digits in lower case", sum));
+  }
+  return sum;
+}
+
+void extension(yaml::Map& map, const Path& file, Manifest& manifest) {
+  manifest.extends = plugin_id(*map.optional("extends"), file, "extends");
+  const yaml::Node& types = map.required("model_types");
+  if (types.kind != yaml::Node::Kind::map || types.items.empty()) {
+    yaml::fail(file, types.line, "'model_types' must be a map from new model types to those of the extended plugin");
+  }
+  for (size_t i = 0; i + 1 < types.items.size(); i += 2) {
+    const std::string& type = word(types.items[i], file, "model_types");
+    manifest.aliases.push_back({type, word(types.items[i + 1], file, type)});
+  }
+  const yaml::Node* names = map.optional("weight_names");
+  if (names == nullptr) return;
+  if (names->kind != yaml::Node::Kind::sequence) {
+    yaml::fail(file, names->line, "'weight_names' must be a list of {from: …, to: …}");
+  }
+  for (const yaml::Node& item : names->items) {
+    yaml::Map entry(item, file, "an entry of weight_names");
+    // Either may be empty: a prefix that is put in front, or taken away.
+    const auto text = [&](const char* key) -> const std::string& {
+      const yaml::Node& value = entry.required(key);
+      if (value.kind != yaml::Node::Kind::scalar) {
+        yaml::fail(file, value.line, fmt::format("'{}' must be a text; write \"\" for an empty one", key));
+      }
+      return value.text;
+    };
+    Manifest::WeightName name{text("from"), text("to")};
+    entry.finish();
+    for (const Manifest::WeightName& other : manifest.weight_names) {
+      if (other.from == name.from) yaml::fail(file, item.line, fmt::format("'{}' is renamed twice", name.from));
+    }
+    manifest.weight_names.push_back(std::move(name));
+  }
+}
+
+}  // namespace
+
+std::string normal_type(std::string_view type) {
+  std::string result(type);
+  for (char& c : result) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    if (c == '_') c = '-';
+  }
+  return result;
+}
+
+const Manifest::Model* Manifest::model(std::string_view type) const {
+  const std::string wanted = normal_type(type);
+  for (const Model& model : models) {
+    for (const std::string& known : model.types) {
+      if (normal_type(known) == wanted) return &model;
+    }
+  }
+  return nullptr;
+}
+
+void parse_manifest(const std::string& text, const Path& file, Manifest& manifest) {
+  const yaml::Node root = yaml::parse(text, file);
+  yaml::Map map(root, file, "the manifest");
+
+  if (const yaml::Node* format = map.optional("manifest")) {
+    if (yaml::string(*format, file, "manifest") != "1") {
+      yaml::fail(file, format->line,
+                 fmt::format("the manifest has format '{}', this version of onnxport reads 1", format->text));
+    }
+    manifest.format = 1;
+  }
+  // The model types come early, so that they are known where a later key is wrong.
+  manifest.id = plugin_id(map.required("id"), file, "id");
+  const bool is_extension = map.optional("extends") != nullptr;
+  if (is_extension) {
+    extension(map, file, manifest);
+  } else {
+    manifest.models = models(map.required("models"), file);
+  }
+
+  manifest.name = yaml::string(map.required("name"), file, "name");
+  manifest.version = word(map.required("version"), file, "version");
+  const auto text_of = [&](std::string_view key, std::string& out) {
+    // An extension is a config file of its user's, who owes nobody a licence.
+    const yaml::Node* node = is_extension ? map.optional(key) : &map.required(key);
+    if (node != nullptr) out = yaml::string(*node, file, key);
+  };
+  text_of("license", manifest.license);
+  text_of("vendor", manifest.vendor);
+
+  if (!is_extension) {
+    const bool built = manifest.format != 0;
+    const auto of_built = [&](std::string_view key) { return built ? &map.required(key) : map.optional(key); };
+    if (const yaml::Node* node = of_built("abi")) abi(*node, file, manifest);
+    if (built) {
+      manifest.platform = word(map.required("platform"), file, "platform");
+      manifest.library = library(map.required("library"), file);
+      if (const yaml::Node* sum = map.optional("sha256")) manifest.sha256 = sha256(*sum, file);
+    }
+  }
+  map.finish();
+}
+
+Manifest read_manifest(const Path& file) {
+  Manifest manifest;
+  parse_manifest(yaml::read_text(file), file, manifest);
+  return manifest;
+}
+
+std::string_view host_platform() { return ONNXPORT_PLATFORM; }
+
+}  // namespace onnxport

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// plugin.yaml: what is known of a plugin without opening its library.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace onnxport {
+
+/// The contents of a plugin.yaml, in one of three forms: the source form that an author writes, the built form
+/// beside a library, and the extension, which has no library and adds model types to another plugin.
+struct Manifest {
+  /// A family of model types that share their features.
+  struct Model {
+    std::vector<std::string> types;
+    std::vector<std::string> features;
+    /// Class names of config.json whose ending does not tell the feature, with the feature they stand for.
+    std::vector<std::pair<std::string, std::string>> architectures;
+  };
+  /// A model type of an extension, and the type of the extended plugin that it stands for.
+  struct Alias {
+    std::string type;
+    std::string base;
+  };
+  /// A beginning of tensor names in the checkpoint, and what the extended plugin calls it.
+  struct WeightName {
+    std::string from;
+    std::string to;
+  };
+
+  std::string id;
+  std::string name;
+  std::string version;
+  std::string license;
+  std::string vendor;
+  /// As written; of an extension, filled from the extended plugin when a Registry resolves it.
+  std::vector<Model> models;
+
+  /// 1 in the built form, else 0.
+  int format = 0;
+  uint32_t abi_major = 1;
+  uint32_t abi_minor = 0;  ///< the lowest that the plugin needs
+  std::string platform;    ///< "linux-x86_64"
+  std::string library;     ///< a file name, beside the manifest
+  std::string sha256;      ///< of the library, lower case; empty where none is given
+
+  std::string extends;  ///< id of the extended plugin; empty but for an extension
+  std::vector<Alias> aliases;
+  std::vector<WeightName> weight_names;
+
+  bool is_extension() const { return !extends.empty(); }
+  /// The family that has this type, or null. "_" and "-" are one, as is case.
+  const Model* model(std::string_view type) const;
+};
+
+/// How types are compared: lower case, with "-" for "_", as transformers.onnx does.
+std::string normal_type(std::string_view type);
+
+/// Reads a manifest of any form. Throws Error(plugin) with file and line; `manifest` then holds what was read until
+/// there, so that a message about a model type can still name the plugin that would offer it.
+void parse_manifest(const std::string& text, const std::filesystem::path& file, Manifest& manifest);
+
+/// The same from a file.
+Manifest read_manifest(const std::filesystem::path& file);
+
+/// What this build of the host calls its own platform.
+std::string_view host_platform();
+
+}  // namespace onnxport
