@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// The command line as plain data: what cli.cpp parses and the commands take.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace onnxport {
+
+/// Options that say which plugins count.
+struct PluginArguments {
+  std::vector<std::filesystem::path> plugin_dirs;
+  std::optional<std::filesystem::path> trust;
+};
+
+struct ExportArguments {
+  PluginArguments plugins;
+  std::string model;
+  std::string feature;  // empty: by config.json's architectures
+  std::optional<int64_t> opset;
+  std::optional<double> atol;
+  std::string target = "onnx", weights = "copy", layout = "single", dtype = "fp32";
+  bool external_data = false;
+  bool no_validate = false;
+  std::vector<std::string> outputs;
+  bool allow_unused = false;
+  std::string plugin;
+  std::string framework;     // transformers.onnx: "", "pt" or "tf"
+  std::string cache_dir;     // transformers.onnx
+  std::string preprocessor;  // transformers.onnx: "", "auto", "tokenizer", …
+  std::filesystem::path output;
+};
+
+struct ValidateArguments {
+  PluginArguments plugins;
+  std::filesystem::path output;
+  std::string model;
+  std::vector<std::filesystem::path> cases;
+  std::optional<double> atol;
+  std::string plugin;
+};
+
+struct FeaturesArguments {
+  PluginArguments plugins;
+  std::string model_type;
+};
+
+struct InspectArguments {
+  std::filesystem::path file;
+};
+
+struct PluginsCheckArguments {
+  PluginArguments plugins;
+  std::filesystem::path path;
+};
+
+struct SynthArguments {
+  PluginArguments plugins;
+  std::filesystem::path config;
+  std::filesystem::path output;
+  std::string feature;
+  std::string plugin;
+  uint64_t seed = 0;
+};
+
+}  // namespace onnxport

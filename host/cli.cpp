@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+// The command line: what is accepted, and the help. Nothing else includes CLI11.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <onnxport/abi.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+
+#include "core/error.hpp"
+#include "core/export.hpp"
+#include "core/version.hpp"
+#include "host/commands.hpp"
+#include "registry/registry.hpp"
+
+namespace onnxport {
+namespace {
+
+using Words = std::vector<std::string>;
+
+/// All that can be asked for, filled by the parser.
+struct Arguments {
+  ExportArguments export_model;
+  ValidateArguments validate;
+  FeaturesArguments features;
+  InspectArguments inspect;
+  PluginArguments plugins_list;
+  PluginsCheckArguments plugins_check;
+  SynthArguments synth;
+  bool quiet = false, json = false;
+  /// Set by the command that was named.
+  std::function<int(Console&)> run;
+};
+
+const char* const commands[] = {"export", "validate", "features", "inspect", "plugins", "synth", "help"};
+
+void add_report_options(CLI::App& app, Arguments& a) {
+  CLI::Option* quiet = app.add_flag("-q,--quiet", a.quiet, "Say nothing but errors");
+  app.add_flag("--json", a.json, "Print one JSON object on standard output, also for errors")->excludes(quiet);
+}
+
+void add_plugin_options(CLI::App& app, PluginArguments& plugins) {
+  app.add_option("--plugin-dir", plugins.plugin_dirs, "Look for plugins here first (repeatable)")->type_name("DIR")->allow_extra_args(false);
+  app.add_option("--trust", plugins.trust, "Policy that says which plugins may be loaded")->type_name("FILE");
+}
+
+/// What transformers.onnx has as well, with the same meaning.
+void add_shared_options(CLI::App& app, ExportArguments& e) {
+  app.add_option("-m,--model", e.model, "Folder with config.json and the weights")->type_name("DIR")->required();
+  app.add_option("--feature", e.feature, "What the model is for (default: by config.json's architectures)")->type_name("NAME");
+  app.add_option("--opset", e.opset, fmt::format("ONNX opset, {} to {} (default: the model's)", lowest_opset, highest_opset))->type_name("N");
+  app.add_option("--atol", e.atol, "Largest absolute difference that validation accepts (default: the model's)")->type_name("X");
+  app.add_option("--framework", e.framework, "Of transformers.onnx: pt is all there is")->check(CLI::IsMember({"pt", "tf"}))->group("");
+  app.add_option("--cache_dir", e.cache_dir, "Of transformers.onnx: a folder needs no cache")->type_name("DIR")->group("");
+  app.add_option("--preprocessor", e.preprocessor, "Of transformers.onnx: what validation's inputs are made with")
+      ->check(CLI::IsMember({"auto", "tokenizer", "feature_extractor", "image_processor", "processor"}))
+      ->group("");
+  app.add_option("OUTPUT", e.output, "Folder, or a file name that ends in .onnx")->required()->option_text(" ");
+}
+
+void add_export_options(CLI::App& app, ExportArguments& e) {
+  app.add_option("--target", e.target, "onnx: standard operators; ort: fused ones of ONNX Runtime")->check(CLI::IsMember({"onnx", "ort"}));
+  app.add_option("--weights", e.weights, "copy: into the model's file, or beside it above 2 GB; embed: always into it; link: refer to the checkpoint")
+      ->check(CLI::IsMember({"copy", "embed", "link"}));
+  app.add_flag("--external-data", e.external_data, "Keep the weights in a file beside the model");
+  app.add_option("--layout", e.layout, "One graph, or encoder and decoder apart")->check(CLI::IsMember({"single", "split", "merged"}));
+  app.add_option("--dtype", e.dtype, "Type of the weights")->check(CLI::IsMember({"fp32", "fp16", "bf16"}));
+  app.add_option("--outputs", e.outputs, "Further outputs by name: pooler_output,hidden_states")->delimiter(',')->type_name("A,B")->allow_extra_args(false);
+  app.add_flag("--no-validate", e.no_validate, "Do not compare the written file with the reference");
+  app.add_flag("--allow-unused", e.allow_unused, "Accept tensors in the model's own modules that its config does not account for");
+  app.add_option("--plugin", e.plugin, "Use this plugin where several offer the model type")->type_name("ID");
+}
+
+void define_export(CLI::App& root, Arguments& a) {
+  CLI::App* app = root.add_subcommand("export", "Write a checkpoint as an ONNX model and validate it");
+  add_shared_options(*app, a.export_model);
+  add_export_options(*app, a.export_model);
+  add_plugin_options(*app, a.export_model.plugins);
+  add_report_options(*app, a);
+  app->footer(
+      "Examples:\n"
+      "  onnxport export -m all-MiniLM-L6-v2 onnx/\n"
+      "  onnxport export -m DIR --feature masked-lm --opset 17 onnx/\n"
+      "  onnxport export -m DIR --external-data --no-validate onnx/encoder.onnx\n"
+      "\n"
+      "The output appears whole or not at all. A file whose outputs differ by more than the\n"
+      "tolerance is kept, and the exit status is 1.");
+  app->callback([&a] { a.run = [&a](Console& console) { return run_export(a.export_model, console); }; });
+}
+
+void define_validate(CLI::App& root, Arguments& a) {
+  CLI::App* app = root.add_subcommand("validate", "Compare an exported model with its checkpoint or with recorded outputs");
+  ValidateArguments& v = a.validate;
+  app->add_option("OUTPUT", v.output, "Folder of an export, or its .onnx file")->required()->option_text(" ");
+  app->add_option("-m,--model", v.model, "Folder of the checkpoint")->type_name("DIR");
+  app->add_option("--case", v.cases, "Recorded inputs and outputs: tensors in/NAME and out/NAME (repeatable)")->type_name("FILE")->allow_extra_args(false);
+  app->add_option("--atol", v.atol, "Largest absolute difference that is accepted")->type_name("X");
+  app->add_option("--plugin", v.plugin, "Use this plugin where several offer the model type")->type_name("ID");
+  add_plugin_options(*app, v.plugins);
+  add_report_options(*app, a);
+  app->footer(
+      "Examples:\n"
+      "  onnxport validate onnx/ -m all-MiniLM-L6-v2\n"
+      "  onnxport validate onnx/ --case case-default-0.safetensors   (needs neither model nor libtorch)");
+  app->callback([&a] { a.run = [&a](Console& console) { return run_validate(a.validate, console); }; });
+}
+
+void define_others(CLI::App& root, Arguments& a) {
+  CLI::App* features = root.add_subcommand("features", "List what can be exported");
+  features->add_option("MODEL_TYPE", a.features.model_type, "Only this type, with other names of its features")->option_text(" ");
+  add_plugin_options(*features, a.features.plugins);
+  add_report_options(*features, a);
+  features->footer("Examples:\n  onnxport features\n  onnxport features bert");
+  features->callback([&a] { a.run = [&a](Console& console) { return run_features(a.features, console); }; });
+
+  CLI::App* inspect = root.add_subcommand("inspect", "Show inputs, outputs, operators and weights of an ONNX file");
+  inspect->add_option("FILE", a.inspect.file, "The .onnx file")->required()->option_text(" ");
+  add_report_options(*inspect, a);
+  inspect->footer("Example:\n  onnxport inspect onnx/model.onnx");
+  inspect->callback([&a] { a.run = [&a](Console& console) { return run_inspect(a.inspect, console); }; });
+
+  CLI::App* plugins = root.add_subcommand("plugins", "Look at the plugins that define the model types");
+  plugins->require_subcommand(1);
+  CLI::App* list = plugins->add_subcommand("list", "Every plugin that was found, where, and whether it can be used");
+  add_plugin_options(*list, a.plugins_list);
+  add_report_options(*list, a);
+  list->callback([&a] { a.run = [&a](Console& console) { return run_plugins_list(a.plugins_list, console); }; });
+  CLI::App* check = plugins->add_subcommand("check", "Load a plugin and report");
+  check->add_option("PLUGIN", a.plugins_check.path, "Its folder, or its library")->required()->option_text(" ");
+  add_plugin_options(*check, a.plugins_check.plugins);
+  add_report_options(*check, a);
+  check->callback([&a] { a.run = [&a](Console& console) { return run_plugins_check(a.plugins_check, console); }; });
+
+  CLI::App* synth = root.add_subcommand("synth", "Write a random checkpoint of a config");
+  synth->add_option("CONFIG", a.synth.config, "A config.json")->required()->option_text(" ");
+  synth->add_option("OUTPUT", a.synth.output, "The checkpoint's folder")->required()->option_text(" ");
+  synth->add_option("--seed", a.synth.seed, "Other numbers (default 0)")->type_name("N");
+  synth->add_option("--feature", a.synth.feature, "What the model is for (default: by config.json's architectures)")->type_name("NAME");
+  synth->add_option("--plugin", a.synth.plugin, "Use this plugin where several offer the model type")->type_name("ID");
+  add_plugin_options(*synth, a.synth.plugins);
+  add_report_options(*synth, a);
+  synth->footer("Example:\n  onnxport synth config.json checkpoint/ --seed 1");
+  synth->callback([&a] { a.run = [&a](Console& console) { return run_synth(a.synth, console); }; });
+}
+
+std::string version_text() {
+  return fmt::format("onnxport {} (plugin ABI {}.{}, opsets {} to {})", version, ONNXPORT_ABI_MAJOR, ONNXPORT_ABI_MINOR, lowest_opset, highest_opset);
+}
+
+void define_root(CLI::App& root) {
+  root.description("onnxport turns a Hugging Face checkpoint into an ONNX model.");
+  root.set_version_flag("-V,--version", version_text());
+  root.footer(
+      "Examples:\n"
+      "  onnxport export -m all-MiniLM-L6-v2 onnx/\n"
+      "  onnxport --model=DIR --feature=masked-lm onnx/      (as of transformers.onnx)\n"
+      "  onnxport features\n"
+      "  onnxport COMMAND --help\n"
+      "\n"
+      "Exit status: 0 done and validated; 1 validation differs; 2 usage, unknown type or feature;\n"
+      "3 unreadable or mismatched checkpoint; 4 plugin refused or failed; 5 output could not be\n"
+      "written; 70 a defect of onnxport; 130 interrupted.");
+  root.get_formatter()->column_width(28);
+}
+
+/// The form of transformers.onnx has no command: options and the output, in any order.
+bool is_legacy(const Words& words) {
+  if (words.empty()) return false;
+  const std::string& first = words.front();
+  if (std::find(std::begin(commands), std::end(commands), first) != std::end(commands)) return false;
+  return std::any_of(words.begin(), words.end(), [](const std::string& word) {
+    return word.starts_with("--model") || (word.starts_with("-m") && !word.starts_with("--"));
+  });
+}
+
+/// The innermost command that was named.
+const CLI::App& active(const CLI::App& app) {
+  const auto chosen = app.get_subcommands();
+  return chosen.empty() ? app : active(*chosen.front());
+}
+
+/// "--opst" -> "--opset"
+Words option_names(const CLI::App& app) {
+  Words names;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  }
+  return names;
+}
+
+/// What was not understood, and what may have been meant.
+Error unexpected(const CLI::App& root, const Words& words) {
+  const CLI::App& app = active(root);
+  const std::string name = &app == &root ? std::string("onnxport") : app.get_parent() == &root ? "onnxport " + app.get_name()
+                                                                                              : "onnxport plugins " + app.get_name();
+  const auto extra = app.remaining().empty() ? root.remaining(true) : app.remaining();
+  std::string what = extra.empty() ? std::string() : extra.front();
+  if (what.empty() && !words.empty()) what = words.front();
+  what = what.substr(0, what.find('='));
+  const std::string help = fmt::format("`{} --help` lists what there is", name);
+  if (what.starts_with('-')) {
+    const Words near = nearest(what, option_names(app), 2);
+    return Error(Failure::usage, fmt::format("{} has no option {}", name, what),
+                 near.empty() ? help : fmt::format("did you mean {}? {}", fmt::join(near, " or "), help));
+  }
+  if (&app == &root) {
+    const Words known(std::begin(commands), std::end(commands) - 1);
+    const Words near = nearest(what, known, 2);
+    return Error(Failure::usage, fmt::format("there is no command '{}'", what),
+                 near.empty() ? help : fmt::format("did you mean {}? {}", fmt::join(near, " or "), help));
+  }
+  return Error(Failure::usage, fmt::format("{} does not know what to do with '{}'", name, what), help);
+}
+
+/// Parses; an exit status where that is all there was to do (--help).
+std::optional<int> parse(CLI::App& root, const Words& words) {
+  try {
+    Words reversed(words.rbegin(), words.rend());
+    root.parse(reversed);
+    return std::nullopt;
+  } catch (const CLI::Success& success) {  // --help, --version
+    return root.exit(success);
+  } catch (const CLI::ExtrasError&) {
+    throw unexpected(root, words);
+  } catch (const CLI::ParseError& error) {
+    const CLI::App& app = active(root);
+    if (&app == &root && !words.empty() && !words.front().starts_with('-') && app.get_options().size() < 4) throw unexpected(root, words);
+    const std::string name = app.get_name().empty() ? "onnxport" : "onnxport " + app.get_name();
+    throw Error(Failure::usage, error.what(), fmt::format("`{} --help` lists what there is", name));
+  }
+}
+
+int run(const Words& words, Console& console) {
+  Arguments arguments;
+  CLI::App root("", "onnxport");
+  if (is_legacy(words)) {
+    root.description("onnxport, called as transformers.onnx is. `onnxport --help` shows its own commands.");
+    add_shared_options(root, arguments.export_model);
+    add_export_options(root, arguments.export_model);
+    add_plugin_options(root, arguments.export_model.plugins);
+    add_report_options(root, arguments);
+    arguments.run = [&](Console& c) { return run_export(arguments.export_model, c); };
+  } else {
+    define_root(root);
+    define_export(root, arguments);
+    define_validate(root, arguments);
+    define_others(root, arguments);
+    root.require_subcommand(1);
+    if (words.empty()) {
+      fmt::print("{}", root.help());
+      return static_cast<int>(Failure::usage);
+    }
+  }
+  Words given = words;
+  if (given.front() == "help") {
+    given.erase(given.begin());
+    given.push_back("--help");
+  }
+  if (const auto status = parse(root, given)) return *status;
+  if (arguments.quiet) console.set_mode(Console::Mode::quiet);
+  return arguments.run(console);
+}
+
+}  // namespace
+
+int run_command_line(int argc, char** argv) {
+  const Words words(argv + 1, argv + argc);
+  // Known before parsing, so that an error of the command line itself is an object as well.
+  const bool json = std::find(words.begin(), words.end(), "--json") != words.end();
+  Console console(json ? Console::Mode::json : Console::Mode::report);
+  int status = 0;
+  try {
+    status = run(words, console);
+    if (console.mode() == Console::Mode::json && console.result_is_empty()) return status;  // --help
+  } catch (...) {
+    status = report_failure(console, std::current_exception());
+  }
+  console.finish(status);
+  return status;
+}
+
+}  // namespace onnxport

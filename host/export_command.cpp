@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+// onnxport export
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "core/error.hpp"
+#include "core/export.hpp"
+#include "core/output/companions.hpp"
+#include "core/output/staging.hpp"
+#include "core/version.hpp"
+#include "host/commands.hpp"
+#include "host/interrupt.hpp"
+#include "host/selection.hpp"
+#include "host/validation.hpp"
+
+namespace onnxport {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Values that the command line knows and this version does not have, and combinations without a meaning.
+void check_arguments(const ExportArguments& arguments) {
+  const auto refuse = [](const std::string& option, const std::string& available) {
+    throw Error(Failure::usage, option + " is not available in this version", available);
+  };
+  if (arguments.target != "onnx") refuse("--target " + arguments.target, "available is --target onnx, which ONNX Runtime runs as well");
+  if (arguments.weights == "link") refuse("--weights link", "available are --weights copy (the default) and --weights embed");
+  if (arguments.layout != "single") refuse("--layout " + arguments.layout, "available is --layout single: one graph in one file");
+  if (arguments.dtype != "fp32") refuse("--dtype " + arguments.dtype, "available is --dtype fp32; weights of other types are converted to it");
+  if (arguments.framework == "tf") {
+    throw Error(Failure::usage, "--framework tf: TensorFlow checkpoints are not read; onnxport reads PyTorch's weights as safetensors",
+                "convert the checkpoint to safetensors first, or leave the option out");
+  }
+  const auto meaningless = [](const std::string& option, const std::string& reason) {
+    throw Error(Failure::usage, option + " has no meaning with " + reason, "leave one of the two out");
+  };
+  if (arguments.no_validate && arguments.atol) meaningless("--atol", "--no-validate: it is the tolerance of validation");
+  if (arguments.no_validate && !arguments.preprocessor.empty()) meaningless("--preprocessor", "--no-validate: it says what validation's inputs are made with");
+  if (arguments.external_data && arguments.weights == "embed") meaningless("--external-data", "--weights embed, which keeps all weights in the model's file");
+  if (arguments.atol && !(*arguments.atol > 0 && std::isfinite(*arguments.atol))) {
+    throw Error(Failure::usage, fmt::format("--atol {} is no tolerance", *arguments.atol), "give a number above 0, such as 1e-4");
+  }
+}
+
+/// The checkpoint's tokenizer or image processor, and an error where --preprocessor asks for one that is not there.
+std::optional<Preprocessor> find_preprocessor(const ExportArguments& arguments, const fs::path& folder) {
+  std::optional<Preprocessor> found = Preprocessor::from_folder(folder);
+  const std::string& wanted = arguments.preprocessor;
+  if (wanted.empty() || wanted == "auto") return found;
+  const bool images = found && (found->image_height || found->channels);
+  const bool text = found && (found->unk || found->pad || !found->special.empty());
+  const bool there = wanted == "tokenizer" ? text : wanted == "processor" ? text || images : images;
+  if (there) return found;
+  throw Error(Failure::checkpoint, fmt::format("--preprocessor {}: there is none in {}", wanted, folder.string()),
+              "add its files (tokenizer.json, preprocessor_config.json), or choose --preprocessor auto");
+}
+
+std::map<std::string, std::string> metadata_of(const Selection& selection, const ExportArguments& arguments) {
+  std::map<std::string, std::string> metadata{{"onnxport.model_type", selection.model_type},
+                                              {"onnxport.feature", selection.feature},
+                                              {"onnxport.plugin", selection.plugin_id + " " + selection.plugin_version}};
+  if (!arguments.outputs.empty()) metadata["onnxport.outputs"] = fmt::format("{}", fmt::join(arguments.outputs, ","));
+  return metadata;
+}
+
+/// A message about the staging folder means, to the user, the folder that was asked for.
+std::string without_staging(std::string text, const StagedOutput& output) {
+  const std::string& hidden = output.folder().native();
+  for (size_t at = text.find(hidden); at != std::string::npos; at = text.find(hidden, at)) {
+    text.replace(at, hidden.size(), output.final_folder().native());
+  }
+  return text;
+}
+
+struct Written {
+  ExportResult result;
+  std::vector<fs::path> companions;
+};
+
+Written write_files(const ExportArguments& arguments, const Selection& selection, const Definition& definition, const Checkpoint& checkpoint,
+                    const StagedOutput& output, int64_t opset, Console& console) {
+  ExportOptions options;
+  options.opset = opset;
+  options.model_file = output.model_file();
+  options.metadata = metadata_of(selection, arguments);
+  const uint64_t bytes = weight_bytes(definition.graph);
+  options.external_data = arguments.external_data || (arguments.weights != "embed" && OnnxConfig::use_external_data_format(bytes / 4));
+  options.progress.report = [&](const std::string& phase, uint64_t done, uint64_t total) { console.progress(phase, done, total); };
+  options.progress.cancel = &interrupt_flag();
+  output.require_space(bytes);
+  Written written;
+  try {
+    written.result = export_onnx(*selection.onnx_config, definition, output.folder(), options);
+    if (output.is_folder()) written.companions = copy_companions(checkpoint.folder(), output.folder());
+  } catch (const Error& error) {
+    if (error.failure() != Failure::output || std::strstr(error.what(), std::strerror(ENOSPC)) == nullptr) throw;
+    throw Error(Failure::output,
+                fmt::format("{}; {} are needed and {} are free", error.what(), format_bytes(bytes), format_bytes(output.free_space())), error.hint());
+  }
+  checkpoint.check_unchanged();
+  console.end_progress();
+  return written;
+}
+
+void report_export(const Written& written, const Selection& selection, const StagedOutput& output, int64_t opset, Console& console) {
+  Json& json = console.result();
+  json["opset"] = opset;
+  json["nodes"] = written.result.nodes;
+  json["initializers"] = written.result.initializers;
+  json["inputs"] = written.result.inputs;
+  json["outputs"] = written.result.outputs;
+  json["output"] = output.final_folder().string();
+  json["model_file"] = (output.final_folder() / output.model_file()).string();
+  json["files"] = Json::array();
+  console.line(fmt::format("exported: {} with feature {}, opset {}: {} nodes, {} initializers", selection.model_type, selection.feature, opset,
+                           written.result.nodes, written.result.initializers));
+  console.line(fmt::format("files in {}", output.final_folder().string()));
+  const auto file = [&](const fs::path& name) {
+    std::error_code ignored;
+    const uint64_t bytes = fs::file_size(output.folder() / name, ignored);
+    json["files"].push_back({{"path", (output.final_folder() / name).string()}, {"bytes", bytes}});
+    console.line(fmt::format("  {:<34} {:>10}", name.string(), format_bytes(bytes)));
+  };
+  for (const ExportedFile& exported : written.result.files) file(exported.path.filename());
+  for (const fs::path& name : written.companions) file(name);
+}
+
+}  // namespace
+
+int run_export(const ExportArguments& arguments, Console& console) {
+  check_arguments(arguments);
+  require_model_folder(arguments.model);
+  const fs::path folder = arguments.model;
+  const bool validate = !arguments.no_validate;
+  Json& json = console.result();
+
+  const Json config = Checkpoint::open_config(folder).config();
+  const Selection selection = select(arguments.plugins, config, folder / "config.json", arguments.feature, arguments.plugin, console);
+  const OnnxConfig& onnx_config = *selection.onnx_config;
+  const int64_t opset = arguments.opset.value_or(onnx_config.default_onnx_opset());
+  require_opset(onnx_config, opset);
+  if (validate) require_backends(true);
+  std::optional<Preprocessor> preprocessor;
+  if (validate) preprocessor = find_preprocessor(arguments, folder);
+
+  json["model"] = arguments.model;
+  json["model_type"] = selection.model_type;
+  json["feature"] = selection.feature;
+  json["plugin"] = {{"id", selection.plugin_id}, {"version", selection.plugin_version}};
+  console.line(fmt::format("model: {} in {}, by {} {}", selection.model_type, arguments.model, selection.plugin_id, selection.plugin_version));
+  if (!selection.feature_source.empty()) {
+    json["feature_source"] = selection.feature_source;
+    console.line(fmt::format("feature: {} (from {})", selection.feature, selection.feature_source));
+  } else {
+    console.line(fmt::format("feature: {}", selection.feature));
+  }
+
+  const Checkpoint checkpoint = Checkpoint::open(folder);
+  WeightSource weights(checkpoint, selection.name_rules);
+  const Definition definition = onnx_config.define(weights, {.outputs = arguments.outputs, .allow_unused = arguments.allow_unused});
+  note_leftovers(definition, console);
+  const uint64_t bytes = weight_bytes(definition.graph);
+  if (validate) require_memory(bytes, bytes);
+  stop_if_interrupted();
+
+  StagedOutput output(arguments.output);
+  Verdict verdict;
+  const double atol = arguments.atol.value_or(onnx_config.atol_for_validation());
+  try {
+    const Written written = write_files(arguments, selection, definition, checkpoint, output, opset, console);
+    report_export(written, selection, output, opset, console);
+    // What is compared is what will be delivered, and an interrupted validation leaves nothing behind.
+    if (validate) {
+      const std::vector<ValidationInputs> inputs = validation_inputs(onnx_config, config, preprocessor ? &*preprocessor : nullptr);
+      verdict = validate_file(&onnx_config, &definition, output.folder() / output.model_file(), opset, inputs, atol, console);
+    } else {
+      json["validation"]["status"] = "skipped";
+    }
+    stop_if_interrupted();
+    output.commit();
+  } catch (const Error& error) {
+    throw Error(error.failure(), without_staging(error.what(), output), without_staging(error.hint(), output));
+  }
+
+  const std::string model_file = (output.final_folder() / output.model_file()).string();
+  json["status"] = "ok";
+  if (!validate) {
+    console.line("done: " + model_file + " (not validated)");
+  } else if (verdict.passes) {
+    console.line(fmt::format("done: {} (validated, largest difference {:.1e})", model_file, verdict.largest));
+  } else {
+    console.fail(static_cast<int>(Failure::differs), "differs",
+                 fmt::format("validation found differences above the tolerance of {:.1e} (largest {:.3g})", atol, verdict.largest),
+                 "the files are kept in " + output.final_folder().string() +
+                     " for a look at them; where differences so large do not matter, pass a larger --atol");
+    json["status"] = "differs";
+    return static_cast<int>(Failure::differs);
+  }
+  return 0;
+}
+
+}  // namespace onnxport

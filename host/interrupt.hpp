@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// Ctrl-C and termination: work stops at the next step and nothing is left behind.
+#pragma once
+
+#include <atomic>
+
+namespace onnxport {
+
+/// 128 + SIGINT, as shells report it.
+constexpr int interrupted_status = 130;
+
+/// SIGINT and SIGTERM set the flag instead of ending the process; a second one ends it. A pipe that nobody reads does
+/// not end the process either, so that it can remove what it has staged.
+void catch_interrupts();
+bool interrupt_requested();
+const std::atomic<bool>& interrupt_flag();
+/// Throws Error(output, "interrupted") where the flag is set.
+void stop_if_interrupted();
+
+}  // namespace onnxport

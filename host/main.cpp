@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/commands.hpp"
+#include "host/interrupt.hpp"
+
+int main(int argc, char** argv) {
+  onnxport::catch_interrupts();
+  return onnxport::run_command_line(argc, argv);
+}

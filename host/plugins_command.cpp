@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// onnxport plugins list, onnxport plugins check
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <nlohmann/json.hpp>
+
+#include "core/definition/onnx_config.hpp"
+#include "core/error.hpp"
+#include "host/commands.hpp"
+#include "host/selection.hpp"
+
+namespace onnxport {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<std::string> types_of(const Manifest& manifest) {
+  std::vector<std::string> types;
+  for (const Manifest::Model& model : manifest.models) types.insert(types.end(), model.types.begin(), model.types.end());
+  return types;
+}
+
+nlohmann::ordered_json describe(const Candidate& candidate) {
+  return {{"id", candidate.manifest.id},
+          {"version", candidate.manifest.version},
+          {"state", std::string(to_string(candidate.state))},
+          {"reason", candidate.reason},
+          {"hint", candidate.hint},
+          {"place", candidate.place},
+          {"manifest", candidate.manifest_path.string()},
+          {"model_types", types_of(candidate.manifest)}};
+}
+
+}  // namespace
+
+int run_plugins_list(const PluginArguments& arguments, Console& console) {
+  const std::unique_ptr<Registry> registry = discover(arguments);
+  auto& json = console.result();
+  json["places"] = nlohmann::ordered_json::array();
+  json["plugins"] = nlohmann::ordered_json::array();
+  for (size_t place = 0; place < registry->places().size(); ++place) {
+    const Registry::Place& searched = registry->places()[place];
+    json["places"].push_back({{"name", searched.name}, {"directory", searched.directory.string()}, {"exists", searched.exists}});
+    console.line(fmt::format("{}: {}{}", searched.name, searched.directory.string(), searched.exists ? "" : " (does not exist)"));
+    for (const Candidate& candidate : registry->candidates()) {
+      if (candidate.place_index != place) continue;
+      json["plugins"].push_back(describe(candidate));
+      const std::string& id = candidate.manifest.id.empty() ? candidate.manifest_path.string() : candidate.manifest.id;
+      console.line(fmt::format("  {:<12} {} {}: {}", to_string(candidate.state), id, candidate.manifest.version,
+                               fmt::join(types_of(candidate.manifest), ", ")));
+      if (!candidate.reason.empty()) console.line("               " + candidate.reason);
+      if (!candidate.hint.empty()) console.line("               " + candidate.hint);
+    }
+  }
+  for (const std::string& note : registry->notes()) console.note(note);
+  json["status"] = "ok";
+  return 0;
+}
+
+int run_plugins_check(const PluginsCheckArguments& arguments, Console& console) {
+  std::error_code ignored;
+  // A library is known by the manifest beside it.
+  const fs::path path = fs::weakly_canonical(arguments.path, ignored);
+  if (!fs::exists(path, ignored)) throw Error(Failure::usage, "there is no " + arguments.path.string(), "name a plugin's library or folder");
+  const fs::path folder = fs::is_directory(path, ignored) ? path : path.parent_path();
+  PluginArguments plugins = arguments.plugins;
+  plugins.plugin_dirs.insert(plugins.plugin_dirs.begin(), folder);
+  const std::unique_ptr<Registry> registry = discover(plugins);
+  auto& json = console.result();
+  json["plugins"] = nlohmann::ordered_json::array();
+  size_t checked = 0;
+  for (const Candidate& candidate : registry->candidates()) {
+    if (candidate.place_index != 0) continue;
+    ++checked;
+    json["plugins"].push_back(describe(candidate));
+    if (!candidate.is_healthy()) throw Error(Failure::plugin, candidate.manifest_path.string() + ": " + candidate.reason, candidate.hint);
+    const LoadedPlugin& plugin = load(candidate, plugin_host());
+    console.line(fmt::format("{} {} ({}), licence {}", candidate.manifest.id, candidate.manifest.version, candidate.manifest.name,
+                             candidate.manifest.license.empty() ? "not told" : candidate.manifest.license));
+    console.line(fmt::format("  library      {}", plugin.library.string()));
+    console.line(fmt::format("  sha256       {}", plugin.sha256));
+    console.line(fmt::format("  ABI          needs {}.{}, this program has {}.{}", plugin.plugin->magic.abi_major, plugin.plugin->magic.abi_minor_needed,
+                             ONNXPORT_ABI_MAJOR, ONNXPORT_ABI_MINOR));
+    for (const Manifest::Model& model : candidate.manifest.models) {
+      console.line(fmt::format("  model types  {}: {}", fmt::join(model.types, ", "), fmt::join(model.features, ", ")));
+    }
+    if (!candidate.reason.empty()) console.line(fmt::format("  note         {}", candidate.reason));
+  }
+  if (checked == 0) {
+    throw Error(Failure::plugin, "there is no plugin in " + folder.string(), "a plugin is a folder with plugin.yaml and the library that it names");
+  }
+  console.line("it loads, and its facts equal those of plugin.yaml");
+  json["status"] = "ok";
+  return 0;
+}
+
+}  // namespace onnxport

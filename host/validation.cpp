@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/validation.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "core/error.hpp"
+#include "core/output/staging.hpp"
+#include "host/interrupt.hpp"
+#include "host/memory.hpp"
+
+namespace onnxport {
+namespace {
+
+/// The two libraries by themselves, before they hold a model.
+constexpr uint64_t backends_bytes = 300'000'000;
+
+/// The longest sequence that the config's positions allow; a few are kept back, as some models begin to count after the
+/// padding id.
+int64_t longest_sequence(const OnnxConfig& config, const Json& model_config) {
+  int64_t positions = 0;
+  for (const char* key : {"max_position_embeddings", "n_positions", "n_ctx", "max_positions"}) {
+    const auto found = model_config.find(key);
+    if (found == model_config.end() || !found->is_number_integer() || found->get<int64_t>() <= 0) continue;
+    positions = positions == 0 ? found->get<int64_t>() : std::min(positions, found->get<int64_t>());
+  }
+  if (positions == 0) return 1 << 20;
+  positions -= 2;
+  bool past = false;
+  for (const auto& [name, axes] : config.inputs()) {
+    for (const auto& [axis, symbol] : axes) past = past || symbol.find("past") != std::string::npos;
+  }
+  return std::max<int64_t>(2, past ? (positions - 3) / 2 : positions);
+}
+
+/// Whether some input has that axis.
+bool has_axis(const OnnxConfig& config, const char* name) {
+  for (const auto& [input, axes] : config.inputs()) {
+    for (const auto& [axis, symbol] : axes) {
+      if (symbol == name) return true;
+    }
+  }
+  return false;
+}
+
+std::string number(double value) { return fmt::format("{:.1e}", value); }
+
+void report(const ValidationRun& run, Console& console) {
+  Json json{{"label", run.label}, {"passes", run.passes}, {"outputs", Json::array()}};
+  bool first = true;
+  for (const Difference& difference : run.differences) {
+    json["outputs"].push_back({{"name", difference.output},
+                               {"max_difference", difference.max_abs},
+                               {"passes", difference.passes},
+                               {"problem", difference.problem}});
+    const std::string found = difference.problem.empty() ? "max difference " + number(difference.max_abs) : difference.problem;
+    // A model with a past has dozens of outputs: those that agree are then summed up.
+    if (run.differences.size() > 8 && difference.passes) continue;
+    console.line(fmt::format("  {:<28} {:<20} {}{}", first ? run.label : "", difference.output, found, difference.passes ? "" : "  DIFFERS"));
+    first = false;
+  }
+  if (run.differences.size() > 8) {
+    double largest = 0;
+    size_t passing = 0;
+    for (const Difference& difference : run.differences) {
+      if (!difference.passes) continue;
+      ++passing;
+      largest = std::max(largest, difference.max_abs);
+    }
+    console.line(fmt::format("  {:<28} {:<20} max difference {}", first ? run.label : "", fmt::format("{} outputs", passing), number(largest)));
+  }
+  if (console.mode() == Console::Mode::json) console.result()["validation"]["runs"].push_back(std::move(json));
+}
+
+}  // namespace
+
+void require_backends(bool reference) {
+  std::string missing;
+  if (reference && !backend_installed("reference")) missing = "the reference back end (libtorch)";
+  if (!backend_installed("onnxruntime")) missing += missing.empty() ? "the back end of ONNX Runtime" : " and the back end of ONNX Runtime";
+  if (missing.empty()) return;
+  throw Error(Failure::usage, "validation is not possible: " + missing + " is not installed in lib/onnxport/backends beside this program",
+              "install it, or pass --no-validate to export without being checked");
+}
+
+void require_memory(uint64_t weight_bytes, uint64_t file_bytes) {
+  // Each back end holds the weights, and the checker reads the file.
+  const uint64_t needed = backends_bytes + 2 * weight_bytes + file_bytes;
+  const AvailableMemory available = available_memory();
+  if (needed <= available.bytes) return;
+  throw Error(Failure::usage,
+              fmt::format("validation needs about {} of memory, and {} leaves {}", format_bytes(needed), available.limited_by,
+                          format_bytes(available.bytes)),
+              "free some memory, or pass --no-validate to export without being checked, which needs little");
+}
+
+uint64_t weight_bytes(const ir::Graph& graph) {
+  uint64_t total = 0;
+  for (const ir::Value& value : graph.values) {
+    if (value.origin == ir::Origin::weight && value.weight) total += value.weight->bytes();
+  }
+  return total;
+}
+
+std::vector<ValidationInputs> validation_inputs(const OnnxConfig& config, const Json& model_config, const Preprocessor* preprocessor) {
+  struct Shape {
+    int64_t batch, sequence, choices;
+    bool varied;
+    uint64_t seed;
+  };
+  std::vector<Shape> shapes{{2, 8, 4, false, 0}, {3, 11, 3, true, 1}, {1, 5, 2, true, 2}};
+  const int64_t longest = longest_sequence(config, model_config);
+  const bool choices = has_axis(config, "choice");
+  const bool sequence = has_axis(config, "sequence") || has_axis(config, "encoder_sequence") || has_axis(config, "decoder_sequence");
+  std::vector<ValidationInputs> sets;
+  int64_t before = 0;
+  for (const Shape& shape : shapes) {
+    int64_t length = std::min(shape.sequence, longest);
+    if (length == before && length > 1) --length;
+    before = length;
+    DummyOptions options;
+    options.batch_size = shape.batch;
+    options.seq_length = length;
+    options.num_choices = shape.choices;
+    options.varied = shape.varied;
+    options.seed = shape.seed;
+    std::string label = fmt::format("batch {}", shape.batch);
+    if (choices) label += fmt::format(", choices {}", shape.choices);
+    if (sequence) label += fmt::format(", sequence {}", length);
+    // The first row is always full, so a single row has no padding unless it has choices.
+    if (sequence && shape.varied && (shape.batch > 1 || choices)) label += ", padded";
+    sets.push_back({std::move(label), config.generate_dummy_inputs(preprocessor, options), std::nullopt});
+  }
+  return sets;
+}
+
+Verdict validate_file(const OnnxConfig* config, const Definition* definition, const std::filesystem::path& model, int64_t opset,
+                      const std::vector<ValidationInputs>& inputs, double atol, Console& console) {
+  console.progress("validating", 0, 0);
+  check_model_file(model);
+  stop_if_interrupted();
+  // Neither library is loaded before the file has passed the checker.
+  std::unique_ptr<Runnable> reference;
+  std::string against = "the recorded outputs";
+  if (definition != nullptr) {
+    Backend& backend = load_backend("reference");
+    against = "the definition in " + backend.version();
+    console.result()["validation"]["reference"] = backend.version();
+    reference = backend.load_graph(definition->graph);
+  }
+  stop_if_interrupted();
+  Backend& runtime = load_backend("onnxruntime");
+  console.result()["validation"]["runtime"] = runtime.version();
+  console.result()["validation"]["checker"] = true;
+  console.result()["validation"]["atol"] = atol;
+  const std::unique_ptr<Runnable> onnx = runtime.load_file(model.string());
+  console.line(fmt::format("validation: {} against {}, tolerance {}", runtime.version(), against, number(atol)));
+  console.line("  ONNX checker, with full shape inference: passed");
+
+  const ValidationReport found = validate_model_outputs(reference.get(), *onnx, inputs, atol, [&](const ValidationRun& run) {
+    stop_if_interrupted();
+    report(run, console);
+  });
+  Verdict verdict{found.passes(), found.largest_difference()};
+  auto& json = console.result()["validation"];
+  json["status"] = verdict.passes ? "passed" : "failed";
+  json["largest_difference"] = verdict.largest;
+  if (verdict.passes || definition == nullptr) return verdict;
+
+  for (size_t i = 0; i < found.runs.size(); ++i) {
+    if (found.runs[i].passes) continue;
+    stop_if_interrupted();
+    const auto place = first_departure(*config, *definition, opset, inputs[i].inputs, atol);
+    const std::string text = place ? *place : "no single step; the differences of several add up";
+    json["first_departure"] = text;
+    console.line(fmt::format("  first step that departs ({}): {}", found.runs[i].label, text));
+    break;
+  }
+  return verdict;
+}
+
+}  // namespace onnxport
