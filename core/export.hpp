@@ -49,6 +49,9 @@ struct ExportResult {
 ExportResult export_onnx(const OnnxConfig& config, const Definition& definition, const std::filesystem::path& folder,
                          const ExportOptions& options);
 
+/// The plugin's patching specs in the form that lowering takes; they refer to `config`.
+std::vector<struct Patch> patches_of(const OnnxConfig& config);
+
 /// The opsets that can be written.
 constexpr int64_t lowest_opset = 13, highest_opset = 24;
 

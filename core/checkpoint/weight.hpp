@@ -3,7 +3,6 @@
 // streams or materializes it.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -81,15 +80,5 @@ struct Weight {
 
 /// All bytes of the weight in its final form (for small ones, and for the reference back end).
 ir::Tensor materialize(const Weight& weight);
-
-/// Writes the weight's final bytes to `descriptor` at `offset`: untouched bytes with copy_file_range, transforms
-/// tiled through a bounded buffer (at most 4 MiB). Thread-safe. Throws Error(output) with errno's reason;
-/// `progress` is called with the bytes written since its last call and may throw to stop.
-struct WriteTarget {
-  int descriptor;
-  uint64_t offset;
-  std::function<void(uint64_t)> progress;
-};
-void write_weight(const Weight& weight, const WriteTarget& target);
 
 }  // namespace onnxport

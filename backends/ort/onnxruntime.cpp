@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs ONNX files by ONNX Runtime, which is opened at run time, so that a user can bring another build of it.
+#define ORT_API_MANUAL_INIT
+#include <fmt/format.h>
+#include <onnxruntime_cxx_api.h>
+
+#include <boost/dll/shared_library.hpp>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+
+#include "core/backend.hpp"
+#include "core/error.hpp"
+
+namespace onnxport {
+namespace {
+
+namespace fs = std::filesystem;
+namespace dll = boost::dll;
+
+/// The places where the library may be, in the order in which they are tried.
+std::vector<std::string> library_candidates() {
+  std::vector<std::string> candidates;
+  if (const char* given = std::getenv("ONNXPORT_ONNXRUNTIME"); given != nullptr && *given != '\0') {
+    const fs::path path(given);
+    return {fs::is_directory(path) ? (path / "libonnxruntime.so").string() : path.string()};
+  }
+  candidates.emplace_back(ONNXPORT_ORT_LIBRARY);
+  candidates.emplace_back("libonnxruntime.so");
+  candidates.emplace_back("libonnxruntime.so.1");
+  return candidates;
+}
+
+/// Opens the library and hands its functions to the wrapper, at the highest version that both sides know.
+std::string open_library() {
+  std::string tried;
+  for (const std::string& candidate : library_candidates()) {
+    boost::dll::fs::error_code error;
+    auto library = std::make_unique<dll::shared_library>();
+    library->load(candidate, error, dll::load_mode::rtld_now | dll::load_mode::rtld_local | dll::load_mode::search_system_folders);
+    if (error) {
+      tried += fmt::format("\n  {}: {}", candidate, error.message());
+      continue;
+    }
+    const auto* base = library->get<const OrtApiBase*()>("OrtGetApiBase")();
+    for (uint32_t version = ORT_API_VERSION; version >= 14; --version) {
+      if (const OrtApi* api = base->GetApi(version)) {
+        Ort::InitApi(api);
+        library.release();  // never unloaded
+        return base->GetVersionString();
+      }
+    }
+    tried += fmt::format("\n  {}: version {} is too old", candidate, base->GetVersionString());
+  }
+  throw Error(Failure::usage, "ONNX Runtime cannot be opened; tried:" + tried,
+              "install it (./scripts/setup does), or name its library in ONNXPORT_ONNXRUNTIME");
+}
+
+struct TypeRow {
+  ONNXTensorElementDataType ort;
+  ir::DType dtype;
+};
+constexpr TypeRow types[] = {
+    {ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, ir::DType::f32},     {ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16, ir::DType::f16},
+    {ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16, ir::DType::bf16}, {ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE, ir::DType::f64},
+    {ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64, ir::DType::i64},     {ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32, ir::DType::i32},
+    {ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8, ir::DType::i8},       {ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8, ir::DType::u8},
+    {ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL, ir::DType::boolean},
+};
+
+ONNXTensorElementDataType ort_type(ir::DType dtype) {
+  for (const TypeRow& row : types) {
+    if (row.dtype == dtype) return row.ort;
+  }
+  throw Error(Failure::internal, fmt::format("ONNX Runtime is not given tensors of type {}", ir::name_of(dtype)));
+}
+
+ir::Tensor to_tensor(const Ort::Value& value) {
+  const auto info = value.GetTensorTypeAndShapeInfo();
+  ir::Tensor tensor;
+  for (const TypeRow& row : types) {
+    if (row.ort == info.GetElementType()) tensor.dtype = row.dtype;
+  }
+  if (tensor.dtype == ir::DType::undefined) throw Error(Failure::internal, "ONNX Runtime yields a tensor of a type that is not read");
+  tensor.shape = info.GetShape();
+  tensor.data.resize(static_cast<size_t>(tensor.element_count()) * ir::size_of(tensor.dtype));
+  if (!tensor.data.empty()) std::memcpy(tensor.data.data(), value.GetTensorRawData(), tensor.data.size());
+  return tensor;
+}
+
+class FileRunnable final : public Runnable {
+ public:
+  FileRunnable(Ort::Env& env, const std::string& path) : session_(env, path.c_str(), Ort::SessionOptions()) {
+    Ort::AllocatorWithDefaultOptions allocator;
+    for (size_t i = 0; i < session_.GetInputCount(); ++i) inputs_.emplace_back(session_.GetInputNameAllocated(i, allocator).get());
+    for (size_t i = 0; i < session_.GetOutputCount(); ++i) outputs_.emplace_back(session_.GetOutputNameAllocated(i, allocator).get());
+  }
+
+  Tensors run(const Tensors& inputs, const std::vector<std::string>& wanted) override {
+    const std::vector<std::string>& names = wanted.empty() ? outputs_ : wanted;
+    const Ort::MemoryInfo memory = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
+    std::vector<const char*> input_names, output_names;
+    std::vector<Ort::Value> values;
+    for (const std::string& name : inputs_) {
+      const auto found = inputs.find(name);
+      if (found == inputs.end()) throw Error(Failure::internal, fmt::format("no value was given for the input '{}'", name));
+      const ir::Tensor& tensor = found->second;
+      input_names.push_back(name.c_str());
+      values.push_back(Ort::Value::CreateTensor(memory, const_cast<std::byte*>(tensor.data.data()), tensor.data.size(), tensor.shape.data(),
+                                                tensor.shape.size(), ort_type(tensor.dtype)));
+    }
+    for (const std::string& name : names) output_names.push_back(name.c_str());
+    try {
+      const std::vector<Ort::Value> results = session_.Run(Ort::RunOptions(), input_names.data(), values.data(), values.size(),
+                                                           output_names.data(), output_names.size());
+      Tensors tensors;
+      for (size_t i = 0; i < results.size(); ++i) tensors.emplace(names[i], to_tensor(results[i]));
+      return tensors;
+    } catch (const Ort::Exception& problem) {
+      throw Error(Failure::differs, fmt::format("ONNX Runtime cannot run the model: {}", problem.what()), "");
+    }
+  }
+
+ private:
+  Ort::Session session_;
+  std::vector<std::string> inputs_, outputs_;
+};
+
+class OnnxRuntime final : public Backend {
+ public:
+  OnnxRuntime() : version_(open_library()), env_(ORT_LOGGING_LEVEL_ERROR, "onnxport") {}
+
+  std::string version() const override { return "ONNX Runtime " + version_; }
+
+  std::unique_ptr<Runnable> load_file(const std::string& path) override {
+    try {
+      return std::make_unique<FileRunnable>(env_, path);
+    } catch (const Ort::Exception& problem) {
+      throw Error(Failure::differs, fmt::format("ONNX Runtime cannot load {}: {}", path, problem.what()), "");
+    }
+  }
+
+ private:
+  std::string version_;
+  Ort::Env env_;
+};
+
+}  // namespace
+}  // namespace onnxport
+
+extern "C" {
+__attribute__((visibility("default"))) const char* onnxport_backend_stamp() { return ONNXPORT_BACKEND_STAMP; }
+/// The object is made on first use, and never destroyed: its library would be gone by then.
+__attribute__((visibility("default"))) onnxport::Backend* onnxport_backend() {
+  static auto* backend = new onnxport::OnnxRuntime();
+  return backend;
+}
+}

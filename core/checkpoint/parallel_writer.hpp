@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writing many weights at known offsets on several cores, with bounded memory.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <vector>
+
+#include "core/checkpoint/weight.hpp"
+
+namespace onnxport {
+
+/// One weight and where its final bytes go.
+struct WriteJob {
+  Weight weight;
+  int descriptor;
+  uint64_t offset;
+};
+
+struct WriteOptions {
+  int threads = 0;  // 0: as many as cores
+  /// Bytes done and in all; called from any thread, one at a time.
+  std::function<void(uint64_t done, uint64_t total)> progress;
+  const std::atomic<bool>* cancel = nullptr;
+};
+
+/// Untouched bytes go by copy_file_range, transforms through a buffer of a few megabytes a thread. Large weights are
+/// split. The first failure stops the rest and is thrown: Error(output) with the system's reason, or "interrupted".
+/// Throws Error(checkpoint) where a source file changed meanwhile.
+void write_weights(const std::vector<WriteJob>& jobs, const WriteOptions& options);
+
+}  // namespace onnxport

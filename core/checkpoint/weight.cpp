@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/checkpoint/weight.hpp"
+
+#include <fmt/format.h>
+
+#include "core/checkpoint/convert.hpp"
+#include "core/error.hpp"
+
+namespace onnxport {
+namespace {
+
+struct Form {
+  ir::DType dtype;
+  std::vector<int64_t> shape;
+};
+
+Form form_of(const Weight& weight) {
+  Form form{weight.stored->dtype, weight.stored->shape};
+  for (const Transform& transform : weight.transforms) {
+    if (const auto* cast = std::get_if<CastTo>(&transform)) {
+      form.dtype = cast->dtype;
+    } else if (const auto* reshape = std::get_if<ReshapeTo>(&transform)) {
+      form.shape = reshape->shape;
+    } else if (const auto* slice = std::get_if<SliceAxis>(&transform)) {
+      form.shape.at(static_cast<size_t>(slice->axis)) = slice->end - slice->begin;
+    } else {
+      if (form.shape.size() != 2) throw Error(Failure::internal, fmt::format("{}: only a matrix can be transposed", weight.stored->name));
+      std::swap(form.shape[0], form.shape[1]);
+    }
+  }
+  return form;
+}
+
+bool same_transform(const Transform& a, const Transform& b) {
+  if (a.index() != b.index()) return false;
+  if (const auto* cast = std::get_if<CastTo>(&a)) return cast->dtype == std::get<CastTo>(b).dtype;
+  if (const auto* reshape = std::get_if<ReshapeTo>(&a)) return reshape->shape == std::get<ReshapeTo>(b).shape;
+  if (const auto* slice = std::get_if<SliceAxis>(&a)) {
+    const auto& other = std::get<SliceAxis>(b);
+    return slice->axis == other.axis && slice->begin == other.begin && slice->end == other.end;
+  }
+  return true;
+}
+
+}  // namespace
+
+ir::DType Weight::dtype() const { return form_of(*this).dtype; }
+std::vector<int64_t> Weight::shape() const { return form_of(*this).shape; }
+uint64_t Weight::bytes() const {
+  const Form form = form_of(*this);
+  uint64_t bytes = ir::size_of(form.dtype);
+  for (int64_t size : form.shape) bytes *= static_cast<uint64_t>(size);
+  return bytes;
+}
+
+Weight Weight::then(Transform transform) const {
+  Weight next = *this;
+  next.transforms.push_back(std::move(transform));
+  return next;
+}
+
+bool Weight::same_as(const Weight& other) const {
+  if (stored != other.stored && !(stored->file != nullptr && stored->file == other.stored->file && stored->offset == other.stored->offset &&
+                                  stored->dtype == other.stored->dtype && stored->shape == other.stored->shape)) {
+    return false;
+  }
+  if (transforms.size() != other.transforms.size()) return false;
+  for (size_t i = 0; i < transforms.size(); ++i) {
+    if (!same_transform(transforms[i], other.transforms[i])) return false;
+  }
+  return true;
+}
+
+ir::Tensor materialize(const Weight& weight) {
+  const Form form = form_of(weight);
+  ir::Tensor tensor{form.dtype, form.shape, std::vector<std::byte>(weight.bytes())};
+  TileReader(weight).read(0, tensor.data);
+  return tensor;
+}
+
+}  // namespace onnxport

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/ir/types.hpp"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "core/error.hpp"
+
+namespace onnxport::ir {
+namespace {
+
+struct DTypeRow {
+  DType dtype;
+  std::string_view name;
+  size_t bytes;
+};
+constexpr DTypeRow dtypes[] = {
+    {DType::f32, "f32", 4},   {DType::u8, "u8", 1},   {DType::i8, "i8", 1},   {DType::u16, "u16", 2}, {DType::i16, "i16", 2},
+    {DType::i32, "i32", 4},   {DType::i64, "i64", 8}, {DType::boolean, "bool", 1}, {DType::f16, "f16", 2}, {DType::f64, "f64", 8},
+    {DType::u32, "u32", 4},   {DType::u64, "u64", 8}, {DType::bf16, "bf16", 2},    {DType::f8e4m3fn, "f8e4m3fn", 1},
+    {DType::f8e5m2, "f8e5m2", 1},
+};
+const DTypeRow* row_of(DType dtype) {
+  for (const DTypeRow& row : dtypes) {
+    if (row.dtype == dtype) return &row;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+size_t size_of(DType dtype) {
+  const DTypeRow* row = row_of(dtype);
+  return row == nullptr ? 0 : row->bytes;
+}
+std::string_view name_of(DType dtype) {
+  const DTypeRow* row = row_of(dtype);
+  return row == nullptr ? "undefined" : row->name;
+}
+bool is_floating(DType dtype) {
+  return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16 || dtype == DType::f64 || dtype == DType::f8e4m3fn ||
+         dtype == DType::f8e5m2;
+}
+
+Dim Dim::symbol(std::string name) {
+  Dim dim;
+  dim.terms_.emplace(std::move(name), 1);
+  return dim;
+}
+
+Dim Dim::parse(std::string_view text) {
+  Dim sum;
+  std::string_view rest = text;
+  while (true) {
+    const size_t plus = rest.find('+');
+    std::string_view term = rest.substr(0, plus);
+    while (!term.empty() && term.front() == ' ') term.remove_prefix(1);
+    while (!term.empty() && term.back() == ' ') term.remove_suffix(1);
+    int64_t number = 1;
+    const auto [end, error] = std::from_chars(term.data(), term.data() + term.size(), number);
+    if (error == std::errc{} && end == term.data() + term.size()) {
+      sum = sum + Dim(number);
+    } else {
+      if (error == std::errc{}) {
+        term.remove_prefix(static_cast<size_t>(end - term.data()));
+        if (!term.empty() && term.front() == '*') term.remove_prefix(1);
+      } else {
+        number = 1;
+      }
+      if (term.empty()) throw Error(Failure::usage, fmt::format("'{}' is no dimension", text));
+      sum = sum + symbol(std::string(term)) * Dim(number);
+    }
+    if (plus == std::string_view::npos) return sum;
+    rest = rest.substr(plus + 1);
+  }
+}
+
+std::string Dim::to_string() const {
+  std::string text;
+  for (const auto& [name, factor] : terms_) {
+    if (!text.empty()) text += " + ";
+    text += factor == 1 ? name : fmt::format("{}*{}", factor, name);
+  }
+  if (terms_.empty() || constant_ != 0) {
+    if (!text.empty()) text += constant_ < 0 ? " - " : " + ";
+    text += fmt::format("{}", terms_.empty() ? constant_ : std::abs(constant_));
+  }
+  return text;
+}
+
+std::optional<int64_t> Dim::evaluate(const std::map<std::string, int64_t>& symbols) const {
+  int64_t sum = constant_;
+  for (const auto& [name, factor] : terms_) {
+    const auto found = symbols.find(name);
+    if (found == symbols.end()) return std::nullopt;
+    sum += factor * found->second;
+  }
+  return sum;
+}
+
+Dim operator+(const Dim& a, const Dim& b) {
+  Dim sum = a;
+  sum.constant_ += b.constant_;
+  for (const auto& [name, factor] : b.terms_) {
+    if ((sum.terms_[name] += factor) == 0) sum.terms_.erase(name);
+  }
+  return sum;
+}
+Dim operator*(const Dim& a, const Dim& b) {
+  if (!a.is_static() && !b.is_static()) return Dim::symbol(fmt::format("({})*({})", a.to_string(), b.to_string()));
+  const Dim& form = a.is_static() ? b : a;
+  const int64_t factor = a.is_static() ? a.constant_ : b.constant_;
+  Dim product;
+  product.constant_ = form.constant_ * factor;
+  if (factor != 0) {
+    for (const auto& [name, own] : form.terms_) product.terms_[name] = own * factor;
+  }
+  return product;
+}
+Dim operator-(const Dim& a, const Dim& b) { return a + b * Dim(-1); }
+
+std::string to_string(const Shape& shape) {
+  std::string text = "[";
+  for (size_t i = 0; i < shape.size(); ++i) text += (i > 0 ? ", " : "") + shape[i].to_string();
+  return text + "]";
+}
+std::optional<int64_t> element_count(const Shape& shape) {
+  int64_t count = 1;
+  for (const Dim& dim : shape) {
+    if (!dim.is_static()) return std::nullopt;
+    count *= dim.size();
+  }
+  return count;
+}
+std::string to_string(const TensorType& type) { return std::string(name_of(type.dtype)) + to_string(type.shape); }
+
+}  // namespace onnxport::ir

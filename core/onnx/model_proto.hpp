@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a lowered graph to ONNX's protocol buffers: everything but the bytes of the weights.
+#pragma once
+
+#include <onnx/onnx_pb.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/ir/graph.hpp"
+
+namespace onnxport {
+
+namespace pb = ONNX_NAMESPACE;
+
+/// An initializer that the writer streams: its header, and where its bytes come from.
+struct StreamedInitializer {
+  pb::TensorProto header;  // name, type and dims; no data
+  std::shared_ptr<const Weight> weight;
+};
+
+struct ModelParts {
+  pb::ModelProto model;  // its graph has no weights among the initializers, only constants
+  std::vector<StreamedInitializer> weights;
+};
+
+struct ModelOptions {
+  int64_t opset;
+  std::map<std::string, std::string> metadata;
+};
+
+/// The parts of the ONNX file for a lowered graph. Deterministic.
+ModelParts to_model(const ir::Graph& lowered, const ModelOptions& options);
+
+/// The IR version that came with an opset. Source: the table in onnx/helper.py of onnx 1.19.
+int64_t ir_version_for(int64_t opset);
+
+}  // namespace onnxport

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/validate/compare.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <cmath>
+
+#include "core/checkpoint/convert.hpp"
+
+namespace onnxport {
+namespace {
+
+/// Every element as f64; integers of 64 bits beyond 2^53 lose their last bits, which no model's ids reach.
+std::vector<double> as_doubles(const ir::Tensor& tensor) {
+  const auto count = static_cast<size_t>(tensor.element_count());
+  std::vector<double> values(count);
+  const auto copy = [&](auto numbers) {
+    for (size_t i = 0; i < count; ++i) values[i] = static_cast<double>(numbers[i]);
+  };
+  switch (tensor.dtype) {
+    case ir::DType::i64: copy(tensor.as<int64_t>()); break;
+    case ir::DType::i32: copy(tensor.as<int32_t>()); break;
+    case ir::DType::i16: copy(tensor.as<int16_t>()); break;
+    case ir::DType::i8: copy(tensor.as<int8_t>()); break;
+    case ir::DType::u8:
+    case ir::DType::boolean: copy(tensor.as<uint8_t>()); break;
+    default: convert_elements(tensor.dtype, tensor.data.data(), ir::DType::f64, reinterpret_cast<std::byte*>(values.data()), count); break;
+  }
+  return values;
+}
+
+std::vector<int64_t> index_of(int64_t flat, const std::vector<int64_t>& shape) {
+  std::vector<int64_t> index(shape.size());
+  for (size_t i = shape.size(); i-- > 0;) {
+    index[i] = flat % shape[i];
+    flat /= shape[i];
+  }
+  return index;
+}
+
+Difference compare_one(const std::string& name, const ir::Tensor& expected, const ir::Tensor& actual, double atol, double rtol) {
+  Difference result;
+  result.output = name;
+  if (expected.shape != actual.shape) {
+    result.problem = fmt::format("has the shape [{}], expected [{}]", fmt::join(actual.shape, ", "), fmt::join(expected.shape, ", "));
+    return result;
+  }
+  if (ir::is_floating(expected.dtype) != ir::is_floating(actual.dtype)) {
+    result.problem = fmt::format("is of type {}, expected {}", ir::name_of(actual.dtype), ir::name_of(expected.dtype));
+    return result;
+  }
+  const std::vector<double> want = as_doubles(expected), got = as_doubles(actual);
+  result.elements = static_cast<int64_t>(want.size());
+  int64_t worst = 0, nan_on_one_side = 0;
+  for (size_t i = 0; i < want.size(); ++i) {
+    if (!std::isfinite(want[i]) || !std::isfinite(got[i])) {
+      result.finite = false;
+      if (want[i] == got[i] || (std::isnan(want[i]) && std::isnan(got[i]))) continue;
+      ++result.mismatches;
+      ++nan_on_one_side;
+      continue;
+    }
+    const double difference = std::fabs(want[i] - got[i]);
+    if (difference > atol + rtol * std::fabs(want[i])) ++result.mismatches;
+    if (want[i] != 0) result.max_rel = std::max(result.max_rel, difference / std::fabs(want[i]));
+    if (difference > result.max_abs) {
+      result.max_abs = difference;
+      worst = static_cast<int64_t>(i);
+    }
+  }
+  if (!want.empty()) {
+    result.worst_index = index_of(worst, expected.shape);
+    result.expected = want[static_cast<size_t>(worst)];
+    result.actual = got[static_cast<size_t>(worst)];
+  }
+  if (nan_on_one_side > 0) result.problem = fmt::format("{} elements are NaN or infinite on one side only", nan_on_one_side);
+  result.passes = result.mismatches == 0;
+  return result;
+}
+
+}  // namespace
+
+std::vector<Difference> compare(const Tensors& expected, const Tensors& actual, double atol, double rtol) {
+  std::vector<Difference> differences;
+  for (const auto& [name, tensor] : expected) {
+    const auto found = actual.find(name);
+    if (found != actual.end()) {
+      differences.push_back(compare_one(name, tensor, found->second, atol, rtol));
+    } else {
+      Difference missing;
+      missing.output = name;
+      missing.problem = "is missing";
+      differences.push_back(std::move(missing));
+    }
+  }
+  return differences;
+}
+
+}  // namespace onnxport

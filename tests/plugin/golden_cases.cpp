@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+// One test case per recorded checkpoint and feature: exported at several opsets, run by ONNX Runtime, and compared with
+// what the original model answered. Where the reference back end is built, it is held to the same recordings.
+//
+// The recordings of tests/fixtures/goldens always run; where ONNXPORT_GOLDENS names a folder with an index.json, all of
+// that folder that a plugin covers runs as well.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <boost/test/unit_test.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <set>
+
+#include "core/backend.hpp"
+#include "core/definition/onnx_config.hpp"
+#include "core/error.hpp"
+#include "core/export.hpp"
+#include "core/validate/validate.hpp"
+#include "registry/features_manager.hpp"
+#include "registry/registry.hpp"
+
+namespace {
+
+namespace fs = std::filesystem;
+using namespace onnxport;
+
+constexpr int64_t opsets[] = {13, 17, 18, 20, 23, 24};
+
+struct Golden {
+  fs::path folder;
+  std::string model_type, feature;
+  std::vector<std::string> cases;
+  double atol;
+};
+
+Registry& registry() {
+  static Registry found = [] {
+    SearchOptions options;
+    options.environment = false;
+    options.plugin_dirs = {fs::path(ONNXPORT_BUILD_DIR) / "lib/onnxport/plugins"};
+    return Registry::discover(options);
+  }();
+  return found;
+}
+
+/// A folder of its own for one test case, removed afterwards.
+struct Scratch {
+  Scratch() {
+    std::string pattern = (fs::temp_directory_path() / "onnxport-golden-XXXXXX").string();
+    BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
+    path = pattern;
+  }
+  ~Scratch() { fs::remove_all(path); }
+  fs::path path;
+};
+
+void expect_equal(const std::string& who, const Tensors& expected, const Tensors& actual, double atol) {
+  for (const Difference& difference : compare(expected, actual, atol)) {
+    BOOST_CHECK_MESSAGE(difference.passes, fmt::format("{}: {} differs by {} (tolerance {}) {}", who, difference.output, difference.max_abs,
+                                                       atol, difference.problem));
+  }
+}
+
+void run_golden(const Golden& golden) {
+  const Checkpoint checkpoint = Checkpoint::open(golden.folder);
+  const LoadedPlugin& plugin = load(registry().find(golden.model_type), plugin_host());
+  const OnnxConfig config =
+      OnnxConfig::from_model_config({plugin.onnx_config, plugin.manifest->id}, checkpoint.config(), golden.model_type, golden.feature);
+  WeightSource weights(checkpoint);
+  const Definition definition = config.define(weights);
+  std::vector<ValidationInputs> recorded;
+  for (const std::string& name : golden.cases) recorded.push_back(read_case(golden.folder / name));
+
+  if (backend_installed("reference")) {
+    const auto reference = load_backend("reference").load_graph(definition.graph);
+    for (const ValidationInputs& set : recorded) {
+      expect_equal("reference, " + set.label, *set.expected, reference->run(set.inputs), golden.atol);
+    }
+  }
+  for (int64_t opset : opsets) {
+    const Scratch scratch;
+    const ExportResult result = export_onnx(config, definition, scratch.path, {.opset = opset});
+    BOOST_CHECK_NO_THROW(check_model_file(result.files[0].path));
+    const auto runnable = load_backend("onnxruntime").load_file(result.files[0].path.string());
+    for (const ValidationInputs& set : recorded) {
+      expect_equal(fmt::format("opset {}, {}", opset, set.label), *set.expected, runnable->run(set.inputs), golden.atol);
+    }
+  }
+}
+
+std::vector<Golden> goldens_of(const fs::path& root) {
+  std::vector<Golden> goldens;
+  std::map<std::string, int> without_plugin;
+  const std::vector<std::string> types = registry().model_types();
+  const std::set<std::string> covered(types.begin(), types.end());
+  for (const Json& row : read_json(root / "index.json")) {
+    if (row.at("path").is_null()) continue;  // could not be recorded; the row's notes say why
+    Golden golden;
+    golden.folder = root / row.at("path").get<std::string>();
+    golden.model_type = row.at("model_type");
+    golden.feature = row.at("feature");
+    golden.atol = row.at("atol");
+    for (const char* list : {"cases", "extra_cases"}) {
+      for (const Json& name : row.at(list)) golden.cases.push_back(name);
+    }
+    if (covered.contains(golden.model_type)) goldens.push_back(std::move(golden));
+    else ++without_plugin[golden.model_type];
+  }
+  if (!without_plugin.empty()) {
+    std::cout << root.string() << ": not tested, no plugin for";
+    for (const auto& [type, count] : without_plugin) std::cout << ' ' << type << " (" << count << ")";
+    std::cout << '\n';
+  }
+  return goldens;
+}
+
+}  // namespace
+
+bool register_golden_cases() {
+  std::vector<fs::path> roots{fs::path(ONNXPORT_TEST_SOURCE_DIR) / "fixtures/goldens"};
+  if (const char* more = std::getenv("ONNXPORT_GOLDENS"); more != nullptr && *more != '\0') roots.emplace_back(more);
+  auto& master = boost::unit_test::framework::master_test_suite();
+  std::set<std::string> names;
+  for (const fs::path& root : roots) {
+    for (const Golden& golden : goldens_of(root)) {
+      std::string name = fs::relative(golden.folder, root).string() + "/" + golden.feature;
+      if (!names.insert(name).second) continue;  // the same recording in both folders
+      for (char& c : name) {
+        if (c == '/' || c == '.') c = '_';
+      }
+      master.add(boost::unit_test::make_test_case([golden] { run_golden(golden); }, name, __FILE__, __LINE__));
+    }
+  }
+  return true;
+}

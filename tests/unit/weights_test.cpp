@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// Weight names are adapted in one place, and what does not fit is reported together.
+#include <boost/test/unit_test.hpp>
+#include <filesystem>
+#include <fstream>
+
+#include "core/definition/weights.hpp"
+#include "core/error.hpp"
+
+using namespace onnxport;
+namespace fs = std::filesystem;
+
+namespace {
+
+/// A checkpoint of f32 tensors with the given names and shapes.
+struct Folder {
+  explicit Folder(const std::map<std::string, std::vector<int64_t>>& shapes) {
+    std::string pattern = (fs::temp_directory_path() / "onnxport-weights-XXXXXX").string();
+    BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
+    path = pattern;
+    std::ofstream(path / "config.json") << "{}";
+    std::map<std::string, ir::Tensor> tensors;
+    for (const auto& [name, shape] : shapes) {
+      ir::Tensor tensor{ir::DType::f32, shape, {}};
+      tensor.data.resize(static_cast<size_t>(tensor.element_count()) * sizeof(float));
+      tensors.emplace(name, std::move(tensor));
+    }
+    write_safetensors(path / "model.safetensors", tensors);
+    checkpoint.emplace(Checkpoint::open(path));
+  }
+  ~Folder() { fs::remove_all(path); }
+  fs::path path;
+  std::optional<Checkpoint> checkpoint;
+};
+
+std::string failure_of(const WeightSource& source) {
+  try {
+    source.finish(false);
+  } catch (const Error& error) {
+    BOOST_TEST((error.failure() == Failure::checkpoint));
+    return error.what();
+  }
+  return {};
+}
+
+bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(weights)
+
+BOOST_AUTO_TEST_CASE(a_prefix_may_be_there_or_not) {
+  Folder with({{"bert.a.weight", {2}}}), without({{"a.weight", {2}}});
+  for (const Folder* folder : {&with, &without}) {
+    for (const char* name : {"a.weight", "bert.a.weight"}) {
+      WeightSource source(*folder->checkpoint);
+      source.set_base_model_prefix("bert");
+      source.get(name, {2});
+      BOOST_TEST(failure_of(source) == "");
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(gamma_and_beta_are_weight_and_bias) {
+  Folder folder({{"bert.n.LayerNorm.gamma", {2}}, {"bert.n.LayerNorm.beta", {2}}});
+  WeightSource source(*folder.checkpoint);
+  source.set_base_model_prefix("bert");
+  BOOST_TEST(source.get("n.LayerNorm.weight", {2}).first == "bert.n.LayerNorm.gamma");
+  BOOST_TEST(source.get("n.LayerNorm.bias", {2}).first == "bert.n.LayerNorm.beta");
+  BOOST_TEST(failure_of(source) == "");
+}
+
+BOOST_AUTO_TEST_CASE(missing_misshapen_and_unexpected_are_listed_together) {
+  Folder folder({{"layer.0.w", {2, 3}}, {"layer.0.extra", {1}}, {"layer.1.w", {2, 3}}, {"head.w", {4}}});
+  WeightSource source(*folder.checkpoint);
+  source.get("layer.0.w", {3, 2});
+  source.get("absent.w", {7});
+  const std::string text = failure_of(source);
+  BOOST_TEST(contains(text, "absent.w [7]"));
+  BOOST_TEST(contains(text, "layer.0.w: expected [3, 2] by config.json, found [2, 3]"));
+  BOOST_TEST(contains(text, "layer.0.extra [1]"));
+  BOOST_TEST(contains(text, "layer.1.w [2, 3]"));
+}
+
+BOOST_AUTO_TEST_CASE(a_further_layer_is_unexpected_and_another_head_is_not) {
+  Folder folder({{"layer.0.w", {2}}, {"layer.1.w", {2}}, {"head.w", {4}}});
+  WeightSource source(*folder.checkpoint);
+  source.get("layer.0.w", {2});
+  BOOST_TEST(contains(failure_of(source), "layer.1.w"));
+  BOOST_TEST(source.finish(true).size() == 2u);  // allowed
+  source.get("layer.1.w", {2});
+  BOOST_TEST(source.finish(false) == std::vector<std::string>{"head.w"}, boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(patterns_silence_what_is_known) {
+  Folder folder({{"layer.w", {2}}, {"layer.position_ids", {1, 4}}});
+  WeightSource source(*folder.checkpoint);
+  source.get("layer.w", {2});
+  source.mark_unused("*.position_ids");
+  BOOST_TEST(source.finish(false).empty());
+}
+
+BOOST_AUTO_TEST_CASE(rules_rename_before_the_look_up) {
+  Folder folder({{"transformer.a.weight", {2}}});
+  WeightSource source(*folder.checkpoint, {{"transformer.", "bert."}});
+  BOOST_TEST(source.get("bert.a.weight", {2}).first == "bert.a.weight");
+  BOOST_TEST(failure_of(source) == "");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
