@@ -19,7 +19,8 @@ struct NamePair {
   std::string_view feature;
 };
 
-// Source: FeaturesManager._TASKS_TO_AUTOMODELS, transformers 4.30; below the line, further auto classes of the library.
+// Source: FeaturesManager._TASKS_TO_AUTOMODELS, transformers 4.30; below the line, further auto classes of
+// the library.
 constexpr auto model_classes = std::to_array<NamePair>({
     {"default", "AutoModel"},
     {"masked-lm", "AutoModelForMaskedLM"},
@@ -115,7 +116,8 @@ std::string_view without_past(std::string_view feature) {
   return feature.ends_with(with_past) ? feature.substr(0, feature.size() - with_past.size()) : feature;
 }
 
-std::optional<std::string> from_ending(std::string_view architecture, const std::vector<std::string>& supported) {
+std::optional<std::string> from_ending(std::string_view architecture,
+                                       const std::vector<std::string>& supported) {
   size_t longest = 0;
   for (const NamePair& ending : endings) {
     if (architecture.ends_with(ending.name)) longest = std::max(longest, ending.name.size());
@@ -132,19 +134,19 @@ std::optional<std::string> from_ending(std::string_view architecture, const std:
 
 }  // namespace
 
-const std::vector<std::string>& FeaturesManager::get_supported_features_for_model_type(std::string_view model_type,
-                                                                                       const std::string& plugin_id) const {
+const std::vector<std::string>& FeaturesManager::get_supported_features_for_model_type(
+    std::string_view model_type, const std::string& plugin_id) const {
   return registry_->resolve(model_type, plugin_id).model->features;
 }
 
-FeaturesManager::Supported FeaturesManager::check_supported_model_or_raise(std::string_view model_type, std::string_view feature,
-                                                                           const std::string& plugin_id) const {
+FeaturesManager::Supported FeaturesManager::check_supported_model_or_raise(
+    std::string_view model_type, std::string_view feature, const std::string& plugin_id) const {
   Supported supported{registry_->resolve(model_type, plugin_id), {}};
   supported.feature = canonical_feature(feature, supported.model->features);
   if (contains(supported.model->features, supported.feature)) return supported;
   throw Error(Failure::usage,
-              fmt::format("the feature '{}' is not supported for the model type '{}' by {}", feature, model_type,
-                          supported.candidate->manifest.id),
+              fmt::format("the feature '{}' is not supported for the model type '{}' by {}", feature,
+                          model_type, supported.candidate->manifest.id),
               fmt::format("supported are {}", fmt::join(supported.model->features, ", ")));
 }
 
@@ -155,10 +157,12 @@ std::string FeaturesManager::get_model_class_for_feature(std::string_view featur
     if (pair.name == name) return std::string(pair.feature);
     known.push_back(pair.name);
   }
-  throw Error(Failure::usage, fmt::format("unknown feature '{}'", feature), fmt::format("known are {}", fmt::join(known, ", ")));
+  throw Error(Failure::usage, fmt::format("unknown feature '{}'", feature),
+              fmt::format("known are {}", fmt::join(known, ", ")));
 }
 
-std::optional<std::string> FeaturesManager::feature_from_architecture(const Candidate& candidate, std::string_view architecture) {
+std::optional<std::string> FeaturesManager::feature_from_architecture(const Candidate& candidate,
+                                                                      std::string_view architecture) {
   std::vector<std::string> supported;
   for (const Manifest::Model& model : candidate.manifest.models) {
     for (const auto& [name, feature] : model.architectures) {
@@ -169,16 +173,20 @@ std::optional<std::string> FeaturesManager::feature_from_architecture(const Cand
   return from_ending(architecture, supported);
 }
 
-std::optional<std::string> FeaturesManager::feature_from_architecture(const Manifest::Model& model, std::string_view architecture) {
+std::optional<std::string> FeaturesManager::feature_from_architecture(const Manifest::Model& model,
+                                                                      std::string_view architecture) {
   for (const auto& [name, feature] : model.architectures) {
     if (name == architecture) return feature;
   }
   return from_ending(architecture, model.features);
 }
 
-std::string FeaturesManager::canonical_feature(std::string_view name) { return canonical_feature(name, {}); }
+std::string FeaturesManager::canonical_feature(std::string_view name) {
+  return canonical_feature(name, {});
+}
 
-std::string FeaturesManager::canonical_feature(std::string_view name, const std::vector<std::string>& supported) {
+std::string FeaturesManager::canonical_feature(std::string_view name,
+                                               const std::vector<std::string>& supported) {
   if (contains(supported, name)) return std::string(name);
   const std::string_view task = without_past(name);
   const std::string_view past = name.substr(task.size());

@@ -24,13 +24,13 @@ class FeaturesManager {
   };
 
   /// In the plugin's order. Throws as Registry::find() does.
-  const std::vector<std::string>& get_supported_features_for_model_type(std::string_view model_type,
-                                                                         const std::string& plugin_id = {}) const;
+  const std::vector<std::string>& get_supported_features_for_model_type(
+      std::string_view model_type, const std::string& plugin_id = {}) const;
   /// All types, sorted.
   std::vector<std::string> supported_model_types() const { return registry_->model_types(); }
 
-  /// The plugin for config.json's model_type with this feature, which may be an alias. Throws Error(usage) listing the
-  /// supported features where it is not among them, and as Registry::find() does.
+  /// The plugin for config.json's model_type with this feature, which may be an alias. Throws Error(usage)
+  /// listing the supported features where it is not among them, and as Registry::find() does.
   Supported check_supported_model_or_raise(std::string_view model_type, std::string_view feature = "default",
                                            const std::string& plugin_id = {}) const;
 
@@ -38,15 +38,17 @@ class FeaturesManager {
   /// Throws Error(usage) for an unknown feature.
   static std::string get_model_class_for_feature(std::string_view feature);
 
-  /// The feature that a class name of config.json's `architectures` stands for: after the plugin's own table, else after
-  /// the name's longest known ending. Where an ending has several features, the first that the plugin has. The result
-  /// is not always among the plugin's features; nullopt where nothing is known.
-  static std::optional<std::string> feature_from_architecture(const Candidate& candidate, std::string_view architecture);
+  /// The feature that a class name of config.json's `architectures` stands for: after the plugin's own table,
+  /// else after the name's longest known ending. Where an ending has several features, the first that the
+  /// plugin has. The result is not always among the plugin's features; nullopt where nothing is known.
+  static std::optional<std::string> feature_from_architecture(const Candidate& candidate,
+                                                              std::string_view architecture);
   /// The same with the table and features of one model type: what to use where the type is known.
-  static std::optional<std::string> feature_from_architecture(const Manifest::Model& model, std::string_view architecture);
+  static std::optional<std::string> feature_from_architecture(const Manifest::Model& model,
+                                                              std::string_view architecture);
 
-  /// The name of transformers.onnx for a later task name, with or without "-with-past"; other names stay as they are.
-  /// A task with several features gives the first.
+  /// The name of transformers.onnx for a later task name, with or without "-with-past"; other names stay as
+  /// they are. A task with several features gives the first.
   static std::string canonical_feature(std::string_view name);
   /// The same, preferring what is among `supported`; a name that is itself among them stays as it is.
   static std::string canonical_feature(std::string_view name, const std::vector<std::string>& supported);

@@ -22,9 +22,9 @@ struct LoadedPlugin {
   std::string sha256;
 };
 
-/// Loads the candidate's library, for an extension that of the plugin it extends. A library is opened once in a
-/// process and never unloaded. Throws Error(plugin) naming file, what was found, what was expected and the next step.
-/// [any-thread]
+/// Loads the candidate's library, for an extension that of the plugin it extends. A library is opened once in
+/// a process and never unloaded. Throws Error(plugin) naming file, what was found, what was expected and the
+/// next step. [any-thread]
 const LoadedPlugin& load(const Candidate& candidate, const onnxport_host& host);
 
 }  // namespace onnxport

@@ -11,8 +11,8 @@
 
 namespace onnxport {
 
-/// The contents of a plugin.yaml, in one of three forms: the source form that an author writes, the built form
-/// beside a library, and the extension, which has no library and adds model types to another plugin.
+/// The contents of a plugin.yaml, in one of three forms: the source form that an author writes, the built
+/// form beside a library, and the extension, which has no library and adds model types to another plugin.
 struct Manifest {
   /// A family of model types that share their features.
   struct Model {
@@ -60,8 +60,8 @@ struct Manifest {
 /// How types are compared: lower case, with "-" for "_", as transformers.onnx does.
 std::string normal_type(std::string_view type);
 
-/// Reads a manifest of any form. Throws Error(plugin) with file and line; `manifest` then holds what was read until
-/// there, so that a message about a model type can still name the plugin that would offer it.
+/// Reads a manifest of any form. Throws Error(plugin) with file and line; `manifest` then holds what was read
+/// until there, so that a message about a model type can still name the plugin that would offer it.
 void parse_manifest(const std::string& text, const std::filesystem::path& file, Manifest& manifest);
 
 /// The same from a file.

@@ -84,7 +84,8 @@ class Registry {
     bool exists = false;
   };
 
-  /// Reads the manifests. A bad one becomes a candidate with a reason; it stops no other. Throws Error(usage) for a
+  /// Reads the manifests. A bad one becomes a candidate with a reason; it stops no other. Throws Error(usage)
+  /// for a
   /// --plugin-dir that is no folder, Error(plugin) for a trust policy that cannot be read: it is not ignored.
   static Registry discover(const SearchOptions& options = {});
 
@@ -99,8 +100,8 @@ class Registry {
   /// What was not searched and why, for the user to read.
   const std::vector<std::string>& notes() const { return notes_; }
 
-  /// The candidate for a model type; `plugin_id` picks one where several offer it. Throws Error(usage) for an unknown
-  /// type or plugin, Error(plugin) where plugins conflict or the only ones are refused or broken.
+  /// The candidate for a model type; `plugin_id` picks one where several offer it. Throws Error(usage) for an
+  /// unknown type or plugin, Error(plugin) where plugins conflict or the only ones are refused or broken.
   const Candidate& find(std::string_view model_type, const std::string& plugin_id = {}) const;
   /// The same with what else is known of the type.
   Resolved resolve(std::string_view model_type, const std::string& plugin_id = {}) const;
@@ -112,7 +113,8 @@ class Registry {
  private:
   Registry() = default;
   void scan(size_t place, const std::shared_ptr<const TrustPolicy>& trust);
-  void add(const std::filesystem::path& manifest, size_t place, const std::shared_ptr<const TrustPolicy>& trust);
+  void add(const std::filesystem::path& manifest, size_t place,
+           const std::shared_ptr<const TrustPolicy>& trust);
   void add_broken(const std::filesystem::path& path, size_t place, std::string reason, std::string hint);
   void resolve_extensions();
   void index();
@@ -125,6 +127,7 @@ class Registry {
 };
 
 /// Up to `limit` of `known` that `word` may have been meant to be, nearest first.
-std::vector<std::string> nearest(std::string_view word, const std::vector<std::string>& known, size_t limit = 3);
+std::vector<std::string> nearest(std::string_view word, const std::vector<std::string>& known,
+                                 size_t limit = 3);
 
 }  // namespace onnxport

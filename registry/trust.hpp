@@ -40,8 +40,8 @@ class TrustPolicy {
   std::vector<std::filesystem::path> directories_;
 };
 
-/// Whether only root and the user of this process decide what a file or folder holds: its owner is one of them, and
-/// not everybody can write it.
+/// Whether only root and the user of this process decide what a file or folder holds: its owner is one of
+/// them, and not everybody can write it.
 std::optional<Refusal> check_writers(const std::filesystem::path& path);
 
 /// Whether `library` is a regular file, and no link to one.
@@ -50,7 +50,8 @@ std::optional<Refusal> check_library_file(const std::filesystem::path& library);
 /// The SHA-256 sum of a file in lower case. Throws Error(plugin) where it cannot be read.
 std::string sha256_of(const std::filesystem::path& file);
 
-/// Whether the process runs with other rights than its caller has; then nothing of the environment decides on code.
+/// Whether the process runs with other rights than its caller has; then nothing of the environment decides on
+/// code.
 bool has_elevated_privileges();
 
 }  // namespace onnxport

@@ -20,9 +20,12 @@ namespace {
 
 constexpr std::uintmax_t largest_file = 1 << 20;
 
-int line_of(const YAML::Mark& mark) { return mark.line + 1; }
+int line_of(const YAML::Mark& mark) {
+  return mark.line + 1;
+}
 
-/// Builds Nodes from the parser's events: cheaper than the parser's own tree, and a repeated key stays visible.
+/// Builds Nodes from the parser's events: cheaper than the parser's own tree, and a repeated key stays
+/// visible.
 class Builder : public YAML::EventHandler {
  public:
   explicit Builder(const std::filesystem::path& file) : file_(file) {}
@@ -41,7 +44,8 @@ class Builder : public YAML::EventHandler {
     refuse_anchor(mark, anchor);
     refuse_tag(mark, tag);
     for (const unsigned char c : value) {
-      if (c < 0x20 || c == 0x7f) fail(file_, line_of(mark), "a text holds a control character or a line break");
+      if (c < 0x20 || c == 0x7f)
+        fail(file_, line_of(mark), "a text holds a control character or a line break");
     }
     add(Node{Node::Kind::scalar, line_of(mark), value, {}});
   }
@@ -64,7 +68,8 @@ class Builder : public YAML::EventHandler {
   }
   void refuse_tag(const YAML::Mark& mark, const std::string& tag) const {
     // "?" is an untagged plain text, "!" a quoted one.
-    if (!tag.empty() && tag != "?" && tag != "!") fail(file_, line_of(mark), "tags (!name) are not used in this file");
+    if (!tag.empty() && tag != "?" && tag != "!")
+      fail(file_, line_of(mark), "tags (!name) are not used in this file");
   }
   void open(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, Node::Kind kind) {
     refuse_anchor(mark, anchor);
@@ -86,7 +91,8 @@ class Builder : public YAML::EventHandler {
       if (node.kind != Node::Kind::scalar) fail(file_, node.line, "a key must be a text");
       for (size_t i = 0; i < parent.items.size(); i += 2) {
         if (parent.items[i].text == node.text) {
-          fail(file_, node.line, fmt::format("'{}' is given twice, first in line {}", node.text, parent.items[i].line));
+          fail(file_, node.line,
+               fmt::format("'{}' is given twice, first in line {}", node.text, parent.items[i].line));
         }
       }
     }
@@ -100,17 +106,22 @@ class Builder : public YAML::EventHandler {
 
 const char* kind_name(Node::Kind kind) {
   switch (kind) {
-    case Node::Kind::null: return "nothing";
-    case Node::Kind::scalar: return "a text";
-    case Node::Kind::sequence: return "a list";
-    case Node::Kind::map: return "a map";
+    case Node::Kind::null:
+      return "nothing";
+    case Node::Kind::scalar:
+      return "a text";
+    case Node::Kind::sequence:
+      return "a list";
+    case Node::Kind::map:
+      return "a map";
   }
   return "";
 }
 
 void expect(const Node& node, Node::Kind kind, const std::filesystem::path& file, std::string_view what) {
   if (node.kind != kind) {
-    fail(file, node.line, fmt::format("'{}' must be {}, found {}", what, kind_name(kind), kind_name(node.kind)));
+    fail(file, node.line,
+         fmt::format("'{}' must be {}, found {}", what, kind_name(kind), kind_name(node.kind)));
   }
 }
 
@@ -128,7 +139,8 @@ Node parse(const std::string& text, const std::filesystem::path& file) {
     YAML::Parser parser(stream);
     if (!parser.HandleNextDocument(builder)) fail(file, 1, "the file is empty");
     Builder second(file);
-    if (parser.HandleNextDocument(second)) fail(file, second.take().line, "a second document; one is expected");
+    if (parser.HandleNextDocument(second))
+      fail(file, second.take().line, "a second document; one is expected");
   } catch (const YAML::Exception& error) {
     fail(file, error.mark.is_null() ? 1 : line_of(error.mark), "not valid YAML: " + error.msg);
   }
@@ -137,7 +149,8 @@ Node parse(const std::string& text, const std::filesystem::path& file) {
 
 std::string read_text(const std::filesystem::path& file) {
   const auto unreadable = [&](const std::string& why) -> Error {
-    return {Failure::plugin, fmt::format("{}: cannot be read: {}", file.string(), why), "check the file and its permissions"};
+    return {Failure::plugin, fmt::format("{}: cannot be read: {}", file.string(), why),
+            "check the file and its permissions"};
   };
   std::error_code error;
   const auto status = std::filesystem::status(file, error);
@@ -182,7 +195,7 @@ Map::Map(const Node& node, const std::filesystem::path& file, std::string_view w
 }
 
 const Node* Map::optional(std::string_view key) {
-  known_.push_back(key);
+  if (std::find(known_.begin(), known_.end(), key) == known_.end()) known_.push_back(key);
   for (size_t i = 0; i + 1 < node_.items.size(); i += 2) {
     if (node_.items[i].text == key) return &node_.items[i + 1];
   }

@@ -24,7 +24,8 @@ struct Node {
 /// Reads one document. Duplicate keys, anchors, tags, control characters and a second document are errors.
 Node parse(const std::string& text, const std::filesystem::path& file);
 
-/// A file's text. Throws Error(plugin) where it cannot be read, is no regular file or is larger than any such file.
+/// A file's text. Throws Error(plugin) where it cannot be read, is no regular file or is larger than any such
+/// file.
 std::string read_text(const std::filesystem::path& file);
 
 /// The text of a scalar, not empty; `what` names it in the message.

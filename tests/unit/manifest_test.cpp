@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "registry/manifest.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/test/unit_test.hpp>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "core/error.hpp"
+#include "registry/trust.hpp"
+
+namespace {
+
+using onnxport::Error;
+using onnxport::Failure;
+using onnxport::Manifest;
+
+const std::string source =
+    "id: org.example.toy\n"                                      // 1
+    "name: Toy\n"                                                // 2
+    "version: 0.1.0\n"                                           // 3
+    "license: Apache-2.0\n"                                      // 4
+    "vendor: example\n"                                          // 5
+    "models:\n"                                                  // 6
+    "  - types: [toy, toy_2]\n"                                  // 7
+    "    features: [default, causal-lm, causal-lm-with-past]\n"  // 8
+    "    architectures: {ToyForAll: causal-lm}\n";               // 9
+
+const std::string built = source +
+                          "manifest: 1\nabi: \"1.0\"\nplatform: linux-x86_64\nlibrary: libonnxport_toy.so\n"
+                          "sha256: " +
+                          std::string(64, 'a') + "\n";
+
+const std::string extension =
+    "id: org.example.alias\nname: Alias\nversion: 1\nextends: org.example.toy\nmodel_types: {my-toy: toy}\n"
+    "weight_names: [{from: \"transformer.\", to: \"toy.\"}, {from: old, to: \"\"}]\n";
+
+Manifest parse(const std::string& text) {
+  Manifest manifest;
+  parse_manifest(text, "dir/plugin.yaml", manifest);
+  return manifest;
+}
+
+std::string replaced(std::string text, const std::string& what, const std::string& by) {
+  const size_t at = text.find(what);
+  BOOST_REQUIRE_MESSAGE(at != std::string::npos, what);
+  return text.replace(at, what.size(), by);
+}
+
+/// The message of the error, which must be of the kind that plugins cause and have a next step.
+template <class Function>
+std::string message_of(Function function) {
+  try {
+    function();
+  } catch (const Error& error) {
+    BOOST_TEST((error.failure() == Failure::plugin));
+    BOOST_TEST(!error.hint().empty());
+    return error.what();
+  }
+  BOOST_ERROR("nothing was thrown");
+  return {};
+}
+
+void refused(const std::string& text, const std::string& message) {
+  BOOST_TEST(message_of([&] { parse(text); }) == message);
+}
+
+struct Folder {
+  std::filesystem::path path;
+  Folder() {
+    std::string name = (std::filesystem::temp_directory_path() / "onnxport-manifest-XXXXXX").string();
+    path = ::mkdtemp(name.data());
+  }
+  ~Folder() { std::filesystem::remove_all(path); }
+  std::filesystem::path write(const std::string& name, const std::string& text) const {
+    std::ofstream(path / name) << text;
+    return path / name;
+  }
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(manifest)
+
+BOOST_AUTO_TEST_CASE(source_form) {
+  const Manifest manifest = parse(source);
+  BOOST_TEST(manifest.id == "org.example.toy");
+  BOOST_TEST(manifest.version == "0.1.0");
+  BOOST_TEST(manifest.format == 0);
+  BOOST_TEST(manifest.abi_major == 1u);
+  BOOST_TEST(manifest.models.size() == 1u);
+  BOOST_TEST(manifest.models[0].types.size() == 2u);
+  BOOST_TEST(manifest.models[0].features.back() == "causal-lm-with-past");
+  BOOST_TEST(manifest.models[0].architectures[0].first == "ToyForAll");
+  BOOST_TEST(manifest.model("TOY-2") == &manifest.models[0]);
+  BOOST_TEST(manifest.model("other") == nullptr);
+}
+
+BOOST_AUTO_TEST_CASE(built_form) {
+  const Manifest manifest = parse(built);
+  BOOST_TEST(manifest.format == 1);
+  BOOST_TEST(manifest.platform == "linux-x86_64");
+  BOOST_TEST(manifest.library == "libonnxport_toy.so");
+  BOOST_TEST(manifest.sha256 == std::string(64, 'a'));
+  BOOST_TEST(parse(replaced(built, "\"1.0\"", "2.13")).abi_minor == 13u);
+  BOOST_TEST(parse(replaced(built, "sha256: " + std::string(64, 'a') + "\n", "")).sha256.empty());
+}
+
+BOOST_AUTO_TEST_CASE(extension_form) {
+  const Manifest manifest = parse(extension);
+  BOOST_TEST(manifest.is_extension());
+  BOOST_TEST(manifest.aliases.size() == 1u);
+  BOOST_TEST(manifest.aliases[0].type == "my-toy");
+  BOOST_TEST(manifest.aliases[0].base == "toy");
+  BOOST_TEST(manifest.weight_names.size() == 2u);
+  BOOST_TEST(manifest.weight_names[0].from == "transformer.");
+  BOOST_TEST(manifest.weight_names[1].to.empty());
+}
+
+BOOST_AUTO_TEST_CASE(mistakes_are_named_with_their_line) {
+  const std::string at = "dir/plugin.yaml:";
+  refused("", at + "1: the file is empty");
+  refused("[a]", at + "1: 'the manifest' must be a map, found a list");
+  refused(source + "colour: red\n", at + "10: unknown key 'colour' in the manifest; known are manifest, id, "
+                                         "extends, models, name, version, license, "
+                                         "vendor, abi");
+  refused(replaced(source, "    features", "    feature"),
+          at + "7: 'features' is missing in an entry of models");
+  refused(replaced(source, "version: 0.1.0\n", ""), at + "1: 'version' is missing in the manifest");
+  refused(replaced(source, "license: Apache-2.0", "license: ~"),
+          at + "4: 'license' must be a text, found nothing");
+  refused(replaced(source, "name: Toy", "name: [Toy]"), at + "2: 'name' must be a text, found a list");
+  refused(replaced(source, "name: Toy", "name: \"a\\tb\""),
+          at + "2: a text holds a control character or a line break");
+  refused(replaced(source, "name: Toy", "name: &x Toy"), at + "2: anchors (&name) are not used in this file");
+  refused(replaced(source, "name: Toy", "name: !x Toy"), at + "2: tags (!name) are not used in this file");
+  refused(replaced(source, "name: Toy", "id: org.example.toy"),
+          at + "2: 'id' is given twice, first in line 1");
+  refused(replaced(source, "org.example.toy", "Toy"),
+          at + "1: 'id' is 'Toy', expected a reversed domain in lower case such as org.example.name");
+  refused(replaced(source, "[toy, toy_2]", "toy"), at + "7: 'types' must be a list, found a text");
+  refused(replaced(source, "[toy, toy_2]", "[]"), at + "7: 'types' has no entry");
+  refused(replaced(source, "toy_2", "toy"), at + "7: 'toy' is listed twice in 'types'");
+  refused(replaced(source, "toy_2", "to y"), at + "7: 'types' is 'to y', expected a name without blanks");
+  refused(source + "  - types: [toy_2]\n    features: [default]\n",
+          at + "10: the model type 'toy_2' is listed twice");
+  refused(replaced(source, "ToyForAll: causal-lm", "ToyForAll: masked-lm"),
+          at + "9: 'ToyForAll' stands for the feature 'masked-lm', which is not in 'features'");
+  refused(source + "---\nid: a.b\n", at + "11: a second document; one is expected");
+  refused(replaced(built, "manifest: 1", "manifest: 2"),
+          at + "10: the manifest has format '2', this version of onnxport reads 1");
+  refused(replaced(built, "\"1.0\"", "one"), at + "11: 'abi' is 'one', expected \"MAJOR.MINOR\"");
+  refused(replaced(built, "libonnxport", "../lib"),
+          at + "13: 'library' is '../lib_toy.so', expected the name of a file beside the manifest, without a "
+               "path");
+  refused(replaced(built, "aaaa", "AAAA"), at + "14: 'sha256' is 'AAAA" + std::string(60, 'a') +
+                                               "', expected 64 hexadecimal digits in lower case");
+  refused(replaced(extension, "extends", "models: []\nextends"),
+          at + "4: unknown key 'models' in the manifest; known are manifest, id, extends, model_types, "
+               "weight_names, name, "
+               "version, license, vendor");
+  refused(replaced(extension, "{my-toy: toy}", "[my-toy]"),
+          at + "5: 'model_types' must be a map from new model types to those of the extended plugin");
+  refused(replaced(extension, "{my-toy: toy}", "{my-toy: toy, my-toy: toy}"),
+          at + "5: 'my-toy' is given twice, first in line 5");
+  refused(replaced(extension, "to: \"toy.\"", "into: a"),
+          at + "6: 'to' is missing in an entry of weight_names");
+  BOOST_TEST(message_of([] { parse("id: [a"); }).starts_with(at + "1: not valid YAML: "));
+  BOOST_TEST(message_of([] { parse(std::string(100000, '[')); }).starts_with(at));
+}
+
+BOOST_AUTO_TEST_CASE(types_are_known_although_a_later_key_is_wrong) {
+  Manifest manifest;
+  BOOST_CHECK_THROW(parse_manifest(source + "colour: red\n", "plugin.yaml", manifest), Error);
+  BOOST_TEST(manifest.model("toy") != nullptr);
+}
+
+BOOST_AUTO_TEST_CASE(unreadable_files) {
+  const Folder folder;
+  BOOST_TEST(message_of([&] {
+               onnxport::read_manifest(folder.path / "none");
+             }).ends_with("none: cannot be read: No such file or directory"));
+  BOOST_TEST(message_of([&] {
+               onnxport::read_manifest(folder.path);
+             }).ends_with("cannot be read: not a regular file"));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(trust)
+
+BOOST_AUTO_TEST_CASE(sha256) {
+  const Folder folder;
+  BOOST_TEST(onnxport::sha256_of(folder.write("abc", "abc")) ==
+             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  BOOST_TEST(onnxport::sha256_of(folder.write("empty", "")) ==
+             "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+}
+
+BOOST_AUTO_TEST_CASE(known_sha256) {
+  const Folder folder;
+  const std::string sum(64, '1');
+  const auto policy = onnxport::TrustPolicy::read(
+      folder.write("trust.yaml", "require: known-sha256\nsha256: [\"" + sum + "\"]\n"));
+  BOOST_TEST(!policy.check_sha256(sum, "lib.so").has_value());
+  BOOST_TEST(!policy.check_directory("/anywhere").has_value());
+  const auto refusal = policy.check_sha256(std::string(64, '2'), "lib.so");
+  BOOST_REQUIRE(refusal.has_value());
+  BOOST_TEST(refusal->cause == "lib.so: found sha256 " + std::string(64, '2') +
+                                   ", which is not among those of the trust policy " +
+                                   (folder.path / "trust.yaml").string());
+  BOOST_TEST(policy.check_sha256("", "lib.so")->cause.find("gives no sha256") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(known_directory) {
+  const Folder folder;
+  std::filesystem::create_directories(folder.path / "good/toy");
+  std::filesystem::create_directories(folder.path / "good-not/toy");
+  const auto policy = onnxport::TrustPolicy::read(folder.write(
+      "trust.yaml", "require: known-directory\ndirectories: [" + (folder.path / "good").string() + "]\n"));
+  BOOST_TEST(!policy.check_directory(folder.path / "good/toy").has_value());
+  BOOST_TEST(!policy.check_directory(folder.path / "good").has_value());
+  BOOST_TEST(policy.check_directory(folder.path / "good-not/toy").has_value());
+  BOOST_TEST(policy.check_directory(folder.path / "good/../good-not/toy").has_value());
+  BOOST_TEST(policy.check_directory(folder.path).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(policy_mistakes) {
+  const Folder folder;
+  const auto read = [&](const std::string& text) {
+    return message_of([&] { onnxport::TrustPolicy::read(folder.write("trust.yaml", text)); });
+  };
+  const std::string at = (folder.path / "trust.yaml").string();
+  BOOST_TEST(read("sha256: []\n") == at + ":1: 'require' is missing in the trust policy");
+  BOOST_TEST(read("require: all\n") ==
+             at + ":1: 'require' is 'all', expected known-sha256, known-directory or none");
+  BOOST_TEST(read("require: none\nsha256: [12]\n") ==
+             at + ":2: '12' is not 64 hexadecimal digits in lower case");
+  BOOST_TEST(read("require: none\ndirectories: [a]\n") ==
+             at + ":2: the directory 'a' must be absolute or begin with ~/");
+  BOOST_TEST(read("require: none\nother: 1\n") ==
+             at + ":2: unknown key 'other' in the trust policy; known are require, sha256, directories");
+  ::chmod(at.c_str(), 0666);
+  BOOST_TEST(read("require: none\n") ==
+             at + ": found mode 0666, writable by everybody; expected writable by its owner only");
+}
+
+BOOST_AUTO_TEST_CASE(writers) {
+  const Folder folder;
+  const auto file = folder.write("file", "");
+  BOOST_TEST(!onnxport::check_writers(file).has_value());
+  ::chmod(file.c_str(), 0602);
+  const auto open_to_all = onnxport::check_writers(file);
+  BOOST_REQUIRE(open_to_all.has_value());
+  BOOST_TEST(open_to_all->hint == "chmod o-w " + file.string());
+  ::chmod(file.c_str(), 0600);
+  if (::geteuid() == 0 && ::chown(file.c_str(), 12345, 12345) == 0) {
+    BOOST_TEST(onnxport::check_writers(file)->cause.find("found to belong to user 12345") !=
+               std::string::npos);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(library_files) {
+  const Folder folder;
+  const auto file = folder.write("file", "");
+  std::filesystem::create_symlink(file, folder.path / "link");
+  BOOST_TEST(!onnxport::check_library_file(file).has_value());
+  BOOST_TEST(onnxport::check_library_file(folder.path / "none")->cause.find("not found") !=
+             std::string::npos);
+  BOOST_TEST(onnxport::check_library_file(folder.path / "link")->cause.find("found a symbolic link") !=
+             std::string::npos);
+  BOOST_TEST(onnxport::check_library_file(folder.path)->cause.find("found a folder") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

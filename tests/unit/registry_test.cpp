@@ -1,0 +1,518 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "registry/registry.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/test/unit_test.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/error.hpp"
+#include "registry/features_manager.hpp"
+
+namespace {
+
+using namespace onnxport;
+using Path = std::filesystem::path;
+
+struct Folder {
+  Path path;
+  Folder() {
+    std::string name = (std::filesystem::temp_directory_path() / "onnxport-registry-XXXXXX").string();
+    path = ::mkdtemp(name.data());
+  }
+  ~Folder() { std::filesystem::remove_all(path); }
+};
+
+struct Variable {
+  const char* name;
+  std::optional<std::string> before;
+  Variable(const char* variable, const std::string& value) : name(variable) {
+    if (const char* old = std::getenv(variable)) before = old;
+    ::setenv(variable, value.c_str(), 1);
+  }
+  ~Variable() {
+    if (before) {
+      ::setenv(name, before->c_str(), 1);
+    } else {
+      ::unsetenv(name);
+    }
+  }
+};
+
+/// Writes a built plugin whose library is no library: discovery does not open it.
+Path plugin(const Path& place, const std::string& name, const std::string& types, const std::string& id = {},
+            const std::string& more = {}) {
+  const Path folder = place / name;
+  std::filesystem::create_directories(folder);
+  std::ofstream(folder / "lib.so") << "not opened";
+  std::ofstream(folder / "plugin.yaml")
+      << "id: " << (id.empty() ? "org.example." + name : id) << "\nname: " << name
+      << "\nversion: 0.1.0\nlicense: MIT\nvendor: example\nmodels:\n  - types: [" << types
+      << "]\n    features: [default, causal-lm, causal-lm-with-past]\n"
+      << (more.empty() ? "abi: \"1.0\"\nplatform: " + std::string(host_platform()) + "\n" : more)
+      << "manifest: 1\nlibrary: lib.so\n";
+  return folder / "plugin.yaml";
+}
+
+void extension(const Path& place, const std::string& name, const std::string& rest) {
+  std::filesystem::create_directories(place / name);
+  std::ofstream(place / name / "plugin.yaml")
+      << "id: org.example." << name << "\nname: " << name << "\nversion: 1\n"
+      << rest;
+}
+
+Registry discover(std::initializer_list<Path> places) {
+  SearchOptions options;
+  options.plugin_dirs = places;
+  options.environment = false;
+  options.install_dir = "/nonexistent";
+  return Registry::discover(options);
+}
+
+struct Caught {
+  Failure failure = Failure::internal;
+  std::string text;
+  std::string hint;
+};
+
+template <class Function>
+Caught caught(Function function) {
+  try {
+    function();
+  } catch (const Error& error) {
+    return {error.failure(), error.what(), error.hint()};
+  }
+  BOOST_ERROR("nothing was thrown");
+  return {};
+}
+
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+#define CHECK_HAS(text, part) \
+  BOOST_TEST(has(text, part), "found: " << (text) << "\nexpected in it: " << (part))
+
+onnxport_host make_host(uint32_t major = ONNXPORT_ABI_MAJOR, uint32_t minor = ONNXPORT_ABI_MINOR) {
+  onnxport_host host{};
+  host.struct_size = sizeof host;
+  host.abi_major = major;
+  host.abi_minor = minor;
+  return host;
+}
+
+Path fixture(const std::string& kind) {
+  return Path(ONNXPORT_TEST_BINARY_DIR) / "abi" / ("plugins-" + kind);
+}
+
+/// Why load() refuses a fixture.
+Caught load_failure(const std::string& kind) {
+  const Registry registry = discover({fixture(kind)});
+  BOOST_REQUIRE_EQUAL(registry.candidates().size(), 1u);
+  const Candidate& candidate = registry.candidates()[0];
+  BOOST_TEST(candidate.reason == "");
+  const onnxport_host host = make_host();
+  const Caught failure = caught([&] { load(candidate, host); });
+  BOOST_TEST((failure.failure == Failure::plugin));
+  CHECK_HAS(failure.text, ".so: ");
+  BOOST_TEST(!failure.hint.empty());
+  return failure;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(discovery)
+
+BOOST_AUTO_TEST_CASE(finds_by_any_spelling) {
+  const Folder place;
+  plugin(place.path, "toy", "toy_2, other");
+  const Registry registry = discover({place.path});
+  BOOST_TEST(registry.model_types() == (std::vector<std::string>{"other", "toy_2"}),
+             boost::test_tools::per_element());
+  BOOST_TEST(registry.resolve("TOY-2").model_type == "toy_2");
+  BOOST_TEST(registry.find("toy_2").place == "--plugin-dir");
+  BOOST_TEST(to_string(registry.find("toy_2").state) == "usable");
+}
+
+BOOST_AUTO_TEST_CASE(a_plugin_folder_is_a_place_too) {
+  const Folder place;
+  plugin(place.path, "toy", "toy");
+  BOOST_TEST(discover({place.path / "toy"}).find("toy").manifest.id == "org.example.toy");
+}
+
+BOOST_AUTO_TEST_CASE(an_earlier_place_wins) {
+  const Folder first, second;
+  plugin(first.path, "toy", "toy", "org.first.toy");
+  plugin(second.path, "toy", "toy", "org.second.toy");
+  plugin(second.path, "more", "toy, more", "org.second.more");
+  const Registry registry = discover({first.path, second.path});
+  BOOST_TEST(registry.find("toy").manifest.id == "org.first.toy");
+  BOOST_TEST(registry.find("more").manifest.id == "org.second.more");
+  BOOST_TEST(registry.find("toy", "org.second.toy").manifest.id == "org.second.toy");
+  for (const Candidate& candidate : registry.candidates()) {
+    if (candidate.manifest.id != "org.second.toy") continue;
+    BOOST_TEST((candidate.state == CandidateState::shadowed));
+    CHECK_HAS(candidate.reason, "toy: shadowed by org.first.toy 0.1.0 (--plugin-dir, ");
+  }
+}
+
+BOOST_AUTO_TEST_CASE(the_same_folder_twice_is_one) {
+  const Folder place;
+  plugin(place.path, "toy", "toy");
+  BOOST_TEST(discover({place.path, place.path / "toy/.."}).candidates().size() == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(two_in_one_place_conflict) {
+  const Folder place;
+  plugin(place.path, "a", "toy, only-a");
+  plugin(place.path, "b", "toy");
+  const Registry registry = discover({place.path});
+  const Caught failure = caught([&] { registry.find("toy"); });
+  BOOST_TEST((failure.failure == Failure::plugin));
+  CHECK_HAS(failure.text, "2 plugins of the same place offer the model type 'toy'");
+  CHECK_HAS(failure.text, "org.example.a");
+  CHECK_HAS(failure.text, "org.example.b");
+  CHECK_HAS(failure.hint, "--plugin org.example.a");
+  BOOST_TEST(registry.find("toy", "org.example.b").manifest.name == "b");
+  BOOST_TEST(registry.find("only-a").manifest.name == "a");
+  BOOST_TEST((registry.candidates()[0].state == CandidateState::conflicting));
+}
+
+BOOST_AUTO_TEST_CASE(unknown_types_and_plugins) {
+  const Folder place;
+  plugin(place.path, "a", "mountain, valley");
+  const Registry registry = discover({place.path});
+  Caught failure = caught([&] { registry.find("montain"); });
+  BOOST_TEST((failure.failure == Failure::usage));
+  BOOST_TEST(failure.text == "unknown model type 'montain'; the nearest known: mountain");
+  BOOST_TEST(failure.hint == "`onnxport features` lists the 2 known model types");
+  failure = caught([&] { registry.find("zzzz"); });
+  BOOST_TEST(failure.text == "unknown model type 'zzzz'");
+  failure = caught([&] { registry.find("valley", "org.example.b"); });
+  BOOST_TEST(failure.text == "unknown plugin 'org.example.b'; the nearest known: org.example.a");
+  failure = caught([&] { registry.find("sea", "org.example.a"); });
+  BOOST_TEST(failure.text ==
+             "the plugin 'org.example.a' does not offer the model type 'sea'; it offers mountain, valley");
+}
+
+BOOST_AUTO_TEST_CASE(nothing_installed) {
+  const Folder place;
+  const Caught failure = caught([&] { discover({place.path}).find("toy"); });
+  BOOST_TEST((failure.failure == Failure::usage));
+  CHECK_HAS(failure.text, "no usable plugin was found in\n  " + place.path.string() + " (--plugin-dir)");
+  CHECK_HAS(failure.text, "/nonexistent (install, no such folder)");
+}
+
+BOOST_AUTO_TEST_CASE(a_missing_plugin_dir_is_an_error) {
+  const Caught failure = caught([&] { discover({"/nonexistent/plugins"}); });
+  BOOST_TEST((failure.failure == Failure::usage));
+  BOOST_TEST(failure.text == "--plugin-dir /nonexistent/plugins: no such folder");
+}
+
+BOOST_AUTO_TEST_CASE(one_broken_plugin_stops_no_other) {
+  const Folder place;
+  plugin(place.path, "good", "toy");
+  std::filesystem::create_directories(place.path / "bad");
+  std::ofstream(place.path / "bad/plugin.yaml") << "id: [";
+  plugin(place.path, "gone", "gone");
+  std::filesystem::remove(place.path / "gone/lib.so");
+  std::filesystem::create_directories(place.path / "unlisted");
+  std::ofstream(place.path / "unlisted/libx.so") << "";
+  std::ofstream(place.path / "loose.so") << "";
+  std::filesystem::create_directories(place.path / "unrelated");
+  std::filesystem::create_directories(place.path / "source");
+  std::ofstream(place.path / "source/plugin.yaml") << "id: a.b\nname: n\nversion: 1\nlicense: MIT\nvendor: "
+                                                      "v\nmodels: [{types: [source], features: [default]}]\n";
+  const Registry registry = discover({place.path});
+  BOOST_TEST(registry.find("toy").manifest.name == "good");
+  BOOST_TEST(registry.candidates().size() == 6u);
+  CHECK_HAS(caught([&] { registry.find("gone"); }).text,
+            "lib.so: not found; expected the library that the manifest beside it names");
+  CHECK_HAS(caught([&] { registry.find("source"); }).text, "found the manifest's source form");
+  // Nothing but the folder's name tells what the unreadable one was for.
+  const Caught failure = caught([&] { registry.find("bad"); });
+  BOOST_TEST((failure.failure == Failure::plugin));
+  CHECK_HAS(failure.text, "bad/plugin.yaml:1: not valid YAML");
+  CHECK_HAS(caught([&] { registry.find("unlisted"); }).text,
+            "plugin.yaml: not found; expected beside libx.so");
+  CHECK_HAS(caught([&] { registry.find("nope"); }).hint,
+            "some plugins cannot be used, `onnxport plugins list` says why");
+}
+
+BOOST_AUTO_TEST_CASE(a_refused_plugin_is_passed_over_but_not_in_silence) {
+  const Folder first, second;
+  const Path manifest = plugin(first.path, "toy", "toy", "org.first.toy");
+  plugin(second.path, "toy", "toy", "org.second.toy");
+  ::chmod((first.path / "toy/lib.so").c_str(), 0666);
+  const Registry registry = discover({first.path, second.path});
+  BOOST_TEST(registry.find("toy").manifest.id == "org.second.toy");
+  BOOST_REQUIRE_EQUAL(registry.passed_over("toy").size(), 1u);
+  const Candidate& refused = *registry.passed_over("toy")[0];
+  BOOST_TEST((refused.state == CandidateState::refused));
+  CHECK_HAS(refused.reason, "lib.so: found mode 0666, writable by everybody");
+  const Caught failure = caught([&] { registry.find("toy", "org.first.toy"); });
+  BOOST_TEST((failure.failure == Failure::plugin));
+  CHECK_HAS(failure.text, "refused: ");
+  const onnxport_host host = make_host();
+  CHECK_HAS(caught([&] { load(refused, host); }).text, "the plugin is refused: ");
+}
+
+BOOST_AUTO_TEST_CASE(world_writable_folders_and_manifests) {
+  const Folder place;
+  plugin(place.path, "a", "a");
+  ::chmod((place.path / "a").c_str(), 0777);
+  const Path manifest = plugin(place.path, "b", "b");
+  ::chmod(manifest.c_str(), 0666);
+  const Registry registry = discover({place.path});
+  for (const Candidate& candidate : registry.candidates())
+    BOOST_TEST((candidate.state == CandidateState::refused));
+}
+
+BOOST_AUTO_TEST_CASE(other_abis_and_platforms) {
+  const Folder place;
+  plugin(place.path, "major", "major", {}, "abi: \"2.0\"\nplatform: " + std::string(host_platform()) + "\n");
+  plugin(place.path, "minor", "minor", {}, "abi: \"1.99\"\nplatform: " + std::string(host_platform()) + "\n");
+  plugin(place.path, "platform", "platform", {}, "abi: \"1.0\"\nplatform: plan9-vax\n");
+  const Registry registry = discover({place.path});
+  CHECK_HAS(caught([&] { registry.find("major"); }).text, "found a plugin for ABI 2.0, expected 1.0 to 1.");
+  CHECK_HAS(caught([&] { registry.find("minor"); }).text, "found a plugin for ABI 1.99");
+  CHECK_HAS(caught([&] { registry.find("platform"); }).text, "found a plugin for plan9-vax, expected ");
+}
+
+BOOST_AUTO_TEST_CASE(places_of_the_environment) {
+  const Folder work;
+  plugin(work.path / "variable", "toy", "toy", "org.variable.toy");
+  plugin(work.path / "data/onnxport/plugins", "toy", "toy, mine", "org.user.toy");
+  plugin(work.path / "install", "toy", "toy, mine, built-in", "org.install.toy");
+  const Variable path("ONNXPORT_PLUGIN_PATH",
+                      (work.path / "none").string() + "::" + (work.path / "variable").string());
+  const Variable data("XDG_DATA_HOME", (work.path / "data").string());
+  const Variable config("XDG_CONFIG_HOME", (work.path / "config").string());
+  SearchOptions options;
+  options.install_dir = work.path / "install";
+  const Registry registry = Registry::discover(options);
+  BOOST_TEST(registry.find("toy").place == "ONNXPORT_PLUGIN_PATH");
+  BOOST_TEST(registry.find("mine").place == "user");
+  BOOST_TEST(registry.find("built-in").place == "install");
+  BOOST_REQUIRE_EQUAL(registry.notes().size(), 1u);
+  BOOST_TEST(registry.notes()[0] ==
+             "ONNXPORT_PLUGIN_PATH names " + (work.path / "none").string() + ", which is no folder");
+
+  options.builtin_only = true;
+  BOOST_TEST(Registry::discover(options).find("toy").place == "install");
+  options.builtin_only = false;
+  options.environment = false;
+  BOOST_TEST(Registry::discover(options).find("toy").place == "install");
+
+  // The user's policy is found in the same way, and one that cannot be read is not passed over.
+  options.environment = true;
+  std::filesystem::create_directories(work.path / "config/onnxport");
+  std::ofstream(work.path / "config/onnxport/trust.yaml")
+      << "require: known-directory\ndirectories: [" << (work.path / "install").string() << "]\n";
+  const Registry trusted = Registry::discover(options);
+  BOOST_TEST(trusted.find("toy").place == "install");
+  BOOST_TEST(trusted.passed_over("toy").size() == 2u);
+  std::ofstream(work.path / "config/onnxport/trust.yaml") << "require: [";
+  BOOST_TEST((caught([&] { Registry::discover(options); }).failure == Failure::plugin));
+}
+
+BOOST_AUTO_TEST_CASE(extensions) {
+  const Folder place;
+  plugin(place.path, "toy", "toy_2");
+  extension(place.path, "alias",
+            "extends: org.example.toy\nmodel_types: {my-toy: TOY-2}\nweight_names: [{from: a., to: b.}]\n");
+  extension(place.path, "lost", "extends: org.example.nobody\nmodel_types: {lost: toy}\n");
+  extension(place.path, "twice", "extends: org.example.alias\nmodel_types: {twice: my-toy}\n");
+  extension(place.path, "wrong", "extends: org.example.toy\nmodel_types: {wrong: toy_3}\n");
+  const Registry registry = discover({place.path});
+  const Resolved resolved = registry.resolve("my_toy");
+  BOOST_TEST(resolved.model_type == "toy_2");
+  BOOST_TEST(resolved.model->features.size() == 3u);
+  BOOST_TEST(resolved.candidate->manifest.id == "org.example.alias");
+  BOOST_TEST(resolved.candidate->with_library().manifest.id == "org.example.toy");
+  BOOST_TEST(resolved.candidate->manifest.weight_names[0].to == "b.");
+  CHECK_HAS(caught([&] { registry.find("lost"); }).text,
+            "it extends 'org.example.nobody', which is not among the plugins found");
+  CHECK_HAS(caught([&] { registry.find("twice"); }).text, "which is an extension itself");
+  CHECK_HAS(caught([&] { registry.find("wrong"); }).text,
+            "its type 'wrong' stands for 'toy_3', which 'org.example.toy' does not offer; it offers toy_2");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(loading)
+
+BOOST_AUTO_TEST_CASE(a_plugin_in_c) {
+  const Registry registry = discover({fixture("c_linear")});
+  const onnxport_host host = make_host();
+  const LoadedPlugin& loaded = load(registry.find("c-linear"), host);
+  BOOST_TEST(loaded.manifest->id == "org.onnxport.test.c-linear");
+  BOOST_TEST(loaded.onnx_config->create != nullptr);
+  BOOST_TEST(loaded.sha256 == loaded.manifest->sha256);
+  BOOST_TEST(&load(registry.find("c-linear"), host) == &loaded, "a library is opened once");
+}
+
+BOOST_AUTO_TEST_CASE(a_plugin_of_another_compiler) {
+  if (!std::filesystem::exists(fixture("c_linear_clang"))) return;
+  const onnxport_host host = make_host();
+  const Registry registry = discover({fixture("c_linear_clang")});
+  BOOST_TEST(load(registry.find("c-linear"), host).manifest->id == "org.onnxport.test.c-linear");
+}
+
+BOOST_AUTO_TEST_CASE(plugins_that_fail_later_load) {
+  const onnxport_host host = make_host();
+  for (const char* kind : {"throws", "error_in_create", "error_in_forward"}) {
+    const Registry registry = discover({fixture(kind)});
+    BOOST_REQUIRE_EQUAL(registry.candidates().size(), 1u);
+    BOOST_CHECK_NO_THROW(load(registry.candidates()[0], host));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_newer_host_loads_an_older_plugin) {
+  const onnxport_host host = make_host(ONNXPORT_ABI_MAJOR, 99);
+  const Registry registry = discover({fixture("minor")});
+  BOOST_CHECK_NO_THROW(load(registry.find("misfit"), host));
+}
+
+BOOST_AUTO_TEST_CASE(misfits) {
+  CHECK_HAS(load_failure("major").text,
+            "the plugin does not fit this host:\n  ABI major version: found 2, expected 1");
+  CHECK_HAS(load_failure("vendor").text, "ABI vendor: found 'elsewhere', expected 'onnxport'");
+  const std::string everything = load_failure("everything").text;
+  CHECK_HAS(everything, "pointer width: found 32 bits, expected 64");
+  CHECK_HAS(everything, "byte order mark: found 0x04030201, expected 0x01020304");
+  CHECK_HAS(everything, "ABI major version: found 2, expected 1");
+  CHECK_HAS(everything, "lowest ABI minor version that it needs: found 99, expected at most 0");
+  CHECK_HAS(everything, "ABI vendor: found 'elsewhere', expected 'onnxport'");
+  CHECK_HAS(load_failure("small_plugin").text, "found struct_size ");
+  CHECK_HAS(load_failure("small_table").text, "its interface \"onnx-config\" 1 has struct_size ");
+  CHECK_HAS(load_failure("no_forward").text, "lacks create, release, describe or forward, expected all four");
+  CHECK_HAS(load_failure("no_interface").text, "does not offer the interface \"onnx-config\" 1");
+  CHECK_HAS(load_failure("null_entry").text, "onnxport_plugin_entry gave null");
+  CHECK_HAS(load_failure("no_symbol").text,
+            "found no symbol onnxport_plugin_entry, expected it in every plugin");
+}
+
+BOOST_AUTO_TEST_CASE(a_newer_minor_version) {
+  const onnxport_host host = make_host();
+  const Registry registry = discover({fixture("minor")});
+  const Caught failure = caught([&] { load(registry.find("misfit"), host); });
+  CHECK_HAS(failure.text, "lowest ABI minor version that it needs: found 99, expected at most 0");
+}
+
+BOOST_AUTO_TEST_CASE(a_library_unlike_its_manifest) {
+  const std::string text = load_failure("lies").text;
+  CHECK_HAS(text, "the library is not what its manifest says");
+  CHECK_HAS(text, "version: found 9.9.9 in the library, expected 1.0.0 after the manifest");
+  CHECK_HAS(text, "model types: found [lie] in the library, expected [misfit] after the manifest");
+}
+
+BOOST_AUTO_TEST_CASE(changed_and_corrupt_files) {
+  const Caught changed = load_failure("wrong_sha256");
+  CHECK_HAS(changed.text, "found sha256 ");
+  CHECK_HAS(changed.text, "expected " + std::string(64, '0') + " after ");
+  CHECK_HAS(load_failure("corrupt").text, "cannot be opened: ");
+}
+
+BOOST_AUTO_TEST_CASE(exceptions_stop_at_the_boundary) {
+  CHECK_HAS(load_failure("throws_in_entry").text,
+            "onnxport_plugin_entry threw an exception (thrown in the entry function)");
+  CHECK_HAS(load_failure("throws_in_interface").text,
+            "get_interface threw an exception (thrown in get_interface())");
+}
+
+BOOST_AUTO_TEST_CASE(a_policy_holds_for_what_is_already_open) {
+  const Folder folder;
+  const onnxport_host host = make_host();
+  const Registry free = discover({fixture("c_linear")});
+  const std::string sum = load(free.find("c-linear"), host).sha256;
+  const auto policy = [&](const std::string& known) {
+    std::ofstream(folder.path / "trust.yaml") << "require: known-sha256\nsha256: [\"" << known << "\"]\n";
+    SearchOptions options;
+    options.plugin_dirs = {fixture("c_linear")};
+    options.environment = false;
+    options.install_dir = "/nonexistent";
+    options.trust_file = folder.path / "trust.yaml";
+    return Registry::discover(options);
+  };
+  BOOST_CHECK_NO_THROW(load(policy(sum).find("c-linear"), host));
+  const Registry strict = policy(std::string(64, '0'));
+  CHECK_HAS(caught([&] { strict.find("c-linear"); }).text, "which is not among those of the trust policy");
+  Candidate forced = strict.candidates()[0];
+  forced.state = CandidateState::usable;
+  CHECK_HAS(caught([&] { load(forced, host); }).text, "which is not among those of the trust policy");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(features_manager)
+
+BOOST_AUTO_TEST_CASE(supported_features) {
+  const Folder place;
+  plugin(place.path, "toy", "toy_2");
+  const Registry registry = discover({place.path});
+  const FeaturesManager features(registry);
+  BOOST_TEST(features.supported_model_types().size() == 1u);
+  BOOST_TEST(features.get_supported_features_for_model_type("toy-2") ==
+                 (std::vector<std::string>{"default", "causal-lm", "causal-lm-with-past"}),
+             boost::test_tools::per_element());
+  const FeaturesManager::Supported supported =
+      features.check_supported_model_or_raise("toy-2", "text-generation-with-past");
+  BOOST_TEST(supported.feature == "causal-lm-with-past");
+  BOOST_TEST(supported.model_type == "toy_2");
+  BOOST_TEST(features.check_supported_model_or_raise("toy-2").feature == "default");
+  const Caught failure = caught([&] { features.check_supported_model_or_raise("toy_2", "fill-mask"); });
+  BOOST_TEST((failure.failure == Failure::usage));
+  BOOST_TEST(failure.text ==
+             "the feature 'fill-mask' is not supported for the model type 'toy_2' by org.example.toy");
+  BOOST_TEST(failure.hint == "supported are default, causal-lm, causal-lm-with-past");
+}
+
+BOOST_AUTO_TEST_CASE(names_of_features) {
+  BOOST_TEST(FeaturesManager::canonical_feature("feature-extraction") == "default");
+  BOOST_TEST(FeaturesManager::canonical_feature("text2text-generation-with-past") == "seq2seq-lm-with-past");
+  BOOST_TEST(FeaturesManager::canonical_feature("masked-lm") == "masked-lm");
+  BOOST_TEST(FeaturesManager::canonical_feature("of-a-plugin") == "of-a-plugin");
+  BOOST_TEST(FeaturesManager::canonical_feature("automatic-speech-recognition") == "speech2seq-lm");
+  BOOST_TEST(FeaturesManager::canonical_feature("automatic-speech-recognition", {"default", "ctc"}) == "ctc");
+  BOOST_TEST(FeaturesManager::canonical_feature("fill-mask", {"fill-mask"}) == "fill-mask");
+  BOOST_TEST(FeaturesManager::get_model_class_for_feature("masked-lm") == "AutoModelForMaskedLM");
+  BOOST_TEST(FeaturesManager::get_model_class_for_feature("seq2seq-lm-with-past") == "AutoModelForSeq2SeqLM");
+  BOOST_TEST(FeaturesManager::get_model_class_for_feature("feature-extraction") == "AutoModel");
+  BOOST_TEST(
+      (caught([] { FeaturesManager::get_model_class_for_feature("none"); }).failure == Failure::usage));
+  BOOST_TEST(FeaturesManager::aliases_of("causal-lm-with-past") ==
+                 (std::vector<std::string>{"text-generation-with-past"}),
+             boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(features_of_architectures) {
+  const Manifest::Model model{
+      {"toy"}, {"default", "vision2seq-lm", "masked-lm"}, {{"ToyForPreTraining", "masked-lm"}}};
+  const auto feature = [&](const char* name) {
+    return FeaturesManager::feature_from_architecture(model, name).value_or("none");
+  };
+  BOOST_TEST(feature("ToyForPreTraining") == "masked-lm");
+  BOOST_TEST(feature("ToyForMaskedLM") == "masked-lm");
+  BOOST_TEST(feature("ToyLMHeadModel") == "causal-lm");
+  BOOST_TEST(feature("ToyWithLMHeadModel") == "none");
+  BOOST_TEST(feature("ToyDoubleHeadsModel") == "none");
+  BOOST_TEST(feature("ToyMTModel") == "seq2seq-lm");
+  BOOST_TEST(feature("ToyForConditionalGeneration") == "vision2seq-lm");
+  BOOST_TEST(feature("ToyForQuestionAnsweringSimple") == "question-answering");
+  BOOST_TEST(feature("ToyModel") == "default");
+  BOOST_TEST(feature("ToyForSomethingElse") == "none");
+  Candidate candidate;
+  candidate.manifest.models = {model};
+  BOOST_TEST(FeaturesManager::feature_from_architecture(candidate, "ToyForPreTraining").value() ==
+             "masked-lm");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
