@@ -83,8 +83,10 @@ function(onnxport_add_plugin name)
                SKIP_BUILD_RPATH ON)
   if(TARGET onnxport::sdk)
     target_link_libraries(${target} PRIVATE onnxport::sdk)
-  else()
+  elseif(EXISTS "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/../sdk/include/onnxport/abi.h")
     target_include_directories(${target} PRIVATE "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/../sdk/include")
+  else()
+    message(FATAL_ERROR "onnxport_add_plugin(${name}): the target onnxport::sdk is missing; find_package(onnxport) brings it")
   endif()
 
   # Hidden visibility leaves what the standard library's templates instantiate; two plugins must not share those.

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <vector>
 
 #include "core/error.hpp"
 #include "registry/trust.hpp"
@@ -186,6 +187,30 @@ BOOST_AUTO_TEST_CASE(unreadable_files) {
   BOOST_TEST(message_of([&] {
                onnxport::read_manifest(folder.path);
              }).ends_with("cannot be read: not a regular file"));
+}
+
+BOOST_AUTO_TEST_CASE(examples_of_the_documentation) {
+  std::ifstream page(std::filesystem::path(ONNXPORT_TEST_SOURCE_DIR).parent_path() / "docs/plugins.md");
+  std::vector<std::string> examples;
+  bool inside = false;
+  for (std::string line; std::getline(page, line);) {
+    if (line == "```yaml") {
+      examples.emplace_back();
+      inside = true;
+    } else if (line == "```") {
+      inside = false;
+    } else if (inside) {
+      examples.back() += line + "\n";
+    }
+  }
+  BOOST_REQUIRE_EQUAL(examples.size(), 4u);
+  BOOST_TEST(parse(examples[0]).model("bert") != nullptr);
+  // The second shows what the build adds to the first, but for the abi, which is in both.
+  BOOST_TEST(parse(replaced(examples[0], "abi:", "# abi:") + examples[1]).library == "libonnxport_bert.so");
+  BOOST_TEST(parse(examples[2]).is_extension());
+  const Folder folder;
+  const auto policy = onnxport::TrustPolicy::read(folder.write("trust.yaml", examples[3]));
+  BOOST_TEST(!policy.check_directory("/usr/lib/onnxport/plugins/bert").has_value());
 }
 
 BOOST_AUTO_TEST_SUITE_END()
