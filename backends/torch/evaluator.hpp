@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// The reference: evaluates a graph as it was defined with ATen, composites included. It shares nothing with lowering,
+// since it is the judge of it.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/ir/graph.hpp"
+
+namespace onnxport::reference {
+
+/// What the evaluation of one node sees.
+struct Call {
+  const ir::Node& node;
+  const std::vector<at::Tensor>& inputs;  // undefined where absent
+
+  const at::Tensor& in(size_t index) const { return inputs.at(index); }
+  bool has(size_t index) const { return index < inputs.size() && inputs[index].defined(); }
+  int64_t integer(const std::string& key, int64_t fallback) const { return node.integer(key, fallback); }
+  double real(const std::string& key, double fallback) const { return node.real(key, fallback); }
+  std::vector<int64_t> integers(const std::string& key) const { return node.integers(key); }
+};
+
+using Results = std::vector<at::Tensor>;
+using Evaluate = Results (*)(const Call&);
+using Table = std::map<std::string_view, Evaluate>;
+
+/// ONNX's operators in canonical form, by name.
+const Table& operator_table();
+/// The composites, by name.
+const Table& composite_table();
+
+at::ScalarType scalar_type(ir::DType dtype);
+ir::DType dtype_of(at::ScalarType type);
+
+}  // namespace onnxport::reference
