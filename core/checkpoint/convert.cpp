@@ -3,6 +3,10 @@
 
 #include <fmt/format.h>
 
+#if defined(__SSE2__)
+#include <xmmintrin.h>
+#endif
+
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -88,25 +92,43 @@ bool is_convertible_float(ir::DType dtype) {
 
 // --------------------------------------------------------------------------------------------- transposing
 
-/// target[c][r] = source[r][c] for columns [begin, end); in blocks that stay in the first-level cache.
+/// A block of `side` × `side` elements: rows of the source become columns of the target.
+template <class T, int64_t side>
+void transpose_block(const T* source, int64_t source_stride, T* target, int64_t target_stride) {
+  for (int64_t c = 0; c < side; ++c) {
+    for (int64_t r = 0; r < side; ++r) target[c * target_stride + r] = source[r * source_stride + c];
+  }
+}
+
+#if defined(__SSE2__)
+/// The same for the four-byte elements that most checkpoints have, which compilers do not vectorise by themselves.
+template <>
+void transpose_block<uint32_t, 4>(const uint32_t* source, int64_t source_stride, uint32_t* target, int64_t target_stride) {
+  const auto row = [&](int64_t r) { return _mm_loadu_ps(reinterpret_cast<const float*>(source + r * source_stride)); };
+  __m128 a = row(0), b = row(1), c = row(2), d = row(3);
+  _MM_TRANSPOSE4_PS(a, b, c, d);
+  const __m128 rows[] = {a, b, c, d};
+  for (int64_t r = 0; r < 4; ++r) _mm_storeu_ps(reinterpret_cast<float*>(target + r * target_stride), rows[r]);
+}
+#endif
+
+/// target[c][r] = source[r][c] for columns [begin, end). A strip of columns of one cache line goes down all rows, so that
+/// every line of the source is read once.
 template <class T>
 void transpose_columns(const T* source, T* target, int64_t rows, int64_t columns, int64_t begin, int64_t end) {
-  constexpr int64_t block = 16;
-  for (int64_t c0 = begin; c0 < end; c0 += block) {
-    const int64_t c1 = std::min(c0 + block, end);
-    for (int64_t r0 = 0; r0 < rows; r0 += block) {
-      const int64_t r1 = std::min(r0 + block, rows);
-      if (c1 - c0 == block && r1 - r0 == block) {
-        T tile[block][block];
-        for (int64_t r = 0; r < block; ++r) {
-          for (int64_t c = 0; c < block; ++c) tile[c][r] = source[(r0 + r) * columns + c0 + c];
-        }
-        for (int64_t c = 0; c < block; ++c) std::memcpy(target + (c0 + c - begin) * rows + r0, tile[c], sizeof tile[c]);
-      } else {
-        for (int64_t c = c0; c < c1; ++c) {
-          for (int64_t r = r0; r < r1; ++r) target[(c - begin) * rows + r] = source[r * columns + c];
-        }
+  constexpr int64_t side = 4, strip = 64 / static_cast<int64_t>(sizeof(T));
+  for (int64_t c0 = begin; c0 < end; c0 += strip) {
+    const int64_t c1 = std::min(c0 + strip, end);
+    int64_t r = 0;
+    for (; r + side <= rows; r += side) {
+      int64_t c = c0;
+      for (; c + side <= c1; c += side) transpose_block<T, side>(source + r * columns + c, columns, target + (c - begin) * rows + r, rows);
+      for (; c < c1; ++c) {
+        for (int64_t i = r; i < r + side; ++i) target[(c - begin) * rows + i] = source[i * columns + c];
       }
+    }
+    for (; r < rows; ++r) {
+      for (int64_t c = c0; c < c1; ++c) target[(c - begin) * rows + r] = source[r * columns + c];
     }
   }
 }

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <condition_variable>
 #include <cstring>
 #include <exception>
 #include <mutex>
@@ -18,13 +19,14 @@
 namespace onnxport {
 namespace {
 
-constexpr uint64_t tile_bytes = uint64_t{2} << 20;  // a transposed tile; in memory once a thread
-constexpr uint64_t run_bytes = uint64_t{16} << 20;  // an untouched run
+constexpr uint64_t tile_bytes = uint64_t{1} << 20;  // a transformed tile; a few of them in memory
+constexpr uint64_t run_bytes = uint64_t{4} << 20;  // an untouched run
 
-/// A run of one weight's final bytes.
+/// A run of one weight's final bytes; untouched where they are those of the checkpoint.
 struct Piece {
   size_t job;
   uint64_t begin, bytes;
+  bool untouched;
 };
 
 [[noreturn]] void fail_to_write() {
@@ -64,59 +66,155 @@ void copy_run(const MappedFile& file, uint64_t from, uint64_t bytes, int descrip
   }
 }
 
-}  // namespace
-
-void write_weights(const std::vector<WriteJob>& jobs, const WriteOptions& options) {
+/// Cuts the weights into pieces in the order of the jobs, which is that of the file.
+std::vector<Piece> cut(const std::vector<WriteJob>& jobs) {
   std::vector<Piece> pieces;
-  uint64_t total = 0;
-  std::set<const MappedFile*> sources;
   for (size_t i = 0; i < jobs.size(); ++i) {
     const TileReader reader(jobs[i].weight);
     const uint64_t bytes = jobs[i].weight.bytes(), grain = reader.granularity();
-    const uint64_t wanted = reader.untouched() ? run_bytes : tile_bytes;
-    const uint64_t step = std::max(grain, wanted / grain * grain);
-    for (uint64_t begin = 0; begin < bytes; begin += step) pieces.push_back({i, begin, std::min(step, bytes - begin)});
-    total += bytes;
-    sources.insert(jobs[i].weight.stored->file.get());
+    const bool untouched = reader.untouched().has_value();
+    const uint64_t step = std::max(grain, (untouched ? run_bytes : tile_bytes) / grain * grain);
+    for (uint64_t begin = 0; begin < bytes; begin += step) pieces.push_back({i, begin, std::min(step, bytes - begin), untouched});
+  }
+  return pieces;
+}
+
+/// Transforms pieces ahead of the one thread that writes. Only one writes, because the file system lets one at a time write to
+/// a file anyway; the others would spin. A piece is claimed by whoever comes first, a helper or the writer itself.
+class Ahead {
+ public:
+  Ahead(const std::vector<WriteJob>& jobs, const std::vector<Piece>& pieces, size_t helpers) : jobs_(jobs), pieces_(pieces), states_(pieces.size()) {
+    for (size_t i = 0; i < helpers * 4; ++i) free_.emplace_back();
+    for (size_t i = 0; i < helpers; ++i) threads_.emplace_back([this] { help(); });
+  }
+  ~Ahead() {
+    {
+      const std::lock_guard lock(mutex_);
+      stop_ = true;
+    }
+    changed_.notify_all();
+    for (std::thread& thread : threads_) thread.join();
+  }
+  Ahead(const Ahead&) = delete;
+  Ahead& operator=(const Ahead&) = delete;
+
+  /// Whether the piece can be had without waiting for it or working on it.
+  bool ready(size_t index) {
+    const std::lock_guard lock(mutex_);
+    return states_[index].ready;
   }
 
-  std::atomic<size_t> next{0};
-  std::atomic<bool> stop{false};
-  std::mutex mutex;  // guards the two below and the progress callback
-  uint64_t done = 0;
-  std::exception_ptr failure;
-  const auto work = [&] {
-    std::vector<std::byte> buffer;
-    try {
-      for (size_t index = next++; index < pieces.size() && !stop; index = next++) {
-        if (options.cancel != nullptr && *options.cancel) throw Error(Failure::output, "interrupted", "");
-        const Piece& piece = pieces[index];
-        const WriteJob& job = jobs[piece.job];
-        const TileReader reader(job.weight);
-        if (const auto source = reader.untouched()) {
-          copy_run(*job.weight.stored->file, *source + piece.begin, piece.bytes, job.descriptor, job.offset + piece.begin);
-        } else {
-          buffer.resize(piece.bytes);
-          reader.read(piece.begin, buffer);
-          write_bytes(job.descriptor, buffer, job.offset + piece.begin);
-        }
-        if (options.progress) {
-          const std::lock_guard lock(mutex);
-          options.progress(done += piece.bytes, total);
-        }
-      }
-    } catch (...) {
-      const std::lock_guard lock(mutex);
-      if (!failure) failure = std::current_exception();
-      stop = true;
+  /// The final bytes of a piece; valid until give_back().
+  std::span<const std::byte> take(size_t index) {
+    std::unique_lock lock(mutex_);
+    State& state = states_[index];
+    if (!state.claimed) {
+      state.claimed = true;
+      lock.unlock();
+      transform(index, own_);
+      return own_;
     }
+    changed_.wait(lock, [&] { return state.ready || failure_; });
+    if (failure_) std::rethrow_exception(failure_);
+    return state.bytes;
+  }
+
+  void give_back(size_t index) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!states_[index].ready) return;
+      free_.push_back(std::move(states_[index].bytes));
+    }
+    changed_.notify_all();
+  }
+
+ private:
+  struct State {
+    bool claimed = false, ready = false;
+    std::vector<std::byte> bytes;
   };
-  const size_t wanted = options.threads > 0 ? static_cast<size_t>(options.threads) : std::max(1u, std::thread::hardware_concurrency());
-  std::vector<std::thread> helpers;
-  for (size_t i = 1; i < std::min(wanted, pieces.size()); ++i) helpers.emplace_back(work);
-  work();
-  for (std::thread& helper : helpers) helper.join();
-  if (failure) std::rethrow_exception(failure);
+
+  void transform(size_t index, std::vector<std::byte>& buffer) const {
+    buffer.resize(pieces_[index].bytes);
+    TileReader(jobs_[pieces_[index].job].weight).read(pieces_[index].begin, buffer);
+  }
+
+  void help() {
+    std::unique_lock lock(mutex_);
+    while (true) {
+      changed_.wait(lock, [&] { return stop_ || !free_.empty(); });
+      while (next_ < pieces_.size() && (pieces_[next_].untouched || states_[next_].claimed)) ++next_;
+      if (stop_ || next_ == pieces_.size()) return;
+      const size_t index = next_++;
+      State& state = states_[index];
+      state.claimed = true;
+      std::vector<std::byte> buffer = std::move(free_.back());
+      free_.pop_back();
+      lock.unlock();
+      std::exception_ptr failure;
+      try {
+        transform(index, buffer);
+      } catch (...) {
+        failure = std::current_exception();
+      }
+      lock.lock();
+      state.bytes = std::move(buffer);
+      state.ready = true;
+      if (failure) failure_ = failure;
+      changed_.notify_all();
+    }
+  }
+
+  const std::vector<WriteJob>& jobs_;
+  const std::vector<Piece>& pieces_;
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable changed_;
+  std::vector<State> states_;
+  std::vector<std::vector<std::byte>> free_;
+  size_t next_ = 0;
+  bool stop_ = false;
+  std::exception_ptr failure_;
+  std::vector<std::byte> own_;  // the writer's
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace
+
+void write_weights(const std::vector<WriteJob>& jobs, const WriteOptions& options) {
+  const std::vector<Piece> pieces = cut(jobs);
+  uint64_t total = 0, done = 0;
+  std::set<const MappedFile*> sources;
+  for (const WriteJob& job : jobs) {
+    total += job.weight.bytes();
+    sources.insert(job.weight.stored->file.get());
+  }
+  const size_t threads = options.threads > 0 ? static_cast<size_t>(options.threads) : std::max(1u, std::thread::hardware_concurrency());
+  const bool any_work = std::any_of(pieces.begin(), pieces.end(), [](const Piece& piece) { return !piece.untouched; });
+  Ahead ahead(jobs, pieces, any_work ? std::min(threads - 1, pieces.size()) : 0);
+  // Two runs through the pieces: what a helper has ready goes first, and what needs no work fills the time until then.
+  size_t transformed = 0, untouched = 0;
+  const auto skip = [&](size_t& at, bool wanted) {
+    while (at < pieces.size() && pieces[at].untouched != wanted) ++at;
+    return at < pieces.size();
+  };
+  while (true) {
+    if (options.cancel != nullptr && *options.cancel) throw Error(Failure::output, "interrupted", "");
+    const bool any_transformed = skip(transformed, false), any_untouched = skip(untouched, true);
+    if (!any_transformed && !any_untouched) break;
+    const bool copy = any_untouched && !(any_transformed && ahead.ready(transformed));
+    const size_t index = copy ? untouched++ : transformed++;
+    const Piece& piece = pieces[index];
+    const WriteJob& job = jobs[piece.job];
+    if (copy) {
+      const uint64_t source = *TileReader(job.weight).untouched();
+      copy_run(*job.weight.stored->file, source + piece.begin, piece.bytes, job.descriptor, job.offset + piece.begin);
+    } else {
+      write_bytes(job.descriptor, ahead.take(index), job.offset + piece.begin);
+      ahead.give_back(index);
+    }
+    done += piece.bytes;
+    if (options.progress) options.progress(done, total);
+  }
   for (const MappedFile* source : sources) source->check_unchanged();
 }
 

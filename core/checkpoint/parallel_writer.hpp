@@ -19,14 +19,14 @@ struct WriteJob {
 
 struct WriteOptions {
   int threads = 0;  // 0: as many as cores
-  /// Bytes done and in all; called from any thread, one at a time.
+  /// Bytes done and in all; called on the calling thread.
   std::function<void(uint64_t done, uint64_t total)> progress;
   const std::atomic<bool>* cancel = nullptr;
 };
 
-/// Untouched bytes go by copy_file_range, transforms through a buffer of a few megabytes a thread. Large weights are
-/// split. The first failure stops the rest and is thrown: Error(output) with the system's reason, or "interrupted".
-/// Throws Error(checkpoint) where a source file changed meanwhile.
+/// Untouched bytes go by copy_file_range; transforms run ahead on the other cores, in tiles of a few megabytes. The calling
+/// thread writes. Throws Error(output) with the system's reason, or "interrupted", and
+/// Error(checkpoint) where a source file changed meanwhile.
 void write_weights(const std::vector<WriteJob>& jobs, const WriteOptions& options);
 
 }  // namespace onnxport
