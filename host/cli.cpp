@@ -34,6 +34,9 @@ struct Arguments {
 
 const char* const commands[] = {"export", "validate", "features", "inspect", "plugins", "synth", "help"};
 
+/// Flags that scripts written for transformers.onnx pass.
+constexpr const char* legacy_group = "Of transformers.onnx";
+
 void add_report_options(CLI::App& app, Arguments& a) {
   CLI::Option* quiet = app.add_flag("-q,--quiet", a.quiet, "Say nothing but errors");
   app.add_flag("--json", a.json, "Print one JSON object on standard output, also for errors")->excludes(quiet);
@@ -50,11 +53,11 @@ void add_shared_options(CLI::App& app, ExportArguments& e) {
   app.add_option("--feature", e.feature, "What the model is for (default: by config.json's architectures)")->type_name("NAME");
   app.add_option("--opset", e.opset, fmt::format("ONNX opset, {} to {} (default: the model's)", lowest_opset, highest_opset))->type_name("N");
   app.add_option("--atol", e.atol, "Largest absolute difference that validation accepts (default: the model's)")->type_name("X");
-  app.add_option("--framework", e.framework, "Of transformers.onnx: pt is all there is")->check(CLI::IsMember({"pt", "tf"}))->group("");
-  app.add_option("--cache_dir", e.cache_dir, "Of transformers.onnx: a folder needs no cache")->type_name("DIR")->group("");
-  app.add_option("--preprocessor", e.preprocessor, "Of transformers.onnx: what validation's inputs are made with")
+  app.add_option("--framework", e.framework, "The checkpoint's framework; tf is refused")->check(CLI::IsMember({"pt", "tf"}))->group(legacy_group);
+  app.add_option("--cache_dir", e.cache_dir, "Accepted; a folder needs no cache")->type_name("DIR")->group(legacy_group);
+  app.add_option("--preprocessor", e.preprocessor, "What validation's inputs are made with")
       ->check(CLI::IsMember({"auto", "tokenizer", "feature_extractor", "image_processor", "processor"}))
-      ->group("");
+      ->group(legacy_group);
   app.add_option("OUTPUT", e.output, "Folder, or a file name that ends in .onnx")->required()->option_text(" ");
 }
 
@@ -179,7 +182,17 @@ const CLI::App& active(const CLI::App& app) {
   return chosen.empty() ? app : active(*chosen.front());
 }
 
-/// "--opst" -> "--opset"
+/// "onnxport plugins list"
+std::string path_of(const CLI::App& root) {
+  std::string path = "onnxport";
+  for (const CLI::App* app = &root; !app->get_subcommands().empty();) {
+    app = app->get_subcommands().front();
+    path += " " + app->get_name();
+  }
+  return path;
+}
+
+/// The long names of all options.
 Words option_names(const CLI::App& app) {
   Words names;
   for (const CLI::Option* option : app.get_options()) {
@@ -191,22 +204,21 @@ Words option_names(const CLI::App& app) {
 /// What was not understood, and what may have been meant.
 Error unexpected(const CLI::App& root, const Words& words) {
   const CLI::App& app = active(root);
-  const std::string name = &app == &root ? std::string("onnxport") : app.get_parent() == &root ? "onnxport " + app.get_name()
-                                                                                              : "onnxport plugins " + app.get_name();
-  const auto extra = app.remaining().empty() ? root.remaining(true) : app.remaining();
-  std::string what = extra.empty() ? std::string() : extra.front();
-  if (what.empty() && !words.empty()) what = words.front();
-  what = what.substr(0, what.find('='));
+  const std::string name = path_of(root);
+  const Words extra = root.remaining(true);
+  std::string what = extra.empty() ? words.front() : extra.front();
+  if (what.starts_with('-')) what = what.substr(0, what.find('='));
   const std::string help = fmt::format("`{} --help` lists what there is", name);
   if (what.starts_with('-')) {
     const Words near = nearest(what, option_names(app), 2);
     return Error(Failure::usage, fmt::format("{} has no option {}", name, what),
                  near.empty() ? help : fmt::format("did you mean {}? {}", fmt::join(near, " or "), help));
   }
-  if (&app == &root) {
-    const Words known(std::begin(commands), std::end(commands) - 1);
+  Words known;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) known.push_back(command->get_name());
+  if (!known.empty()) {
     const Words near = nearest(what, known, 2);
-    return Error(Failure::usage, fmt::format("there is no command '{}'", what),
+    return Error(Failure::usage, fmt::format("there is no command '{} {}'", name, what),
                  near.empty() ? help : fmt::format("did you mean {}? {}", fmt::join(near, " or "), help));
   }
   return Error(Failure::usage, fmt::format("{} does not know what to do with '{}'", name, what), help);
@@ -223,9 +235,9 @@ std::optional<int> parse(CLI::App& root, const Words& words) {
   } catch (const CLI::ExtrasError&) {
     throw unexpected(root, words);
   } catch (const CLI::ParseError& error) {
-    const CLI::App& app = active(root);
-    if (&app == &root && !words.empty() && !words.front().starts_with('-') && app.get_options().size() < 4) throw unexpected(root, words);
-    const std::string name = app.get_name().empty() ? "onnxport" : "onnxport " + app.get_name();
+    // What was not understood is more likely the mistake than what is missing.
+    if (!root.remaining(true).empty()) throw unexpected(root, words);
+    const std::string name = path_of(root);
     throw Error(Failure::usage, error.what(), fmt::format("`{} --help` lists what there is", name));
   }
 }

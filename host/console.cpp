@@ -107,9 +107,11 @@ void Console::fail(int exit_status, const std::string& kind, const std::string& 
 void Console::finish(int exit_status) {
   end_progress();
   if (mode_ != Mode::json) return;
-  result()["exit_status"] = exit_status;
+  // What a reader wants first, stands first.
+  nlohmann::ordered_json printed{{"status", result().value("status", "ok")}, {"exit_status", exit_status}};
+  printed.update(result());
   // Paths need not be UTF-8; what is not, is replaced.
-  fmt::print("{}\n", result().dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+  fmt::print("{}\n", printed.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
   std::fflush(stdout);
 }
 

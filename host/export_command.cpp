@@ -161,7 +161,7 @@ int run_export(const ExportArguments& arguments, Console& console) {
 
   const Checkpoint checkpoint = Checkpoint::open(folder);
   WeightSource weights(checkpoint, selection.name_rules);
-  const Definition definition = onnx_config.define(weights, {.outputs = arguments.outputs, .allow_unused = arguments.allow_unused});
+  const Definition definition = define(selection, weights, {.outputs = arguments.outputs, .allow_unused = arguments.allow_unused});
   note_leftovers(definition, console);
   const uint64_t bytes = weight_bytes(definition.graph);
   if (validate) require_memory(bytes, bytes);

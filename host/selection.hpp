@@ -33,13 +33,16 @@ struct Selection {
 Selection select(const PluginArguments& arguments, const Json& config, const std::filesystem::path& config_file,
                  const std::string& feature, const std::string& plugin_id, Console& console);
 
+/// Defines the graph. Like select(), it turns what a plugin throws against the rules of the ABI into an Error(plugin).
+Definition define(const Selection& selection, WeightSource& weights, const DefineOptions& options = {});
+
 /// Throws Error(checkpoint) where --model names no folder, saying what was looked for.
 void require_model_folder(const std::string& model);
 
 /// Throws Error(usage) where the opset is outside of what the model and this program can write.
 void require_opset(const OnnxConfig& config, int64_t opset);
 
-/// Notes of tensors that belong to other heads and of config fields that nobody read.
+/// Notes of tensors that the feature does not use and of config fields that nobody read.
 void note_leftovers(const Definition& definition, Console& console);
 
 }  // namespace onnxport

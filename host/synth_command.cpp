@@ -74,7 +74,7 @@ int run_synth(const SynthArguments& arguments, Console& console) {
   const Json config = read_json(file);
   const Selection selection = select(arguments.plugins, config, file, arguments.feature, arguments.plugin, console);
   WeightSource weights;
-  const Definition definition = selection.onnx_config->define(weights);
+  const Definition definition = define(selection, weights);
 
   StagedOutput output(arguments.output);
   if (!output.is_folder()) throw Error(Failure::usage, arguments.output.string() + " is no folder's name", "a checkpoint is a folder; leave .onnx away");

@@ -78,7 +78,7 @@ Verdict validate_model(const ValidateArguments& arguments, const fs::path& file,
   const auto further = summary.metadata.find("onnxport.outputs");
   const std::vector<std::string> outputs = further == summary.metadata.end() ? std::vector<std::string>() : split(further->second);
   // Whether tensors may be left over was decided when the model was exported.
-  const Definition definition = selection.onnx_config->define(weights, {.outputs = outputs, .allow_unused = true});
+  const Definition definition = define(selection, weights, {.outputs = outputs, .allow_unused = true});
   const uint64_t bytes = weight_bytes(definition.graph);
   require_memory(bytes, bytes);
   const std::optional<Preprocessor> preprocessor = Preprocessor::from_folder(arguments.model);

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+// Checkpoints that cannot be read, or are not what their config says: status 3, or 2 for a type nobody knows.
+#include <boost/test/unit_test.hpp>
+
+#include "command.hpp"
+
+using namespace cli;
+
+namespace {
+
+const Words to_out{"export", "--no-validate", "out", "-m"};
+
+Words exported(const std::string& model, Words more = {}) {
+  Words words = to_out;
+  words.push_back(model);
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+/// A folder with a config and a safetensors file of this header.
+void broken_weights(const Sandbox& sandbox, const std::string& header, size_t data) {
+  sandbox.write("broken/config.json", tiny_config());
+  sandbox.write_safetensors("broken/model.safetensors", header, data);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(checkpoints)
+
+BOOST_AUTO_TEST_CASE(folders_and_configs) {
+  const Sandbox sandbox;
+  check_failure(sandbox, exported("org/model"), 3, {"no model folder 'org/model'", (sandbox / "org/model").string(), "exists"});
+  sandbox.write("file", "x");
+  check_failure(sandbox, exported("file"), 3, {"is no folder"});
+  fs::create_directory(sandbox / "empty");
+  check_failure(sandbox, exported("empty"), 3, {"config.json"});
+  sandbox.write("broken/config.json", "{\"model_type\": \"bert\",\n  oops}");
+  check_failure(sandbox, exported("broken"), 3, {"config.json", "line 2"});
+  sandbox.write("broken/config.json", "[1, 2]");
+  check_failure(sandbox, exported("broken"), 3, {"config.json"});
+  sandbox.write("broken/config.json", "{\"hidden_size\": 16}");
+  check_failure(sandbox, exported("broken"), 3, {"model_type"});
+  sandbox.write("broken/config.json", "{\"model_type\": 7}");
+  check_failure(sandbox, exported("broken"), 3, {"model_type", "7"});
+  sandbox.write("broken/config.json", tiny_config());
+  check_failure(sandbox, exported("broken"), 3, {"safetensors"});
+}
+
+BOOST_AUTO_TEST_CASE(a_cached_model_is_pointed_at) {
+  const Sandbox sandbox;
+  const std::string snapshot = "home/.cache/huggingface/hub/models--org--model/snapshots/abc";
+  sandbox.write(fs::path(snapshot) / "config.json", tiny_config());
+  check_failure(sandbox, exported("org/model"), 3, {"org/model", (sandbox / snapshot).string()});
+}
+
+BOOST_AUTO_TEST_CASE(types_and_features) {
+  const Sandbox sandbox;
+  sandbox.write("model/config.json", tiny_config(R"({"model_type": "bret"})"));
+  check_failure(sandbox, exported("model"), 2, {"'bret'", "bert"});
+  sandbox.checkpoint();
+  check_failure(sandbox, exported("bert", {"--feature", "seq2seq-lm"}), 2, {"seq2seq-lm", "masked-lm", "causal-lm"});
+  sandbox.write("model/config.json", tiny_config(R"({"architectures": ["BertForWeather"]})"));
+  check_failure(sandbox, exported("model"), 2, {"BertForWeather", "--feature", "masked-lm"});
+  sandbox.write("model/config.json", tiny_config(R"({"architectures": null})"));
+  check_failure(sandbox, exported("model"), 2, {"architectures", "--feature"});
+}
+
+BOOST_AUTO_TEST_CASE(config_fields_that_a_model_refuses) {
+  const Sandbox sandbox;
+  sandbox.checkpoint();
+  const auto refuse = [&](const char* fields, const Words& parts) {
+    sandbox.write("bert/config.json", tiny_config(fields));
+    check_failure(sandbox, exported("bert"), 3, parts);
+  };
+  refuse(R"({"hidden_act": "wobble"})", {"wobble"});
+  refuse(R"({"position_embedding_type": "spiral"})", {"position_embedding_type", "spiral"});
+  refuse(R"({"hidden_size": 15})", {"hidden_size", "15"});
+  refuse(R"({"hidden_size": "large"})", {"hidden_size"});
+}
+
+BOOST_AUTO_TEST_CASE(all_that_does_not_match_is_listed_together) {
+  const Sandbox sandbox;
+  sandbox.checkpoint();
+  const std::string weights = sandbox.read("bert/model.safetensors");
+  // One layer more than the weights have, and another width of one matrix.
+  sandbox.write("bert/config.json", tiny_config(R"({"num_hidden_layers": 3, "intermediate_size": 25})"));
+  check_failure(sandbox, exported("bert"), 3, {"missing", "encoder.layer.2.attention.self.query.weight", "of another shape", "intermediate.dense", "[25, 16]", "[24, 16]"});
+  sandbox.write("bert/config.json", tiny_config(R"({"num_hidden_layers": 1})"));
+  check_failure(sandbox, exported("bert"), 3, {"unexpected", "encoder.layer.1.", "--allow-unused"});
+  BOOST_TEST(sandbox.run(exported("bert", {"--allow-unused"})).status == 0);
+  BOOST_TEST(sandbox.read("bert/model.safetensors") == weights);
+}
+
+BOOST_AUTO_TEST_CASE(a_head_that_is_not_there_is_not_made_up) {
+  const Sandbox sandbox;
+  sandbox.checkpoint();
+  check_failure(sandbox, exported("bert", {"--feature", "sequence-classification"}), 3, {"missing", "classifier.weight", "head"});
+}
+
+BOOST_AUTO_TEST_CASE(damaged_safetensors) {
+  const Sandbox sandbox;
+  sandbox.checkpoint();
+  const std::string whole = sandbox.read("bert/model.safetensors");
+  for (const size_t size : {whole.size() - 1, whole.size() / 2, size_t{100}, size_t{8}, size_t{7}}) {
+    sandbox.write("bert/model.safetensors", whole.substr(0, size));
+    check_failure(sandbox, exported("bert"), 3, {"model.safetensors"});
+  }
+  sandbox.write("bert/model.safetensors", "");
+  check_failure(sandbox, exported("bert"), 3, {"model.safetensors"});
+  sandbox.write("bert/model.safetensors", std::string("\xff\xff\xff\xff\xff\xff\xff\x7f", 8) + "{}");
+  check_failure(sandbox, exported("bert"), 3, {"model.safetensors", "header"});
+
+  broken_weights(sandbox, R"({"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}})", 12);
+  check_failure(sandbox, exported("broken"), 3, {"model.safetensors"});
+  broken_weights(sandbox, R"({"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]},"b":{"dtype":"F32","shape":[4],"data_offsets":[8,24]}})", 24);
+  check_failure(sandbox, exported("broken"), 3, {"model.safetensors", "overlap"});
+  broken_weights(sandbox, R"({"a":{"dtype":"F32","shape":[5],"data_offsets":[0,16]}})", 16);
+  check_failure(sandbox, exported("broken"), 3, {"'a'"});
+  broken_weights(sandbox, R"({"a":{"dtype":"Q7","shape":[4],"data_offsets":[0,16]}})", 16);
+  check_failure(sandbox, exported("broken"), 3, {"'a'", "Q7"});
+  broken_weights(sandbox, R"({"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16])", 16);
+  check_failure(sandbox, exported("broken"), 3, {"model.safetensors"});
+}
+
+BOOST_AUTO_TEST_CASE(weights_in_a_type_that_is_no_weight) {
+  const Sandbox sandbox;
+  broken_weights(sandbox, R"({"bert.embeddings.word_embeddings.weight":{"dtype":"I64","shape":[60,16],"data_offsets":[0,7680]}})", 7680);
+  check_failure(sandbox, exported("broken"), 3, {"word_embeddings.weight", "i64"});
+}
+
+BOOST_AUTO_TEST_CASE(other_formats_are_named) {
+  const Sandbox sandbox;
+  sandbox.write("model/config.json", tiny_config());
+  sandbox.write("model/pytorch_model.bin", "x");
+  check_failure(sandbox, exported("model"), 3, {"pytorch_model.bin", "safetensors"});
+}
+
+BOOST_AUTO_TEST_CASE(a_broken_tokenizer_is_told_before_the_work) {
+  if (!has_reference()) return;
+  const Sandbox sandbox;
+  sandbox.checkpoint();
+  sandbox.write("bert/tokenizer.json", "{");
+  check_failure(sandbox, {"export", "-m", "bert", "out"}, 3, {"tokenizer.json"});
+  fs::remove(sandbox / "bert/tokenizer.json");
+  check_failure(sandbox, {"export", "-m", "bert", "--preprocessor", "tokenizer", "out"}, 3, {"--preprocessor tokenizer"});
+}
+
+BOOST_AUTO_TEST_CASE(inspect_and_validate_of_something_else) {
+  const Sandbox sandbox;
+  sandbox.checkpoint();
+  check_failure(sandbox, {"inspect", "bert/config.json"}, 3, {"is no ONNX model"});
+  check_failure(sandbox, {"inspect", "nowhere.onnx"}, 3, {"nowhere.onnx"});
+  check_failure(sandbox, {"validate", "nowhere", "-m", "bert"}, 3, {"nowhere"});
+  check_failure(sandbox, {"synth", "nowhere.json", "out"}, 3, {"nowhere.json"});
+  BOOST_TEST(sandbox.run(exported("bert")).status == 0);
+  check_failure(sandbox, {"validate", "out", "--case", "bert/model.safetensors"}, 3, {"is no case file"});
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// Plugins that are refused or fail: status 4, naming the plugin.
+#include <boost/test/unit_test.hpp>
+
+#include "command.hpp"
+
+using namespace cli;
+
+namespace {
+
+Words with_plugin(const fs::path& plugins) { return {"export", "-m", "model", "--no-validate", "--plugin-dir", plugins.string(), "out"}; }
+
+void model_of(const Sandbox& sandbox, const std::string& type, const std::string& weights = "{}") {
+  sandbox.write("model/config.json", R"({"model_type": ")" + type + R"(", "architectures": ["TheModel"], "size": 4})");
+  sandbox.write_safetensors("model/model.safetensors", weights, weights == "{}" ? 0 : 64);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(plugins)
+
+BOOST_AUTO_TEST_CASE(another_abi_is_refused_with_both_values) {
+  const Sandbox sandbox;
+  model_of(sandbox, "misfit");
+  check_failure(sandbox, with_plugin(fixture_plugins("major")), 4, {"fixture_major", "found 2", "expected 1"});
+  check_failure(sandbox, with_plugin(fixture_plugins("minor")), 4, {"fixture_minor", "found 99"});
+  check_failure(sandbox, with_plugin(fixture_plugins("vendor")), 4, {"fixture_vendor", "elsewhere"});
+  check_failure(sandbox, with_plugin(fixture_plugins("no_symbol")), 4, {"onnxport_plugin_entry"});
+  check_failure(sandbox, with_plugin(fixture_plugins("lies")), 4, {"9.9.9"});
+}
+
+BOOST_AUTO_TEST_CASE(a_changed_or_broken_library_is_refused) {
+  const Sandbox sandbox;
+  model_of(sandbox, "c-linear");
+  check_failure(sandbox, with_plugin(fixture_plugins("wrong_sha256")), 4, {"sha256"});
+  check_failure(sandbox, with_plugin(fixture_plugins("corrupt")), 4, {"libonnxport_fixture_c_linear.so"});
+}
+
+BOOST_AUTO_TEST_CASE(a_missing_library_is_told) {
+  const Sandbox sandbox;
+  model_of(sandbox, "lost");
+  sandbox.write("plugins/lost/plugin.yaml",
+                "id: org.test.lost\nname: Lost\nversion: 1.0.0\nlicense: Apache-2.0\nvendor: test\nmodels:\n  - types: [lost]\n    features: [default]\n"
+                "manifest: 1\nabi: \"1.0\"\nplatform: linux-x86_64\nlibrary: libonnxport_lost.so\n");
+  check_failure(sandbox, with_plugin("plugins"), 4, {"libonnxport_lost.so"});
+}
+
+BOOST_AUTO_TEST_CASE(a_plugin_that_fails_names_the_place) {
+  const Sandbox sandbox;
+  model_of(sandbox, "misfit");
+  // A config that a plugin refuses, or an option of it that it does not implement, is the checkpoint's matter.
+  check_failure(sandbox, with_plugin(fixture_plugins("error_in_create")), 3, {"org.onnxport.test.misfit", "refuses every config"});
+  check_failure(sandbox, with_plugin(fixture_plugins("error_in_forward")), 3, {"org.onnxport.test.misfit", "layer.3.attention"});
+}
+
+BOOST_AUTO_TEST_CASE(a_plugin_that_throws_is_caught) {
+  const Sandbox sandbox;
+  for (const char* type : {"throws-in-create", "throws-in-describe", "throws-in-forward"}) {
+    model_of(sandbox, type);
+    check_failure(sandbox, with_plugin(fixture_plugins("throws")), 4, {"org.onnxport.test.throws"});
+  }
+  model_of(sandbox, "throws-in-create");
+  check_failure(sandbox, with_plugin(fixture_plugins("throws_in_entry")), 4, {"fixture_throws_in_entry"});
+  check_failure(sandbox, with_plugin(fixture_plugins("throws_in_interface")), 4, {"throws"});
+}
+
+BOOST_AUTO_TEST_CASE(a_broken_plugin_stops_no_other) {
+  const Sandbox sandbox;
+  sandbox.checkpoint();
+  sandbox.write("plugins/broken/plugin.yaml", "id: [");
+  const Outcome exported = sandbox.run({"export", "-m", "bert", "--no-validate", "--plugin-dir", "plugins", "out"});
+  BOOST_TEST(exported.status == 0, exported.err);
+  const Outcome list = sandbox.run({"plugins", "list", "--plugin-dir", "plugins"});
+  BOOST_TEST(list.status == 0);
+  for (const char* part : {"broken", "org.onnxport.bert", "usable", "--plugin-dir", "install"}) BOOST_TEST(contains(list.out, part), part << " in " << list.out);
+}
+
+BOOST_AUTO_TEST_CASE(a_plugin_of_another_author_works_as_well) {
+  const Sandbox sandbox;
+  model_of(sandbox, "c-linear", R"({"linear.weight":{"dtype":"F32","shape":[4,4],"data_offsets":[0,64]}})");
+  const Outcome exported = sandbox.run(with_plugin(fixture_plugins("c_linear")));
+  BOOST_TEST(exported.status == 0, exported.err);
+  BOOST_TEST(fs::exists(sandbox / "out/model.onnx"));
+}
+
+BOOST_AUTO_TEST_CASE(check_loads_and_reports) {
+  const Sandbox sandbox;
+  const Outcome good = sandbox.run({"plugins", "check", (fixture_plugins("c_linear") / "fixture_c_linear").string()});
+  BOOST_TEST(good.status == 0, good.err);
+  for (const char* part : {"c-linear", "sha256", "ABI"}) BOOST_TEST(contains(good.out, part));
+  check_failure(sandbox, {"plugins", "check", (fixture_plugins("major") / "fixture_major").string()}, 4, {"2"});
+  fs::create_directory(sandbox / "empty");
+  check_failure(sandbox, {"plugins", "check", "empty"}, 4, {"no plugin"});
+  check_failure(sandbox, {"plugins", "check", "nowhere"}, 2, {"nowhere"});
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is asked for in a way that has no meaning: status 2.
+#include <boost/test/unit_test.hpp>
+
+#include "command.hpp"
+
+using namespace cli;
+
+BOOST_AUTO_TEST_SUITE(usage)
+
+BOOST_AUTO_TEST_CASE(options_that_do_not_exist_or_do_not_fit) {
+  const Sandbox sandbox;
+  sandbox.checkpoint();
+  const struct {
+    Words arguments;
+    Words parts;
+  } cases[] = {
+      {{"export", "-m", "bert", "--opst", "17", "out"}, {"--opst", "did you mean --opset"}},
+      {{"export", "-m", "bert", "--nonsense", "out"}, {"no option --nonsense", "--help"}},
+      {{"exprot", "-m"}, {"--model"}},
+      {{"exprot"}, {"exprot", "did you mean export"}},
+      {{"plugins", "lst"}, {"lst", "did you mean list"}},
+      {{"plugins"}, {"subcommand"}},
+      {{"export", "-m", "bert"}, {"OUTPUT is required"}},
+      {{"export", "out"}, {"--model is required"}},
+      {{"export", "-m", "bert", "out", "more"}, {"'more'"}},
+      {{"export", "-m", "bert", ""}, {"output's name is empty"}},
+      {{"export", "-m", "bert", "--opset", "many", "out"}, {"--opset", "many"}},
+      {{"export", "-m", "bert", "--opset", "12", "out"}, {"opset 12", "13 to 24"}},
+      {{"export", "-m", "bert", "--opset", "25", "out"}, {"opset 25", "13 to 24"}},
+      {{"export", "-m", "bert", "--atol", "0", "out"}, {"--atol 0"}},
+      {{"export", "-m", "bert", "--atol", "nan", "out"}, {"--atol"}},
+      {{"export", "-m", "bert", "--no-validate", "--atol", "1e-4", "out"}, {"--atol", "--no-validate"}},
+      {{"export", "-m", "bert", "--no-validate", "--preprocessor", "auto", "out"}, {"--preprocessor", "--no-validate"}},
+      {{"export", "-m", "bert", "--external-data", "--weights", "embed", "out"}, {"--external-data", "embed"}},
+      {{"export", "-m", "bert", "--target", "ort", "out"}, {"--target ort", "--target onnx"}},
+      {{"export", "-m", "bert", "--target", "tpu", "out"}, {"tpu"}},
+      {{"export", "-m", "bert", "--weights", "link", "out"}, {"--weights link", "copy"}},
+      {{"export", "-m", "bert", "--layout", "split", "out"}, {"--layout split", "single"}},
+      {{"export", "-m", "bert", "--dtype", "fp16", "out"}, {"--dtype fp16", "fp32"}},
+      {{"export", "-m", "bert", "--no-validate", "--outputs", "nose", "out"}, {"'nose'", "hidden_states"}},
+      {{"export", "-m", "bert", "--plugin", "org.nobody", "out"}, {"org.nobody", "plugins list"}},
+      {{"export", "-m", "bert", "--plugin-dir", "nowhere", "out"}, {"nowhere"}},
+      {{"export", "-m", "bert", "--feature", "masked-ml", "out"}, {"masked-ml", "masked-lm", "question-answering"}},
+      {{"features", "brt"}, {"'brt'", "bert"}},
+      {{"validate", "bert"}, {"-m DIR", "--case"}},
+      {{"validate", "bert", "-m", "bert", "--case", "x"}, {"-m and --case"}},
+  };
+  for (const auto& [arguments, parts] : cases) check_failure(sandbox, arguments, 2, parts);
+}
+
+BOOST_AUTO_TEST_CASE(flags_of_transformers_onnx) {
+  const Sandbox sandbox;
+  sandbox.checkpoint();
+  check_failure(sandbox, {"--model=bert", "--feature=masked-lm", "--framework", "tf", "out"}, 2, {"--framework tf", "PyTorch"});
+  check_failure(sandbox, {"--model=bert", "--framework", "jax", "out"}, 2, {"jax", "{pt,tf}"});
+  check_failure(sandbox, {"--model=bert", "--featur=x", "out"}, 2, {"--featur", "did you mean --feature"});
+  check_failure(sandbox, {"--model=bert"}, 2, {"OUTPUT is required"});
+}
+
+BOOST_AUTO_TEST_CASE(without_arguments_there_is_help) {
+  const Sandbox sandbox;
+  const Outcome none = sandbox.run({});
+  BOOST_TEST(none.status == 2);
+  BOOST_TEST(contains(none.out, "onnxport export -m"));
+}
+
+BOOST_AUTO_TEST_CASE(help_and_version) {
+  const Sandbox sandbox;
+  for (const Words& words : {Words{"--help"}, {"help"}, {"export", "--help"}, {"help", "export"}, {"validate", "--help"}, {"features", "--help"},
+                             {"inspect", "--help"}, {"plugins", "list", "--help"}, {"synth", "--help"}, {"--model=x", "--help"}}) {
+    const Outcome help = sandbox.run(words);
+    BOOST_TEST(help.status == 0);
+    BOOST_TEST(contains(help.out, "Usage: "));
+    BOOST_TEST(help.err.empty());
+  }
+  BOOST_TEST(contains(sandbox.run({"export", "--help"}).out, "Examples:"));
+  const Outcome version = sandbox.run({"--version"});
+  BOOST_TEST(version.status == 0);
+  BOOST_TEST(contains(version.out, "ABI 1."));
+  BOOST_TEST(contains(version.out, "opsets 13 to 24"));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
