@@ -58,7 +58,7 @@ void report(const ValidationRun& run, Console& console) {
     const std::string found = difference.problem.empty() ? "max difference " + number(difference.max_abs) : difference.problem;
     // A model with a past has dozens of outputs: those that agree are then summed up.
     if (run.differences.size() > 8 && difference.passes) continue;
-    console.line(fmt::format("  {:<38} {:<20} {}{}", first ? run.label : "", difference.output, found, difference.passes ? "" : "  DIFFERS"));
+    console.line(fmt::format("  {:<40} {:<20} {}{}", first ? run.label : "", difference.output, found, difference.passes ? "" : "  DIFFERS"));
     first = false;
   }
   if (run.differences.size() > 8) {
@@ -69,7 +69,7 @@ void report(const ValidationRun& run, Console& console) {
       ++passing;
       largest = std::max(largest, difference.max_abs);
     }
-    console.line(fmt::format("  {:<38} {:<20} max difference {}", first ? run.label : "", fmt::format("{} outputs", passing), number(largest)));
+    console.line(fmt::format("  {:<40} {:<20} max difference {}", first ? run.label : "", fmt::format("{} outputs", passing), number(largest)));
   }
   if (console.mode() == Console::Mode::json) console.result()["validation"]["runs"].push_back(std::move(json));
 }
