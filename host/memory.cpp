@@ -68,7 +68,9 @@ void take_groups(AvailableMemory& least) {
 void take_limits(AvailableMemory& least) {
   rlimit limit{};
   if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;
-  const uint64_t used = number_in("/proc/self/statm").value_or(0) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  // This limit counts what is mapped, and libraries of this size map far more than they touch.
+  constexpr uint64_t untouched = 700'000'000;
+  const uint64_t used = untouched + number_in("/proc/self/statm").value_or(0) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
   take_least(least, limit.rlim_cur - std::min<uint64_t>(limit.rlim_cur, used), "the limit on the address space (ulimit -v)");
 }
 
