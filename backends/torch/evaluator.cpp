@@ -4,7 +4,7 @@
 #include <torch/version.h>
 
 #include <cstring>
-#include <set>
+#include <map>
 
 #include "core/backend.hpp"
 #include "core/error.hpp"
@@ -23,11 +23,12 @@ constexpr TypeRow types[] = {
     {ir::DType::u8, at::kByte},   {ir::DType::boolean, at::kBool},
 };
 
-at::Tensor to_aten(const ir::Tensor& tensor) {
-  at::Tensor copy = at::empty(tensor.shape, scalar_type(tensor.dtype));
-  if (!tensor.data.empty()) std::memcpy(copy.data_ptr(), tensor.data.data(), tensor.data.size());
-  return copy;
+/// A view of bytes that live as long as the result. Nothing here writes into a tensor that was given.
+at::Tensor to_aten(const std::byte* bytes, const std::vector<int64_t>& shape, ir::DType dtype) {
+  return widened(at::from_blob(const_cast<std::byte*>(bytes), shape, at::TensorOptions(scalar_type(dtype))));
 }
+
+at::Tensor to_aten(const ir::Tensor& tensor) { return to_aten(tensor.data.data(), tensor.shape, tensor.dtype); }
 
 ir::Tensor from_aten(const at::Tensor& tensor) {
   const at::Tensor dense = tensor.contiguous();
@@ -39,14 +40,62 @@ ir::Tensor from_aten(const at::Tensor& tensor) {
   return out;
 }
 
-/// A weight as a tensor: over the mapped bytes where nothing is to be done to them, else a copy.
+/// A weight as a tensor: over the mapped bytes where nothing is to be done to them, else over materialized ones.
 at::Tensor weight_tensor(const Weight& weight) {
   const StoredTensor& stored = *weight.stored;
   const std::byte* bytes = stored.file == nullptr ? nullptr : stored.file->bytes().data() + stored.offset;
-  if (weight.transforms.empty() && bytes != nullptr && reinterpret_cast<uintptr_t>(bytes) % 8 == 0) {
-    return at::from_blob(const_cast<std::byte*>(bytes), stored.shape, scalar_type(stored.dtype));
+  const bool aligned = reinterpret_cast<uintptr_t>(bytes) % alignof(double) == 0;
+  if (weight.transforms.empty() && bytes != nullptr && aligned) return to_aten(bytes, stored.shape, stored.dtype);
+  const auto owned = std::make_shared<ir::Tensor>(materialize(weight));
+  const auto keep = [owned](void*) {};  // releases the bytes together with the tensor
+  return widened(at::from_blob(owned->data.data(), owned->shape, keep, at::TensorOptions(scalar_type(owned->dtype))));
+}
+
+/// Whether a tensor is one of the type, where a symbol stands for any length.
+bool fits(const ir::Tensor& tensor, const ir::TensorType& type) {
+  if (tensor.dtype != type.dtype || tensor.shape.size() != type.shape.size()) return false;
+  for (size_t axis = 0; axis < tensor.shape.size(); ++axis) {
+    if (type.shape[axis].is_static() && tensor.shape[axis] != type.shape[axis].size()) return false;
   }
-  return to_aten(materialize(weight));
+  return true;
+}
+
+/// The tensor given for an input of the graph, after a look at whether it is one of its type.
+const ir::Tensor& given_for(const std::string& name, const ir::TensorType& type, const Tensors& inputs) {
+  const auto found = inputs.find(name);
+  if (found == inputs.end()) throw Error(Failure::internal, "no value was given for the input '" + name + "'");
+  const ir::Tensor& tensor = found->second;
+  const std::string is = to_string(ir::TensorType{tensor.dtype, ir::Shape(tensor.shape.begin(), tensor.shape.end())});
+  if (!fits(tensor, type)) {
+    throw Error(Failure::internal, "the input '" + name + "' is " + to_string(type) + ", and was given " + is);
+  }
+  if (tensor.data.size() != static_cast<size_t>(tensor.element_count()) * size_of(tensor.dtype)) {
+    throw Error(Failure::internal,
+                "the value of the input '" + name + "' has " + std::to_string(tensor.data.size()) + " bytes as " + is);
+  }
+  return tensor;
+}
+
+/// ATen's errors carry a stack trace after the first line.
+std::string first_line(const std::exception& problem) {
+  const std::string text = problem.what();
+  return text.substr(0, text.find('\n'));
+}
+
+/// Runs an action and lets none of libtorch's exceptions out, since the host knows only its own.
+template <class Action>
+auto guarded(Action action) {
+  try {
+    return action();
+  } catch (const c10::Error& problem) {
+    throw Error(Failure::internal, "libtorch: " + first_line(problem));
+  }
+}
+
+/// Where an operator stands, for messages.
+std::string place_of(const ir::Node& node) {
+  const std::string op = node.domain.empty() || node.domain == ir::composite_domain ? node.op : node.domain + "." + node.op;
+  return node.scope.empty() ? op : op + " at '" + node.scope + "'";
 }
 
 std::string shapes_of(const std::vector<at::Tensor>& tensors) {
@@ -63,7 +112,8 @@ std::string shapes_of(const std::vector<at::Tensor>& tensors) {
 
 class GraphRunnable final : public Runnable {
  public:
-  explicit GraphRunnable(const ir::Graph& graph) : graph_(graph), fixed_(graph.values.size()), uses_(graph.values.size(), 0) {
+  explicit GraphRunnable(const ir::Graph& graph)
+      : graph_(graph), fixed_(graph.values.size()), uses_(graph.values.size(), 0) {
     for (size_t i = 1; i < graph_.values.size(); ++i) {
       const ir::Value& value = graph_.values[i];
       if (value.origin == ir::Origin::constant) fixed_[i] = to_aten(*value.constant);
@@ -74,7 +124,7 @@ class GraphRunnable final : public Runnable {
       const Table& table = node.domain == ir::composite_domain ? composite_table() : operator_table();
       const auto row = node.domain.empty() || node.domain == ir::composite_domain ? table.find(node.op) : table.end();
       if (row == table.end()) {
-        throw Error(Failure::plugin, "the reference cannot evaluate " + (node.domain.empty() ? "" : node.domain + ".") + node.op + " at '" + node.scope + "'",
+        throw Error(Failure::plugin, "the reference cannot evaluate " + place_of(node),
                     "pass --no-validate, or compare with recorded outputs by validate --case");
       }
       functions_.push_back(row->second);
@@ -82,23 +132,29 @@ class GraphRunnable final : public Runnable {
   }
 
   Tensors run(const Tensors& inputs, const std::vector<std::string>& wanted) override {
+    return guarded([&] { return evaluate_all(inputs, results_of(wanted)); });
+  }
+
+ private:
+  Tensors evaluate_all(const Tensors& inputs, const std::vector<ir::NamedValue>& results) const {
     const at::NoGradGuard no_gradients;
     std::vector<at::Tensor> values = fixed_;
     std::vector<int> left = uses_;
     for (const ir::NamedValue& input : graph_.inputs) {
-      const auto found = inputs.find(input.name);
-      if (found == inputs.end()) throw Error(Failure::internal, "no value was given for the input '" + input.name + "'");
-      values[input.value] = to_aten(found->second);
+      values[input.value] = to_aten(given_for(input.name, graph_[input.value].type, inputs));
     }
-    const std::vector<ir::NamedValue> results = results_of(wanted);
     for (const ir::NamedValue& result : results) ++left[result.value];
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
       const ir::Node& node = graph_.nodes[i];
       std::vector<at::Tensor> arguments;
       for (ir::ValueId id : node.inputs) arguments.push_back(id == ir::absent ? at::Tensor() : values[id]);
       evaluate(functions_[i], node, arguments, values);
-      for (ir::ValueId id : node.inputs) {
-        if (--left[id] == 0 && graph_.values[id].origin == ir::Origin::node) values[id] = at::Tensor();
+      // A result goes when its last user ran, or at once where it has none.
+      for (ir::ValueId id : node.inputs) --left[id];
+      for (const auto* ids : {&node.inputs, &node.outputs}) {
+        for (ir::ValueId id : *ids) {
+          if (left[id] == 0 && graph_.values[id].origin == ir::Origin::node) values[id] = at::Tensor();
+        }
       }
     }
     Tensors outputs;
@@ -106,26 +162,27 @@ class GraphRunnable final : public Runnable {
     return outputs;
   }
 
- private:
   static void evaluate(Evaluate function, const ir::Node& node, const std::vector<at::Tensor>& arguments, std::vector<at::Tensor>& values) {
     try {
       const Results results = function({node, arguments});
       for (size_t k = 0; k < node.outputs.size(); ++k) values[node.outputs[k]] = results.at(k);
-    } catch (const std::exception& problem) {  // ATen's own errors carry a stack trace after the first line
-      const std::string text = problem.what();
-      throw Error(Failure::plugin, "the reference cannot evaluate " + node.op + " at '" + node.scope + "' of " + shapes_of(arguments) + ": " +
-                                       text.substr(0, text.find('\n')), "");
+    } catch (const std::exception& problem) {
+      throw Error(Failure::plugin,
+                  "the reference cannot evaluate " + place_of(node) + " of " + shapes_of(arguments) + ": " + first_line(problem));
     }
   }
 
   std::vector<ir::NamedValue> results_of(const std::vector<std::string>& wanted) const {
     if (wanted.empty()) return graph_.outputs;
-    std::vector<ir::NamedValue> results;
-    const std::set<std::string> names(wanted.begin(), wanted.end());
+    std::map<std::string, ir::ValueId> known;
     for (const auto* list : {&graph_.outputs, &graph_.marks}) {
-      for (const ir::NamedValue& named : *list) {
-        if (names.contains(named.name)) results.push_back(named);
-      }
+      for (const ir::NamedValue& named : *list) known.emplace(named.name, named.value);
+    }
+    std::vector<ir::NamedValue> results;
+    for (const std::string& name : wanted) {
+      const auto found = known.find(name);
+      if (found == known.end()) throw Error(Failure::internal, "the graph has neither an output nor a mark '" + name + "'");
+      results.push_back({name, found->second});
     }
     return results;
   }
@@ -139,10 +196,17 @@ class GraphRunnable final : public Runnable {
 class Libtorch final : public Backend {
  public:
   std::string version() const override { return std::string("libtorch ") + TORCH_VERSION; }
-  std::unique_ptr<Runnable> load_graph(const ir::Graph& graph) override { return std::make_unique<GraphRunnable>(graph); }
+  std::unique_ptr<Runnable> load_graph(const ir::Graph& graph) override {
+    return guarded([&] { return std::make_unique<GraphRunnable>(graph); });
+  }
 };
 
 }  // namespace
+
+at::Tensor widened(const at::Tensor& tensor) {
+  const at::ScalarType type = tensor.scalar_type();
+  return type == at::kHalf || type == at::kBFloat16 ? tensor.to(at::kFloat) : tensor;
+}
 
 at::ScalarType scalar_type(ir::DType dtype) {
   for (const TypeRow& row : types) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <limits>
+#include <algorithm>
 
 #include "backends/torch/evaluator.hpp"
 
@@ -37,11 +37,13 @@ Results clip(const Call& c) {
   Tensor x = c.in(0);
   if (c.node.has("min")) x = at::clamp_min(x, c.real("min", 0));
   if (c.node.has("max")) x = at::clamp_max(x, c.real("max", 0));
-  return {x};
+  return {x.to(c.in(0).scalar_type())};  // a bound is a real number, and would make one of an integer
 }
 
 Results where(const Call& c) { return {at::where(c.in(0), c.in(1), c.in(2))}; }
-Results cast(const Call& c) { return {c.in(0).to(scalar_type(static_cast<ir::DType>(c.integer("to", 0))))}; }
+
+/// To 16 bits it rounds as asked, though the result is held in 32.
+Results cast(const Call& c) { return {widened(c.in(0).to(scalar_type(static_cast<ir::DType>(c.integer("to", 0)))))}; }
 
 // ------------------------------------------------------------------------------------------------ layout
 
@@ -79,7 +81,10 @@ Results squeeze(const Call& c) {
   for (int64_t& axis : axes) axis = axis < 0 ? axis + c.in(0).dim() : axis;
   std::sort(axes.rbegin(), axes.rend());
   Tensor x = c.in(0);
-  for (int64_t axis : axes) x = x.squeeze(axis);
+  for (int64_t axis : axes) {
+    TORCH_CHECK(x.size(axis) == 1, "axis ", axis, " is of length ", x.size(axis), " and not 1");
+    x = x.squeeze(axis);
+  }
   return {x};
 }
 
@@ -174,7 +179,10 @@ Results cumsum(const Call& c) {
   const bool reverse = c.integer("reverse", 0) != 0;
   const Tensor x = reverse ? c.in(0).flip({axis}) : c.in(0);
   Tensor y = at::cumsum(x, axis, x.scalar_type());
-  if (c.integer("exclusive", 0) != 0) y = y - x;
+  // Moved by one rather than less x, which is exact, and right beside infinities.
+  if (c.integer("exclusive", 0) != 0 && x.size(axis) > 0) {
+    y = at::cat({at::zeros_like(x.narrow(axis, 0, 1)), y.narrow(axis, 0, x.size(axis) - 1)}, axis);
+  }
   return {reverse ? y.flip({axis}) : y};
 }
 
@@ -198,7 +206,13 @@ Results shape(const Call& c) {
   return {at::tensor(c.in(0).sizes().slice(static_cast<size_t>(start), static_cast<size_t>(std::max<int64_t>(0, end - start))), at::kLong)};
 }
 
-Results range(const Call& c) { return {at::arange(c.in(0).item(), c.in(1).item(), c.in(2).item(), c.in(0).options())}; }
+/// Empty where the limit lies behind the start, which ATen refuses.
+Results range(const Call& c) {
+  const double start = c.in(0).item().toDouble(), limit = c.in(1).item().toDouble(), delta = c.in(2).item().toDouble();
+  TORCH_CHECK(delta != 0, "its delta is 0");
+  if ((limit - start) / delta <= 0) return {at::empty({0}, c.in(0).options())};
+  return {at::arange(c.in(0).item(), c.in(1).item(), c.in(2).item(), c.in(0).options())};
+}
 
 Results trilu(const Call& c) {
   const int64_t k = c.integer("k", 0);
