@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <onnxruntime_cxx_api.h>
 
+#include <algorithm>
+#include <boost/dll/runtime_symbol_info.hpp>
 #include <boost/dll/shared_library.hpp>
 #include <cstdlib>
 #include <cstring>
@@ -18,17 +20,39 @@ namespace {
 namespace fs = std::filesystem;
 namespace dll = boost::dll;
 
-/// The places where the library may be, in the order in which they are tried.
-std::vector<std::string> library_candidates() {
-  std::vector<std::string> candidates;
-  if (const char* given = std::getenv("ONNXPORT_ONNXRUNTIME"); given != nullptr && *given != '\0') {
-    const fs::path path(given);
-    return {fs::is_directory(path) ? (path / "libonnxruntime.so").string() : path.string()};
+/// libonnxruntime.so in a folder or in its lib, under that name or one with a version behind it: Python's package has the
+/// latter only.
+std::vector<std::string> libraries_in(const fs::path& folder) {
+  std::vector<std::string> found;
+  for (const fs::path& place : {folder, folder / "lib"}) {
+    std::vector<std::string> here;
+    std::error_code unreadable;
+    for (const fs::directory_entry& entry : fs::directory_iterator(place, unreadable)) {
+      if (entry.path().filename().string().starts_with("libonnxruntime.so")) here.push_back(entry.path().string());
+    }
+    std::sort(here.begin(), here.end());  // the name without a version comes first
+    found.insert(found.end(), here.begin(), here.end());
   }
+  return found;
+}
+
+/// The places where the library may be, in the order in which they are tried. What a user names is the only one.
+std::vector<std::string> library_candidates() {
+  if (const char* given = std::getenv("ONNXPORT_ONNXRUNTIME"); given != nullptr && *given != '\0') {
+    const std::vector<std::string> found = libraries_in(given);
+    return found.empty() ? std::vector<std::string>{given} : found;
+  }
+  std::vector<std::string> candidates = libraries_in(fs::path(dll::this_line_location().string()).parent_path());
   candidates.emplace_back(ONNXPORT_ORT_LIBRARY);
   candidates.emplace_back("libonnxruntime.so");
   candidates.emplace_back("libonnxruntime.so.1");
   return candidates;
+}
+
+/// The version of the C API that goes with "1.21.0"; the highest there is where the text is something else.
+uint32_t api_version_of(const std::string& version) {
+  const bool numbered = version.starts_with("1.") && version.size() > 2 && version[2] >= '0' && version[2] <= '9';
+  return numbered ? static_cast<uint32_t>(std::strtoul(version.c_str() + 2, nullptr, 10)) : ORT_API_VERSION;
 }
 
 /// Opens the library and hands its functions to the wrapper, at the highest version that both sides know.
@@ -42,8 +66,13 @@ std::string open_library() {
       tried += fmt::format("\n  {}: {}", candidate, error.message());
       continue;
     }
+    if (!library->has("OrtGetApiBase")) {
+      tried += fmt::format("\n  {}: is not ONNX Runtime", candidate);
+      continue;
+    }
     const auto* base = library->get<const OrtApiBase*()>("OrtGetApiBase")();
-    for (uint32_t version = ORT_API_VERSION; version >= 14; --version) {
+    // ONNX Runtime prints a complaint when it is asked for a version that it does not know.
+    for (uint32_t version = std::min<uint32_t>(ORT_API_VERSION, api_version_of(base->GetVersionString())); version >= 14; --version) {
       if (const OrtApi* api = base->GetApi(version)) {
         Ort::InitApi(api);
         library.release();  // never unloaded
@@ -97,6 +126,15 @@ class FileRunnable final : public Runnable {
   }
 
   Tensors run(const Tensors& inputs, const std::vector<std::string>& wanted) override {
+    try {
+      return run_session(inputs, wanted);
+    } catch (const Ort::Exception& problem) {
+      throw Error(Failure::differs, fmt::format("ONNX Runtime cannot run the model: {}", problem.what()));
+    }
+  }
+
+ private:
+  Tensors run_session(const Tensors& inputs, const std::vector<std::string>& wanted) {
     const std::vector<std::string>& names = wanted.empty() ? outputs_ : wanted;
     const Ort::MemoryInfo memory = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
     std::vector<const char*> input_names, output_names;
@@ -110,18 +148,13 @@ class FileRunnable final : public Runnable {
                                                 tensor.shape.size(), ort_type(tensor.dtype)));
     }
     for (const std::string& name : names) output_names.push_back(name.c_str());
-    try {
-      const std::vector<Ort::Value> results = session_.Run(Ort::RunOptions(), input_names.data(), values.data(), values.size(),
-                                                           output_names.data(), output_names.size());
-      Tensors tensors;
-      for (size_t i = 0; i < results.size(); ++i) tensors.emplace(names[i], to_tensor(results[i]));
-      return tensors;
-    } catch (const Ort::Exception& problem) {
-      throw Error(Failure::differs, fmt::format("ONNX Runtime cannot run the model: {}", problem.what()), "");
-    }
+    const std::vector<Ort::Value> results = session_.Run(Ort::RunOptions(), input_names.data(), values.data(), values.size(),
+                                                         output_names.data(), output_names.size());
+    Tensors tensors;
+    for (size_t i = 0; i < results.size(); ++i) tensors.emplace(names[i], to_tensor(results[i]));
+    return tensors;
   }
 
- private:
   Ort::Session session_;
   std::vector<std::string> inputs_, outputs_;
 };
