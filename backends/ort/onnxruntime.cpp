@@ -59,11 +59,11 @@ uint32_t api_version_of(const std::string& version) {
 std::string open_library() {
   std::string tried;
   for (const std::string& candidate : library_candidates()) {
-    boost::dll::fs::error_code error;
     auto library = std::make_unique<dll::shared_library>();
-    library->load(candidate, error, dll::load_mode::rtld_now | dll::load_mode::rtld_local | dll::load_mode::search_system_folders);
-    if (error) {
-      tried += fmt::format("\n  {}: {}", candidate, error.message());
+    try {  // The exception has the loader's own words; the overload with an error code loses them.
+      library->load(candidate, dll::load_mode::rtld_now | dll::load_mode::rtld_local | dll::load_mode::search_system_folders);
+    } catch (const std::exception& problem) {
+      tried += fmt::format("\n  {}: {}", candidate, problem.what());
       continue;
     }
     if (!library->has("OrtGetApiBase")) {

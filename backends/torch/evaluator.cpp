@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backends/torch/evaluator.hpp"
 
+#include <c10/core/GradMode.h>
 #include <torch/version.h>
 
 #include <cstring>
@@ -137,7 +138,7 @@ class GraphRunnable final : public Runnable {
 
  private:
   Tensors evaluate_all(const Tensors& inputs, const std::vector<ir::NamedValue>& results) const {
-    const at::NoGradGuard no_gradients;
+    const c10::NoGradGuard no_gradients;
     std::vector<at::Tensor> values = fixed_;
     std::vector<int> left = uses_;
     for (const ir::NamedValue& input : graph_.inputs) {

@@ -120,7 +120,6 @@ std::string failure_of(const std::function<void()>& action) {
 
 bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
-const Tensor none{};
 
 }  // namespace
 
