@@ -53,26 +53,6 @@ std::string feature_by_architecture(const Manifest::Model& model, const Json& co
   throw Error(Failure::usage, cause, fmt::format("choose one of {} with --feature; '{}' has these", fmt::join(model.features, ", "), model_type));
 }
 
-/// Runs what calls a plugin. No exception may cross the ABI; one that does is the plugin's fault and says so.
-template <class Body>
-auto calling_plugin(const std::string& plugin_id, Body body) {
-  const auto broken = [&](const std::string& what) {
-    return Error(Failure::plugin, "the plugin " + plugin_id + " let an exception out, which the ABI forbids: " + what,
-                 "this is a defect of the plugin; report it to its author");
-  };
-  try {
-    return body();
-  } catch (const Error&) {
-    throw;
-  } catch (const std::bad_alloc&) {
-    throw;
-  } catch (const std::exception& error) {
-    throw broken(error.what());
-  } catch (...) {
-    throw broken("it is no std::exception");
-  }
-}
-
 /// A snapshot of the model in the cache of Hugging Face's tools, if there is one.
 std::optional<fs::path> cached_snapshot(const std::string& model) {
   fs::path hub;
@@ -122,14 +102,12 @@ Selection select(const PluginArguments& arguments, const Json& config, const fs:
   const LoadedPlugin& plugin = load(*supported.candidate, plugin_host());
   out.plugin_id = text_of(plugin.plugin->id);
   out.plugin_version = text_of(plugin.plugin->version);
-  out.onnx_config = calling_plugin(out.plugin_id, [&] {
-    return OnnxConfig::from_model_config({plugin.onnx_config, out.plugin_id}, config, supported.model_type, out.feature);
-  });
+  out.onnx_config = OnnxConfig::from_model_config({plugin.onnx_config, out.plugin_id}, config, supported.model_type, out.feature);
   return out;
 }
 
 Definition define(const Selection& selection, WeightSource& weights, const DefineOptions& options) {
-  return calling_plugin(selection.plugin_id, [&] { return selection.onnx_config->define(weights, options); });
+  return selection.onnx_config->define(weights, options);
 }
 
 void require_model_folder(const std::string& model) {

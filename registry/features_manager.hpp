@@ -2,11 +2,14 @@
 // FeaturesManager with the names and meanings of transformers.onnx, over the plugins that a Registry found.
 #pragma once
 
+#include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "core/backend.hpp"
 #include "registry/registry.hpp"
 
 namespace onnxport {
@@ -37,6 +40,11 @@ class FeaturesManager {
   /// "masked-lm" -> "AutoModelForMaskedLM"; "-with-past" makes no difference, aliases are accepted.
   /// Throws Error(usage) for an unknown feature.
   static std::string get_model_class_for_feature(std::string_view feature);
+
+  /// The checkpoint's model with a feature's head, to be run on tensors: the plugin's definition, evaluated by the
+  /// reference back end. Throws as the steps of an export do, and Error(usage) where that back end is not installed.
+  std::unique_ptr<Runnable> get_model_from_feature(std::string_view feature, const std::filesystem::path& checkpoint_folder,
+                                                   const std::string& plugin_id = {}) const;
 
   /// The feature that a class name of config.json's `architectures` stands for: after the plugin's own table,
   /// else after the name's longest known ending. Where an ending has several features, the first that the

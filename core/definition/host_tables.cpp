@@ -112,6 +112,7 @@ onnxport_status* graph_mark(onnxport_graph* self, onnxport_string name, onnxport
 }
 
 int32_t graph_wants(onnxport_graph* self, onnxport_string name) {
+  self->offered.emplace(text(name));
   return self->wanted != nullptr && detail::is_wanted(*self->wanted, text(name)) ? 1 : 0;
 }
 

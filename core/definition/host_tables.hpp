@@ -38,6 +38,7 @@ struct onnxport_graph {
   const onnxport::Description* description = nullptr;
   onnxport::WeightSource* weights = nullptr;  // null inside lower()
   const std::vector<std::string>* wanted = nullptr;
+  std::set<std::string> offered;        // further outputs that the definition asked about
   std::vector<onnxport_dim> dims;       // of the last type_of()
   std::vector<std::string> dim_symbols;
 };

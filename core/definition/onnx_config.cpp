@@ -59,7 +59,26 @@ struct OnnxConfig::State {
   ~State() {
     if (object != nullptr) plugin.table->release(object);
   }
-  void check(onnxport_status* status) const { detail::throw_status(status, plugin.plugin_id, model_type); }
+
+  /// Calls a function of the plugin's table. A status becomes the host's error, and so does an exception that the
+  /// plugin let through against its promise: the host goes on to report it.
+  template <class Call>
+  void call(const char* function, Call table_function) const {
+    onnxport_status* status = nullptr;
+    std::string thrown;
+    try {
+      status = table_function();
+    } catch (const std::exception& exception) {
+      thrown = fmt::format("an exception: {}", exception.what());
+    } catch (...) {
+      thrown = "an exception that is no std::exception";
+    }
+    if (!thrown.empty()) {
+      throw Error(Failure::plugin, fmt::format("plugin {} let {} leave {}() for model type '{}'", plugin.plugin_id, thrown, function, model_type),
+                  "the ABI forbids this; tell the plugin's author, with this message");
+    }
+    detail::throw_status(status, plugin.plugin_id, model_type);
+  }
 };
 
 OnnxConfig::OnnxConfig(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -79,12 +98,12 @@ OnnxConfig OnnxConfig::from_model_config(const PluginTable& plugin, const Json& 
   state->root.top = true;
   const onnxport_request request{sizeof(onnxport_request), &plugin_host(), &state->root, detail::abi(state->model_type),
                                  detail::abi(state->feature)};
-  state->check(plugin.table->create(&request, &state->object));
+  state->call("create", [&] { return plugin.table->create(&request, &state->object); });
   if (state->object == nullptr) {
     throw Error(Failure::plugin, fmt::format("plugin {} created nothing for model type '{}' and reported no error", plugin.plugin_id, model_type));
   }
   detail::DescriptionSink sink(state->description);
-  state->check(plugin.table->describe(state->object, detail::abi(""), &sink));
+  state->call("describe", [&] { return plugin.table->describe(state->object, detail::abi(""), &sink); });
   if (state->description.inputs.empty() || state->description.outputs.empty()) {
     throw Error(Failure::plugin, fmt::format("plugin {} declares {} inputs and {} outputs for '{}' with feature '{}'; a model has at least one of each",
                                              plugin.plugin_id, state->description.inputs.size(), state->description.outputs.size(), model_type, feature));
@@ -159,7 +178,7 @@ Definition OnnxConfig::define(WeightSource& weights, const DefineOptions& option
   handle.description = &state.description;
   handle.weights = &weights;
   handle.wanted = &options.outputs;
-  state.check(state.plugin.table->forward(state.object, detail::abi(""), &handle));
+  state.call("forward", [&] { return state.plugin.table->forward(state.object, detail::abi(""), &handle); });
   definition.unused_tensors = weights.finish(options.allow_unused);
 
   // Outputs in the order of the declaration, then the further ones in that of the request.
@@ -187,7 +206,7 @@ Definition OnnxConfig::define(WeightSource& weights, const DefineOptions& option
       if (!there) definition.graph.outputs.push_back(mark);
     }
     if (!any) {
-      std::set<std::string> known;
+      std::set<std::string> known = handle.offered;
       for (const ir::NamedValue& mark : definition.graph.marks) known.insert(mark.name);
       throw Error(Failure::usage, fmt::format("the model has no further output '{}'", wanted),
                   fmt::format("its named steps are: {}", fmt::join(known, ", ")));
@@ -212,7 +231,7 @@ std::vector<ir::ValueId> OnnxConfig::lower_patched(uint64_t tag, ir::Graph& grap
   const onnxport_node from{sizeof(onnxport_node), detail::abi(node.domain), detail::abi(node.op), detail::abi(node.scope),
                            node.inputs.data(), node.inputs.size(), attributes.data(), attributes.size(), node.outputs.size()};
   std::vector<onnxport_value> results(node.outputs.size());
-  state_->check(state_->plugin.table->lower(state_->object, tag, &handle, &from, results.data()));
+  state_->call("lower", [&] { return state_->plugin.table->lower(state_->object, tag, &handle, &from, results.data()); });
   return results;
 }
 

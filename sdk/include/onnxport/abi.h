@@ -4,7 +4,8 @@
  *
  * Rules that hold for everything in this file
  *   Structs       begin with `struct_size`, the size that the side that fills them knows. Tables and structs
- *                 only ever grow at the end; a reader checks struct_size before it reads a later member.
+ *                 only ever grow at the end; a reader checks struct_size before it reads a later member. Those that
+ *                 stand in arrays or inside others (string, dim, attribute, architecture, magic) never grow.
  *   Strings       UTF-8 with a length, not null-terminated, borrowed for the duration of the call unless the
  *                 member's comment says otherwise.
  *   Dimensions    int64_t.
