@@ -103,6 +103,11 @@ function(onnxport_add_plugin name)
     set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS "${exports}")
   endif()
 
+  # The host hashes the file each time it loads it, and nine tenths of it would be debug information.
+  if(NOT APPLE)
+    target_link_options(${target} PRIVATE "$<$<NOT:$<CONFIG:Debug>>:LINKER:--strip-debug>")
+  endif()
+
   onnxport_platform(platform)
   set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS "${manifest}" "${CMAKE_CURRENT_FUNCTION_LIST_FILE}")
   add_custom_command(
