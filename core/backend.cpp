@@ -24,21 +24,20 @@ fs::path backend_path(const std::string& name) {
   return fs::path(dll::program_location().parent_path().string()) / ".." / "lib" / "onnxport" / "backends" / file;
 }
 
-Backend* open_backend(const std::string& name) {
+Backend* open_backend(const std::string& name, dll::shared_library& library) {
   const fs::path path = backend_path(name);
   if (!fs::exists(path)) {
     throw Error(Failure::usage, fmt::format("the back end '{}' is not installed: {} is not there", name, path.string()),
                 "build it (the reference needs libtorch), or pass --no-validate to export without comparing");
   }
   try {
-    // Never unloaded: ONNX Runtime and libtorch register things that outlive every object of ours.
-    auto* library = new dll::shared_library(path.string(), dll::load_mode::rtld_now | dll::load_mode::rtld_local);
-    const std::string stamp = library->get<const char*()>(backend_stamp_symbol)();
+    library.load(path.string(), dll::load_mode::rtld_now | dll::load_mode::rtld_local);
+    const std::string stamp = library.get<const char*()>(backend_stamp_symbol)();
     if (stamp != ONNXPORT_BACKEND_STAMP) {
       throw Error(Failure::usage, fmt::format("{} was built as '{}', and this program wants '{}'", path.string(), stamp, ONNXPORT_BACKEND_STAMP),
                   "build program and back ends from the same version");
     }
-    return library->get<Backend*()>(backend_symbol)();
+    return library.get<Backend*()>(backend_symbol)();
   } catch (const Error&) {
     throw;
   } catch (const std::exception& problem) {
@@ -51,11 +50,17 @@ Backend* open_backend(const std::string& name) {
 
 Backend& load_backend(const std::string& name) {
   static std::mutex mutex;
-  static std::map<std::string, Backend*> opened;
+  struct Opened {
+    dll::shared_library library;
+    Backend* backend = nullptr;
+  };
+  // Never destroyed, so that no library is unloaded: ONNX Runtime and libtorch register things that outlive every object
+  // of ours, and what a back end throws while it starts has its code in the library.
+  static auto& opened = *new std::map<std::string, Opened>;
   const std::lock_guard lock(mutex);
-  Backend*& backend = opened[name];
-  if (backend == nullptr) backend = open_backend(name);
-  return *backend;
+  Opened& entry = opened[name];
+  if (entry.backend == nullptr) entry.backend = open_backend(name, entry.library);
+  return *entry.backend;
 }
 
 bool backend_installed(const std::string& name) { return fs::exists(backend_path(name)); }

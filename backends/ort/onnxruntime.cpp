@@ -55,27 +55,26 @@ uint32_t api_version_of(const std::string& version) {
   return numbered ? static_cast<uint32_t>(std::strtoul(version.c_str() + 2, nullptr, 10)) : ORT_API_VERSION;
 }
 
-/// Opens the library and hands its functions to the wrapper, at the highest version that both sides know.
-std::string open_library() {
+/// Opens the library and hands its functions to the wrapper, at the highest version that both sides know. Returns its own
+/// version.
+std::string open_library(dll::shared_library& library) {
   std::string tried;
   for (const std::string& candidate : library_candidates()) {
-    auto library = std::make_unique<dll::shared_library>();
     try {  // The exception has the loader's own words; the overload with an error code loses them.
-      library->load(candidate, dll::load_mode::rtld_now | dll::load_mode::rtld_local | dll::load_mode::search_system_folders);
+      library.load(candidate, dll::load_mode::rtld_now | dll::load_mode::rtld_local | dll::load_mode::search_system_folders);
     } catch (const std::exception& problem) {
       tried += fmt::format("\n  {}: {}", candidate, problem.what());
       continue;
     }
-    if (!library->has("OrtGetApiBase")) {
+    if (!library.has("OrtGetApiBase")) {
       tried += fmt::format("\n  {}: is not ONNX Runtime", candidate);
       continue;
     }
-    const auto* base = library->get<const OrtApiBase*()>("OrtGetApiBase")();
+    const auto* base = library.get<const OrtApiBase*()>("OrtGetApiBase")();
     // ONNX Runtime prints a complaint when it is asked for a version that it does not know.
     for (uint32_t version = std::min<uint32_t>(ORT_API_VERSION, api_version_of(base->GetVersionString())); version >= 14; --version) {
       if (const OrtApi* api = base->GetApi(version)) {
         Ort::InitApi(api);
-        library.release();  // never unloaded
         return base->GetVersionString();
       }
     }
@@ -161,7 +160,7 @@ class FileRunnable final : public Runnable {
 
 class OnnxRuntime final : public Backend {
  public:
-  OnnxRuntime() : version_(open_library()), env_(ORT_LOGGING_LEVEL_ERROR, "onnxport") {}
+  OnnxRuntime() : version_(open_library(library_)), env_(ORT_LOGGING_LEVEL_ERROR, "onnxport") {}
 
   std::string version() const override { return "ONNX Runtime " + version_; }
 
@@ -174,6 +173,7 @@ class OnnxRuntime final : public Backend {
   }
 
  private:
+  dll::shared_library library_;  // never unloaded, as this object is never destroyed
   std::string version_;
   Ort::Env env_;
 };

@@ -223,4 +223,16 @@ BOOST_FIXTURE_TEST_CASE(one_that_is_no_library, BackendFolder) {
   }
 }
 
+/// ONNXPORT_ONNXRUNTIME is read when the back end starts, so a copy of it is started.
+BOOST_FIXTURE_TEST_CASE(one_that_fails_to_start, BackendFolder, *utf::precondition(is_built)) {
+  const fs::path installed = kept ? fs::path(*kept) : fs::path(ONNXPORT_BUILD_DIR) / "lib" / "onnxport" / "backends";
+  fs::copy_file(installed / "libonnxport_onnxruntime.so", path / "libonnxport_copy.so");
+  ::setenv("ONNXPORT_ONNXRUNTIME", "/nowhere/libonnxruntime.so", 1);
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    const std::string failure = failure_of([] { load_backend("copy"); });
+    BOOST_TEST(contains(failure, "/nowhere/libonnxruntime.so"), failure);
+  }
+  ::unsetenv("ONNXPORT_ONNXRUNTIME");
+}
+
 BOOST_AUTO_TEST_SUITE_END()
