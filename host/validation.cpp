@@ -172,7 +172,7 @@ Verdict validate_file(const OnnxConfig* config, const Definition* definition, co
   for (size_t i = 0; i < found.runs.size(); ++i) {
     if (found.runs[i].passes) continue;
     stop_if_interrupted();
-    const auto place = first_departure(*config, *definition, opset, inputs[i].inputs, atol);
+    const auto place = first_departure(*config, *definition, {model, opset}, inputs[i].inputs, atol);
     const std::string text = place ? *place : "no single step; the differences of several add up";
     json["first_departure"] = text;
     console.line(fmt::format("  first step that departs ({}): {}", found.runs[i].label, text));

@@ -160,7 +160,7 @@ class FileRunnable final : public Runnable {
 
 class OnnxRuntime final : public Backend {
  public:
-  OnnxRuntime() : version_(open_library(library_)), env_(ORT_LOGGING_LEVEL_ERROR, "onnxport") {}
+  OnnxRuntime() : version_(open_library(library_)), env_(ORT_LOGGING_LEVEL_FATAL, "onnxport") {}
 
   std::string version() const override { return "ONNX Runtime " + version_; }
 

@@ -5,10 +5,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <fstream>
+#include <set>
 
 #include "core/error.hpp"
 #include "core/export.hpp"
-#include "core/onnx/model_file.hpp"
 #include "core/onnx/model_proto.hpp"
 #include "core/passes/lower.hpp"
 
@@ -35,15 +36,8 @@ class ScratchFolder {
   std::filesystem::path path_;
 };
 
-/// The module path of the node that makes a value.
-std::string scope_of(const ir::Graph& graph, ir::ValueId id) {
-  for (const ir::Node& node : graph.nodes) {
-    if (std::find(node.outputs.begin(), node.outputs.end(), id) != node.outputs.end()) {
-      return node.scope.empty() ? node.op : node.scope + " (" + node.op + ")";
-    }
-  }
-  return graph[id].name;
-}
+/// "encoder.layer.3.attention.self (Attention)"
+std::string scope_of(const ir::Node& node) { return node.scope.empty() ? node.op : node.scope + " (" + node.op + ")"; }
 
 }  // namespace
 
@@ -93,32 +87,64 @@ ValidationInputs read_case(const std::filesystem::path& file) {
   return set;
 }
 
-std::optional<std::string> first_departure(const OnnxConfig& config, const Definition& definition, int64_t opset, const Tensors& inputs,
+namespace {
+
+/// The file again with further outputs, in a folder of its own; its external data is linked, not copied.
+std::filesystem::path with_outputs(const std::filesystem::path& file, const ir::Graph& lowered, const ScratchFolder& folder) {
+  pb::ModelProto model;
+  std::ifstream in(file, std::ios::binary);
+  if (!model.ParseFromIstream(&in)) throw Error(Failure::differs, file.string() + " cannot be read back", "");
+  std::set<std::string> made, declared;
+  for (const auto& node : model.graph().node()) made.insert(node.output().begin(), node.output().end());
+  for (const auto& output : model.graph().output()) declared.insert(output.name());
+  for (const ir::NamedValue& mark : lowered.marks) {
+    const ir::Value& value = lowered[mark.value];
+    if (!made.contains(value.name) || !declared.insert(value.name).second) continue;
+    pb::ValueInfoProto& info = *model.mutable_graph()->add_output();
+    info.set_name(value.name);
+    info.mutable_type()->mutable_tensor_type()->set_elem_type(static_cast<int32_t>(value.type.dtype));
+  }
+  std::set<std::string> data_files;
+  for (const auto& initializer : model.graph().initializer()) {
+    for (const auto& entry : initializer.external_data()) {
+      if (entry.key() == "location") data_files.insert(entry.value());
+    }
+  }
+  for (const std::string& name : data_files) {
+    std::error_code refused;
+    std::filesystem::create_hard_link(file.parent_path() / name, folder.path() / name, refused);
+    if (refused) std::filesystem::copy_file(file.parent_path() / name, folder.path() / name);
+  }
+  const std::filesystem::path exposed = folder.path() / "steps.onnx";
+  std::ofstream out(exposed, std::ios::binary);
+  if (!model.SerializeToOstream(&out)) throw Error(Failure::output, exposed.string() + " cannot be written", "free some space in the temporary folder");
+  return exposed;
+}
+
+}  // namespace
+
+std::optional<std::string> first_departure(const OnnxConfig& config, const Definition& definition, const WrittenModel& written, const Tensors& inputs,
                                            double atol) {
-  // The same graph with a result of every operator as a mark, so that both sides yield all of them in order.
+  // Every operator's result is a mark. Lowering is deterministic and marks do not change it, so the values have in the
+  // file the names that they get here.
   ir::Graph traced = definition.graph;
   traced.marks.clear();
-  std::map<std::string, std::string> places;
-  for (size_t i = 0; i < traced.nodes.size(); ++i) {
-    const std::string name = fmt::format("step_{:06}", i);
-    traced.marks.push_back({name, traced.nodes[i].outputs[0]});
-    places[name] = scope_of(traced, traced.nodes[i].outputs[0]);
-  }
-  ir::Graph exposed = traced;
-  for (const ir::NamedValue& mark : traced.marks) exposed.outputs.push_back(mark);
+  for (size_t i = 0; i < traced.nodes.size(); ++i) traced.marks.push_back({fmt::format("step {}", i), traced.nodes[i].outputs[0]});
+  const ir::Graph lowered = lower(traced, {.opset = written.opset, .patches = patches_of(config)});
   const ScratchFolder folder;
-  const ir::Graph lowered = lower(exposed, {.opset = opset, .patches = patches_of(config)});
-  const ModelParts parts = to_model(lowered, {.opset = opset, .metadata = {}});
-  const auto files = write_model(parts, {.folder = folder.path(), .model_file = "steps.onnx", .external_data = true, .threads = 0, .progress = {}});
+  const auto onnx = load_backend("onnxruntime").load_file(with_outputs(written.file, lowered, folder).string());
   const auto reference = load_backend("reference").load_graph(traced);
-  const auto onnx = load_backend("onnxruntime").load_file(files[0].path.string());
+  const Tensors actual = onnx->run(inputs);
   std::vector<std::string> names;
-  for (const auto& [name, place] : places) names.push_back(name);
+  for (const ir::NamedValue& mark : lowered.marks) names.push_back(mark.name);
   const Tensors expected = reference->run(inputs, names);
-  const Tensors actual = onnx->run(inputs, names);
-  for (const Difference& difference : compare(expected, actual, atol)) {
+  for (const ir::NamedValue& mark : lowered.marks) {
+    const auto found = actual.find(lowered[mark.value].name);
+    if (found == actual.end()) continue;
+    const Difference difference = compare({{mark.name, expected.at(mark.name)}}, {{mark.name, found->second}}, atol)[0];
     if (difference.passes) continue;
-    return fmt::format("{}: {}", places[difference.output],
+    const size_t step = std::stoul(mark.name.substr(5));
+    return fmt::format("{}: {}", scope_of(traced.nodes[step]),
                        difference.problem.empty() ? fmt::format("differs by {:.3g}", difference.max_abs) : difference.problem);
   }
   return std::nullopt;
