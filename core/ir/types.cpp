@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "core/error.hpp"
@@ -45,7 +46,7 @@ bool is_floating(DType dtype) {
 
 Dim Dim::symbol(std::string name) {
   Dim dim;
-  dim.terms_.emplace(std::move(name), 1);
+  dim.terms_.emplace_back(std::move(name), 1);
   return dim;
 }
 
@@ -99,23 +100,31 @@ std::optional<int64_t> Dim::evaluate(const std::map<std::string, int64_t>& symbo
   return sum;
 }
 
+void Dim::add_term(const std::string& symbol, int64_t coefficient) {
+  const auto found = std::find_if(terms_.begin(), terms_.end(), [&](const auto& term) { return term.first == symbol; });
+  if (found == terms_.end()) {
+    if (coefficient != 0) terms_.emplace_back(symbol, coefficient);
+  } else if ((found->second += coefficient) == 0) {
+    terms_.erase(found);
+  }
+}
+
+bool operator==(const Dim& a, const Dim& b) {
+  return a.constant_ == b.constant_ && a.terms_.size() == b.terms_.size() && std::is_permutation(a.terms_.begin(), a.terms_.end(), b.terms_.begin());
+}
+
 Dim operator+(const Dim& a, const Dim& b) {
   Dim sum = a;
   sum.constant_ += b.constant_;
-  for (const auto& [name, factor] : b.terms_) {
-    if ((sum.terms_[name] += factor) == 0) sum.terms_.erase(name);
-  }
+  for (const auto& [name, factor] : b.terms_) sum.add_term(name, factor);
   return sum;
 }
 Dim operator*(const Dim& a, const Dim& b) {
   if (!a.is_static() && !b.is_static()) return Dim::symbol(fmt::format("({})*({})", a.to_string(), b.to_string()));
   const Dim& form = a.is_static() ? b : a;
   const int64_t factor = a.is_static() ? a.constant_ : b.constant_;
-  Dim product;
-  product.constant_ = form.constant_ * factor;
-  if (factor != 0) {
-    for (const auto& [name, own] : form.terms_) product.terms_[name] = own * factor;
-  }
+  Dim product(form.constant_ * factor);
+  for (const auto& [name, own] : form.terms_) product.add_term(name, own * factor);
   return product;
 }
 Dim operator-(const Dim& a, const Dim& b) { return a + b * Dim(-1); }

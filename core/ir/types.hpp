@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace onnxport::ir {
@@ -45,7 +46,7 @@ class Dim {
   Dim(int64_t size) : constant_(size) {}  // NOLINT: a number is a dimension
   /// A fresh form of one symbol.
   static Dim symbol(std::string name);
-  /// Parses "past_sequence + sequence", "2*n + 1", "7". Throws Error(Code::invalid) on other text.
+  /// Parses "past_sequence + sequence", "2*n + 1", "7". Throws Error(usage) on other text.
   static Dim parse(std::string_view text);
 
   bool is_static() const { return terms_.empty(); }
@@ -54,21 +55,25 @@ class Dim {
   std::optional<int64_t> maybe_size() const {
     return is_static() ? std::optional<int64_t>(constant_) : std::nullopt;
   }
-  /// "past_sequence + sequence"; digits for a static one. Same form, same text.
+  /// "past_sequence + sequence": the symbols in the order in which they were added; digits for a static one.
   std::string to_string() const;
   /// Evaluates with the given symbols; nullopt where one is missing.
   std::optional<int64_t> evaluate(const std::map<std::string, int64_t>& symbols) const;
-  const std::map<std::string, int64_t>& terms() const { return terms_; }
+  /// Symbol and coefficient, in the order in which they were added.
+  const std::vector<std::pair<std::string, int64_t>>& terms() const { return terms_; }
   int64_t constant() const { return constant_; }
 
   friend Dim operator+(const Dim& a, const Dim& b);
   friend Dim operator-(const Dim& a, const Dim& b);
   /// Product; one of the two must be static, else a fresh symbol named after the product.
   friend Dim operator*(const Dim& a, const Dim& b);
-  friend bool operator==(const Dim&, const Dim&) = default;
+  /// Whether the forms are equal, whatever the order of their symbols.
+  friend bool operator==(const Dim& a, const Dim& b);
 
  private:
-  std::map<std::string, int64_t> terms_;  // symbol -> coefficient, never 0
+  void add_term(const std::string& symbol, int64_t coefficient);
+
+  std::vector<std::pair<std::string, int64_t>> terms_;  // symbol and coefficient, never 0, each symbol once
   int64_t constant_ = 0;
 };
 

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+// The SDK's classes over the host's real tables: config fields, and the children of OnnxConfig.
+#include <onnxport/plugin.hpp>
+
+#include <boost/test/unit_test.hpp>
+
+#include "core/definition/host_tables.hpp"
+#include "core/definition/onnx_config.hpp"
+
+namespace sdk = onnxport::sdk;
+
+namespace {
+
+struct Fixture {
+  onnxport::Json json = onnxport::Json::parse(R"({"layers": 2, "rate": 0.5, "on": true, "name": "gelu", "none": null, "list": [1, 2],
+                                                  "id2label": {"0": "a", "1": "b", "2": "c"}, "inner": {"width": 7}})");
+  onnxport_config root;
+  Fixture() { root.json = &json; }
+  sdk::Config config() const { return {&onnxport::plugin_host(), &root}; }
+
+  std::string refusal(const std::function<void(const sdk::Config&)>& read) const {
+    try {
+      read(config());
+    } catch (const sdk::Error& error) {
+      return error.what();
+    }
+    return "accepted";
+  }
+};
+
+class Decoder : public sdk::OnnxConfigWithPast {
+ public:
+  using OnnxConfigWithPast::OnnxConfigWithPast;
+  int64_t num_layers() const override { return 2; }
+  int64_t num_attention_heads() const override { return 8; }
+  int64_t num_key_value_heads() const override { return 4; }
+  int64_t head_size() const override { return 16; }
+  std::vector<sdk::TensorSpec> inputs() const override {
+    std::vector<sdk::TensorSpec> specs{{"input_ids", sdk::DType::i64, {sdk::axis::batch, sdk::axis::sequence}}};
+    if (use_past()) fill_with_past_key_values_(specs);
+    return specs;
+  }
+  sdk::Outputs forward(sdk::Graph&, const sdk::Inputs&) const override { return {}; }
+};
+
+class EncoderDecoder : public sdk::OnnxSeq2SeqConfigWithPast {
+ public:
+  using OnnxSeq2SeqConfigWithPast::OnnxSeq2SeqConfigWithPast;
+  int64_t num_layers() const override { return 1; }
+  int64_t num_attention_heads() const override { return 4; }
+  int64_t head_size() const override { return 6; }
+  std::vector<sdk::TensorSpec> inputs() const override {
+    std::vector<sdk::TensorSpec> specs;
+    fill_with_past_key_values_(specs);
+    return specs;
+  }
+  sdk::Outputs forward(sdk::Graph&, const sdk::Inputs&) const override { return {}; }
+};
+
+std::string shape_of(const sdk::TensorSpec& spec) {
+  std::string text;
+  for (const sdk::Dim& dim : spec.shape) text += (text.empty() ? "" : ", ") + (dim.is_static() ? std::to_string(dim.size) : dim.symbol);
+  return text;
+}
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(sdk_classes, Fixture)
+
+BOOST_AUTO_TEST_CASE(fields_have_types_and_defaults) {
+  const sdk::Config c = config();
+  BOOST_TEST(c.integer("layers") == 2);
+  BOOST_TEST(c.integer("absent", 5) == 5);
+  BOOST_TEST(c.integer("none", 5) == 5);
+  BOOST_TEST(c.real("rate", 0) == 0.5);
+  BOOST_TEST(c.real("layers", 0) == 2.0);
+  BOOST_TEST(c.boolean("on", false));
+  BOOST_TEST(c.text("name", "") == "gelu");
+  BOOST_TEST(c.integers("list") == (std::vector<int64_t>{1, 2}), boost::test_tools::per_element());
+  BOOST_TEST(c.num_labels() == 3);
+  BOOST_TEST(c.section("inner").integer("width") == 7);
+  BOOST_TEST(c.section("absent").integer("width", 1) == 1);
+}
+
+BOOST_AUTO_TEST_CASE(refusals_name_the_field) {
+  BOOST_TEST(refusal([](const sdk::Config& c) { c.integer("absent"); }) == "config field 'absent' is missing: expected an integer");
+  BOOST_TEST(refusal([](const sdk::Config& c) { c.integer("name"); }) == "config field 'name' has another type: expected an integer");
+  BOOST_TEST(refusal([](const sdk::Config& c) { c.section("inner").text("width", ""); }) == "config field 'inner.width' has another type: expected a text");
+  BOOST_TEST(refusal([](const sdk::Config& c) { c.choice("name", "relu", {"relu", "silu"}); }) ==
+             "config field 'name' is \"gelu\"; supported: relu, silu");
+  BOOST_TEST(refusal([](const sdk::Config& c) { c.size("none", -1); }) == "config field 'none' is -1; expected more than 0");
+}
+
+BOOST_AUTO_TEST_CASE(a_decoder_fills_in_its_past) {
+  const Decoder with({config(), "any", "causal-lm-with-past"}), without({config(), "any", "causal-lm"});
+  BOOST_TEST(with.use_past());
+  BOOST_TEST(with.task() == "causal-lm");
+  BOOST_TEST(without.inputs().size() == 1u);
+  BOOST_TEST(without.outputs().size() == 1u);
+  const auto inputs = with.inputs();
+  BOOST_REQUIRE(inputs.size() == 5u);
+  BOOST_TEST(inputs[4].name == "past_key_values.1.value");
+  BOOST_TEST(shape_of(inputs[4]) == "batch, 4, past_sequence, 16");
+  const auto outputs = with.outputs();
+  BOOST_TEST(outputs[0].name == "logits");
+  BOOST_TEST(outputs[1].name == "present.0.key");
+  BOOST_TEST(outputs[1].axes.at(2) == "past_sequence + sequence");
+  BOOST_TEST(with.values_override()[0].second == "true");
+  BOOST_TEST(without.values_override()[0].second == "false");
+}
+
+BOOST_AUTO_TEST_CASE(an_encoder_decoder_has_four_caches_a_layer) {
+  const EncoderDecoder model({config(), "any", "seq2seq-lm-with-past"});
+  const auto inputs = model.inputs();
+  BOOST_REQUIRE(inputs.size() == 4u);
+  BOOST_TEST(inputs[0].name == "past_key_values.0.decoder.key");
+  BOOST_TEST(shape_of(inputs[0]) == "batch, 4, past_decoder_sequence, 6");
+  BOOST_TEST(inputs[3].name == "past_key_values.0.encoder.value");
+  BOOST_TEST(shape_of(inputs[3]) == "batch, 4, encoder_sequence, 6");
+  const auto outputs = model.outputs();
+  BOOST_TEST(outputs[0].axes.at(1) == "decoder_sequence");
+  BOOST_TEST(outputs[1].axes.at(2) == "past_decoder_sequence + decoder_sequence");
+  BOOST_TEST(outputs[3].name == "present.0.encoder.key");
+}
+
+BOOST_AUTO_TEST_CASE(the_seeds_static_helpers) {
+  using onnxport::OnnxConfig;
+  BOOST_TEST(!OnnxConfig::use_external_data_format(110'000'000));
+  BOOST_TEST(OnnxConfig::use_external_data_format(600'000'000));
+  const auto flat = OnnxConfig::flatten_output_collection_property("hidden_states", {onnxport::ir::Tensor::i64({1}), onnxport::ir::Tensor::i64({2})});
+  BOOST_TEST(flat[1].first == "hidden_states.1");
+  BOOST_TEST(flat[1].second.as<int64_t>()[0] == 2);
+}
+
+BOOST_AUTO_TEST_CASE(dimensions_keep_their_order) {
+  using onnxport::ir::Dim;
+  BOOST_TEST(Dim::parse("past_decoder_sequence + decoder_sequence").to_string() == "past_decoder_sequence + decoder_sequence");
+  BOOST_TEST((Dim::parse("a + b") == Dim::parse("b + a")));
+  BOOST_TEST((Dim::parse("2*a + 3") - Dim::parse("a") - Dim::parse("a")).size() == 3);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
