@@ -20,7 +20,7 @@ using Tensors = std::map<std::string, ir::Tensor>;
 class Runnable {
  public:
   virtual ~Runnable() = default;
-  /// Evaluates the wanted outputs (all where empty). Throws Error with the node's path where one fails.
+  /// Evaluates the wanted outputs; all graph outputs where none are named. Throws Error with the node's path where one fails.
   virtual Tensors run(const Tensors& inputs, const std::vector<std::string>& wanted = {}) = 0;
 };
 
@@ -30,8 +30,8 @@ class Backend {
   virtual ~Backend() = default;
   /// "libtorch 1.13.0", "ONNX Runtime 1.32.0"
   virtual std::string version() const = 0;
-  /// Evaluates a graph as it was defined (composites included). Every graph output is an output, and so is every
-  /// mark. Null where the back end runs files only. The graph is copied; weights are materialized one by one.
+  /// Evaluates a graph as it was defined (composites included). Marks can be asked for by name as
+  /// outputs can. Null where the back end runs files only. The graph is copied; weights are materialized one by one.
   virtual std::unique_ptr<Runnable> load_graph(const ir::Graph&) { return nullptr; }
   /// Opens an ONNX file. Null where the back end evaluates graphs only.
   virtual std::unique_ptr<Runnable> load_file(const std::string& path) { (void)path; return nullptr; }

@@ -17,8 +17,8 @@ namespace {
 namespace fs = std::filesystem;
 using Tensors = std::map<std::string, std::shared_ptr<const StoredTensor>>;
 
-/// Python's json writes NaN and Infinity, which JSON does not have. Outside texts they become null and ±1e999's
-/// nearest finite neighbours, so that a field that holds one can be read.
+/// Python's json writes NaN and Infinity, which JSON does not have. Outside texts they become null and the
+/// largest finite numbers, so that a field that holds one can be read.
 std::string without_python_numbers(std::string text) {
   const std::pair<std::string_view, std::string_view> words[] = {{"-Infinity", "-1.7976931348623157e308"}, {"Infinity", "1.7976931348623157e308"}, {"NaN", "null"}};
   std::string out;
@@ -96,10 +96,13 @@ Json read_json(const fs::path& path) {
   if (!in) throw Error(Failure::checkpoint, fmt::format("{} cannot be read: {}", path.string(), std::strerror(errno)), "check that the file is there and readable");
   std::ostringstream text;
   text << in.rdbuf();
-  std::string content = text.str();
-  if (content.find("NaN") != std::string::npos || content.find("Infinity") != std::string::npos) content = without_python_numbers(std::move(content));
+  return parse_json(text.str(), path);
+}
+
+Json parse_json(std::string text, const fs::path& path) {
+  if (text.find("NaN") != std::string::npos || text.find("Infinity") != std::string::npos) text = without_python_numbers(std::move(text));
   try {
-    return Json::parse(content);
+    return Json::parse(text);
   } catch (const nlohmann::json::exception& problem) {
     // The library's text carries line and column behind its own prefix.
     std::string what = problem.what();

@@ -38,6 +38,9 @@ onnxport_status* guarded(onnxport_code code, Body body) noexcept {
 
 // -------------------------------------------------------------------------------------------- graph/1
 
+/// Ten times what the largest models need. A count in a hostile config.json must not fill the memory.
+constexpr size_t most_nodes = 1'000'000;
+
 ir::Attribute attribute_from(const onnxport_attribute& from) {
   switch (from.type) {
     case ONNXPORT_ATTR_INT: return from.i;
@@ -63,6 +66,9 @@ onnxport_status* graph_input(onnxport_graph* self, onnxport_string name, onnxpor
 
 onnxport_status* graph_node(onnxport_graph* self, const onnxport_node* from, onnxport_value* outputs) {
   return guarded(ONNXPORT_GRAPH, [&] {
+    if (self->graph->nodes.size() >= most_nodes) {
+      invalid(fmt::format("the definition has more than {} operators; does config.json state an absurd number of layers?", most_nodes));
+    }
     ir::Node node;
     node.domain = text(from->domain);
     node.op = text(from->op);

@@ -206,6 +206,7 @@ void infer_unsqueeze(Inference& x) {
 }
 
 void infer_squeeze(Inference& x) {
+  if (x.node.integers("axes").empty()) refuse("needs the attribute 'axes'");
   std::set<size_t> gone;
   for (int64_t axis : x.node.integers("axes")) gone.insert(axis_index(axis, x.shape(0).size()));
   Shape shape;

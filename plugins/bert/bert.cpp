@@ -10,7 +10,7 @@ struct BertConfig {
   explicit BertConfig(const Config& c)
       : vocab(c.size("vocab_size", 30522)),
         hidden(c.size("hidden_size", 768)),
-        layers(c.integer("num_hidden_layers", 12)),
+        layers(c.count("num_hidden_layers", 12)),
         heads(c.size("num_attention_heads", 12)),
         inner(c.size("intermediate_size", 3072)),
         max_positions(c.size("max_position_embeddings", 512)),

@@ -43,6 +43,13 @@ class Config {
   int64_t size(std::string_view key) const { return positive(key, integer(key)); }
   int64_t size(std::string_view key, int64_t fallback) const { return positive(key, integer(key, fallback)); }
 
+  /// A count: an integer from 0.
+  int64_t count(std::string_view key, int64_t fallback) const {
+    const int64_t value = integer(key, fallback);
+    if (value < 0) throw Error(ONNXPORT_CONFIG, "config field '" + full(key) + "' is " + std::to_string(value) + "; expected 0 or more");
+    return value;
+  }
+
   double real(std::string_view key, double fallback) const {
     const onnxport_config* node = member(key);
     switch (api_->type(node)) {

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+// Weights as views: conversions, transposes, slices, and writing them in pieces.
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <bit>
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <random>
+
+#include "core/checkpoint/checkpoint.hpp"
+#include "core/checkpoint/convert.hpp"
+#include "core/checkpoint/parallel_writer.hpp"
+#include "core/error.hpp"
+
+using namespace onnxport;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Fixture {
+  Fixture() {
+    std::string pattern = (fs::temp_directory_path() / "onnxport-weight-XXXXXX").string();
+    BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
+    path = pattern;
+  }
+  ~Fixture() { fs::remove_all(path); }
+
+  /// A weight of random finite numbers, in a file.
+  Weight random_weight(std::vector<int64_t> shape, ir::DType dtype = ir::DType::f32) {
+    std::mt19937 random(static_cast<uint32_t>(shape.size() * 31 + static_cast<size_t>(shape[0])));
+    ir::Tensor wide{ir::DType::f32, shape, {}};
+    wide.data.resize(static_cast<size_t>(wide.element_count()) * 4);
+    for (float& value : wide.as<float>()) value = static_cast<float>(static_cast<int32_t>(random())) / 1e9f;
+    ir::Tensor tensor{dtype, shape, std::vector<std::byte>(static_cast<size_t>(wide.element_count()) * ir::size_of(dtype))};
+    convert_elements(ir::DType::f32, wide.data.data(), dtype, tensor.data.data(), static_cast<uint64_t>(wide.element_count()));
+    const fs::path file = path / (std::to_string(count++) + ".safetensors");
+    write_safetensors(file, {{"w", tensor}});
+    return Weight{std::make_shared<const StoredTensor>(read_safetensors(file.string())[0]), {}};
+  }
+
+  /// What write_weights puts into a file, behind ten bytes of something else.
+  std::vector<std::byte> written(const Weight& weight, int threads) {
+    const fs::path file = path / "out";
+    const int descriptor = ::open(file.c_str(), O_RDWR | O_CREAT | O_TRUNC, 0600);
+    uint64_t last = 0;
+    write_weights({{weight, descriptor, 10}}, {.threads = threads, .progress = [&](uint64_t done, uint64_t) { last = done; }});
+    BOOST_TEST(last == weight.bytes());
+    std::vector<std::byte> bytes(weight.bytes());
+    BOOST_REQUIRE(::pread(descriptor, bytes.data(), bytes.size(), 10) == static_cast<ssize_t>(bytes.size()));
+    ::close(descriptor);
+    return bytes;
+  }
+
+  fs::path path;
+  int count = 0;
+};
+
+/// An independent view of a 16-bit float's value: sign, exponent and fraction put together in f64.
+double value_of(uint16_t bits, int exponent_bits, int fraction_bits) {
+  const int bias = (1 << (exponent_bits - 1)) - 1;
+  const int exponent = (bits >> fraction_bits) & ((1 << exponent_bits) - 1), fraction = bits & ((1 << fraction_bits) - 1);
+  const double sign = (bits & 0x8000) != 0 ? -1 : 1;
+  if (exponent == (1 << exponent_bits) - 1) return fraction != 0 ? NAN : sign * INFINITY;
+  if (exponent == 0) return sign * std::ldexp(fraction, 1 - bias - fraction_bits);
+  return sign * std::ldexp(fraction + (1 << fraction_bits), exponent - bias - fraction_bits);
+}
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(weight, Fixture)
+
+BOOST_AUTO_TEST_CASE(every_16_bit_float_widens_and_returns) {
+  for (const auto& [dtype, exponent_bits, fraction_bits] : {std::tuple{ir::DType::f16, 5, 10}, std::tuple{ir::DType::bf16, 8, 7}}) {
+    int wrong = 0;
+    for (uint32_t i = 0; i < 65536; ++i) {
+      const auto bits = static_cast<uint16_t>(i);
+      float wide = 0;
+      uint16_t back = 0;
+      convert_elements(dtype, reinterpret_cast<const std::byte*>(&bits), ir::DType::f32, reinterpret_cast<std::byte*>(&wide), 1);
+      convert_elements(ir::DType::f32, reinterpret_cast<const std::byte*>(&wide), dtype, reinterpret_cast<std::byte*>(&back), 1);
+      const double expected = value_of(bits, exponent_bits, fraction_bits);
+      if (std::isnan(expected)) wrong += !std::isnan(wide) || !std::isnan(value_of(back, exponent_bits, fraction_bits));
+      else wrong += static_cast<double>(wide) != expected || back != bits;
+    }
+    BOOST_TEST(wrong == 0);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(narrowing_rounds_to_the_nearest_and_ties_to_even) {
+  std::mt19937 random(5);
+  for (const auto& [dtype, exponent_bits, fraction_bits] : {std::tuple{ir::DType::f16, 5, 10}, std::tuple{ir::DType::bf16, 8, 7}}) {
+    int wrong = 0;
+    const auto narrow = [dtype = dtype](float value) {
+      uint16_t bits = 0;
+      convert_elements(ir::DType::f32, reinterpret_cast<const std::byte*>(&value), dtype, reinterpret_cast<std::byte*>(&bits), 1);
+      return bits;
+    };
+    for (int i = 0; i < 200000; ++i) {
+      const auto low = static_cast<uint16_t>(random() & 0x7fff);  // two neighbours, and what lies between them
+      const double a = value_of(low, exponent_bits, fraction_bits), b = value_of(static_cast<uint16_t>(low + 1), exponent_bits, fraction_bits);
+      if (!std::isfinite(a) || !std::isfinite(b)) continue;
+      const auto middle = static_cast<float>((a + b) / 2);
+      wrong += narrow(middle) != ((low & 1) == 0 ? low : low + 1);
+      wrong += narrow(std::nextafter(middle, 0.0f)) != low;
+      wrong += narrow(std::nextafter(middle, INFINITY)) != low + 1;
+      wrong += narrow(-middle) != (narrow(middle) | 0x8000);
+    }
+    BOOST_TEST(wrong == 0);
+  }
+  const float large[] = {65519.0f, 65520.0f, 3e38f};
+  uint16_t half[3];
+  convert_elements(ir::DType::f32, reinterpret_cast<const std::byte*>(large), ir::DType::f16, reinterpret_cast<std::byte*>(half), 3);
+  BOOST_TEST(half[0] == 0x7bff);
+  BOOST_TEST(half[1] == 0x7c00);
+  BOOST_TEST(half[2] == 0x7c00);
+}
+
+BOOST_AUTO_TEST_CASE(a_transpose_of_any_size) {
+  for (const auto& [rows, columns] : {std::pair{1, 1}, std::pair{1, 7}, std::pair{7, 1}, std::pair{17, 33}, std::pair{100, 3}, std::pair{64, 48}}) {
+    for (ir::DType dtype : {ir::DType::f32, ir::DType::f16, ir::DType::f64}) {
+      const Weight plain = random_weight({rows, columns}, dtype);
+      const ir::Tensor before = materialize(plain), after = materialize(plain.then(TransposeMatrix{}));
+      BOOST_TEST(after.shape == (std::vector<int64_t>{columns, rows}), boost::test_tools::per_element());
+      const size_t size = ir::size_of(dtype);
+      bool same = true;
+      for (int r = 0; r < rows; ++r) {
+        for (int c = 0; c < columns; ++c) {
+          same = same && std::memcmp(&before.data[(static_cast<size_t>(r * columns + c)) * size], &after.data[(static_cast<size_t>(c * rows + r)) * size], size) == 0;
+        }
+      }
+      BOOST_TEST(same);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(slices_and_chains) {
+  const Weight plain = random_weight({6, 5});
+  const ir::Tensor all = materialize(plain);
+  const ir::Tensor rows = materialize(plain.then(SliceAxis{0, 2, 5}));
+  BOOST_TEST(std::memcmp(rows.data.data(), &all.data[2 * 5 * 4], rows.data.size()) == 0);
+  const ir::Tensor columns = materialize(plain.then(SliceAxis{1, 1, 3}));
+  BOOST_TEST(columns.as<float>()[2] == all.as<float>()[6]);
+  const ir::Tensor turned = materialize(plain.then(SliceAxis{0, 2, 5}).then(TransposeMatrix{}));
+  BOOST_TEST(turned.as<float>()[1] == all.as<float>()[15]);
+  const ir::Tensor back = materialize(plain.then(TransposeMatrix{}).then(TransposeMatrix{}));
+  BOOST_TEST((back == all));
+  const ir::Tensor sliced_after = materialize(plain.then(TransposeMatrix{}).then(SliceAxis{0, 1, 2}));
+  BOOST_TEST(sliced_after.as<float>()[3] == all.as<float>()[16]);
+  BOOST_TEST(materialize(plain.then(ReshapeTo{{30}})).shape.size() == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_written_is_what_is_materialized) {
+  const Weight large = random_weight({700, 900}), half = random_weight({700, 901}, ir::DType::bf16), small = random_weight({3, 4});
+  for (const Weight& base : {large, half, small}) {
+    for (const Weight& each : {base, base.then(TransposeMatrix{}), base.then(CastTo{ir::DType::f16}), base.then(CastTo{ir::DType::f32}).then(TransposeMatrix{}),
+                               base.then(SliceAxis{0, 1, 3}), base.then(SliceAxis{1, 1, 3})}) {
+      for (int threads : {1, 2, 5}) BOOST_TEST((written(each, threads) == materialize(each).data));
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(runs_longer_than_a_piece) {
+  const Weight weight = random_weight({1200, 1000});
+  BOOST_TEST((written(weight, 2) == materialize(weight).data));
+  BOOST_TEST((written(weight.then(TransposeMatrix{}), 2) == materialize(weight.then(TransposeMatrix{})).data));
+}
+
+BOOST_AUTO_TEST_CASE(sameness_is_of_bytes_and_transforms) {
+  const Weight weight = random_weight({3, 4}), other = random_weight({3, 4});
+  BOOST_TEST(weight.same_as(weight));
+  BOOST_TEST(!weight.same_as(other));
+  BOOST_TEST(!weight.same_as(weight.then(TransposeMatrix{})));
+  BOOST_TEST(weight.then(TransposeMatrix{}).same_as(weight.then(TransposeMatrix{})));
+}
+
+BOOST_AUTO_TEST_CASE(stopping_and_failing) {
+  const Weight weight = random_weight({1200, 1000}).then(TransposeMatrix{});
+  const int descriptor = ::open((path / "out").c_str(), O_RDWR | O_CREAT, 0600);
+  const auto failure = [&](const WriteOptions& options) {
+    try {
+      write_weights({{weight, descriptor, 0}}, options);
+    } catch (const Error& error) {
+      return std::pair(error.failure(), std::string(error.what()));
+    }
+    return std::pair(Failure::internal, std::string("nothing failed"));
+  };
+  const std::atomic<bool> cancel{true};
+  BOOST_TEST(failure({.cancel = &cancel}).second == "interrupted");
+
+  // A limit on the file's size stands for a full disk.
+  rlimit before{};
+  ::getrlimit(RLIMIT_FSIZE, &before);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit tight{1 << 20, before.rlim_max};
+  ::setrlimit(RLIMIT_FSIZE, &tight);
+  const auto full = failure({});
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, handler);
+  ::close(descriptor);
+  BOOST_TEST((full.first == Failure::output));
+  BOOST_TEST(full.second.find("File too large") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
