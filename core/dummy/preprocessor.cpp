@@ -142,7 +142,8 @@ Ids known_ids(const Json& tokenizer, const Json& config) {
   for (const Json& token : tokenizer.value("added_tokens", Json::array())) {
     if (token.contains("content") && token.contains("id")) ids[token["content"]] = token["id"].get<int64_t>();
   }
-  for (const auto& [id, token] : config.value("added_tokens_decoder", Json::object()).items()) {
+  const Json decoder = config.value("added_tokens_decoder", Json::object());
+  for (const auto& [id, token] : decoder.items()) {
     if (const auto text = token_text(Json{{"token", token}}, "token")) ids[*text] = std::stoll(id);
   }
   return ids;
