@@ -13,8 +13,8 @@ namespace onnxport {
 std::vector<Patch> patches_of(const OnnxConfig& config) {
   std::vector<Patch> patches;
   for (const PatchSpec& spec : config.patching_specs()) {
-    patches.push_back({spec.domain, spec.op, [&config, tag = spec.tag](ir::Graph& graph, const ir::Node& node) {
-                         return config.lower_patched(tag, graph, node);
+    patches.push_back({spec.domain, spec.op, [&config, tag = spec.tag](ir::Graph& graph, const PatchedNode& patched) {
+                         return config.lower_patched(tag, graph, patched);
                        }});
   }
   return patches;

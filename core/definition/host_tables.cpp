@@ -64,6 +64,25 @@ onnxport_status* graph_input(onnxport_graph* self, onnxport_string name, onnxpor
   });
 }
 
+/// An operator that only the target runtime knows, such as a company's own kernel. It stands for what the patch replaces,
+/// and yields values of the same types.
+std::vector<ir::ValueId> add_foreign(onnxport_graph& self, ir::Node node, size_t outputs) {
+  if (outputs != self.foreign_types->size()) {
+    invalid(fmt::format("{}.{} yields {} values, and what it replaces yields {}", node.domain, node.op, outputs, self.foreign_types->size()));
+  }
+  for (ir::ValueId id : node.inputs) {
+    if (id >= self.graph->values.size()) invalid(fmt::format("{} got a value that does not exist", node.op));
+  }
+  for (const ir::TensorType& type : *self.foreign_types) {
+    ir::Value value;
+    value.origin = ir::Origin::node;
+    value.type = type;
+    node.outputs.push_back(self.graph->add_value(std::move(value)));
+  }
+  self.graph->nodes.push_back(std::move(node));
+  return self.graph->nodes.back().outputs;
+}
+
 onnxport_status* graph_node(onnxport_graph* self, const onnxport_node* from, onnxport_value* outputs) {
   return guarded(ONNXPORT_GRAPH, [&] {
     if (self->graph->nodes.size() >= most_nodes) {
@@ -78,7 +97,10 @@ onnxport_status* graph_node(onnxport_graph* self, const onnxport_node* from, onn
       const onnxport_attribute& attribute = from->attributes[i];
       node.attributes.emplace(std::string(text(attribute.name)), attribute_from(attribute));
     }
-    const std::vector<ir::ValueId> results = self->graph->add_node(std::move(node), from->output_count);
+    const bool foreign = !node.domain.empty() && node.domain != ir::composite_domain;
+    const std::vector<ir::ValueId> results = foreign && self->foreign_types != nullptr
+                                                 ? add_foreign(*self, std::move(node), from->output_count)
+                                                 : self->graph->add_node(std::move(node), from->output_count);
     std::copy(results.begin(), results.end(), outputs);
   });
 }

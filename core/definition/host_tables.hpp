@@ -39,6 +39,8 @@ struct onnxport_graph {
   onnxport::WeightSource* weights = nullptr;  // null inside lower()
   const std::vector<std::string>* wanted = nullptr;
   std::set<std::string> offered;        // further outputs that the definition asked about
+  // Inside lower(): the types that an operator of the plugin's own domain yields, being those of what it replaces.
+  const std::vector<onnxport::ir::TensorType>* foreign_types = nullptr;
   std::vector<onnxport_dim> dims;       // of the last type_of()
   std::vector<std::string> dim_symbols;
 };

@@ -9,6 +9,7 @@
 #include "core/definition/host_tables.hpp"
 #include "core/dummy/dummy_inputs.hpp"
 #include "core/error.hpp"
+#include "core/passes/lower.hpp"
 
 namespace onnxport {
 namespace {
@@ -220,13 +221,15 @@ Definition OnnxConfig::define(WeightSource& weights, const DefineOptions& option
   return definition;
 }
 
-std::vector<ir::ValueId> OnnxConfig::lower_patched(uint64_t tag, ir::Graph& graph, const ir::Node& node) const {
+std::vector<ir::ValueId> OnnxConfig::lower_patched(uint64_t tag, ir::Graph& graph, const PatchedNode& patched) const {
+  const ir::Node& node = patched.node;
   if (state_->plugin.table->lower == nullptr) {
     throw Error(Failure::plugin, fmt::format("plugin {} claims to lower {} itself, and has no function for it", plugin_id(), node.op));
   }
   onnxport_graph handle;
   handle.graph = &graph;
   handle.description = &state_->description;
+  handle.foreign_types = &patched.types;
   const std::vector<onnxport_attribute> attributes = detail::abi_attributes(node);
   const onnxport_node from{sizeof(onnxport_node), detail::abi(node.domain), detail::abi(node.op), detail::abi(node.scope),
                            node.inputs.data(), node.inputs.size(), attributes.data(), attributes.size(), node.outputs.size()};

@@ -19,6 +19,8 @@
 
 namespace onnxport {
 
+struct PatchedNode;  // core/passes/lower.hpp
+
 /// A plugin that was loaded: its table, and its id for messages.
 struct PluginTable {
   const onnxport_onnx_config_1* table = nullptr;
@@ -95,7 +97,7 @@ class OnnxConfig {
   /// together, Error(usage) for an unknown further output, Error(plugin) for a definition that fails.
   Definition define(WeightSource& weights, const DefineOptions& options = {}) const;
   /// Lets the plugin lower a node that it claimed with a patching spec, inside `graph`; yields the replacement values.
-  std::vector<ir::ValueId> lower_patched(uint64_t tag, ir::Graph& graph, const ir::Node& node) const;
+  std::vector<ir::ValueId> lower_patched(uint64_t tag, ir::Graph& graph, const PatchedNode& patched) const;
 
  private:
   struct State;

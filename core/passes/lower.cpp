@@ -34,7 +34,7 @@ class Lowering {
       Node moved = node;
       moved.outputs.clear();
       for (ValueId& input : moved.inputs) input = moved_value(input);
-      const std::vector<ValueId> results = emit(std::move(moved), node.outputs.size(), true);
+      const std::vector<ValueId> results = patched(moved, node.outputs);
       for (size_t i = 0; i < results.size(); ++i) map_[node.outputs[i]] = results[i];
     }
     for (const ir::NamedValue& output : from_.outputs) to.add_output(output.name, moved_value(output.value));
@@ -43,17 +43,8 @@ class Lowering {
     return std::move(to);
   }
 
-  /// Adds a node of the lowered graph, lowering it first where a patch or a rule wants that.
-  std::vector<ValueId> emit(Node node, size_t outputs, bool patches) {
-    if (patches) {
-      for (const Patch& patch : options_.patches) {
-        if (patch.domain != node.domain || patch.op != node.op) continue;
-        node.outputs.assign(outputs, ir::absent);
-        const size_t first = to.nodes.size();
-        std::vector<ValueId> results = patch.lower(to, node);
-        return lower_tail(first, std::move(results));
-      }
-    }
+  /// Adds a node of the lowered graph, lowering it first where a rule wants that.
+  std::vector<ValueId> emit(Node node, size_t outputs) {
     const Rule rule = find_rule(node.domain, node.op, options_.opset);
     if (rule == nullptr) {
       if (node.domain == ir::composite_domain) {
@@ -72,6 +63,20 @@ class Lowering {
   ir::Graph to;
 
  private:
+  /// A node of the definition: by the patch that claims it, else by the rules.
+  std::vector<ValueId> patched(Node& node, const std::vector<ValueId>& original) {
+    for (const Patch& patch : options_.patches) {
+      if (patch.domain != node.domain || patch.op != node.op) continue;
+      std::vector<ir::TensorType> types;
+      for (ValueId id : original) types.push_back(from_[id].type);
+      node.outputs.assign(original.size(), ir::absent);
+      const size_t first = to.nodes.size();
+      std::vector<ValueId> results = patch.lower(to, {node, types});
+      return lower_tail(first, std::move(results));
+    }
+    return emit(std::move(node), original.size());
+  }
+
   ValueId moved_value(ValueId id) {
     if (id == ir::absent || map_[id] != ir::absent) return map_[id];
     const ir::Value& value = from_[id];
@@ -87,10 +92,14 @@ class Lowering {
     std::map<ValueId, ValueId> moved;
     const auto at = [&](ValueId id) { return moved.contains(id) ? moved[id] : id; };
     for (Node& node : built) {
+      for (ValueId& input : node.inputs) input = at(input);
+      if (!node.domain.empty() && node.domain != ir::composite_domain) {  // somebody's own, with its types
+        to.nodes.push_back(std::move(node));
+        continue;
+      }
       const std::vector<ValueId> before = node.outputs;
       node.outputs.clear();
-      for (ValueId& input : node.inputs) input = at(input);
-      const std::vector<ValueId> after = emit(std::move(node), before.size(), false);
+      const std::vector<ValueId> after = emit(std::move(node), before.size());
       for (size_t i = 0; i < before.size(); ++i) moved[before[i]] = after[i];
     }
     for (ValueId& result : results) result = at(result);
@@ -126,7 +135,7 @@ std::vector<ValueId> Builder::ops(const std::string& domain, const std::string& 
   node.scope = node_.scope;
   node.inputs = std::move(inputs);
   node.attributes = std::move(attributes);
-  return lowering_.emit(std::move(node), outputs, false);
+  return lowering_.emit(std::move(node), outputs);
 }
 
 ValueId Builder::op(const std::string& name, std::vector<ValueId> inputs, ir::Attributes attributes) {

@@ -10,9 +10,14 @@
 
 namespace onnxport {
 
-/// Builds the replacement of a node in the lowered graph and yields as many values as the node has outputs. The node's
-/// inputs are values of the lowered graph already.
-using PatchLowering = std::function<std::vector<ir::ValueId>(ir::Graph& lowered, const ir::Node& node)>;
+/// A node that a patch is to replace: its inputs are values of the lowered graph already, and `types` are those of its results.
+struct PatchedNode {
+  const ir::Node& node;
+  const std::vector<ir::TensorType>& types;
+};
+
+/// Builds the replacement of a node in the lowered graph and yields as many values as the node has outputs.
+using PatchLowering = std::function<std::vector<ir::ValueId>(ir::Graph& lowered, const PatchedNode& patched)>;
 
 struct Patch {
   std::string domain, op;

@@ -92,13 +92,30 @@ BOOST_AUTO_TEST_CASE(an_input_that_is_an_output_gets_a_node_of_its_own) {
 
 BOOST_AUTO_TEST_CASE(a_patch_replaces_one_operator) {
   g.add_output("y", add("Tanh", {add("Gelu", {x}, {{"approximate", std::string("none")}})}));
-  const Patch patch{composite_domain, "Gelu", [](Graph& graph, const Node& node) {
-                      return graph.add_node({"", "Relu", node.scope, node.inputs, {}, {}, ""});
+  const Patch patch{composite_domain, "Gelu", [](Graph& graph, const PatchedNode& patched) {
+                      return graph.add_node({"", "Relu", patched.node.scope, patched.node.inputs, {}, {}, ""});
                     }};
   std::map<std::string, int> by_op;
   for (const Node& node : lower(g, {.opset = 18, .patches = {patch}}).nodes) ++by_op[node.op];
   BOOST_TEST(by_op["Relu"] == 1);
   BOOST_TEST(by_op["Erf"] == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_patch_may_put_an_operator_of_its_own_domain) {
+  g.add_output("y", add("Tanh", {add("Attention", {x, x, x}, {{"heads", int64_t{2}}, {"kv_heads", int64_t{2}}})}));
+  const Patch patch{composite_domain, "Attention", [](Graph& graph, const PatchedNode& patched) {
+                      Value value;
+                      value.origin = Origin::node;
+                      value.type = patched.types[0];
+                      const ValueId y = graph.add_value(value);
+                      graph.nodes.push_back({"com.example", "FastAttention", patched.node.scope, patched.node.inputs, {y}, {}, ""});
+                      return std::vector<ValueId>{y};
+                    }};
+  const Graph lowered = lower(g, {.opset = 18, .patches = {patch}});
+  BOOST_REQUIRE(lowered.nodes.size() == 2u);
+  BOOST_TEST(lowered.nodes[0].op == "FastAttention");
+  const ModelParts parts = to_model(lowered, {.opset = 18, .metadata = {}});
+  BOOST_TEST(parts.model.opset_import(1).domain() == "com.example");
 }
 
 BOOST_AUTO_TEST_CASE(lowering_is_deterministic) {
