@@ -150,7 +150,7 @@ void write_safetensors(const std::filesystem::path& path, const std::map<std::st
   header["__metadata__"] = {{"format", "pt"}};
   uint64_t offset = 0;
   for (const auto& [name, tensor] : tensors) {
-    const auto row = std::find_if(std::begin(dtype_names), std::end(dtype_names), [&](const DTypeName& known) { return known.dtype == tensor.dtype; });
+    const auto row = std::find_if(std::begin(dtype_names), std::end(dtype_names), [dtype = tensor.dtype](const DTypeName& known) { return known.dtype == dtype; });
     if (row == std::end(dtype_names)) throw Error(Failure::internal, fmt::format("a safetensors file cannot hold {}", ir::name_of(tensor.dtype)));
     header[name] = {{"dtype", row->name}, {"shape", tensor.shape}, {"data_offsets", {offset, offset + tensor.data.size()}}};
     offset += tensor.data.size();

@@ -158,7 +158,7 @@ std::vector<std::string> WeightSource::finish(bool allow_unused) const {
   for (const auto& [name, stored] : tensors_) {
     if (used_.contains(name)) continue;
     const bool known = std::any_of(unused_patterns_.begin(), unused_patterns_.end(),
-                                   [&](const std::string& pattern) { return matches(pattern, name); });
+                                   [&name = name](const std::string& pattern) { return matches(pattern, name); });
     if (known) continue;
     const std::string shown = fmt::format("{} [{}]", name, fmt::join(stored->shape, ", "));
     if (inside_used_module(name)) unexpected.push_back(shown);
