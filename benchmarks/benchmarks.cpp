@@ -35,7 +35,8 @@ Measured run(const std::vector<std::string>& command) {
   posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", 1 /* O_WRONLY */, 0);
   const auto begin = std::chrono::steady_clock::now();
   pid_t child = 0;
-  if (::posix_spawnp(&child, arguments[0], &actions, nullptr, arguments.data(), environ) != 0) throw std::runtime_error("cannot run " + command[0]);
+  if (::posix_spawnp(&child, arguments[0], &actions, nullptr, arguments.data(), environ) != 0)
+    throw std::runtime_error("cannot run " + command[0]);
   int status = 0;
   rusage usage{};
   ::wait4(child, &status, 0, &usage);
@@ -72,8 +73,8 @@ void compare(const std::string& title, const std::vector<Contender>& contenders,
   }
   fmt::print("{}\n", title);
   for (size_t i = 0; i < contenders.size(); ++i) {
-    fmt::print("  {:<34} {:>8.1f} ms   ratio {:>5.2f}   peak {:>6.1f} MB\n", contenders[i].name, median(seconds[i]) * 1e3, median(ratios[i]),
-               static_cast<double>(peaks[i]) / 1024);
+    fmt::print("  {:<34} {:>8.1f} ms   ratio {:>5.2f}   peak {:>6.1f} MB\n", contenders[i].name,
+               median(seconds[i]) * 1e3, median(ratios[i]), static_cast<double>(peaks[i]) / 1024);
   }
   for (const Contender& contender : contenders) {
     if (!contender.output.empty()) fs::remove_all(contender.output);
@@ -89,14 +90,21 @@ int main(int argc, char** argv) try {
   fs::create_directories(scratch);
   const std::string onnxport = (here / "onnxport").string();
   const fs::path copied = scratch / "copied.safetensors", folder = scratch / "onnx", apart = scratch / "apart";
-  compare(fmt::format("export of {} without validation, against cp of its weights", checkpoint.filename().string()),
-          {{"cp model.safetensors", {"cp", (checkpoint / "model.safetensors").string(), copied.string()}, copied},
-           {"onnxport export", {onnxport, "export", "-m", checkpoint.string(), "--no-validate", "--quiet", folder.string()}, folder},
-           {"onnxport export --external-data",
-            {onnxport, "export", "-m", checkpoint.string(), "--no-validate", "--external-data", "--quiet", apart.string()}, apart}},
-          15);
+  compare(
+      fmt::format("export of {} without validation, against cp of its weights", checkpoint.filename().string()),
+      {{"cp model.safetensors", {"cp", (checkpoint / "model.safetensors").string(), copied.string()}, copied},
+       {"onnxport export",
+        {onnxport, "export", "-m", checkpoint.string(), "--no-validate", "--quiet", folder.string()},
+        folder},
+       {"onnxport export --external-data",
+        {onnxport, "export", "-m", checkpoint.string(), "--no-validate", "--external-data", "--quiet", apart.string()},
+        apart}},
+      15);
   compare("start-up, against a program that does nothing",
-          {{"true", {"true"}, {}}, {"onnxport features", {onnxport, "features"}, {}}, {"onnxport --version", {onnxport, "--version"}, {}}}, 25);
+          {{"true", {"true"}, {}},
+           {"onnxport features", {onnxport, "features"}, {}},
+           {"onnxport --version", {onnxport, "--version"}, {}}},
+          25);
   fs::remove_all(scratch);
   return 0;
 } catch (const std::exception& problem) {

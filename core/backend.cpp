@@ -20,7 +20,8 @@ namespace dll = boost::dll;
 /// Beside the running program as an installation has it, unless the environment says otherwise.
 fs::path backend_path(const std::string& name) {
   const std::string file = "libonnxport_" + name + ".so";
-  if (const char* given = std::getenv("ONNXPORT_BACKEND_PATH"); given != nullptr && *given != '\0') return fs::path(given) / file;
+  if (const char* given = std::getenv("ONNXPORT_BACKEND_PATH"); given != nullptr && *given != '\0')
+    return fs::path(given) / file;
   return fs::path(dll::program_location().parent_path().string()) / ".." / "lib" / "onnxport" / "backends" / file;
 }
 
@@ -34,7 +35,9 @@ Backend* open_backend(const std::string& name, dll::shared_library& library) {
     library.load(path.string(), dll::load_mode::rtld_now | dll::load_mode::rtld_local);
     const std::string stamp = library.get<const char*()>(backend_stamp_symbol)();
     if (stamp != ONNXPORT_BACKEND_STAMP) {
-      throw Error(Failure::usage, fmt::format("{} was built as '{}', and this program wants '{}'", path.string(), stamp, ONNXPORT_BACKEND_STAMP),
+      throw Error(Failure::usage,
+                  fmt::format("{} was built as '{}', and this program wants '{}'", path.string(), stamp,
+                              ONNXPORT_BACKEND_STAMP),
                   "build program and back ends from the same version");
     }
     return library.get<Backend*()>(backend_symbol)();
@@ -54,8 +57,8 @@ Backend& load_backend(const std::string& name) {
     dll::shared_library library;
     Backend* backend = nullptr;
   };
-  // Never destroyed, so that no library is unloaded: ONNX Runtime and libtorch register things that outlive every object
-  // of ours, and what a back end throws while it starts has its code in the library.
+  // Never destroyed, so that no library is unloaded: ONNX Runtime and libtorch register things that outlive every
+  // object of ours, and what a back end throws while it starts has its code in the library.
   static auto& opened = *new std::map<std::string, Opened>;
   const std::lock_guard lock(mutex);
   Opened& entry = opened[name];
@@ -63,6 +66,8 @@ Backend& load_backend(const std::string& name) {
   return *entry.backend;
 }
 
-bool backend_installed(const std::string& name) { return fs::exists(backend_path(name)); }
+bool backend_installed(const std::string& name) {
+  return fs::exists(backend_path(name));
+}
 
 }  // namespace onnxport

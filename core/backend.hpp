@@ -20,7 +20,8 @@ using Tensors = std::map<std::string, ir::Tensor>;
 class Runnable {
  public:
   virtual ~Runnable() = default;
-  /// Evaluates the wanted outputs; all graph outputs where none are named. Throws Error with the node's path where one fails.
+  /// Evaluates the wanted outputs; all graph outputs where none are named. Throws Error with the node's path where one
+  /// fails.
   virtual Tensors run(const Tensors& inputs, const std::vector<std::string>& wanted = {}) = 0;
 };
 
@@ -34,7 +35,10 @@ class Backend {
   /// outputs can. Null where the back end runs files only. The graph is copied; weights are materialized one by one.
   virtual std::unique_ptr<Runnable> load_graph(const ir::Graph&) { return nullptr; }
   /// Opens an ONNX file. Null where the back end evaluates graphs only.
-  virtual std::unique_ptr<Runnable> load_file(const std::string& path) { (void)path; return nullptr; }
+  virtual std::unique_ptr<Runnable> load_file(const std::string& path) {
+    (void)path;
+    return nullptr;
+  }
 };
 
 /// "reference" (libtorch) or "onnxruntime". Opens lib/onnxport/backends/libonnxport_NAME.so through Boost.DLL.

@@ -24,12 +24,14 @@ ExportResult export_onnx(const OnnxConfig& config, const Definition& definition,
                          const ExportOptions& options) {
   const int64_t lowest = std::max(lowest_opset, config.min_opset());
   if (options.opset < lowest || options.opset > highest_opset) {
-    throw Error(Failure::usage, fmt::format("opset {} is out of range for model type '{}': it can be written in opsets {} to {}", options.opset,
-                                            config.model_type(), lowest, highest_opset),
+    throw Error(Failure::usage,
+                fmt::format("opset {} is out of range for model type '{}': it can be written in opsets {} to {}",
+                            options.opset, config.model_type(), lowest, highest_opset),
                 fmt::format("choose one of these with --opset; the default is {}", config.default_onnx_opset()));
   }
   if (options.target == Target::ort) {
-    throw Error(Failure::usage, "the target 'ort' is not available in this version", "use --target onnx, which ONNX Runtime runs as well");
+    throw Error(Failure::usage, "the target 'ort' is not available in this version",
+                "use --target onnx, which ONNX Runtime runs as well");
   }
   if (options.progress.report) options.progress.report("lowering", 0, 0);
   const ir::Graph lowered = lower(definition.graph, {.opset = options.opset, .patches = patches_of(config)});

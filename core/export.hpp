@@ -28,7 +28,7 @@ struct ExportOptions {
   bool external_data = false;  // also where the model is above protobuf's 2 GB
   std::string model_file = "model.onnx";
   std::map<std::string, std::string> metadata;  // written as metadata_props
-  int threads = 0;             // 0: as many as cores
+  int threads = 0;                              // 0: as many as cores
   Progress progress;
 };
 

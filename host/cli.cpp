@@ -43,18 +43,28 @@ void add_report_options(CLI::App& app, Arguments& a) {
 }
 
 void add_plugin_options(CLI::App& app, PluginArguments& plugins) {
-  app.add_option("--plugin-dir", plugins.plugin_dirs, "Look for plugins here first (repeatable)")->type_name("DIR")->allow_extra_args(false);
+  app.add_option("--plugin-dir", plugins.plugin_dirs, "Look for plugins here first (repeatable)")
+      ->type_name("DIR")
+      ->allow_extra_args(false);
   app.add_option("--trust", plugins.trust, "Policy that says which plugins may be loaded")->type_name("FILE");
 }
 
 /// What transformers.onnx has as well, with the same meaning.
 void add_shared_options(CLI::App& app, ExportArguments& e) {
   app.add_option("-m,--model", e.model, "Folder with config.json and the weights")->type_name("DIR")->required();
-  app.add_option("--feature", e.feature, "What the model is for (default: by config.json's architectures)")->type_name("NAME");
-  app.add_option("--opset", e.opset, fmt::format("ONNX opset, {} to {} (default: the model's)", lowest_opset, highest_opset))->type_name("N");
-  app.add_option("--atol", e.atol, "Largest absolute difference that validation accepts (default: the model's)")->type_name("X");
-  app.add_option("--framework", e.framework, "The checkpoint's framework; tf is refused")->check(CLI::IsMember({"pt", "tf"}))->group(legacy_group);
-  app.add_option("--cache_dir", e.cache_dir, "Accepted; a folder needs no cache")->type_name("DIR")->group(legacy_group);
+  app.add_option("--feature", e.feature, "What the model is for (default: by config.json's architectures)")
+      ->type_name("NAME");
+  app.add_option("--opset", e.opset,
+                 fmt::format("ONNX opset, {} to {} (default: the model's)", lowest_opset, highest_opset))
+      ->type_name("N");
+  app.add_option("--atol", e.atol, "Largest absolute difference that validation accepts (default: the model's)")
+      ->type_name("X");
+  app.add_option("--framework", e.framework, "The checkpoint's framework; tf is refused")
+      ->check(CLI::IsMember({"pt", "tf"}))
+      ->group(legacy_group);
+  app.add_option("--cache_dir", e.cache_dir, "Accepted; a folder needs no cache")
+      ->type_name("DIR")
+      ->group(legacy_group);
   app.add_option("--preprocessor", e.preprocessor, "What validation's inputs are made with")
       ->check(CLI::IsMember({"auto", "tokenizer", "feature_extractor", "image_processor", "processor"}))
       ->group(legacy_group);
@@ -62,15 +72,23 @@ void add_shared_options(CLI::App& app, ExportArguments& e) {
 }
 
 void add_export_options(CLI::App& app, ExportArguments& e) {
-  app.add_option("--target", e.target, "onnx: standard operators; ort: fused ones of ONNX Runtime")->check(CLI::IsMember({"onnx", "ort"}));
-  app.add_option("--weights", e.weights, "copy: into the model's file, or beside it above 2 GB; embed: always into it; link: refer to the checkpoint")
+  app.add_option("--target", e.target, "onnx: standard operators; ort: fused ones of ONNX Runtime")
+      ->check(CLI::IsMember({"onnx", "ort"}));
+  app.add_option(
+         "--weights", e.weights,
+         "copy: into the model's file, or beside it above 2 GB; embed: always into it; link: refer to the checkpoint")
       ->check(CLI::IsMember({"copy", "embed", "link"}));
   app.add_flag("--external-data", e.external_data, "Keep the weights in a file beside the model");
-  app.add_option("--layout", e.layout, "One graph, or encoder and decoder apart")->check(CLI::IsMember({"single", "split", "merged"}));
+  app.add_option("--layout", e.layout, "One graph, or encoder and decoder apart")
+      ->check(CLI::IsMember({"single", "split", "merged"}));
   app.add_option("--dtype", e.dtype, "Type of the weights")->check(CLI::IsMember({"fp32", "fp16", "bf16"}));
-  app.add_option("--outputs", e.outputs, "Further outputs by name: pooler_output,hidden_states")->delimiter(',')->type_name("A,B")->allow_extra_args(false);
+  app.add_option("--outputs", e.outputs, "Further outputs by name: pooler_output,hidden_states")
+      ->delimiter(',')
+      ->type_name("A,B")
+      ->allow_extra_args(false);
   app.add_flag("--no-validate", e.no_validate, "Do not compare the written file with the reference");
-  app.add_flag("--allow-unused", e.allow_unused, "Accept tensors in the model's own modules that its config does not account for");
+  app.add_flag("--allow-unused", e.allow_unused,
+               "Accept tensors in the model's own modules that its config does not account for");
   app.add_option("--plugin", e.plugin, "Use this plugin where several offer the model type")->type_name("ID");
 }
 
@@ -92,11 +110,14 @@ void define_export(CLI::App& root, Arguments& a) {
 }
 
 void define_validate(CLI::App& root, Arguments& a) {
-  CLI::App* app = root.add_subcommand("validate", "Compare an exported model with its checkpoint or with recorded outputs");
+  CLI::App* app =
+      root.add_subcommand("validate", "Compare an exported model with its checkpoint or with recorded outputs");
   ValidateArguments& v = a.validate;
   app->add_option("OUTPUT", v.output, "Folder of an export, or its .onnx file")->required()->option_text(" ");
   app->add_option("-m,--model", v.model, "Folder of the checkpoint")->type_name("DIR");
-  app->add_option("--case", v.cases, "Recorded inputs and outputs: tensors in/NAME and out/NAME (repeatable)")->type_name("FILE")->allow_extra_args(false);
+  app->add_option("--case", v.cases, "Recorded inputs and outputs: tensors in/NAME and out/NAME (repeatable)")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
   app->add_option("--atol", v.atol, "Largest absolute difference that is accepted")->type_name("X");
   app->add_option("--plugin", v.plugin, "Use this plugin where several offer the model type")->type_name("ID");
   add_plugin_options(*app, v.plugins);
@@ -110,7 +131,8 @@ void define_validate(CLI::App& root, Arguments& a) {
 
 void define_others(CLI::App& root, Arguments& a) {
   CLI::App* features = root.add_subcommand("features", "List what can be exported");
-  features->add_option("MODEL_TYPE", a.features.model_type, "Only this type, with other names of its features")->option_text(" ");
+  features->add_option("MODEL_TYPE", a.features.model_type, "Only this type, with other names of its features")
+      ->option_text(" ");
   add_plugin_options(*features, a.features.plugins);
   add_report_options(*features, a);
   features->footer("Examples:\n  onnxport features\n  onnxport features bert");
@@ -138,7 +160,8 @@ void define_others(CLI::App& root, Arguments& a) {
   synth->add_option("CONFIG", a.synth.config, "A config.json")->required()->option_text(" ");
   synth->add_option("OUTPUT", a.synth.output, "The checkpoint's folder")->required()->option_text(" ");
   synth->add_option("--seed", a.synth.seed, "Other numbers (default 0)")->type_name("N");
-  synth->add_option("--feature", a.synth.feature, "What the model is for (default: by config.json's architectures)")->type_name("NAME");
+  synth->add_option("--feature", a.synth.feature, "What the model is for (default: by config.json's architectures)")
+      ->type_name("NAME");
   synth->add_option("--plugin", a.synth.plugin, "Use this plugin where several offer the model type")->type_name("ID");
   add_plugin_options(*synth, a.synth.plugins);
   add_report_options(*synth, a);
@@ -147,7 +170,8 @@ void define_others(CLI::App& root, Arguments& a) {
 }
 
 std::string version_text() {
-  return fmt::format("onnxport {} (plugin ABI {}.{}, opsets {} to {})", version, ONNXPORT_ABI_MAJOR, ONNXPORT_ABI_MINOR, lowest_opset, highest_opset);
+  return fmt::format("onnxport {} (plugin ABI {}.{}, opsets {} to {})", version, ONNXPORT_ABI_MAJOR, ONNXPORT_ABI_MINOR,
+                     lowest_opset, highest_opset);
 }
 
 void define_root(CLI::App& root) {
@@ -215,7 +239,8 @@ Error unexpected(const CLI::App& root, const Words& words) {
                  near.empty() ? help : fmt::format("did you mean {}? {}", fmt::join(near, " or "), help));
   }
   Words known;
-  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) known.push_back(command->get_name());
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+    known.push_back(command->get_name());
   if (!known.empty()) {
     const Words near = nearest(what, known, 2);
     return Error(Failure::usage, fmt::format("there is no command '{} {}'", name, what),

@@ -17,26 +17,39 @@ namespace {
 
 const char* kind_of(Failure failure) {
   switch (failure) {
-    case Failure::differs: return "differs";
-    case Failure::usage: return "usage";
-    case Failure::checkpoint: return "checkpoint";
-    case Failure::plugin: return "plugin";
-    case Failure::output: return "output";
-    case Failure::internal: return "internal";
+    case Failure::differs:
+      return "differs";
+    case Failure::usage:
+      return "usage";
+    case Failure::checkpoint:
+      return "checkpoint";
+    case Failure::plugin:
+      return "plugin";
+    case Failure::output:
+      return "output";
+    case Failure::internal:
+      return "internal";
   }
   return "internal";
 }
 
-constexpr const char* report_hint = "this is a defect of onnxport; please report it with the command and the model's config.json";
+constexpr const char* report_hint =
+    "this is a defect of onnxport; please report it with the command and the model's config.json";
 
 }  // namespace
 
 Console::Console(Mode mode)
-    : mode_(mode), terminal_(isatty(STDERR_FILENO) == 1), result_(std::make_unique<nlohmann::ordered_json>(nlohmann::ordered_json::object())) {}
+    : mode_(mode),
+      terminal_(isatty(STDERR_FILENO) == 1),
+      result_(std::make_unique<nlohmann::ordered_json>(nlohmann::ordered_json::object())) {}
 
-bool Console::result_is_empty() const { return result_->empty(); }
+bool Console::result_is_empty() const {
+  return result_->empty();
+}
 
-Console::~Console() { end_progress(); }
+Console::~Console() {
+  end_progress();
+}
 
 void Console::line(const std::string& text) {
   if (mode_ != Mode::report) return;
@@ -74,8 +87,8 @@ void Console::draw(const std::string& phase, uint64_t done, uint64_t total) {
   if (total > 0) {
     constexpr uint64_t width = 30;
     const uint64_t full = std::min(done, total) * width / total;
-    text = fmt::format("{:<24} [{:=<{}}{:{}}] {:>3} %  {} of {}", phase, "", full, "", width - full, std::min(done, total) * 100 / total,
-                       format_bytes(done), format_bytes(total));
+    text = fmt::format("{:<24} [{:=<{}}{:{}}] {:>3} %  {} of {}", phase, "", full, "", width - full,
+                       std::min(done, total) * 100 / total, format_bytes(done), format_bytes(total));
   }
   fmt::print(stderr, "\r{}\033[K", text);
   std::fflush(stderr);

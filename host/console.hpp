@@ -4,10 +4,10 @@
 
 #include <chrono>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
-#include <memory>
 
 namespace onnxport {
 

@@ -27,22 +27,31 @@ void check_arguments(const ExportArguments& arguments) {
   const auto refuse = [](const std::string& option, const std::string& available) {
     throw Error(Failure::usage, option + " is not available in this version", available);
   };
-  if (arguments.target != "onnx") refuse("--target " + arguments.target, "available is --target onnx, which ONNX Runtime runs as well");
-  if (arguments.weights == "link") refuse("--weights link", "available are --weights copy (the default) and --weights embed");
-  if (arguments.layout != "single") refuse("--layout " + arguments.layout, "available is --layout single: one graph in one file");
-  if (arguments.dtype != "fp32") refuse("--dtype " + arguments.dtype, "available is --dtype fp32; weights of other types are converted to it");
+  if (arguments.target != "onnx")
+    refuse("--target " + arguments.target, "available is --target onnx, which ONNX Runtime runs as well");
+  if (arguments.weights == "link")
+    refuse("--weights link", "available are --weights copy (the default) and --weights embed");
+  if (arguments.layout != "single")
+    refuse("--layout " + arguments.layout, "available is --layout single: one graph in one file");
+  if (arguments.dtype != "fp32")
+    refuse("--dtype " + arguments.dtype, "available is --dtype fp32; weights of other types are converted to it");
   if (arguments.framework == "tf") {
-    throw Error(Failure::usage, "--framework tf: TensorFlow checkpoints are not read; onnxport reads PyTorch's weights as safetensors",
+    throw Error(Failure::usage,
+                "--framework tf: TensorFlow checkpoints are not read; onnxport reads PyTorch's weights as safetensors",
                 "convert the checkpoint to safetensors first, or leave the option out");
   }
   const auto meaningless = [](const std::string& option, const std::string& reason) {
     throw Error(Failure::usage, option + " has no meaning with " + reason, "leave one of the two out");
   };
-  if (arguments.no_validate && arguments.atol) meaningless("--atol", "--no-validate: it is the tolerance of validation");
-  if (arguments.no_validate && !arguments.preprocessor.empty()) meaningless("--preprocessor", "--no-validate: it says what validation's inputs are made with");
-  if (arguments.external_data && arguments.weights == "embed") meaningless("--external-data", "--weights embed, which keeps all weights in the model's file");
+  if (arguments.no_validate && arguments.atol)
+    meaningless("--atol", "--no-validate: it is the tolerance of validation");
+  if (arguments.no_validate && !arguments.preprocessor.empty())
+    meaningless("--preprocessor", "--no-validate: it says what validation's inputs are made with");
+  if (arguments.external_data && arguments.weights == "embed")
+    meaningless("--external-data", "--weights embed, which keeps all weights in the model's file");
   if (arguments.atol && !(*arguments.atol > 0 && std::isfinite(*arguments.atol))) {
-    throw Error(Failure::usage, fmt::format("--atol {} is no tolerance", *arguments.atol), "give a number above 0, such as 1e-4");
+    throw Error(Failure::usage, fmt::format("--atol {} is no tolerance", *arguments.atol),
+                "give a number above 0, such as 1e-4");
   }
 }
 
@@ -60,9 +69,10 @@ std::optional<Preprocessor> find_preprocessor(const ExportArguments& arguments, 
 }
 
 std::map<std::string, std::string> metadata_of(const Selection& selection, const ExportArguments& arguments) {
-  std::map<std::string, std::string> metadata{{"onnxport.model_type", selection.model_type},
-                                              {"onnxport.feature", selection.feature},
-                                              {"onnxport.plugin", selection.plugin_id + " " + selection.plugin_version}};
+  std::map<std::string, std::string> metadata{
+      {"onnxport.model_type", selection.model_type},
+      {"onnxport.feature", selection.feature},
+      {"onnxport.plugin", selection.plugin_id + " " + selection.plugin_version}};
   if (!arguments.outputs.empty()) metadata["onnxport.outputs"] = fmt::format("{}", fmt::join(arguments.outputs, ","));
   return metadata;
 }
@@ -81,15 +91,18 @@ struct Written {
   std::vector<fs::path> companions;
 };
 
-Written write_files(const ExportArguments& arguments, const Selection& selection, const Definition& definition, const Checkpoint& checkpoint,
-                    const StagedOutput& output, int64_t opset, Console& console) {
+Written write_files(const ExportArguments& arguments, const Selection& selection, const Definition& definition,
+                    const Checkpoint& checkpoint, const StagedOutput& output, int64_t opset, Console& console) {
   ExportOptions options;
   options.opset = opset;
   options.model_file = output.model_file();
   options.metadata = metadata_of(selection, arguments);
   const uint64_t bytes = weight_bytes(definition.graph);
-  options.external_data = arguments.external_data || (arguments.weights != "embed" && OnnxConfig::use_external_data_format(bytes / 4));
-  options.progress.report = [&](const std::string& phase, uint64_t done, uint64_t total) { console.progress(phase, done, total); };
+  options.external_data =
+      arguments.external_data || (arguments.weights != "embed" && OnnxConfig::use_external_data_format(bytes / 4));
+  options.progress.report = [&](const std::string& phase, uint64_t done, uint64_t total) {
+    console.progress(phase, done, total);
+  };
   options.progress.cancel = &interrupt_flag();
   output.require_space(bytes);
   Written written;
@@ -99,14 +112,17 @@ Written write_files(const ExportArguments& arguments, const Selection& selection
   } catch (const Error& error) {
     if (error.failure() != Failure::output || std::strstr(error.what(), std::strerror(ENOSPC)) == nullptr) throw;
     throw Error(Failure::output,
-                fmt::format("{}; {} are needed and {} are free", error.what(), format_bytes(bytes), format_bytes(output.free_space())), error.hint());
+                fmt::format("{}; {} are needed and {} are free", error.what(), format_bytes(bytes),
+                            format_bytes(output.free_space())),
+                error.hint());
   }
   checkpoint.check_unchanged();
   console.end_progress();
   return written;
 }
 
-void report_export(const Written& written, const Selection& selection, const StagedOutput& output, int64_t opset, Console& console) {
+void report_export(const Written& written, const Selection& selection, const StagedOutput& output, int64_t opset,
+                   Console& console) {
   Json& json = console.result();
   json["opset"] = opset;
   json["nodes"] = written.result.nodes;
@@ -116,8 +132,8 @@ void report_export(const Written& written, const Selection& selection, const Sta
   json["output"] = output.final_folder().string();
   json["model_file"] = (output.final_folder() / output.model_file()).string();
   json["files"] = Json::array();
-  console.line(fmt::format("exported: {} with feature {}, opset {}: {} nodes, {} initializers", selection.model_type, selection.feature, opset,
-                           written.result.nodes, written.result.initializers));
+  console.line(fmt::format("exported: {} with feature {}, opset {}: {} nodes, {} initializers", selection.model_type,
+                           selection.feature, opset, written.result.nodes, written.result.initializers));
   console.line(fmt::format("files in {}", output.final_folder().string()));
   const auto file = [&](const fs::path& name) {
     std::error_code ignored;
@@ -139,7 +155,8 @@ int run_export(const ExportArguments& arguments, Console& console) {
   Json& json = console.result();
 
   const Json config = Checkpoint::open_config(folder).config();
-  const Selection selection = select(arguments.plugins, config, folder / "config.json", arguments.feature, arguments.plugin, console);
+  const Selection selection =
+      select(arguments.plugins, config, folder / "config.json", arguments.feature, arguments.plugin, console);
   const OnnxConfig& onnx_config = *selection.onnx_config;
   const int64_t opset = arguments.opset.value_or(onnx_config.default_onnx_opset());
   require_opset(onnx_config, opset);
@@ -151,7 +168,8 @@ int run_export(const ExportArguments& arguments, Console& console) {
   json["model_type"] = selection.model_type;
   json["feature"] = selection.feature;
   json["plugin"] = {{"id", selection.plugin_id}, {"version", selection.plugin_version}};
-  console.line(fmt::format("model: {} in {}, by {} {}", selection.model_type, arguments.model, selection.plugin_id, selection.plugin_version));
+  console.line(fmt::format("model: {} in {}, by {} {}", selection.model_type, arguments.model, selection.plugin_id,
+                           selection.plugin_version));
   if (!selection.feature_source.empty()) {
     json["feature_source"] = selection.feature_source;
     console.line(fmt::format("feature: {} (from {})", selection.feature, selection.feature_source));
@@ -161,7 +179,8 @@ int run_export(const ExportArguments& arguments, Console& console) {
 
   const Checkpoint checkpoint = Checkpoint::open(folder);
   WeightSource weights(checkpoint, selection.name_rules);
-  const Definition definition = define(selection, weights, {.outputs = arguments.outputs, .allow_unused = arguments.allow_unused});
+  const Definition definition =
+      define(selection, weights, {.outputs = arguments.outputs, .allow_unused = arguments.allow_unused});
   note_leftovers(definition, console);
   const uint64_t bytes = weight_bytes(definition.graph);
   if (validate) require_memory(bytes, bytes);
@@ -175,8 +194,10 @@ int run_export(const ExportArguments& arguments, Console& console) {
     report_export(written, selection, output, opset, console);
     // What is compared is what will be delivered, and an interrupted validation leaves nothing behind.
     if (validate) {
-      const std::vector<ValidationInputs> inputs = validation_inputs(onnx_config, config, preprocessor ? &*preprocessor : nullptr);
-      verdict = validate_file(&onnx_config, &definition, output.folder() / output.model_file(), opset, inputs, atol, console);
+      const std::vector<ValidationInputs> inputs =
+          validation_inputs(onnx_config, config, preprocessor ? &*preprocessor : nullptr);
+      verdict =
+          validate_file(&onnx_config, &definition, output.folder() / output.model_file(), opset, inputs, atol, console);
     } else {
       json["validation"]["status"] = "skipped";
     }
@@ -194,7 +215,8 @@ int run_export(const ExportArguments& arguments, Console& console) {
     console.line(fmt::format("done: {} (validated, largest difference {:.1e})", model_file, verdict.largest));
   } else {
     console.fail(static_cast<int>(Failure::differs), "differs",
-                 fmt::format("validation found differences above the tolerance of {:.1e} (largest {:.3g})", atol, verdict.largest),
+                 fmt::format("validation found differences above the tolerance of {:.1e} (largest {:.3g})", atol,
+                             verdict.largest),
                  "the files are kept in " + output.final_folder().string() +
                      " for a look at them; where differences so large do not matter, pass a larger --atol");
     json["status"] = "differs";

@@ -12,7 +12,9 @@
 namespace onnxport {
 namespace {
 
-std::string domain_name(const std::string& domain) { return domain.empty() ? "ai.onnx" : domain; }
+std::string domain_name(const std::string& domain) {
+  return domain.empty() ? "ai.onnx" : domain;
+}
 
 void fill(nlohmann::ordered_json& json, const ModelSummary& model) {
   json["producer"] = {{"name", model.producer}, {"version", model.producer_version}};
@@ -20,7 +22,8 @@ void fill(nlohmann::ordered_json& json, const ModelSummary& model) {
   for (const auto& [domain, version] : model.opsets) json["opset_import"][domain_name(domain)] = version;
   for (const char* key : {"inputs", "outputs"}) {
     auto& list = json[key] = nlohmann::ordered_json::array();
-    for (const auto& tensor : *key == 'i' ? model.inputs : model.outputs) list.push_back({{"name", tensor.name}, {"type", tensor.type}});
+    for (const auto& tensor : *key == 'i' ? model.inputs : model.outputs)
+      list.push_back({{"name", tensor.name}, {"type", tensor.type}});
   }
   json["nodes"] = model.nodes;
   json["operators"] = model.operators;
@@ -34,7 +37,8 @@ void fill(nlohmann::ordered_json& json, const ModelSummary& model) {
 void print(Console& console, const ModelSummary& model) {
   console.line(fmt::format("producer      {} {}", model.producer, model.producer_version));
   std::string opsets;
-  for (const auto& [domain, version] : model.opsets) opsets += fmt::format("{}{} {}", opsets.empty() ? "" : ", ", domain_name(domain), version);
+  for (const auto& [domain, version] : model.opsets)
+    opsets += fmt::format("{}{} {}", opsets.empty() ? "" : ", ", domain_name(domain), version);
   console.line(fmt::format("opsets        {} (IR version {})", opsets, model.ir_version));
   const auto list = [&](const char* title, const std::vector<ModelSummary::TensorInfo>& tensors) {
     for (size_t i = 0; i < tensors.size(); ++i) {

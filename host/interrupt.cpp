@@ -11,7 +11,9 @@ namespace {
 std::atomic<bool> flag{false};
 static_assert(std::atomic<bool>::is_always_lock_free, "set from a signal handler");
 
-void on_signal(int) { flag.store(true); }
+void on_signal(int) {
+  flag.store(true);
+}
 
 }  // namespace
 
@@ -28,8 +30,12 @@ void catch_interrupts() {
   std::signal(SIGXFSZ, SIG_IGN);
 }
 
-bool interrupt_requested() { return flag.load(); }
-const std::atomic<bool>& interrupt_flag() { return flag; }
+bool interrupt_requested() {
+  return flag.load();
+}
+const std::atomic<bool>& interrupt_flag() {
+  return flag;
+}
 
 void stop_if_interrupted() {
   if (interrupt_requested()) throw Error(Failure::output, "interrupted");

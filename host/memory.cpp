@@ -39,7 +39,8 @@ void take_least(AvailableMemory& least, uint64_t bytes, const char* by) {
 }
 
 /// What a control group leaves. Pages of files that nobody uses now are given back on demand, so they count as free.
-void take_group(AvailableMemory& least, const fs::path& group, const char* limit, const char* usage, const char* inactive) {
+void take_group(AvailableMemory& least, const fs::path& group, const char* limit, const char* usage,
+                const char* inactive) {
   const auto most = number_in(group / limit), used = number_in(group / usage);
   if (!most || !used) return;
   const uint64_t held = *used - std::min(*used, number_of(group / "memory.stat", inactive));
@@ -56,10 +57,12 @@ void take_groups(AvailableMemory& least) {
     if (!unified && controllers.find("memory") == std::string::npos) continue;
     const fs::path root = unified ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
     // A limit of any group above counts as well. In a container the path may not exist; the root is then its own.
-    for (fs::path path = line.substr(second + 1); ; path = path.parent_path()) {
+    for (fs::path path = line.substr(second + 1);; path = path.parent_path()) {
       const fs::path group = root / path.relative_path();
-      if (unified) take_group(least, group, "memory.max", "memory.current", "inactive_file");
-      else take_group(least, group, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file");
+      if (unified)
+        take_group(least, group, "memory.max", "memory.current", "inactive_file");
+      else
+        take_group(least, group, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file");
       if (!path.has_relative_path()) break;
     }
   }
@@ -70,15 +73,18 @@ void take_limits(AvailableMemory& least) {
   if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;
   // This limit counts what is mapped, and libraries of this size map far more than they touch.
   constexpr uint64_t untouched = 700'000'000;
-  const uint64_t used = untouched + number_in("/proc/self/statm").value_or(0) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-  take_least(least, limit.rlim_cur - std::min<uint64_t>(limit.rlim_cur, used), "the limit on the address space (ulimit -v)");
+  const uint64_t used =
+      untouched + number_in("/proc/self/statm").value_or(0) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  take_least(least, limit.rlim_cur - std::min<uint64_t>(limit.rlim_cur, used),
+             "the limit on the address space (ulimit -v)");
 }
 
 }  // namespace
 
 AvailableMemory available_memory() {
   AvailableMemory least{std::numeric_limits<uint64_t>::max(), ""};
-  if (const uint64_t kilobytes = number_of("/proc/meminfo", "MemAvailable:")) take_least(least, kilobytes * 1024, "the machine");
+  if (const uint64_t kilobytes = number_of("/proc/meminfo", "MemAvailable:"))
+    take_least(least, kilobytes * 1024, "the machine");
   take_groups(least);
   take_limits(least);
   return least;

@@ -61,9 +61,15 @@ std::string without(std::string_view message, const Level& level) {
     const char* begin = wire.position();
     const uint64_t tag = wire.varint(), field = tag >> 3;
     switch (tag & 7) {
-      case number: wire.varint(); break;
-      case eight_bytes: wire.take(8); break;
-      case four_bytes: wire.take(4); break;
+      case number:
+        wire.varint();
+        break;
+      case eight_bytes:
+        wire.take(8);
+        break;
+      case four_bytes:
+        wire.take(4);
+        break;
       case length: {
         const std::string_view body = wire.take(wire.varint());
         if (level.left_out.contains(field)) continue;
@@ -76,7 +82,8 @@ std::string without(std::string_view message, const Level& level) {
         }
         break;
       }
-      default: throw std::runtime_error("a field has the unknown wire type " + std::to_string(tag & 7));
+      default:
+        throw std::runtime_error("a field has the unknown wire type " + std::to_string(tag & 7));
     }
     out.append(begin, wire.position());
   }
@@ -86,8 +93,9 @@ std::string without(std::string_view message, const Level& level) {
 /// ModelProto.graph.initializer without raw_data and the typed data fields.
 proto::ModelProto read_without_weights(std::string_view bytes) {
   using Tensor = proto::TensorProto;
-  static const std::set<uint64_t> data{Tensor::kRawDataFieldNumber,   Tensor::kFloatDataFieldNumber, Tensor::kInt32DataFieldNumber,
-                                       Tensor::kInt64DataFieldNumber, Tensor::kDoubleDataFieldNumber, Tensor::kUint64DataFieldNumber};
+  static const std::set<uint64_t> data{Tensor::kRawDataFieldNumber,    Tensor::kFloatDataFieldNumber,
+                                       Tensor::kInt32DataFieldNumber,  Tensor::kInt64DataFieldNumber,
+                                       Tensor::kDoubleDataFieldNumber, Tensor::kUint64DataFieldNumber};
   static const std::set<uint64_t> nothing;
   static const std::map<uint64_t, const Level*> no_inner;
   static const Level tensor{no_inner, data};
@@ -105,8 +113,9 @@ proto::ModelProto read_without_weights(std::string_view bytes) {
 std::string type_name(int32_t type) {
   const std::string_view own = ir::name_of(static_cast<ir::DType>(type));
   if (ir::size_of(static_cast<ir::DType>(type)) > 0) return std::string(own);
-  return proto::TensorProto_DataType_IsValid(type) ? proto::TensorProto_DataType_Name(static_cast<proto::TensorProto_DataType>(type))
-                                                   : "type " + std::to_string(type);
+  return proto::TensorProto_DataType_IsValid(type)
+             ? proto::TensorProto_DataType_Name(static_cast<proto::TensorProto_DataType>(type))
+             : "type " + std::to_string(type);
 }
 
 std::string describe(const proto::TypeProto& type) {
@@ -125,12 +134,17 @@ uint64_t bits_of(int32_t type) {
   switch (type) {
     case proto::TensorProto::UINT4:
     case proto::TensorProto::INT4:
-    case proto::TensorProto::FLOAT4E2M1: return 4;
-    case proto::TensorProto::COMPLEX64: return 64;
-    case proto::TensorProto::COMPLEX128: return 128;
+    case proto::TensorProto::FLOAT4E2M1:
+      return 4;
+    case proto::TensorProto::COMPLEX64:
+      return 64;
+    case proto::TensorProto::COMPLEX128:
+      return 128;
     case proto::TensorProto::FLOAT8E4M3FNUZ:
-    case proto::TensorProto::FLOAT8E5M2FNUZ: return 8;
-    default: return ir::size_of(static_cast<ir::DType>(type)) * 8;
+    case proto::TensorProto::FLOAT8E5M2FNUZ:
+      return 8;
+    default:
+      return ir::size_of(static_cast<ir::DType>(type)) * 8;
   }
 }
 
@@ -177,7 +191,8 @@ ModelSummary read_model_summary(const std::filesystem::path& file) {
   try {
     model = read_without_weights(bytes);
   } catch (const std::exception& reason) {
-    throw Error(Failure::checkpoint, file.string() + " is no ONNX model: " + reason.what(), "name the .onnx file of an export");
+    throw Error(Failure::checkpoint, file.string() + " is no ONNX model: " + reason.what(),
+                "name the .onnx file of an export");
   }
   ModelSummary out;
   out.producer = model.producer_name();

@@ -17,7 +17,8 @@ namespace fs = std::filesystem;
 
 std::vector<std::string> types_of(const Manifest& manifest) {
   std::vector<std::string> types;
-  for (const Manifest::Model& model : manifest.models) types.insert(types.end(), model.types.begin(), model.types.end());
+  for (const Manifest::Model& model : manifest.models)
+    types.insert(types.end(), model.types.begin(), model.types.end());
   return types;
 }
 
@@ -41,8 +42,10 @@ int run_plugins_list(const PluginArguments& arguments, Console& console) {
   json["plugins"] = nlohmann::ordered_json::array();
   for (size_t place = 0; place < registry->places().size(); ++place) {
     const Registry::Place& searched = registry->places()[place];
-    json["places"].push_back({{"name", searched.name}, {"directory", searched.directory.string()}, {"exists", searched.exists}});
-    console.line(fmt::format("{}: {}{}", searched.name, searched.directory.string(), searched.exists ? "" : " (does not exist)"));
+    json["places"].push_back(
+        {{"name", searched.name}, {"directory", searched.directory.string()}, {"exists", searched.exists}});
+    console.line(fmt::format("{}: {}{}", searched.name, searched.directory.string(),
+                             searched.exists ? "" : " (does not exist)"));
     for (const Candidate& candidate : registry->candidates()) {
       if (candidate.place_index != place) continue;
       json["plugins"].push_back(describe(candidate));
@@ -62,7 +65,8 @@ int run_plugins_check(const PluginsCheckArguments& arguments, Console& console) 
   std::error_code ignored;
   // A library is known by the manifest beside it.
   const fs::path path = fs::weakly_canonical(arguments.path, ignored);
-  if (!fs::exists(path, ignored)) throw Error(Failure::usage, "there is no " + arguments.path.string(), "name a plugin's library or folder");
+  if (!fs::exists(path, ignored))
+    throw Error(Failure::usage, "there is no " + arguments.path.string(), "name a plugin's library or folder");
   const fs::path folder = fs::is_directory(path, ignored) ? path : path.parent_path();
   PluginArguments plugins = arguments.plugins;
   plugins.plugin_dirs.insert(plugins.plugin_dirs.begin(), folder);
@@ -74,21 +78,24 @@ int run_plugins_check(const PluginsCheckArguments& arguments, Console& console) 
     if (candidate.place_index != 0) continue;
     ++checked;
     json["plugins"].push_back(describe(candidate));
-    if (!candidate.is_healthy()) throw Error(Failure::plugin, candidate.manifest_path.string() + ": " + candidate.reason, candidate.hint);
+    if (!candidate.is_healthy())
+      throw Error(Failure::plugin, candidate.manifest_path.string() + ": " + candidate.reason, candidate.hint);
     const LoadedPlugin& plugin = load(candidate, plugin_host());
-    console.line(fmt::format("{} {} ({}), licence {}", candidate.manifest.id, candidate.manifest.version, candidate.manifest.name,
+    console.line(fmt::format("{} {} ({}), licence {}", candidate.manifest.id, candidate.manifest.version,
+                             candidate.manifest.name,
                              candidate.manifest.license.empty() ? "not told" : candidate.manifest.license));
     console.line(fmt::format("  library      {}", plugin.library.string()));
     console.line(fmt::format("  sha256       {}", plugin.sha256));
-    console.line(fmt::format("  ABI          needs {}.{}, this program has {}.{}", plugin.plugin->magic.abi_major, plugin.plugin->magic.abi_minor_needed,
-                             ONNXPORT_ABI_MAJOR, ONNXPORT_ABI_MINOR));
+    console.line(fmt::format("  ABI          needs {}.{}, this program has {}.{}", plugin.plugin->magic.abi_major,
+                             plugin.plugin->magic.abi_minor_needed, ONNXPORT_ABI_MAJOR, ONNXPORT_ABI_MINOR));
     for (const Manifest::Model& model : candidate.manifest.models) {
       console.line(fmt::format("  model types  {}: {}", fmt::join(model.types, ", "), fmt::join(model.features, ", ")));
     }
     if (!candidate.reason.empty()) console.line(fmt::format("  note         {}", candidate.reason));
   }
   if (checked == 0) {
-    throw Error(Failure::plugin, "there is no plugin in " + folder.string(), "a plugin is a folder with plugin.yaml and the library that it names");
+    throw Error(Failure::plugin, "there is no plugin in " + folder.string(),
+                "a plugin is a folder with plugin.yaml and the library that it names");
   }
   console.line("it loads, and its facts equal those of plugin.yaml");
   json["status"] = "ok";

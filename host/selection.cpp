@@ -14,15 +14,20 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string text_of(onnxport_string text) { return text.size == 0 ? std::string() : std::string(text.data, text.size); }
+std::string text_of(onnxport_string text) {
+  return text.size == 0 ? std::string() : std::string(text.data, text.size);
+}
 
 std::string model_type_of(const Json& config, const fs::path& file) {
   const auto found = config.find("model_type");
-  if (found != config.end() && found->is_string() && !found->get_ref<const std::string&>().empty()) return found->get<std::string>();
+  if (found != config.end() && found->is_string() && !found->get_ref<const std::string&>().empty())
+    return found->get<std::string>();
   throw Error(Failure::checkpoint,
-              found == config.end() ? file.string() + " has no field 'model_type', so nothing tells what the model is"
-                                    : file.string() + ": the field 'model_type' holds " + found->dump() + " instead of a name",
-              "write the model's type into config.json (\"model_type\": \"NAME\"); `onnxport features` lists those that are known");
+              found == config.end()
+                  ? file.string() + " has no field 'model_type', so nothing tells what the model is"
+                  : file.string() + ": the field 'model_type' holds " + found->dump() + " instead of a name",
+              "write the model's type into config.json (\"model_type\": \"NAME\"); `onnxport features` lists those "
+              "that are known");
 }
 
 std::vector<std::string> architectures_of(const Json& config) {
@@ -36,29 +41,38 @@ std::vector<std::string> architectures_of(const Json& config) {
 }
 
 /// The feature by the class that the checkpoint was saved from.
-std::string feature_by_architecture(const Manifest::Model& model, const Json& config, const std::string& model_type, std::string& source) {
+std::string feature_by_architecture(const Manifest::Model& model, const Json& config, const std::string& model_type,
+                                    std::string& source) {
   const std::vector<std::string> names = architectures_of(config);
   std::string untold;
   for (const std::string& name : names) {
     const std::optional<std::string> feature = FeaturesManager::feature_from_architecture(model, name);
-    const bool supported = feature && std::find(model.features.begin(), model.features.end(), *feature) != model.features.end();
+    const bool supported =
+        feature && std::find(model.features.begin(), model.features.end(), *feature) != model.features.end();
     if (supported) {
       source = "architectures: " + name;
       return *feature;
     }
     untold += untold.empty() ? name : ", " + name;
   }
-  const std::string cause = names.empty() ? "no feature was given, and config.json has no 'architectures' to tell it from"
-                                          : "no feature was given, and config.json's architectures (" + untold + ") stand for none that is supported";
-  throw Error(Failure::usage, cause, fmt::format("choose one of {} with --feature; '{}' has these", fmt::join(model.features, ", "), model_type));
+  const std::string cause =
+      names.empty()
+          ? "no feature was given, and config.json has no 'architectures' to tell it from"
+          : "no feature was given, and config.json's architectures (" + untold + ") stand for none that is supported";
+  throw Error(
+      Failure::usage, cause,
+      fmt::format("choose one of {} with --feature; '{}' has these", fmt::join(model.features, ", "), model_type));
 }
 
 /// A snapshot of the model in the cache of Hugging Face's tools, if there is one.
 std::optional<fs::path> cached_snapshot(const std::string& model) {
   fs::path hub;
-  if (const char* cache = std::getenv("HF_HUB_CACHE")) hub = cache;
-  else if (const char* home = std::getenv("HF_HOME")) hub = fs::path(home) / "hub";
-  else if (const char* user = std::getenv("HOME")) hub = fs::path(user) / ".cache/huggingface/hub";
+  if (const char* cache = std::getenv("HF_HUB_CACHE"))
+    hub = cache;
+  else if (const char* home = std::getenv("HF_HOME"))
+    hub = fs::path(home) / "hub";
+  else if (const char* user = std::getenv("HOME"))
+    hub = fs::path(user) / ".cache/huggingface/hub";
   if (hub.empty()) return std::nullopt;
   std::string name = "models--" + model;
   for (size_t at = name.find('/'); at != std::string::npos; at = name.find('/', at)) name.replace(at, 1, "--");
@@ -78,14 +92,15 @@ std::unique_ptr<Registry> discover(const PluginArguments& arguments) {
   return std::make_unique<Registry>(Registry::discover(options));
 }
 
-Selection select(const PluginArguments& arguments, const Json& config, const fs::path& config_file, const std::string& feature,
-                 const std::string& plugin_id, Console& console) {
+Selection select(const PluginArguments& arguments, const Json& config, const fs::path& config_file,
+                 const std::string& feature, const std::string& plugin_id, Console& console) {
   Selection out;
   out.registry = discover(arguments);
   for (const std::string& note : out.registry->notes()) console.note(note);
   out.model_type = model_type_of(config, config_file);
   for (const Candidate* candidate : out.registry->passed_over(out.model_type)) {
-    console.note(fmt::format("the plugin in {} is not used: {}", candidate->manifest_path.parent_path().string(), candidate->reason));
+    console.note(fmt::format("the plugin in {} is not used: {}", candidate->manifest_path.parent_path().string(),
+                             candidate->reason));
   }
 
   const FeaturesManager features(*out.registry);
@@ -94,15 +109,18 @@ Selection select(const PluginArguments& arguments, const Json& config, const fs:
     const Resolved resolved = out.registry->resolve(out.model_type, plugin_id);
     wanted = feature_by_architecture(*resolved.model, config, out.model_type, out.feature_source);
   }
-  const FeaturesManager::Supported supported = features.check_supported_model_or_raise(out.model_type, wanted, plugin_id);
+  const FeaturesManager::Supported supported =
+      features.check_supported_model_or_raise(out.model_type, wanted, plugin_id);
   out.feature = supported.feature;
   if (!feature.empty() && feature != out.feature) out.feature_source = "--feature " + feature;
-  for (const Manifest::WeightName& rule : supported.candidate->manifest.weight_names) out.name_rules.push_back({rule.from, rule.to});
+  for (const Manifest::WeightName& rule : supported.candidate->manifest.weight_names)
+    out.name_rules.push_back({rule.from, rule.to});
 
   const LoadedPlugin& plugin = load(*supported.candidate, plugin_host());
   out.plugin_id = text_of(plugin.plugin->id);
   out.plugin_version = text_of(plugin.plugin->version);
-  out.onnx_config = OnnxConfig::from_model_config({plugin.onnx_config, out.plugin_id}, config, supported.model_type, out.feature);
+  out.onnx_config =
+      OnnxConfig::from_model_config({plugin.onnx_config, out.plugin_id}, config, supported.model_type, out.feature);
   return out;
 }
 
@@ -116,13 +134,17 @@ void require_model_folder(const std::string& model) {
   const fs::file_status status = fs::status(model, reason);
   if (fs::is_directory(status)) return;
   if (status.type() == fs::file_type::none) {
-    throw Error(Failure::checkpoint, "the model folder " + path.string() + " cannot be read: " + reason.message(), "check the permissions on the way to it");
+    throw Error(Failure::checkpoint, "the model folder " + path.string() + " cannot be read: " + reason.message(),
+                "check the permissions on the way to it");
   }
   if (fs::exists(status)) {
-    throw Error(Failure::checkpoint, path.string() + " is no folder", "name the folder that holds config.json and the weights");
+    throw Error(Failure::checkpoint, path.string() + " is no folder",
+                "name the folder that holds config.json and the weights");
   }
-  std::string hint = "-m takes a folder that exists, with config.json and the weights; model ids are not looked up in this version";
-  if (const auto snapshot = cached_snapshot(model)) hint = "'" + model + "' lies in the local cache: pass -m " + snapshot->string();
+  std::string hint =
+      "-m takes a folder that exists, with config.json and the weights; model ids are not looked up in this version";
+  if (const auto snapshot = cached_snapshot(model))
+    hint = "'" + model + "' lies in the local cache: pass -m " + snapshot->string();
   throw Error(Failure::checkpoint, "there is no model folder '" + model + "' (looked for " + path.string() + ")", hint);
 }
 
@@ -130,9 +152,10 @@ void require_opset(const OnnxConfig& config, int64_t opset) {
   const int64_t lowest = std::max(lowest_opset, config.min_opset());
   if (opset >= lowest && opset <= highest_opset) return;
   throw Error(Failure::usage,
-              fmt::format("opset {} is out of range: models of type '{}' can be written in opsets {} to {}", opset, config.model_type(), lowest,
-                          highest_opset),
-              fmt::format("choose one of these with --opset, or leave it out for the default, {}", config.default_onnx_opset()));
+              fmt::format("opset {} is out of range: models of type '{}' can be written in opsets {} to {}", opset,
+                          config.model_type(), lowest, highest_opset),
+              fmt::format("choose one of these with --opset, or leave it out for the default, {}",
+                          config.default_onnx_opset()));
 }
 
 void note_leftovers(const Definition& definition, Console& console) {
@@ -145,14 +168,17 @@ void note_leftovers(const Definition& definition, Console& console) {
   }
   if (!groups.empty()) {
     std::vector<std::string> shown;
-    for (const auto& [group, count] : groups) shown.push_back(count == 1 ? group : fmt::format("{} ({})", group, count));
+    for (const auto& [group, count] : groups)
+      shown.push_back(count == 1 ? group : fmt::format("{} ({})", group, count));
     const size_t more = shown.size() > 6 ? shown.size() - 6 : 0;
     shown.resize(shown.size() - more);
-    console.note(fmt::format("{} tensors of the checkpoint have no part in this feature and are left out: {}{}", definition.unused_tensors.size(),
-                             fmt::join(shown, ", "), more > 0 ? fmt::format(" and {} more", more) : ""));
+    console.note(fmt::format("{} tensors of the checkpoint have no part in this feature and are left out: {}{}",
+                             definition.unused_tensors.size(), fmt::join(shown, ", "),
+                             more > 0 ? fmt::format(" and {} more", more) : ""));
   }
   if (!definition.unread_fields.empty()) {
-    console.note(fmt::format("fields of config.json that nothing asked for: {}", fmt::join(definition.unread_fields, ", ")));
+    console.note(
+        fmt::format("fields of config.json that nothing asked for: {}", fmt::join(definition.unread_fields, ", ")));
   }
 }
 

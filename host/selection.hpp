@@ -20,9 +20,10 @@ std::unique_ptr<Registry> discover(const PluginArguments& arguments);
 /// A model type with a feature, and what defines it.
 struct Selection {
   std::unique_ptr<Registry> registry;
-  std::string model_type;     // of config.json
-  std::string feature;        // canonical
-  std::string feature_source; // "--feature fill-mask", "architectures: BertForMaskedLM"; empty where it was given as it is
+  std::string model_type;  // of config.json
+  std::string feature;     // canonical
+  std::string
+      feature_source;  // "--feature fill-mask", "architectures: BertForMaskedLM"; empty where it was given as it is
   std::string plugin_id, plugin_version;
   std::vector<NameRule> name_rules;
   std::optional<OnnxConfig> onnx_config;

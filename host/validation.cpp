@@ -45,7 +45,9 @@ bool has_axis(const OnnxConfig& config, const char* name) {
   return false;
 }
 
-std::string number(double value) { return fmt::format("{:.1e}", value); }
+std::string number(double value) {
+  return fmt::format("{:.1e}", value);
+}
 
 void report(const ValidationRun& run, Console& console) {
   Json json{{"label", run.label}, {"passes", run.passes}, {"outputs", Json::array()}};
@@ -55,10 +57,12 @@ void report(const ValidationRun& run, Console& console) {
                                {"max_difference", difference.max_abs},
                                {"passes", difference.passes},
                                {"problem", difference.problem}});
-    const std::string found = difference.problem.empty() ? "max difference " + number(difference.max_abs) : difference.problem;
+    const std::string found =
+        difference.problem.empty() ? "max difference " + number(difference.max_abs) : difference.problem;
     // A model with a past has dozens of outputs: those that agree are then summed up.
     if (run.differences.size() > 8 && difference.passes) continue;
-    console.line(fmt::format("  {:<40} {:<20} {}{}", first ? run.label : "", difference.output, found, difference.passes ? "" : "  DIFFERS"));
+    console.line(fmt::format("  {:<40} {:<20} {}{}", first ? run.label : "", difference.output, found,
+                             difference.passes ? "" : "  DIFFERS"));
     first = false;
   }
   if (run.differences.size() > 8) {
@@ -69,7 +73,8 @@ void report(const ValidationRun& run, Console& console) {
       ++passing;
       largest = std::max(largest, difference.max_abs);
     }
-    console.line(fmt::format("  {:<40} {:<20} max difference {}", first ? run.label : "", fmt::format("{} outputs", passing), number(largest)));
+    console.line(fmt::format("  {:<40} {:<20} max difference {}", first ? run.label : "",
+                             fmt::format("{} outputs", passing), number(largest)));
   }
   if (console.mode() == Console::Mode::json) console.result()["validation"]["runs"].push_back(std::move(json));
 }
@@ -79,10 +84,13 @@ void report(const ValidationRun& run, Console& console) {
 void require_backends(bool reference) {
   std::string missing;
   if (reference && !backend_installed("reference")) missing = "the reference back end (libtorch)";
-  if (!backend_installed("onnxruntime")) missing += missing.empty() ? "the back end of ONNX Runtime" : " and the back end of ONNX Runtime";
+  if (!backend_installed("onnxruntime"))
+    missing += missing.empty() ? "the back end of ONNX Runtime" : " and the back end of ONNX Runtime";
   if (missing.empty()) return;
-  throw Error(Failure::usage, "validation is not possible: " + missing + " is not installed in lib/onnxport/backends beside this program",
-              "install it, or pass --no-validate to export without being checked");
+  throw Error(
+      Failure::usage,
+      "validation is not possible: " + missing + " is not installed in lib/onnxport/backends beside this program",
+      "install it, or pass --no-validate to export without being checked");
 }
 
 void require_memory(uint64_t weight_bytes, uint64_t file_bytes) {
@@ -91,8 +99,8 @@ void require_memory(uint64_t weight_bytes, uint64_t file_bytes) {
   const AvailableMemory available = available_memory();
   if (needed <= available.bytes) return;
   throw Error(Failure::usage,
-              fmt::format("validation needs about {} of memory, and {} leaves {}", format_bytes(needed), available.limited_by,
-                          format_bytes(available.bytes)),
+              fmt::format("validation needs about {} of memory, and {} leaves {}", format_bytes(needed),
+                          available.limited_by, format_bytes(available.bytes)),
               "free some memory, or pass --no-validate to export without being checked, which needs little");
 }
 
@@ -104,7 +112,8 @@ uint64_t weight_bytes(const ir::Graph& graph) {
   return total;
 }
 
-std::vector<ValidationInputs> validation_inputs(const OnnxConfig& config, const Json& model_config, const Preprocessor* preprocessor) {
+std::vector<ValidationInputs> validation_inputs(const OnnxConfig& config, const Json& model_config,
+                                                const Preprocessor* preprocessor) {
   struct Shape {
     int64_t batch, sequence, choices;
     bool varied;
@@ -113,7 +122,8 @@ std::vector<ValidationInputs> validation_inputs(const OnnxConfig& config, const 
   std::vector<Shape> shapes{{2, 8, 4, false, 0}, {3, 11, 3, true, 1}, {1, 5, 2, true, 2}};
   const int64_t longest = longest_sequence(config, model_config);
   const bool choices = has_axis(config, "choice");
-  const bool sequence = has_axis(config, "sequence") || has_axis(config, "encoder_sequence") || has_axis(config, "decoder_sequence");
+  const bool sequence =
+      has_axis(config, "sequence") || has_axis(config, "encoder_sequence") || has_axis(config, "decoder_sequence");
   std::vector<ValidationInputs> sets;
   int64_t before = 0;
   for (const Shape& shape : shapes) {
@@ -136,8 +146,8 @@ std::vector<ValidationInputs> validation_inputs(const OnnxConfig& config, const 
   return sets;
 }
 
-Verdict validate_file(const OnnxConfig* config, const Definition* definition, const std::filesystem::path& model, int64_t opset,
-                      const std::vector<ValidationInputs>& inputs, double atol, Console& console) {
+Verdict validate_file(const OnnxConfig* config, const Definition* definition, const std::filesystem::path& model,
+                      int64_t opset, const std::vector<ValidationInputs>& inputs, double atol, Console& console) {
   console.progress("validating", 0, 0);
   check_model_file(model);
   stop_if_interrupted();
@@ -159,10 +169,11 @@ Verdict validate_file(const OnnxConfig* config, const Definition* definition, co
   console.line(fmt::format("validation: {} against {}, tolerance {}", runtime.version(), against, number(atol)));
   console.line("  ONNX checker, with full shape inference: passed");
 
-  const ValidationReport found = validate_model_outputs(reference.get(), *onnx, inputs, atol, [&](const ValidationRun& run) {
-    stop_if_interrupted();
-    report(run, console);
-  });
+  const ValidationReport found =
+      validate_model_outputs(reference.get(), *onnx, inputs, atol, [&](const ValidationRun& run) {
+        stop_if_interrupted();
+        report(run, console);
+      });
   Verdict verdict{found.passes(), found.largest_difference()};
   auto& json = console.result()["validation"];
   json["status"] = verdict.passes ? "passed" : "failed";

@@ -22,7 +22,8 @@ uint64_t weight_bytes(const ir::Graph& graph);
 
 /// Three sets of inputs that differ from each other in batch and sequence, two of them padded: the first is what
 /// transformers.onnx uses. Lengths stay within the positions that the config allows.
-std::vector<ValidationInputs> validation_inputs(const OnnxConfig& config, const Json& model_config, const Preprocessor* preprocessor);
+std::vector<ValidationInputs> validation_inputs(const OnnxConfig& config, const Json& model_config,
+                                                const Preprocessor* preprocessor);
 
 /// What validation found.
 struct Verdict {
@@ -31,8 +32,9 @@ struct Verdict {
 };
 
 /// Checks the file and compares it with the definition (or, where a set has recorded outputs, with those; then the
-/// definition may be null) and reports each set as it ends. Where one differs, the first step that departs is looked for.
-Verdict validate_file(const OnnxConfig* config, const Definition* definition, const std::filesystem::path& model, int64_t opset,
-                      const std::vector<ValidationInputs>& inputs, double atol, Console& console);
+/// definition may be null) and reports each set as it ends. Where one differs, the first step that departs is looked
+/// for.
+Verdict validate_file(const OnnxConfig* config, const Definition* definition, const std::filesystem::path& model,
+                      int64_t opset, const std::vector<ValidationInputs>& inputs, double atol, Console& console);
 
 }  // namespace onnxport

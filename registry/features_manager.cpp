@@ -116,8 +116,7 @@ std::string_view without_past(std::string_view feature) {
   return feature.ends_with(with_past) ? feature.substr(0, feature.size() - with_past.size()) : feature;
 }
 
-std::optional<std::string> from_ending(std::string_view architecture,
-                                       const std::vector<std::string>& supported) {
+std::optional<std::string> from_ending(std::string_view architecture, const std::vector<std::string>& supported) {
   size_t longest = 0;
   for (const NamePair& ending : endings) {
     if (architecture.ends_with(ending.name)) longest = std::max(longest, ending.name.size());
@@ -139,14 +138,15 @@ const std::vector<std::string>& FeaturesManager::get_supported_features_for_mode
   return registry_->resolve(model_type, plugin_id).model->features;
 }
 
-FeaturesManager::Supported FeaturesManager::check_supported_model_or_raise(
-    std::string_view model_type, std::string_view feature, const std::string& plugin_id) const {
+FeaturesManager::Supported FeaturesManager::check_supported_model_or_raise(std::string_view model_type,
+                                                                           std::string_view feature,
+                                                                           const std::string& plugin_id) const {
   Supported supported{registry_->resolve(model_type, plugin_id), {}};
   supported.feature = canonical_feature(feature, supported.model->features);
   if (contains(supported.model->features, supported.feature)) return supported;
   throw Error(Failure::usage,
-              fmt::format("the feature '{}' is not supported for the model type '{}' by {}", feature,
-                          model_type, supported.candidate->manifest.id),
+              fmt::format("the feature '{}' is not supported for the model type '{}' by {}", feature, model_type,
+                          supported.candidate->manifest.id),
               fmt::format("supported are {}", fmt::join(supported.model->features, ", ")));
 }
 
@@ -185,8 +185,7 @@ std::string FeaturesManager::canonical_feature(std::string_view name) {
   return canonical_feature(name, {});
 }
 
-std::string FeaturesManager::canonical_feature(std::string_view name,
-                                               const std::vector<std::string>& supported) {
+std::string FeaturesManager::canonical_feature(std::string_view name, const std::vector<std::string>& supported) {
   if (contains(supported, name)) return std::string(name);
   const std::string_view task = without_past(name);
   const std::string_view past = name.substr(task.size());

@@ -27,8 +27,8 @@ class FeaturesManager {
   };
 
   /// In the plugin's order. Throws as Registry::find() does.
-  const std::vector<std::string>& get_supported_features_for_model_type(
-      std::string_view model_type, const std::string& plugin_id = {}) const;
+  const std::vector<std::string>& get_supported_features_for_model_type(std::string_view model_type,
+                                                                        const std::string& plugin_id = {}) const;
   /// All types, sorted.
   std::vector<std::string> supported_model_types() const { return registry_->model_types(); }
 
@@ -43,7 +43,8 @@ class FeaturesManager {
 
   /// The checkpoint's model with a feature's head, to be run on tensors: the plugin's definition, evaluated by the
   /// reference back end. Throws as the steps of an export do, and Error(usage) where that back end is not installed.
-  std::unique_ptr<Runnable> get_model_from_feature(std::string_view feature, const std::filesystem::path& checkpoint_folder,
+  std::unique_ptr<Runnable> get_model_from_feature(std::string_view feature,
+                                                   const std::filesystem::path& checkpoint_folder,
                                                    const std::string& plugin_id = {}) const;
 
   /// The feature that a class name of config.json's `architectures` stands for: after the plugin's own table,

@@ -50,8 +50,7 @@ auto guarded(const Path& library, const char* what, Function function) {
   try {
     return function();
   } catch (const std::exception& error) {
-    refuse(library,
-           fmt::format("{} threw an exception ({}); expected that none leaves a plugin", what, error.what()),
+    refuse(library, fmt::format("{} threw an exception ({}); expected that none leaves a plugin", what, error.what()),
            report);
   } catch (...) {
     refuse(library, fmt::format("{} threw an exception; expected that none leaves a plugin", what), report);
@@ -72,8 +71,8 @@ class Facts {
       const onnxport_model* from = plugin.models[i];
       if (from == nullptr || from->struct_size < model_size || from->struct_size > largest_struct) {
         refuse(library_,
-               fmt::format("entry {} of its models is null or has a wrong struct_size, expected at least {}",
-                           i, model_size),
+               fmt::format("entry {} of its models is null or has a wrong struct_size, expected at least {}", i,
+                           model_size),
                rebuild);
       }
       Manifest::Model model;
@@ -156,8 +155,7 @@ void check_magic(const onnxport_magic& magic, const onnxport_host& host, const P
 
 void check_facts(const Manifest& found, const Manifest& expected, const Path& library) {
   std::vector<std::string> differences;
-  const auto compare = [&](const std::string& what, const std::string& library_says,
-                           const std::string& manifest_says) {
+  const auto compare = [&](const std::string& what, const std::string& library_says, const std::string& manifest_says) {
     if (library_says != manifest_says) {
       differences.push_back(fmt::format("{}: found {} in the library, expected {} after the manifest", what,
                                         library_says, manifest_says));
@@ -183,8 +181,7 @@ void check_facts(const Manifest& found, const Manifest& expected, const Path& li
     }
   }
   if (differences.empty()) return;
-  refuse(library,
-         fmt::format("the library is not what its manifest says:\n  {}", fmt::join(differences, "\n  ")),
+  refuse(library, fmt::format("the library is not what its manifest says:\n  {}", fmt::join(differences, "\n  ")),
          "build the plugin again, with the same facts in plugin.yaml and in the source");
 }
 
@@ -217,8 +214,7 @@ std::unique_ptr<Opened> open(const Path& library, const Manifest& manifest, cons
     refuse(library, fmt::format("found no symbol {}, expected it in every plugin", ONNXPORT_ENTRY_SYMBOL),
            "declare the plugin with ONNXPORT_PLUGIN, or export the function from C");
   }
-  const auto entry =
-      opened->handle.get<std::remove_pointer_t<onnxport_plugin_entry_fn>>(ONNXPORT_ENTRY_SYMBOL);
+  const auto entry = opened->handle.get<std::remove_pointer_t<onnxport_plugin_entry_fn>>(ONNXPORT_ENTRY_SYMBOL);
   const onnxport_plugin* plugin = guarded(library, ONNXPORT_ENTRY_SYMBOL, [&] { return entry(); });
   if (plugin == nullptr) {
     refuse(library, fmt::format("{} gave null, expected the plugin's data", ONNXPORT_ENTRY_SYMBOL), report);
@@ -231,38 +227,33 @@ std::unique_ptr<Opened> open(const Path& library, const Manifest& manifest, cons
       plugin->magic.struct_size < magic_size || plugin->magic.struct_size > plugin->struct_size) {
     refuse(
         library,
-        fmt::format("found struct_size {} with a magic block of {}, expected at least {} and {}",
-                    plugin->struct_size, plugin->struct_size < through_magic ? 0 : plugin->magic.struct_size,
-                    through_magic, magic_size),
+        fmt::format("found struct_size {} with a magic block of {}, expected at least {} and {}", plugin->struct_size,
+                    plugin->struct_size < through_magic ? 0 : plugin->magic.struct_size, through_magic, magic_size),
         rebuild);
   }
   check_magic(plugin->magic, host, library);
   if (plugin->struct_size < plugin_size) {
-    refuse(library,
-           fmt::format("found struct_size {}, expected at least {}", plugin->struct_size, plugin_size),
+    refuse(library, fmt::format("found struct_size {}, expected at least {}", plugin->struct_size, plugin_size),
            rebuild);
   }
   check_facts(Facts(*plugin, library).manifest, manifest, library);
 
-  if (plugin->get_interface == nullptr)
-    refuse(library, "found no get_interface, expected a function", report);
+  if (plugin->get_interface == nullptr) refuse(library, "found no get_interface, expected a function", report);
   constexpr onnxport_string name{"onnx-config", 11};
   const auto* table = static_cast<const onnxport_onnx_config_1*>(
       guarded(library, "get_interface", [&] { return plugin->get_interface(name, 1); }));
   if (table == nullptr) {
-    refuse(library, "the plugin does not offer the interface \"onnx-config\" 1, expected it of every plugin",
-           report);
+    refuse(library, "the plugin does not offer the interface \"onnx-config\" 1, expected it of every plugin", report);
   }
   if (table->struct_size < onnx_config_size || table->struct_size > largest_struct) {
     refuse(library,
-           fmt::format("its interface \"onnx-config\" 1 has struct_size {}, expected at least {}",
-                       table->struct_size, onnx_config_size),
+           fmt::format("its interface \"onnx-config\" 1 has struct_size {}, expected at least {}", table->struct_size,
+                       onnx_config_size),
            rebuild);
   }
   if (table->create == nullptr || table->release == nullptr || table->describe == nullptr ||
       table->forward == nullptr) {
-    refuse(library,
-           "its interface \"onnx-config\" 1 lacks create, release, describe or forward, expected all four",
+    refuse(library, "its interface \"onnx-config\" 1 lacks create, release, describe or forward, expected all four",
            report);
   }
   opened->manifest = manifest;
@@ -281,8 +272,7 @@ void enforce(const std::optional<Refusal>& refusal) {
 
 const LoadedPlugin& load(const Candidate& candidate, const onnxport_host& host) {
   if (!candidate.is_healthy()) {
-    throw Error(Failure::plugin,
-                fmt::format("the plugin is {}: {}", to_string(candidate.state), candidate.reason),
+    throw Error(Failure::plugin, fmt::format("the plugin is {}: {}", to_string(candidate.state), candidate.reason),
                 candidate.hint);
   }
   const Candidate& target = candidate.with_library();
@@ -321,8 +311,7 @@ const LoadedPlugin& load(const Candidate& candidate, const onnxport_host& host) 
   const std::string sum = sha256_of(library);
   if (!manifest.sha256.empty() && sum != manifest.sha256) {
     refuse(library,
-           fmt::format("found sha256 {}, expected {} after {}", sum, manifest.sha256,
-                       target.manifest_path.string()),
+           fmt::format("found sha256 {}, expected {} after {}", sum, manifest.sha256, target.manifest_path.string()),
            "the file was changed or damaged after it was built: build or install the plugin again");
   }
   if (target.trust) enforce(target.trust->check_sha256(sum, library));

@@ -34,12 +34,12 @@ std::vector<std::string> words(const yaml::Node& node, const Path& file, std::st
 
 std::string plugin_id(const yaml::Node& node, const Path& file, std::string_view what) {
   const std::string& id = yaml::string(node, file, what);
-  const bool spelled = std::all_of(
-      id.begin(), id.end(), [](char c) { return is_lower_or_digit(c) || c == '.' || c == '-' || c == '_'; });
+  const bool spelled = std::all_of(id.begin(), id.end(),
+                                   [](char c) { return is_lower_or_digit(c) || c == '.' || c == '-' || c == '_'; });
   if (!spelled || id.find('.') == std::string::npos || id.front() == '.' || id.back() == '.') {
-    yaml::fail(file, node.line,
-               fmt::format("'{}' is '{}', expected a reversed domain in lower case such as org.example.name",
-                           what, id));
+    yaml::fail(
+        file, node.line,
+        fmt::format("'{}' is '{}', expected a reversed domain in lower case such as org.example.name", what, id));
   }
   return id;
 }
@@ -57,8 +57,7 @@ std::vector<Manifest::Model> models(const yaml::Node& node, const Path& file) {
     model.types = words(types, file, "types");
     for (size_t i = 0; i < model.types.size(); ++i) {
       if (std::find(seen.begin(), seen.end(), model.types[i]) != seen.end()) {
-        yaml::fail(file, types.items[i].line,
-                   fmt::format("the model type '{}' is listed twice", model.types[i]));
+        yaml::fail(file, types.items[i].line, fmt::format("the model type '{}' is listed twice", model.types[i]));
       }
       seen.push_back(model.types[i]);
     }
@@ -71,9 +70,8 @@ std::vector<Manifest::Model> models(const yaml::Node& node, const Path& file) {
         const std::string& name = architectures->items[i].text;
         const std::string& feature = word(architectures->items[i + 1], file, name);
         if (std::find(model.features.begin(), model.features.end(), feature) == model.features.end()) {
-          yaml::fail(
-              file, architectures->items[i].line,
-              fmt::format("'{}' stands for the feature '{}', which is not in 'features'", name, feature));
+          yaml::fail(file, architectures->items[i].line,
+                     fmt::format("'{}' stands for the feature '{}', which is not in 'features'", name, feature));
         }
         model.architectures.emplace_back(name, feature);
       }
@@ -98,10 +96,8 @@ void abi(const yaml::Node& node, const Path& file, Manifest& manifest) {
 std::string library(const yaml::Node& node, const Path& file) {
   const std::string& name = yaml::string(node, file, "library");
   if (name.find_first_of("/\\") != std::string::npos || name == "." || name == "..") {
-    yaml::fail(
-        file, node.line,
-        fmt::format("'library' is '{}', expected the name of a file beside the manifest, without a path",
-                    name));
+    yaml::fail(file, node.line,
+               fmt::format("'library' is '{}', expected the name of a file beside the manifest, without a path", name));
   }
   return name;
 }
@@ -109,8 +105,7 @@ std::string library(const yaml::Node& node, const Path& file) {
 std::string sha256(const yaml::Node& node, const Path& file) {
   const std::string& sum = yaml::string(node, file, "sha256");
   if (sum.size() != 64 || sum.find_first_not_of("0123456789abcdef") != std::string::npos) {
-    yaml::fail(file, node.line,
-               fmt::format("'sha256' is '{}', expected 64 hexadecimal digits in lower case", sum));
+    yaml::fail(file, node.line, fmt::format("'sha256' is '{}', expected 64 hexadecimal digits in lower case", sum));
   }
   return sum;
 }
@@ -119,8 +114,7 @@ void extension(yaml::Map& map, const Path& file, Manifest& manifest) {
   manifest.extends = plugin_id(*map.optional("extends"), file, "extends");
   const yaml::Node& types = map.required("model_types");
   if (types.kind != yaml::Node::Kind::map || types.items.empty()) {
-    yaml::fail(file, types.line,
-               "'model_types' must be a map from new model types to those of the extended plugin");
+    yaml::fail(file, types.line, "'model_types' must be a map from new model types to those of the extended plugin");
   }
   for (size_t i = 0; i + 1 < types.items.size(); i += 2) {
     const std::string& type = word(types.items[i], file, "model_types");
@@ -144,8 +138,7 @@ void extension(yaml::Map& map, const Path& file, Manifest& manifest) {
     Manifest::WeightName name{text("from"), text("to")};
     entry.finish();
     for (const Manifest::WeightName& other : manifest.weight_names) {
-      if (other.from == name.from)
-        yaml::fail(file, item.line, fmt::format("'{}' is renamed twice", name.from));
+      if (other.from == name.from) yaml::fail(file, item.line, fmt::format("'{}' is renamed twice", name.from));
     }
     manifest.weight_names.push_back(std::move(name));
   }
@@ -204,9 +197,7 @@ void parse_manifest(const std::string& text, const Path& file, Manifest& manifes
 
   if (!is_extension) {
     const bool built = manifest.format != 0;
-    const auto of_built = [&](std::string_view key) {
-      return built ? &map.required(key) : map.optional(key);
-    };
+    const auto of_built = [&](std::string_view key) { return built ? &map.required(key) : map.optional(key); };
     if (const yaml::Node* node = of_built("abi")) abi(*node, file, manifest);
     if (built) {
       manifest.platform = word(map.required("platform"), file, "platform");

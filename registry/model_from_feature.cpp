@@ -6,17 +6,19 @@
 
 namespace onnxport {
 
-std::unique_ptr<Runnable> FeaturesManager::get_model_from_feature(std::string_view feature, const std::filesystem::path& checkpoint_folder,
+std::unique_ptr<Runnable> FeaturesManager::get_model_from_feature(std::string_view feature,
+                                                                  const std::filesystem::path& checkpoint_folder,
                                                                   const std::string& plugin_id) const {
   const Checkpoint checkpoint = Checkpoint::open(checkpoint_folder);
   const auto type = checkpoint.config().find("model_type");
   if (type == checkpoint.config().end() || !type->is_string()) {
-    throw Error(Failure::checkpoint, checkpoint_folder.string() + "/config.json names no model_type", "add the field, as save_pretrained writes it");
+    throw Error(Failure::checkpoint, checkpoint_folder.string() + "/config.json names no model_type",
+                "add the field, as save_pretrained writes it");
   }
   const Supported supported = check_supported_model_or_raise(type->get<std::string>(), feature, plugin_id);
   const LoadedPlugin& plugin = load(supported, plugin_host());
-  const OnnxConfig config =
-      OnnxConfig::from_model_config({plugin.onnx_config, plugin.manifest->id}, checkpoint.config(), supported.model_type, supported.feature);
+  const OnnxConfig config = OnnxConfig::from_model_config({plugin.onnx_config, plugin.manifest->id},
+                                                          checkpoint.config(), supported.model_type, supported.feature);
   WeightSource weights(checkpoint);
   return load_backend("reference").load_graph(config.define(weights).graph);
 }

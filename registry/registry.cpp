@@ -30,8 +30,7 @@ std::optional<std::string> environment(const char* name) {
 /// A folder of the user's after the XDG rules: ${variable:-~/fallback}/onnxport. A relative value does not
 /// count.
 std::optional<Path> user_folder(const char* variable, const char* fallback) {
-  if (const auto value = environment(variable); value && Path(*value).is_absolute())
-    return Path(*value) / "onnxport";
+  if (const auto value = environment(variable); value && Path(*value).is_absolute()) return Path(*value) / "onnxport";
   if (const auto home = environment("HOME"); home && Path(*home).is_absolute())
     return Path(*home) / fallback / "onnxport";
   return std::nullopt;
@@ -62,15 +61,15 @@ std::optional<Refusal> check_before_loading(const Candidate& candidate) {
   }
   if (manifest.is_extension()) return std::nullopt;
   if (manifest.abi_major != ONNXPORT_ABI_MAJOR || manifest.abi_minor > ONNXPORT_ABI_MINOR) {
-    return Refusal{fmt::format("{}: found a plugin for ABI {}.{}, expected {}.0 to {}.{}", path.string(),
-                               manifest.abi_major, manifest.abi_minor, ONNXPORT_ABI_MAJOR, ONNXPORT_ABI_MAJOR,
-                               ONNXPORT_ABI_MINOR),
-                   "install the build of the plugin that fits this version of onnxport, or another onnxport"};
+    return Refusal{
+        fmt::format("{}: found a plugin for ABI {}.{}, expected {}.0 to {}.{}", path.string(), manifest.abi_major,
+                    manifest.abi_minor, ONNXPORT_ABI_MAJOR, ONNXPORT_ABI_MAJOR, ONNXPORT_ABI_MINOR),
+        "install the build of the plugin that fits this version of onnxport, or another onnxport"};
   }
   if (manifest.platform != host_platform()) {
-    return Refusal{fmt::format("{}: found a plugin for {}, expected {}", path.string(), manifest.platform,
-                               host_platform()),
-                   "install the plugin's build for this platform"};
+    return Refusal{
+        fmt::format("{}: found a plugin for {}, expected {}", path.string(), manifest.platform, host_platform()),
+        "install the plugin's build for this platform"};
   }
   const Path library = folder / manifest.library;
   if (auto refusal = check_writers(library)) {
@@ -142,8 +141,8 @@ std::vector<std::string> nearest(std::string_view word, const std::vector<std::s
     const std::string normal = normal_type(candidate);
     size_t distance = edit_distance(wanted, normal);
     // A longer name of the same family is near, however long.
-    const bool contained = wanted.size() >= 3 && (normal.find(wanted) != std::string::npos ||
-                                                  wanted.find(normal) != std::string::npos);
+    const bool contained =
+        wanted.size() >= 3 && (normal.find(wanted) != std::string::npos || wanted.find(normal) != std::string::npos);
     if (contained) distance = std::min<size_t>(distance, 2);
     if (distance <= std::max<size_t>(2, wanted.size() / 3)) near.emplace_back(distance, &candidate);
   }
@@ -202,13 +201,11 @@ Registry Registry::discover(const SearchOptions& options) {
           if (directory.empty()) continue;
           place("ONNXPORT_PLUGIN_PATH", directory);
           if (!registry.places_.back().exists) {
-            registry.notes_.push_back(
-                fmt::format("ONNXPORT_PLUGIN_PATH names {}, which is no folder", directory));
+            registry.notes_.push_back(fmt::format("ONNXPORT_PLUGIN_PATH names {}, which is no folder", directory));
           }
         }
       }
-      if (const auto folder = user_folder("XDG_DATA_HOME", ".local/share"))
-        place("user", *folder / "plugins");
+      if (const auto folder = user_folder("XDG_DATA_HOME", ".local/share")) place("user", *folder / "plugins");
     }
   }
   const Path install = options.install_dir ? *options.install_dir : install_directory();
@@ -256,10 +253,10 @@ void Registry::scan(size_t place, const std::shared_ptr<const TrustPolicy>& trus
       std::filesystem::directory_iterator inner(entry, error);
       for (const std::filesystem::directory_iterator end; !error && inner != end; inner.increment(error)) {
         if (inner->path().extension() != ".so") continue;
-        add_broken(manifest, place,
-                   fmt::format("{}: not found; expected beside {}", manifest.string(),
-                               inner->path().filename().string()),
-                   "build the plugin with onnxport_add_plugin(), which writes its manifest");
+        add_broken(
+            manifest, place,
+            fmt::format("{}: not found; expected beside {}", manifest.string(), inner->path().filename().string()),
+            "build the plugin with onnxport_add_plugin(), which writes its manifest");
         break;
       }
     } else if (entry.extension() == ".so") {
@@ -347,22 +344,20 @@ void Registry::resolve_extensions() {
                          unhealthy->reason),
              unhealthy->hint);
     } else if (found.empty()) {
-      settle(
-          CandidateState::broken,
-          is_itself_extension
-              ? fmt::format("it extends '{}', which is an extension itself; expected a plugin with a library",
-                            manifest.extends)
-              : fmt::format("it extends '{}', which is not among the plugins found", manifest.extends),
-          "see `onnxport plugins list` for the plugins and their ids");
+      settle(CandidateState::broken,
+             is_itself_extension
+                 ? fmt::format("it extends '{}', which is an extension itself; expected a plugin with a library",
+                               manifest.extends)
+                 : fmt::format("it extends '{}', which is not among the plugins found", manifest.extends),
+             "see `onnxport plugins list` for the plugins and their ids");
     } else {
       std::vector<Manifest::Model> models;
       for (const Manifest::Alias& alias : manifest.aliases) {
         const Manifest::Model* base = found.front()->manifest.model(alias.base);
         if (base == nullptr) {
           settle(CandidateState::broken,
-                 fmt::format("its type '{}' stands for '{}', which '{}' does not offer; it offers {}",
-                             alias.type, alias.base, manifest.extends,
-                             fmt::join(types_of(*found.front()), ", ")),
+                 fmt::format("its type '{}' stands for '{}', which '{}' does not offer; it offers {}", alias.type,
+                             alias.base, manifest.extends, fmt::join(types_of(*found.front()), ", ")),
                  "correct model_types in the manifest");
           break;
         }
@@ -397,8 +392,7 @@ void Registry::index() {
       for (const size_t other : offers_.at(normal_type(type))) {
         if (other == i || !candidates_[other].is_healthy()) continue;
         if (candidates_[other].place_index < candidate.place_index) {
-          if (!is_shadowed)
-            reasons.push_back(fmt::format("{}: shadowed by {}", type, describe(candidates_[other])));
+          if (!is_shadowed) reasons.push_back(fmt::format("{}: shadowed by {}", type, describe(candidates_[other])));
           is_shadowed = true;
         } else if (candidates_[other].place_index == candidate.place_index && !is_shadowed) {
           reasons.push_back(fmt::format("{}: conflicts with {}", type, describe(candidates_[other])));
@@ -438,8 +432,7 @@ std::vector<const Candidate*> Registry::passed_over(std::string_view model_type)
     if (candidates_[i].is_healthy()) chosen = std::min(chosen, candidates_[i].place_index);
   }
   for (const size_t i : offers->second) {
-    if (!candidates_[i].is_healthy() && candidates_[i].place_index <= chosen)
-      result.push_back(&candidates_[i]);
+    if (!candidates_[i].is_healthy() && candidates_[i].place_index <= chosen) result.push_back(&candidates_[i]);
   }
   return result;
 }
@@ -463,11 +456,10 @@ Resolved Registry::resolve(std::string_view model_type, const std::string& plugi
     }
     if (named.empty()) {
       const std::vector<std::string> near = nearest(plugin_id, ids);
-      throw Error(
-          Failure::usage,
-          fmt::format("unknown plugin '{}'{}", plugin_id,
-                      near.empty() ? "" : fmt::format("; the nearest known: {}", fmt::join(near, ", "))),
-          "see `onnxport plugins list` for the plugins and their ids");
+      throw Error(Failure::usage,
+                  fmt::format("unknown plugin '{}'{}", plugin_id,
+                              near.empty() ? "" : fmt::format("; the nearest known: {}", fmt::join(near, ", "))),
+                  "see `onnxport plugins list` for the plugins and their ids");
     }
     std::erase_if(offering, [&](const Candidate* candidate) { return candidate->manifest.id != plugin_id; });
     if (offering.empty()) {
@@ -479,8 +471,8 @@ Resolved Registry::resolve(std::string_view model_type, const std::string& plugi
                     first.hint);
       }
       throw Error(Failure::usage,
-                  fmt::format("the plugin '{}' does not offer the model type '{}'; it offers {}", plugin_id,
-                              model_type, fmt::join(types_of(first), ", ")),
+                  fmt::format("the plugin '{}' does not offer the model type '{}'; it offers {}", plugin_id, model_type,
+                              fmt::join(types_of(first), ", ")),
                   "leave out --plugin, or see `onnxport plugins list`");
     }
   }
@@ -490,24 +482,22 @@ Resolved Registry::resolve(std::string_view model_type, const std::string& plugi
     if (known.empty()) {
       std::vector<std::string> searched;
       for (const Place& place : places_) {
-        searched.push_back(fmt::format("{} ({}{})", place.directory.string(), place.name,
-                                       place.exists ? "" : ", no such folder"));
+        searched.push_back(
+            fmt::format("{} ({}{})", place.directory.string(), place.name, place.exists ? "" : ", no such folder"));
       }
       throw Error(Failure::usage,
-                  fmt::format("unknown model type '{}': no usable plugin was found in{}", model_type,
-                              lines(searched)),
+                  fmt::format("unknown model type '{}': no usable plugin was found in{}", model_type, lines(searched)),
                   "install plugins, or name their folder with --plugin-dir; `onnxport plugins list` shows "
                   "every candidate");
     }
     const std::vector<std::string> near = nearest(model_type, known);
     const bool some_broken = std::any_of(candidates_.begin(), candidates_.end(),
                                          [](const Candidate& candidate) { return !candidate.is_healthy(); });
-    throw Error(
-        Failure::usage,
-        fmt::format("unknown model type '{}'{}", model_type,
-                    near.empty() ? "" : fmt::format("; the nearest known: {}", fmt::join(near, ", "))),
-        fmt::format("`onnxport features` lists the {} known model types{}", known.size(),
-                    some_broken ? "; some plugins cannot be used, `onnxport plugins list` says why" : ""));
+    throw Error(Failure::usage,
+                fmt::format("unknown model type '{}'{}", model_type,
+                            near.empty() ? "" : fmt::format("; the nearest known: {}", fmt::join(near, ", "))),
+                fmt::format("`onnxport features` lists the {} known model types{}", known.size(),
+                            some_broken ? "; some plugins cannot be used, `onnxport plugins list` says why" : ""));
   }
 
   std::vector<const Candidate*> chosen;
@@ -520,10 +510,9 @@ Resolved Registry::resolve(std::string_view model_type, const std::string& plugi
     for (const Candidate* candidate : offering) {
       reasons.push_back(fmt::format("{}: {}", to_string(candidate->state), candidate->reason));
     }
-    throw Error(
-        Failure::plugin,
-        fmt::format("the model type '{}' has no plugin that can be used:{}", model_type, lines(reasons)),
-        offering.front()->hint);
+    throw Error(Failure::plugin,
+                fmt::format("the model type '{}' has no plugin that can be used:{}", model_type, lines(reasons)),
+                offering.front()->hint);
   }
   if (chosen.size() > 1) {
     std::vector<std::string> all;
@@ -532,12 +521,11 @@ Resolved Registry::resolve(std::string_view model_type, const std::string& plugi
       all.push_back(describe(*candidate));
       same_id |= candidate != chosen.front() && candidate->manifest.id == chosen.front()->manifest.id;
     }
-    throw Error(Failure::plugin,
-                fmt::format("{} plugins of the same place offer the model type '{}':{}", chosen.size(),
-                            model_type, lines(all)),
-                same_id ? "remove one of them: their ids are the same"
-                        : fmt::format("pick one, such as --plugin {}, or remove one of them",
-                                      chosen.front()->manifest.id));
+    throw Error(
+        Failure::plugin,
+        fmt::format("{} plugins of the same place offer the model type '{}':{}", chosen.size(), model_type, lines(all)),
+        same_id ? "remove one of them: their ids are the same"
+                : fmt::format("pick one, such as --plugin {}, or remove one of them", chosen.front()->manifest.id));
   }
 
   Resolved resolved;

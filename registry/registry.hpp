@@ -113,8 +113,7 @@ class Registry {
  private:
   Registry() = default;
   void scan(size_t place, const std::shared_ptr<const TrustPolicy>& trust);
-  void add(const std::filesystem::path& manifest, size_t place,
-           const std::shared_ptr<const TrustPolicy>& trust);
+  void add(const std::filesystem::path& manifest, size_t place, const std::shared_ptr<const TrustPolicy>& trust);
   void add_broken(const std::filesystem::path& path, size_t place, std::string reason, std::string hint);
   void resolve_extensions();
   void index();
@@ -127,7 +126,6 @@ class Registry {
 };
 
 /// Up to `limit` of `known` that `word` may have been meant to be, nearest first.
-std::vector<std::string> nearest(std::string_view word, const std::vector<std::string>& known,
-                                 size_t limit = 3);
+std::vector<std::string> nearest(std::string_view word, const std::vector<std::string>& known, size_t limit = 3);
 
 }  // namespace onnxport

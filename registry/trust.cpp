@@ -31,8 +31,7 @@ Path policy_directory(const yaml::Node& node, const Path& file) {
     path = Path(home) / node.text.substr(std::min<size_t>(2, node.text.size()));
   }
   if (!path.is_absolute()) {
-    yaml::fail(file, node.line,
-               fmt::format("the directory '{}' must be absolute or begin with ~/", node.text));
+    yaml::fail(file, node.line, fmt::format("the directory '{}' must be absolute or begin with ~/", node.text));
   }
   std::error_code error;
   const Path canonical = std::filesystem::weakly_canonical(path, error);
@@ -68,15 +67,13 @@ TrustPolicy TrustPolicy::read(const Path& file) {
     for (size_t i = 0; i < policy.sums_.size(); ++i) {
       const std::string& sum = policy.sums_[i];
       if (sum.size() != 64 || sum.find_first_not_of("0123456789abcdef") != std::string::npos) {
-        yaml::fail(file, sums->items[i].line,
-                   fmt::format("'{}' is not 64 hexadecimal digits in lower case", sum));
+        yaml::fail(file, sums->items[i].line, fmt::format("'{}' is not 64 hexadecimal digits in lower case", sum));
       }
     }
   }
   if (const yaml::Node* directories = map.optional("directories")) {
     yaml::strings(*directories, file, "directories", true);
-    for (const yaml::Node& item : directories->items)
-      policy.directories_.push_back(policy_directory(item, file));
+    for (const yaml::Node& item : directories->items) policy.directories_.push_back(policy_directory(item, file));
   }
   map.finish();
   return policy;
@@ -90,23 +87,21 @@ std::optional<Refusal> TrustPolicy::check_directory(const Path& folder) const {
   for (const Path& directory : directories_) {
     if (is_below(canonical, directory)) return std::nullopt;
   }
-  return Refusal{
-      fmt::format("{}: found in none of the directories of the trust policy {}, which requires one of them",
-                  canonical.string(), file_.string()),
-      "if you trust it, add its directory to 'directories' of the policy"};
+  return Refusal{fmt::format("{}: found in none of the directories of the trust policy {}, which requires one of them",
+                             canonical.string(), file_.string()),
+                 "if you trust it, add its directory to 'directories' of the policy"};
 }
 
 std::optional<Refusal> TrustPolicy::check_sha256(const std::string& sha256, const Path& library) const {
   if (require_ != Require::known_sha256) return std::nullopt;
   if (std::find(sums_.begin(), sums_.end(), sha256) != sums_.end()) return std::nullopt;
   if (sha256.empty()) {
-    return Refusal{
-        fmt::format("{}: its manifest gives no sha256, and the trust policy {} requires a known one",
-                    library.string(), file_.string()),
-        "build the plugin again with onnxport_add_plugin(), which writes the sum"};
+    return Refusal{fmt::format("{}: its manifest gives no sha256, and the trust policy {} requires a known one",
+                               library.string(), file_.string()),
+                   "build the plugin again with onnxport_add_plugin(), which writes the sum"};
   }
-  return Refusal{fmt::format("{}: found sha256 {}, which is not among those of the trust policy {}",
-                             library.string(), sha256, file_.string()),
+  return Refusal{fmt::format("{}: found sha256 {}, which is not among those of the trust policy {}", library.string(),
+                             sha256, file_.string()),
                  "if you trust it, add the sum to 'sha256' of the policy"};
 }
 
@@ -119,16 +114,14 @@ std::optional<Refusal> check_writers(const Path& path) {
   // A sticky folder (such as /tmp) still lets everybody add files beside the library, so it does not count as
   // safe.
   if ((status.st_mode & S_IWOTH) != 0) {
-    return Refusal{
-        fmt::format("{}: found mode {:04o}, writable by everybody; expected writable by its owner only",
-                    path.string(), status.st_mode & 07777),
-        fmt::format("chmod o-w {}", path.string())};
+    return Refusal{fmt::format("{}: found mode {:04o}, writable by everybody; expected writable by its owner only",
+                               path.string(), status.st_mode & 07777),
+                   fmt::format("chmod o-w {}", path.string())};
   }
   if (status.st_uid != 0 && status.st_uid != ::geteuid()) {
-    return Refusal{
-        fmt::format("{}: found to belong to user {}; expected root or the user who runs onnxport ({})",
-                    path.string(), status.st_uid, ::geteuid()),
-        "install the plugin as the user who uses it"};
+    return Refusal{fmt::format("{}: found to belong to user {}; expected root or the user who runs onnxport ({})",
+                               path.string(), status.st_uid, ::geteuid()),
+                   "install the plugin as the user who uses it"};
   }
   return std::nullopt;
 }
@@ -137,9 +130,9 @@ std::optional<Refusal> check_library_file(const Path& library) {
   struct stat status {};
   if (::lstat(library.c_str(), &status) != 0) {
     if (errno == ENOENT) {
-      return Refusal{fmt::format("{}: not found; expected the library that the manifest beside it names",
-                                 library.string()),
-                     "build or install the plugin again"};
+      return Refusal{
+          fmt::format("{}: not found; expected the library that the manifest beside it names", library.string()),
+          "build or install the plugin again"};
     }
     return Refusal{fmt::format("{}: cannot be read: {}", library.string(), std::strerror(errno)),
                    "check the path and its permissions"};

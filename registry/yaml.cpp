@@ -44,8 +44,7 @@ class Builder : public YAML::EventHandler {
     refuse_anchor(mark, anchor);
     refuse_tag(mark, tag);
     for (const unsigned char c : value) {
-      if (c < 0x20 || c == 0x7f)
-        fail(file_, line_of(mark), "a text holds a control character or a line break");
+      if (c < 0x20 || c == 0x7f) fail(file_, line_of(mark), "a text holds a control character or a line break");
     }
     add(Node{Node::Kind::scalar, line_of(mark), value, {}});
   }
@@ -68,8 +67,7 @@ class Builder : public YAML::EventHandler {
   }
   void refuse_tag(const YAML::Mark& mark, const std::string& tag) const {
     // "?" is an untagged plain text, "!" a quoted one.
-    if (!tag.empty() && tag != "?" && tag != "!")
-      fail(file_, line_of(mark), "tags (!name) are not used in this file");
+    if (!tag.empty() && tag != "?" && tag != "!") fail(file_, line_of(mark), "tags (!name) are not used in this file");
   }
   void open(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, Node::Kind kind) {
     refuse_anchor(mark, anchor);
@@ -91,8 +89,7 @@ class Builder : public YAML::EventHandler {
       if (node.kind != Node::Kind::scalar) fail(file_, node.line, "a key must be a text");
       for (size_t i = 0; i < parent.items.size(); i += 2) {
         if (parent.items[i].text == node.text) {
-          fail(file_, node.line,
-               fmt::format("'{}' is given twice, first in line {}", node.text, parent.items[i].line));
+          fail(file_, node.line, fmt::format("'{}' is given twice, first in line {}", node.text, parent.items[i].line));
         }
       }
     }
@@ -120,8 +117,7 @@ const char* kind_name(Node::Kind kind) {
 
 void expect(const Node& node, Node::Kind kind, const std::filesystem::path& file, std::string_view what) {
   if (node.kind != kind) {
-    fail(file, node.line,
-         fmt::format("'{}' must be {}, found {}", what, kind_name(kind), kind_name(node.kind)));
+    fail(file, node.line, fmt::format("'{}' must be {}, found {}", what, kind_name(kind), kind_name(node.kind)));
   }
 }
 
@@ -139,8 +135,7 @@ Node parse(const std::string& text, const std::filesystem::path& file) {
     YAML::Parser parser(stream);
     if (!parser.HandleNextDocument(builder)) fail(file, 1, "the file is empty");
     Builder second(file);
-    if (parser.HandleNextDocument(second))
-      fail(file, second.take().line, "a second document; one is expected");
+    if (parser.HandleNextDocument(second)) fail(file, second.take().line, "a second document; one is expected");
   } catch (const YAML::Exception& error) {
     fail(file, error.mark.is_null() ? 1 : line_of(error.mark), "not valid YAML: " + error.msg);
   }

@@ -20,8 +20,8 @@ namespace {
 namespace fs = std::filesystem;
 namespace dll = boost::dll;
 
-/// libonnxruntime.so in a folder or in its lib, under that name or one with a version behind it: Python's package has the
-/// latter only.
+/// libonnxruntime.so in a folder or in its lib, under that name or one with a version behind it: Python's package has
+/// the latter only.
 std::vector<std::string> libraries_in(const fs::path& folder) {
   std::vector<std::string> found;
   for (const fs::path& place : {folder, folder / "lib"}) {
@@ -55,13 +55,14 @@ uint32_t api_version_of(const std::string& version) {
   return numbered ? static_cast<uint32_t>(std::strtoul(version.c_str() + 2, nullptr, 10)) : ORT_API_VERSION;
 }
 
-/// Opens the library and hands its functions to the wrapper, at the highest version that both sides know. Returns its own
-/// version.
+/// Opens the library and hands its functions to the wrapper, at the highest version that both sides know. Returns its
+/// own version.
 std::string open_library(dll::shared_library& library) {
   std::string tried;
   for (const std::string& candidate : library_candidates()) {
     try {  // The exception has the loader's own words; the overload with an error code loses them.
-      library.load(candidate, dll::load_mode::rtld_now | dll::load_mode::rtld_local | dll::load_mode::search_system_folders);
+      library.load(candidate,
+                   dll::load_mode::rtld_now | dll::load_mode::rtld_local | dll::load_mode::search_system_folders);
     } catch (const std::exception& problem) {
       tried += fmt::format("\n  {}: {}", candidate, problem.what());
       continue;
@@ -72,7 +73,8 @@ std::string open_library(dll::shared_library& library) {
     }
     const auto* base = library.get<const OrtApiBase*()>("OrtGetApiBase")();
     // ONNX Runtime prints a complaint when it is asked for a version that it does not know.
-    for (uint32_t version = std::min<uint32_t>(ORT_API_VERSION, api_version_of(base->GetVersionString())); version >= 14; --version) {
+    for (uint32_t version = std::min<uint32_t>(ORT_API_VERSION, api_version_of(base->GetVersionString()));
+         version >= 14; --version) {
       if (const OrtApi* api = base->GetApi(version)) {
         Ort::InitApi(api);
         return base->GetVersionString();
@@ -109,7 +111,8 @@ ir::Tensor to_tensor(const Ort::Value& value) {
   for (const TypeRow& row : types) {
     if (row.ort == info.GetElementType()) tensor.dtype = row.dtype;
   }
-  if (tensor.dtype == ir::DType::undefined) throw Error(Failure::internal, "ONNX Runtime yields a tensor of a type that is not read");
+  if (tensor.dtype == ir::DType::undefined)
+    throw Error(Failure::internal, "ONNX Runtime yields a tensor of a type that is not read");
   tensor.shape = info.GetShape();
   tensor.data.resize(static_cast<size_t>(tensor.element_count()) * ir::size_of(tensor.dtype));
   if (!tensor.data.empty()) std::memcpy(tensor.data.data(), value.GetTensorRawData(), tensor.data.size());
@@ -120,8 +123,10 @@ class FileRunnable final : public Runnable {
  public:
   FileRunnable(Ort::Env& env, const std::string& path) : session_(env, path.c_str(), Ort::SessionOptions()) {
     Ort::AllocatorWithDefaultOptions allocator;
-    for (size_t i = 0; i < session_.GetInputCount(); ++i) inputs_.emplace_back(session_.GetInputNameAllocated(i, allocator).get());
-    for (size_t i = 0; i < session_.GetOutputCount(); ++i) outputs_.emplace_back(session_.GetOutputNameAllocated(i, allocator).get());
+    for (size_t i = 0; i < session_.GetInputCount(); ++i)
+      inputs_.emplace_back(session_.GetInputNameAllocated(i, allocator).get());
+    for (size_t i = 0; i < session_.GetOutputCount(); ++i)
+      outputs_.emplace_back(session_.GetOutputNameAllocated(i, allocator).get());
   }
 
   Tensors run(const Tensors& inputs, const std::vector<std::string>& wanted) override {
@@ -140,15 +145,16 @@ class FileRunnable final : public Runnable {
     std::vector<Ort::Value> values;
     for (const std::string& name : inputs_) {
       const auto found = inputs.find(name);
-      if (found == inputs.end()) throw Error(Failure::internal, fmt::format("no value was given for the input '{}'", name));
+      if (found == inputs.end())
+        throw Error(Failure::internal, fmt::format("no value was given for the input '{}'", name));
       const ir::Tensor& tensor = found->second;
       input_names.push_back(name.c_str());
-      values.push_back(Ort::Value::CreateTensor(memory, const_cast<std::byte*>(tensor.data.data()), tensor.data.size(), tensor.shape.data(),
-                                                tensor.shape.size(), ort_type(tensor.dtype)));
+      values.push_back(Ort::Value::CreateTensor(memory, const_cast<std::byte*>(tensor.data.data()), tensor.data.size(),
+                                                tensor.shape.data(), tensor.shape.size(), ort_type(tensor.dtype)));
     }
     for (const std::string& name : names) output_names.push_back(name.c_str());
-    const std::vector<Ort::Value> results = session_.Run(Ort::RunOptions(), input_names.data(), values.data(), values.size(),
-                                                         output_names.data(), output_names.size());
+    const std::vector<Ort::Value> results = session_.Run(Ort::RunOptions(), input_names.data(), values.data(),
+                                                         values.size(), output_names.data(), output_names.size());
     Tensors tensors;
     for (size_t i = 0; i < results.size(); ++i) tensors.emplace(names[i], to_tensor(results[i]));
     return tensors;
@@ -182,7 +188,9 @@ class OnnxRuntime final : public Backend {
 }  // namespace onnxport
 
 extern "C" {
-__attribute__((visibility("default"))) const char* onnxport_backend_stamp() { return ONNXPORT_BACKEND_STAMP; }
+__attribute__((visibility("default"))) const char* onnxport_backend_stamp() {
+  return ONNXPORT_BACKEND_STAMP;
+}
 /// The object is made on first use, and never destroyed: its library would be gone by then.
 __attribute__((visibility("default"))) onnxport::Backend* onnxport_backend() {
   static auto* backend = new onnxport::OnnxRuntime();

@@ -11,10 +11,16 @@ using at::Tensor;
 
 constexpr double lowest = std::numeric_limits<float>::lowest();
 
-Tensor optional(const Call& c, size_t index) { return c.has(index) ? c.in(index) : Tensor(); }
+Tensor optional(const Call& c, size_t index) {
+  return c.has(index) ? c.in(index) : Tensor();
+}
 
-Results linear(const Call& c) { return {at::linear(c.in(0), c.in(1), optional(c, 2))}; }
-Results embedding(const Call& c) { return {at::embedding(c.in(0), c.in(1))}; }
+Results linear(const Call& c) {
+  return {at::linear(c.in(0), c.in(1), optional(c, 2))};
+}
+Results embedding(const Call& c) {
+  return {at::embedding(c.in(0), c.in(1))};
+}
 
 Results layer_norm(const Call& c) {
   return {at::layer_norm(c.in(0), {c.in(0).size(-1)}, c.in(1), optional(c, 2), c.real("epsilon", 1e-5))};
@@ -31,10 +37,14 @@ Results gelu(const Call& c) {
   return {at::gelu(c.in(0), how)};
 }
 
-Results silu(const Call& c) { return {at::silu(c.in(0))}; }
+Results silu(const Call& c) {
+  return {at::silu(c.in(0))};
+}
 
 /// bool[query, total]: whether key j is at most query i, which stands at i + total - query.
-Tensor not_after(int64_t query, int64_t total) { return at::ones({query, total}, at::kBool).tril(total - query); }
+Tensor not_after(int64_t query, int64_t total) {
+  return at::ones({query, total}, at::kBool).tril(total - query);
+}
 
 Results attention_mask(const Call& c) {
   const Tensor& mask = c.in(0);
@@ -43,11 +53,19 @@ Results attention_mask(const Call& c) {
   return {(1.0 - counts) * lowest};
 }
 
-Tensor into_heads(const Tensor& x, int64_t heads) { return x.reshape({x.size(0), x.size(1), heads, x.size(2) / heads}).transpose(1, 2); }
-Tensor from_heads(const Tensor& x) { return x.transpose(1, 2).reshape({x.size(0), x.size(2), x.size(1) * x.size(3)}); }
+Tensor into_heads(const Tensor& x, int64_t heads) {
+  return x.reshape({x.size(0), x.size(1), heads, x.size(2) / heads}).transpose(1, 2);
+}
+Tensor from_heads(const Tensor& x) {
+  return x.transpose(1, 2).reshape({x.size(0), x.size(2), x.size(1) * x.size(3)});
+}
 
-Results split_heads(const Call& c) { return {into_heads(c.in(0), c.integer("heads", 1))}; }
-Results merge_heads(const Call& c) { return {from_heads(c.in(0))}; }
+Results split_heads(const Call& c) {
+  return {into_heads(c.in(0), c.integer("heads", 1))};
+}
+Results merge_heads(const Call& c) {
+  return {from_heads(c.in(0))};
+}
 
 Results attention(const Call& c) {
   const int64_t heads = c.integer("heads", 1), kv_heads = c.integer("kv_heads", heads);
@@ -67,14 +85,25 @@ Results attention(const Call& c) {
   return results;
 }
 
-Results size(const Call& c) { return {at::scalar_tensor(c.in(0).size(c.integer("axis", 0)), at::kLong)}; }
+Results size(const Call& c) {
+  return {at::scalar_tensor(c.in(0).size(c.integer("axis", 0)), at::kLong)};
+}
 
 }  // namespace
 
 const Table& composite_table() {
   static const Table table{
-      {"Linear", linear}, {"Embedding", embedding}, {"LayerNorm", layer_norm}, {"RMSNorm", rms_norm}, {"Gelu", gelu}, {"Silu", silu},
-      {"AttentionMask", attention_mask}, {"Attention", attention}, {"SplitHeads", split_heads}, {"MergeHeads", merge_heads}, {"Size", size},
+      {"Linear", linear},
+      {"Embedding", embedding},
+      {"LayerNorm", layer_norm},
+      {"RMSNorm", rms_norm},
+      {"Gelu", gelu},
+      {"Silu", silu},
+      {"AttentionMask", attention_mask},
+      {"Attention", attention},
+      {"SplitHeads", split_heads},
+      {"MergeHeads", merge_heads},
+      {"Size", size},
   };
   return table;
 }

@@ -19,9 +19,10 @@ struct TypeRow {
   at::ScalarType type;
 };
 constexpr TypeRow types[] = {
-    {ir::DType::f32, at::kFloat}, {ir::DType::f64, at::kDouble}, {ir::DType::f16, at::kHalf}, {ir::DType::bf16, at::kBFloat16},
-    {ir::DType::i64, at::kLong},  {ir::DType::i32, at::kInt},    {ir::DType::i16, at::kShort}, {ir::DType::i8, at::kChar},
-    {ir::DType::u8, at::kByte},   {ir::DType::boolean, at::kBool},
+    {ir::DType::f32, at::kFloat},     {ir::DType::f64, at::kDouble}, {ir::DType::f16, at::kHalf},
+    {ir::DType::bf16, at::kBFloat16}, {ir::DType::i64, at::kLong},   {ir::DType::i32, at::kInt},
+    {ir::DType::i16, at::kShort},     {ir::DType::i8, at::kChar},    {ir::DType::u8, at::kByte},
+    {ir::DType::boolean, at::kBool},
 };
 
 /// A view of bytes that live as long as the result. Nothing here writes into a tensor that was given.
@@ -29,7 +30,9 @@ at::Tensor to_aten(const std::byte* bytes, const std::vector<int64_t>& shape, ir
   return widened(at::from_blob(const_cast<std::byte*>(bytes), shape, at::TensorOptions(scalar_type(dtype))));
 }
 
-at::Tensor to_aten(const ir::Tensor& tensor) { return to_aten(tensor.data.data(), tensor.shape, tensor.dtype); }
+at::Tensor to_aten(const ir::Tensor& tensor) {
+  return to_aten(tensor.data.data(), tensor.shape, tensor.dtype);
+}
 
 ir::Tensor from_aten(const at::Tensor& tensor) {
   const at::Tensor dense = tensor.contiguous();
@@ -95,7 +98,8 @@ auto guarded(Action action) {
 
 /// Where an operator stands, for messages.
 std::string place_of(const ir::Node& node) {
-  const std::string op = node.domain.empty() || node.domain == ir::composite_domain ? node.op : node.domain + "." + node.op;
+  const std::string op =
+      node.domain.empty() || node.domain == ir::composite_domain ? node.op : node.domain + "." + node.op;
   return node.scope.empty() ? op : op + " at '" + node.scope + "'";
 }
 
@@ -163,13 +167,14 @@ class GraphRunnable final : public Runnable {
     return outputs;
   }
 
-  static void evaluate(Evaluate function, const ir::Node& node, const std::vector<at::Tensor>& arguments, std::vector<at::Tensor>& values) {
+  static void evaluate(Evaluate function, const ir::Node& node, const std::vector<at::Tensor>& arguments,
+                       std::vector<at::Tensor>& values) {
     try {
       const Results results = function({node, arguments});
       for (size_t k = 0; k < node.outputs.size(); ++k) values[node.outputs[k]] = results.at(k);
     } catch (const std::exception& problem) {
-      throw Error(Failure::plugin,
-                  "the reference cannot evaluate " + place_of(node) + " of " + shapes_of(arguments) + ": " + first_line(problem));
+      throw Error(Failure::plugin, "the reference cannot evaluate " + place_of(node) + " of " + shapes_of(arguments) +
+                                       ": " + first_line(problem));
     }
   }
 
@@ -182,7 +187,8 @@ class GraphRunnable final : public Runnable {
     std::vector<ir::NamedValue> results;
     for (const std::string& name : wanted) {
       const auto found = known.find(name);
-      if (found == known.end()) throw Error(Failure::internal, "the graph has neither an output nor a mark '" + name + "'");
+      if (found == known.end())
+        throw Error(Failure::internal, "the graph has neither an output nor a mark '" + name + "'");
       results.push_back({name, found->second});
     }
     return results;
@@ -227,7 +233,9 @@ ir::DType dtype_of(at::ScalarType type) {
 }  // namespace onnxport
 
 extern "C" {
-__attribute__((visibility("default"))) const char* onnxport_backend_stamp() { return ONNXPORT_BACKEND_STAMP; }
+__attribute__((visibility("default"))) const char* onnxport_backend_stamp() {
+  return ONNXPORT_BACKEND_STAMP;
+}
 /// The object is made on first use, and never destroyed: its library would be gone by then.
 __attribute__((visibility("default"))) onnxport::Backend* onnxport_backend() {
   static auto* backend = new onnxport::reference::Libtorch();

@@ -35,8 +35,8 @@ const Table& operator_table();
 /// The composites, by name.
 const Table& composite_table();
 
-/// 16-bit floats as 32-bit ones, which hold them exactly: ATen computes little with the former, and the judge should round
-/// less than the judged. Everything that enters an evaluation goes through this.
+/// 16-bit floats as 32-bit ones, which hold them exactly: ATen computes little with the former, and the judge should
+/// round less than the judged. Everything that enters an evaluation goes through this.
 at::Tensor widened(const at::Tensor& tensor);
 
 at::ScalarType scalar_type(ir::DType dtype);

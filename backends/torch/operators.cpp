@@ -18,8 +18,12 @@ Results binary(const Call& c) {
   return {function(c.in(0), c.in(1))};
 }
 
-Results add(const Call& c) { return {at::add(c.in(0), c.in(1))}; }
-Results subtract(const Call& c) { return {at::sub(c.in(0), c.in(1))}; }
+Results add(const Call& c) {
+  return {at::add(c.in(0), c.in(1))};
+}
+Results subtract(const Call& c) {
+  return {at::sub(c.in(0), c.in(1))};
+}
 
 /// Integers divide towards zero, as ONNX has it.
 Results divide(const Call& c) {
@@ -27,11 +31,21 @@ Results divide(const Call& c) {
   return {at::div(c.in(0), c.in(1))};
 }
 
-Results elu(const Call& c) { return {at::elu(c.in(0), c.real("alpha", 1.0))}; }
-Results leaky_relu(const Call& c) { return {at::leaky_relu(c.in(0), c.real("alpha", 0.01))}; }
-Results hard_sigmoid(const Call& c) { return {at::clamp(c.in(0) * c.real("alpha", 0.2) + c.real("beta", 0.5), 0.0, 1.0)}; }
-Results softplus(const Call& c) { return {at::log1p(at::exp(-at::abs(c.in(0)))) + at::relu(c.in(0))}; }
-Results softsign(const Call& c) { return {c.in(0) / (at::abs(c.in(0)) + 1.0)}; }
+Results elu(const Call& c) {
+  return {at::elu(c.in(0), c.real("alpha", 1.0))};
+}
+Results leaky_relu(const Call& c) {
+  return {at::leaky_relu(c.in(0), c.real("alpha", 0.01))};
+}
+Results hard_sigmoid(const Call& c) {
+  return {at::clamp(c.in(0) * c.real("alpha", 0.2) + c.real("beta", 0.5), 0.0, 1.0)};
+}
+Results softplus(const Call& c) {
+  return {at::log1p(at::exp(-at::abs(c.in(0)))) + at::relu(c.in(0))};
+}
+Results softsign(const Call& c) {
+  return {c.in(0) / (at::abs(c.in(0)) + 1.0)};
+}
 
 Results clip(const Call& c) {
   Tensor x = c.in(0);
@@ -40,10 +54,14 @@ Results clip(const Call& c) {
   return {x.to(c.in(0).scalar_type())};  // a bound is a real number, and would make one of an integer
 }
 
-Results where(const Call& c) { return {at::where(c.in(0), c.in(1), c.in(2))}; }
+Results where(const Call& c) {
+  return {at::where(c.in(0), c.in(1), c.in(2))};
+}
 
 /// To 16 bits it rounds as asked, though the result is held in 32.
-Results cast(const Call& c) { return {widened(c.in(0).to(scalar_type(static_cast<ir::DType>(c.integer("to", 0)))))}; }
+Results cast(const Call& c) {
+  return {widened(c.in(0).to(scalar_type(static_cast<ir::DType>(c.integer("to", 0)))))};
+}
 
 // ------------------------------------------------------------------------------------------------ layout
 
@@ -64,7 +82,9 @@ Results reshape(const Call& c) {
   return {c.in(0).reshape(target)};
 }
 
-Results transpose(const Call& c) { return {c.in(0).permute(c.integers("perm"))}; }
+Results transpose(const Call& c) {
+  return {c.in(0).permute(c.integers("perm"))};
+}
 
 Results unsqueeze(const Call& c) {
   std::vector<int64_t> axes = c.integers("axes");
@@ -89,7 +109,8 @@ Results squeeze(const Call& c) {
 }
 
 Results slice(const Call& c) {
-  const std::vector<int64_t> starts = attribute_or_input(c, "starts", 1), ends = attribute_or_input(c, "ends", 2), axes = c.integers("axes");
+  const std::vector<int64_t> starts = attribute_or_input(c, "starts", 1), ends = attribute_or_input(c, "ends", 2),
+                             axes = c.integers("axes");
   std::vector<int64_t> steps = c.integers("steps");
   if (steps.empty()) steps.assign(axes.size(), 1);
   Tensor x = c.in(0);
@@ -113,7 +134,8 @@ Results slice(const Call& c) {
 Results gather(const Call& c) {
   const Tensor& x = c.in(0);
   const Tensor indices = c.in(1).to(at::kLong);
-  const int64_t axis = c.integer("axis", 0) < 0 ? c.integer("axis", 0) + x.dim() : c.integer("axis", 0), size = x.size(axis);
+  const int64_t axis = c.integer("axis", 0) < 0 ? c.integer("axis", 0) + x.dim() : c.integer("axis", 0),
+                size = x.size(axis);
   const Tensor wrapped = at::where(indices < 0, indices + size, indices);
   std::vector<int64_t> shape(x.sizes().begin(), x.sizes().begin() + axis);
   shape.insert(shape.end(), indices.sizes().begin(), indices.sizes().end());
@@ -127,7 +149,9 @@ Results gather_elements(const Call& c) {
   return {at::gather(c.in(0), axis, at::where(indices < 0, indices + size, indices))};
 }
 
-Results concat(const Call& c) { return {at::cat(c.inputs, c.integer("axis", 0))}; }
+Results concat(const Call& c) {
+  return {at::cat(c.inputs, c.integer("axis", 0))};
+}
 
 Results split(const Call& c) {
   const auto sizes = c.integers("split");
@@ -156,11 +180,21 @@ Results reduce(const Call& c) {
   return {function(c.in(0), axes, c.integer("keepdims", 1) != 0)};
 }
 
-Tensor mean(const Tensor& x, at::IntArrayRef axes, bool keep) { return at::mean(x, axes, keep); }
-Tensor sum(const Tensor& x, at::IntArrayRef axes, bool keep) { return at::sum(x, axes, keep, x.scalar_type()); }
-Tensor amax(const Tensor& x, at::IntArrayRef axes, bool keep) { return at::amax(x, axes, keep); }
-Tensor amin(const Tensor& x, at::IntArrayRef axes, bool keep) { return at::amin(x, axes, keep); }
-Tensor l2(const Tensor& x, at::IntArrayRef axes, bool keep) { return at::sqrt(at::sum(x * x, axes, keep)); }
+Tensor mean(const Tensor& x, at::IntArrayRef axes, bool keep) {
+  return at::mean(x, axes, keep);
+}
+Tensor sum(const Tensor& x, at::IntArrayRef axes, bool keep) {
+  return at::sum(x, axes, keep, x.scalar_type());
+}
+Tensor amax(const Tensor& x, at::IntArrayRef axes, bool keep) {
+  return at::amax(x, axes, keep);
+}
+Tensor amin(const Tensor& x, at::IntArrayRef axes, bool keep) {
+  return at::amin(x, axes, keep);
+}
+Tensor l2(const Tensor& x, at::IntArrayRef axes, bool keep) {
+  return at::sqrt(at::sum(x * x, axes, keep));
+}
 Tensor product(const Tensor& x, at::IntArrayRef axes, bool keep) {
   std::vector<int64_t> sorted(axes.begin(), axes.end());
   for (int64_t& axis : sorted) axis = axis < 0 ? axis + x.dim() : axis;
@@ -170,9 +204,15 @@ Tensor product(const Tensor& x, at::IntArrayRef axes, bool keep) {
   return y;
 }
 
-Results argmax(const Call& c) { return {at::argmax(c.in(0), c.integer("axis", 0), c.integer("keepdims", 1) != 0)}; }
-Results softmax(const Call& c) { return {at::softmax(c.in(0), c.integer("axis", -1))}; }
-Results log_softmax(const Call& c) { return {at::log_softmax(c.in(0), c.integer("axis", -1))}; }
+Results argmax(const Call& c) {
+  return {at::argmax(c.in(0), c.integer("axis", 0), c.integer("keepdims", 1) != 0)};
+}
+Results softmax(const Call& c) {
+  return {at::softmax(c.in(0), c.integer("axis", -1))};
+}
+Results log_softmax(const Call& c) {
+  return {at::log_softmax(c.in(0), c.integer("axis", -1))};
+}
 
 Results cumsum(const Call& c) {
   const int64_t axis = c.integer("axis", 0);
@@ -189,13 +229,16 @@ Results cumsum(const Call& c) {
 // ------------------------------------------------------------------------------------------ linear algebra
 
 Results gemm(const Call& c) {
-  const Tensor a = c.integer("transA", 0) != 0 ? c.in(0).t() : c.in(0), b = c.integer("transB", 0) != 0 ? c.in(1).t() : c.in(1);
+  const Tensor a = c.integer("transA", 0) != 0 ? c.in(0).t() : c.in(0),
+               b = c.integer("transB", 0) != 0 ? c.in(1).t() : c.in(1);
   Tensor y = at::matmul(a, b) * c.real("alpha", 1.0);
   if (c.has(2)) y = y + c.in(2) * c.real("beta", 1.0);
   return {y};
 }
 
-Results einsum(const Call& c) { return {at::einsum(c.node.text("equation", ""), c.inputs)}; }
+Results einsum(const Call& c) {
+  return {at::einsum(c.node.text("equation", ""), c.inputs)};
+}
 
 // ------------------------------------------------------------------------------------------ shapes, ranges
 
@@ -203,7 +246,9 @@ Results shape(const Call& c) {
   const int64_t rank = c.in(0).dim();
   const auto clamp = [rank](int64_t at) { return std::min(std::max<int64_t>(at < 0 ? at + rank : at, 0), rank); };
   const int64_t start = clamp(c.integer("start", 0)), end = clamp(c.integer("end", rank));
-  return {at::tensor(c.in(0).sizes().slice(static_cast<size_t>(start), static_cast<size_t>(std::max<int64_t>(0, end - start))), at::kLong)};
+  return {at::tensor(
+      c.in(0).sizes().slice(static_cast<size_t>(start), static_cast<size_t>(std::max<int64_t>(0, end - start))),
+      at::kLong)};
 }
 
 /// Empty where the limit lies behind the start, which ATen refuses.
@@ -223,21 +268,75 @@ Results trilu(const Call& c) {
 
 const Table& operator_table() {
   static const Table table{
-      {"Abs", unary<at::abs>}, {"Neg", unary<at::neg>}, {"Exp", unary<at::exp>}, {"Log", unary<at::log>}, {"Sqrt", unary<at::sqrt>},
-      {"Reciprocal", unary<at::reciprocal>}, {"Erf", unary<at::erf>}, {"Tanh", unary<at::tanh>}, {"Sigmoid", unary<at::sigmoid>},
-      {"Relu", unary<at::relu>}, {"Softplus", softplus}, {"Softsign", softsign}, {"Sin", unary<at::sin>}, {"Cos", unary<at::cos>},
-      {"Floor", unary<at::floor>}, {"Ceil", unary<at::ceil>}, {"Round", unary<at::round>}, {"Sign", unary<at::sign>},
-      {"Identity", [](const Call& c) { return Results{c.in(0)}; }}, {"Elu", elu}, {"LeakyRelu", leaky_relu}, {"HardSigmoid", hard_sigmoid},
-      {"Mish", unary<at::mish>}, {"HardSwish", unary<at::hardswish>}, {"Clip", clip}, {"Not", unary<at::logical_not>}, {"Add", add},
-      {"Sub", subtract}, {"Mul", binary<at::mul>}, {"Div", divide}, {"Pow", binary<at::pow>}, {"Min", binary<at::minimum>},
-      {"Max", binary<at::maximum>}, {"Mod", binary<at::remainder>}, {"And", binary<at::logical_and>}, {"Or", binary<at::logical_or>},
-      {"Equal", binary<at::eq>}, {"Less", binary<at::lt>}, {"LessOrEqual", binary<at::le>}, {"Greater", binary<at::gt>},
-      {"GreaterOrEqual", binary<at::ge>}, {"Where", where}, {"Cast", cast}, {"Reshape", reshape}, {"Transpose", transpose},
-      {"Unsqueeze", unsqueeze}, {"Squeeze", squeeze}, {"Slice", slice}, {"Gather", gather}, {"GatherElements", gather_elements},
-      {"Concat", concat}, {"Split", split}, {"Expand", expand}, {"Softmax", softmax}, {"LogSoftmax", log_softmax},
-      {"ReduceMean", reduce<mean>}, {"ReduceSum", reduce<sum>}, {"ReduceMax", reduce<amax>}, {"ReduceMin", reduce<amin>},
-      {"ReduceProd", reduce<product>}, {"ReduceL2", reduce<l2>}, {"ArgMax", argmax}, {"MatMul", binary<at::matmul>}, {"Gemm", gemm},
-      {"Einsum", einsum}, {"Shape", shape}, {"Range", range}, {"CumSum", cumsum}, {"Trilu", trilu},
+      {"Abs", unary<at::abs>},
+      {"Neg", unary<at::neg>},
+      {"Exp", unary<at::exp>},
+      {"Log", unary<at::log>},
+      {"Sqrt", unary<at::sqrt>},
+      {"Reciprocal", unary<at::reciprocal>},
+      {"Erf", unary<at::erf>},
+      {"Tanh", unary<at::tanh>},
+      {"Sigmoid", unary<at::sigmoid>},
+      {"Relu", unary<at::relu>},
+      {"Softplus", softplus},
+      {"Softsign", softsign},
+      {"Sin", unary<at::sin>},
+      {"Cos", unary<at::cos>},
+      {"Floor", unary<at::floor>},
+      {"Ceil", unary<at::ceil>},
+      {"Round", unary<at::round>},
+      {"Sign", unary<at::sign>},
+      {"Identity", [](const Call& c) { return Results{c.in(0)}; }},
+      {"Elu", elu},
+      {"LeakyRelu", leaky_relu},
+      {"HardSigmoid", hard_sigmoid},
+      {"Mish", unary<at::mish>},
+      {"HardSwish", unary<at::hardswish>},
+      {"Clip", clip},
+      {"Not", unary<at::logical_not>},
+      {"Add", add},
+      {"Sub", subtract},
+      {"Mul", binary<at::mul>},
+      {"Div", divide},
+      {"Pow", binary<at::pow>},
+      {"Min", binary<at::minimum>},
+      {"Max", binary<at::maximum>},
+      {"Mod", binary<at::remainder>},
+      {"And", binary<at::logical_and>},
+      {"Or", binary<at::logical_or>},
+      {"Equal", binary<at::eq>},
+      {"Less", binary<at::lt>},
+      {"LessOrEqual", binary<at::le>},
+      {"Greater", binary<at::gt>},
+      {"GreaterOrEqual", binary<at::ge>},
+      {"Where", where},
+      {"Cast", cast},
+      {"Reshape", reshape},
+      {"Transpose", transpose},
+      {"Unsqueeze", unsqueeze},
+      {"Squeeze", squeeze},
+      {"Slice", slice},
+      {"Gather", gather},
+      {"GatherElements", gather_elements},
+      {"Concat", concat},
+      {"Split", split},
+      {"Expand", expand},
+      {"Softmax", softmax},
+      {"LogSoftmax", log_softmax},
+      {"ReduceMean", reduce<mean>},
+      {"ReduceSum", reduce<sum>},
+      {"ReduceMax", reduce<amax>},
+      {"ReduceMin", reduce<amin>},
+      {"ReduceProd", reduce<product>},
+      {"ReduceL2", reduce<l2>},
+      {"ArgMax", argmax},
+      {"MatMul", binary<at::matmul>},
+      {"Gemm", gemm},
+      {"Einsum", einsum},
+      {"Shape", shape},
+      {"Range", range},
+      {"CumSum", cumsum},
+      {"Trilu", trilu},
   };
   return table;
 }

@@ -26,14 +26,19 @@ struct Brain {
 };
 
 float widen(Half half) {
-  const uint32_t sign = static_cast<uint32_t>(half.bits & 0x8000u) << 16, exponent = (half.bits >> 10) & 0x1fu, fraction = half.bits & 0x3ffu;
+  const uint32_t sign = static_cast<uint32_t>(half.bits & 0x8000u) << 16, exponent = (half.bits >> 10) & 0x1fu,
+                 fraction = half.bits & 0x3ffu;
   if (exponent == 31) return std::bit_cast<float>(sign | 0x7f800000u | (fraction << 13));
   if (exponent != 0) return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (fraction << 13));
   const float magnitude = std::ldexp(static_cast<float>(fraction), -24);  // subnormal: exact in f32
   return sign != 0 ? -magnitude : magnitude;
 }
-float widen(Brain brain) { return std::bit_cast<float>(static_cast<uint32_t>(brain.bits) << 16); }
-float widen(float value) { return value; }
+float widen(Brain brain) {
+  return std::bit_cast<float>(static_cast<uint32_t>(brain.bits) << 16);
+}
+float widen(float value) {
+  return value;
+}
 
 template <class T>
 T narrow(float value);
@@ -68,10 +73,14 @@ void convert(const std::byte* source, std::byte* target, uint64_t count) {
     From from;
     std::memcpy(&from, source + i * sizeof(From), sizeof(From));
     To to;
-    if constexpr (std::is_same_v<From, double> && std::is_same_v<To, double>) to = from;
-    else if constexpr (std::is_same_v<From, double>) to = narrow<To>(static_cast<float>(from));
-    else if constexpr (std::is_same_v<To, double>) to = widen(from);
-    else to = narrow<To>(widen(from));
+    if constexpr (std::is_same_v<From, double> && std::is_same_v<To, double>)
+      to = from;
+    else if constexpr (std::is_same_v<From, double>)
+      to = narrow<To>(static_cast<float>(from));
+    else if constexpr (std::is_same_v<To, double>)
+      to = widen(from);
+    else
+      to = narrow<To>(widen(from));
     std::memcpy(target + i * sizeof(To), &to, sizeof(To));
   }
 }
@@ -79,10 +88,14 @@ void convert(const std::byte* source, std::byte* target, uint64_t count) {
 template <class From>
 void convert_from(ir::DType to, const std::byte* source, std::byte* target, uint64_t count) {
   switch (to) {
-    case ir::DType::f32: return convert<From, float>(source, target, count);
-    case ir::DType::f16: return convert<From, Half>(source, target, count);
-    case ir::DType::bf16: return convert<From, Brain>(source, target, count);
-    default: return convert<From, double>(source, target, count);
+    case ir::DType::f32:
+      return convert<From, float>(source, target, count);
+    case ir::DType::f16:
+      return convert<From, Half>(source, target, count);
+    case ir::DType::bf16:
+      return convert<From, Brain>(source, target, count);
+    default:
+      return convert<From, double>(source, target, count);
   }
 }
 
@@ -103,7 +116,8 @@ void transpose_block(const T* source, int64_t source_stride, T* target, int64_t 
 #if defined(__SSE2__)
 /// The same for the four-byte elements that most checkpoints have, which compilers do not vectorise by themselves.
 template <>
-void transpose_block<uint32_t, 4>(const uint32_t* source, int64_t source_stride, uint32_t* target, int64_t target_stride) {
+void transpose_block<uint32_t, 4>(const uint32_t* source, int64_t source_stride, uint32_t* target,
+                                  int64_t target_stride) {
   const auto row = [&](int64_t r) { return _mm_loadu_ps(reinterpret_cast<const float*>(source + r * source_stride)); };
   __m128 a = row(0), b = row(1), c = row(2), d = row(3);
   _MM_TRANSPOSE4_PS(a, b, c, d);
@@ -112,8 +126,8 @@ void transpose_block<uint32_t, 4>(const uint32_t* source, int64_t source_stride,
 }
 #endif
 
-/// target[c][r] = source[r][c] for columns [begin, end). A strip of columns of one cache line goes down all rows, so that
-/// every line of the source is read once.
+/// target[c][r] = source[r][c] for columns [begin, end). A strip of columns of one cache line goes down all rows, so
+/// that every line of the source is read once.
 template <class T>
 void transpose_columns(const T* source, T* target, int64_t rows, int64_t columns, int64_t begin, int64_t end) {
   constexpr int64_t side = 4, strip = 64 / static_cast<int64_t>(sizeof(T));
@@ -122,7 +136,8 @@ void transpose_columns(const T* source, T* target, int64_t rows, int64_t columns
     int64_t r = 0;
     for (; r + side <= rows; r += side) {
       int64_t c = c0;
-      for (; c + side <= c1; c += side) transpose_block<T, side>(source + r * columns + c, columns, target + (c - begin) * rows + r, rows);
+      for (; c + side <= c1; c += side)
+        transpose_block<T, side>(source + r * columns + c, columns, target + (c - begin) * rows + r, rows);
       for (; c < c1; ++c) {
         for (int64_t i = r; i < r + side; ++i) target[(c - begin) * rows + i] = source[i * columns + c];
       }
@@ -133,20 +148,26 @@ void transpose_columns(const T* source, T* target, int64_t rows, int64_t columns
   }
 }
 
-void transpose_elements(size_t size, const std::byte* source, std::byte* target, int64_t rows, int64_t columns, int64_t begin, int64_t end) {
+void transpose_elements(size_t size, const std::byte* source, std::byte* target, int64_t rows, int64_t columns,
+                        int64_t begin, int64_t end) {
   const auto as = [&]<class T>(T) {
     transpose_columns(reinterpret_cast<const T*>(source), reinterpret_cast<T*>(target), rows, columns, begin, end);
   };
   switch (size) {
-    case 1: return as(uint8_t{});
-    case 2: return as(uint16_t{});
-    case 4: return as(uint32_t{});
-    default: return as(uint64_t{});
+    case 1:
+      return as(uint8_t{});
+    case 2:
+      return as(uint16_t{});
+    case 4:
+      return as(uint32_t{});
+    default:
+      return as(uint64_t{});
   }
 }
 
 /// One transform over whole bytes, for those that have no streaming form.
-std::vector<std::byte> apply(const Transform& transform, const std::vector<std::byte>& bytes, ir::DType& dtype, std::vector<int64_t>& shape) {
+std::vector<std::byte> apply(const Transform& transform, const std::vector<std::byte>& bytes, ir::DType& dtype,
+                             std::vector<int64_t>& shape) {
   const size_t size = ir::size_of(dtype);
   if (const auto* reshape = std::get_if<ReshapeTo>(&transform)) {
     shape = reshape->shape;
@@ -165,7 +186,9 @@ std::vector<std::byte> apply(const Transform& transform, const std::vector<std::
     for (size_t i = axis + 1; i < shape.size(); ++i) inner *= static_cast<uint64_t>(shape[i]);
     const uint64_t run = static_cast<uint64_t>(slice->end - slice->begin) * inner;
     for (uint64_t i = 0; i < outer; ++i) {
-      const auto begin = bytes.begin() + static_cast<std::ptrdiff_t>((i * static_cast<uint64_t>(shape[axis]) + static_cast<uint64_t>(slice->begin)) * inner);
+      const auto begin =
+          bytes.begin() + static_cast<std::ptrdiff_t>(
+                              (i * static_cast<uint64_t>(shape[axis]) + static_cast<uint64_t>(slice->begin)) * inner);
       out.insert(out.end(), begin, begin + static_cast<std::ptrdiff_t>(run));
     }
     shape[axis] = slice->end - slice->begin;
@@ -179,7 +202,9 @@ std::vector<std::byte> apply(const Transform& transform, const std::vector<std::
 
 }  // namespace
 
-bool can_convert(ir::DType from, ir::DType to) { return from == to || (is_convertible_float(from) && is_convertible_float(to)); }
+bool can_convert(ir::DType from, ir::DType to) {
+  return from == to || (is_convertible_float(from) && is_convertible_float(to));
+}
 
 void convert_elements(ir::DType from, const std::byte* source, ir::DType to, std::byte* target, uint64_t count) {
   if (from == to) {
@@ -191,22 +216,30 @@ void convert_elements(ir::DType from, const std::byte* source, ir::DType to, std
                 "convert the checkpoint to f32, f16 or bf16 first");
   }
   switch (from) {
-    case ir::DType::f32: return convert_from<float>(to, source, target, count);
-    case ir::DType::f16: return convert_from<Half>(to, source, target, count);
-    case ir::DType::bf16: return convert_from<Brain>(to, source, target, count);
-    default: return convert_from<double>(to, source, target, count);
+    case ir::DType::f32:
+      return convert_from<float>(to, source, target, count);
+    case ir::DType::f16:
+      return convert_from<Half>(to, source, target, count);
+    case ir::DType::bf16:
+      return convert_from<Brain>(to, source, target, count);
+    default:
+      return convert_from<double>(to, source, target, count);
   }
 }
 
-TileReader::TileReader(const Weight& weight) : stored_(weight.stored.get()), from_(stored_->dtype), to_(stored_->dtype) {
-  if (stored_->file == nullptr) throw Error(Failure::internal, fmt::format("{} has no bytes: it was asked for without a checkpoint", stored_->name));
+TileReader::TileReader(const Weight& weight)
+    : stored_(weight.stored.get()), from_(stored_->dtype), to_(stored_->dtype) {
+  if (stored_->file == nullptr)
+    throw Error(Failure::internal,
+                fmt::format("{} has no bytes: it was asked for without a checkpoint", stored_->name));
   bytes_ = stored_->file->bytes().subspan(stored_->offset, stored_->bytes);
   std::vector<int64_t> shape = stored_->shape;
   bool streams = true;
   for (const Transform& transform : weight.transforms) {
     if (const auto* cast = std::get_if<CastTo>(&transform)) {
       streams = streams && to_ == from_;
-      if (!can_convert(to_, cast->dtype)) convert_elements(to_, nullptr, cast->dtype, nullptr, 0);  // throws with both names
+      if (!can_convert(to_, cast->dtype))
+        convert_elements(to_, nullptr, cast->dtype, nullptr, 0);  // throws with both names
       to_ = cast->dtype;
     } else if (const auto* reshape = std::get_if<ReshapeTo>(&transform)) {
       streams = streams && !transposed_;
@@ -238,7 +271,8 @@ TileReader::TileReader(const Weight& weight) : stored_(weight.stored.get()), fro
     transposed_ = false;
   }
   // What was made whole in memory is written whole: a reader for each piece of it would make it again.
-  granularity_ = !streams ? std::max<uint64_t>(1, whole_.size()) : ir::size_of(to_) * (transposed_ ? static_cast<uint64_t>(rows_) : 1);
+  granularity_ = !streams ? std::max<uint64_t>(1, whole_.size())
+                          : ir::size_of(to_) * (transposed_ ? static_cast<uint64_t>(rows_) : 1);
 }
 
 std::optional<uint64_t> TileReader::untouched() const {

@@ -29,8 +29,8 @@ class TileReader {
   std::span<const std::byte> bytes_;  // the stored tensor's, or `whole_`
   std::vector<std::byte> whole_;      // where the transforms have no streaming form
   ir::DType from_, to_;
-  uint64_t first_ = 0;                // element of the view's begin
-  int64_t rows_ = 1, columns_ = 1;    // of the stored matrix, where transposed
+  uint64_t first_ = 0;              // element of the view's begin
+  int64_t rows_ = 1, columns_ = 1;  // of the stored matrix, where transposed
   bool transposed_ = false;
   uint64_t granularity_ = 1;
 };

@@ -14,7 +14,9 @@
 namespace onnxport {
 namespace {
 
-int64_t modified_ns_of(const struct stat& info) { return int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec; }
+int64_t modified_ns_of(const struct stat& info) {
+  return int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec;
+}
 
 }  // namespace
 
@@ -24,14 +26,17 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
   file->descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   struct stat info {};
   if (file->descriptor_ < 0 || ::fstat(file->descriptor_, &info) != 0) {
-    throw Error(Failure::checkpoint, fmt::format("{} cannot be read: {}", path, std::strerror(errno)), "check that the file is there and readable");
+    throw Error(Failure::checkpoint, fmt::format("{} cannot be read: {}", path, std::strerror(errno)),
+                "check that the file is there and readable");
   }
-  if (!S_ISREG(info.st_mode)) throw Error(Failure::checkpoint, fmt::format("{} is not a regular file", path), "give a checkpoint's own files");
+  if (!S_ISREG(info.st_mode))
+    throw Error(Failure::checkpoint, fmt::format("{} is not a regular file", path), "give a checkpoint's own files");
   if (info.st_size == 0) {
     throw Error(Failure::checkpoint, fmt::format("{} is empty", path), "download the file again");
   }
   void* map = ::mmap(nullptr, static_cast<size_t>(info.st_size), PROT_READ, MAP_PRIVATE, file->descriptor_, 0);
-  if (map == MAP_FAILED) throw Error(Failure::checkpoint, fmt::format("{} cannot be mapped: {}", path, std::strerror(errno)));
+  if (map == MAP_FAILED)
+    throw Error(Failure::checkpoint, fmt::format("{} cannot be mapped: {}", path, std::strerror(errno)));
   file->bytes_ = {static_cast<const std::byte*>(map), static_cast<size_t>(info.st_size)};
   file->modified_ns_ = modified_ns_of(info);
   return file;
@@ -44,8 +49,11 @@ MappedFile::~MappedFile() {
 
 void MappedFile::check_unchanged() const {
   struct stat info {};
-  if (::fstat(descriptor_, &info) == 0 && static_cast<size_t>(info.st_size) == bytes_.size() && modified_ns_of(info) == modified_ns_) return;
-  throw Error(Failure::checkpoint, fmt::format("{} changed while it was read", path_), "run the export again when nothing writes to the checkpoint");
+  if (::fstat(descriptor_, &info) == 0 && static_cast<size_t>(info.st_size) == bytes_.size() &&
+      modified_ns_of(info) == modified_ns_)
+    return;
+  throw Error(Failure::checkpoint, fmt::format("{} changed while it was read", path_),
+              "run the export again when nothing writes to the checkpoint");
 }
 
 }  // namespace onnxport

@@ -20,7 +20,7 @@ namespace onnxport {
 namespace {
 
 constexpr uint64_t tile_bytes = uint64_t{1} << 20;  // a transformed tile; a few of them in memory
-constexpr uint64_t run_bytes = uint64_t{4} << 20;  // an untouched run
+constexpr uint64_t run_bytes = uint64_t{4} << 20;   // an untouched run
 
 /// A run of one weight's final bytes; untouched where they are those of the checkpoint.
 struct Piece {
@@ -32,8 +32,9 @@ struct Piece {
 [[noreturn]] void fail_to_write() {
   const int reason = errno;
   throw Error(Failure::output, fmt::format("the model cannot be written: {}", std::strerror(reason)),
-              reason == ENOSPC || reason == EFBIG || reason == EDQUOT ? "free some space, or choose another output folder"
-                                                                      : "check the output folder's disk");
+              reason == ENOSPC || reason == EFBIG || reason == EDQUOT
+                  ? "free some space, or choose another output folder"
+                  : "check the output folder's disk");
 }
 
 void write_bytes(int descriptor, std::span<const std::byte> bytes, uint64_t offset) {
@@ -74,16 +75,19 @@ std::vector<Piece> cut(const std::vector<WriteJob>& jobs) {
     const uint64_t bytes = jobs[i].weight.bytes(), grain = reader.granularity();
     const bool untouched = reader.untouched().has_value();
     const uint64_t step = std::max(grain, (untouched ? run_bytes : tile_bytes) / grain * grain);
-    for (uint64_t begin = 0; begin < bytes; begin += step) pieces.push_back({i, begin, std::min(step, bytes - begin), untouched});
+    for (uint64_t begin = 0; begin < bytes; begin += step)
+      pieces.push_back({i, begin, std::min(step, bytes - begin), untouched});
   }
   return pieces;
 }
 
-/// Transforms pieces ahead of the one thread that writes. Only one writes, because the file system lets one at a time write to
-/// a file anyway; the others would spin. A piece is claimed by whoever comes first, a helper or the writer itself.
+/// Transforms pieces ahead of the one thread that writes. Only one writes, because the file system lets one at a time
+/// write to a file anyway; the others would spin. A piece is claimed by whoever comes first, a helper or the writer
+/// itself.
 class Ahead {
  public:
-  Ahead(const std::vector<WriteJob>& jobs, const std::vector<Piece>& pieces, size_t helpers) : jobs_(jobs), pieces_(pieces), states_(pieces.size()) {
+  Ahead(const std::vector<WriteJob>& jobs, const std::vector<Piece>& pieces, size_t helpers)
+      : jobs_(jobs), pieces_(pieces), states_(pieces.size()) {
     for (size_t i = 0; i < helpers * 4; ++i) free_.emplace_back();
     for (size_t i = 0; i < helpers; ++i) threads_.emplace_back([this] { help(); });
   }
@@ -188,7 +192,8 @@ void write_weights(const std::vector<WriteJob>& jobs, const WriteOptions& option
     total += job.weight.bytes();
     sources.insert(job.weight.stored->file.get());
   }
-  const size_t threads = options.threads > 0 ? static_cast<size_t>(options.threads) : std::max(1u, std::thread::hardware_concurrency());
+  const size_t threads =
+      options.threads > 0 ? static_cast<size_t>(options.threads) : std::max(1u, std::thread::hardware_concurrency());
   const bool any_work = std::any_of(pieces.begin(), pieces.end(), [](const Piece& piece) { return !piece.untouched; });
   Ahead ahead(jobs, pieces, any_work ? std::min(threads - 1, pieces.size()) : 0);
   // Two runs through the pieces: what a helper has ready goes first, and what needs no work fills the time until then.

@@ -24,9 +24,9 @@ struct WriteOptions {
   const std::atomic<bool>* cancel = nullptr;
 };
 
-/// Untouched bytes go by copy_file_range; transforms run ahead on the other cores, in tiles of a few megabytes. The calling
-/// thread writes. Throws Error(output) with the system's reason, or "interrupted", and
-/// Error(checkpoint) where a source file changed meanwhile.
+/// Untouched bytes go by copy_file_range; transforms run ahead on the other cores, in tiles of a few megabytes. The
+/// calling thread writes. Throws Error(output) with the system's reason, or "interrupted", and Error(checkpoint) where
+/// a source file changed meanwhile.
 void write_weights(const std::vector<WriteJob>& jobs, const WriteOptions& options);
 
 }  // namespace onnxport

@@ -24,7 +24,8 @@ Form form_of(const Weight& weight) {
     } else if (const auto* slice = std::get_if<SliceAxis>(&transform)) {
       form.shape.at(static_cast<size_t>(slice->axis)) = slice->end - slice->begin;
     } else {
-      if (form.shape.size() != 2) throw Error(Failure::internal, fmt::format("{}: only a matrix can be transposed", weight.stored->name));
+      if (form.shape.size() != 2)
+        throw Error(Failure::internal, fmt::format("{}: only a matrix can be transposed", weight.stored->name));
       std::swap(form.shape[0], form.shape[1]);
     }
   }
@@ -44,8 +45,12 @@ bool same_transform(const Transform& a, const Transform& b) {
 
 }  // namespace
 
-ir::DType Weight::dtype() const { return form_of(*this).dtype; }
-std::vector<int64_t> Weight::shape() const { return form_of(*this).shape; }
+ir::DType Weight::dtype() const {
+  return form_of(*this).dtype;
+}
+std::vector<int64_t> Weight::shape() const {
+  return form_of(*this).shape;
+}
 uint64_t Weight::bytes() const {
   const Form form = form_of(*this);
   uint64_t bytes = ir::size_of(form.dtype);
@@ -60,8 +65,9 @@ Weight Weight::then(Transform transform) const {
 }
 
 bool Weight::same_as(const Weight& other) const {
-  if (stored != other.stored && !(stored->file != nullptr && stored->file == other.stored->file && stored->offset == other.stored->offset &&
-                                  stored->dtype == other.stored->dtype && stored->shape == other.stored->shape)) {
+  if (stored != other.stored &&
+      !(stored->file != nullptr && stored->file == other.stored->file && stored->offset == other.stored->offset &&
+        stored->dtype == other.stored->dtype && stored->shape == other.stored->shape)) {
     return false;
   }
   if (transforms.size() != other.transforms.size()) return false;

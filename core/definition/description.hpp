@@ -36,9 +36,9 @@ struct PatchSpec {
 struct Description {
   std::vector<InputSpec> inputs;
   std::vector<OutputSpec> outputs;
-  std::map<std::string, int64_t> integers;  // "default_opset", "with_past", ...
-  std::map<std::string, double> reals;      // "atol_for_validation"
-  std::map<std::string, std::string> texts; // "base_model_prefix"
+  std::map<std::string, int64_t> integers;   // "default_opset", "with_past", ...
+  std::map<std::string, double> reals;       // "atol_for_validation"
+  std::map<std::string, std::string> texts;  // "base_model_prefix"
   std::vector<std::pair<std::string, std::string>> value_overrides;
   std::vector<PatchSpec> patches;
 

@@ -34,7 +34,9 @@ onnxport_status* guarded(onnxport_code code, Body body) noexcept {
   }
 }
 
-[[noreturn]] void invalid(const std::string& what) { throw std::invalid_argument(what); }
+[[noreturn]] void invalid(const std::string& what) {
+  throw std::invalid_argument(what);
+}
 
 // -------------------------------------------------------------------------------------------- graph/1
 
@@ -43,12 +45,18 @@ constexpr size_t most_nodes = 1'000'000;
 
 ir::Attribute attribute_from(const onnxport_attribute& from) {
   switch (from.type) {
-    case ONNXPORT_ATTR_INT: return from.i;
-    case ONNXPORT_ATTR_FLOAT: return from.f;
-    case ONNXPORT_ATTR_STRING: return std::string(text(from.s));
-    case ONNXPORT_ATTR_INTS: return std::vector<int64_t>(from.ints, from.ints + from.count);
-    case ONNXPORT_ATTR_FLOATS: return std::vector<double>(from.floats, from.floats + from.count);
-    default: invalid(fmt::format("attribute '{}' has the unknown type {}", text(from.name), from.type));
+    case ONNXPORT_ATTR_INT:
+      return from.i;
+    case ONNXPORT_ATTR_FLOAT:
+      return from.f;
+    case ONNXPORT_ATTR_STRING:
+      return std::string(text(from.s));
+    case ONNXPORT_ATTR_INTS:
+      return std::vector<int64_t>(from.ints, from.ints + from.count);
+    case ONNXPORT_ATTR_FLOATS:
+      return std::vector<double>(from.floats, from.floats + from.count);
+    default:
+      invalid(fmt::format("attribute '{}' has the unknown type {}", text(from.name), from.type));
   }
 }
 
@@ -64,11 +72,12 @@ onnxport_status* graph_input(onnxport_graph* self, onnxport_string name, onnxpor
   });
 }
 
-/// An operator that only the target runtime knows, such as a company's own kernel. It stands for what the patch replaces,
-/// and yields values of the same types.
+/// An operator that only the target runtime knows, such as a company's own kernel. It stands for what the patch
+/// replaces, and yields values of the same types.
 std::vector<ir::ValueId> add_foreign(onnxport_graph& self, ir::Node node, size_t outputs) {
   if (outputs != self.foreign_types->size()) {
-    invalid(fmt::format("{}.{} yields {} values, and what it replaces yields {}", node.domain, node.op, outputs, self.foreign_types->size()));
+    invalid(fmt::format("{}.{} yields {} values, and what it replaces yields {}", node.domain, node.op, outputs,
+                        self.foreign_types->size()));
   }
   for (ir::ValueId id : node.inputs) {
     if (id >= self.graph->values.size()) invalid(fmt::format("{} got a value that does not exist", node.op));
@@ -86,7 +95,8 @@ std::vector<ir::ValueId> add_foreign(onnxport_graph& self, ir::Node node, size_t
 onnxport_status* graph_node(onnxport_graph* self, const onnxport_node* from, onnxport_value* outputs) {
   return guarded(ONNXPORT_GRAPH, [&] {
     if (self->graph->nodes.size() >= most_nodes) {
-      invalid(fmt::format("the definition has more than {} operators; does config.json state an absurd number of layers?", most_nodes));
+      invalid(fmt::format(
+          "the definition has more than {} operators; does config.json state an absurd number of layers?", most_nodes));
     }
     ir::Node node;
     node.domain = text(from->domain);
@@ -119,7 +129,8 @@ onnxport_status* graph_constant(onnxport_graph* self, const onnxport_tensor* fro
 }
 
 void require_value(const onnxport_graph* self, onnxport_value value) {
-  if (value == ir::absent || value >= self->graph->values.size()) invalid(fmt::format("the value {} does not exist", value));
+  if (value == ir::absent || value >= self->graph->values.size())
+    invalid(fmt::format("the value {} does not exist", value));
 }
 
 onnxport_status* graph_output(onnxport_graph* self, onnxport_string name, onnxport_value value) {
@@ -159,7 +170,8 @@ onnxport_status* graph_type_of(onnxport_graph* self, onnxport_value value, onnxp
         self->dims.push_back({-1, abi(self->dim_symbols.back())});
       }
     }
-    *out = {sizeof(onnxport_type), static_cast<int32_t>(type.dtype), static_cast<uint32_t>(self->dims.size()), self->dims.data()};
+    *out = {sizeof(onnxport_type), static_cast<int32_t>(type.dtype), static_cast<uint32_t>(self->dims.size()),
+            self->dims.data()};
   });
 }
 
@@ -167,12 +179,20 @@ int32_t graph_has_operator(onnxport_graph*, onnxport_string domain, onnxport_str
   return ir::find_operator(text(domain), text(op)) != nullptr ? 1 : 0;
 }
 
-const onnxport_graph_1 graph_table{sizeof(onnxport_graph_1), graph_input, graph_node,   graph_constant,    graph_output,
-                                   graph_mark,               graph_wants, graph_type_of, graph_has_operator};
+const onnxport_graph_1 graph_table{sizeof(onnxport_graph_1),
+                                   graph_input,
+                                   graph_node,
+                                   graph_constant,
+                                   graph_output,
+                                   graph_mark,
+                                   graph_wants,
+                                   graph_type_of,
+                                   graph_has_operator};
 
 // ------------------------------------------------------------------------------------------ weights/1
 
-onnxport_status* weights_weight(onnxport_graph* self, onnxport_string name, const int64_t* shape, uint32_t rank, onnxport_value* out) {
+onnxport_status* weights_weight(onnxport_graph* self, onnxport_string name, const int64_t* shape, uint32_t rank,
+                                onnxport_value* out) {
   return guarded(ONNXPORT_WEIGHTS, [&] {
     if (self->weights == nullptr) invalid("a patch has no weights of its own; it gets them as inputs");
     auto [found, weight] = self->weights->get(std::string(text(name)), std::vector<int64_t>(shape, shape + rank));
@@ -224,23 +244,35 @@ const onnxport_config* config_entry(const onnxport_config* self, size_t index) {
 onnxport_config_type config_type(const onnxport_config* self) {
   if (self->json == nullptr) return ONNXPORT_CONFIG_ABSENT;
   switch (self->json->type()) {
-    case Json::value_t::null: return ONNXPORT_CONFIG_NULL;
-    case Json::value_t::boolean: return ONNXPORT_CONFIG_BOOL;
+    case Json::value_t::null:
+      return ONNXPORT_CONFIG_NULL;
+    case Json::value_t::boolean:
+      return ONNXPORT_CONFIG_BOOL;
     case Json::value_t::number_integer:
-    case Json::value_t::number_unsigned: return ONNXPORT_CONFIG_INT;
-    case Json::value_t::number_float: return ONNXPORT_CONFIG_FLOAT;
-    case Json::value_t::string: return ONNXPORT_CONFIG_STRING;
-    case Json::value_t::array: return ONNXPORT_CONFIG_LIST;
-    case Json::value_t::object: return ONNXPORT_CONFIG_MAP;
-    default: return ONNXPORT_CONFIG_ABSENT;
+    case Json::value_t::number_unsigned:
+      return ONNXPORT_CONFIG_INT;
+    case Json::value_t::number_float:
+      return ONNXPORT_CONFIG_FLOAT;
+    case Json::value_t::string:
+      return ONNXPORT_CONFIG_STRING;
+    case Json::value_t::array:
+      return ONNXPORT_CONFIG_LIST;
+    case Json::value_t::object:
+      return ONNXPORT_CONFIG_MAP;
+    default:
+      return ONNXPORT_CONFIG_ABSENT;
   }
 }
 
 size_t config_size(const onnxport_config* self) {
   return self->json != nullptr && self->json->is_structured() ? self->json->size() : 0;
 }
-int32_t config_bool(const onnxport_config* self) { return config_type(self) == ONNXPORT_CONFIG_BOOL && self->json->get<bool>() ? 1 : 0; }
-int64_t config_int(const onnxport_config* self) { return config_type(self) == ONNXPORT_CONFIG_INT ? self->json->get<int64_t>() : 0; }
+int32_t config_bool(const onnxport_config* self) {
+  return config_type(self) == ONNXPORT_CONFIG_BOOL && self->json->get<bool>() ? 1 : 0;
+}
+int64_t config_int(const onnxport_config* self) {
+  return config_type(self) == ONNXPORT_CONFIG_INT ? self->json->get<int64_t>() : 0;
+}
 double config_float(const onnxport_config* self) {
   return self->json != nullptr && self->json->is_number() ? self->json->get<double>() : 0.0;
 }
@@ -253,8 +285,16 @@ onnxport_string config_key(const onnxport_config* self, size_t index) {
   return abi((self->json->begin() + static_cast<std::ptrdiff_t>(index)).key());
 }
 
-const onnxport_config_1 config_table{sizeof(onnxport_config_1), config_member, config_entry, config_type,   config_size,
-                                     config_bool,               config_int,    config_float, config_string, config_key};
+const onnxport_config_1 config_table{sizeof(onnxport_config_1),
+                                     config_member,
+                                     config_entry,
+                                     config_type,
+                                     config_size,
+                                     config_bool,
+                                     config_int,
+                                     config_float,
+                                     config_string,
+                                     config_key};
 
 void log_message(onnxport_log_level level, onnxport_string what) {
   if (log_sink != nullptr) log_sink(level, std::string(text(what)));
@@ -272,7 +312,9 @@ const void* get_interface(const onnxport_host*, onnxport_string name, uint32_t v
 
 // ----------------------------------------------------------------------------------------- description
 
-Description& description(onnxport_description* self) { return static_cast<detail::DescriptionSink*>(self)->out; }
+Description& description(onnxport_description* self) {
+  return static_cast<detail::DescriptionSink*>(self)->out;
+}
 
 onnxport_status* describe_input(onnxport_description* self, onnxport_string name, const onnxport_type* type) {
   return guarded(ONNXPORT_INVALID_ARGUMENT, [&] {
@@ -282,7 +324,8 @@ onnxport_status* describe_input(onnxport_description* self, onnxport_string name
     if (ir::size_of(spec.type.dtype) == 0) invalid(fmt::format("input '{}' has no element type", spec.name));
     for (uint32_t i = 0; i < type->rank; ++i) {
       const onnxport_dim& dim = type->dims[i];
-      if (dim.size < 0 && dim.symbol.size == 0) invalid(fmt::format("axis {} of input '{}' has neither size nor name", i, spec.name));
+      if (dim.size < 0 && dim.symbol.size == 0)
+        invalid(fmt::format("axis {} of input '{}' has neither size nor name", i, spec.name));
       spec.type.shape.push_back(dim.size >= 0 ? ir::Dim(dim.size) : ir::Dim::parse(text(dim.symbol)));
     }
     for (const InputSpec& other : description(self).inputs) {
@@ -298,9 +341,12 @@ onnxport_status* describe_output(onnxport_description* self, onnxport_string nam
     spec.name = text(name);
     for (uint32_t i = 0; i < type->rank; ++i) {
       const onnxport_dim& dim = type->dims[i];
-      if (dim.size >= 0) spec.axes.emplace_back(ir::Dim(dim.size));
-      else if (dim.symbol.size > 0) spec.axes.emplace_back(ir::Dim::parse(text(dim.symbol)));
-      else spec.axes.emplace_back(std::nullopt);
+      if (dim.size >= 0)
+        spec.axes.emplace_back(ir::Dim(dim.size));
+      else if (dim.symbol.size > 0)
+        spec.axes.emplace_back(ir::Dim::parse(text(dim.symbol)));
+      else
+        spec.axes.emplace_back(std::nullopt);
     }
     description(self).outputs.push_back(std::move(spec));
   });
@@ -320,7 +366,9 @@ onnxport_status* describe_limit(onnxport_description* self, onnxport_string name
 
 }  // namespace
 
-void set_log_sink(LogSink sink) { log_sink = sink; }
+void set_log_sink(LogSink sink) {
+  log_sink = sink;
+}
 
 const onnxport_host& plugin_host() {
   static const onnxport_host host{
@@ -352,10 +400,12 @@ DescriptionSink::DescriptionSink(Description& target) : onnxport_description{}, 
     return guarded(ONNXPORT_INTERNAL, [&] { description(self).reals[std::string(detail::text(name))] = value; });
   };
   onnxport_description::text = [](onnxport_description* self, onnxport_string name, onnxport_string value) {
-    return guarded(ONNXPORT_INTERNAL, [&] { description(self).texts[std::string(detail::text(name))] = detail::text(value); });
+    return guarded(ONNXPORT_INTERNAL,
+                   [&] { description(self).texts[std::string(detail::text(name))] = detail::text(value); });
   };
   value_override = [](onnxport_description* self, onnxport_string key, onnxport_string json) {
-    return guarded(ONNXPORT_INTERNAL, [&] { description(self).value_overrides.emplace_back(detail::text(key), detail::text(json)); });
+    return guarded(ONNXPORT_INTERNAL,
+                   [&] { description(self).value_overrides.emplace_back(detail::text(key), detail::text(json)); });
   };
   patch = [](onnxport_description* self, onnxport_string domain, onnxport_string op, uint64_t tag) {
     return guarded(ONNXPORT_INTERNAL, [&] {
@@ -371,13 +421,18 @@ void throw_status(onnxport_status* status, const std::string& plugin_id, const s
   const std::string where = owned->place.empty() ? "" : fmt::format(" at '{}'", owned->place);
   switch (owned->code) {
     case ONNXPORT_CONFIG:
-      throw Error(Failure::checkpoint, owned->text, fmt::format("correct config.json; it was read for model type '{}' by plugin {}", model_type, plugin_id));
+      throw Error(
+          Failure::checkpoint, owned->text,
+          fmt::format("correct config.json; it was read for model type '{}' by plugin {}", model_type, plugin_id));
     case ONNXPORT_UNSUPPORTED:
       throw Error(Failure::checkpoint, owned->text + where,
-                  fmt::format("plugin {} does not implement this for model type '{}', and would rather not guess", plugin_id, model_type));
-    case ONNXPORT_WEIGHTS: throw Error(Failure::checkpoint, owned->text + where, "");
+                  fmt::format("plugin {} does not implement this for model type '{}', and would rather not guess",
+                              plugin_id, model_type));
+    case ONNXPORT_WEIGHTS:
+      throw Error(Failure::checkpoint, owned->text + where, "");
     default:
-      throw Error(Failure::plugin, fmt::format("plugin {} failed for model type '{}'{}: {}", plugin_id, model_type, where, owned->text),
+      throw Error(Failure::plugin,
+                  fmt::format("plugin {} failed for model type '{}'{}: {}", plugin_id, model_type, where, owned->text),
                   "this is a defect of the plugin; tell its author, with this message");
   }
 }

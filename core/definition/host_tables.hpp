@@ -25,8 +25,8 @@ struct onnxport_status {
 
 /// One node of config.json, made when someone asks for it. `tree` notes which fields are read.
 struct onnxport_config {
-  const onnxport::Json* json = nullptr;  // null: absent
-  std::set<std::string>* read = nullptr; // top-level keys that were read
+  const onnxport::Json* json = nullptr;   // null: absent
+  std::set<std::string>* read = nullptr;  // top-level keys that were read
   bool top = false;
   mutable std::map<std::string, std::unique_ptr<onnxport_config>, std::less<>> members;
   mutable std::map<size_t, std::unique_ptr<onnxport_config>> entries;
@@ -38,17 +38,21 @@ struct onnxport_graph {
   const onnxport::Description* description = nullptr;
   onnxport::WeightSource* weights = nullptr;  // null inside lower()
   const std::vector<std::string>* wanted = nullptr;
-  std::set<std::string> offered;        // further outputs that the definition asked about
+  std::set<std::string> offered;  // further outputs that the definition asked about
   // Inside lower(): the types that an operator of the plugin's own domain yields, being those of what it replaces.
   const std::vector<onnxport::ir::TensorType>* foreign_types = nullptr;
-  std::vector<onnxport_dim> dims;       // of the last type_of()
+  std::vector<onnxport_dim> dims;  // of the last type_of()
   std::vector<std::string> dim_symbols;
 };
 
 namespace onnxport::detail {
 
-inline std::string_view text(onnxport_string from) { return from.size == 0 ? std::string_view{} : std::string_view{from.data, from.size}; }
-inline onnxport_string abi(std::string_view from) { return {from.data(), from.size()}; }
+inline std::string_view text(onnxport_string from) {
+  return from.size == 0 ? std::string_view{} : std::string_view{from.data, from.size};
+}
+inline onnxport_string abi(std::string_view from) {
+  return {from.data(), from.size()};
+}
 
 /// Turns a plugin's failure into the host's error, naming the plugin and the place; frees the status.
 void throw_status(onnxport_status* status, const std::string& plugin_id, const std::string& model_type);
@@ -62,7 +66,8 @@ struct DescriptionSink : onnxport_description {
 /// The attributes of a node as the ABI has them; borrowed from the node.
 std::vector<onnxport_attribute> abi_attributes(const ir::Node& node);
 
-/// Whether `name` is asked for by the list: itself, or a group that it belongs to ("attentions" asks for "attentions.3").
+/// Whether `name` is asked for by the list: itself, or a group that it belongs to ("attentions" asks for
+/// "attentions.3").
 bool is_wanted(const std::vector<std::string>& wanted, std::string_view name);
 
 }  // namespace onnxport::detail

@@ -17,31 +17,89 @@ namespace {
 /// Fields of config.json that say nothing of the graph, whatever the model: training, generation, bookkeeping.
 /// Source: PretrainedConfig, transformers 4.30 and 4.57.
 const std::set<std::string, std::less<>>& general_fields() {
-  static const std::set<std::string, std::less<>> fields{
-      "_name_or_path", "architectures", "auto_map", "model_type", "transformers_version", "torch_dtype", "dtype", "torchscript",
-      "initializer_range", "initializer_factor", "use_cache", "return_dict", "output_attentions", "output_hidden_states", "use_bfloat16",
-      "tf_legacy_loss", "pruned_heads", "chunk_size_feed_forward", "is_encoder_decoder", "cross_attention_hidden_size",
-      "add_cross_attention", "tie_encoder_decoder", "max_length", "min_length", "do_sample", "early_stopping", "num_beams",
-      "num_beam_groups", "diversity_penalty", "temperature", "top_k", "top_p", "typical_p", "repetition_penalty", "length_penalty",
-      "no_repeat_ngram_size", "encoder_no_repeat_ngram_size", "bad_words_ids", "num_return_sequences", "output_scores",
-      "return_dict_in_generate", "forced_bos_token_id", "forced_eos_token_id", "remove_invalid_values", "exponential_decay_length_penalty",
-      "suppress_tokens", "begin_suppress_tokens", "finetuning_task", "id2label", "label2id", "num_labels", "tokenizer_class", "prefix",
-      "bos_token_id", "pad_token_id", "eos_token_id", "sep_token_id", "decoder_start_token_id", "task_specific_params", "problem_type",
-      "gradient_checkpointing", "attn_implementation", "_attn_implementation", "_commit_hash", "is_decoder", "tie_word_embeddings"};
+  static const std::set<std::string, std::less<>> fields{"_name_or_path",
+                                                         "architectures",
+                                                         "auto_map",
+                                                         "model_type",
+                                                         "transformers_version",
+                                                         "torch_dtype",
+                                                         "dtype",
+                                                         "torchscript",
+                                                         "initializer_range",
+                                                         "initializer_factor",
+                                                         "use_cache",
+                                                         "return_dict",
+                                                         "output_attentions",
+                                                         "output_hidden_states",
+                                                         "use_bfloat16",
+                                                         "tf_legacy_loss",
+                                                         "pruned_heads",
+                                                         "chunk_size_feed_forward",
+                                                         "is_encoder_decoder",
+                                                         "cross_attention_hidden_size",
+                                                         "add_cross_attention",
+                                                         "tie_encoder_decoder",
+                                                         "max_length",
+                                                         "min_length",
+                                                         "do_sample",
+                                                         "early_stopping",
+                                                         "num_beams",
+                                                         "num_beam_groups",
+                                                         "diversity_penalty",
+                                                         "temperature",
+                                                         "top_k",
+                                                         "top_p",
+                                                         "typical_p",
+                                                         "repetition_penalty",
+                                                         "length_penalty",
+                                                         "no_repeat_ngram_size",
+                                                         "encoder_no_repeat_ngram_size",
+                                                         "bad_words_ids",
+                                                         "num_return_sequences",
+                                                         "output_scores",
+                                                         "return_dict_in_generate",
+                                                         "forced_bos_token_id",
+                                                         "forced_eos_token_id",
+                                                         "remove_invalid_values",
+                                                         "exponential_decay_length_penalty",
+                                                         "suppress_tokens",
+                                                         "begin_suppress_tokens",
+                                                         "finetuning_task",
+                                                         "id2label",
+                                                         "label2id",
+                                                         "num_labels",
+                                                         "tokenizer_class",
+                                                         "prefix",
+                                                         "bos_token_id",
+                                                         "pad_token_id",
+                                                         "eos_token_id",
+                                                         "sep_token_id",
+                                                         "decoder_start_token_id",
+                                                         "task_specific_params",
+                                                         "problem_type",
+                                                         "gradient_checkpointing",
+                                                         "attn_implementation",
+                                                         "_attn_implementation",
+                                                         "_commit_hash",
+                                                         "is_decoder",
+                                                         "tie_word_embeddings"};
   return fields;
 }
 
-bool is_training_field(std::string_view name) { return name.find("dropout") != std::string_view::npos || name.find("_dropout_prob") != std::string_view::npos; }
+bool is_training_field(std::string_view name) {
+  return name.find("dropout") != std::string_view::npos || name.find("_dropout_prob") != std::string_view::npos;
+}
 
 /// Whether a declared axis agrees with what the graph yields.
 void check_declared_axes(const OutputSpec& spec, const ir::TensorType& type) {
   if (spec.axes.size() > type.shape.size()) {
-    throw Error(Failure::plugin, fmt::format("output '{}' is declared with {} axes, and the graph yields {}", spec.name, spec.axes.size(), to_string(type)));
+    throw Error(Failure::plugin, fmt::format("output '{}' is declared with {} axes, and the graph yields {}", spec.name,
+                                             spec.axes.size(), to_string(type)));
   }
   for (size_t i = 0; i < spec.axes.size(); ++i) {
     if (spec.axes[i] && !(*spec.axes[i] == type.shape[i])) {
-      throw Error(Failure::plugin, fmt::format("axis {} of output '{}' is declared as '{}', and the graph yields {}", i, spec.name,
-                                               spec.axes[i]->to_string(), to_string(type)));
+      throw Error(Failure::plugin, fmt::format("axis {} of output '{}' is declared as '{}', and the graph yields {}", i,
+                                               spec.name, spec.axes[i]->to_string(), to_string(type)));
     }
   }
 }
@@ -75,7 +133,9 @@ struct OnnxConfig::State {
       thrown = "an exception that is no std::exception";
     }
     if (!thrown.empty()) {
-      throw Error(Failure::plugin, fmt::format("plugin {} let {} leave {}() for model type '{}'", plugin.plugin_id, thrown, function, model_type),
+      throw Error(Failure::plugin,
+                  fmt::format("plugin {} let {} leave {}() for model type '{}'", plugin.plugin_id, thrown, function,
+                              model_type),
                   "the ABI forbids this; tell the plugin's author, with this message");
     }
     detail::throw_status(status, plugin.plugin_id, model_type);
@@ -101,13 +161,18 @@ OnnxConfig OnnxConfig::from_model_config(const PluginTable& plugin, const Json& 
                                  detail::abi(state->feature)};
   state->call("create", [&] { return plugin.table->create(&request, &state->object); });
   if (state->object == nullptr) {
-    throw Error(Failure::plugin, fmt::format("plugin {} created nothing for model type '{}' and reported no error", plugin.plugin_id, model_type));
+    throw Error(Failure::plugin, fmt::format("plugin {} created nothing for model type '{}' and reported no error",
+                                             plugin.plugin_id, model_type));
   }
   detail::DescriptionSink sink(state->description);
   state->call("describe", [&] { return plugin.table->describe(state->object, detail::abi(""), &sink); });
   if (state->description.inputs.empty() || state->description.outputs.empty()) {
-    throw Error(Failure::plugin, fmt::format("plugin {} declares {} inputs and {} outputs for '{}' with feature '{}'; a model has at least one of each",
-                                             plugin.plugin_id, state->description.inputs.size(), state->description.outputs.size(), model_type, feature));
+    throw Error(
+        Failure::plugin,
+        fmt::format(
+            "plugin {} declares {} inputs and {} outputs for '{}' with feature '{}'; a model has at least one of each",
+            plugin.plugin_id, state->description.inputs.size(), state->description.outputs.size(), model_type,
+            feature));
   }
   return OnnxConfig(std::move(state));
 }
@@ -134,19 +199,37 @@ NamedAxes OnnxConfig::outputs() const {
   return named;
 }
 
-const Description& OnnxConfig::description() const { return state_->description; }
-int64_t OnnxConfig::default_onnx_opset() const { return state_->description.integer("default_opset", 18); }
-int64_t OnnxConfig::min_opset() const { return state_->description.integer("min_opset", 13); }
+const Description& OnnxConfig::description() const {
+  return state_->description;
+}
+int64_t OnnxConfig::default_onnx_opset() const {
+  return state_->description.integer("default_opset", 18);
+}
+int64_t OnnxConfig::min_opset() const {
+  return state_->description.integer("min_opset", 13);
+}
 double OnnxConfig::atol_for_validation() const {
   const auto found = state_->description.reals.find("atol_for_validation");
   return found == state_->description.reals.end() ? 1e-5 : found->second;
 }
-const std::vector<std::pair<std::string, std::string>>& OnnxConfig::values_override() const { return state_->description.value_overrides; }
-const std::vector<PatchSpec>& OnnxConfig::patching_specs() const { return state_->description.patches; }
-bool OnnxConfig::with_past() const { return state_->description.integer("with_past", 0) != 0; }
-const std::string& OnnxConfig::model_type() const { return state_->model_type; }
-const std::string& OnnxConfig::feature() const { return state_->feature; }
-const std::string& OnnxConfig::plugin_id() const { return state_->plugin.plugin_id; }
+const std::vector<std::pair<std::string, std::string>>& OnnxConfig::values_override() const {
+  return state_->description.value_overrides;
+}
+const std::vector<PatchSpec>& OnnxConfig::patching_specs() const {
+  return state_->description.patches;
+}
+bool OnnxConfig::with_past() const {
+  return state_->description.integer("with_past", 0) != 0;
+}
+const std::string& OnnxConfig::model_type() const {
+  return state_->model_type;
+}
+const std::string& OnnxConfig::feature() const {
+  return state_->feature;
+}
+const std::string& OnnxConfig::plugin_id() const {
+  return state_->plugin.plugin_id;
+}
 
 Tensors OnnxConfig::generate_dummy_inputs(const Preprocessor* preprocessor, const DummyOptions& options) const {
   return onnxport::generate_dummy_inputs(state_->description, state_->config, preprocessor, options);
@@ -158,8 +241,8 @@ bool OnnxConfig::use_external_data_format(uint64_t num_parameters) {
   return num_parameters >= limit / sizeof(float);
 }
 
-std::vector<std::pair<std::string, ir::Tensor>> OnnxConfig::flatten_output_collection_property(const std::string& name,
-                                                                                               const std::vector<ir::Tensor>& field) {
+std::vector<std::pair<std::string, ir::Tensor>> OnnxConfig::flatten_output_collection_property(
+    const std::string& name, const std::vector<ir::Tensor>& field) {
   std::vector<std::pair<std::string, ir::Tensor>> flat;
   for (size_t i = 0; i < field.size(); ++i) flat.emplace_back(fmt::format("{}.{}", name, i), field[i]);
   return flat;
@@ -186,16 +269,19 @@ Definition OnnxConfig::define(WeightSource& weights, const DefineOptions& option
   std::vector<ir::NamedValue> given = std::move(definition.graph.outputs);
   definition.graph.outputs.clear();
   for (const OutputSpec& spec : state.description.outputs) {
-    const auto found = std::find_if(given.begin(), given.end(), [&](const ir::NamedValue& value) { return value.name == spec.name; });
+    const auto found =
+        std::find_if(given.begin(), given.end(), [&](const ir::NamedValue& value) { return value.name == spec.name; });
     if (found == given.end()) {
-      throw Error(Failure::plugin, fmt::format("plugin {} declares the output '{}' and defines none of that name", state.plugin.plugin_id, spec.name));
+      throw Error(Failure::plugin, fmt::format("plugin {} declares the output '{}' and defines none of that name",
+                                               state.plugin.plugin_id, spec.name));
     }
     check_declared_axes(spec, definition.graph[found->value].type);
     definition.graph.outputs.push_back(*found);
     given.erase(found);
   }
   if (!given.empty()) {
-    throw Error(Failure::plugin, fmt::format("plugin {} defines the output '{}', which it does not declare", state.plugin.plugin_id, given[0].name));
+    throw Error(Failure::plugin, fmt::format("plugin {} defines the output '{}', which it does not declare",
+                                             state.plugin.plugin_id, given[0].name));
   }
   for (const std::string& wanted : options.outputs) {
     bool any = false;
@@ -214,7 +300,8 @@ Definition OnnxConfig::define(WeightSource& weights, const DefineOptions& option
     }
   }
   for (const auto& [key, value] : state.config.items()) {
-    if (!state.read_fields.contains(key) && !general_fields().contains(key) && !is_training_field(key) && !key.starts_with("_")) {
+    if (!state.read_fields.contains(key) && !general_fields().contains(key) && !is_training_field(key) &&
+        !key.starts_with("_")) {
       definition.unread_fields.push_back(key);
     }
   }
@@ -224,17 +311,20 @@ Definition OnnxConfig::define(WeightSource& weights, const DefineOptions& option
 std::vector<ir::ValueId> OnnxConfig::lower_patched(uint64_t tag, ir::Graph& graph, const PatchedNode& patched) const {
   const ir::Node& node = patched.node;
   if (state_->plugin.table->lower == nullptr) {
-    throw Error(Failure::plugin, fmt::format("plugin {} claims to lower {} itself, and has no function for it", plugin_id(), node.op));
+    throw Error(Failure::plugin,
+                fmt::format("plugin {} claims to lower {} itself, and has no function for it", plugin_id(), node.op));
   }
   onnxport_graph handle;
   handle.graph = &graph;
   handle.description = &state_->description;
   handle.foreign_types = &patched.types;
   const std::vector<onnxport_attribute> attributes = detail::abi_attributes(node);
-  const onnxport_node from{sizeof(onnxport_node), detail::abi(node.domain), detail::abi(node.op), detail::abi(node.scope),
-                           node.inputs.data(), node.inputs.size(), attributes.data(), attributes.size(), node.outputs.size()};
+  const onnxport_node from{sizeof(onnxport_node),   detail::abi(node.domain), detail::abi(node.op),
+                           detail::abi(node.scope), node.inputs.data(),       node.inputs.size(),
+                           attributes.data(),       attributes.size(),        node.outputs.size()};
   std::vector<onnxport_value> results(node.outputs.size());
-  state_->call("lower", [&] { return state_->plugin.table->lower(state_->object, tag, &handle, &from, results.data()); });
+  state_->call("lower",
+               [&] { return state_->plugin.table->lower(state_->object, tag, &handle, &from, results.data()); });
   return results;
 }
 

@@ -36,8 +36,8 @@ struct DummyOptions {
   int64_t seq_length = -1;
   int64_t num_choices = -1;
   bool is_pair = false;
-  /// Tokens between the special ones: false repeats the tokenizer's unknown token, as transformers.onnx does; true draws
-  /// them from the vocabulary, pads rows to different lengths and fills every segment, which tests more.
+  /// Tokens between the special ones: false repeats the tokenizer's unknown token, as transformers.onnx does; true
+  /// draws them from the vocabulary, pads rows to different lengths and fills every segment, which tests more.
   bool varied = false;
   uint64_t seed = 0;
 };
@@ -90,8 +90,8 @@ class OnnxConfig {
   /// Whether a model of so many parameters (4 bytes each) needs external data: protobuf ends at 2 GB.
   static bool use_external_data_format(uint64_t num_parameters);
   /// {"past_key_values.0", …} from a nested output. Source: OnnxConfig of the same name, transformers 4.30.
-  static std::vector<std::pair<std::string, ir::Tensor>> flatten_output_collection_property(const std::string& name,
-                                                                                            const std::vector<ir::Tensor>& field);
+  static std::vector<std::pair<std::string, ir::Tensor>> flatten_output_collection_property(
+      const std::string& name, const std::vector<ir::Tensor>& field);
 
   /// Runs the plugin's forward(). Throws Error(checkpoint) listing missing, mis-shaped and unexpected tensors
   /// together, Error(usage) for an unknown further output, Error(plugin) for a definition that fails.

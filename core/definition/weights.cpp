@@ -62,7 +62,8 @@ WeightSource::WeightSource(const Checkpoint& checkpoint, std::vector<NameRule> r
       }
     }
     if (!tensors_.emplace(adapted, stored).second) {
-      throw Error(Failure::checkpoint, fmt::format("two tensors of the checkpoint become '{}' by the rules of weight_names", adapted),
+      throw Error(Failure::checkpoint,
+                  fmt::format("two tensors of the checkpoint become '{}' by the rules of weight_names", adapted),
                   "make the rules in the plugin's manifest tell them apart");
     }
   }
@@ -73,8 +74,10 @@ WeightSource::WeightSource(const Checkpoint& checkpoint, std::vector<NameRule> r
 std::vector<std::string> WeightSource::spellings(const std::string& name) const {
   std::vector<std::string> names{name};
   if (!prefix_.empty()) {
-    if (name.starts_with(prefix_ + ".")) names.push_back(name.substr(prefix_.size() + 1));
-    else names.push_back(prefix_ + "." + name);
+    if (name.starts_with(prefix_ + "."))
+      names.push_back(name.substr(prefix_.size() + 1));
+    else
+      names.push_back(prefix_ + "." + name);
   }
   for (size_t i = 0, count = names.size(); i < count; ++i) {
     const std::string parent(parent_of(names[i]));
@@ -94,7 +97,9 @@ const StoredTensor* WeightSource::find(const std::string& name, std::string* fou
   return nullptr;
 }
 
-bool WeightSource::has(const std::string& name) const { return synthetic_ || find(name, nullptr) != nullptr; }
+bool WeightSource::has(const std::string& name) const {
+  return synthetic_ || find(name, nullptr) != nullptr;
+}
 
 std::pair<std::string, Weight> WeightSource::get(const std::string& name, const std::vector<int64_t>& shape) {
   const bool first = requested_.emplace(name, shape).second;
@@ -124,7 +129,8 @@ std::pair<std::string, Weight> WeightSource::get(const std::string& name, const 
   }
   const ir::DType dtype = stored->dtype;
   if (dtype != ir::DType::f32 && dtype != ir::DType::f16 && dtype != ir::DType::bf16 && dtype != ir::DType::f64) {
-    if (first) misshapen_.push_back(fmt::format("{}: expected f32, f16, bf16 or f64, found {}", found, ir::name_of(dtype)));
+    if (first)
+      misshapen_.push_back(fmt::format("{}: expected f32, f16, bf16 or f64, found {}", found, ir::name_of(dtype)));
     return stand_in();
   }
   Weight weight{stored, {}};
@@ -133,8 +139,8 @@ std::pair<std::string, Weight> WeightSource::get(const std::string& name, const 
 }
 
 /// Whether a tensor that nothing used lies in a module of which the definition used other tensors, or in a
-/// further one of a numbered list (layer 12 of a model that has 12 by its config): then the definition computes something
-/// else than the checkpoint was made for.
+/// further one of a numbered list (layer 12 of a model that has 12 by its config): then the definition computes
+/// something else than the checkpoint was made for.
 bool WeightSource::inside_used_module(const std::string& name) const {
   const auto used_under = [this](const std::string& module) {
     const std::string prefix = module + ".";
@@ -148,7 +154,8 @@ bool WeightSource::inside_used_module(const std::string& name) const {
   for (std::string_view module = parent; !module.empty(); module = parent_of(module)) {
     const std::string_view list = parent_of(module);
     const std::string_view index = module.substr(list.empty() ? 0 : list.size() + 1);
-    if (is_number(index) && !list.empty() && used_under(std::string(list)) && !used_under(std::string(module))) return true;
+    if (is_number(index) && !list.empty() && used_under(std::string(list)) && !used_under(std::string(module)))
+      return true;
   }
   return false;
 }
@@ -161,8 +168,10 @@ std::vector<std::string> WeightSource::finish(bool allow_unused) const {
                                    [&name = name](const std::string& pattern) { return matches(pattern, name); });
     if (known) continue;
     const std::string shown = fmt::format("{} [{}]", name, fmt::join(stored->shape, ", "));
-    if (inside_used_module(name)) unexpected.push_back(shown);
-    else elsewhere.push_back(name);
+    if (inside_used_module(name))
+      unexpected.push_back(shown);
+    else
+      elsewhere.push_back(name);
   }
   const bool fails = !missing_.empty() || !misshapen_.empty() || (!unexpected.empty() && !allow_unused);
   if (!fails) {
@@ -176,7 +185,9 @@ std::vector<std::string> WeightSource::finish(bool allow_unused) const {
   if (!missing_.empty()) text += list_of("not used", elsewhere);
   std::string hint;
   if (!missing_.empty()) {
-    hint = "if the missing ones belong to a head, this checkpoint has another: see its config.json's architectures, and choose a feature that it has";
+    hint =
+        "if the missing ones belong to a head, this checkpoint has another: see its config.json's architectures, and "
+        "choose a feature that it has";
   } else if (!misshapen_.empty()) {
     hint = "config.json and the weights are not of the same model; fetch both again from one place";
   } else {

@@ -54,7 +54,8 @@ Tokens tokens_for(const Preprocessor* preprocessor, const Json& config, int64_t 
   Tokens tokens;
   int64_t unk = -1;
   std::optional<int64_t> pad = config_id(config, "pad_token_id");
-  for (const char* key : {"pad_token_id", "bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id", "decoder_start_token_id"}) {
+  for (const char* key :
+       {"pad_token_id", "bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id", "decoder_start_token_id"}) {
     if (const auto id = config_id(config, key)) tokens.special.push_back(*id);
   }
   if (preprocessor && (preprocessor->unk || preprocessor->pad || !preprocessor->special.empty())) {
@@ -67,8 +68,10 @@ Tokens tokens_for(const Preprocessor* preprocessor, const Json& config, int64_t 
     // The model masks by the pad id of its config where it has one, whatever the tokenizer says.
     if (!pad) pad = preprocessor->pad;
   } else {
-    const auto begin = config_id(config, "cls_token_id") ? config_id(config, "cls_token_id") : config_id(config, "bos_token_id");
-    const auto end = config_id(config, "sep_token_id") ? config_id(config, "sep_token_id") : config_id(config, "eos_token_id");
+    const auto begin =
+        config_id(config, "cls_token_id") ? config_id(config, "cls_token_id") : config_id(config, "bos_token_id");
+    const auto end =
+        config_id(config, "sep_token_id") ? config_id(config, "sep_token_id") : config_id(config, "eos_token_id");
     if (begin) tokens.before = {*begin};
     if (end) tokens.between = tokens.after = {*end};
   }
@@ -82,14 +85,17 @@ Tokens tokens_for(const Preprocessor* preprocessor, const Json& config, int64_t 
   if (unk >= 0) {
     tokens.unk = unk;
   } else {  // the first ordinary token
-    const auto is_special = [&](int64_t id) { return std::count(tokens.special.begin(), tokens.special.end(), id) > 0; };
+    const auto is_special = [&](int64_t id) {
+      return std::count(tokens.special.begin(), tokens.special.end(), id) > 0;
+    };
     while (is_special(tokens.unk) && tokens.unk + 1 < limit) ++tokens.unk;
   }
   return tokens;
 }
 
 /// Sizes of the axes by their names.
-std::map<std::string, int64_t> axis_sizes(const Json& config, const Preprocessor* preprocessor, const DummyOptions& options) {
+std::map<std::string, int64_t> axis_sizes(const Json& config, const Preprocessor* preprocessor,
+                                          const DummyOptions& options) {
   const int64_t sequence = options.seq_length > 0 ? options.seq_length : 8;
   // Lengths that could be mistaken for each other differ, so that a graph that mixes them up does not run.
   const int64_t decoder = std::max<int64_t>(1, sequence - 1);
@@ -104,8 +110,10 @@ std::map<std::string, int64_t> axis_sizes(const Json& config, const Preprocessor
   };
   const auto image = config_id(config, "image_size");
   const auto from = [&](const char* name, const std::optional<int64_t>& own, const std::optional<int64_t>& other) {
-    if (own) sizes[name] = *own;
-    else if (other) sizes[name] = *other;
+    if (own)
+      sizes[name] = *own;
+    else if (other)
+      sizes[name] = *other;
   };
   const auto member = [&](auto field) { return preprocessor ? preprocessor->*field : std::nullopt; };
   from("height", member(&Preprocessor::image_height), image);
@@ -123,10 +131,11 @@ std::vector<int64_t> shape_of(const InputSpec& spec, const std::map<std::string,
       for (const auto& [symbol, factor] : dim.terms()) {
         if (!sizes.contains(symbol)) unknown += (unknown.empty() ? "'" : ", '") + symbol + "'";
       }
-      throw Error(Failure::plugin, "no size is known for the axis " + unknown + " of the input '" + spec.name + "', " +
-                                       ir::to_string(spec.type),
-                  "the plugin can declare the axis under a common name (batch, sequence, choice, past_sequence, "
-                  "encoder_sequence, decoder_sequence, height, width); to export without such inputs: --no-validate");
+      throw Error(
+          Failure::plugin,
+          "no size is known for the axis " + unknown + " of the input '" + spec.name + "', " + ir::to_string(spec.type),
+          "the plugin can declare the axis under a common name (batch, sequence, choice, past_sequence, "
+          "encoder_sequence, decoder_sequence, height, width); to export without such inputs: --no-validate");
     }
     shape.push_back(*size);
   }
@@ -139,20 +148,29 @@ Tensor from_integers(DType dtype, std::vector<int64_t> shape, const std::vector<
     return Tensor::of<T>(dtype, std::move(shape), std::vector<T>(values.begin(), values.end()));
   };
   switch (dtype) {
-    case DType::i64: return cast(int64_t{});
-    case DType::i32: return cast(int32_t{});
-    case DType::f32: return cast(float{});
+    case DType::i64:
+      return cast(int64_t{});
+    case DType::i32:
+      return cast(int32_t{});
+    case DType::f32:
+      return cast(float{});
     case DType::boolean:
-    case DType::u8: return cast(uint8_t{});
-    default: throw Error(Failure::plugin, "no dummy values are known for inputs of type " + std::string(ir::name_of(dtype)));
+    case DType::u8:
+      return cast(uint8_t{});
+    default:
+      throw Error(Failure::plugin, "no dummy values are known for inputs of type " + std::string(ir::name_of(dtype)));
   }
 }
 
 /// Makes the inputs of one description; what several inputs share (how rows are padded) is decided here once.
 class Maker {
  public:
-  Maker(const Description& description, const Json& config, const Preprocessor* preprocessor, const DummyOptions& options)
-      : config_(config), preprocessor_(preprocessor), options_(options), sizes_(axis_sizes(config, preprocessor, options)) {
+  Maker(const Description& description, const Json& config, const Preprocessor* preprocessor,
+        const DummyOptions& options)
+      : config_(config),
+        preprocessor_(preprocessor),
+        options_(options),
+        sizes_(axis_sizes(config, preprocessor, options)) {
     for (const InputSpec& spec : description.inputs) shapes_[spec.name] = shape_of(spec, sizes_);
     for (const InputSpec& spec : description.inputs) {
       if (spec.name.ends_with("input_ids")) limits_[stem(spec.name, "input_ids")] = vocabulary(spec);
@@ -163,7 +181,8 @@ class Maker {
     const std::string& name = spec.name;
     if (name.ends_with("input_ids")) return ids(spec);
     if (name == "global_attention_mask") return from_integers(spec.type.dtype, shape(spec), first_of_row(spec));
-    if (name.ends_with("attention_mask")) return from_integers(spec.type.dtype, shape(spec), mask(stem(name, "attention_mask"), shape(spec)));
+    if (name.ends_with("attention_mask"))
+      return from_integers(spec.type.dtype, shape(spec), mask(stem(name, "attention_mask"), shape(spec)));
     if (name.ends_with("token_type_ids")) return segments(spec);
     if (name.ends_with("position_ids")) return positions(spec);
     if (name == "bbox") return boxes(spec);
@@ -172,7 +191,9 @@ class Maker {
   }
 
  private:
-  static std::string stem(const std::string& name, const std::string& ending) { return name.substr(0, name.size() - ending.size()); }
+  static std::string stem(const std::string& name, const std::string& ending) {
+    return name.substr(0, name.size() - ending.size());
+  }
   const std::vector<int64_t>& shape(const InputSpec& spec) const { return shapes_.at(spec.name); }
   static int64_t width(const std::vector<int64_t>& shape) { return shape.empty() ? 1 : shape.back(); }
   static int64_t rows(const std::vector<int64_t>& shape) {
@@ -243,7 +264,9 @@ class Maker {
       const auto [begin, end] = text_range(prefix, row, n);
       int64_t* text = out.data() + row * n;
       for (int64_t i = begin; i < end; ++i) text[i] = content();
-      const auto put = [&](const std::vector<int64_t>& special, int64_t at) { std::copy(special.begin(), special.end(), text + at); };
+      const auto put = [&](const std::vector<int64_t>& special, int64_t at) {
+        std::copy(special.begin(), special.end(), text + at);
+      };
       const auto around = static_cast<int64_t>(t.before.size() + t.after.size());
       if (end - begin <= around) continue;  // too short for special tokens: content only
       put(t.before, begin);
@@ -270,15 +293,18 @@ class Maker {
     const std::string prefix = stem(spec.name, "token_type_ids");
     const Tokens t = tokens(prefix);
     const int64_t n = width(shape(spec));
-    const int64_t most = spec.limit > 0 ? spec.limit : config_id(config_, "type_vocab_size").value_or(options_.is_pair ? 2 : 1);
+    const int64_t most =
+        spec.limit > 0 ? spec.limit : config_id(config_, "type_vocab_size").value_or(options_.is_pair ? 2 : 1);
     std::vector<int64_t> out(static_cast<size_t>(rows(shape(spec)) * n), 0);
     for (int64_t row = 0; row < rows(shape(spec)); ++row) {
       const auto [begin, end] = text_range(prefix, row, n);
       const int64_t second = boundary(t, begin, end);
       for (int64_t i = begin; i < end; ++i) {
         int64_t segment = 0;
-        if (options_.is_pair) segment = i >= second ? 1 : 0;
-        else if (options_.varied) segment = (i - begin) * most / std::max<int64_t>(1, end - begin);
+        if (options_.is_pair)
+          segment = i >= second ? 1 : 0;
+        else if (options_.varied)
+          segment = (i - begin) * most / std::max<int64_t>(1, end - begin);
         out[static_cast<size_t>(row * n + i)] = std::min(segment, most - 1);
       }
     }
@@ -320,7 +346,8 @@ class Maker {
       out.insert(out.end(), {x0, y0, x1, y1});
     }
     if (width(shape(spec)) != 4) {
-      throw Error(Failure::plugin, "the input 'bbox' is declared as " + ir::to_string(spec.type) + "; its last axis has to be 4");
+      throw Error(Failure::plugin,
+                  "the input 'bbox' is declared as " + ir::to_string(spec.type) + "; its last axis has to be 4");
     }
     return from_integers(spec.type.dtype, shape(spec), out);
   }
@@ -330,8 +357,10 @@ class Maker {
     std::vector<float> out(static_cast<size_t>(rows(shape(spec)) * width(shape(spec))));
     for (float& value : out) value = stream.value();
     if (spec.type.dtype == DType::f32) return Tensor::of<float>(DType::f32, shape(spec), out);
-    if (spec.type.dtype == DType::f64) return Tensor::of<double>(DType::f64, shape(spec), std::vector<double>(out.begin(), out.end()));
-    throw Error(Failure::plugin, "no dummy values are known for the input '" + spec.name + "', " + ir::to_string(spec.type));
+    if (spec.type.dtype == DType::f64)
+      return Tensor::of<double>(DType::f64, shape(spec), std::vector<double>(out.begin(), out.end()));
+    throw Error(Failure::plugin,
+                "no dummy values are known for the input '" + spec.name + "', " + ir::to_string(spec.type));
   }
 
   /// Global attention on the first token of each row.
@@ -347,8 +376,10 @@ class Maker {
     Stream stream(options_.seed, spec.name);
     std::vector<int64_t> out(static_cast<size_t>(rows(shape(spec)) * width(shape(spec))), 0);
     for (int64_t& value : out) {
-      if (spec.name.ends_with("mask")) value = 1;
-      else if (options_.varied && spec.limit > 0) value = stream.below(spec.limit);
+      if (spec.name.ends_with("mask"))
+        value = 1;
+      else if (options_.varied && spec.limit > 0)
+        value = stream.below(spec.limit);
     }
     return from_integers(spec.type.dtype, shape(spec), out);
   }

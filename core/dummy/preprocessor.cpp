@@ -27,8 +27,7 @@ Json parse(const fs::path& path, const Json::parser_callback_t& filter = nullptr
   try {
     return Json::parse(file, filter);
   } catch (const Json::exception& error) {
-    throw Error(Failure::checkpoint, path.string() + " is no valid JSON: " + error.what(),
-                "download the file again");
+    throw Error(Failure::checkpoint, path.string() + " is no valid JSON: " + error.what(), "download the file again");
   }
 }
 
@@ -41,7 +40,9 @@ Json parse_object(const fs::path& path) {
 }
 
 /// Only tokens that look special are looked up in a vocabulary, whose other entries (megabytes) are not kept.
-bool looks_special(const std::string& token) { return token.starts_with('[') || token.starts_with('<'); }
+bool looks_special(const std::string& token) {
+  return token.starts_with('[') || token.starts_with('<');
+}
 
 /// tokenizer.json without its merges and without the ordinary entries of its vocabulary.
 Json parse_tokenizer(const fs::path& path) {
@@ -84,7 +85,8 @@ std::optional<int64_t> id_of(const Ids& ids, const std::optional<std::string>& t
 /// {"cls": ["[CLS]", 101]} -> 101
 std::vector<int64_t> processor_token(const Json& processor, const char* key) {
   const auto found = processor.find(key);
-  if (found == processor.end() || !found->is_array() || found->size() != 2 || !(*found)[1].is_number_integer()) return {};
+  if (found == processor.end() || !found->is_array() || found->size() != 2 || !(*found)[1].is_number_integer())
+    return {};
   return {(*found)[1].get<int64_t>()};
 }
 
@@ -194,17 +196,19 @@ bool read_tokenizer(const fs::path& folder, Preprocessor& out) {
   if (!out.unk) out.unk = id_of(ids, std::string("<unk>"));
   const Json model = tokenizer.value("model", Json::object());
   if (!out.unk) out.unk = id_of(ids, token_text(model, "unk_token"));
-  if (!out.unk && model.contains("unk_id") && model["unk_id"].is_number_integer()) out.unk = model["unk_id"].get<int64_t>();
+  if (!out.unk && model.contains("unk_id") && model["unk_id"].is_number_integer())
+    out.unk = model["unk_id"].get<int64_t>();
   out.pad = named("pad_token", "[PAD]");
   const Json padding = tokenizer.value("padding", Json());
   if (!out.pad && padding.is_object() && padding.contains("pad_id")) out.pad = padding["pad_id"].get<int64_t>();
-  out.pads_left = config.value("padding_side", "") == "left" ||
-                  (padding.is_object() && padding.value("direction", "") == "Left");
+  out.pads_left =
+      config.value("padding_side", "") == "left" || (padding.is_object() && padding.value("direction", "") == "Left");
 
   for (const Json& token : tokenizer.value("added_tokens", Json::array())) {
     if (token.value("special", false) && token.contains("id")) out.special.push_back(token["id"].get<int64_t>());
   }
-  for (const char* role : {"cls_token", "sep_token", "mask_token", "bos_token", "eos_token", "pad_token", "unk_token"}) {
+  for (const char* role :
+       {"cls_token", "sep_token", "mask_token", "bos_token", "eos_token", "pad_token", "unk_token"}) {
     if (const auto id = named(role, nullptr)) out.special.push_back(*id);
   }
   if (fast) {
@@ -255,10 +259,12 @@ std::optional<Preprocessor> Preprocessor::from_folder(const fs::path& folder) {
     const bool images = read_image_processor(folder, out);
     if (!text && !images) return std::nullopt;
   } catch (const Json::exception& error) {
-    throw Error(Failure::checkpoint, "the tokenizer's files in " + folder.string() + " are not as expected: " + error.what(),
+    throw Error(Failure::checkpoint,
+                "the tokenizer's files in " + folder.string() + " are not as expected: " + error.what(),
                 "compare tokenizer.json and tokenizer_config.json with the original ones");
   } catch (const std::logic_error& error) {  // a number that std::stoll refuses
-    throw Error(Failure::checkpoint, folder.string() + "/tokenizer_config.json: an id is no number (" + error.what() + ")");
+    throw Error(Failure::checkpoint,
+                folder.string() + "/tokenizer_config.json: an id is no number (" + error.what() + ")");
   }
   return out;
 }

@@ -21,9 +21,9 @@ struct Preprocessor {
   /// From preprocessor_config.json.
   std::optional<int64_t> image_height, image_width, channels;
 
-  /// Reads tokenizer.json, tokenizer_config.json, special_tokens_map.json, vocab.txt and preprocessor_config.json, as far
-  /// as they are there; nullopt where there is neither a tokenizer nor an image processor. Throws
-  /// Error(checkpoint) for files that are broken.
+  /// Reads tokenizer.json, tokenizer_config.json, special_tokens_map.json, vocab.txt and preprocessor_config.json, as
+  /// far as they are there; nullopt where there is neither a tokenizer nor an image processor. Throws Error(checkpoint)
+  /// for files that are broken.
   static std::optional<Preprocessor> from_folder(const std::filesystem::path& folder);
 };
 

@@ -29,8 +29,12 @@ T attribute_or(const Node& node, const std::string& key, T fallback) {
 
 }  // namespace
 
-int64_t Node::integer(const std::string& key, int64_t fallback) const { return attribute_or(*this, key, fallback); }
-double Node::real(const std::string& key, double fallback) const { return attribute_or(*this, key, fallback); }
+int64_t Node::integer(const std::string& key, int64_t fallback) const {
+  return attribute_or(*this, key, fallback);
+}
+double Node::real(const std::string& key, double fallback) const {
+  return attribute_or(*this, key, fallback);
+}
 std::string Node::text(const std::string& key, const std::string& fallback) const {
   return attribute_or(*this, key, fallback);
 }
@@ -92,21 +96,25 @@ std::vector<ValueId> Graph::add_node(Node node, size_t outputs) {
   const Operator* op = find_operator(node.domain, node.op);
   const std::string where = node.scope.empty() ? "the model" : "'" + node.scope + "'";
   if (op == nullptr) {
-    throw Error(Failure::plugin, fmt::format("{} uses the operator '{}{}', which onnxport does not know", where,
-                                             node.domain.empty() ? "" : node.domain + ".", node.op),
+    throw Error(Failure::plugin,
+                fmt::format("{} uses the operator '{}{}', which onnxport does not know", where,
+                            node.domain.empty() ? "" : node.domain + ".", node.op),
                 "see docs/operators.md for those there are");
   }
   for (ValueId id : node.inputs) {
-    if (id >= values.size()) throw Error(Failure::plugin, fmt::format("{}: {} got a value that does not exist", where, node.op));
+    if (id >= values.size())
+      throw Error(Failure::plugin, fmt::format("{}: {} got a value that does not exist", where, node.op));
   }
   while (!node.inputs.empty() && node.inputs.back() == absent) node.inputs.pop_back();
   if (node.inputs.size() < op->min_inputs || node.inputs.size() > op->max_inputs || outputs > op->max_outputs) {
-    throw Error(Failure::plugin, fmt::format("{}: {} was given {} inputs and {} outputs; it takes {} to {} and yields up to {}",
-                                             where, describe(*this, node), node.inputs.size(), outputs, op->min_inputs,
-                                             op->max_inputs, op->max_outputs));
+    throw Error(Failure::plugin,
+                fmt::format("{}: {} was given {} inputs and {} outputs; it takes {} to {} and yields up to {}", where,
+                            describe(*this, node), node.inputs.size(), outputs, op->min_inputs, op->max_inputs,
+                            op->max_outputs));
   }
   for (size_t i = 0; i < op->min_inputs; ++i) {
-    if (node.inputs[i] == absent) throw Error(Failure::plugin, fmt::format("{}: input {} of {} is absent", where, i, node.op));
+    if (node.inputs[i] == absent)
+      throw Error(Failure::plugin, fmt::format("{}: input {} of {} is absent", where, i, node.op));
   }
   std::vector<Value> results(outputs);
   Inference inference{*this, node, results};
@@ -123,7 +131,9 @@ std::vector<ValueId> Graph::add_node(Node node, size_t outputs) {
   return nodes.back().outputs;
 }
 
-void Graph::add_output(std::string name, ValueId value) { outputs.push_back({std::move(name), value}); }
+void Graph::add_output(std::string name, ValueId value) {
+  outputs.push_back({std::move(name), value});
+}
 
 std::string describe(const Graph& graph, const Node& node) {
   std::string text = node.op + "(";

@@ -10,11 +10,14 @@
 namespace onnxport::ir {
 namespace {
 
-[[noreturn]] void refuse(const std::string& why) { throw std::invalid_argument(why); }
+[[noreturn]] void refuse(const std::string& why) {
+  throw std::invalid_argument(why);
+}
 
 size_t axis_index(int64_t axis, size_t rank) {
   const int64_t index = axis < 0 ? axis + static_cast<int64_t>(rank) : axis;
-  if (index < 0 || index >= static_cast<int64_t>(rank)) refuse(fmt::format("axis {} of a tensor of rank {}", axis, rank));
+  if (index < 0 || index >= static_cast<int64_t>(rank))
+    refuse(fmt::format("axis {} of a tensor of rank {}", axis, rank));
   return static_cast<size_t>(index);
 }
 
@@ -30,10 +33,14 @@ void set(Inference& x, DType dtype, Shape shape, size_t result = 0) {
   x.results[result].type = {dtype, std::move(shape)};
 }
 
-DType dtype_of(const Inference& x, size_t input = 0) { return x.in(input).type.dtype; }
+DType dtype_of(const Inference& x, size_t input = 0) {
+  return x.in(input).type.dtype;
+}
 
 /// Contents for results of rank 0 or 1 only.
-void set_contents(Inference& x, Shape contents) { x.results[0].contents = std::move(contents); }
+void set_contents(Inference& x, Shape contents) {
+  x.results[0].contents = std::move(contents);
+}
 
 // ------------------------------------------------------------------------------------------- elementwise
 
@@ -119,8 +126,10 @@ Shape reshaped(const Shape& from, const Shape& target) {
   std::vector<Dim> left;
   int64_t from_size = 1, to_size = 1;
   for (const Dim& dim : from) {
-    if (dim.is_static()) from_size *= dim.size();
-    else left.push_back(dim);
+    if (dim.is_static())
+      from_size *= dim.size();
+    else
+      left.push_back(dim);
   }
   std::vector<Dim> unmatched;
   for (size_t i = 0; i < shape.size(); ++i) {
@@ -161,7 +170,8 @@ Shape symbolic_contents(const Inference& x, size_t input, const char* name) {
   const auto length = x.shape(input).size() == 1 ? x.shape(input)[0].maybe_size() : std::nullopt;
   if (!length) refuse(fmt::format("the length of its {} is not known", name));
   Shape unknown;
-  for (int64_t i = 0; i < *length; ++i) unknown.push_back(Dim::symbol(fmt::format("{} {} of {}", name, i, x.node.scope)));
+  for (int64_t i = 0; i < *length; ++i)
+    unknown.push_back(Dim::symbol(fmt::format("{} {} of {}", name, i, x.node.scope)));
   return unknown;
 }
 
@@ -211,8 +221,10 @@ void infer_squeeze(Inference& x) {
   for (int64_t axis : x.node.integers("axes")) gone.insert(axis_index(axis, x.shape(0).size()));
   Shape shape;
   for (size_t i = 0; i < x.shape(0).size(); ++i) {
-    if (!gone.contains(i)) shape.push_back(x.shape(0)[i]);
-    else if (x.shape(0)[i].is_static() && x.shape(0)[i].size() != 1) refuse(fmt::format("axis {} is not of length 1", i));
+    if (!gone.contains(i))
+      shape.push_back(x.shape(0)[i]);
+    else if (x.shape(0)[i].is_static() && x.shape(0)[i].size() != 1)
+      refuse(fmt::format("axis {} is not of length 1", i));
   }
   set(x, dtype_of(x), std::move(shape));
   x.results[0].contents = x.in(0).contents;
@@ -288,7 +300,9 @@ void infer_gather(Inference& x) {
   set_contents(x, std::move(picked));
 }
 
-void infer_gather_elements(Inference& x) { set(x, dtype_of(x), x.shape(1)); }
+void infer_gather_elements(Inference& x) {
+  set(x, dtype_of(x), x.shape(1));
+}
 
 void infer_concat(Inference& x) {
   Shape shape = x.shape(0);
@@ -340,8 +354,10 @@ void infer_reduce(Inference& x) {
   for (int64_t axis : axes) gone.insert(axis_index(axis, x.shape(0).size()));
   Shape shape;
   for (size_t i = 0; i < x.shape(0).size(); ++i) {
-    if (!gone.contains(i) && !axes.empty()) shape.push_back(x.shape(0)[i]);
-    else if (keep) shape.emplace_back(1);
+    if (!gone.contains(i) && !axes.empty())
+      shape.push_back(x.shape(0)[i]);
+    else if (keep)
+      shape.emplace_back(1);
   }
   set(x, dtype_of(x), std::move(shape));
 }
@@ -349,8 +365,10 @@ void infer_reduce(Inference& x) {
 void infer_argmax(Inference& x) {
   const size_t axis = axis_index(x.node.integer("axis", 0), x.shape(0).size());
   Shape shape = x.shape(0);
-  if (x.node.integer("keepdims", 1) != 0) shape[axis] = Dim(1);
-  else shape.erase(shape.begin() + static_cast<int64_t>(axis));
+  if (x.node.integer("keepdims", 1) != 0)
+    shape[axis] = Dim(1);
+  else
+    shape.erase(shape.begin() + static_cast<int64_t>(axis));
   set(x, DType::i64, std::move(shape));
 }
 
@@ -457,7 +475,8 @@ void infer_embedding(Inference& x) {
 }
 
 void infer_norm(Inference& x) {
-  for (size_t i = 1; i < x.node.inputs.size(); ++i) require_same(x.shape(i).at(0), x.shape(0).back(), "the normalised axis");
+  for (size_t i = 1; i < x.node.inputs.size(); ++i)
+    require_same(x.shape(i).at(0), x.shape(0).back(), "the normalised axis");
   infer_float(x);
 }
 
@@ -472,7 +491,8 @@ void infer_attention_mask(Inference& x) {
 void infer_attention(Inference& x) {
   for (size_t i = 0; i < 3; ++i) require_rank(x, i, 3);
   const int64_t heads = x.node.integer("heads", 0), kv_heads = x.node.integer("kv_heads", heads);
-  if (heads <= 0 || kv_heads <= 0 || heads % kv_heads != 0) refuse(fmt::format("{} heads over {} kv heads", heads, kv_heads));
+  if (heads <= 0 || kv_heads <= 0 || heads % kv_heads != 0)
+    refuse(fmt::format("{} heads over {} kv heads", heads, kv_heads));
   const auto width = [&](size_t input, int64_t count) {
     const auto size = x.shape(input)[2].maybe_size();
     if (!size || *size % count != 0) refuse(fmt::format("input {} does not divide into {} heads", input, count));
@@ -481,7 +501,8 @@ void infer_attention(Inference& x) {
   if (width(0, heads) != width(1, kv_heads)) refuse("queries and keys have different head sizes");
   require_same(x.shape(1)[1], x.shape(2)[1], "the length of keys and values");
   const Shape scores{x.shape(0)[0], Dim(heads), x.shape(0)[1], x.shape(1)[1]};
-  if (x.has(3) && !(broadcast(x.shape(3), scores) == scores)) refuse("its bias does not broadcast to " + to_string(scores));
+  if (x.has(3) && !(broadcast(x.shape(3), scores) == scores))
+    refuse("its bias does not broadcast to " + to_string(scores));
   set(x, dtype_of(x), {x.shape(0)[0], x.shape(0)[1], Dim(heads * width(2, kv_heads))});
   if (x.results.size() > 1) set(x, dtype_of(x), scores, 1);
 }
@@ -511,11 +532,13 @@ void infer_onnx_attention(Inference& x) {
 std::vector<Operator> make_table() {
   std::vector<Operator> rows;
   for (std::string_view name : {"Abs", "Neg", "Sign", "Identity"}) rows.push_back({"", name, 1, 1, 1, infer_same});
-  for (std::string_view name : {"Exp", "Log", "Sqrt", "Reciprocal", "Erf", "Tanh", "Sigmoid", "Relu", "Softplus", "Softsign",
-                                "Sin", "Cos", "Floor", "Ceil", "Round", "Elu", "LeakyRelu", "HardSigmoid", "Mish", "HardSwish"}) {
+  for (std::string_view name :
+       {"Exp", "Log", "Sqrt",  "Reciprocal", "Erf",   "Tanh", "Sigmoid",   "Relu",        "Softplus", "Softsign",
+        "Sin", "Cos", "Floor", "Ceil",       "Round", "Elu",  "LeakyRelu", "HardSigmoid", "Mish",     "HardSwish"}) {
     rows.push_back({"", name, 1, 1, 1, infer_float});
   }
-  for (std::string_view name : {"Add", "Sub", "Mul", "Div", "Pow", "Min", "Max", "Mod"}) rows.push_back({"", name, 2, 2, 1, infer_binary});
+  for (std::string_view name : {"Add", "Sub", "Mul", "Div", "Pow", "Min", "Max", "Mod"})
+    rows.push_back({"", name, 2, 2, 1, infer_binary});
   for (std::string_view name : {"And", "Or"}) rows.push_back({"", name, 2, 2, 1, infer_logical});
   for (std::string_view name : {"Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual"}) {
     rows.push_back({"", name, 2, 2, 1, infer_compare});
@@ -564,8 +587,9 @@ std::vector<Operator> make_table() {
       {composite_domain, "Size", 1, 1, 1, infer_size},
   };
   rows.insert(rows.end(), std::begin(others), std::end(others));
-  std::sort(rows.begin(), rows.end(),
-            [](const Operator& a, const Operator& b) { return std::tie(a.domain, a.name) < std::tie(b.domain, b.name); });
+  std::sort(rows.begin(), rows.end(), [](const Operator& a, const Operator& b) {
+    return std::tie(a.domain, a.name) < std::tie(b.domain, b.name);
+  });
   return rows;
 }
 
@@ -578,9 +602,9 @@ const std::vector<Operator>& operators() {
 
 const Operator* find_operator(std::string_view domain, std::string_view name) {
   const auto& table = operators();
-  const auto found = std::lower_bound(table.begin(), table.end(), std::tie(domain, name), [](const Operator& row, const auto& key) {
-    return std::tie(row.domain, row.name) < key;
-  });
+  const auto found =
+      std::lower_bound(table.begin(), table.end(), std::tie(domain, name),
+                       [](const Operator& row, const auto& key) { return std::tie(row.domain, row.name) < key; });
   return found != table.end() && found->domain == domain && found->name == name ? &*found : nullptr;
 }
 
@@ -591,9 +615,13 @@ Shape broadcast(const Shape& a, const Shape& b) {
     const Dim& left = i < a.size() ? a[a.size() - 1 - i] : one;
     const Dim& right = i < b.size() ? b[b.size() - 1 - i] : one;
     Dim& out = shape[shape.size() - 1 - i];
-    if (left == right || right == one) out = left;
-    else if (left == one) out = right;
-    else refuse(fmt::format("{} and {} do not broadcast: {} is not {}", to_string(a), to_string(b), left.to_string(), right.to_string()));
+    if (left == right || right == one)
+      out = left;
+    else if (left == one)
+      out = right;
+    else
+      refuse(fmt::format("{} and {} do not broadcast: {} is not {}", to_string(a), to_string(b), left.to_string(),
+                         right.to_string()));
   }
   return shape;
 }

@@ -17,9 +17,13 @@ struct DTypeRow {
   size_t bytes;
 };
 constexpr DTypeRow dtypes[] = {
-    {DType::f32, "f32", 4},   {DType::u8, "u8", 1},   {DType::i8, "i8", 1},   {DType::u16, "u16", 2}, {DType::i16, "i16", 2},
-    {DType::i32, "i32", 4},   {DType::i64, "i64", 8}, {DType::boolean, "bool", 1}, {DType::f16, "f16", 2}, {DType::f64, "f64", 8},
-    {DType::u32, "u32", 4},   {DType::u64, "u64", 8}, {DType::bf16, "bf16", 2},    {DType::f8e4m3fn, "f8e4m3fn", 1},
+    {DType::f32, "f32", 4},       {DType::u8, "u8", 1},
+    {DType::i8, "i8", 1},         {DType::u16, "u16", 2},
+    {DType::i16, "i16", 2},       {DType::i32, "i32", 4},
+    {DType::i64, "i64", 8},       {DType::boolean, "bool", 1},
+    {DType::f16, "f16", 2},       {DType::f64, "f64", 8},
+    {DType::u32, "u32", 4},       {DType::u64, "u64", 8},
+    {DType::bf16, "bf16", 2},     {DType::f8e4m3fn, "f8e4m3fn", 1},
     {DType::f8e5m2, "f8e5m2", 1},
 };
 const DTypeRow* row_of(DType dtype) {
@@ -40,8 +44,8 @@ std::string_view name_of(DType dtype) {
   return row == nullptr ? "undefined" : row->name;
 }
 bool is_floating(DType dtype) {
-  return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16 || dtype == DType::f64 || dtype == DType::f8e4m3fn ||
-         dtype == DType::f8e5m2;
+  return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16 || dtype == DType::f64 ||
+         dtype == DType::f8e4m3fn || dtype == DType::f8e5m2;
 }
 
 Dim Dim::symbol(std::string name) {
@@ -110,7 +114,8 @@ void Dim::add_term(const std::string& symbol, int64_t coefficient) {
 }
 
 bool operator==(const Dim& a, const Dim& b) {
-  return a.constant_ == b.constant_ && a.terms_.size() == b.terms_.size() && std::is_permutation(a.terms_.begin(), a.terms_.end(), b.terms_.begin());
+  return a.constant_ == b.constant_ && a.terms_.size() == b.terms_.size() &&
+         std::is_permutation(a.terms_.begin(), a.terms_.end(), b.terms_.begin());
 }
 
 Dim operator+(const Dim& a, const Dim& b) {
@@ -127,7 +132,9 @@ Dim operator*(const Dim& a, const Dim& b) {
   for (const auto& [name, own] : form.terms_) product.add_term(name, own * factor);
   return product;
 }
-Dim operator-(const Dim& a, const Dim& b) { return a + b * Dim(-1); }
+Dim operator-(const Dim& a, const Dim& b) {
+  return a + b * Dim(-1);
+}
 
 std::string to_string(const Shape& shape) {
   std::string text = "[";
@@ -142,6 +149,8 @@ std::optional<int64_t> element_count(const Shape& shape) {
   }
   return count;
 }
-std::string to_string(const TensorType& type) { return std::string(name_of(type.dtype)) + to_string(type.shape); }
+std::string to_string(const TensorType& type) {
+  return std::string(name_of(type.dtype)) + to_string(type.shape);
+}
 
 }  // namespace onnxport::ir

@@ -52,9 +52,7 @@ class Dim {
   bool is_static() const { return terms_.empty(); }
   /// The size; only where is_static().
   int64_t size() const { return constant_; }
-  std::optional<int64_t> maybe_size() const {
-    return is_static() ? std::optional<int64_t>(constant_) : std::nullopt;
-  }
+  std::optional<int64_t> maybe_size() const { return is_static() ? std::optional<int64_t>(constant_) : std::nullopt; }
   /// "past_sequence + sequence": the symbols in the order in which they were added; digits for a static one.
   std::string to_string() const;
   /// Evaluates with the given symbols; nullopt where one is missing.

@@ -70,8 +70,8 @@ void add_entry(pb::TensorProto& tensor, const char* key, const std::string& valu
   entry->set_value(value);
 }
 
-/// A ModelProto is its fields without the graph, then the graph field: the graph's fields without streamed weights, then
-/// one initializer field a weight. The order of fields is free in protobuf, and this one lets every weight be
+/// A ModelProto is its fields without the graph, then the graph field: the graph's fields without streamed weights,
+/// then one initializer field a weight. The order of fields is free in protobuf, and this one lets every weight be
 /// copied to its place without being held.
 Layout lay_out(const ModelParts& parts, const ModelFileOptions& options) {
   struct Embedded {
@@ -106,7 +106,8 @@ Layout lay_out(const ModelParts& parts, const ModelFileOptions& options) {
   graph_bytes += graph.size() + inline_headers.size();
   pb::ModelProto outer = parts.model;
   outer.clear_graph();
-  Piece current{0, serialized(outer) + field_header(pb::ModelProto::kGraphFieldNumber, graph_bytes) + graph + inline_headers};
+  Piece current{
+      0, serialized(outer) + field_header(pb::ModelProto::kGraphFieldNumber, graph_bytes) + graph + inline_headers};
   for (Embedded& item : embedded) {
     current.bytes += item.head;
     const uint64_t at = current.offset + current.bytes.size();
@@ -118,8 +119,8 @@ Layout lay_out(const ModelParts& parts, const ModelFileOptions& options) {
   if (!current.bytes.empty()) layout.pieces.push_back(std::move(current));
   if (layout.model_bytes > protobuf_limit) {
     throw Error(Failure::usage,
-                fmt::format("{} would be {:.1f} GB in one file, above the 2 GB that a protobuf file can hold", options.model_file,
-                            static_cast<double>(layout.model_bytes) / 1e9),
+                fmt::format("{} would be {:.1f} GB in one file, above the 2 GB that a protobuf file can hold",
+                            options.model_file, static_cast<double>(layout.model_bytes) / 1e9),
                 "pass --external-data to keep the weights in a file beside it");
   }
   return layout;
@@ -159,7 +160,8 @@ class OutputFile {
   [[noreturn]] void fail(const char* what) const {
     const int reason = errno;
     throw Error(Failure::output, fmt::format("{} {}: {}", path_.string(), what, std::strerror(reason)),
-                reason == ENOSPC ? "free some space, or choose another output folder" : "check the output folder's permissions and its disk");
+                reason == ENOSPC ? "free some space, or choose another output folder"
+                                 : "check the output folder's permissions and its disk");
   }
 
   std::filesystem::path path_;
@@ -190,9 +192,10 @@ std::vector<ExportedFile> write_model(const ModelParts& parts, const ModelFileOp
     jobs.push_back({*job.weight, job.in_data_file ? data->descriptor() : model.descriptor(), job.offset});
   }
   write_weights(jobs, {.threads = options.threads,
-                       .progress = [&](uint64_t done, uint64_t total) {
-                         if (options.progress.report) options.progress.report("writing weights", done, total);
-                       },
+                       .progress =
+                           [&](uint64_t done, uint64_t total) {
+                             if (options.progress.report) options.progress.report("writing weights", done, total);
+                           },
                        .cancel = options.progress.cancel});
   model.close();
   if (data) data->close();

@@ -22,11 +22,13 @@ struct Operand {
   int64_t from;
 };
 constexpr Operand operands[] = {
-    {"Reshape", "shape", 1, 5},    {"Expand", "shape", 1, 8},       {"Unsqueeze", "axes", 1, 13},  {"Squeeze", "axes", 1, 13},
-    {"Slice", "starts", 1, 10},    {"Slice", "ends", 2, 10},        {"Slice", "axes", 3, 10},      {"Slice", "steps", 4, 10},
-    {"Split", "split", 1, 13},     {"ReduceSum", "axes", 1, 13},    {"ReduceMean", "axes", 1, 18}, {"ReduceMax", "axes", 1, 18},
-    {"ReduceMin", "axes", 1, 18},  {"ReduceProd", "axes", 1, 18},   {"ReduceL2", "axes", 1, 18},   {"CumSum", "axis", 1, 11},
-    {"Trilu", "k", 1, 14},         {"Clip", "min", 1, 11},          {"Clip", "max", 2, 11},
+    {"Reshape", "shape", 1, 5},   {"Expand", "shape", 1, 8},     {"Unsqueeze", "axes", 1, 13},
+    {"Squeeze", "axes", 1, 13},   {"Slice", "starts", 1, 10},    {"Slice", "ends", 2, 10},
+    {"Slice", "axes", 3, 10},     {"Slice", "steps", 4, 10},     {"Split", "split", 1, 13},
+    {"ReduceSum", "axes", 1, 13}, {"ReduceMean", "axes", 1, 18}, {"ReduceMax", "axes", 1, 18},
+    {"ReduceMin", "axes", 1, 18}, {"ReduceProd", "axes", 1, 18}, {"ReduceL2", "axes", 1, 18},
+    {"CumSum", "axis", 1, 11},    {"Trilu", "k", 1, 14},         {"Clip", "min", 1, 11},
+    {"Clip", "max", 2, 11},
 };
 
 class Emitter {
@@ -76,8 +78,10 @@ class Emitter {
     type.mutable_shape();
     for (const ir::Dim& dim : value.type.shape) {
       pb::TensorShapeProto_Dimension& to = *type.mutable_shape()->add_dim();
-      if (dim.is_static()) to.set_dim_value(dim.size());
-      else to.set_dim_param(dim.to_string());
+      if (dim.is_static())
+        to.set_dim_value(dim.size());
+      else
+        to.set_dim_param(dim.to_string());
     }
   }
 
@@ -151,9 +155,12 @@ class Emitter {
   std::string name_of(ValueId id) {
     const ir::Value& value = graph_[id];
     switch (value.origin) {
-      case ir::Origin::constant: return constant_name(*value.constant);
-      case ir::Origin::weight: return weight_name(id);
-      default: return value.name;
+      case ir::Origin::constant:
+        return constant_name(*value.constant);
+      case ir::Origin::weight:
+        return weight_name(id);
+      default:
+        return value.name;
     }
   }
 
@@ -212,7 +219,9 @@ class Emitter {
 
 }  // namespace
 
-ModelParts to_model(const ir::Graph& lowered, const ModelOptions& options) { return Emitter(lowered, options).run(); }
+ModelParts to_model(const ir::Graph& lowered, const ModelOptions& options) {
+  return Emitter(lowered, options).run();
+}
 
 int64_t ir_version_for(int64_t opset) {
   if (opset < 15) return 7;

@@ -13,6 +13,7 @@ namespace onnxport {
 std::vector<std::filesystem::path> companion_files(const std::filesystem::path& checkpoint);
 
 /// Copies them and returns what was copied. Throws Error(output) or Error(checkpoint), by which side failed.
-std::vector<std::filesystem::path> copy_companions(const std::filesystem::path& checkpoint, const std::filesystem::path& folder);
+std::vector<std::filesystem::path> copy_companions(const std::filesystem::path& checkpoint,
+                                                   const std::filesystem::path& folder);
 
 }  // namespace onnxport

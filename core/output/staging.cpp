@@ -26,16 +26,25 @@ constexpr const char* staging_prefix = ".onnxport-";
 std::string hint_for(int reason) {
   switch (reason) {
     case EACCES:
-    case EPERM: return "choose a folder that you may write to, or change its permissions";
-    case EROFS: return "choose a folder on a file system that is not read-only";
+    case EPERM:
+      return "choose a folder that you may write to, or change its permissions";
+    case EROFS:
+      return "choose a folder on a file system that is not read-only";
     case ENOTDIR:
-    case EEXIST: return "name a folder, or a file that ends in .onnx";
-    case EISDIR: return "remove the folder of that name, or choose another output";
-    case ENOSPC: return "free some space, or choose an output on another disk";
-    case EDQUOT: return "your quota is used up: free some space, or choose an output on another disk";
-    case EFBIG: return "a limit on the size of files is in force (ulimit -f), or the file system allows none so large";
-    case ENAMETOOLONG: return "choose a shorter name";
-    default: return {};
+    case EEXIST:
+      return "name a folder, or a file that ends in .onnx";
+    case EISDIR:
+      return "remove the folder of that name, or choose another output";
+    case ENOSPC:
+      return "free some space, or choose an output on another disk";
+    case EDQUOT:
+      return "your quota is used up: free some space, or choose an output on another disk";
+    case EFBIG:
+      return "a limit on the size of files is in force (ulimit -f), or the file system allows none so large";
+    case ENAMETOOLONG:
+      return "choose a shorter name";
+    default:
+      return {};
   }
 }
 
@@ -104,10 +113,13 @@ StagedOutput::StagedOutput(const fs::path& target) {
   }
 }
 
-StagedOutput::~StagedOutput() { discard(); }
+StagedOutput::~StagedOutput() {
+  discard();
+}
 
 void StagedOutput::resolve(const fs::path& target) {
-  if (target.empty()) throw Error(Failure::usage, "the output's name is empty", "name a folder, or a file that ends in .onnx");
+  if (target.empty())
+    throw Error(Failure::usage, "the output's name is empty", "name a folder, or a file that ends in .onnx");
   std::error_code reason;
   fs::path path = fs::absolute(target, reason).lexically_normal();
   if (reason) throw output_error("cannot resolve", target, reason.value());
@@ -200,11 +212,13 @@ void StagedOutput::commit() {
 void StagedOutput::move_files() {
   std::vector<fs::path> files;
   std::error_code reason;
-  for (fs::recursive_directory_iterator entry(staging_, reason), end; !reason && entry != end; entry.increment(reason)) {
+  for (fs::recursive_directory_iterator entry(staging_, reason), end; !reason && entry != end;
+       entry.increment(reason)) {
     const fs::path name = entry->path().lexically_relative(staging_), destination = folder_ / name;
     std::error_code ignored;
     if (entry->is_directory()) {
-      if (mkdir(destination.c_str(), 0777) != 0 && errno != EEXIST) throw output_error("cannot create the folder", destination, errno);
+      if (mkdir(destination.c_str(), 0777) != 0 && errno != EEXIST)
+        throw output_error("cannot create the folder", destination, errno);
       continue;
     }
     // Known before the first file moves, so that nothing is half delivered for this reason.
@@ -214,7 +228,8 @@ void StagedOutput::move_files() {
   if (reason) throw output_error("cannot read", staging_, reason.value());
   std::stable_partition(files.begin(), files.end(), [&](const fs::path& name) { return name != model_file_; });
   for (const fs::path& name : files) {
-    if (std::rename((staging_ / name).c_str(), (folder_ / name).c_str()) != 0) throw output_error("cannot write", folder_ / name, errno);
+    if (std::rename((staging_ / name).c_str(), (folder_ / name).c_str()) != 0)
+      throw output_error("cannot write", folder_ / name, errno);
   }
 }
 

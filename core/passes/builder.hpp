@@ -34,9 +34,15 @@ class Builder {
   ir::ValueId scalar(double value, ir::DType dtype);
   ir::ValueId integers(std::vector<int64_t> values);
   ir::ValueId integer(int64_t value);
-  ir::ValueId reshape(ir::ValueId x, std::vector<int64_t> shape) { return op("Reshape", {x}, {{"shape", std::move(shape)}}); }
-  ir::ValueId transpose(ir::ValueId x, std::vector<int64_t> perm) { return op("Transpose", {x}, {{"perm", std::move(perm)}}); }
-  ir::ValueId unsqueeze(ir::ValueId x, std::vector<int64_t> axes) { return op("Unsqueeze", {x}, {{"axes", std::move(axes)}}); }
+  ir::ValueId reshape(ir::ValueId x, std::vector<int64_t> shape) {
+    return op("Reshape", {x}, {{"shape", std::move(shape)}});
+  }
+  ir::ValueId transpose(ir::ValueId x, std::vector<int64_t> perm) {
+    return op("Transpose", {x}, {{"perm", std::move(perm)}});
+  }
+  ir::ValueId unsqueeze(ir::ValueId x, std::vector<int64_t> axes) {
+    return op("Unsqueeze", {x}, {{"axes", std::move(axes)}});
+  }
 
   /// One axis's length as i64[1]: a constant where it is fixed, taken from a graph input that has the same
   /// axis where there is one (so that equal lengths are computed once), else from `x` itself.

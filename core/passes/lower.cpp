@@ -29,7 +29,8 @@ class Lowering {
 
   ir::Graph run() {
     map_.assign(from_.values.size(), ir::absent);
-    for (const ir::NamedValue& input : from_.inputs) map_[input.value] = to.add_input(input.name, from_[input.value].type);
+    for (const ir::NamedValue& input : from_.inputs)
+      map_[input.value] = to.add_input(input.name, from_[input.value].type);
     for (const Node& node : from_.nodes) {
       Node moved = node;
       moved.outputs.clear();
@@ -80,8 +81,10 @@ class Lowering {
   ValueId moved_value(ValueId id) {
     if (id == ir::absent || map_[id] != ir::absent) return map_[id];
     const ir::Value& value = from_[id];
-    if (value.origin == ir::Origin::constant) map_[id] = to.add_constant(*value.constant);
-    else if (value.origin == ir::Origin::weight) map_[id] = to.add_weight(value.name, *value.weight);
+    if (value.origin == ir::Origin::constant)
+      map_[id] = to.add_constant(*value.constant);
+    else if (value.origin == ir::Origin::weight)
+      map_[id] = to.add_weight(value.name, *value.weight);
     return map_[id];
   }
 
@@ -123,9 +126,15 @@ class Lowering {
   std::set<const StoredTensor*> plain_weights_;
 };
 
-int64_t Builder::opset() const { return lowering_.opset(); }
-const ir::Value& Builder::value(ValueId id) const { return lowering_.to[id]; }
-ir::Graph& Builder::graph() { return lowering_.to; }
+int64_t Builder::opset() const {
+  return lowering_.opset();
+}
+const ir::Value& Builder::value(ValueId id) const {
+  return lowering_.to[id];
+}
+ir::Graph& Builder::graph() {
+  return lowering_.to;
+}
 
 std::vector<ValueId> Builder::ops(const std::string& domain, const std::string& name, std::vector<ValueId> inputs,
                                   ir::Attributes attributes, size_t outputs) {
@@ -151,8 +160,12 @@ ValueId Builder::scalar(double value, ir::DType dtype) {
   if (dtype == ir::DType::i64) return integer(static_cast<int64_t>(value));
   throw Error(Failure::internal, fmt::format("a scalar of type {}", ir::name_of(dtype)));
 }
-ValueId Builder::integers(std::vector<int64_t> values) { return graph().add_constant(ir::Tensor::i64(std::move(values))); }
-ValueId Builder::integer(int64_t value) { return graph().add_constant(ir::Tensor::i64_scalar(value)); }
+ValueId Builder::integers(std::vector<int64_t> values) {
+  return graph().add_constant(ir::Tensor::i64(std::move(values)));
+}
+ValueId Builder::integer(int64_t value) {
+  return graph().add_constant(ir::Tensor::i64_scalar(value));
+}
 
 ValueId Builder::length(ValueId x, size_t axis) {
   const ir::Dim dim = shape(x).at(axis);

@@ -10,7 +10,8 @@
 
 namespace onnxport {
 
-/// A node that a patch is to replace: its inputs are values of the lowered graph already, and `types` are those of its results.
+/// A node that a patch is to replace: its inputs are values of the lowered graph already, and `types` are those of its
+/// results.
 struct PatchedNode {
   const ir::Node& node;
   const std::vector<ir::TensorType>& types;

@@ -45,7 +45,9 @@ Results linear(Builder& b) {
   return {bias == ir::absent ? y : b.op("Add", {y, bias})};
 }
 
-Results embedding(Builder& b) { return {b.op("Gather", {b.node().input(0), b.node().input(1)}, {{"axis", int64_t{0}}})}; }
+Results embedding(Builder& b) {
+  return {b.op("Gather", {b.node().input(0), b.node().input(1)}, {{"axis", int64_t{0}}})};
+}
 
 // ----------------------------------------------------------------------------------------- normalisation
 
@@ -61,7 +63,8 @@ Results layer_norm(Builder& b) {
   const ir::Attributes last{{"axes", std::vector<int64_t>{-1}}};
   const ValueId centred = b.op("Sub", {x, b.op("ReduceMean", {x}, last)});
   const ValueId square = b.op("Pow", {centred, b.scalar(2.0, b.dtype(x))});
-  const ValueId deviation = b.op("Sqrt", {b.op("Add", {b.op("ReduceMean", {square}, last), b.scalar(epsilon, b.dtype(x))})});
+  const ValueId deviation =
+      b.op("Sqrt", {b.op("Add", {b.op("ReduceMean", {square}, last), b.scalar(epsilon, b.dtype(x))})});
   ValueId y = b.op("Mul", {b.op("Div", {centred, deviation}), weight});
   if (bias != ir::absent) y = b.op("Add", {y, bias});
   return {y};
@@ -72,7 +75,8 @@ Results rms_norm(Builder& b) {
   const ValueId x = b.node().input(0), weight = b.node().input(1);
   const double epsilon = b.node().real("epsilon", 1e-6);
   if (b.opset() >= 23) return {b.op("RMSNormalization", {x, weight}, {{"axis", int64_t{-1}}, {"epsilon", epsilon}})};
-  const ValueId mean = b.op("ReduceMean", {b.op("Pow", {x, b.scalar(2.0, b.dtype(x))})}, {{"axes", std::vector<int64_t>{-1}}});
+  const ValueId mean =
+      b.op("ReduceMean", {b.op("Pow", {x, b.scalar(2.0, b.dtype(x))})}, {{"axes", std::vector<int64_t>{-1}}});
   const ValueId root = b.op("Sqrt", {b.op("Add", {mean, b.scalar(epsilon, b.dtype(x))})});
   return {b.op("Mul", {b.op("Div", {x, root}), weight})};
 }
@@ -91,11 +95,14 @@ Results gelu(Builder& b) {
     return {b.op("Mul", {b.op("Mul", {x, b.op("Add", {erf, number(1.0)})}), number(0.5)})};
   }
   const ValueId cube = b.op("Pow", {x, number(3.0)});
-  const ValueId inner = b.op("Mul", {b.op("Add", {x, b.op("Mul", {cube, number(0.044715)})}), number(std::sqrt(2.0 / M_PI))});
+  const ValueId inner =
+      b.op("Mul", {b.op("Add", {x, b.op("Mul", {cube, number(0.044715)})}), number(std::sqrt(2.0 / M_PI))});
   return {b.op("Mul", {b.op("Mul", {x, number(0.5)}), b.op("Add", {b.op("Tanh", {inner}), number(1.0)})})};
 }
 
-Results silu(Builder& b) { return {b.op("Mul", {b.node().input(0), b.op("Sigmoid", {b.node().input(0)})})}; }
+Results silu(Builder& b) {
+  return {b.op("Mul", {b.node().input(0), b.op("Sigmoid", {b.node().input(0)})})};
+}
 
 Results mish(Builder& b) {
   const ValueId x = b.node().input(0);
@@ -116,7 +123,8 @@ ValueId not_after(Builder& b, ValueId query_length, ValueId total_length) {
   const auto positions = [&](ValueId length) { return b.op("Range", {b.integer(0), scalar(length), b.integer(1)}); };
   const ValueId keys = positions(total_length);
   ValueId queries = keys;
-  if (query_length != total_length) queries = b.op("Add", {positions(query_length), b.op("Sub", {scalar(total_length), scalar(query_length)})});
+  if (query_length != total_length)
+    queries = b.op("Add", {positions(query_length), b.op("Sub", {scalar(total_length), scalar(query_length)})});
   return b.op("LessOrEqual", {b.unsqueeze(keys, {0}), b.unsqueeze(queries, {1})});
 }
 
@@ -141,7 +149,8 @@ ValueId with_causal(Builder& b, ValueId bias, ValueId q, ValueId k) {
   const ValueId total = b.length(k, 1);
   const ValueId allowed = not_after(b, same ? total : b.length(q, 1), total);
   const ir::DType dtype = b.dtype(q);
-  const ValueId causal = b.op("Where", {allowed, b.scalar(0.0, dtype), b.scalar(std::numeric_limits<float>::lowest(), dtype)});
+  const ValueId causal =
+      b.op("Where", {allowed, b.scalar(0.0, dtype), b.scalar(std::numeric_limits<float>::lowest(), dtype)});
   return bias == ir::absent ? causal : b.op("Min", {bias, causal});
 }
 
@@ -151,8 +160,8 @@ ValueId to_heads(Builder& b, ValueId x, int64_t heads, std::vector<int64_t> perm
   return b.transpose(b.reshape(x, {0, 0, heads, width}), std::move(perm));
 }
 
-/// Every kv head serves a run of heads: [batch, kv, a, c] -> [batch, heads, a, c]; `grows` is the axis (2 or 3) whose length is
-/// known at run time only.
+/// Every kv head serves a run of heads: [batch, kv, a, c] -> [batch, heads, a, c]; `grows` is the axis (2 or 3) whose
+/// length is known at run time only.
 ValueId repeat_heads(Builder& b, ValueId x, int64_t heads, size_t grows) {
   const ir::Shape shape = b.shape(x);
   const int64_t kv_heads = shape[1].size(), times = heads / kv_heads;
@@ -168,9 +177,11 @@ ValueId repeat_heads(Builder& b, ValueId x, int64_t heads, size_t grows) {
 ValueId full_bias(Builder& b, ValueId bias, ValueId q, ValueId k) {
   const ir::Shape shape = b.shape(bias);
   const size_t rank = shape.size();
-  const bool query = rank >= 2 && shape[rank - 2] == b.shape(q)[1], total = rank >= 1 && shape[rank - 1] == b.shape(k)[1];
+  const bool query = rank >= 2 && shape[rank - 2] == b.shape(q)[1],
+             total = rank >= 1 && shape[rank - 1] == b.shape(k)[1];
   if (query && total) return bias;
-  return b.op("Expand", {bias, b.op("Concat", {b.integers({1, 1}), b.length(q, 1), b.length(k, 1)}, {{"axis", int64_t{0}}})});
+  return b.op("Expand",
+              {bias, b.op("Concat", {b.integers({1, 1}), b.length(q, 1), b.length(k, 1)}, {{"axis", int64_t{0}}})});
 }
 
 ///   q ─ heads ──┐
@@ -207,7 +218,9 @@ Results attention(Builder& b) {
   return {mixed, probabilities};
 }
 
-Results split_heads(Builder& b) { return {to_heads(b, b.node().input(0), b.node().integer("heads", 1), {0, 2, 1, 3})}; }
+Results split_heads(Builder& b) {
+  return {to_heads(b, b.node().input(0), b.node().integer("heads", 1), {0, 2, 1, 3})};
+}
 
 Results merge_heads(Builder& b) {
   const ValueId x = b.node().input(0);
@@ -233,7 +246,8 @@ Results shape(Builder& b) {
   const auto& dims = b.shape(x);
   const auto rank = static_cast<int64_t>(dims.size());
   const auto clamp = [rank](int64_t at) { return std::min(std::max<int64_t>(at < 0 ? at + rank : at, 0), rank); };
-  const int64_t start = clamp(b.node().integer("start", 0)), end = std::max(start, clamp(b.node().integer("end", to_end)));
+  const int64_t start = clamp(b.node().integer("start", 0)),
+                end = std::max(start, clamp(b.node().integer("end", to_end)));
   std::vector<int64_t> fixed;
   for (int64_t axis = start; axis < end; ++axis) {
     if (!dims[static_cast<size_t>(axis)].is_static()) break;
@@ -245,8 +259,11 @@ Results shape(Builder& b) {
   if (!whole && b.opset() >= 15) plain.attributes = {{"start", start}, {"end", end}};
   const ValueId all = b.graph().add_node(std::move(plain))[0];
   if (whole || b.opset() >= 15) return {all};
-  return {b.op("Slice", {all}, {{"starts", std::vector<int64_t>{start}}, {"ends", std::vector<int64_t>{end}},
-                                {"axes", std::vector<int64_t>{0}}, {"steps", std::vector<int64_t>{1}}})};
+  return {b.op("Slice", {all},
+               {{"starts", std::vector<int64_t>{start}},
+                {"ends", std::vector<int64_t>{end}},
+                {"axes", std::vector<int64_t>{0}},
+                {"steps", std::vector<int64_t>{1}}})};
 }
 
 /// x where j - i ≥ k (upper) or ≤ k (lower), else 0.

@@ -25,7 +25,9 @@ void replace_uses(ir::Graph& graph, const std::vector<ValueId>& replacement) {
   }
 }
 
-bool is_digits(std::string_view text) { return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos; }
+bool is_digits(std::string_view text) {
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
 
 /// "encoder.layer.3.output" -> "/encoder/layer.3/output/"
 std::string path_of(std::string_view scope) {
@@ -54,7 +56,8 @@ void merge_equal_nodes(ir::Graph& graph) {
   for (Node& node : graph.nodes) {
     for (ValueId& input : node.inputs) input = replacement[input];
     // A graph output keeps the node that makes it: its name is the output's.
-    const bool named = std::any_of(node.outputs.begin(), node.outputs.end(), [&](ValueId id) { return outputs.contains(id); });
+    const bool named =
+        std::any_of(node.outputs.begin(), node.outputs.end(), [&](ValueId id) { return outputs.contains(id); });
     auto key = std::tuple(node.domain, node.op, node.inputs, node.attributes, node.outputs.size());
     const auto found = named ? seen.end() : seen.find(key);
     if (found != seen.end()) {
@@ -73,7 +76,8 @@ void remove_unused_nodes(ir::Graph& graph) {
   for (const ir::NamedValue& output : graph.outputs) used.insert(output.value);
   std::vector<Node> kept;
   for (auto node = graph.nodes.rbegin(); node != graph.nodes.rend(); ++node) {
-    const bool needed = std::any_of(node->outputs.begin(), node->outputs.end(), [&](ValueId id) { return used.contains(id); });
+    const bool needed =
+        std::any_of(node->outputs.begin(), node->outputs.end(), [&](ValueId id) { return used.contains(id); });
     if (!needed) continue;
     used.insert(node->inputs.begin(), node->inputs.end());
     kept.push_back(std::move(*node));
@@ -95,7 +99,8 @@ void name_nodes(ir::Graph& graph) {
   };
   for (Node& node : graph.nodes) {
     node.name = unique(path_of(node.scope) + node.op);
-    for (size_t i = 0; i < node.outputs.size(); ++i) graph[node.outputs[i]].name = fmt::format("{}_output_{}", node.name, i);
+    for (size_t i = 0; i < node.outputs.size(); ++i)
+      graph[node.outputs[i]].name = fmt::format("{}_output_{}", node.name, i);
   }
   for (const ir::NamedValue& output : graph.outputs) graph[output.value].name = output.name;
 }

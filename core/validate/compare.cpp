@@ -19,16 +19,35 @@ std::vector<double> as_doubles(const ir::Tensor& tensor) {
     for (size_t i = 0; i < count; ++i) values[i] = static_cast<double>(numbers[i]);
   };
   switch (tensor.dtype) {
-    case ir::DType::i64: copy(tensor.as<int64_t>()); break;
-    case ir::DType::i32: copy(tensor.as<int32_t>()); break;
-    case ir::DType::i16: copy(tensor.as<int16_t>()); break;
-    case ir::DType::i8: copy(tensor.as<int8_t>()); break;
-    case ir::DType::u64: copy(tensor.as<uint64_t>()); break;
-    case ir::DType::u32: copy(tensor.as<uint32_t>()); break;
-    case ir::DType::u16: copy(tensor.as<uint16_t>()); break;
+    case ir::DType::i64:
+      copy(tensor.as<int64_t>());
+      break;
+    case ir::DType::i32:
+      copy(tensor.as<int32_t>());
+      break;
+    case ir::DType::i16:
+      copy(tensor.as<int16_t>());
+      break;
+    case ir::DType::i8:
+      copy(tensor.as<int8_t>());
+      break;
+    case ir::DType::u64:
+      copy(tensor.as<uint64_t>());
+      break;
+    case ir::DType::u32:
+      copy(tensor.as<uint32_t>());
+      break;
+    case ir::DType::u16:
+      copy(tensor.as<uint16_t>());
+      break;
     case ir::DType::u8:
-    case ir::DType::boolean: copy(tensor.as<uint8_t>()); break;
-    default: convert_elements(tensor.dtype, tensor.data.data(), ir::DType::f64, reinterpret_cast<std::byte*>(values.data()), count); break;
+    case ir::DType::boolean:
+      copy(tensor.as<uint8_t>());
+      break;
+    default:
+      convert_elements(tensor.dtype, tensor.data.data(), ir::DType::f64, reinterpret_cast<std::byte*>(values.data()),
+                       count);
+      break;
   }
   return values;
 }
@@ -42,11 +61,13 @@ std::vector<int64_t> index_of(int64_t flat, const std::vector<int64_t>& shape) {
   return index;
 }
 
-Difference compare_one(const std::string& name, const ir::Tensor& expected, const ir::Tensor& actual, double atol, double rtol) {
+Difference compare_one(const std::string& name, const ir::Tensor& expected, const ir::Tensor& actual, double atol,
+                       double rtol) {
   Difference result;
   result.output = name;
   if (expected.shape != actual.shape) {
-    result.problem = fmt::format("has the shape [{}], expected [{}]", fmt::join(actual.shape, ", "), fmt::join(expected.shape, ", "));
+    result.problem = fmt::format("has the shape [{}], expected [{}]", fmt::join(actual.shape, ", "),
+                                 fmt::join(expected.shape, ", "));
     return result;
   }
   // Floats of any width are numbers of one kind: the reference computes 16-bit models in 32 bits.

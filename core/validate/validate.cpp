@@ -21,7 +21,8 @@ class ScratchFolder {
  public:
   ScratchFolder() {
     std::string pattern = (std::filesystem::temp_directory_path() / "onnxport-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) throw Error(Failure::output, "no temporary folder could be made under " + pattern);
+    if (::mkdtemp(pattern.data()) == nullptr)
+      throw Error(Failure::output, "no temporary folder could be made under " + pattern);
     path_ = pattern;
   }
   ~ScratchFolder() {
@@ -37,7 +38,9 @@ class ScratchFolder {
 };
 
 /// "encoder.layer.3.attention.self (Attention)"
-std::string scope_of(const ir::Node& node) { return node.scope.empty() ? node.op : node.scope + " (" + node.op + ")"; }
+std::string scope_of(const ir::Node& node) {
+  return node.scope.empty() ? node.op : node.scope + " (" + node.op + ")";
+}
 
 }  // namespace
 
@@ -53,16 +56,19 @@ double ValidationReport::largest_difference() const {
   return largest;
 }
 
-ValidationReport validate_model_outputs(Runnable* reference, Runnable& onnx, const std::vector<ValidationInputs>& inputs, double atol,
+ValidationReport validate_model_outputs(Runnable* reference, Runnable& onnx,
+                                        const std::vector<ValidationInputs>& inputs, double atol,
                                         const std::function<void(const ValidationRun&)>& each) {
   ValidationReport report;
   for (const ValidationInputs& set : inputs) {
-    if (!set.expected && reference == nullptr) throw Error(Failure::internal, "neither recorded outputs nor a reference to compare with");
+    if (!set.expected && reference == nullptr)
+      throw Error(Failure::internal, "neither recorded outputs nor a reference to compare with");
     const Tensors expected = set.expected ? *set.expected : reference->run(set.inputs);
     ValidationRun run;
     run.label = set.label;
     run.differences = compare(expected, onnx.run(set.inputs), atol);
-    run.passes = std::all_of(run.differences.begin(), run.differences.end(), [](const Difference& d) { return d.passes; });
+    run.passes =
+        std::all_of(run.differences.begin(), run.differences.end(), [](const Difference& d) { return d.passes; });
     if (each) each(run);
     report.runs.push_back(std::move(run));
   }
@@ -76,12 +82,15 @@ ValidationInputs read_case(const std::filesystem::path& file) {
   for (StoredTensor& stored : read_safetensors(file.string())) {
     const std::string name = stored.name;
     ir::Tensor tensor = materialize(Weight{std::make_shared<const StoredTensor>(std::move(stored)), {}});
-    if (name.starts_with("in/")) set.inputs.emplace(name.substr(3), std::move(tensor));
-    else if (name.starts_with("out/")) set.expected->emplace(name.substr(4), std::move(tensor));
+    if (name.starts_with("in/"))
+      set.inputs.emplace(name.substr(3), std::move(tensor));
+    else if (name.starts_with("out/"))
+      set.expected->emplace(name.substr(4), std::move(tensor));
   }
   if (set.inputs.empty() || set.expected->empty()) {
-    throw Error(Failure::checkpoint, fmt::format("{} is no case file: it holds {} tensors in/… and {} tensors out/…", file.string(),
-                                                 set.inputs.size(), set.expected->size()),
+    throw Error(Failure::checkpoint,
+                fmt::format("{} is no case file: it holds {} tensors in/… and {} tensors out/…", file.string(),
+                            set.inputs.size(), set.expected->size()),
                 "a case file records a model's inputs as in/NAME and its outputs as out/NAME");
   }
   return set;
@@ -90,7 +99,8 @@ ValidationInputs read_case(const std::filesystem::path& file) {
 namespace {
 
 /// The file again with further outputs, in a folder of its own; its external data is linked, not copied.
-std::filesystem::path with_outputs(const std::filesystem::path& file, const ir::Graph& lowered, const ScratchFolder& folder) {
+std::filesystem::path with_outputs(const std::filesystem::path& file, const ir::Graph& lowered,
+                                   const ScratchFolder& folder) {
   pb::ModelProto model;
   std::ifstream in(file, std::ios::binary);
   if (!model.ParseFromIstream(&in)) throw Error(Failure::differs, file.string() + " cannot be read back", "");
@@ -117,19 +127,21 @@ std::filesystem::path with_outputs(const std::filesystem::path& file, const ir::
   }
   const std::filesystem::path exposed = folder.path() / "steps.onnx";
   std::ofstream out(exposed, std::ios::binary);
-  if (!model.SerializeToOstream(&out)) throw Error(Failure::output, exposed.string() + " cannot be written", "free some space in the temporary folder");
+  if (!model.SerializeToOstream(&out))
+    throw Error(Failure::output, exposed.string() + " cannot be written", "free some space in the temporary folder");
   return exposed;
 }
 
 }  // namespace
 
-std::optional<std::string> first_departure(const OnnxConfig& config, const Definition& definition, const WrittenModel& written, const Tensors& inputs,
-                                           double atol) {
+std::optional<std::string> first_departure(const OnnxConfig& config, const Definition& definition,
+                                           const WrittenModel& written, const Tensors& inputs, double atol) {
   // Every operator's result is a mark. Lowering is deterministic and marks do not change it, so the values have in the
   // file the names that they get here.
   ir::Graph traced = definition.graph;
   traced.marks.clear();
-  for (size_t i = 0; i < traced.nodes.size(); ++i) traced.marks.push_back({fmt::format("step {}", i), traced.nodes[i].outputs[0]});
+  for (size_t i = 0; i < traced.nodes.size(); ++i)
+    traced.marks.push_back({fmt::format("step {}", i), traced.nodes[i].outputs[0]});
   const ir::Graph lowered = lower(traced, {.opset = written.opset, .patches = patches_of(config)});
   const ScratchFolder folder;
   const auto onnx = load_backend("onnxruntime").load_file(with_outputs(written.file, lowered, folder).string());
@@ -144,8 +156,9 @@ std::optional<std::string> first_departure(const OnnxConfig& config, const Defin
     const Difference difference = compare({{mark.name, expected.at(mark.name)}}, {{mark.name, found->second}}, atol)[0];
     if (difference.passes) continue;
     const size_t step = std::stoul(mark.name.substr(5));
-    return fmt::format("{}: {}", scope_of(traced.nodes[step]),
-                       difference.problem.empty() ? fmt::format("differs by {:.3g}", difference.max_abs) : difference.problem);
+    return fmt::format(
+        "{}: {}", scope_of(traced.nodes[step]),
+        difference.problem.empty() ? fmt::format("differs by {:.3g}", difference.max_abs) : difference.problem);
   }
   return std::nullopt;
 }

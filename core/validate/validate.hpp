@@ -24,7 +24,8 @@ struct ValidationRun {
 struct ValidationReport {
   std::vector<ValidationRun> runs;
   bool checker_ran = false;
-  /// The first step of the model that departs, where a run failed: "encoder.layer.3.attention.self" with its difference.
+  /// The first step of the model that departs, where a run failed: "encoder.layer.3.attention.self" with its
+  /// difference.
   std::optional<std::string> first_departure;
   bool passes() const;
   double largest_difference() const;
@@ -40,8 +41,10 @@ struct ValidationInputs {
 /// Runs onnx.checker with full shape inference over the file. Throws Error(differs) with the checker's text.
 void check_model_file(const std::filesystem::path& file);
 
-/// Evaluates every set of inputs by `reference` (where it has no recorded outputs) and by `onnx`, and compares every output.
-ValidationReport validate_model_outputs(Runnable* reference, Runnable& onnx, const std::vector<ValidationInputs>& inputs, double atol,
+/// Evaluates every set of inputs by `reference` (where it has no recorded outputs) and by `onnx`, and compares every
+/// output.
+ValidationReport validate_model_outputs(Runnable* reference, Runnable& onnx,
+                                        const std::vector<ValidationInputs>& inputs, double atol,
                                         const std::function<void(const ValidationRun&)>& each = {});
 
 /// A case file: tensors in/NAME and out/NAME. Throws Error(checkpoint) where it is none.
@@ -55,7 +58,7 @@ struct WrittenModel {
 
 /// The first step of the definition whose result the written file does not reproduce, for the inputs given:
 /// "encoder.layer.3.attention.self (Attention): differs by 0.01". Runs the file again with every result as an output.
-std::optional<std::string> first_departure(const OnnxConfig& config, const Definition& definition, const WrittenModel& written,
-                                           const Tensors& inputs, double atol);
+std::optional<std::string> first_departure(const OnnxConfig& config, const Definition& definition,
+                                           const WrittenModel& written, const Tensors& inputs, double atol);
 
 }  // namespace onnxport

@@ -26,12 +26,13 @@ int main(int argc, char** argv) try {
   // Which plugin has this model type, and does it have the feature?
   const Registry registry = Registry::discover({});
   const FeaturesManager features(registry);
-  const auto supported = features.check_supported_model_or_raise(checkpoint.config().at("model_type").get<std::string>(), argv[2]);
+  const auto supported =
+      features.check_supported_model_or_raise(checkpoint.config().at("model_type").get<std::string>(), argv[2]);
   const LoadedPlugin& plugin = load(supported, plugin_host());
 
   // The onnx-config: what goes in, what comes out.
-  const OnnxConfig config = OnnxConfig::from_model_config({plugin.onnx_config, plugin.manifest->id}, checkpoint.config(),
-                                                          supported.model_type, supported.feature);
+  const OnnxConfig config = OnnxConfig::from_model_config({plugin.onnx_config, plugin.manifest->id},
+                                                          checkpoint.config(), supported.model_type, supported.feature);
   for (const auto& [name, axes] : config.inputs()) {
     for (const auto& [axis, symbol] : axes) fmt::print("{} axis {}: {}\n", name, axis, symbol);
   }
@@ -47,14 +48,16 @@ int main(int argc, char** argv) try {
   const Preprocessor* tokenizer = preprocessor ? &*preprocessor : nullptr;
   const std::vector<ValidationInputs> inputs{
       {"dummy inputs", config.generate_dummy_inputs(tokenizer), {}},
-      {"varied, padded", config.generate_dummy_inputs(tokenizer, {.batch_size = 3, .seq_length = 11, .varied = true}), {}},
+      {"varied, padded",
+       config.generate_dummy_inputs(tokenizer, {.batch_size = 3, .seq_length = 11, .varied = true}),
+       {}},
   };
   const auto model = features.get_model_from_feature(argv[2], argv[1]);
   const auto file = load_backend("onnxruntime").load_file(result.files[0].path.string());
   check_model_file(result.files[0].path);
   const ValidationReport report = validate_model_outputs(model.get(), *file, inputs, config.atol_for_validation());
-  fmt::print("{}: largest difference {:.1e}, {}\n", result.files[0].path.filename().string(), report.largest_difference(),
-             report.passes() ? "validated" : "differs");
+  fmt::print("{}: largest difference {:.1e}, {}\n", result.files[0].path.filename().string(),
+             report.largest_difference(), report.passes() ? "validated" : "differs");
   return report.passes() ? 0 : 1;
 } catch (const Error& error) {
   std::cerr << error.what() << "\n  " << error.hint() << '\n';

@@ -37,7 +37,8 @@ class BertOnnxConfig final : public OnnxConfig {
  public:
   explicit BertOnnxConfig(const Request& request) : OnnxConfig(request), c(request.config) {
     if (task() == "question-answering" && c.labels != 2) {
-      throw Error(ONNXPORT_CONFIG, "config field 'num_labels' is " + std::to_string(c.labels) + "; question-answering has 2, start and end");
+      throw Error(ONNXPORT_CONFIG, "config field 'num_labels' is " + std::to_string(c.labels) +
+                                       "; question-answering has 2, start and end");
     }
   }
 
@@ -130,7 +131,8 @@ class BertOnnxConfig final : public OnnxConfig {
     const Value v = linear(s / "self.value", x, {.out = c.hidden});
     Value bias = mask;
     if (c.position != "absolute") bias = relative_scores(s / "self", q, k) + mask;
-    Value h = attention(q, k, v, {.heads = c.heads, .bias = bias, .probabilities = "attentions." + std::to_string(layer)});
+    Value h =
+        attention(q, k, v, {.heads = c.heads, .bias = bias, .probabilities = "attentions." + std::to_string(layer)});
     h = linear(s / "output.dense", h, {.out = c.hidden});
     return layer_norm(s / "output.LayerNorm", h + x, {.epsilon = c.epsilon});
   }
@@ -146,7 +148,8 @@ class BertOnnxConfig final : public OnnxConfig {
     const Value table = embedding(s / "distance_embedding", distance, {2 * c.max_positions - 1, width});
     const Within again(s);
     Value scores = einsum("bhld,lrd->bhlr", {split_heads(q, c.heads), table});
-    if (c.position == "relative_key_query") scores = scores + einsum("bhrd,lrd->bhlr", {split_heads(k, c.heads), table});
+    if (c.position == "relative_key_query")
+      scores = scores + einsum("bhrd,lrd->bhlr", {split_heads(k, c.heads), table});
     return scores / std::sqrt(static_cast<double>(width));
   }
 

@@ -43,8 +43,7 @@ static void release(onnxport_onnx_config* self) {
   free(self);
 }
 
-static onnxport_status* describe(onnxport_onnx_config* self, onnxport_string part,
-                                 onnxport_description* out) {
+static onnxport_status* describe(onnxport_onnx_config* self, onnxport_string part, onnxport_description* out) {
   static const onnxport_string default_opset = TEXT("default_opset");
   static const onnxport_string min_opset = TEXT("min_opset");
   static const onnxport_string atol = TEXT("atol_for_validation");
@@ -75,8 +74,7 @@ static onnxport_status* forward(onnxport_onnx_config* self, onnxport_string part
   onnxport_value y;
   onnxport_status* status;
   (void)part;
-  if (builder == NULL || weights == NULL)
-    return host->status_make(ONNXPORT_UNSUPPORTED, no_interface, no_text);
+  if (builder == NULL || weights == NULL) return host->status_make(ONNXPORT_UNSUPPORTED, no_interface, no_text);
   if ((status = builder->input(graph, text_x, &inputs[0])) != NULL) return status;
   if ((status = weights->weight(graph, weight_name, shape, 2, &inputs[1])) != NULL) return status;
   onnxport_node node;
@@ -102,22 +100,21 @@ static const onnxport_model* const models[] = {&model};
 
 static const void* get_interface(onnxport_string name, uint32_t version) {
   static const onnxport_string wanted = TEXT("onnx-config");
-  return version == 1 && name.size == wanted.size && memcmp(name.data, wanted.data, wanted.size) == 0
-             ? &onnx_config
-             : NULL;
+  return version == 1 && name.size == wanted.size && memcmp(name.data, wanted.data, wanted.size) == 0 ? &onnx_config
+                                                                                                      : NULL;
 }
 
-static const onnxport_plugin plugin = {sizeof(onnxport_plugin),
-                                       {sizeof(onnxport_magic), sizeof(void*) * 8, ONNXPORT_ENDIAN_MARK,
-                                        ONNXPORT_ABI_MAJOR, 0, ONNXPORT_ABI_VENDOR},
-                                       TEXT("org.onnxport.test.c-linear"),
-                                       TEXT("Linear in C"),
-                                       TEXT("1.0.0"),
-                                       TEXT("Apache-2.0"),
-                                       TEXT("onnxport"),
-                                       models,
-                                       1,
-                                       get_interface};
+static const onnxport_plugin plugin = {
+    sizeof(onnxport_plugin),
+    {sizeof(onnxport_magic), sizeof(void*) * 8, ONNXPORT_ENDIAN_MARK, ONNXPORT_ABI_MAJOR, 0, ONNXPORT_ABI_VENDOR},
+    TEXT("org.onnxport.test.c-linear"),
+    TEXT("Linear in C"),
+    TEXT("1.0.0"),
+    TEXT("Apache-2.0"),
+    TEXT("onnxport"),
+    models,
+    1,
+    get_interface};
 
 ONNXPORT_EXPORT const onnxport_plugin* onnxport_plugin_entry(void);
 const onnxport_plugin* onnxport_plugin_entry(void) {

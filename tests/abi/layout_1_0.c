@@ -9,11 +9,9 @@
 
 /* The offsets of 64-bit platforms, on which the host runs. */
 #if UINTPTR_MAX == UINT64_MAX
-#define AT(type, member, offset) \
-  _Static_assert(offsetof(type, member) == (offset), #type "." #member " has moved")
-#define END(type, member, end)                                                 \
-  _Static_assert(offsetof(type, member) + sizeof(((type*)0)->member) == (end), \
-                 #type "." #member " has another size")
+#define AT(type, member, offset) _Static_assert(offsetof(type, member) == (offset), #type "." #member " has moved")
+#define END(type, member, end) \
+  _Static_assert(offsetof(type, member) + sizeof(((type*)0)->member) == (end), #type "." #member " has another size")
 #define SIZE(type, size) _Static_assert(sizeof(type) == (size), #type " has another size")
 #define IS(constant, value) _Static_assert((constant) == (value), #constant " has another value")
 

@@ -77,8 +77,7 @@ static void release(onnxport_onnx_config* self) {
   (void)self;
 }
 
-static onnxport_status* describe(onnxport_onnx_config* self, onnxport_string part,
-                                 onnxport_description* out) {
+static onnxport_status* describe(onnxport_onnx_config* self, onnxport_string part, onnxport_description* out) {
   static const onnxport_string x = TEXT("x");
   static const onnxport_string y = TEXT("y");
   const onnxport_dim dims[1] = {{-1, TEXT("batch")}};
@@ -115,17 +114,17 @@ static const void* get_interface(onnxport_string name, uint32_t version) {
   return FIXTURE_INTERFACE;
 }
 
-static const onnxport_plugin plugin = {FIXTURE_PLUGIN_SIZE,
-                                       {sizeof(onnxport_magic), FIXTURE_POINTER_BITS, FIXTURE_ENDIAN_MARK,
-                                        FIXTURE_MAJOR, FIXTURE_MINOR, FIXTURE_VENDOR},
-                                       TEXT("org.onnxport.test.misfit"),
-                                       TEXT("Misfit"),
-                                       TEXT(FIXTURE_VERSION),
-                                       TEXT("Apache-2.0"),
-                                       TEXT("onnxport"),
-                                       models,
-                                       1,
-                                       get_interface};
+static const onnxport_plugin plugin = {
+    FIXTURE_PLUGIN_SIZE,
+    {sizeof(onnxport_magic), FIXTURE_POINTER_BITS, FIXTURE_ENDIAN_MARK, FIXTURE_MAJOR, FIXTURE_MINOR, FIXTURE_VENDOR},
+    TEXT("org.onnxport.test.misfit"),
+    TEXT("Misfit"),
+    TEXT(FIXTURE_VERSION),
+    TEXT("Apache-2.0"),
+    TEXT("onnxport"),
+    models,
+    1,
+    get_interface};
 
 ONNXPORT_EXPORT const onnxport_plugin* FIXTURE_SYMBOL(void);
 const onnxport_plugin* FIXTURE_SYMBOL(void) {

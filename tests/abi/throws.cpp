@@ -18,8 +18,7 @@ constexpr onnxport_string text(const char (&literal)[size]) {
   return {literal, size - 1};
 }
 
-constexpr onnxport_string types[] = {text("throws-in-create"), text("throws-in-describe"),
-                                     text("throws-in-forward")};
+constexpr onnxport_string types[] = {text("throws-in-create"), text("throws-in-describe"), text("throws-in-forward")};
 
 onnxport_status* create(const onnxport_request* request, onnxport_onnx_config** out) {
   const std::string_view asked(request->model_type.data, request->model_type.size);
@@ -47,8 +46,7 @@ onnxport_status* forward(onnxport_onnx_config*, onnxport_string, onnxport_graph*
   throw 42;  // not even a std::exception
 }
 
-const onnxport_onnx_config_1 table{
-    sizeof(onnxport_onnx_config_1), create, release, describe, forward, nullptr};
+const onnxport_onnx_config_1 table{sizeof(onnxport_onnx_config_1), create, release, describe, forward, nullptr};
 
 constexpr onnxport_string features[] = {text("default")};
 const onnxport_model model{sizeof(onnxport_model), types, 3, features, 1, nullptr, 0};
@@ -61,17 +59,17 @@ const void* get_interface(onnxport_string name, uint32_t version) {
   return version == 1 && std::string_view(name.data, name.size) == "onnx-config" ? &table : nullptr;
 }
 
-const onnxport_plugin plugin{sizeof(onnxport_plugin),
-                             {sizeof(onnxport_magic), sizeof(void*) * 8, ONNXPORT_ENDIAN_MARK,
-                              ONNXPORT_ABI_MAJOR, 0, ONNXPORT_ABI_VENDOR},
-                             text("org.onnxport.test.throws"),
-                             text("Throws"),
-                             text("1.0.0"),
-                             text("Apache-2.0"),
-                             text("onnxport"),
-                             models,
-                             1,
-                             get_interface};
+const onnxport_plugin plugin{
+    sizeof(onnxport_plugin),
+    {sizeof(onnxport_magic), sizeof(void*) * 8, ONNXPORT_ENDIAN_MARK, ONNXPORT_ABI_MAJOR, 0, ONNXPORT_ABI_VENDOR},
+    text("org.onnxport.test.throws"),
+    text("Throws"),
+    text("1.0.0"),
+    text("Apache-2.0"),
+    text("onnxport"),
+    models,
+    1,
+    get_interface};
 
 }  // namespace
 

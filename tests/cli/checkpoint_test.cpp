@@ -29,7 +29,8 @@ BOOST_AUTO_TEST_SUITE(checkpoints)
 
 BOOST_AUTO_TEST_CASE(folders_and_configs) {
   const Sandbox sandbox;
-  check_failure(sandbox, exported("org/model"), 3, {"no model folder 'org/model'", (sandbox / "org/model").string(), "exists"});
+  check_failure(sandbox, exported("org/model"), 3,
+                {"no model folder 'org/model'", (sandbox / "org/model").string(), "exists"});
   sandbox.write("file", "x");
   check_failure(sandbox, exported("file"), 3, {"is no folder"});
   fs::create_directory(sandbox / "empty");
@@ -84,7 +85,9 @@ BOOST_AUTO_TEST_CASE(all_that_does_not_match_is_listed_together) {
   const std::string weights = sandbox.read("bert/model.safetensors");
   // One layer more than the weights have, and another width of one matrix.
   sandbox.write("bert/config.json", tiny_config(R"({"num_hidden_layers": 3, "intermediate_size": 25})"));
-  check_failure(sandbox, exported("bert"), 3, {"missing", "encoder.layer.2.attention.self.query.weight", "of another shape", "intermediate.dense", "[25, 16]", "[24, 16]"});
+  check_failure(sandbox, exported("bert"), 3,
+                {"missing", "encoder.layer.2.attention.self.query.weight", "of another shape", "intermediate.dense",
+                 "[25, 16]", "[24, 16]"});
   sandbox.write("bert/config.json", tiny_config(R"({"num_hidden_layers": 1})"));
   check_failure(sandbox, exported("bert"), 3, {"unexpected", "encoder.layer.1.", "--allow-unused"});
   BOOST_TEST(sandbox.run(exported("bert", {"--allow-unused"})).status == 0);
@@ -94,7 +97,8 @@ BOOST_AUTO_TEST_CASE(all_that_does_not_match_is_listed_together) {
 BOOST_AUTO_TEST_CASE(a_head_that_is_not_there_is_not_made_up) {
   const Sandbox sandbox;
   sandbox.checkpoint();
-  check_failure(sandbox, exported("bert", {"--feature", "sequence-classification"}), 3, {"missing", "classifier.weight", "head"});
+  check_failure(sandbox, exported("bert", {"--feature", "sequence-classification"}), 3,
+                {"missing", "classifier.weight", "head"});
 }
 
 BOOST_AUTO_TEST_CASE(damaged_safetensors) {
@@ -112,7 +116,10 @@ BOOST_AUTO_TEST_CASE(damaged_safetensors) {
 
   broken_weights(sandbox, R"({"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}})", 12);
   check_failure(sandbox, exported("broken"), 3, {"model.safetensors"});
-  broken_weights(sandbox, R"({"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]},"b":{"dtype":"F32","shape":[4],"data_offsets":[8,24]}})", 24);
+  broken_weights(
+      sandbox,
+      R"({"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]},"b":{"dtype":"F32","shape":[4],"data_offsets":[8,24]}})",
+      24);
   check_failure(sandbox, exported("broken"), 3, {"model.safetensors", "overlap"});
   broken_weights(sandbox, R"({"a":{"dtype":"F32","shape":[5],"data_offsets":[0,16]}})", 16);
   check_failure(sandbox, exported("broken"), 3, {"'a'"});
@@ -124,7 +131,9 @@ BOOST_AUTO_TEST_CASE(damaged_safetensors) {
 
 BOOST_AUTO_TEST_CASE(weights_in_a_type_that_is_no_weight) {
   const Sandbox sandbox;
-  broken_weights(sandbox, R"({"bert.embeddings.word_embeddings.weight":{"dtype":"I64","shape":[60,16],"data_offsets":[0,7680]}})", 7680);
+  broken_weights(
+      sandbox, R"({"bert.embeddings.word_embeddings.weight":{"dtype":"I64","shape":[60,16],"data_offsets":[0,7680]}})",
+      7680);
   check_failure(sandbox, exported("broken"), 3, {"word_embeddings.weight", "i64"});
 }
 
@@ -142,7 +151,8 @@ BOOST_AUTO_TEST_CASE(a_broken_tokenizer_is_told_before_the_work) {
   sandbox.write("bert/tokenizer.json", "{");
   check_failure(sandbox, {"export", "-m", "bert", "out"}, 3, {"tokenizer.json"});
   fs::remove(sandbox / "bert/tokenizer.json");
-  check_failure(sandbox, {"export", "-m", "bert", "--preprocessor", "tokenizer", "out"}, 3, {"--preprocessor tokenizer"});
+  check_failure(sandbox, {"export", "-m", "bert", "--preprocessor", "tokenizer", "out"}, 3,
+                {"--preprocessor tokenizer"});
 }
 
 BOOST_AUTO_TEST_CASE(inspect_and_validate_of_something_else) {

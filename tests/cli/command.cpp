@@ -62,8 +62,10 @@ Outcome Sandbox::run(const Words& arguments, const Options& options) const {
 
   int out[2], err[2];
   BOOST_REQUIRE(::pipe2(out, O_CLOEXEC) == 0);
-  if (options.terminal) BOOST_REQUIRE(::openpty(&err[0], &err[1], nullptr, nullptr, nullptr) == 0);
-  else BOOST_REQUIRE(::pipe2(err, O_CLOEXEC) == 0);
+  if (options.terminal)
+    BOOST_REQUIRE(::openpty(&err[0], &err[1], nullptr, nullptr, nullptr) == 0);
+  else
+    BOOST_REQUIRE(::pipe2(err, O_CLOEXEC) == 0);
   const pid_t child = ::fork();
   BOOST_REQUIRE(child >= 0);
   if (child == 0) {
@@ -140,17 +142,25 @@ void Sandbox::write_safetensors(const fs::path& name, const std::string& header,
 
 std::set<std::string> Sandbox::tree() const {
   std::set<std::string> names;
-  for (const auto& entry : fs::recursive_directory_iterator(path_)) names.insert(entry.path().lexically_relative(path_).string());
+  for (const auto& entry : fs::recursive_directory_iterator(path_))
+    names.insert(entry.path().lexically_relative(path_).string());
   return names;
 }
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 
-bool has_reference() { return fs::exists(fs::path(ONNXPORT_BUILD_DIR) / "lib/onnxport/backends/libonnxport_reference.so"); }
+bool has_reference() {
+  return fs::exists(fs::path(ONNXPORT_BUILD_DIR) / "lib/onnxport/backends/libonnxport_reference.so");
+}
 
-fs::path fixture_plugins(const std::string& kind) { return fs::path(ONNXPORT_BUILD_DIR) / "tests/abi" / ("plugins-" + kind); }
+fs::path fixture_plugins(const std::string& kind) {
+  return fs::path(ONNXPORT_BUILD_DIR) / "tests/abi" / ("plugins-" + kind);
+}
 
-void check_failure(const Sandbox& sandbox, const Words& arguments, int status, const Words& parts, const Sandbox::Options& options) {
+void check_failure(const Sandbox& sandbox, const Words& arguments, int status, const Words& parts,
+                   const Sandbox::Options& options) {
   const std::set<std::string> before = sandbox.tree();
   const Outcome outcome = sandbox.run(arguments, options);
   std::string shown;
@@ -159,7 +169,8 @@ void check_failure(const Sandbox& sandbox, const Words& arguments, int status, c
     BOOST_TEST(outcome.status == status);
     BOOST_TEST(outcome.err.starts_with("onnxport: error: "));
     BOOST_TEST(contains(outcome.err, "\n  "), "no next step");
-    for (const std::string& part : parts) BOOST_TEST(contains(outcome.err, part), "'" << part << "' is not in the message");
+    for (const std::string& part : parts)
+      BOOST_TEST(contains(outcome.err, part), "'" << part << "' is not in the message");
     const std::set<std::string> after = sandbox.tree();
     for (const std::string& name : after) BOOST_TEST(before.contains(name), name << " was left behind");
     BOOST_TEST(before.size() == after.size());

@@ -27,11 +27,11 @@ class Sandbox {
   Sandbox& operator=(const Sandbox&) = delete;
 
   struct Options {
-    Words environment{};                     ///< "NAME=value", besides a minimal one
-    std::function<void()> in_child{};        ///< before the command starts, in its process
-    std::function<bool()> when{};            ///< polled while it runs; when true, `signal` is sent
+    Words environment{};               ///< "NAME=value", besides a minimal one
+    std::function<void()> in_child{};  ///< before the command starts, in its process
+    std::function<bool()> when{};      ///< polled while it runs; when true, `signal` is sent
     int signal = 0;
-    bool terminal = false;                   ///< standard error is a terminal
+    bool terminal = false;  ///< standard error is a terminal
   };
   Outcome run(const Words& arguments, const Options& options) const;
   Outcome run(const Words& arguments) const { return run(arguments, Options{}); }
@@ -65,6 +65,7 @@ fs::path fixture_plugins(const std::string& kind);
 
 /// Runs, and checks status, that all parts are in the message on standard error, that it is an error with a
 /// next step, and that nothing was left behind.
-void check_failure(const Sandbox& sandbox, const Words& arguments, int status, const Words& parts, const Sandbox::Options& options = {});
+void check_failure(const Sandbox& sandbox, const Words& arguments, int status, const Words& parts,
+                   const Sandbox::Options& options = {});
 
 }  // namespace cli

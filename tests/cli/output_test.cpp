@@ -12,10 +12,13 @@ using namespace cli;
 
 namespace {
 
-Words to(const std::string& output) { return {"export", "-m", "bert", "--no-validate", output}; }
+Words to(const std::string& output) {
+  return {"export", "-m", "bert", "--no-validate", output};
+}
 
 /// About 100 MB, written in a tenth of a second or more.
-constexpr const char* big = R"({"hidden_size": 512, "num_hidden_layers": 4, "num_attention_heads": 8, "intermediate_size": 2048, "vocab_size": 24000})";
+constexpr const char* big =
+    R"({"hidden_size": 512, "num_hidden_layers": 4, "num_attention_heads": 8, "intermediate_size": 2048, "vocab_size": 24000})";
 
 /// Whether a staging folder exists, which says that writing has begun.
 bool staging_exists(const Sandbox& sandbox) {
@@ -129,7 +132,8 @@ BOOST_AUTO_TEST_CASE(interrupted_while_validating) {
   // The companion is copied after the model and before validation.
   options.when = [&] {
     for (const auto& entry : fs::directory_iterator(sandbox.path())) {
-      if (entry.path().filename().string().starts_with(".onnxport-") && fs::exists(entry.path() / "config.json")) return true;
+      if (entry.path().filename().string().starts_with(".onnxport-") && fs::exists(entry.path() / "config.json"))
+        return true;
     }
     return false;
   };

@@ -8,7 +8,9 @@ using namespace cli;
 
 namespace {
 
-Words with_plugin(const fs::path& plugins) { return {"export", "-m", "model", "--no-validate", "--plugin-dir", plugins.string(), "out"}; }
+Words with_plugin(const fs::path& plugins) {
+  return {"export", "-m", "model", "--no-validate", "--plugin-dir", plugins.string(), "out"};
+}
 
 void model_of(const Sandbox& sandbox, const std::string& type, const std::string& weights = "{}") {
   sandbox.write("model/config.json", R"({"model_type": ")" + type + R"(", "architectures": ["TheModel"], "size": 4})");
@@ -40,7 +42,8 @@ BOOST_AUTO_TEST_CASE(a_missing_library_is_told) {
   const Sandbox sandbox;
   model_of(sandbox, "lost");
   sandbox.write("plugins/lost/plugin.yaml",
-                "id: org.test.lost\nname: Lost\nversion: 1.0.0\nlicense: Apache-2.0\nvendor: test\nmodels:\n  - types: [lost]\n    features: [default]\n"
+                "id: org.test.lost\nname: Lost\nversion: 1.0.0\nlicense: Apache-2.0\nvendor: test\nmodels:\n  - types: "
+                "[lost]\n    features: [default]\n"
                 "manifest: 1\nabi: \"1.0\"\nplatform: linux-x86_64\nlibrary: libonnxport_lost.so\n");
   check_failure(sandbox, with_plugin("plugins"), 4, {"libonnxport_lost.so"});
 }
@@ -49,8 +52,10 @@ BOOST_AUTO_TEST_CASE(a_plugin_that_fails_names_the_place) {
   const Sandbox sandbox;
   model_of(sandbox, "misfit");
   // A config that a plugin refuses, or an option of it that it does not implement, is the checkpoint's matter.
-  check_failure(sandbox, with_plugin(fixture_plugins("error_in_create")), 3, {"org.onnxport.test.misfit", "refuses every config"});
-  check_failure(sandbox, with_plugin(fixture_plugins("error_in_forward")), 3, {"org.onnxport.test.misfit", "layer.3.attention"});
+  check_failure(sandbox, with_plugin(fixture_plugins("error_in_create")), 3,
+                {"org.onnxport.test.misfit", "refuses every config"});
+  check_failure(sandbox, with_plugin(fixture_plugins("error_in_forward")), 3,
+                {"org.onnxport.test.misfit", "layer.3.attention"});
 }
 
 BOOST_AUTO_TEST_CASE(a_plugin_that_throws_is_caught) {
@@ -72,7 +77,8 @@ BOOST_AUTO_TEST_CASE(a_broken_plugin_stops_no_other) {
   BOOST_TEST(exported.status == 0, exported.err);
   const Outcome list = sandbox.run({"plugins", "list", "--plugin-dir", "plugins"});
   BOOST_TEST(list.status == 0);
-  for (const char* part : {"broken", "org.onnxport.bert", "usable", "--plugin-dir", "install"}) BOOST_TEST(contains(list.out, part), part << " in " << list.out);
+  for (const char* part : {"broken", "org.onnxport.bert", "usable", "--plugin-dir", "install"})
+    BOOST_TEST(contains(list.out, part), part << " in " << list.out);
 }
 
 BOOST_AUTO_TEST_CASE(a_plugin_of_another_author_works_as_well) {

@@ -18,7 +18,9 @@ Json parsed(const Outcome& outcome) {
   return Json::parse(outcome.out);
 }
 
-fs::path golden(const std::string& name) { return fs::path(ONNXPORT_TEST_SOURCE_DIR) / "fixtures/goldens/bert" / name; }
+fs::path golden(const std::string& name) {
+  return fs::path(ONNXPORT_TEST_SOURCE_DIR) / "fixtures/goldens/bert" / name;
+}
 
 }  // namespace
 
@@ -34,12 +36,13 @@ BOOST_AUTO_TEST_CASE(an_export_says_what_it_did) {
   const Outcome outcome = sandbox.run({"export", "-m", "bert", "--no-validate", "out"});
   BOOST_TEST(outcome.status == 0, outcome.err);
   BOOST_TEST(outcome.err.empty());
-  for (const char* part : {"feature: masked-lm (from architectures: BertForMaskedLM)", "opset 18", "nodes", "model.onnx", "vocab.txt",
-                           "1_Pooling/config.json", "org.onnxport.bert", "not validated"}) {
+  for (const char* part : {"feature: masked-lm (from architectures: BertForMaskedLM)", "opset 18", "nodes",
+                           "model.onnx", "vocab.txt", "1_Pooling/config.json", "org.onnxport.bert", "not validated"}) {
     BOOST_TEST(contains(outcome.out, part), part << " in " << outcome.out);
   }
   BOOST_TEST(!contains(outcome.out, "README.md"));
-  for (const char* name : {"model.onnx", "config.json", "tokenizer_config.json", "vocab.txt", "1_Pooling/config.json"}) {
+  for (const char* name :
+       {"model.onnx", "config.json", "tokenizer_config.json", "vocab.txt", "1_Pooling/config.json"}) {
     BOOST_TEST(fs::exists(sandbox / "out" / name), name);
   }
   // No escape codes where nobody looks.
@@ -77,7 +80,8 @@ BOOST_AUTO_TEST_CASE(quiet_says_nothing_and_errors_are_still_told) {
 BOOST_AUTO_TEST_CASE(json_is_one_object) {
   const Sandbox sandbox;
   sandbox.checkpoint();
-  const Outcome outcome = sandbox.run({"export", "-m", "bert", "--no-validate", "--json", "--feature", "fill-mask", "out"});
+  const Outcome outcome =
+      sandbox.run({"export", "-m", "bert", "--no-validate", "--json", "--feature", "fill-mask", "out"});
   BOOST_TEST(outcome.status == 0);
   BOOST_TEST(outcome.err.empty());
   const Json json = parsed(outcome);
@@ -88,7 +92,8 @@ BOOST_AUTO_TEST_CASE(json_is_one_object) {
   BOOST_TEST(json.at("inputs") == Json({"input_ids", "attention_mask", "token_type_ids"}));
   BOOST_TEST(json.at("outputs") == Json({"logits"}));
   BOOST_TEST(json.at("validation").at("status") == "skipped");
-  for (const Json& file : json.at("files")) BOOST_TEST(fs::file_size(file.at("path").get<std::string>()) == file.at("bytes").get<uint64_t>());
+  for (const Json& file : json.at("files"))
+    BOOST_TEST(fs::file_size(file.at("path").get<std::string>()) == file.at("bytes").get<uint64_t>());
 }
 
 BOOST_AUTO_TEST_CASE(json_for_every_kind_of_failure) {
@@ -125,7 +130,8 @@ BOOST_AUTO_TEST_CASE(as_users_of_transformers_onnx_type_it) {
   const std::string direct = "direct/model.onnx";
   BOOST_TEST(sandbox.run({"export", "-m", "bert", "--no-validate", "--opset", "13", "direct"}).status == 0);
   const Words words[] = {
-      {"--model=bert", "--feature=masked-lm", "--opset=13", "--framework=pt", "--cache_dir=/tmp", "--no-validate", "out"},
+      {"--model=bert", "--feature=masked-lm", "--opset=13", "--framework=pt", "--cache_dir=/tmp", "--no-validate",
+       "out"},
       {"out", "-m", "bert", "--feature", "masked-lm", "--opset", "13", "--no-validate"},
       {"--model", "bert", "--opset", "13", "--no-validate", "out"},
   };
@@ -168,7 +174,8 @@ BOOST_AUTO_TEST_CASE(inspect_shows_what_is_in_the_file) {
   BOOST_TEST(sandbox.run({"export", "-m", "bert", "--no-validate", "--opset", "17", "out"}).status == 0);
   const Outcome text = sandbox.run({"inspect", "out/model.onnx"});
   BOOST_TEST(text.status == 0);
-  for (const char* part : {"ai.onnx 17", "i64[batch, sequence]", "f32[batch, sequence, 60]", "LayerNormalization", "onnxport.feature = masked-lm"}) {
+  for (const char* part : {"ai.onnx 17", "i64[batch, sequence]", "f32[batch, sequence, 60]", "LayerNormalization",
+                           "onnxport.feature = masked-lm"}) {
     BOOST_TEST(contains(text.out, part), part << " in " << text.out);
   }
   const Json json = parsed(sandbox.run({"inspect", "out", "--json"}));
@@ -217,10 +224,13 @@ BOOST_AUTO_TEST_CASE(recorded_outputs_are_compared) {
   const Sandbox sandbox;
   const std::string model = golden("BertModel").string();
   BOOST_TEST(sandbox.run({"export", "-m", model, "--no-validate", "out"}).status == 0);
-  const Outcome outcome = sandbox.run({"validate", "out", "--case", model + "/case-default-0.safetensors", "--case", model + "/case-default-1.safetensors", "--json"});
+  const Outcome outcome = sandbox.run({"validate", "out", "--case", model + "/case-default-0.safetensors", "--case",
+                                       model + "/case-default-1.safetensors", "--json"});
   BOOST_TEST(outcome.status == 0, outcome.out);
   BOOST_TEST(parsed(outcome).at("validation").at("runs").size() == 2u);
-  BOOST_TEST(sandbox.run({"validate", "out/model.onnx", "--atol", "1e-12", "--case", model + "/case-default-0.safetensors"}).status == 1);
+  BOOST_TEST(
+      sandbox.run({"validate", "out/model.onnx", "--atol", "1e-12", "--case", model + "/case-default-0.safetensors"})
+          .status == 1);
 }
 
 BOOST_AUTO_TEST_CASE(too_little_memory_is_told_before_the_work) {

@@ -52,7 +52,8 @@ BOOST_AUTO_TEST_CASE(options_that_do_not_exist_or_do_not_fit) {
 BOOST_AUTO_TEST_CASE(flags_of_transformers_onnx) {
   const Sandbox sandbox;
   sandbox.checkpoint();
-  check_failure(sandbox, {"--model=bert", "--feature=masked-lm", "--framework", "tf", "out"}, 2, {"--framework tf", "PyTorch"});
+  check_failure(sandbox, {"--model=bert", "--feature=masked-lm", "--framework", "tf", "out"}, 2,
+                {"--framework tf", "PyTorch"});
   check_failure(sandbox, {"--model=bert", "--framework", "jax", "out"}, 2, {"jax", "{pt,tf}"});
   check_failure(sandbox, {"--model=bert", "--featur=x", "out"}, 2, {"--featur", "did you mean --feature"});
   check_failure(sandbox, {"--model=bert"}, 2, {"OUTPUT is required"});
@@ -67,8 +68,16 @@ BOOST_AUTO_TEST_CASE(without_arguments_there_is_help) {
 
 BOOST_AUTO_TEST_CASE(help_and_version) {
   const Sandbox sandbox;
-  for (const Words& words : {Words{"--help"}, {"help"}, {"export", "--help"}, {"help", "export"}, {"validate", "--help"}, {"features", "--help"},
-                             {"inspect", "--help"}, {"plugins", "list", "--help"}, {"synth", "--help"}, {"--model=x", "--help"}}) {
+  for (const Words& words : {Words{"--help"},
+                             {"help"},
+                             {"export", "--help"},
+                             {"help", "export"},
+                             {"validate", "--help"},
+                             {"features", "--help"},
+                             {"inspect", "--help"},
+                             {"plugins", "list", "--help"},
+                             {"synth", "--help"},
+                             {"--model=x", "--help"}}) {
     const Outcome help = sandbox.run(words);
     BOOST_TEST(help.status == 0);
     BOOST_TEST(contains(help.out, "Usage: "));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every fenced block of README.md and docs/ is checked:
-//   console   lines that begin with "$ " are run in order, in one scratch folder a page; their output must be the lines that
+//   console   lines that begin with "$ " are run in order, in one scratch folder a page; their output must be the lines
+//   that
 //             follow, where … stands for any text and a line of … alone for any lines
 //   cpp, c, cmake, bash   must be an extract of the file that the comment before the block names: <!-- file: path -->
 //   yaml, sh  of docs/plugins.md and docs/command-line.md are parsed and run by other tests; elsewhere extracts as well
@@ -129,13 +130,15 @@ void check_console(const Block& block, const fs::path& folder) {
     while (i < block.lines.size() && !block.lines[i].starts_with("$ ")) expected.push_back(block.lines[i++]);
     const Ran ran = run(command, folder);
     BOOST_CHECK_MESSAGE(output_matches(expected, 0, lines_of(ran.output), 0),
-                        block.where() << ": '" << command << "' printed, with status " << ran.status << ":\n" << ran.output);
+                        block.where() << ": '" << command << "' printed, with status " << ran.status << ":\n"
+                                      << ran.output);
   }
 }
 
 /// The lines are in the file one after another, at any indentation, with … for what is left out.
 void check_extract(const Block& block) {
-  BOOST_REQUIRE_MESSAGE(!block.file.empty(), block.where() << ": a " << block.language << " block needs <!-- file: path --> before it");
+  BOOST_REQUIRE_MESSAGE(!block.file.empty(),
+                        block.where() << ": a " << block.language << " block needs <!-- file: path --> before it");
   const auto trimmed = [](std::string line) {
     line.erase(0, line.find_first_not_of(' ') == std::string::npos ? line.size() : line.find_first_not_of(' '));
     return line;
@@ -160,7 +163,8 @@ BOOST_AUTO_TEST_CASE(snippets_run_and_are_compiled) {
     BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
     const fs::path folder = pattern;
     // What the pages start from: a checkpoint called `checkpoint`, and the example plugin's source.
-    fs::copy(fs::path(ONNXPORT_TEST_SOURCE_DIR) / "fixtures/goldens/bert/BertForSequenceClassification", folder / "checkpoint");
+    fs::copy(fs::path(ONNXPORT_TEST_SOURCE_DIR) / "fixtures/goldens/bert/BertForSequenceClassification",
+             folder / "checkpoint");
     fs::copy(source / "examples", folder / "examples", fs::copy_options::recursive);
     for (const Block& block : blocks_of(page)) {
       if (block.language == "console") {
@@ -170,7 +174,8 @@ BOOST_AUTO_TEST_CASE(snippets_run_and_are_compiled) {
         }
         check_console(block, folder);
         ++commands;
-      } else if ((block.language == "yaml" && page.filename() == "plugins.md") || (block.language == "sh" && page.filename() == "command-line.md")) {
+      } else if ((block.language == "yaml" && page.filename() == "plugins.md") ||
+                 (block.language == "sh" && page.filename() == "command-line.md")) {
         continue;  // the registry's tests parse the first, the command's tests run the second
       } else if (block.language != "text") {
         check_extract(block);
@@ -195,7 +200,8 @@ BOOST_AUTO_TEST_CASE(links_between_pages_lead_somewhere) {
       std::string target = text.substr(at + 2, text.find(')', at) - at - 2);
       target = target.substr(0, target.find('#'));
       if (target.empty() || target.find("://") != std::string::npos) continue;
-      BOOST_CHECK_MESSAGE(fs::exists(page.parent_path() / target), page.filename().string() << " links to " << target << ", which is not there");
+      BOOST_CHECK_MESSAGE(fs::exists(page.parent_path() / target),
+                          page.filename().string() << " links to " << target << ", which is not there");
     }
   }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Any text as config.json of every known model type and feature: an onnx-config, or an error of the kind that users see.
+// Any text as config.json of every known model type and feature: an onnx-config, or an error of the kind that users
+// see.
 #include <cstdlib>
 #include <filesystem>
 
@@ -32,7 +33,8 @@ bool is_small(const Json& config) {
 void try_config(const Json& config, const std::string& type, const std::string& feature) {
   const LoadedPlugin& plugin = load(registry().find(type), plugin_host());
   try {
-    const OnnxConfig onnx = OnnxConfig::from_model_config({plugin.onnx_config, plugin.manifest->id}, config, type, feature);
+    const OnnxConfig onnx =
+        OnnxConfig::from_model_config({plugin.onnx_config, plugin.manifest->id}, config, type, feature);
     WeightSource weights;
     if (is_small(config)) onnx.define(weights);
   } catch (const Error& error) {
@@ -53,7 +55,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!config.is_object()) return 0;
   const FeaturesManager features(registry());
   for (const std::string& type : registry().model_types()) {
-    for (const std::string& feature : features.get_supported_features_for_model_type(type)) try_config(config, type, feature);
+    for (const std::string& feature : features.get_supported_features_for_model_type(type))
+      try_config(config, type, feature);
   }
   return 0;
 }

@@ -10,7 +10,8 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace onnxport;
   try {
-    for (const SafetensorsEntry& entry : parse_safetensors_header({reinterpret_cast<const std::byte*>(data), size}, "fuzz")) {
+    for (const SafetensorsEntry& entry :
+         parse_safetensors_header({reinterpret_cast<const std::byte*>(data), size}, "fuzz")) {
       uint64_t bytes = ir::size_of(entry.dtype);
       for (int64_t length : entry.shape) bytes *= static_cast<uint64_t>(length);
       if (bytes != entry.bytes || entry.offset > size || entry.bytes > size - entry.offset) std::abort();

@@ -16,7 +16,9 @@
 namespace {
 
 /// What hostile numbers look like.
-const std::string numbers[] = {"0", "-1", "1", "9223372036854775807", "18446744073709551615", "99999999999999999999999", "1e308", "0.5", "null", "[]", "{}", "\"\""};
+const std::string numbers[] = {
+    "0",  "-1", "1",   "9223372036854775807", "18446744073709551615", "99999999999999999999999", "1e308", "0.5", "null",
+    "[]", "{}", "\"\""};
 
 std::string mutated(std::string bytes, const std::vector<std::string>& corpus, std::mt19937_64& random) {
   const auto below = [&](size_t limit) { return limit == 0 ? 0 : static_cast<size_t>(random() % limit); };
@@ -26,9 +28,15 @@ std::string mutated(std::string bytes, const std::vector<std::string>& corpus, s
       case 0:
         if (at < bytes.size()) bytes[at] = static_cast<char>(bytes[at] ^ (1 << below(8)));
         break;
-      case 1: bytes.resize(at); break;
-      case 2: bytes.insert(at, 1, static_cast<char>(random())); break;
-      case 3: bytes.erase(at, below(16)); break;
+      case 1:
+        bytes.resize(at);
+        break;
+      case 2:
+        bytes.insert(at, 1, static_cast<char>(random()));
+        break;
+      case 3:
+        bytes.erase(at, below(16));
+        break;
       case 4: {  // a piece of another file
         const std::string& other = corpus[below(corpus.size())];
         const size_t from = below(other.size() + 1);
@@ -51,7 +59,9 @@ std::string mutated(std::string bytes, const std::vector<std::string>& corpus, s
   return bytes;
 }
 
-void feed(const std::string& bytes) { LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()); }
+void feed(const std::string& bytes) {
+  LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+}
 
 }  // namespace
 
@@ -75,7 +85,8 @@ int main(int argc, char** argv) {
   for (const std::string& bytes : corpus) feed(bytes);
   std::mt19937_64 random(20230501);
   const int mutations = std::atoi(argv[2]);
-  for (int i = 0; i < mutations; ++i) feed(mutated(corpus[static_cast<size_t>(random() % corpus.size())], corpus, random));
+  for (int i = 0; i < mutations; ++i)
+    feed(mutated(corpus[static_cast<size_t>(random() % corpus.size())], corpus, random));
   std::cout << corpus.size() << " files and " << mutations << " mutations of them\n";
   return 0;
 }

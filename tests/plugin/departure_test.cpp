@@ -40,10 +40,12 @@ BOOST_AUTO_TEST_CASE(the_first_departing_module_is_named) {
   options.plugin_dirs = {fs::path(ONNXPORT_BUILD_DIR) / "lib/onnxport/plugins"};
   const Registry registry = Registry::discover(options);
   const FeaturesManager features(registry);
-  const Checkpoint checkpoint = Checkpoint::open(fs::path(ONNXPORT_TEST_SOURCE_DIR) / "fixtures/goldens/bert/BertModel");
+  const Checkpoint checkpoint =
+      Checkpoint::open(fs::path(ONNXPORT_TEST_SOURCE_DIR) / "fixtures/goldens/bert/BertModel");
   const auto supported = features.check_supported_model_or_raise("bert", "default");
   const LoadedPlugin& plugin = load(supported, plugin_host());
-  const OnnxConfig config = OnnxConfig::from_model_config({plugin.onnx_config, plugin.manifest->id}, checkpoint.config(), "bert", "default");
+  const OnnxConfig config =
+      OnnxConfig::from_model_config({plugin.onnx_config, plugin.manifest->id}, checkpoint.config(), "bert", "default");
   WeightSource weights(checkpoint);
   const Definition definition = config.define(weights);
 

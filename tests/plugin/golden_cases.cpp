@@ -58,16 +58,16 @@ struct Scratch {
 
 void expect_equal(const std::string& who, const Tensors& expected, const Tensors& actual, double atol) {
   for (const Difference& difference : compare(expected, actual, atol)) {
-    BOOST_CHECK_MESSAGE(difference.passes, fmt::format("{}: {} differs by {} (tolerance {}) {}", who, difference.output, difference.max_abs,
-                                                       atol, difference.problem));
+    BOOST_CHECK_MESSAGE(difference.passes, fmt::format("{}: {} differs by {} (tolerance {}) {}", who, difference.output,
+                                                       difference.max_abs, atol, difference.problem));
   }
 }
 
 void run_golden(const Golden& golden) {
   const Checkpoint checkpoint = Checkpoint::open(golden.folder);
   const LoadedPlugin& plugin = load(registry().find(golden.model_type), plugin_host());
-  const OnnxConfig config =
-      OnnxConfig::from_model_config({plugin.onnx_config, plugin.manifest->id}, checkpoint.config(), golden.model_type, golden.feature);
+  const OnnxConfig config = OnnxConfig::from_model_config({plugin.onnx_config, plugin.manifest->id},
+                                                          checkpoint.config(), golden.model_type, golden.feature);
   WeightSource weights(checkpoint);
   const Definition definition = config.define(weights);
   std::vector<ValidationInputs> recorded;
@@ -85,7 +85,8 @@ void run_golden(const Golden& golden) {
     BOOST_CHECK_NO_THROW(check_model_file(result.files[0].path));
     const auto runnable = load_backend("onnxruntime").load_file(result.files[0].path.string());
     for (const ValidationInputs& set : recorded) {
-      expect_equal(fmt::format("opset {}, {}", opset, set.label), *set.expected, runnable->run(set.inputs), golden.atol);
+      expect_equal(fmt::format("opset {}, {}", opset, set.label), *set.expected, runnable->run(set.inputs),
+                   golden.atol);
     }
   }
 }
@@ -105,8 +106,10 @@ std::vector<Golden> goldens_of(const fs::path& root) {
     for (const char* list : {"cases", "extra_cases"}) {
       for (const Json& name : row.at(list)) golden.cases.push_back(name);
     }
-    if (covered.contains(golden.model_type)) goldens.push_back(std::move(golden));
-    else ++without_plugin[golden.model_type];
+    if (covered.contains(golden.model_type))
+      goldens.push_back(std::move(golden));
+    else
+      ++without_plugin[golden.model_type];
   }
   if (!without_plugin.empty()) {
     std::cout << root.string() << ": not tested, no plugin for";
@@ -125,7 +128,8 @@ bool register_golden_cases() {
   for (const fs::path& root : roots) {
     for (const Golden& golden : goldens_of(root)) {
       // Both folders may hold a recording of one name, and not the same one.
-      std::string name = (root == roots[0] ? "" : "given/") + fs::relative(golden.folder, root).string() + "/" + golden.feature;
+      std::string name =
+          (root == roots[0] ? "" : "given/") + fs::relative(golden.folder, root).string() + "/" + golden.feature;
       for (char& c : name) {
         if (c == '/' || c == '.') c = '_';
       }

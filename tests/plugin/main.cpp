@@ -6,4 +6,6 @@
 
 bool register_golden_cases();
 
-int main(int argc, char** argv) { return boost::unit_test::unit_test_main(&register_golden_cases, argc, argv); }
+int main(int argc, char** argv) {
+  return boost::unit_test::unit_test_main(&register_golden_cases, argc, argv);
+}

@@ -22,7 +22,9 @@ struct Folder {
     path = pattern;
   }
   ~Folder() { fs::remove_all(path); }
-  void write(const std::string& name, const std::string& bytes) const { std::ofstream(path / name, std::ios::binary) << bytes; }
+  void write(const std::string& name, const std::string& bytes) const {
+    std::ofstream(path / name, std::ios::binary) << bytes;
+  }
   fs::path path;
 };
 
@@ -45,12 +47,17 @@ std::string refusal(Body body) {
 }
 
 std::string parse(const std::string& bytes) {
-  return refusal([&] { parse_safetensors_header({reinterpret_cast<const std::byte*>(bytes.data()), bytes.size()}, "w.safetensors"); });
+  return refusal([&] {
+    parse_safetensors_header({reinterpret_cast<const std::byte*>(bytes.data()), bytes.size()}, "w.safetensors");
+  });
 }
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 
-std::string entry(const std::string& name, const std::string& dtype, const std::string& shape, const std::string& offsets) {
+std::string entry(const std::string& name, const std::string& dtype, const std::string& shape,
+                  const std::string& offsets) {
   return "\"" + name + R"(":{"dtype":")" + dtype + R"(","shape":)" + shape + R"(,"data_offsets":)" + offsets + "}";
 }
 
@@ -60,10 +67,14 @@ BOOST_AUTO_TEST_SUITE(safetensors_files)
 
 BOOST_AUTO_TEST_CASE(good_files) {
   BOOST_TEST(parse(safetensors("{}", 0)) == "accepted");
-  BOOST_TEST(parse(safetensors("{\"__metadata__\":{\"format\":\"pt\"}," + entry("a", "F32", "[2,3]", "[0,24]") + "," + entry("s", "BF16", "[]", "[24,26]") + "," +
-                               entry("none", "I64", "[0,5]", "[26,26]") + "}", 26)) == "accepted");
-  for (const char* dtype : {"F16", "U16", "I16", "BF16"}) BOOST_TEST(parse(safetensors("{" + entry("a", dtype, "[2]", "[0,4]") + "}", 4)) == "accepted");
-  for (const char* dtype : {"BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2"}) BOOST_TEST(parse(safetensors("{" + entry("a", dtype, "[2]", "[0,2]") + "}", 2)) == "accepted");
+  BOOST_TEST(
+      parse(safetensors("{\"__metadata__\":{\"format\":\"pt\"}," + entry("a", "F32", "[2,3]", "[0,24]") + "," +
+                            entry("s", "BF16", "[]", "[24,26]") + "," + entry("none", "I64", "[0,5]", "[26,26]") + "}",
+                        26)) == "accepted");
+  for (const char* dtype : {"F16", "U16", "I16", "BF16"})
+    BOOST_TEST(parse(safetensors("{" + entry("a", dtype, "[2]", "[0,4]") + "}", 4)) == "accepted");
+  for (const char* dtype : {"BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2"})
+    BOOST_TEST(parse(safetensors("{" + entry("a", dtype, "[2]", "[0,2]") + "}", 2)) == "accepted");
 }
 
 BOOST_AUTO_TEST_CASE(each_defect_is_named) {
@@ -75,7 +86,8 @@ BOOST_AUTO_TEST_CASE(each_defect_is_named) {
       {safetensors("{}", 0).replace(0, 1, "\x40"), "would be 64 bytes long; the file has 2"},
       {safetensors("{\"a\":", 0), "no valid JSON"},
       {safetensors("[]", 0), "no JSON object"},
-      {safetensors("{" + entry("a", "U8", "[1]", "[0,1]") + "," + entry("a", "U8", "[1]", "[1,2]") + "}", 2), "tensor 'a' twice"},
+      {safetensors("{" + entry("a", "U8", "[1]", "[0,1]") + "," + entry("a", "U8", "[1]", "[1,2]") + "}", 2),
+       "tensor 'a' twice"},
       {safetensors("{\"a\":7}", 0), "tensor 'a' is described by number"},
       {safetensors("{\"a\":{\"dtype\":\"F32\",\"shape\":[]}}", 0), "tensor 'a' has no data_offsets"},
       {safetensors("{" + entry("a", "F4", "[1]", "[0,1]") + "}", 1), "tensor 'a' has the dtype F4"},
@@ -85,27 +97,32 @@ BOOST_AUTO_TEST_CASE(each_defect_is_named) {
       {safetensors("{" + entry("a", "U8", "[1]", "[2,1]") + "}", 2), "outside the file"},
       {safetensors("{" + entry("a", "F32", "[4]", "[0,16]") + "}", 9), "[0, 16) of 9 bytes of data"},
       {safetensors("{" + entry("a", "F32", "[4]", "[0,8]") + "}", 8), "takes 16 bytes; the header gives it 8"},
-      {safetensors("{" + entry("a", "U8", "[4]", "[0,4]") + "," + entry("b", "U8", "[4]", "[2,6]") + "}", 6), "'a' and 'b' overlap"},
+      {safetensors("{" + entry("a", "U8", "[4]", "[0,4]") + "," + entry("b", "U8", "[4]", "[2,6]") + "}", 6),
+       "'a' and 'b' overlap"},
       {safetensors("{" + entry("a", "U8", "[2]", "[1,3]") + "}", 3), "1 bytes before the tensor 'a' belong to none"},
       {safetensors("{" + entry("a", "U8", "[2]", "[0,2]") + "}", 5), "3 bytes after the last tensor"},
       {safetensors(std::string(200'000, '['), 0), "no valid JSON"},
-      {safetensors("{\"a\":" + std::string(100'000, '[') + std::string(100'000, ']') + "}", 0), "tensor 'a' is described by array"},
+      {safetensors("{\"a\":" + std::string(100'000, '[') + std::string(100'000, ']') + "}", 0),
+       "tensor 'a' is described by array"},
   };
   for (const auto& defect : defects) {
     const std::string text = parse(defect.bytes);
     BOOST_TEST(contains(text, "w.safetensors: "));
-    BOOST_CHECK_MESSAGE(contains(text, defect.message), "expected '" << defect.message << "', got: " << text.substr(0, 300));
+    BOOST_CHECK_MESSAGE(contains(text, defect.message),
+                        "expected '" << defect.message << "', got: " << text.substr(0, 300));
   }
 }
 
 BOOST_AUTO_TEST_CASE(what_is_written_is_read) {
   const Folder folder;
-  const std::map<std::string, ir::Tensor> tensors{{"b", ir::Tensor::of<float>(ir::DType::f32, {2, 2}, {1, 2, 3, 4})}, {"a", ir::Tensor::i64_scalar(7)}};
+  const std::map<std::string, ir::Tensor> tensors{{"b", ir::Tensor::of<float>(ir::DType::f32, {2, 2}, {1, 2, 3, 4})},
+                                                  {"a", ir::Tensor::i64_scalar(7)}};
   write_safetensors(folder.path / "t.safetensors", tensors);
   const auto stored = read_safetensors((folder.path / "t.safetensors").string());
   BOOST_REQUIRE(stored.size() == 2u);
   BOOST_TEST(stored[0].name == "a");
-  for (const StoredTensor& tensor : stored) BOOST_TEST((materialize(Weight{std::make_shared<const StoredTensor>(tensor), {}}) == tensors.at(tensor.name)));
+  for (const StoredTensor& tensor : stored)
+    BOOST_TEST((materialize(Weight{std::make_shared<const StoredTensor>(tensor), {}}) == tensors.at(tensor.name)));
 }
 
 BOOST_AUTO_TEST_SUITE_END()
@@ -137,7 +154,9 @@ BOOST_AUTO_TEST_CASE(shards) {
   const auto tensor = [](float value) { return ir::Tensor::of<float>(ir::DType::f32, {1}, {value}); };
   write_safetensors(folder.path / "one.safetensors", {{"a", tensor(1)}});
   write_safetensors(folder.path / "two.safetensors", {{"b", tensor(2)}});
-  const auto index = [&](const std::string& map) { folder.write("model.safetensors.index.json", "{\"weight_map\":" + map + "}"); };
+  const auto index = [&](const std::string& map) {
+    folder.write("model.safetensors.index.json", "{\"weight_map\":" + map + "}");
+  };
   const auto open = [&] { return refusal([&] { Checkpoint::open(folder.path); }); };
   index(R"({"a":"one.safetensors","b":"two.safetensors"})");
   BOOST_TEST(open() == "accepted");

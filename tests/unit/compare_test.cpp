@@ -26,7 +26,9 @@ Difference one(const Tensor& expected, const Tensor& actual, double atol = 0, do
   return differences[0];
 }
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 
 }  // namespace
 

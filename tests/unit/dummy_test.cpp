@@ -67,7 +67,8 @@ const char* const processors[][2] = {
         "pair":[{"SpecialToken":{"id":"[CLS]","type_id":0}},{"Sequence":{"id":"A","type_id":0}},{"SpecialToken":{"id":"[SEP]","type_id":0}},
                 {"Sequence":{"id":"B","type_id":1}},{"SpecialToken":{"id":"[SEP]","type_id":1}}],
         "special_tokens":{"[CLS]":{"id":"[CLS]","ids":[101],"tokens":["[CLS]"]},"[SEP]":{"id":"[SEP]","ids":[102],"tokens":["[SEP]"]}}})"},
-    {"sequence", R"({"type":"Sequence","processors":[{"type":"ByteLevel"},{"type":"BertProcessing","sep":["[SEP]",102],"cls":["[CLS]",101]}]})"},
+    {"sequence",
+     R"({"type":"Sequence","processors":[{"type":"ByteLevel"},{"type":"BertProcessing","sep":["[SEP]",102],"cls":["[CLS]",101]}]})"},
 };
 
 }  // namespace
@@ -77,9 +78,12 @@ BOOST_AUTO_TEST_SUITE(preprocessor)
 BOOST_AUTO_TEST_CASE(reads_every_post_processor) {
   for (const auto& [kind, text] : processors) {
     BOOST_TEST_CONTEXT(kind) {
-      const Folder folder(Files{{"tokenizer.json", R"({"added_tokens":[{"id":0,"content":"[PAD]","special":true},{"id":100,"content":"[UNK]","special":true}],
-          "padding":{"direction":"Left","pad_id":0},"post_processor":)" + std::string(text) +
-                                                  R"(,"model":{"type":"WordPiece","unk_token":"[UNK]","vocab":{"a":7,"[UNK]":100},"merges":[["a","b"]]}})"}});
+      const Folder folder(Files{
+          {"tokenizer.json",
+           R"({"added_tokens":[{"id":0,"content":"[PAD]","special":true},{"id":100,"content":"[UNK]","special":true}],
+          "padding":{"direction":"Left","pad_id":0},"post_processor":)" +
+               std::string(text) +
+               R"(,"model":{"type":"WordPiece","unk_token":"[UNK]","vocab":{"a":7,"[UNK]":100},"merges":[["a","b"]]}})"}});
       const auto found = Preprocessor::from_folder(folder.path);
       BOOST_REQUIRE(found.has_value());
       BOOST_TEST(found->before == std::vector<int64_t>{101});
@@ -96,7 +100,9 @@ BOOST_AUTO_TEST_CASE(reads_every_post_processor) {
 }
 
 BOOST_AUTO_TEST_CASE(reads_unigram_unk_and_drops_its_vocabulary) {
-  const Folder folder(Files{{"tokenizer.json", R"({"model":{"type":"Unigram","unk_id":2,"vocab":[["<s>",0.0],["</s>",0.0],["<unk>",0.0]]}})"}});
+  const Folder folder(
+      Files{{"tokenizer.json",
+             R"({"model":{"type":"Unigram","unk_id":2,"vocab":[["<s>",0.0],["</s>",0.0],["<unk>",0.0]]}})"}});
   BOOST_TEST(Preprocessor::from_folder(folder.path)->unk.value() == 2);
 }
 
@@ -112,7 +118,9 @@ BOOST_AUTO_TEST_CASE(reads_a_word_list) {
 }
 
 BOOST_AUTO_TEST_CASE(reads_image_sizes) {
-  const Folder folder(Files{{"preprocessor_config.json", R"({"size":{"shortest_edge":256},"crop_size":{"height":224,"width":192},"image_mean":[0,0,0]})"}});
+  const Folder folder(
+      Files{{"preprocessor_config.json",
+             R"({"size":{"shortest_edge":256},"crop_size":{"height":224,"width":192},"image_mean":[0,0,0]})"}});
   const auto found = Preprocessor::from_folder(folder.path);
   BOOST_TEST(found->image_height.value() == 224);
   BOOST_TEST(found->image_width.value() == 192);
@@ -121,9 +129,11 @@ BOOST_AUTO_TEST_CASE(reads_image_sizes) {
 
 BOOST_AUTO_TEST_CASE(nothing_there_is_no_error_and_broken_is_one) {
   BOOST_TEST(!Preprocessor::from_folder(Folder(Files{{"config.json", "{}"}}).path).has_value());
-  for (const char* text : {"{", "[]", R"({"post_processor":{"type":"TemplateProcessing"}})", R"({"added_tokens":[{"id":"x","content":"a","special":true}]})"}) {
+  for (const char* text : {"{", "[]", R"({"post_processor":{"type":"TemplateProcessing"}})",
+                           R"({"added_tokens":[{"id":"x","content":"a","special":true}]})"}) {
     const Folder folder(Files{{"tokenizer.json", text}});
-    BOOST_CHECK_EXCEPTION(Preprocessor::from_folder(folder.path), Error, [](const Error& e) { return e.failure() == Failure::checkpoint; });
+    BOOST_CHECK_EXCEPTION(Preprocessor::from_folder(folder.path), Error,
+                          [](const Error& e) { return e.failure() == Failure::checkpoint; });
   }
 }
 
@@ -142,10 +152,12 @@ BOOST_AUTO_TEST_CASE(repeats_unk_between_special_tokens) {
 
 BOOST_AUTO_TEST_CASE(pairs_have_two_segments) {
   const Preprocessor tokenizer = cls_sep();
-  const Tensors tensors = generate_dummy_inputs(text_model({"batch", "sequence"}), Json::object(), &tokenizer, {.is_pair = true});
+  const Tensors tensors =
+      generate_dummy_inputs(text_model({"batch", "sequence"}), Json::object(), &tokenizer, {.is_pair = true});
   BOOST_TEST(row(tensors, "input_ids", 0) == (std::vector<int64_t>{1, 3, 3, 3, 2, 3, 3, 2}));
   BOOST_TEST(row(tensors, "token_type_ids", 0) == (std::vector<int64_t>{0, 0, 0, 0, 0, 1, 1, 1}));
-  const Tensors one = generate_dummy_inputs(text_model({"batch", "sequence"}, 100, 1), Json::object(), &tokenizer, {.is_pair = true});
+  const Tensors one =
+      generate_dummy_inputs(text_model({"batch", "sequence"}, 100, 1), Json::object(), &tokenizer, {.is_pair = true});
   BOOST_TEST(row(one, "token_type_ids", 0) == std::vector<int64_t>(8, 0));
 }
 
@@ -157,7 +169,8 @@ BOOST_AUTO_TEST_CASE(varied_rows_differ_and_are_padded) {
                                                   {.batch_size = 3, .seq_length = 11, .varied = true, .seed = 1});
     std::set<int64_t> lengths, segments;
     for (int64_t r = 0; r < 3; ++r) {
-      const auto ids = row(tensors, "input_ids", r), mask = row(tensors, "attention_mask", r), types = row(tensors, "token_type_ids", r);
+      const auto ids = row(tensors, "input_ids", r), mask = row(tensors, "attention_mask", r),
+                 types = row(tensors, "token_type_ids", r);
       int64_t length = 0;
       for (size_t i = 0; i < 11; ++i) {
         BOOST_TEST((mask[i] == 0) == (ids[i] == 0));
@@ -183,13 +196,15 @@ BOOST_AUTO_TEST_CASE(same_seed_same_numbers) {
   model.inputs.push_back({"pixel_values", {DType::f32, shape({"batch", "3", "height", "width"})}});
   const Json config = {{"image_size", 4}};
   const DummyOptions options{.varied = true, .seed = 7};
-  const Tensors a = generate_dummy_inputs(model, config, nullptr, options), b = generate_dummy_inputs(model, config, nullptr, options);
+  const Tensors a = generate_dummy_inputs(model, config, nullptr, options),
+                b = generate_dummy_inputs(model, config, nullptr, options);
   BOOST_TEST((a == b));
   BOOST_TEST((a != generate_dummy_inputs(model, config, nullptr, {.varied = true, .seed = 8})));
   BOOST_TEST(a.at("input_ids").shape == (std::vector<int64_t>{2, 4, 8}));
   BOOST_TEST(a.at("pixel_values").shape == (std::vector<int64_t>{2, 3, 4, 4}));
   // The numbers themselves, so that another compiler or library cannot change them unseen.
-  BOOST_TEST(row(a, "input_ids", 0) == (std::vector<int64_t>{29, 8, 14, 84, 70, 89, 20, 81}), boost::test_tools::per_element());
+  BOOST_TEST(row(a, "input_ids", 0) == (std::vector<int64_t>{29, 8, 14, 84, 70, 89, 20, 81}),
+             boost::test_tools::per_element());
   BOOST_TEST(a.at("pixel_values").as<float>()[0] == 0.529857397f);
   for (const float value : a.at("pixel_values").as<float>()) BOOST_TEST((value >= -1.0f && value < 1.0f));
 }
@@ -202,7 +217,8 @@ BOOST_AUTO_TEST_CASE(a_past_has_another_length_and_the_mask_covers_both) {
                   {"past_key_values.0.key", {DType::f32, shape({"batch", "4", "past_sequence", "6"})}}};
   Preprocessor tokenizer = cls_sep();
   tokenizer.pads_left = true;
-  const Tensors tensors = generate_dummy_inputs(model, Json::object(), &tokenizer, {.batch_size = 2, .seq_length = 5, .varied = true});
+  const Tensors tensors =
+      generate_dummy_inputs(model, Json::object(), &tokenizer, {.batch_size = 2, .seq_length = 5, .varied = true});
   BOOST_TEST(tensors.at("past_key_values.0.key").shape == (std::vector<int64_t>{2, 4, 7, 6}));
   BOOST_TEST(tensors.at("attention_mask").shape == (std::vector<int64_t>{2, 12}));
   BOOST_TEST(row(tensors, "position_ids", 0) == (std::vector<int64_t>{7, 8, 9, 10, 11}));
@@ -237,7 +253,8 @@ BOOST_AUTO_TEST_CASE(boxes_are_in_order) {
   model.inputs = {{"bbox", {DType::i64, shape({"batch", "sequence", "4"})}}};
   const Tensors tensors = generate_dummy_inputs(model, Json::object(), nullptr, {.varied = true});
   const auto boxes = tensors.at("bbox").as<int64_t>();
-  for (size_t i = 0; i < boxes.size(); i += 4) BOOST_TEST((boxes[i] <= boxes[i + 2] && boxes[i + 1] <= boxes[i + 3] && boxes[i + 2] <= 1000));
+  for (size_t i = 0; i < boxes.size(); i += 4)
+    BOOST_TEST((boxes[i] <= boxes[i + 2] && boxes[i + 1] <= boxes[i + 3] && boxes[i + 2] <= 1000));
 }
 
 BOOST_AUTO_TEST_CASE(an_unknown_axis_is_named) {

@@ -18,12 +18,15 @@ struct Fixture {
   Dim batch = Dim::symbol("batch"), sequence = Dim::symbol("sequence");
   ValueId x = g.add_input("x", {DType::f32, {batch, sequence, Dim(8)}});
 
-  ValueId add(const std::string& op, std::vector<ValueId> inputs, Attributes attributes = {}, const std::string& scope = "m") {
+  ValueId add(const std::string& op, std::vector<ValueId> inputs, Attributes attributes = {},
+              const std::string& scope = "m") {
     const bool composite = find(op);
-    return g.add_node({composite ? composite_domain : "", op, scope, std::move(inputs), {}, std::move(attributes), ""})[0];
+    return g.add_node(
+        {composite ? composite_domain : "", op, scope, std::move(inputs), {}, std::move(attributes), ""})[0];
   }
   static bool find(const std::string& op) {
-    return op == "Linear" || op == "Embedding" || op == "LayerNorm" || op == "Attention" || op == "AttentionMask" || op == "Size" || op == "Gelu";
+    return op == "Linear" || op == "Embedding" || op == "LayerNorm" || op == "Attention" || op == "AttentionMask" ||
+           op == "Size" || op == "Gelu";
   }
   ValueId weight(const std::string& name, std::vector<int64_t> shape) {
     auto stored = std::make_shared<StoredTensor>();
@@ -46,7 +49,8 @@ struct Fixture {
 BOOST_FIXTURE_TEST_SUITE(lowering, Fixture)
 
 BOOST_AUTO_TEST_CASE(the_best_form_that_an_opset_has) {
-  g.add_output("y", add("Gelu", {add("LayerNorm", {x, weight("n.weight", {8}), weight("n.bias", {8})})}, {{"approximate", std::string("none")}}));
+  g.add_output("y", add("Gelu", {add("LayerNorm", {x, weight("n.weight", {8}), weight("n.bias", {8})})},
+                        {{"approximate", std::string("none")}}));
   BOOST_TEST(counts(13)["LayerNormalization"] == 0);
   BOOST_TEST(counts(13)["Erf"] == 1);
   BOOST_TEST(counts(17)["LayerNormalization"] == 1);
@@ -103,14 +107,15 @@ BOOST_AUTO_TEST_CASE(a_patch_replaces_one_operator) {
 
 BOOST_AUTO_TEST_CASE(a_patch_may_put_an_operator_of_its_own_domain) {
   g.add_output("y", add("Tanh", {add("Attention", {x, x, x}, {{"heads", int64_t{2}}, {"kv_heads", int64_t{2}}})}));
-  const Patch patch{composite_domain, "Attention", [](Graph& graph, const PatchedNode& patched) {
-                      Value value;
-                      value.origin = Origin::node;
-                      value.type = patched.types[0];
-                      const ValueId y = graph.add_value(value);
-                      graph.nodes.push_back({"com.example", "FastAttention", patched.node.scope, patched.node.inputs, {y}, {}, ""});
-                      return std::vector<ValueId>{y};
-                    }};
+  const Patch patch{
+      composite_domain, "Attention", [](Graph& graph, const PatchedNode& patched) {
+        Value value;
+        value.origin = Origin::node;
+        value.type = patched.types[0];
+        const ValueId y = graph.add_value(value);
+        graph.nodes.push_back({"com.example", "FastAttention", patched.node.scope, patched.node.inputs, {y}, {}, ""});
+        return std::vector<ValueId>{y};
+      }};
   const Graph lowered = lower(g, {.opset = 18, .patches = {patch}});
   BOOST_REQUIRE(lowered.nodes.size() == 2u);
   BOOST_TEST(lowered.nodes[0].op == "FastAttention");
@@ -121,7 +126,10 @@ BOOST_AUTO_TEST_CASE(a_patch_may_put_an_operator_of_its_own_domain) {
 BOOST_AUTO_TEST_CASE(lowering_is_deterministic) {
   g.add_output("y", add("Attention", {x, x, x}, {{"heads", int64_t{2}}, {"kv_heads", int64_t{2}}}));
   for (int64_t opset = lowest_opset; opset <= highest_opset; ++opset) {
-    const auto bytes = [&] { return to_model(lower(g, {.opset = opset, .patches = {}}), {.opset = opset, .metadata = {}}).model.SerializeAsString(); };
+    const auto bytes = [&] {
+      return to_model(lower(g, {.opset = opset, .patches = {}}), {.opset = opset, .metadata = {}})
+          .model.SerializeAsString();
+    };
     BOOST_TEST(bytes() == bytes());
   }
 }

@@ -128,26 +128,21 @@ BOOST_AUTO_TEST_CASE(mistakes_are_named_with_their_line) {
   refused(source + "colour: red\n", at + "10: unknown key 'colour' in the manifest; known are manifest, id, "
                                          "extends, models, name, version, license, "
                                          "vendor, abi");
-  refused(replaced(source, "    features", "    feature"),
-          at + "7: 'features' is missing in an entry of models");
+  refused(replaced(source, "    features", "    feature"), at + "7: 'features' is missing in an entry of models");
   refused(replaced(source, "version: 0.1.0\n", ""), at + "1: 'version' is missing in the manifest");
-  refused(replaced(source, "license: Apache-2.0", "license: ~"),
-          at + "4: 'license' must be a text, found nothing");
+  refused(replaced(source, "license: Apache-2.0", "license: ~"), at + "4: 'license' must be a text, found nothing");
   refused(replaced(source, "name: Toy", "name: [Toy]"), at + "2: 'name' must be a text, found a list");
-  refused(replaced(source, "name: Toy", "name: \"a\\tb\""),
-          at + "2: a text holds a control character or a line break");
+  refused(replaced(source, "name: Toy", "name: \"a\\tb\""), at + "2: a text holds a control character or a line break");
   refused(replaced(source, "name: Toy", "name: &x Toy"), at + "2: anchors (&name) are not used in this file");
   refused(replaced(source, "name: Toy", "name: !x Toy"), at + "2: tags (!name) are not used in this file");
-  refused(replaced(source, "name: Toy", "id: org.example.toy"),
-          at + "2: 'id' is given twice, first in line 1");
+  refused(replaced(source, "name: Toy", "id: org.example.toy"), at + "2: 'id' is given twice, first in line 1");
   refused(replaced(source, "org.example.toy", "Toy"),
           at + "1: 'id' is 'Toy', expected a reversed domain in lower case such as org.example.name");
   refused(replaced(source, "[toy, toy_2]", "toy"), at + "7: 'types' must be a list, found a text");
   refused(replaced(source, "[toy, toy_2]", "[]"), at + "7: 'types' has no entry");
   refused(replaced(source, "toy_2", "toy"), at + "7: 'toy' is listed twice in 'types'");
   refused(replaced(source, "toy_2", "to y"), at + "7: 'types' is 'to y', expected a name without blanks");
-  refused(source + "  - types: [toy_2]\n    features: [default]\n",
-          at + "10: the model type 'toy_2' is listed twice");
+  refused(source + "  - types: [toy_2]\n    features: [default]\n", at + "10: the model type 'toy_2' is listed twice");
   refused(replaced(source, "ToyForAll: causal-lm", "ToyForAll: masked-lm"),
           at + "9: 'ToyForAll' stands for the feature 'masked-lm', which is not in 'features'");
   refused(source + "---\nid: a.b\n", at + "11: a second document; one is expected");
@@ -157,8 +152,8 @@ BOOST_AUTO_TEST_CASE(mistakes_are_named_with_their_line) {
   refused(replaced(built, "libonnxport", "../lib"),
           at + "13: 'library' is '../lib_toy.so', expected the name of a file beside the manifest, without a "
                "path");
-  refused(replaced(built, "aaaa", "AAAA"), at + "14: 'sha256' is 'AAAA" + std::string(60, 'a') +
-                                               "', expected 64 hexadecimal digits in lower case");
+  refused(replaced(built, "aaaa", "AAAA"),
+          at + "14: 'sha256' is 'AAAA" + std::string(60, 'a') + "', expected 64 hexadecimal digits in lower case");
   refused(replaced(extension, "extends", "models: []\nextends"),
           at + "4: unknown key 'models' in the manifest; known are manifest, id, extends, model_types, "
                "weight_names, name, "
@@ -167,8 +162,7 @@ BOOST_AUTO_TEST_CASE(mistakes_are_named_with_their_line) {
           at + "5: 'model_types' must be a map from new model types to those of the extended plugin");
   refused(replaced(extension, "{my-toy: toy}", "{my-toy: toy, my-toy: toy}"),
           at + "5: 'my-toy' is given twice, first in line 5");
-  refused(replaced(extension, "to: \"toy.\"", "into: a"),
-          at + "6: 'to' is missing in an entry of weight_names");
+  refused(replaced(extension, "to: \"toy.\"", "into: a"), at + "6: 'to' is missing in an entry of weight_names");
   BOOST_TEST(message_of([] { parse("id: [a"); }).starts_with(at + "1: not valid YAML: "));
   BOOST_TEST(message_of([] { parse(std::string(100000, '[')); }).starts_with(at));
 }
@@ -184,9 +178,7 @@ BOOST_AUTO_TEST_CASE(unreadable_files) {
   BOOST_TEST(message_of([&] {
                onnxport::read_manifest(folder.path / "none");
              }).ends_with("none: cannot be read: No such file or directory"));
-  BOOST_TEST(message_of([&] {
-               onnxport::read_manifest(folder.path);
-             }).ends_with("cannot be read: not a regular file"));
+  BOOST_TEST(message_of([&] { onnxport::read_manifest(folder.path); }).ends_with("cannot be read: not a regular file"));
 }
 
 BOOST_AUTO_TEST_CASE(examples_of_the_documentation) {
@@ -228,8 +220,8 @@ BOOST_AUTO_TEST_CASE(sha256) {
 BOOST_AUTO_TEST_CASE(known_sha256) {
   const Folder folder;
   const std::string sum(64, '1');
-  const auto policy = onnxport::TrustPolicy::read(
-      folder.write("trust.yaml", "require: known-sha256\nsha256: [\"" + sum + "\"]\n"));
+  const auto policy =
+      onnxport::TrustPolicy::read(folder.write("trust.yaml", "require: known-sha256\nsha256: [\"" + sum + "\"]\n"));
   BOOST_TEST(!policy.check_sha256(sum, "lib.so").has_value());
   BOOST_TEST(!policy.check_directory("/anywhere").has_value());
   const auto refusal = policy.check_sha256(std::string(64, '2'), "lib.so");
@@ -244,8 +236,8 @@ BOOST_AUTO_TEST_CASE(known_directory) {
   const Folder folder;
   std::filesystem::create_directories(folder.path / "good/toy");
   std::filesystem::create_directories(folder.path / "good-not/toy");
-  const auto policy = onnxport::TrustPolicy::read(folder.write(
-      "trust.yaml", "require: known-directory\ndirectories: [" + (folder.path / "good").string() + "]\n"));
+  const auto policy = onnxport::TrustPolicy::read(
+      folder.write("trust.yaml", "require: known-directory\ndirectories: [" + (folder.path / "good").string() + "]\n"));
   BOOST_TEST(!policy.check_directory(folder.path / "good/toy").has_value());
   BOOST_TEST(!policy.check_directory(folder.path / "good").has_value());
   BOOST_TEST(policy.check_directory(folder.path / "good-not/toy").has_value());
@@ -260,10 +252,8 @@ BOOST_AUTO_TEST_CASE(policy_mistakes) {
   };
   const std::string at = (folder.path / "trust.yaml").string();
   BOOST_TEST(read("sha256: []\n") == at + ":1: 'require' is missing in the trust policy");
-  BOOST_TEST(read("require: all\n") ==
-             at + ":1: 'require' is 'all', expected known-sha256, known-directory or none");
-  BOOST_TEST(read("require: none\nsha256: [12]\n") ==
-             at + ":2: '12' is not 64 hexadecimal digits in lower case");
+  BOOST_TEST(read("require: all\n") == at + ":1: 'require' is 'all', expected known-sha256, known-directory or none");
+  BOOST_TEST(read("require: none\nsha256: [12]\n") == at + ":2: '12' is not 64 hexadecimal digits in lower case");
   BOOST_TEST(read("require: none\ndirectories: [a]\n") ==
              at + ":2: the directory 'a' must be absolute or begin with ~/");
   BOOST_TEST(read("require: none\nother: 1\n") ==
@@ -283,8 +273,7 @@ BOOST_AUTO_TEST_CASE(writers) {
   BOOST_TEST(open_to_all->hint == "chmod o-w " + file.string());
   ::chmod(file.c_str(), 0600);
   if (::geteuid() == 0 && ::chown(file.c_str(), 12345, 12345) == 0) {
-    BOOST_TEST(onnxport::check_writers(file)->cause.find("found to belong to user 12345") !=
-               std::string::npos);
+    BOOST_TEST(onnxport::check_writers(file)->cause.find("found to belong to user 12345") != std::string::npos);
   }
 }
 
@@ -293,8 +282,7 @@ BOOST_AUTO_TEST_CASE(library_files) {
   const auto file = folder.write("file", "");
   std::filesystem::create_symlink(file, folder.path / "link");
   BOOST_TEST(!onnxport::check_library_file(file).has_value());
-  BOOST_TEST(onnxport::check_library_file(folder.path / "none")->cause.find("not found") !=
-             std::string::npos);
+  BOOST_TEST(onnxport::check_library_file(folder.path / "none")->cause.find("not found") != std::string::npos);
   BOOST_TEST(onnxport::check_library_file(folder.path / "link")->cause.find("found a symbolic link") !=
              std::string::npos);
   BOOST_TEST(onnxport::check_library_file(folder.path)->cause.find("found a folder") != std::string::npos);

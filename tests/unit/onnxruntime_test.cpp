@@ -49,7 +49,8 @@ struct ModelFile {
   void input(const std::string& name, DType dtype, size_t rank = 2) {
     declare(*model.mutable_graph()->add_input(), name, dtype, rank);
   }
-  void output(const std::string& op, const std::vector<std::string>& inputs, const std::string& name, DType dtype, size_t rank = 2) {
+  void output(const std::string& op, const std::vector<std::string>& inputs, const std::string& name, DType dtype,
+              size_t rank = 2) {
     auto* node = model.mutable_graph()->add_node();
     node->set_op_type(op);
     for (const std::string& input : inputs) node->add_input(input);
@@ -89,7 +90,9 @@ std::string failure_of(const std::function<void()>& action) {
   return "no failure";
 }
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 
 }  // namespace
 
@@ -204,8 +207,10 @@ struct BackendFolder {
     ::setenv("ONNXPORT_BACKEND_PATH", path.c_str(), 1);
   }
   ~BackendFolder() {
-    if (kept) ::setenv("ONNXPORT_BACKEND_PATH", kept->c_str(), 1);
-    else ::unsetenv("ONNXPORT_BACKEND_PATH");
+    if (kept)
+      ::setenv("ONNXPORT_BACKEND_PATH", kept->c_str(), 1);
+    else
+      ::unsetenv("ONNXPORT_BACKEND_PATH");
     fs::remove_all(path);
   }
   fs::path path;

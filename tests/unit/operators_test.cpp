@@ -16,7 +16,8 @@ struct Fixture {
   ValueId ids = g.add_input("ids", {DType::i64, {batch, sequence}});
   ValueId x = g.add_input("x", {DType::f32, {batch, sequence, Dim(24)}});
 
-  ValueId add(const std::string& domain, const std::string& op, std::vector<ValueId> inputs, Attributes attributes = {}) {
+  ValueId add(const std::string& domain, const std::string& op, std::vector<ValueId> inputs,
+              Attributes attributes = {}) {
     return g.add_node({domain, op, "scope", std::move(inputs), {}, std::move(attributes), ""})[0];
   }
   std::string type(ValueId id) { return to_string(g[id].type); }
@@ -36,24 +37,31 @@ struct Fixture {
 BOOST_FIXTURE_TEST_SUITE(operators, Fixture)
 
 BOOST_AUTO_TEST_CASE(reshape_keeps_symbols) {
-  BOOST_TEST(type(add("", "Reshape", {x}, {{"shape", std::vector<int64_t>{0, 0, 4, 6}}})) == "f32[batch, sequence, 4, 6]");
-  BOOST_TEST(type(add("", "Reshape", {x}, {{"shape", std::vector<int64_t>{0, 0, 4, -1}}})) == "f32[batch, sequence, 4, 6]");
-  BOOST_TEST(refusal("Reshape", {x}, {{"shape", std::vector<int64_t>{-1, -1}}}).find("two entries of -1") != std::string::npos);
+  BOOST_TEST(type(add("", "Reshape", {x}, {{"shape", std::vector<int64_t>{0, 0, 4, 6}}})) ==
+             "f32[batch, sequence, 4, 6]");
+  BOOST_TEST(type(add("", "Reshape", {x}, {{"shape", std::vector<int64_t>{0, 0, 4, -1}}})) ==
+             "f32[batch, sequence, 4, 6]");
+  BOOST_TEST(refusal("Reshape", {x}, {{"shape", std::vector<int64_t>{-1, -1}}}).find("two entries of -1") !=
+             std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(a_shape_that_is_taken_apart_and_put_together_stays_known) {
   const ValueId batch_and_sequence = add("", "Shape", {ids});
   BOOST_REQUIRE(g[batch_and_sequence].contents.has_value());
   BOOST_TEST(to_string(*g[batch_and_sequence].contents) == "[batch, sequence]");
-  const ValueId target = add("", "Concat", {add("", "Shape", {x}, {{"start", int64_t{0}}, {"end", int64_t{2}}}), g.add_constant(Tensor::i64({2, 12}))},
-                             {{"axis", int64_t{0}}});
+  const ValueId target =
+      add("", "Concat",
+          {add("", "Shape", {x}, {{"start", int64_t{0}}, {"end", int64_t{2}}}), g.add_constant(Tensor::i64({2, 12}))},
+          {{"axis", int64_t{0}}});
   BOOST_TEST(type(add("", "Reshape", {x, target})) == "f32[batch, sequence, 2, 12]");
 }
 
 BOOST_AUTO_TEST_CASE(rows_of_choices_and_back) {
   const ValueId choices = g.add_input("c", {DType::i64, {batch, Dim::symbol("choice"), sequence}});
-  const ValueId target = add("", "Concat", {g.add_constant(Tensor::i64({-1})), add("", "Shape", {choices}, {{"start", int64_t{2}}, {"end", int64_t{3}}})},
-                             {{"axis", int64_t{0}}});
+  const ValueId target = add(
+      "", "Concat",
+      {g.add_constant(Tensor::i64({-1})), add("", "Shape", {choices}, {{"start", int64_t{2}}, {"end", int64_t{3}}})},
+      {{"axis", int64_t{0}}});
   const ValueId rows = add("", "Reshape", {choices, target});
   BOOST_TEST(g[rows].type.shape[1].to_string() == "sequence");
   const ValueId back = add("", "Reshape", {rows, add("", "Shape", {choices})});
@@ -67,8 +75,11 @@ BOOST_AUTO_TEST_CASE(broadcasting_refuses_unequal_symbols) {
 
 BOOST_AUTO_TEST_CASE(slices) {
   const auto slice = [&](int64_t begin, int64_t end, int64_t axis, int64_t step) {
-    return type(add("", "Slice", {x}, {{"starts", std::vector<int64_t>{begin}}, {"ends", std::vector<int64_t>{end}},
-                                       {"axes", std::vector<int64_t>{axis}}, {"steps", std::vector<int64_t>{step}}}));
+    return type(add("", "Slice", {x},
+                    {{"starts", std::vector<int64_t>{begin}},
+                     {"ends", std::vector<int64_t>{end}},
+                     {"axes", std::vector<int64_t>{axis}},
+                     {"steps", std::vector<int64_t>{step}}}));
   };
   BOOST_TEST(slice(1, INT64_MAX, 1, 1) == "f32[batch, sequence - 1, 24]");
   BOOST_TEST(slice(0, -1, 1, 1) == "f32[batch, sequence - 1, 24]");
@@ -80,8 +91,10 @@ BOOST_AUTO_TEST_CASE(slices) {
 BOOST_AUTO_TEST_CASE(linear_and_attention_know_their_widths) {
   const ValueId weight = g.add_input("w", {DType::f32, {Dim(8), Dim(24)}});
   BOOST_TEST(type(add(composite_domain, "Linear", {x, weight})) == "f32[batch, sequence, 8]");
-  BOOST_TEST(type(add(composite_domain, "Attention", {x, x, x}, {{"heads", int64_t{4}}, {"kv_heads", int64_t{4}}})) == "f32[batch, sequence, 24]");
-  BOOST_CHECK_THROW(add(composite_domain, "Attention", {x, x, x}, {{"heads", int64_t{5}}, {"kv_heads", int64_t{5}}}), Error);
+  BOOST_TEST(type(add(composite_domain, "Attention", {x, x, x}, {{"heads", int64_t{4}}, {"kv_heads", int64_t{4}}})) ==
+             "f32[batch, sequence, 24]");
+  BOOST_CHECK_THROW(add(composite_domain, "Attention", {x, x, x}, {{"heads", int64_t{5}}, {"kv_heads", int64_t{5}}}),
+                    Error);
 }
 
 BOOST_AUTO_TEST_CASE(refusals_name_scope_operator_and_types) {

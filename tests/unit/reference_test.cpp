@@ -30,8 +30,12 @@ boost::test_tools::assertion_result is_built(utf::test_unit_id) {
   return false;
 }
 
-Tensor f32(Ints shape, const Floats& values) { return Tensor::of<float>(DType::f32, std::move(shape), values); }
-Tensor i64(Ints shape, const Ints& values) { return Tensor::of<int64_t>(DType::i64, std::move(shape), values); }
+Tensor f32(Ints shape, const Floats& values) {
+  return Tensor::of<float>(DType::f32, std::move(shape), values);
+}
+Tensor i64(Ints shape, const Ints& values) {
+  return Tensor::of<int64_t>(DType::i64, std::move(shape), values);
+}
 Tensor boolean(Ints shape, const std::vector<uint8_t>& values) {
   return Tensor::of<uint8_t>(DType::boolean, std::move(shape), values);
 }
@@ -118,8 +122,9 @@ std::string failure_of(const std::function<void()>& action) {
   return "no failure";
 }
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 
 }  // namespace
 
@@ -146,7 +151,9 @@ BOOST_AUTO_TEST_CASE(functions_of_one_number) {
       {"Floor", [](double x) { return std::floor(x); }},
       {"Ceil", [](double x) { return std::ceil(x); }},
       {"Round", [](double x) { return std::nearbyint(x); }},  // half to even
-      {"Sign", [](double x) { return x > 0 ? 1. : x < 0 ? -1. : 0.; }},
+      {"Sign", [](double x) { return x > 0   ? 1.
+                                     : x < 0 ? -1.
+                                             : 0.; }},
       {"Identity", [](double x) { return x; }},
       {"Mish", [](double x) { return x * std::tanh(std::log1p(std::exp(x))); }},
       {"HardSwish", [](double x) { return x * std::clamp(x / 6 + 0.5, 0., 1.); }},
@@ -170,8 +177,7 @@ BOOST_AUTO_TEST_CASE(functions_of_one_number) {
 
 BOOST_AUTO_TEST_CASE(functions_with_parameters) {
   const Tensor x = f32({4}, {-4, -1, 0.5F, 3});
-  check(onnx("Elu", {x}, {{"alpha", 2.0}}),
-        f32({4}, {2 * std::expm1(-4.F), 2 * std::expm1(-1.F), 0.5F, 3}));
+  check(onnx("Elu", {x}, {{"alpha", 2.0}}), f32({4}, {2 * std::expm1(-4.F), 2 * std::expm1(-1.F), 0.5F, 3}));
   check(onnx("LeakyRelu", {x}, {{"alpha", 0.5}}), f32({4}, {-2, -0.5F, 0.5F, 3}));
   check(onnx("HardSigmoid", {x}, {{"alpha", 0.25}, {"beta", 0.25}}), f32({4}, {0, 0, 0.375F, 1}));
   check(onnx("Clip", {x}, {{"min", -1.0}, {"max", 1.0}}), f32({4}, {-1, -1, 0.5F, 1}));
@@ -291,7 +297,8 @@ BOOST_AUTO_TEST_CASE(reductions) {
   check(over("ReduceL2", {2}, 0), f32({2, 2}, {std::sqrt(5.F), 5, 1, std::sqrt(40.F)}));
   check(onnx("ReduceSum", {x}), f32({1, 1, 1}, {17}));
   check(onnx("ReduceSum", {x}, {{"keepdims", int64_t{0}}}), f32({}, {17}));
-  check(onnx("ReduceSum", {i64({2, 2}, {1, 2, 3, 4})}, {{"axes", Ints{1}}, {"keepdims", int64_t{0}}}), i64({2}, {3, 7}));
+  check(onnx("ReduceSum", {i64({2, 2}, {1, 2, 3, 4})}, {{"axes", Ints{1}}, {"keepdims", int64_t{0}}}),
+        i64({2}, {3, 7}));
   check(onnx("ReduceProd", {i64({2, 2}, {1, 2, 3, 4})}, {{"axes", Ints{0}}, {"keepdims", int64_t{0}}}),
         i64({2}, {3, 8}));
 }
@@ -395,7 +402,8 @@ BOOST_AUTO_TEST_CASE(embedding_takes_rows) {
 }
 
 BOOST_AUTO_TEST_CASE(normalisations) {
-  const Tensor x = f32({2, 4}, {1, 3, 5, 7, -2, 0, 0, 2}), weight = f32({4}, {1, 2, 0.5F, 1}), bias = f32({4}, {0, 1, 0, -1});
+  const Tensor x = f32({2, 4}, {1, 3, 5, 7, -2, 0, 0, 2}), weight = f32({4}, {1, 2, 0.5F, 1}),
+               bias = f32({4}, {0, 1, 0, -1});
   const double epsilon = 0.25;
   Floats layer, rms;
   for (int row = 0; row < 2; ++row) {
@@ -484,7 +492,8 @@ void check_attention(const AttentionCase& c) {
         for (int64_t j = 0; j < c.total; ++j) {
           double score = 0;
           for (int64_t d = 0; d < c.width; ++d) {
-            score += static_cast<double>(q.as<float>()[static_cast<size_t>((b * c.query + i) * c.heads * c.width + h * c.width + d)]) *
+            score += static_cast<double>(
+                         q.as<float>()[static_cast<size_t>((b * c.query + i) * c.heads * c.width + h * c.width + d)]) *
                      k.as<float>()[static_cast<size_t>((b * c.total + j) * c.kv_heads * c.width + g * c.width + d)];
           }
           score *= scale;
@@ -497,8 +506,9 @@ void check_attention(const AttentionCase& c) {
           const double p = weights[static_cast<size_t>(j)] / sum;
           probabilities.push_back(static_cast<float>(p));
           for (int64_t d = 0; d < c.value_width; ++d) {
-            results[static_cast<size_t>((b * c.query + i) * c.heads * c.value_width + h * c.value_width + d)] += static_cast<float>(
-                p * v.as<float>()[static_cast<size_t>((b * c.total + j) * c.kv_heads * c.value_width + g * c.value_width + d)]);
+            results[static_cast<size_t>((b * c.query + i) * c.heads * c.value_width + h * c.value_width + d)] +=
+                static_cast<float>(p * v.as<float>()[static_cast<size_t>(
+                                           (b * c.total + j) * c.kv_heads * c.value_width + g * c.value_width + d)]);
           }
         }
       }
@@ -530,8 +540,17 @@ BOOST_AUTO_TEST_CASE(attention_by_its_definition) {
   check_attention({.softcap = 0.5});
   check_attention({.bias = {2, 1, 1, 3}});
   check_attention({.bias = {2, 3, 3}});
-  check_attention({.batch = 2, .query = 3, .total = 4, .heads = 6, .kv_heads = 3, .width = 2, .value_width = 5,
-                   .scale = 0.9, .causal = true, .softcap = 0.3, .bias = {1, 6, 3, 4}});
+  check_attention({.batch = 2,
+                   .query = 3,
+                   .total = 4,
+                   .heads = 6,
+                   .kv_heads = 3,
+                   .width = 2,
+                   .value_width = 5,
+                   .scale = 0.9,
+                   .causal = true,
+                   .softcap = 0.3,
+                   .bias = {1, 6, 3, 4}});
 }
 
 BOOST_AUTO_TEST_CASE(attention_to_nothing_is_uniform) {

@@ -52,20 +52,20 @@ Path plugin(const Path& place, const std::string& name, const std::string& types
   const Path folder = place / name;
   std::filesystem::create_directories(folder);
   std::ofstream(folder / "lib.so") << "not opened";
-  std::ofstream(folder / "plugin.yaml")
-      << "id: " << (id.empty() ? "org.example." + name : id) << "\nname: " << name
-      << "\nversion: 0.1.0\nlicense: MIT\nvendor: example\nmodels:\n  - types: [" << types
-      << "]\n    features: [default, causal-lm, causal-lm-with-past]\n"
-      << (more.empty() ? "abi: \"1.0\"\nplatform: " + std::string(host_platform()) + "\n" : more)
-      << "manifest: 1\nlibrary: lib.so\n";
+  std::ofstream(folder / "plugin.yaml") << "id: " << (id.empty() ? "org.example." + name : id) << "\nname: " << name
+                                        << "\nversion: 0.1.0\nlicense: MIT\nvendor: example\nmodels:\n  - types: ["
+                                        << types << "]\n    features: [default, causal-lm, causal-lm-with-past]\n"
+                                        << (more.empty()
+                                                ? "abi: \"1.0\"\nplatform: " + std::string(host_platform()) + "\n"
+                                                : more)
+                                        << "manifest: 1\nlibrary: lib.so\n";
   return folder / "plugin.yaml";
 }
 
 void extension(const Path& place, const std::string& name, const std::string& rest) {
   std::filesystem::create_directories(place / name);
-  std::ofstream(place / name / "plugin.yaml")
-      << "id: org.example." << name << "\nname: " << name << "\nversion: 1\n"
-      << rest;
+  std::ofstream(place / name / "plugin.yaml") << "id: org.example." << name << "\nname: " << name << "\nversion: 1\n"
+                                              << rest;
 }
 
 Registry discover(std::initializer_list<Path> places) {
@@ -97,8 +97,7 @@ bool has(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
-#define CHECK_HAS(text, part) \
-  BOOST_TEST(has(text, part), "found: " << (text) << "\nexpected in it: " << (part))
+#define CHECK_HAS(text, part) BOOST_TEST(has(text, part), "found: " << (text) << "\nexpected in it: " << (part))
 
 onnxport_host make_host(uint32_t major = ONNXPORT_ABI_MAJOR, uint32_t minor = ONNXPORT_ABI_MINOR) {
   onnxport_host host{};
@@ -134,8 +133,7 @@ BOOST_AUTO_TEST_CASE(finds_by_any_spelling) {
   const Folder place;
   plugin(place.path, "toy", "toy_2, other");
   const Registry registry = discover({place.path});
-  BOOST_TEST(registry.model_types() == (std::vector<std::string>{"other", "toy_2"}),
-             boost::test_tools::per_element());
+  BOOST_TEST(registry.model_types() == (std::vector<std::string>{"other", "toy_2"}), boost::test_tools::per_element());
   BOOST_TEST(registry.resolve("TOY-2").model_type == "toy_2");
   BOOST_TEST(registry.find("toy_2").place == "--plugin-dir");
   BOOST_TEST(to_string(registry.find("toy_2").state) == "usable");
@@ -240,8 +238,7 @@ BOOST_AUTO_TEST_CASE(one_broken_plugin_stops_no_other) {
   const Caught failure = caught([&] { registry.find("bad"); });
   BOOST_TEST((failure.failure == Failure::plugin));
   CHECK_HAS(failure.text, "bad/plugin.yaml:1: not valid YAML");
-  CHECK_HAS(caught([&] { registry.find("unlisted"); }).text,
-            "plugin.yaml: not found; expected beside libx.so");
+  CHECK_HAS(caught([&] { registry.find("unlisted"); }).text, "plugin.yaml: not found; expected beside libx.so");
   CHECK_HAS(caught([&] { registry.find("nope"); }).hint,
             "some plugins cannot be used, `onnxport plugins list` says why");
 }
@@ -271,8 +268,7 @@ BOOST_AUTO_TEST_CASE(world_writable_folders_and_manifests) {
   const Path manifest = plugin(place.path, "b", "b");
   ::chmod(manifest.c_str(), 0666);
   const Registry registry = discover({place.path});
-  for (const Candidate& candidate : registry.candidates())
-    BOOST_TEST((candidate.state == CandidateState::refused));
+  for (const Candidate& candidate : registry.candidates()) BOOST_TEST((candidate.state == CandidateState::refused));
 }
 
 BOOST_AUTO_TEST_CASE(other_abis_and_platforms) {
@@ -291,8 +287,7 @@ BOOST_AUTO_TEST_CASE(places_of_the_environment) {
   plugin(work.path / "variable", "toy", "toy", "org.variable.toy");
   plugin(work.path / "data/onnxport/plugins", "toy", "toy, mine", "org.user.toy");
   plugin(work.path / "install", "toy", "toy, mine, built-in", "org.install.toy");
-  const Variable path("ONNXPORT_PLUGIN_PATH",
-                      (work.path / "none").string() + "::" + (work.path / "variable").string());
+  const Variable path("ONNXPORT_PLUGIN_PATH", (work.path / "none").string() + "::" + (work.path / "variable").string());
   const Variable data("XDG_DATA_HOME", (work.path / "data").string());
   const Variable config("XDG_CONFIG_HOME", (work.path / "config").string());
   SearchOptions options;
@@ -382,8 +377,7 @@ BOOST_AUTO_TEST_CASE(a_newer_host_loads_an_older_plugin) {
 }
 
 BOOST_AUTO_TEST_CASE(misfits) {
-  CHECK_HAS(load_failure("major").text,
-            "the plugin does not fit this host:\n  ABI major version: found 2, expected 1");
+  CHECK_HAS(load_failure("major").text, "the plugin does not fit this host:\n  ABI major version: found 2, expected 1");
   CHECK_HAS(load_failure("vendor").text, "ABI vendor: found 'elsewhere', expected 'onnxport'");
   const std::string everything = load_failure("everything").text;
   CHECK_HAS(everything, "pointer width: found 32 bits, expected 64");
@@ -396,8 +390,7 @@ BOOST_AUTO_TEST_CASE(misfits) {
   CHECK_HAS(load_failure("no_forward").text, "lacks create, release, describe or forward, expected all four");
   CHECK_HAS(load_failure("no_interface").text, "does not offer the interface \"onnx-config\" 1");
   CHECK_HAS(load_failure("null_entry").text, "onnxport_plugin_entry gave null");
-  CHECK_HAS(load_failure("no_symbol").text,
-            "found no symbol onnxport_plugin_entry, expected it in every plugin");
+  CHECK_HAS(load_failure("no_symbol").text, "found no symbol onnxport_plugin_entry, expected it in every plugin");
 }
 
 BOOST_AUTO_TEST_CASE(a_newer_minor_version) {
@@ -424,8 +417,7 @@ BOOST_AUTO_TEST_CASE(changed_and_corrupt_files) {
 BOOST_AUTO_TEST_CASE(exceptions_stop_at_the_boundary) {
   CHECK_HAS(load_failure("throws_in_entry").text,
             "onnxport_plugin_entry threw an exception (thrown in the entry function)");
-  CHECK_HAS(load_failure("throws_in_interface").text,
-            "get_interface threw an exception (thrown in get_interface())");
+  CHECK_HAS(load_failure("throws_in_interface").text, "get_interface threw an exception (thrown in get_interface())");
 }
 
 BOOST_AUTO_TEST_CASE(a_policy_holds_for_what_is_already_open) {
@@ -470,8 +462,7 @@ BOOST_AUTO_TEST_CASE(supported_features) {
   BOOST_TEST(features.check_supported_model_or_raise("toy-2").feature == "default");
   const Caught failure = caught([&] { features.check_supported_model_or_raise("toy_2", "fill-mask"); });
   BOOST_TEST((failure.failure == Failure::usage));
-  BOOST_TEST(failure.text ==
-             "the feature 'fill-mask' is not supported for the model type 'toy_2' by org.example.toy");
+  BOOST_TEST(failure.text == "the feature 'fill-mask' is not supported for the model type 'toy_2' by org.example.toy");
   BOOST_TEST(failure.hint == "supported are default, causal-lm, causal-lm-with-past");
 }
 
@@ -486,16 +477,14 @@ BOOST_AUTO_TEST_CASE(names_of_features) {
   BOOST_TEST(FeaturesManager::get_model_class_for_feature("masked-lm") == "AutoModelForMaskedLM");
   BOOST_TEST(FeaturesManager::get_model_class_for_feature("seq2seq-lm-with-past") == "AutoModelForSeq2SeqLM");
   BOOST_TEST(FeaturesManager::get_model_class_for_feature("feature-extraction") == "AutoModel");
+  BOOST_TEST((caught([] { FeaturesManager::get_model_class_for_feature("none"); }).failure == Failure::usage));
   BOOST_TEST(
-      (caught([] { FeaturesManager::get_model_class_for_feature("none"); }).failure == Failure::usage));
-  BOOST_TEST(FeaturesManager::aliases_of("causal-lm-with-past") ==
-                 (std::vector<std::string>{"text-generation-with-past"}),
-             boost::test_tools::per_element());
+      FeaturesManager::aliases_of("causal-lm-with-past") == (std::vector<std::string>{"text-generation-with-past"}),
+      boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_CASE(features_of_architectures) {
-  const Manifest::Model model{
-      {"toy"}, {"default", "vision2seq-lm", "masked-lm"}, {{"ToyForPreTraining", "masked-lm"}}};
+  const Manifest::Model model{{"toy"}, {"default", "vision2seq-lm", "masked-lm"}, {{"ToyForPreTraining", "masked-lm"}}};
   const auto feature = [&](const char* name) {
     return FeaturesManager::feature_from_architecture(model, name).value_or("none");
   };
@@ -511,8 +500,7 @@ BOOST_AUTO_TEST_CASE(features_of_architectures) {
   BOOST_TEST(feature("ToyForSomethingElse") == "none");
   Candidate candidate;
   candidate.manifest.models = {model};
-  BOOST_TEST(FeaturesManager::feature_from_architecture(candidate, "ToyForPreTraining").value() ==
-             "masked-lm");
+  BOOST_TEST(FeaturesManager::feature_from_architecture(candidate, "ToyForPreTraining").value() == "masked-lm");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

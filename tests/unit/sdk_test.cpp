@@ -12,7 +12,8 @@ namespace sdk = onnxport::sdk;
 namespace {
 
 struct Fixture {
-  onnxport::Json json = onnxport::Json::parse(R"({"layers": 2, "rate": 0.5, "on": true, "name": "gelu", "none": null, "list": [1, 2],
+  onnxport::Json json =
+      onnxport::Json::parse(R"({"layers": 2, "rate": 0.5, "on": true, "name": "gelu", "none": null, "list": [1, 2],
                                                   "id2label": {"0": "a", "1": "b", "2": "c"}, "inner": {"width": 7}})");
   onnxport_config root;
   Fixture() { root.json = &json; }
@@ -59,7 +60,8 @@ class EncoderDecoder : public sdk::OnnxSeq2SeqConfigWithPast {
 
 std::string shape_of(const sdk::TensorSpec& spec) {
   std::string text;
-  for (const sdk::Dim& dim : spec.shape) text += (text.empty() ? "" : ", ") + (dim.is_static() ? std::to_string(dim.size) : dim.symbol);
+  for (const sdk::Dim& dim : spec.shape)
+    text += (text.empty() ? "" : ", ") + (dim.is_static() ? std::to_string(dim.size) : dim.symbol);
   return text;
 }
 
@@ -83,12 +85,17 @@ BOOST_AUTO_TEST_CASE(fields_have_types_and_defaults) {
 }
 
 BOOST_AUTO_TEST_CASE(refusals_name_the_field) {
-  BOOST_TEST(refusal([](const sdk::Config& c) { c.integer("absent"); }) == "config field 'absent' is missing: expected an integer");
-  BOOST_TEST(refusal([](const sdk::Config& c) { c.integer("name"); }) == "config field 'name' has another type: expected an integer");
-  BOOST_TEST(refusal([](const sdk::Config& c) { c.section("inner").text("width", ""); }) == "config field 'inner.width' has another type: expected a text");
-  BOOST_TEST(refusal([](const sdk::Config& c) { c.choice("name", "relu", {"relu", "silu"}); }) ==
-             "config field 'name' is \"gelu\"; supported: relu, silu");
-  BOOST_TEST(refusal([](const sdk::Config& c) { c.size("none", -1); }) == "config field 'none' is -1; expected more than 0");
+  BOOST_TEST(refusal([](const sdk::Config& c) { c.integer("absent"); }) ==
+             "config field 'absent' is missing: expected an integer");
+  BOOST_TEST(refusal([](const sdk::Config& c) { c.integer("name"); }) ==
+             "config field 'name' has another type: expected an integer");
+  BOOST_TEST(refusal([](const sdk::Config& c) { c.section("inner").text("width", ""); }) ==
+             "config field 'inner.width' has another type: expected a text");
+  BOOST_TEST(refusal([](const sdk::Config& c) {
+               c.choice("name", "relu", {"relu", "silu"});
+             }) == "config field 'name' is \"gelu\"; supported: relu, silu");
+  BOOST_TEST(refusal([](const sdk::Config& c) { c.size("none", -1); }) ==
+             "config field 'none' is -1; expected more than 0");
 }
 
 BOOST_AUTO_TEST_CASE(a_decoder_fills_in_its_past) {
@@ -127,14 +134,16 @@ BOOST_AUTO_TEST_CASE(the_seeds_static_helpers) {
   using onnxport::OnnxConfig;
   BOOST_TEST(!OnnxConfig::use_external_data_format(110'000'000));
   BOOST_TEST(OnnxConfig::use_external_data_format(600'000'000));
-  const auto flat = OnnxConfig::flatten_output_collection_property("hidden_states", {onnxport::ir::Tensor::i64({1}), onnxport::ir::Tensor::i64({2})});
+  const auto flat = OnnxConfig::flatten_output_collection_property(
+      "hidden_states", {onnxport::ir::Tensor::i64({1}), onnxport::ir::Tensor::i64({2})});
   BOOST_TEST(flat[1].first == "hidden_states.1");
   BOOST_TEST(flat[1].second.as<int64_t>()[0] == 2);
 }
 
 BOOST_AUTO_TEST_CASE(dimensions_keep_their_order) {
   using onnxport::ir::Dim;
-  BOOST_TEST(Dim::parse("past_decoder_sequence + decoder_sequence").to_string() == "past_decoder_sequence + decoder_sequence");
+  BOOST_TEST(Dim::parse("past_decoder_sequence + decoder_sequence").to_string() ==
+             "past_decoder_sequence + decoder_sequence");
   BOOST_TEST((Dim::parse("a + b") == Dim::parse("b + a")));
   BOOST_TEST((Dim::parse("2*a + 3") - Dim::parse("a") - Dim::parse("a")).size() == 3);
 }

@@ -33,7 +33,8 @@ struct Fixture {
   /// Everything below the root, hidden files included.
   std::set<std::string> tree() const {
     std::set<std::string> names;
-    for (const auto& entry : fs::recursive_directory_iterator(root)) names.insert(entry.path().lexically_relative(root).string());
+    for (const auto& entry : fs::recursive_directory_iterator(root))
+      names.insert(entry.path().lexically_relative(root).string());
     return names;
   }
   fs::path root;
@@ -56,7 +57,8 @@ BOOST_AUTO_TEST_CASE(a_new_folder_appears_at_once) {
     BOOST_TEST(output.is_folder());
     output.commit();
   }
-  BOOST_TEST((tree() == std::set<std::string>{"a", "a/b", "a/b/out", "a/b/out/1_Pooling", "a/b/out/1_Pooling/config.json", "a/b/out/model.onnx"}));
+  BOOST_TEST((tree() == std::set<std::string>{"a", "a/b", "a/b/out", "a/b/out/1_Pooling",
+                                              "a/b/out/1_Pooling/config.json", "a/b/out/model.onnx"}));
 }
 
 BOOST_AUTO_TEST_CASE(nothing_remains_without_commit) {
@@ -82,7 +84,8 @@ BOOST_AUTO_TEST_CASE(an_existing_folder_keeps_its_other_files) {
     output.commit();
   }
   BOOST_TEST(read(root / "out/model.onnx") == "new");
-  BOOST_TEST((tree() == std::set<std::string>{"out", "out/1_Pooling", "out/1_Pooling/config.json", "out/model.onnx", "out/notes.txt"}));
+  BOOST_TEST((tree() == std::set<std::string>{"out", "out/1_Pooling", "out/1_Pooling/config.json", "out/model.onnx",
+                                              "out/notes.txt"}));
 }
 
 BOOST_AUTO_TEST_CASE(a_folder_that_appears_meanwhile_is_filled) {
@@ -109,7 +112,8 @@ BOOST_AUTO_TEST_CASE(things_in_the_way_are_named) {
   write(root / "file", "x");
   fs::create_directories(root / "out/model.onnx/deep");
   BOOST_CHECK_EXCEPTION(StagedOutput(root / "file"), Error, [](const Error& e) { return says(e, "is not a folder"); });
-  BOOST_CHECK_EXCEPTION(StagedOutput(root / "file/out"), Error, [](const Error& e) { return says(e, "Not a directory"); });
+  BOOST_CHECK_EXCEPTION(StagedOutput(root / "file/out"), Error,
+                        [](const Error& e) { return says(e, "Not a directory"); });
   StagedOutput output(root / "out");
   write(output.folder() / "model.onnx", "new");
   write(output.folder() / "config.json", "{}");
@@ -120,7 +124,8 @@ BOOST_AUTO_TEST_CASE(things_in_the_way_are_named) {
 BOOST_AUTO_TEST_CASE(too_little_space_has_figures) {
   const StagedOutput output(root / "out");
   BOOST_CHECK_NO_THROW(output.require_space(1));
-  BOOST_CHECK_EXCEPTION(output.require_space(uint64_t{1} << 62), Error, [](const Error& e) { return says(e, "are needed and") && says(e, "are free"); });
+  BOOST_CHECK_EXCEPTION(output.require_space(uint64_t{1} << 62), Error,
+                        [](const Error& e) { return says(e, "are needed and") && says(e, "are free"); });
 }
 
 BOOST_AUTO_TEST_CASE(what_a_killed_process_left_is_removed) {
@@ -145,13 +150,15 @@ BOOST_AUTO_TEST_CASE(what_a_killed_process_left_is_removed) {
 }
 
 BOOST_AUTO_TEST_CASE(companions_are_copied_and_weights_are_not) {
-  for (const char* name : {"config.json", "tokenizer.json", "spiece.model", "chat_template.jinja", "modules.json", "1_Pooling/config.json",
-                           "model.safetensors", "pytorch_model.bin", "README.md", "training_args.bin", "onnx/model.onnx", "_x/config.json"}) {
+  for (const char* name : {"config.json", "tokenizer.json", "spiece.model", "chat_template.jinja", "modules.json",
+                           "1_Pooling/config.json", "model.safetensors", "pytorch_model.bin", "README.md",
+                           "training_args.bin", "onnx/model.onnx", "_x/config.json"}) {
     write(root / "from" / name, name);
   }
   fs::permissions(root / "from/config.json", fs::perms::owner_read);
   const std::vector<fs::path> copied = copy_companions(root / "from", root / "to");
-  const std::vector<fs::path> expected{"1_Pooling/config.json", "chat_template.jinja", "config.json", "modules.json", "spiece.model", "tokenizer.json"};
+  const std::vector<fs::path> expected{"1_Pooling/config.json", "chat_template.jinja", "config.json",
+                                       "modules.json",          "spiece.model",        "tokenizer.json"};
   BOOST_TEST((copied == expected));
   for (const fs::path& name : copied) BOOST_TEST(read(root / "to" / name) == name.string());
   BOOST_TEST(((fs::status(root / "to/config.json").permissions() & fs::perms::owner_write) != fs::perms::none));

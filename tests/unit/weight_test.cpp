@@ -37,8 +37,10 @@ struct Fixture {
     ir::Tensor wide{ir::DType::f32, shape, {}};
     wide.data.resize(static_cast<size_t>(wide.element_count()) * 4);
     for (float& value : wide.as<float>()) value = static_cast<float>(static_cast<int32_t>(random())) / 1e9f;
-    ir::Tensor tensor{dtype, shape, std::vector<std::byte>(static_cast<size_t>(wide.element_count()) * ir::size_of(dtype))};
-    convert_elements(ir::DType::f32, wide.data.data(), dtype, tensor.data.data(), static_cast<uint64_t>(wide.element_count()));
+    ir::Tensor tensor{dtype, shape,
+                      std::vector<std::byte>(static_cast<size_t>(wide.element_count()) * ir::size_of(dtype))};
+    convert_elements(ir::DType::f32, wide.data.data(), dtype, tensor.data.data(),
+                     static_cast<uint64_t>(wide.element_count()));
     const fs::path file = path / (std::to_string(count++) + ".safetensors");
     write_safetensors(file, {{"w", tensor}});
     return Weight{std::make_shared<const StoredTensor>(read_safetensors(file.string())[0]), {}};
@@ -49,7 +51,8 @@ struct Fixture {
     const fs::path file = path / "out";
     const int descriptor = ::open(file.c_str(), O_RDWR | O_CREAT | O_TRUNC, 0600);
     uint64_t last = 0;
-    write_weights({{weight, descriptor, 10}}, {.threads = threads, .progress = [&](uint64_t done, uint64_t) { last = done; }});
+    write_weights({{weight, descriptor, 10}},
+                  {.threads = threads, .progress = [&](uint64_t done, uint64_t) { last = done; }});
     BOOST_TEST(last == weight.bytes());
     std::vector<std::byte> bytes(weight.bytes());
     BOOST_REQUIRE(::pread(descriptor, bytes.data(), bytes.size(), 10) == static_cast<ssize_t>(bytes.size()));
@@ -64,7 +67,8 @@ struct Fixture {
 /// An independent view of a 16-bit float's value: sign, exponent and fraction put together in f64.
 double value_of(uint16_t bits, int exponent_bits, int fraction_bits) {
   const int bias = (1 << (exponent_bits - 1)) - 1;
-  const int exponent = (bits >> fraction_bits) & ((1 << exponent_bits) - 1), fraction = bits & ((1 << fraction_bits) - 1);
+  const int exponent = (bits >> fraction_bits) & ((1 << exponent_bits) - 1),
+            fraction = bits & ((1 << fraction_bits) - 1);
   const double sign = (bits & 0x8000) != 0 ? -1 : 1;
   if (exponent == (1 << exponent_bits) - 1) return fraction != 0 ? NAN : sign * INFINITY;
   if (exponent == 0) return sign * std::ldexp(fraction, 1 - bias - fraction_bits);
@@ -76,17 +80,22 @@ double value_of(uint16_t bits, int exponent_bits, int fraction_bits) {
 BOOST_FIXTURE_TEST_SUITE(weight, Fixture)
 
 BOOST_AUTO_TEST_CASE(every_16_bit_float_widens_and_returns) {
-  for (const auto& [dtype, exponent_bits, fraction_bits] : {std::tuple{ir::DType::f16, 5, 10}, std::tuple{ir::DType::bf16, 8, 7}}) {
+  for (const auto& [dtype, exponent_bits, fraction_bits] :
+       {std::tuple{ir::DType::f16, 5, 10}, std::tuple{ir::DType::bf16, 8, 7}}) {
     int wrong = 0;
     for (uint32_t i = 0; i < 65536; ++i) {
       const auto bits = static_cast<uint16_t>(i);
       float wide = 0;
       uint16_t back = 0;
-      convert_elements(dtype, reinterpret_cast<const std::byte*>(&bits), ir::DType::f32, reinterpret_cast<std::byte*>(&wide), 1);
-      convert_elements(ir::DType::f32, reinterpret_cast<const std::byte*>(&wide), dtype, reinterpret_cast<std::byte*>(&back), 1);
+      convert_elements(dtype, reinterpret_cast<const std::byte*>(&bits), ir::DType::f32,
+                       reinterpret_cast<std::byte*>(&wide), 1);
+      convert_elements(ir::DType::f32, reinterpret_cast<const std::byte*>(&wide), dtype,
+                       reinterpret_cast<std::byte*>(&back), 1);
       const double expected = value_of(bits, exponent_bits, fraction_bits);
-      if (std::isnan(expected)) wrong += !std::isnan(wide) || !std::isnan(value_of(back, exponent_bits, fraction_bits));
-      else wrong += static_cast<double>(wide) != expected || back != bits;
+      if (std::isnan(expected))
+        wrong += !std::isnan(wide) || !std::isnan(value_of(back, exponent_bits, fraction_bits));
+      else
+        wrong += static_cast<double>(wide) != expected || back != bits;
     }
     BOOST_TEST(wrong == 0);
   }
@@ -94,16 +103,19 @@ BOOST_AUTO_TEST_CASE(every_16_bit_float_widens_and_returns) {
 
 BOOST_AUTO_TEST_CASE(narrowing_rounds_to_the_nearest_and_ties_to_even) {
   std::mt19937 random(5);
-  for (const auto& [dtype, exponent_bits, fraction_bits] : {std::tuple{ir::DType::f16, 5, 10}, std::tuple{ir::DType::bf16, 8, 7}}) {
+  for (const auto& [dtype, exponent_bits, fraction_bits] :
+       {std::tuple{ir::DType::f16, 5, 10}, std::tuple{ir::DType::bf16, 8, 7}}) {
     int wrong = 0;
     const auto narrow = [dtype = dtype](float value) {
       uint16_t bits = 0;
-      convert_elements(ir::DType::f32, reinterpret_cast<const std::byte*>(&value), dtype, reinterpret_cast<std::byte*>(&bits), 1);
+      convert_elements(ir::DType::f32, reinterpret_cast<const std::byte*>(&value), dtype,
+                       reinterpret_cast<std::byte*>(&bits), 1);
       return bits;
     };
     for (int i = 0; i < 200000; ++i) {
       const auto low = static_cast<uint16_t>(random() & 0x7fff);  // two neighbours, and what lies between them
-      const double a = value_of(low, exponent_bits, fraction_bits), b = value_of(static_cast<uint16_t>(low + 1), exponent_bits, fraction_bits);
+      const double a = value_of(low, exponent_bits, fraction_bits),
+                   b = value_of(static_cast<uint16_t>(low + 1), exponent_bits, fraction_bits);
       if (!std::isfinite(a) || !std::isfinite(b)) continue;
       const auto middle = static_cast<float>((a + b) / 2);
       wrong += narrow(middle) != ((low & 1) == 0 ? low : low + 1);
@@ -115,14 +127,16 @@ BOOST_AUTO_TEST_CASE(narrowing_rounds_to_the_nearest_and_ties_to_even) {
   }
   const float large[] = {65519.0f, 65520.0f, 3e38f};
   uint16_t half[3];
-  convert_elements(ir::DType::f32, reinterpret_cast<const std::byte*>(large), ir::DType::f16, reinterpret_cast<std::byte*>(half), 3);
+  convert_elements(ir::DType::f32, reinterpret_cast<const std::byte*>(large), ir::DType::f16,
+                   reinterpret_cast<std::byte*>(half), 3);
   BOOST_TEST(half[0] == 0x7bff);
   BOOST_TEST(half[1] == 0x7c00);
   BOOST_TEST(half[2] == 0x7c00);
 }
 
 BOOST_AUTO_TEST_CASE(a_transpose_of_any_size) {
-  for (const auto& [rows, columns] : {std::pair{1, 1}, std::pair{1, 7}, std::pair{7, 1}, std::pair{17, 33}, std::pair{100, 3}, std::pair{64, 48}}) {
+  for (const auto& [rows, columns] :
+       {std::pair{1, 1}, std::pair{1, 7}, std::pair{7, 1}, std::pair{17, 33}, std::pair{100, 3}, std::pair{64, 48}}) {
     for (ir::DType dtype : {ir::DType::f32, ir::DType::f16, ir::DType::f64}) {
       const Weight plain = random_weight({rows, columns}, dtype);
       const ir::Tensor before = materialize(plain), after = materialize(plain.then(TransposeMatrix{}));
@@ -131,7 +145,8 @@ BOOST_AUTO_TEST_CASE(a_transpose_of_any_size) {
       bool same = true;
       for (int r = 0; r < rows; ++r) {
         for (int c = 0; c < columns; ++c) {
-          same = same && std::memcmp(&before.data[(static_cast<size_t>(r * columns + c)) * size], &after.data[(static_cast<size_t>(c * rows + r)) * size], size) == 0;
+          same = same && std::memcmp(&before.data[(static_cast<size_t>(r * columns + c)) * size],
+                                     &after.data[(static_cast<size_t>(c * rows + r)) * size], size) == 0;
         }
       }
       BOOST_TEST(same);
@@ -156,10 +171,12 @@ BOOST_AUTO_TEST_CASE(slices_and_chains) {
 }
 
 BOOST_AUTO_TEST_CASE(what_is_written_is_what_is_materialized) {
-  const Weight large = random_weight({700, 900}), half = random_weight({700, 901}, ir::DType::bf16), small = random_weight({3, 4});
+  const Weight large = random_weight({700, 900}), half = random_weight({700, 901}, ir::DType::bf16),
+               small = random_weight({3, 4});
   for (const Weight& base : {large, half, small}) {
-    for (const Weight& each : {base, base.then(TransposeMatrix{}), base.then(CastTo{ir::DType::f16}), base.then(CastTo{ir::DType::f32}).then(TransposeMatrix{}),
-                               base.then(SliceAxis{0, 1, 3}), base.then(SliceAxis{1, 1, 3})}) {
+    for (const Weight& each : {base, base.then(TransposeMatrix{}), base.then(CastTo{ir::DType::f16}),
+                               base.then(CastTo{ir::DType::f32}).then(TransposeMatrix{}), base.then(SliceAxis{0, 1, 3}),
+                               base.then(SliceAxis{1, 1, 3})}) {
       for (int threads : {1, 2, 5}) BOOST_TEST((written(each, threads) == materialize(each).data));
     }
   }

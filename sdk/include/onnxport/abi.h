@@ -55,12 +55,12 @@ typedef struct onnxport_string {
 /* Why a call failed. The numbers are stable. */
 typedef enum onnxport_code {
   ONNXPORT_OK = 0,
-  ONNXPORT_INVALID_ARGUMENT = 1,  /* the caller broke a rule of this file */
-  ONNXPORT_UNSUPPORTED = 2,       /* a feature or config option that the plugin does not implement */
-  ONNXPORT_CONFIG = 3,            /* a config field is absent, of another type or out of range */
-  ONNXPORT_WEIGHTS = 4,           /* a tensor is missing or has another shape or type */
-  ONNXPORT_GRAPH = 5,             /* an operator was given inputs it cannot take */
-  ONNXPORT_INTERNAL = 6           /* anything else; an exception that was caught at the boundary */
+  ONNXPORT_INVALID_ARGUMENT = 1, /* the caller broke a rule of this file */
+  ONNXPORT_UNSUPPORTED = 2,      /* a feature or config option that the plugin does not implement */
+  ONNXPORT_CONFIG = 3,           /* a config field is absent, of another type or out of range */
+  ONNXPORT_WEIGHTS = 4,          /* a tensor is missing or has another shape or type */
+  ONNXPORT_GRAPH = 5,            /* an operator was given inputs it cannot take */
+  ONNXPORT_INTERNAL = 6          /* anything else; an exception that was caught at the boundary */
 } onnxport_code;
 
 typedef struct onnxport_status onnxport_status;
@@ -129,8 +129,8 @@ typedef struct onnxport_attribute {
   int64_t i;
   double f;
   onnxport_string s;
-  const int64_t* ints;   /* `count` entries */
-  const double* floats;  /* `count` entries */
+  const int64_t* ints;  /* `count` entries */
+  const double* floats; /* `count` entries */
   size_t count;
 } onnxport_attribute;
 
@@ -169,7 +169,7 @@ typedef struct onnxport_node {
   size_t struct_size;
   onnxport_string domain; /* "" is ONNX; "onnxport" holds the composites; others are the plugin's own */
   onnxport_string op;
-  onnxport_string scope;  /* module path of the step, from which node and value names are made */
+  onnxport_string scope; /* module path of the step, from which node and value names are made */
   const onnxport_value* inputs;
   size_t input_count;
   const onnxport_attribute* attributes;
@@ -241,7 +241,11 @@ typedef struct onnxport_config_1 {
   onnxport_string (*key)(const onnxport_config* config, size_t index); /* of a map, in the file's order */
 } onnxport_config_1;
 
-typedef enum onnxport_log_level { ONNXPORT_LOG_DEBUG = 0, ONNXPORT_LOG_NOTE = 1, ONNXPORT_LOG_WARNING = 2 } onnxport_log_level;
+typedef enum onnxport_log_level {
+  ONNXPORT_LOG_DEBUG = 0,
+  ONNXPORT_LOG_NOTE = 1,
+  ONNXPORT_LOG_WARNING = 2
+} onnxport_log_level;
 
 /* "log" 1. [any-thread], since 1.0 */
 typedef struct onnxport_log_1 {
@@ -255,7 +259,7 @@ typedef struct onnxport_log_1 {
 typedef struct onnxport_magic {
   size_t struct_size;
   uint32_t pointer_bits;
-  uint32_t endian_mark;      /* ONNXPORT_ENDIAN_MARK as the plugin's compiler stores it */
+  uint32_t endian_mark; /* ONNXPORT_ENDIAN_MARK as the plugin's compiler stores it */
   uint32_t abi_major;
   uint32_t abi_minor_needed; /* the lowest minor version with which the plugin works, not the header's */
   char vendor[16];           /* "onnxport"; a fork that is incompatible on purpose uses another */

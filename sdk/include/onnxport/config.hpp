@@ -18,7 +18,9 @@ class Config {
  public:
   Config(const onnxport_host* host, const onnxport_config* node, std::string path = {})
       : api_(static_cast<const onnxport_config_1*>(host->get_interface(host, to_abi("config"), 1))),
-        host_(host), node_(node), path_(std::move(path)) {
+        host_(host),
+        node_(node),
+        path_(std::move(path)) {
     if (api_ == nullptr) throw Error(ONNXPORT_UNSUPPORTED, "the host does not offer the interface config/1");
   }
 
@@ -33,9 +35,12 @@ class Config {
     const onnxport_config* node = member(key);
     switch (api_->type(node)) {
       case ONNXPORT_CONFIG_ABSENT:
-      case ONNXPORT_CONFIG_NULL: return std::nullopt;
-      case ONNXPORT_CONFIG_INT: return api_->as_int(node);
-      default: wrong(key, "an integer");
+      case ONNXPORT_CONFIG_NULL:
+        return std::nullopt;
+      case ONNXPORT_CONFIG_INT:
+        return api_->as_int(node);
+      default:
+        wrong(key, "an integer");
     }
   }
 
@@ -46,7 +51,9 @@ class Config {
   /// A count: an integer from 0.
   int64_t count(std::string_view key, int64_t fallback) const {
     const int64_t value = integer(key, fallback);
-    if (value < 0) throw Error(ONNXPORT_CONFIG, "config field '" + full(key) + "' is " + std::to_string(value) + "; expected 0 or more");
+    if (value < 0)
+      throw Error(ONNXPORT_CONFIG,
+                  "config field '" + full(key) + "' is " + std::to_string(value) + "; expected 0 or more");
     return value;
   }
 
@@ -54,10 +61,13 @@ class Config {
     const onnxport_config* node = member(key);
     switch (api_->type(node)) {
       case ONNXPORT_CONFIG_ABSENT:
-      case ONNXPORT_CONFIG_NULL: return fallback;
+      case ONNXPORT_CONFIG_NULL:
+        return fallback;
       case ONNXPORT_CONFIG_INT:
-      case ONNXPORT_CONFIG_FLOAT: return api_->as_float(node);
-      default: wrong(key, "a number");
+      case ONNXPORT_CONFIG_FLOAT:
+        return api_->as_float(node);
+      default:
+        wrong(key, "a number");
     }
   }
 
@@ -65,9 +75,12 @@ class Config {
     const onnxport_config* node = member(key);
     switch (api_->type(node)) {
       case ONNXPORT_CONFIG_ABSENT:
-      case ONNXPORT_CONFIG_NULL: return fallback;
-      case ONNXPORT_CONFIG_BOOL: return api_->as_bool(node) != 0;
-      default: wrong(key, "true or false");
+      case ONNXPORT_CONFIG_NULL:
+        return fallback;
+      case ONNXPORT_CONFIG_BOOL:
+        return api_->as_bool(node) != 0;
+      default:
+        wrong(key, "true or false");
     }
   }
 
@@ -75,14 +88,18 @@ class Config {
     const onnxport_config* node = member(key);
     switch (api_->type(node)) {
       case ONNXPORT_CONFIG_ABSENT:
-      case ONNXPORT_CONFIG_NULL: return std::string(fallback);
-      case ONNXPORT_CONFIG_STRING: return std::string(from_abi(api_->as_string(node)));
-      default: wrong(key, "a text");
+      case ONNXPORT_CONFIG_NULL:
+        return std::string(fallback);
+      case ONNXPORT_CONFIG_STRING:
+        return std::string(from_abi(api_->as_string(node)));
+      default:
+        wrong(key, "a text");
     }
   }
 
   /// A text that must be one of those that the plugin implements.
-  std::string choice(std::string_view key, std::string_view fallback, std::initializer_list<std::string_view> known) const {
+  std::string choice(std::string_view key, std::string_view fallback,
+                     std::initializer_list<std::string_view> known) const {
     const std::string value = text(key, fallback);
     std::string list;
     for (std::string_view option : known) {
@@ -124,17 +141,23 @@ class Config {
 
  private:
   const onnxport_config* member(std::string_view key) const { return api_->member(node_, to_abi(key)); }
-  std::string full(std::string_view key) const { return path_.empty() ? std::string(key) : path_ + "." + std::string(key); }
+  std::string full(std::string_view key) const {
+    return path_.empty() ? std::string(key) : path_ + "." + std::string(key);
+  }
   [[noreturn]] void wrong(std::string_view key, std::string_view expected) const {
-    throw Error(ONNXPORT_CONFIG, "config field '" + full(key) + "' has another type: expected " + std::string(expected));
+    throw Error(ONNXPORT_CONFIG,
+                "config field '" + full(key) + "' has another type: expected " + std::string(expected));
   }
   template <class T>
   T required(std::string_view key, const std::optional<T>& value, std::string_view expected) const {
-    if (!value) throw Error(ONNXPORT_CONFIG, "config field '" + full(key) + "' is missing: expected " + std::string(expected));
+    if (!value)
+      throw Error(ONNXPORT_CONFIG, "config field '" + full(key) + "' is missing: expected " + std::string(expected));
     return *value;
   }
   int64_t positive(std::string_view key, int64_t value) const {
-    if (value <= 0) throw Error(ONNXPORT_CONFIG, "config field '" + full(key) + "' is " + std::to_string(value) + "; expected more than 0");
+    if (value <= 0)
+      throw Error(ONNXPORT_CONFIG,
+                  "config field '" + full(key) + "' is " + std::to_string(value) + "; expected more than 0");
     return value;
   }
 

@@ -23,8 +23,12 @@ class Error : public std::runtime_error {
   std::string place_;
 };
 
-inline onnxport_string to_abi(std::string_view text) { return {text.data(), text.size()}; }
-inline std::string_view from_abi(onnxport_string text) { return text.size == 0 ? std::string_view{} : std::string_view{text.data, text.size}; }
+inline onnxport_string to_abi(std::string_view text) {
+  return {text.data(), text.size()};
+}
+inline std::string_view from_abi(onnxport_string text) {
+  return text.size == 0 ? std::string_view{} : std::string_view{text.data, text.size};
+}
 
 /// Throws what a status says and frees it; does nothing on success.
 inline void check(const onnxport_host* host, onnxport_status* status) {

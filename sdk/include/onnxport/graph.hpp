@@ -28,10 +28,10 @@ struct Dim {
   int64_t size = -1;
   std::string symbol;
   Dim() = default;
-  Dim(int64_t fixed) : size(fixed) {}                       // NOLINT: a number is an axis
-  Dim(int fixed) : size(fixed) {}                           // NOLINT
-  Dim(const char* name) : symbol(name) {}                   // NOLINT: and so is a name
-  Dim(std::string name) : symbol(std::move(name)) {}        // NOLINT
+  Dim(int64_t fixed) : size(fixed) {}                 // NOLINT: a number is an axis
+  Dim(int fixed) : size(fixed) {}                     // NOLINT
+  Dim(const char* name) : symbol(name) {}             // NOLINT: and so is a name
+  Dim(std::string name) : symbol(std::move(name)) {}  // NOLINT
   bool is_static() const { return size >= 0; }
 };
 
@@ -166,7 +166,8 @@ class Graph {
     return add({"", std::string(name), inputs, attributes})[0];
   }
   /// add() of a composite with one result.
-  Value composite(std::string_view name, const std::vector<Value>& inputs, const std::vector<Attribute>& attributes = {}) {
+  Value composite(std::string_view name, const std::vector<Value>& inputs,
+                  const std::vector<Attribute>& attributes = {}) {
     return add({composites, std::string(name), inputs, attributes})[0];
   }
 
@@ -192,7 +193,9 @@ class Graph {
     return constant<int64_t>(DType::i64, {static_cast<int64_t>(values.size())}, values);
   }
 
-  void output(std::string_view name, const Value& value) { check(host_, api_->output(handle_, to_abi(name), value.id())); }
+  void output(std::string_view name, const Value& value) {
+    check(host_, api_->output(handle_, to_abi(name), value.id()));
+  }
   /// Names a step, so that --outputs can ask for it. Yields the value.
   Value mark(std::string_view name, const Value& value) {
     check(host_, api_->mark(handle_, to_abi(name), value.id()));
@@ -219,7 +222,8 @@ class Graph {
   template <class Table>
   const Table* interface(std::string_view name) {
     const auto* table = static_cast<const Table*>(host_->get_interface(host_, to_abi(name), 1));
-    if (table == nullptr) throw Error(ONNXPORT_UNSUPPORTED, "the host does not offer the interface " + std::string(name) + "/1");
+    if (table == nullptr)
+      throw Error(ONNXPORT_UNSUPPORTED, "the host does not offer the interface " + std::string(name) + "/1");
     return table;
   }
 
@@ -233,7 +237,9 @@ class Graph {
 /// Names the nodes of plain operators after a module until the end of the block.
 class Within {
  public:
-  explicit Within(const Scope& scope) : graph_(scope.graph()), before_(graph_.scope()) { graph_.set_scope(scope.path()); }
+  explicit Within(const Scope& scope) : graph_(scope.graph()), before_(graph_.scope()) {
+    graph_.set_scope(scope.path());
+  }
   ~Within() { graph_.set_scope(before_); }
   Within(const Within&) = delete;
   Within& operator=(const Within&) = delete;
@@ -255,8 +261,10 @@ inline std::vector<Dim> Value::shape() const {
   std::vector<Dim> dims;
   for (uint32_t i = 0; i < type.rank; ++i) {
     const onnxport_dim& dim = type.dims[i];
-    if (dim.size >= 0) dims.emplace_back(dim.size);
-    else dims.emplace_back(std::string(from_abi(dim.symbol)));
+    if (dim.size >= 0)
+      dims.emplace_back(dim.size);
+    else
+      dims.emplace_back(std::string(from_abi(dim.symbol)));
   }
   return dims;
 }
@@ -273,7 +281,8 @@ inline int64_t Value::fixed(int64_t axis) const {
 inline Value Scope::weight(std::string_view name, const std::vector<int64_t>& shape) const {
   onnxport_value id = 0;
   const std::string full = (*this / name).path();
-  check(graph_->host(), graph_->weights().weight(graph_->handle(), to_abi(full), shape.data(), static_cast<uint32_t>(shape.size()), &id));
+  check(graph_->host(), graph_->weights().weight(graph_->handle(), to_abi(full), shape.data(),
+                                                 static_cast<uint32_t>(shape.size()), &id));
   return {graph_, id};
 }
 

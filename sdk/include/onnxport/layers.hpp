@@ -16,7 +16,9 @@ namespace onnxport::sdk {
 /// Names the nodes of one layer after its scope; afterwards plain operators are named after the parent.
 class LayerScope {
  public:
-  explicit LayerScope(const Scope& scope) : graph_(scope.graph()), parent_(scope.parent()) { graph_.set_scope(scope.path()); }
+  explicit LayerScope(const Scope& scope) : graph_(scope.graph()), parent_(scope.parent()) {
+    graph_.set_scope(scope.path());
+  }
   ~LayerScope() { graph_.set_scope(parent_); }
   LayerScope(const LayerScope&) = delete;
   LayerScope& operator=(const LayerScope&) = delete;
@@ -62,9 +64,13 @@ inline Value layer_norm(const Scope& scope, const Value& x, const NormOptions& o
 }
 
 /// f[batch, n, heads·d] -> f[batch, heads, n, d]
-inline Value split_heads(const Value& x, int64_t heads) { return x.graph().composite("SplitHeads", {x}, {{"heads", heads}}); }
+inline Value split_heads(const Value& x, int64_t heads) {
+  return x.graph().composite("SplitHeads", {x}, {{"heads", heads}});
+}
 /// f[batch, heads, n, d] -> f[batch, n, heads·d]
-inline Value merge_heads(const Value& x) { return x.graph().composite("MergeHeads", {x}); }
+inline Value merge_heads(const Value& x) {
+  return x.graph().composite("MergeHeads", {x});
+}
 
 struct AttentionMaskOptions {
   /// Where given, keys after a query do not count; tells the number of queries (its axis 1).
@@ -84,7 +90,7 @@ struct AttentionOptions {
   double scale = 0;      ///< 0: 1/√head size
   Value bias{};          ///< added to the scaled scores; broadcastable to f[batch, heads, query, total]
   bool causal = false;
-  double softcap = 0;    ///< 0: none
+  double softcap = 0;  ///< 0: none
   /// Where the step is asked for (--outputs), the probabilities f[batch, heads, query, total] under this name.
   std::string probabilities{};
 };
@@ -110,7 +116,8 @@ inline Value activation(const Value& x, const std::string& name) {
   Graph& g = x.graph();
   const auto gelu = [&](const char* how) { return g.composite("Gelu", {x}, {{"approximate", how}}); };
   if (name == "gelu" || name == "gelu_python") return gelu("none");
-  if (name == "gelu_new" || name == "gelu_pytorch_tanh" || name == "gelu_fast" || name == "gelu_accurate") return gelu("tanh");
+  if (name == "gelu_new" || name == "gelu_pytorch_tanh" || name == "gelu_fast" || name == "gelu_accurate")
+    return gelu("tanh");
   if (name == "quick_gelu") return gelu("quick");
   if (name == "gelu_10") return g.op("Clip", {gelu("none")}, {{"min", -10.0}, {"max", 10.0}});
   if (name == "relu") return relu(x);
@@ -130,8 +137,10 @@ inline Value activation(const Value& x, const std::string& name) {
     return (g.op("Erf", {(x - std::sqrt(0.5)) / (std::sqrt(0.25 / M_PI) * std::sqrt(2.0))}) + 1.0) * 0.5;
   }
   throw Error(ONNXPORT_UNSUPPORTED,
-              "the activation \"" + name + "\" is not supported; known: gelu, gelu_10, gelu_accurate, gelu_fast, gelu_new, gelu_python, "
-              "gelu_pytorch_tanh, laplace, leaky_relu, linear, mish, quick_gelu, relu, relu2, relu6, sigmoid, silu, swish, tanh",
+              "the activation \"" + name +
+                  "\" is not supported; known: gelu, gelu_10, gelu_accurate, gelu_fast, gelu_new, gelu_python, "
+                  "gelu_pytorch_tanh, laplace, leaky_relu, linear, mish, quick_gelu, relu, relu2, relu6, sigmoid, "
+                  "silu, swish, tanh",
               g.scope());
 }
 

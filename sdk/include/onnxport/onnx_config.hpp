@@ -127,7 +127,8 @@ class OnnxConfigWithPast : public OnnxConfig {
   void fill_with_past_key_values_(std::vector<TensorSpec>& specs) const {
     for (int64_t i = 0; i < num_layers(); ++i) {
       for (const char* part : {"key", "value"}) {
-        specs.push_back({"past_key_values." + std::to_string(i) + "." + part, DType::f32,
+        specs.push_back({"past_key_values." + std::to_string(i) + "." + part,
+                         DType::f32,
                          {axis::batch, num_key_value_heads(), axis::past, head_size()}});
       }
     }
@@ -136,7 +137,8 @@ class OnnxConfigWithPast : public OnnxConfig {
   void fill_with_past_key_values_(std::vector<OutputSpec>& specs) const {
     for (int64_t i = 0; i < num_layers(); ++i) {
       for (const char* part : {"key", "value"}) {
-        specs.push_back({"present." + std::to_string(i) + "." + part, {{0, axis::batch}, {2, axis::past_and_sequence}}});
+        specs.push_back(
+            {"present." + std::to_string(i) + "." + part, {{0, axis::batch}, {2, axis::past_and_sequence}}});
       }
     }
   }
@@ -164,13 +166,16 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
   /// past_key_values.{i}.decoder.key|value, then .encoder.key|value, layer by layer.
   void fill_with_past_key_values_(std::vector<TensorSpec>& specs) const {
     for_each_cache("past_key_values", [&](std::string name, bool own) {
-      specs.push_back({std::move(name), DType::f32,
-                       {axis::batch, num_key_value_heads(), own ? axis::past_decoder : axis::encoder_sequence, head_size()}});
+      specs.push_back(
+          {std::move(name),
+           DType::f32,
+           {axis::batch, num_key_value_heads(), own ? axis::past_decoder : axis::encoder_sequence, head_size()}});
     });
   }
   void fill_with_past_key_values_(std::vector<OutputSpec>& specs) const {
     for_each_cache("present", [&](std::string name, bool own) {
-      specs.push_back({std::move(name), {{0, axis::batch}, {2, own ? axis::past_and_decoder : axis::encoder_sequence}}});
+      specs.push_back(
+          {std::move(name), {{0, axis::batch}, {2, own ? axis::past_and_decoder : axis::encoder_sequence}}});
     });
   }
 
@@ -195,12 +200,14 @@ inline std::vector<OutputSpec> common_outputs(std::string_view feature) {
       {"sequence-classification", {{"logits", {{0, batch}}}}},
       {"token-classification", {{"logits", {{0, batch}, {1, sequence}}}}},
       {"multiple-choice", {{"logits", {{0, batch}, {1, choice}}}}},
-      {"question-answering", {{"start_logits", {{0, batch}, {1, sequence}}}, {"end_logits", {{0, batch}, {1, sequence}}}}},
+      {"question-answering",
+       {{"start_logits", {{0, batch}, {1, sequence}}}, {"end_logits", {{0, batch}, {1, sequence}}}}},
       {"image-classification", {{"logits", {{0, batch}}}}},
   };
   const auto found = table.find(feature);
   if (found == table.end()) {
-    throw Error(ONNXPORT_UNSUPPORTED, "the feature '" + std::string(feature) + "' has no common outputs; declare them in outputs()");
+    throw Error(ONNXPORT_UNSUPPORTED,
+                "the feature '" + std::string(feature) + "' has no common outputs; declare them in outputs()");
   }
   return found->second;
 }

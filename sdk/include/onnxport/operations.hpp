@@ -10,34 +10,80 @@
 
 namespace onnxport::sdk {
 
-inline Value add(const Value& a, const Value& b) { return a.graph().op("Add", {a, b}); }
-inline Value operator+(const Value& a, const Value& b) { return add(a, b); }
-inline Value operator-(const Value& a, const Value& b) { return a.graph().op("Sub", {a, b}); }
-inline Value operator*(const Value& a, const Value& b) { return a.graph().op("Mul", {a, b}); }
-inline Value operator/(const Value& a, const Value& b) { return a.graph().op("Div", {a, b}); }
-inline Value operator+(const Value& a, double b) { return a + a.graph().scalar(b, a.dtype()); }
-inline Value operator-(const Value& a, double b) { return a - a.graph().scalar(b, a.dtype()); }
-inline Value operator*(const Value& a, double b) { return a * a.graph().scalar(b, a.dtype()); }
-inline Value operator/(const Value& a, double b) { return a / a.graph().scalar(b, a.dtype()); }
+inline Value add(const Value& a, const Value& b) {
+  return a.graph().op("Add", {a, b});
+}
+inline Value operator+(const Value& a, const Value& b) {
+  return add(a, b);
+}
+inline Value operator-(const Value& a, const Value& b) {
+  return a.graph().op("Sub", {a, b});
+}
+inline Value operator*(const Value& a, const Value& b) {
+  return a.graph().op("Mul", {a, b});
+}
+inline Value operator/(const Value& a, const Value& b) {
+  return a.graph().op("Div", {a, b});
+}
+inline Value operator+(const Value& a, double b) {
+  return a + a.graph().scalar(b, a.dtype());
+}
+inline Value operator-(const Value& a, double b) {
+  return a - a.graph().scalar(b, a.dtype());
+}
+inline Value operator*(const Value& a, double b) {
+  return a * a.graph().scalar(b, a.dtype());
+}
+inline Value operator/(const Value& a, double b) {
+  return a / a.graph().scalar(b, a.dtype());
+}
 
-inline Value tanh(const Value& x) { return x.graph().op("Tanh", {x}); }
-inline Value sigmoid(const Value& x) { return x.graph().op("Sigmoid", {x}); }
-inline Value relu(const Value& x) { return x.graph().op("Relu", {x}); }
-inline Value softmax(const Value& x, int64_t axis = -1) { return x.graph().op("Softmax", {x}, {{"axis", axis}}); }
-inline Value matmul(const Value& a, const Value& b) { return a.graph().op("MatMul", {a, b}); }
-inline Value cast(const Value& x, DType to) { return x.graph().op("Cast", {x}, {{"to", static_cast<int64_t>(to)}}); }
-inline Value where(const Value& condition, const Value& a, const Value& b) { return a.graph().op("Where", {condition, a, b}); }
+inline Value tanh(const Value& x) {
+  return x.graph().op("Tanh", {x});
+}
+inline Value sigmoid(const Value& x) {
+  return x.graph().op("Sigmoid", {x});
+}
+inline Value relu(const Value& x) {
+  return x.graph().op("Relu", {x});
+}
+inline Value softmax(const Value& x, int64_t axis = -1) {
+  return x.graph().op("Softmax", {x}, {{"axis", axis}});
+}
+inline Value matmul(const Value& a, const Value& b) {
+  return a.graph().op("MatMul", {a, b});
+}
+inline Value cast(const Value& x, DType to) {
+  return x.graph().op("Cast", {x}, {{"to", static_cast<int64_t>(to)}});
+}
+inline Value where(const Value& condition, const Value& a, const Value& b) {
+  return a.graph().op("Where", {condition, a, b});
+}
 
 /// 0 copies an axis, -1 takes the rest: `reshape(x, {0, 0, -1})`.
-inline Value reshape(const Value& x, const std::vector<int64_t>& shape) { return x.graph().op("Reshape", {x}, {{"shape", shape}}); }
+inline Value reshape(const Value& x, const std::vector<int64_t>& shape) {
+  return x.graph().op("Reshape", {x}, {{"shape", shape}});
+}
 /// To a shape that is known at run time (i64[rank]).
-inline Value reshape(const Value& x, const Value& shape) { return x.graph().op("Reshape", {x, shape}); }
-inline Value transpose(const Value& x, const std::vector<int64_t>& perm) { return x.graph().op("Transpose", {x}, {{"perm", perm}}); }
-inline Value unsqueeze(const Value& x, const std::vector<int64_t>& axes) { return x.graph().op("Unsqueeze", {x}, {{"axes", axes}}); }
-inline Value squeeze(const Value& x, const std::vector<int64_t>& axes) { return x.graph().op("Squeeze", {x}, {{"axes", axes}}); }
-inline Value concat(const std::vector<Value>& parts, int64_t axis) { return parts.at(0).graph().op("Concat", parts, {{"axis", axis}}); }
+inline Value reshape(const Value& x, const Value& shape) {
+  return x.graph().op("Reshape", {x, shape});
+}
+inline Value transpose(const Value& x, const std::vector<int64_t>& perm) {
+  return x.graph().op("Transpose", {x}, {{"perm", perm}});
+}
+inline Value unsqueeze(const Value& x, const std::vector<int64_t>& axes) {
+  return x.graph().op("Unsqueeze", {x}, {{"axes", axes}});
+}
+inline Value squeeze(const Value& x, const std::vector<int64_t>& axes) {
+  return x.graph().op("Squeeze", {x}, {{"axes", axes}});
+}
+inline Value concat(const std::vector<Value>& parts, int64_t axis) {
+  return parts.at(0).graph().op("Concat", parts, {{"axis", axis}});
+}
 /// Rows of an axis by index: `gather(x, g.integer(0), 1)` is x[:, 0].
-inline Value gather(const Value& x, const Value& indices, int64_t axis = 0) { return x.graph().op("Gather", {x, indices}, {{"axis", axis}}); }
+inline Value gather(const Value& x, const Value& indices, int64_t axis = 0) {
+  return x.graph().op("Gather", {x, indices}, {{"axis", axis}});
+}
 inline Value einsum(const char* equation, const std::vector<Value>& inputs) {
   return inputs.at(0).graph().op("Einsum", inputs, {{"equation", equation}});
 }
@@ -49,12 +95,17 @@ struct Range {
   int64_t axis, begin, end = to_end;
 };
 inline Value slice(const Value& x, const Range& range) {
-  return x.graph().op("Slice", {x}, {{"starts", std::vector<int64_t>{range.begin}}, {"ends", std::vector<int64_t>{range.end}},
-                                     {"axes", std::vector<int64_t>{range.axis}}, {"steps", std::vector<int64_t>{1}}});
+  return x.graph().op("Slice", {x},
+                      {{"starts", std::vector<int64_t>{range.begin}},
+                       {"ends", std::vector<int64_t>{range.end}},
+                       {"axes", std::vector<int64_t>{range.axis}},
+                       {"steps", std::vector<int64_t>{1}}});
 }
 
 /// The part of x at one index of an axis, which disappears: x[:, 0].
-inline Value pick(const Value& x, int64_t axis, int64_t index) { return gather(x, x.graph().integer(index), axis); }
+inline Value pick(const Value& x, int64_t axis, int64_t index) {
+  return gather(x, x.graph().integer(index), axis);
+}
 
 /// Splits an axis into parts of the given sizes.
 inline std::vector<Value> split(const Value& x, int64_t axis, const std::vector<int64_t>& sizes) {
@@ -62,9 +113,13 @@ inline std::vector<Value> split(const Value& x, int64_t axis, const std::vector<
 }
 
 /// The length of an axis as an i64 scalar.
-inline Value size_of(const Value& x, int64_t axis) { return x.graph().composite("Size", {x}, {{"axis", axis}}); }
+inline Value size_of(const Value& x, int64_t axis) {
+  return x.graph().composite("Size", {x}, {{"axis", axis}});
+}
 /// The lengths of the axes [begin, end) as i64[end - begin].
-inline Value shape_of(const Value& x, int64_t begin, int64_t end) { return x.graph().op("Shape", {x}, {{"start", begin}, {"end", end}}); }
+inline Value shape_of(const Value& x, int64_t begin, int64_t end) {
+  return x.graph().op("Shape", {x}, {{"start", begin}, {"end", end}});
+}
 /// 0, 1, … length - 1 for an i64 scalar.
 inline Value range(const Value& length) {
   Graph& g = length.graph();

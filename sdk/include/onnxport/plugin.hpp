@@ -44,7 +44,9 @@ struct Bridged {
   std::vector<PatchingSpec> patches;
 };
 
-inline Bridged& bridged(onnxport_onnx_config* self) { return *reinterpret_cast<Bridged*>(self); }
+inline Bridged& bridged(onnxport_onnx_config* self) {
+  return *reinterpret_cast<Bridged*>(self);
+}
 
 /// Runs `body`; what it throws becomes a status. Nothing leaves.
 template <class Body>
@@ -69,8 +71,8 @@ class Tables {
     for (const Model& model : plugin_.models) models_.emplace_back(model);
     for (const ModelTables& model : models_) pointers_.push_back(&model.abi);
     abi_.struct_size = sizeof abi_;
-    abi_.magic = {sizeof(onnxport_magic), sizeof(void*) * 8, ONNXPORT_ENDIAN_MARK, ONNXPORT_ABI_MAJOR, plugin_.abi_minor_needed,
-                  ONNXPORT_ABI_VENDOR};
+    abi_.magic = {sizeof(onnxport_magic), sizeof(void*) * 8,        ONNXPORT_ENDIAN_MARK,
+                  ONNXPORT_ABI_MAJOR,     plugin_.abi_minor_needed, ONNXPORT_ABI_VENDOR};
     abi_.id = to_abi(plugin_.id);
     abi_.name = to_abi(plugin_.name);
     abi_.version = to_abi(plugin_.version);
@@ -93,7 +95,8 @@ class Tables {
       for (const std::string& type : model.types) types.push_back(to_abi(type));
       for (const std::string& feature : model.features) features.push_back(to_abi(feature));
       for (const auto& [name, feature] : model.architectures) architectures.push_back({to_abi(name), to_abi(feature)});
-      abi = {sizeof(onnxport_model), types.data(), types.size(), features.data(), features.size(), architectures.data(), architectures.size()};
+      abi = {sizeof(onnxport_model), types.data(),         types.size(),        features.data(),
+             features.size(),        architectures.data(), architectures.size()};
     }
     std::vector<onnxport_string> types, features;
     std::vector<onnxport_architecture> architectures;
@@ -142,14 +145,17 @@ struct OnnxConfigTable {
       for (const TensorSpec& spec : config.inputs()) {
         std::vector<onnxport_dim> dims;
         for (const Dim& dim : spec.shape) dims.push_back({dim.size, to_abi(dim.symbol)});
-        const onnxport_type type{sizeof(onnxport_type), static_cast<int32_t>(spec.dtype), static_cast<uint32_t>(dims.size()), dims.data()};
+        const onnxport_type type{sizeof(onnxport_type), static_cast<int32_t>(spec.dtype),
+                                 static_cast<uint32_t>(dims.size()), dims.data()};
         check(host, out->input(out, to_abi(spec.name), &type));
         if (spec.limit > 0) check(host, out->value_limit(out, to_abi(spec.name), spec.limit));
       }
       for (const OutputSpec& spec : config.outputs()) {
-        std::vector<onnxport_dim> dims(spec.axes.empty() ? 0 : static_cast<size_t>(spec.axes.rbegin()->first) + 1, onnxport_dim{-1, {nullptr, 0}});
+        std::vector<onnxport_dim> dims(spec.axes.empty() ? 0 : static_cast<size_t>(spec.axes.rbegin()->first) + 1,
+                                       onnxport_dim{-1, {nullptr, 0}});
         for (const auto& [index, name] : spec.axes) dims[static_cast<size_t>(index)].symbol = to_abi(name);
-        const onnxport_type type{sizeof(onnxport_type), ONNXPORT_UNDEFINED, static_cast<uint32_t>(dims.size()), dims.data()};
+        const onnxport_type type{sizeof(onnxport_type), ONNXPORT_UNDEFINED, static_cast<uint32_t>(dims.size()),
+                                 dims.data()};
         check(host, out->output(out, to_abi(spec.name), &type));
       }
       check(host, out->integer(out, to_abi("default_opset"), config.default_onnx_opset()));
@@ -161,7 +167,8 @@ struct OnnxConfigTable {
         check(host, out->integer(out, to_abi("num_layers"), past->num_layers()));
         check(host, out->integer(out, to_abi("num_attention_heads"), past->num_attention_heads()));
       }
-      for (const auto& [key, json] : config.values_override()) check(host, out->value_override(out, to_abi(key), to_abi(json)));
+      for (const auto& [key, json] : config.values_override())
+        check(host, out->value_override(out, to_abi(key), to_abi(json)));
       for (size_t i = 0; i < self.patches.size(); ++i) {
         check(host, out->patch(out, to_abi(self.patches[i].domain), to_abi(self.patches[i].op), i));
       }
@@ -182,8 +189,8 @@ struct OnnxConfigTable {
     }
   }
 
-  static onnxport_status* lower(onnxport_onnx_config* handle, uint64_t tag, onnxport_graph* target, const onnxport_node* node,
-                                onnxport_value* outputs) {
+  static onnxport_status* lower(onnxport_onnx_config* handle, uint64_t tag, onnxport_graph* target,
+                                const onnxport_node* node, onnxport_value* outputs) {
     const Bridged& self = bridged(handle);
     const std::string scope(from_abi(node->scope));
     return guarded(self.host, scope, [&] {
@@ -196,30 +203,43 @@ struct OnnxConfigTable {
         const onnxport_attribute& from = node->attributes[i];
         const std::string name(from_abi(from.name));
         switch (from.type) {
-          case ONNXPORT_ATTR_INT: attributes.emplace_back(name, from.i); break;
-          case ONNXPORT_ATTR_FLOAT: attributes.emplace_back(name, from.f); break;
-          case ONNXPORT_ATTR_STRING: attributes.emplace_back(name, std::string(from_abi(from.s))); break;
-          case ONNXPORT_ATTR_INTS: attributes.emplace_back(name, std::vector<int64_t>(from.ints, from.ints + from.count)); break;
-          default: throw Error(ONNXPORT_INVALID_ARGUMENT, "the attribute '" + name + "' is of an unknown type");
+          case ONNXPORT_ATTR_INT:
+            attributes.emplace_back(name, from.i);
+            break;
+          case ONNXPORT_ATTR_FLOAT:
+            attributes.emplace_back(name, from.f);
+            break;
+          case ONNXPORT_ATTR_STRING:
+            attributes.emplace_back(name, std::string(from_abi(from.s)));
+            break;
+          case ONNXPORT_ATTR_INTS:
+            attributes.emplace_back(name, std::vector<int64_t>(from.ints, from.ints + from.count));
+            break;
+          default:
+            throw Error(ONNXPORT_INVALID_ARGUMENT, "the attribute '" + name + "' is of an unknown type");
         }
       }
       const std::vector<Value> results = self.patches.at(tag).lower(graph, inputs, attributes);
-      if (results.size() != node->output_count) throw Error(ONNXPORT_GRAPH, "the patch yields another number of values than the operator");
+      if (results.size() != node->output_count)
+        throw Error(ONNXPORT_GRAPH, "the patch yields another number of values than the operator");
       for (size_t i = 0; i < results.size(); ++i) outputs[i] = results[i].id();
     });
   }
 
-  static constexpr onnxport_onnx_config_1 table{sizeof(onnxport_onnx_config_1), create, release, describe, forward, lower};
+  static constexpr onnxport_onnx_config_1 table{
+      sizeof(onnxport_onnx_config_1), create, release, describe, forward, lower};
 };
 
 }  // namespace detail
 }  // namespace onnxport::sdk
 
 /// Exports a plugin. The argument is an onnxport::sdk::Plugin; at file scope, once in a library.
-#define ONNXPORT_PLUGIN(...)                                                                                \
-  static const onnxport::sdk::detail::Tables& onnxport_plugin_tables() {                                    \
-    static const onnxport::sdk::detail::Tables tables(                                                      \
+#define ONNXPORT_PLUGIN(...)                                                                                        \
+  static const onnxport::sdk::detail::Tables& onnxport_plugin_tables() {                                            \
+    static const onnxport::sdk::detail::Tables tables(                                                              \
         onnxport::sdk::Plugin __VA_ARGS__, &onnxport::sdk::detail::OnnxConfigTable<onnxport_plugin_tables>::table); \
-    return tables;                                                                                          \
-  }                                                                                                         \
-  extern "C" ONNXPORT_EXPORT const onnxport_plugin* onnxport_plugin_entry(void) { return onnxport_plugin_tables().abi(); }
+    return tables;                                                                                                  \
+  }                                                                                                                 \
+  extern "C" ONNXPORT_EXPORT const onnxport_plugin* onnxport_plugin_entry(void) {                                   \
+    return onnxport_plugin_tables().abi();                                                                          \
+  }
