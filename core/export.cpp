@@ -35,16 +35,18 @@ ExportResult export_onnx(const OnnxConfig& config, const Definition& definition,
   }
   if (options.progress.report) options.progress.report("lowering", 0, 0);
   const ir::Graph lowered = lower(definition.graph, {.opset = options.opset, .patches = patches_of(config)});
-  const ModelParts parts = to_model(lowered, {.opset = options.opset, .metadata = options.metadata});
+  std::vector<ModelToWrite> models(1);
+  models[0] = {to_model(lowered, {.opset = options.opset, .metadata = options.metadata}), options.model_file};
   ExportResult result;
-  result.files = write_model(parts, {.folder = folder,
-                                     .model_file = options.model_file,
-                                     .external_data = options.external_data,
-                                     .threads = options.threads,
-                                     .progress = options.progress});
+  result.files = write_models(models, {.folder = folder,
+                                       .external_data = options.external_data,
+                                       .data_file = options.data_file,
+                                       .threads = options.threads,
+                                       .progress = options.progress});
   for (const ir::NamedValue& input : lowered.inputs) result.inputs.push_back(input.name);
   for (const ir::NamedValue& output : lowered.outputs) result.outputs.push_back(output.name);
   result.nodes = lowered.nodes.size();
+  const ModelParts& parts = models[0].parts;
   result.initializers = parts.weights.size() + static_cast<size_t>(parts.model.graph().initializer_size());
   return result;
 }

@@ -27,6 +27,7 @@ struct ExportOptions {
   Target target = Target::onnx;
   bool external_data = false;  // also where the model is above protobuf's 2 GB
   std::string model_file = "model.onnx";
+  std::string data_file;                        // of external data; empty: model_file + "_data"
   std::map<std::string, std::string> metadata;  // written as metadata_props
   int threads = 0;                              // 0: as many as cores
   Progress progress;

@@ -10,6 +10,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <map>
 
 #include "core/checkpoint/parallel_writer.hpp"
 #include "core/error.hpp"
@@ -32,15 +33,15 @@ struct Piece {
 
 struct Job {
   std::shared_ptr<const Weight> weight;
-  bool in_data_file;
+  size_t file;  // among Layout::files
   uint64_t offset;
 };
 
-/// Where everything goes.
+/// Where everything goes: the models' files in their order, then the data file where it has bytes.
 struct Layout {
-  std::vector<Piece> pieces;
+  std::vector<ExportedFile> files;
+  std::vector<std::vector<Piece>> pieces;  // by model
   std::vector<Job> jobs;
-  uint64_t model_bytes = 0, data_bytes = 0;
 };
 
 std::string field_header(int field, uint64_t length) {
@@ -70,29 +71,58 @@ void add_entry(pb::TensorProto& tensor, const char* key, const std::string& valu
   entry->set_value(value);
 }
 
-/// A ModelProto is its fields without the graph, then the graph field: the graph's fields without streamed weights,
-/// then one initializer field a weight. The order of fields is free in protobuf, and this one lets every weight be
-/// copied to its place without being held.
-Layout lay_out(const ModelParts& parts, const ModelFileOptions& options) {
+/// The data file under construction: page-aligned, each weight once.
+class DataFile {
+ public:
+  struct Place {
+    uint64_t offset;
+    bool fresh;  // whether this is the first that asks for these bytes
+  };
+
+  DataFile(std::string name, size_t index) : name(std::move(name)), index(index) {}
+
+  Place place(const Weight& weight) {
+    std::vector<std::pair<Weight, uint64_t>>& known = placed_[{weight.stored->file.get(), weight.stored->offset}];
+    for (const auto& [other, offset] : known) {
+      if (other.same_as(weight)) return {offset, false};
+    }
+    const uint64_t offset = (bytes_ + page - 1) / page * page;
+    bytes_ = offset + weight.bytes();
+    known.emplace_back(weight, offset);
+    return {offset, true};
+  }
+  uint64_t bytes() const { return bytes_; }
+
+  const std::string name;
+  const size_t index;  // among Layout::files
+
+ private:
+  uint64_t bytes_ = 0;
+  std::map<std::pair<const MappedFile*, uint64_t>, std::vector<std::pair<Weight, uint64_t>>> placed_;
+};
+
+/// Lays out one model; `data` is null where it embeds its weights. A ModelProto is its fields without the graph, then
+/// the graph field: the graph's fields without streamed weights, then one initializer field a weight. The order of
+/// fields is free in protobuf, and this one lets every weight be copied to its place without being held.
+void lay_out(const ModelToWrite& model, DataFile* data, Layout& layout) {
   struct Embedded {
     std::string head;
     std::shared_ptr<const Weight> weight;
   };
-  Layout layout;
+  const size_t file = layout.files.size();
   std::vector<Embedded> embedded;
   std::string inline_headers;
   uint64_t graph_bytes = 0;
-  for (const StreamedInitializer& initializer : parts.weights) {
+  for (const StreamedInitializer& initializer : model.parts.weights) {
     const uint64_t bytes = initializer.weight->bytes();
     pb::TensorProto header = initializer.header;
-    if (options.external_data && bytes >= inline_below) {
-      layout.data_bytes = (layout.data_bytes + page - 1) / page * page;
+    if (data != nullptr && bytes >= inline_below) {
+      const DataFile::Place place = data->place(*initializer.weight);
       header.set_data_location(pb::TensorProto_DataLocation_EXTERNAL);
-      add_entry(header, "location", options.model_file + "_data");
-      add_entry(header, "offset", std::to_string(layout.data_bytes));
+      add_entry(header, "location", data->name);
+      add_entry(header, "offset", std::to_string(place.offset));
       add_entry(header, "length", std::to_string(bytes));
-      layout.jobs.push_back({initializer.weight, true, layout.data_bytes});
-      layout.data_bytes += bytes;
+      if (place.fresh) layout.jobs.push_back({initializer.weight, data->index, place.offset});
       const std::string body = serialized(header);
       inline_headers += field_header(pb::GraphProto::kInitializerFieldNumber, body.size()) + body;
       continue;
@@ -102,27 +132,38 @@ Layout lay_out(const ModelParts& parts, const ModelFileOptions& options) {
     graph_bytes += head.size() + bytes;
     embedded.push_back({std::move(head), initializer.weight});
   }
-  const std::string graph = serialized(parts.model.graph());
+  const std::string graph = serialized(model.parts.model.graph());
   graph_bytes += graph.size() + inline_headers.size();
-  pb::ModelProto outer = parts.model;
+  pb::ModelProto outer = model.parts.model;
   outer.clear_graph();
+  std::vector<Piece> pieces;
   Piece current{
       0, serialized(outer) + field_header(pb::ModelProto::kGraphFieldNumber, graph_bytes) + graph + inline_headers};
   for (Embedded& item : embedded) {
     current.bytes += item.head;
     const uint64_t at = current.offset + current.bytes.size();
-    layout.pieces.push_back(std::move(current));
-    layout.jobs.push_back({item.weight, false, at});
+    pieces.push_back(std::move(current));
+    layout.jobs.push_back({item.weight, file, at});
     current = {at + item.weight->bytes(), {}};
   }
-  layout.model_bytes = current.offset + current.bytes.size();
-  if (!current.bytes.empty()) layout.pieces.push_back(std::move(current));
-  if (layout.model_bytes > protobuf_limit) {
+  const uint64_t bytes = current.offset + current.bytes.size();
+  if (!current.bytes.empty()) pieces.push_back(std::move(current));
+  if (bytes > protobuf_limit) {
     throw Error(Failure::usage,
                 fmt::format("{} would be {:.1f} GB in one file, above the 2 GB that a protobuf file can hold",
-                            options.model_file, static_cast<double>(layout.model_bytes) / 1e9),
+                            model.file, static_cast<double>(bytes) / 1e9),
                 "pass --external-data to keep the weights in a file beside it");
   }
+  layout.files.push_back({model.file, bytes});
+  layout.pieces.push_back(std::move(pieces));
+}
+
+Layout lay_out(const std::vector<ModelToWrite>& models, const ModelFileOptions& options) {
+  Layout layout;
+  DataFile data(options.data_file.empty() ? models.at(0).file + "_data" : options.data_file, models.size());
+  for (const ModelToWrite& model : models) lay_out(model, options.external_data ? &data : nullptr, layout);
+  if (data.bytes() > 0) layout.files.push_back({data.name, data.bytes()});
+  for (ExportedFile& file : layout.files) file.path = options.folder / file.path;
   return layout;
 }
 
@@ -168,38 +209,29 @@ class OutputFile {
   int descriptor_ = -1;
 };
 
-std::vector<ExportedFile> files_of(const Layout& layout, const ModelFileOptions& options) {
-  std::vector<ExportedFile> files{{options.folder / options.model_file, layout.model_bytes}};
-  if (layout.data_bytes > 0) files.push_back({options.folder / (options.model_file + "_data"), layout.data_bytes});
-  return files;
-}
-
 }  // namespace
 
-std::vector<ExportedFile> plan_model(const ModelParts& parts, const ModelFileOptions& options) {
-  return files_of(lay_out(parts, options), options);
+std::vector<ExportedFile> plan_models(const std::vector<ModelToWrite>& models, const ModelFileOptions& options) {
+  return lay_out(models, options).files;
 }
 
-std::vector<ExportedFile> write_model(const ModelParts& parts, const ModelFileOptions& options) {
-  const Layout layout = lay_out(parts, options);
-  const std::vector<ExportedFile> files = files_of(layout, options);
-  OutputFile model(files[0].path, files[0].bytes);
-  std::optional<OutputFile> data;
-  if (files.size() > 1) data.emplace(files[1].path, files[1].bytes);
-  for (const Piece& piece : layout.pieces) model.write(piece);
-  std::vector<WriteJob> jobs;
-  for (const Job& job : layout.jobs) {
-    jobs.push_back({*job.weight, job.in_data_file ? data->descriptor() : model.descriptor(), job.offset});
+std::vector<ExportedFile> write_models(const std::vector<ModelToWrite>& models, const ModelFileOptions& options) {
+  const Layout layout = lay_out(models, options);
+  std::vector<std::unique_ptr<OutputFile>> files;
+  for (const ExportedFile& file : layout.files) files.push_back(std::make_unique<OutputFile>(file.path, file.bytes));
+  for (size_t i = 0; i < models.size(); ++i) {
+    for (const Piece& piece : layout.pieces[i]) files[i]->write(piece);
   }
+  std::vector<WriteJob> jobs;
+  for (const Job& job : layout.jobs) jobs.push_back({*job.weight, files[job.file]->descriptor(), job.offset});
   write_weights(jobs, {.threads = options.threads,
                        .progress =
                            [&](uint64_t done, uint64_t total) {
                              if (options.progress.report) options.progress.report("writing weights", done, total);
                            },
                        .cancel = options.progress.cancel});
-  model.close();
-  if (data) data->close();
-  return files;
+  for (const auto& file : files) file->close();
+  return layout.files;
 }
 
 }  // namespace onnxport

@@ -13,17 +13,25 @@ namespace onnxport {
 
 struct ModelFileOptions {
   std::filesystem::path folder;
-  std::string model_file;      // "model.onnx"
-  bool external_data = false;  // weights into model_file + "_data", page-aligned
+  bool external_data = false;  // weights into data_file, page-aligned
+  std::string data_file;       // one for all models; empty: the first model's file + "_data"
   int threads = 0;             // 0: as many as cores
   Progress progress;
 };
 
-/// Bytes that write_model() will write, by file, before it writes any. Throws Error(usage) where a single file
-/// would be above protobuf's 2 GB.
-std::vector<ExportedFile> plan_model(const ModelParts& parts, const ModelFileOptions& options);
+/// One graph of an export and the file that it becomes.
+struct ModelToWrite {
+  ModelParts parts;
+  std::string file;  // "decoder_model.onnx"
+};
 
-/// Writes the files. Weights below 1 KB stay in the model file with external data too. Same parts, same bytes.
-std::vector<ExportedFile> write_model(const ModelParts& parts, const ModelFileOptions& options);
+/// Bytes that write_models() will write, by file, before it writes any: the models in their order, then the data file
+/// where there is one. Throws Error(usage) where a single file would be above protobuf's 2 GB.
+std::vector<ExportedFile> plan_models(const std::vector<ModelToWrite>& models, const ModelFileOptions& options);
+
+/// Writes the files. With external data a weight that several graphs hold (Weight::same_as) lies in the data file once
+/// and every graph refers to it; without, each file embeds its own. Weights below 1 KB stay in the model files with
+/// external data too. Same models, same bytes.
+std::vector<ExportedFile> write_models(const std::vector<ModelToWrite>& models, const ModelFileOptions& options);
 
 }  // namespace onnxport
