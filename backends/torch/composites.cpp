@@ -49,8 +49,19 @@ Tensor not_after(int64_t query, int64_t total) {
 Results attention_mask(const Call& c) {
   const Tensor& mask = c.in(0);
   Tensor counts = mask.to(at::kFloat).unsqueeze(1).unsqueeze(1);
-  if (c.integer("causal", 0) != 0) counts = counts * not_after(c.in(1).size(1), mask.size(1)).to(at::kFloat);
+  if (c.integer("causal", 0) != 0) {
+    const int64_t query = c.in(1).size(1), total = mask.size(1), window = c.integer("window", 0);
+    Tensor seen = not_after(query, total);
+    if (window > 0) seen = seen.triu(total - query - window + 1);
+    counts = counts * seen.to(at::kFloat);
+  }
   return {(1.0 - counts) * lowest};
+}
+
+Results causal_mask(const Call& c) {
+  const int64_t query = c.in(0).size(1), past = c.has(1) ? c.in(1).size(2) : 0;
+  const Tensor counts = not_after(query, past + query).to(at::kFloat);
+  return {((1.0 - counts) * lowest).unsqueeze(0).unsqueeze(0)};
 }
 
 Tensor into_heads(const Tensor& x, int64_t heads) {
@@ -69,9 +80,10 @@ Results merge_heads(const Call& c) {
 
 Results attention(const Call& c) {
   const int64_t heads = c.integer("heads", 1), kv_heads = c.integer("kv_heads", heads);
-  const Tensor q = into_heads(c.in(0), heads);
-  const Tensor k = at::repeat_interleave(into_heads(c.in(1), kv_heads), heads / kv_heads, 1);
-  const Tensor v = at::repeat_interleave(into_heads(c.in(2), kv_heads), heads / kv_heads, 1);
+  const auto apart = [](const Tensor& x, int64_t count) { return x.dim() == 4 ? x : into_heads(x, count); };
+  const Tensor q = apart(c.in(0), heads);
+  const Tensor k = at::repeat_interleave(apart(c.in(1), kv_heads), heads / kv_heads, 1);
+  const Tensor v = at::repeat_interleave(apart(c.in(2), kv_heads), heads / kv_heads, 1);
   Tensor scores = at::matmul(q, k.transpose(2, 3)) * c.real("scale", 1.0 / std::sqrt(static_cast<double>(q.size(3))));
   if (const double cap = c.real("softcap", 0); cap != 0) scores = at::tanh(scores / cap) * cap;
   if (c.has(3)) scores = scores + c.in(3);
@@ -83,6 +95,20 @@ Results attention(const Call& c) {
   Results results{from_heads(at::matmul(probabilities, v))};
   if (c.node.outputs.size() > 1) results.push_back(probabilities);
   return results;
+}
+
+/// Turns pairs of a head's leading dimensions by an angle: (i, i + half), or neighbours where interleaved.
+Results rotary_embedding(const Call& c) {
+  const Tensor& x = c.in(0);
+  const Tensor cos = c.in(1).unsqueeze(1), sin = c.in(2).unsqueeze(1);
+  const int64_t half = cos.size(3), width = x.size(3);
+  const Tensor turned = x.narrow(3, 0, 2 * half), rest = x.narrow(3, 2 * half, width - 2 * half);
+  const bool interleaved = c.integer("interleaved", 0) != 0;
+  const Tensor first = interleaved ? turned.slice(3, 0, 2 * half, 2) : turned.narrow(3, 0, half),
+               second = interleaved ? turned.slice(3, 1, 2 * half, 2) : turned.narrow(3, half, half);
+  const Tensor a = first * cos - second * sin, b = second * cos + first * sin;
+  const Tensor y = interleaved ? at::stack({a, b}, 4).reshape_as(turned) : at::cat({a, b}, 3);
+  return {at::cat({y, rest}, 3)};
 }
 
 Results size(const Call& c) {
@@ -100,7 +126,9 @@ const Table& composite_table() {
       {"Gelu", gelu},
       {"Silu", silu},
       {"AttentionMask", attention_mask},
+      {"CausalMask", causal_mask},
       {"Attention", attention},
+      {"RotaryEmbedding", rotary_embedding},
       {"SplitHeads", split_heads},
       {"MergeHeads", merge_heads},
       {"Size", size},

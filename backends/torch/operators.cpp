@@ -149,6 +149,28 @@ Results gather_elements(const Call& c) {
   return {at::gather(c.in(0), axis, at::where(indices < 0, indices + size, indices))};
 }
 
+/// Rows of every batch entry by index: batch_dims leading axes are walked together.
+Results gather_nd(const Call& c) {
+  const Tensor &x = c.in(0), indices = c.in(1).to(at::kLong);
+  const int64_t batch_dims = c.integer("batch_dims", 0), depth = indices.size(-1);
+  std::vector<int64_t> shape(indices.sizes().begin(), indices.sizes().end() - 1);
+  shape.insert(shape.end(), x.sizes().begin() + batch_dims + depth, x.sizes().end());
+  // All batch axes as one, and the indexed axes as one.
+  int64_t batch = 1, indexed = 1;
+  for (int64_t i = 0; i < batch_dims; ++i) batch *= x.size(i);
+  Tensor flat = at::zeros({batch, indices.numel() / std::max<int64_t>(1, batch * depth)}, at::kLong);
+  const Tensor rows = indices.reshape({batch, -1, depth});
+  for (int64_t i = 0; i < depth; ++i) {
+    const int64_t size = x.size(batch_dims + i);
+    const Tensor at = rows.select(2, i);
+    flat = flat * size + at::where(at < 0, at + size, at);
+    indexed *= size;
+  }
+  const Tensor data = x.reshape({batch * indexed, -1});
+  const Tensor base = at::arange(batch, at::kLong).unsqueeze(1) * indexed;
+  return {data.index_select(0, (flat + base).reshape({-1})).reshape(shape)};
+}
+
 Results concat(const Call& c) {
   return {at::cat(c.inputs, c.integer("axis", 0))};
 }
@@ -318,6 +340,7 @@ const Table& operator_table() {
       {"Slice", slice},
       {"Gather", gather},
       {"GatherElements", gather_elements},
+      {"GatherND", gather_nd},
       {"Concat", concat},
       {"Split", split},
       {"Expand", expand},

@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <sstream>
 
 #include "core/definition/host_tables.hpp"
 #include "core/dummy/dummy_inputs.hpp"
@@ -108,11 +109,11 @@ void check_declared_axes(const OutputSpec& spec, const ir::TensorType& type) {
 
 struct OnnxConfig::State {
   PluginTable plugin;
-  Json config;
+  Json config, options;
   std::string model_type, feature;
-  Description description;
-  std::set<std::string> read_fields;
-  onnxport_config root;
+  std::map<std::string, Description> descriptions;  // by part; "" is the model as one graph
+  std::set<std::string> read_fields, read_options;
+  onnxport_config root, chosen;
   onnxport_onnx_config* object = nullptr;
 
   ~State() {
@@ -140,6 +141,30 @@ struct OnnxConfig::State {
     }
     detail::throw_status(status, plugin.plugin_id, model_type);
   }
+
+  const Description& main() const { return descriptions.at(""); }
+
+  void describe(const std::string& part) {
+    Description& description = descriptions[part];
+    detail::DescriptionSink sink(description);
+    call("describe", [&] { return plugin.table->describe(object, detail::abi(part), &sink); });
+    if (!description.inputs.empty() && !description.outputs.empty()) return;
+    throw Error(Failure::plugin, fmt::format("plugin {} declares {} inputs and {} outputs for '{}' with feature "
+                                             "'{}'{}; a model has at least one of each",
+                                             plugin.plugin_id, description.inputs.size(), description.outputs.size(),
+                                             model_type, feature, part.empty() ? "" : ", part '" + part + "'"));
+  }
+
+  /// Throws where the user chose something that the plugin did not ask for.
+  void check_options() const {
+    for (const auto& [key, value] : options.items()) {
+      if (read_options.contains(key)) continue;
+      throw Error(Failure::usage,
+                  fmt::format("models of type '{}' with feature '{}' have no choice of {}, and {} was asked for",
+                              model_type, feature, key, value.dump()),
+                  "leave the option out");
+    }
+  }
 };
 
 OnnxConfig::OnnxConfig(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -148,38 +173,33 @@ OnnxConfig::OnnxConfig(OnnxConfig&&) noexcept = default;
 OnnxConfig& OnnxConfig::operator=(OnnxConfig&&) noexcept = default;
 
 OnnxConfig OnnxConfig::from_model_config(const PluginTable& plugin, const Json& config, const std::string& model_type,
-                                         const std::string& feature) {
+                                         const std::string& feature, const Json& options) {
   auto state = std::make_unique<State>();
   state->plugin = plugin;
   state->config = config;
+  state->options = options;
   state->model_type = model_type;
   state->feature = feature;
-  state->root.json = &state->config;
-  state->root.read = &state->read_fields;
-  state->root.top = true;
-  const onnxport_request request{sizeof(onnxport_request), &plugin_host(), &state->root, detail::abi(state->model_type),
-                                 detail::abi(state->feature)};
+  state->root = {&state->config, &state->read_fields, true, {}, {}};
+  state->chosen = {&state->options, &state->read_options, true, {}, {}};
+  const onnxport_request request{
+      sizeof(onnxport_request),    &plugin_host(), &state->root, detail::abi(state->model_type),
+      detail::abi(state->feature), &state->chosen};
   state->call("create", [&] { return plugin.table->create(&request, &state->object); });
   if (state->object == nullptr) {
     throw Error(Failure::plugin, fmt::format("plugin {} created nothing for model type '{}' and reported no error",
                                              plugin.plugin_id, model_type));
   }
-  detail::DescriptionSink sink(state->description);
-  state->call("describe", [&] { return plugin.table->describe(state->object, detail::abi(""), &sink); });
-  if (state->description.inputs.empty() || state->description.outputs.empty()) {
-    throw Error(
-        Failure::plugin,
-        fmt::format(
-            "plugin {} declares {} inputs and {} outputs for '{}' with feature '{}'; a model has at least one of each",
-            plugin.plugin_id, state->description.inputs.size(), state->description.outputs.size(), model_type,
-            feature));
-  }
-  return OnnxConfig(std::move(state));
+  state->check_options();
+  state->describe("");
+  OnnxConfig made(std::move(state));
+  for (const std::string& part : made.parts()) made.state_->describe(part);
+  return made;
 }
 
 NamedAxes OnnxConfig::inputs() const {
   NamedAxes named;
-  for (const InputSpec& spec : state_->description.inputs) {
+  for (const InputSpec& spec : state_->main().inputs) {
     auto& axes = named.emplace_back(spec.name, std::map<int, std::string>{}).second;
     for (size_t i = 0; i < spec.type.shape.size(); ++i) {
       if (!spec.type.shape[i].is_static()) axes[static_cast<int>(i)] = spec.type.shape[i].to_string();
@@ -190,7 +210,7 @@ NamedAxes OnnxConfig::inputs() const {
 
 NamedAxes OnnxConfig::outputs() const {
   NamedAxes named;
-  for (const OutputSpec& spec : state_->description.outputs) {
+  for (const OutputSpec& spec : state_->main().outputs) {
     auto& axes = named.emplace_back(spec.name, std::map<int, std::string>{}).second;
     for (size_t i = 0; i < spec.axes.size(); ++i) {
       if (spec.axes[i] && !spec.axes[i]->is_static()) axes[static_cast<int>(i)] = spec.axes[i]->to_string();
@@ -200,26 +220,40 @@ NamedAxes OnnxConfig::outputs() const {
 }
 
 const Description& OnnxConfig::description() const {
-  return state_->description;
+  return state_->main();
+}
+const Description& OnnxConfig::description(const std::string& part) const {
+  const auto found = state_->descriptions.find(part);
+  if (found == state_->descriptions.end())
+    throw Error(Failure::internal, fmt::format("model type '{}' has no part '{}'", state_->model_type, part));
+  return found->second;
+}
+std::vector<std::string> OnnxConfig::parts() const {
+  std::vector<std::string> names;
+  const auto listed = state_->main().texts.find("parts");
+  if (listed == state_->main().texts.end()) return names;
+  std::istringstream stream(listed->second);
+  for (std::string name; std::getline(stream, name, ',');) names.push_back(name);
+  return names;
 }
 int64_t OnnxConfig::default_onnx_opset() const {
-  return state_->description.integer("default_opset", 18);
+  return state_->main().integer("default_opset", 18);
 }
 int64_t OnnxConfig::min_opset() const {
-  return state_->description.integer("min_opset", 13);
+  return state_->main().integer("min_opset", 13);
 }
 double OnnxConfig::atol_for_validation() const {
-  const auto found = state_->description.reals.find("atol_for_validation");
-  return found == state_->description.reals.end() ? 1e-5 : found->second;
+  const auto found = state_->main().reals.find("atol_for_validation");
+  return found == state_->main().reals.end() ? 1e-5 : found->second;
 }
 const std::vector<std::pair<std::string, std::string>>& OnnxConfig::values_override() const {
-  return state_->description.value_overrides;
+  return state_->main().value_overrides;
 }
 const std::vector<PatchSpec>& OnnxConfig::patching_specs() const {
-  return state_->description.patches;
+  return state_->main().patches;
 }
 bool OnnxConfig::with_past() const {
-  return state_->description.integer("with_past", 0) != 0;
+  return state_->main().integer("with_past", 0) != 0;
 }
 const std::string& OnnxConfig::model_type() const {
   return state_->model_type;
@@ -231,8 +265,9 @@ const std::string& OnnxConfig::plugin_id() const {
   return state_->plugin.plugin_id;
 }
 
-Tensors OnnxConfig::generate_dummy_inputs(const Preprocessor* preprocessor, const DummyOptions& options) const {
-  return onnxport::generate_dummy_inputs(state_->description, state_->config, preprocessor, options);
+Tensors OnnxConfig::generate_dummy_inputs(const Preprocessor* preprocessor, const DummyOptions& options,
+                                          const std::string& part) const {
+  return onnxport::generate_dummy_inputs(description(part), state_->config, preprocessor, options);
 }
 
 bool OnnxConfig::use_external_data_format(uint64_t num_parameters) {
@@ -249,26 +284,60 @@ std::vector<std::pair<std::string, ir::Tensor>> OnnxConfig::flatten_output_colle
 }
 
 Definition OnnxConfig::define(WeightSource& weights, const DefineOptions& options) const {
+  return std::move(define_parts(weights, {""}, options)[0]);
+}
+
+std::vector<Definition> OnnxConfig::define_parts(WeightSource& weights, const std::vector<std::string>& parts,
+                                                 const DefineOptions& options) const {
+  const State& state = *state_;
+  std::vector<Definition> definitions;
+  std::set<std::string> known;
+  for (const std::string& part : parts) definitions.push_back(define_part(weights, part, options, known));
+  for (const std::string& wanted : options.outputs) {
+    const bool any = std::any_of(known.begin(), known.end(),
+                                 [&](const std::string& step) { return detail::is_wanted({wanted}, step); });
+    if (!any) {
+      throw Error(Failure::usage, fmt::format("the model has no further output '{}'", wanted),
+                  fmt::format("its named steps are: {}", fmt::join(known, ", ")));
+    }
+  }
+  const std::vector<std::string> unused = weights.finish(options.allow_unused);
+  std::vector<std::string> unread;
+  for (const auto& [key, value] : state.config.items()) {
+    if (!state.read_fields.contains(key) && !general_fields().contains(key) && !is_training_field(key) &&
+        !key.starts_with("_")) {
+      unread.push_back(key);
+    }
+  }
+  for (Definition& definition : definitions) {
+    definition.unused_tensors = unused;
+    definition.unread_fields = unread;
+  }
+  return definitions;
+}
+
+/// Runs forward() for one graph; puts its outputs in the order of the declaration, and the further ones behind.
+Definition OnnxConfig::define_part(WeightSource& weights, const std::string& part, const DefineOptions& options,
+                                   std::set<std::string>& known_steps) const {
   const State& state = *state_;
   Definition definition;
-  definition.description = state.description;
-  definition.graph.name = state.model_type;
-  for (const InputSpec& spec : state.description.inputs) definition.graph.add_input(spec.name, spec.type);
+  definition.part = part;
+  definition.description = description(part);
+  definition.graph.name = part.empty() ? state.model_type : state.model_type + "_" + part;
+  for (const InputSpec& spec : definition.description.inputs) definition.graph.add_input(spec.name, spec.type);
 
-  const auto prefix = state.description.texts.find("base_model_prefix");
-  if (prefix != state.description.texts.end()) weights.set_base_model_prefix(prefix->second);
+  const auto prefix = state.main().texts.find("base_model_prefix");
+  if (prefix != state.main().texts.end()) weights.set_base_model_prefix(prefix->second);
   onnxport_graph handle;
   handle.graph = &definition.graph;
-  handle.description = &state.description;
+  handle.description = &definition.description;
   handle.weights = &weights;
   handle.wanted = &options.outputs;
-  state.call("forward", [&] { return state.plugin.table->forward(state.object, detail::abi(""), &handle); });
-  definition.unused_tensors = weights.finish(options.allow_unused);
+  state.call("forward", [&] { return state.plugin.table->forward(state.object, detail::abi(part), &handle); });
 
-  // Outputs in the order of the declaration, then the further ones in that of the request.
   std::vector<ir::NamedValue> given = std::move(definition.graph.outputs);
   definition.graph.outputs.clear();
-  for (const OutputSpec& spec : state.description.outputs) {
+  for (const OutputSpec& spec : definition.description.outputs) {
     const auto found =
         std::find_if(given.begin(), given.end(), [&](const ir::NamedValue& value) { return value.name == spec.name; });
     if (found == given.end()) {
@@ -283,26 +352,13 @@ Definition OnnxConfig::define(WeightSource& weights, const DefineOptions& option
     throw Error(Failure::plugin, fmt::format("plugin {} defines the output '{}', which it does not declare",
                                              state.plugin.plugin_id, given[0].name));
   }
+  known_steps.insert(handle.offered.begin(), handle.offered.end());
+  for (const ir::NamedValue& mark : definition.graph.marks) known_steps.insert(mark.name);
   for (const std::string& wanted : options.outputs) {
-    bool any = false;
     for (const ir::NamedValue& mark : definition.graph.marks) {
-      if (!detail::is_wanted({wanted}, mark.name)) continue;
-      any = true;
       const bool there = std::any_of(definition.graph.outputs.begin(), definition.graph.outputs.end(),
                                      [&](const ir::NamedValue& output) { return output.name == mark.name; });
-      if (!there) definition.graph.outputs.push_back(mark);
-    }
-    if (!any) {
-      std::set<std::string> known = handle.offered;
-      for (const ir::NamedValue& mark : definition.graph.marks) known.insert(mark.name);
-      throw Error(Failure::usage, fmt::format("the model has no further output '{}'", wanted),
-                  fmt::format("its named steps are: {}", fmt::join(known, ", ")));
-    }
-  }
-  for (const auto& [key, value] : state.config.items()) {
-    if (!state.read_fields.contains(key) && !general_fields().contains(key) && !is_training_field(key) &&
-        !key.starts_with("_")) {
-      definition.unread_fields.push_back(key);
+      if (detail::is_wanted({wanted}, mark.name) && !there) definition.graph.outputs.push_back(mark);
     }
   }
   return definition;
@@ -316,7 +372,7 @@ std::vector<ir::ValueId> OnnxConfig::lower_patched(uint64_t tag, ir::Graph& grap
   }
   onnxport_graph handle;
   handle.graph = &graph;
-  handle.description = &state_->description;
+  handle.description = &state_->main();
   handle.foreign_types = &patched.types;
   const std::vector<onnxport_attribute> attributes = detail::abi_attributes(node);
   const onnxport_node from{sizeof(onnxport_node),   detail::abi(node.domain), detail::abi(node.op),

@@ -44,6 +44,7 @@ struct DummyOptions {
 
 /// A graph with what is known about it.
 struct Definition {
+  std::string part;  // "" where the model is one graph, else "encoder", "decoder", …
   ir::Graph graph;
   Description description;
   /// Tensors of the checkpoint that the definition does not use and that belong to other heads.
@@ -64,8 +65,9 @@ class OnnxConfig {
  public:
   /// Asks the plugin for the object. Throws Error(checkpoint) for a config field it refuses, Error(plugin) where it
   /// fails otherwise; both name plugin and model type.
+  /// `options` are the user's choices for this export, a map; Error(usage) where the plugin reads one of them not.
   static OnnxConfig from_model_config(const PluginTable& plugin, const Json& config, const std::string& model_type,
-                                      const std::string& feature);
+                                      const std::string& feature, const Json& options = Json::object());
   ~OnnxConfig();
   OnnxConfig(OnnxConfig&&) noexcept;
   OnnxConfig& operator=(OnnxConfig&&) noexcept;
@@ -73,6 +75,10 @@ class OnnxConfig {
   NamedAxes inputs() const;
   NamedAxes outputs() const;
   const Description& description() const;
+  /// The graphs of the layouts that have several ("encoder", "decoder", …); empty where the model is always one.
+  std::vector<std::string> parts() const;
+  /// What the plugin says of one of them.
+  const Description& description(const std::string& part) const;
   int64_t default_onnx_opset() const;
   int64_t min_opset() const;
   double atol_for_validation() const;
@@ -85,7 +91,8 @@ class OnnxConfig {
 
   /// Real inputs of the declared names. `preprocessor` may be null: then special tokens come from config.json.
   /// Source: OnnxConfig.generate_dummy_inputs, transformers 4.30.
-  Tensors generate_dummy_inputs(const Preprocessor* preprocessor, const DummyOptions& options = {}) const;
+  Tensors generate_dummy_inputs(const Preprocessor* preprocessor, const DummyOptions& options = {},
+                                const std::string& part = {}) const;
 
   /// Whether a model of so many parameters (4 bytes each) needs external data: protobuf ends at 2 GB.
   static bool use_external_data_format(uint64_t num_parameters);
@@ -96,12 +103,18 @@ class OnnxConfig {
   /// Runs the plugin's forward(). Throws Error(checkpoint) listing missing, mis-shaped and unexpected tensors
   /// together, Error(usage) for an unknown further output, Error(plugin) for a definition that fails.
   Definition define(WeightSource& weights, const DefineOptions& options = {}) const;
+  /// The same for several graphs of one export. Tensors are accounted for over all of them: what any graph uses is
+  /// used.
+  std::vector<Definition> define_parts(WeightSource& weights, const std::vector<std::string>& parts,
+                                       const DefineOptions& options = {}) const;
   /// Lets the plugin lower a node that it claimed with a patching spec, inside `graph`; yields the replacement values.
   std::vector<ir::ValueId> lower_patched(uint64_t tag, ir::Graph& graph, const PatchedNode& patched) const;
 
  private:
   struct State;
   explicit OnnxConfig(std::unique_ptr<State> state);
+  Definition define_part(WeightSource& weights, const std::string& part, const DefineOptions& options,
+                         std::set<std::string>& known_steps) const;
   std::unique_ptr<State> state_;
 };
 

@@ -300,6 +300,19 @@ void infer_gather(Inference& x) {
   set_contents(x, std::move(picked));
 }
 
+void infer_gather_nd(Inference& x) {
+  const Shape& data = x.shape(0);
+  const Shape& indices = x.shape(1);
+  const auto batch_dims = static_cast<size_t>(x.node.integer("batch_dims", 0));
+  const auto depth = indices.empty() ? std::nullopt : indices.back().maybe_size();
+  if (!depth || batch_dims >= indices.size() || batch_dims + static_cast<size_t>(*depth) > data.size())
+    refuse("the last axis of its indices does not fit its data");
+  for (size_t i = 0; i < batch_dims; ++i) require_same(data[i], indices[i], "a batch axis");
+  Shape shape(indices.begin(), indices.end() - 1);
+  shape.insert(shape.end(), data.begin() + static_cast<std::ptrdiff_t>(batch_dims) + *depth, data.end());
+  set(x, dtype_of(x), std::move(shape));
+}
+
 void infer_gather_elements(Inference& x) {
   set(x, dtype_of(x), x.shape(1));
 }
@@ -484,27 +497,64 @@ void infer_attention_mask(Inference& x) {
   require_rank(x, 0, 2);
   const bool causal = x.node.integer("causal", 0) != 0;
   if (causal && !x.has(1)) refuse("a causal mask needs to know the queries");
+  if (x.node.integer("window", 0) != 0 && !causal) refuse("a window is for causal masks");
   const Shape& mask = x.shape(0);
   set(x, DType::f32, {mask[0], Dim(1), causal ? x.shape(1).at(1) : Dim(1), mask[1]});
 }
 
+void infer_causal_mask(Inference& x) {
+  const Dim query = x.shape(0).at(1);
+  Dim total = query;
+  if (x.has(1)) {
+    require_rank(x, 1, 4);
+    total = x.shape(1)[2] + query;
+  }
+  set(x, DType::f32, {Dim(1), Dim(1), query, total});
+}
+
+/// Queries, keys or values of an attention, which come as f[batch, n, heads·d] or f[batch, heads, n, d].
+struct Heads {
+  Dim batch, length;
+  int64_t width;
+};
+
+Heads heads_of(const Inference& x, size_t input, int64_t count) {
+  const Shape& shape = x.shape(input);
+  if (shape.size() == 4) {
+    require_same(shape[1], Dim(count), "the number of heads");
+    if (!shape[3].is_static()) refuse(fmt::format("input {} has heads of an unknown width", input));
+    return {shape[0], shape[2], shape[3].size()};
+  }
+  if (shape.size() != 3) refuse(fmt::format("input {} must be of rank 3, or 4 with its heads apart", input));
+  const auto size = shape[2].maybe_size();
+  if (!size || *size % count != 0) refuse(fmt::format("input {} does not divide into {} heads", input, count));
+  return {shape[0], shape[1], *size / count};
+}
+
 void infer_attention(Inference& x) {
-  for (size_t i = 0; i < 3; ++i) require_rank(x, i, 3);
   const int64_t heads = x.node.integer("heads", 0), kv_heads = x.node.integer("kv_heads", heads);
   if (heads <= 0 || kv_heads <= 0 || heads % kv_heads != 0)
     refuse(fmt::format("{} heads over {} kv heads", heads, kv_heads));
-  const auto width = [&](size_t input, int64_t count) {
-    const auto size = x.shape(input)[2].maybe_size();
-    if (!size || *size % count != 0) refuse(fmt::format("input {} does not divide into {} heads", input, count));
-    return *size / count;
-  };
-  if (width(0, heads) != width(1, kv_heads)) refuse("queries and keys have different head sizes");
-  require_same(x.shape(1)[1], x.shape(2)[1], "the length of keys and values");
-  const Shape scores{x.shape(0)[0], Dim(heads), x.shape(0)[1], x.shape(1)[1]};
+  const Heads q = heads_of(x, 0, heads), k = heads_of(x, 1, kv_heads), v = heads_of(x, 2, kv_heads);
+  if (q.width != k.width) refuse("queries and keys have different head sizes");
+  require_same(k.length, v.length, "the length of keys and values");
+  const Shape scores{q.batch, Dim(heads), q.length, k.length};
   if (x.has(3) && !(broadcast(x.shape(3), scores) == scores))
     refuse("its bias does not broadcast to " + to_string(scores));
-  set(x, dtype_of(x), {x.shape(0)[0], x.shape(0)[1], Dim(heads * width(2, kv_heads))});
+  set(x, dtype_of(x), {q.batch, q.length, Dim(heads * v.width)});
   if (x.results.size() > 1) set(x, dtype_of(x), scores, 1);
+}
+
+void infer_rotary_embedding(Inference& x) {
+  require_rank(x, 0, 4);
+  for (size_t i : {1, 2}) {
+    require_rank(x, i, 3);
+    require_same_dtype(x, 0, i);
+    require_same(x.shape(i)[1], x.shape(0)[2], "the length of the angles");
+  }
+  const auto half = x.shape(1)[2].maybe_size(), width = x.shape(0)[3].maybe_size();
+  if (!half || !width || 2 * *half > *width) refuse("its angles are for wider heads than it has");
+  infer_float(x);
 }
 
 void infer_split_heads(Inference& x) {
@@ -526,7 +576,11 @@ void infer_merge_heads(Inference& x) {
 void infer_onnx_attention(Inference& x) {
   const int64_t heads = x.node.integer("q_num_heads", 0), kv_heads = x.node.integer("kv_num_heads", 0);
   if (heads <= 0 || kv_heads <= 0) refuse("needs q_num_heads and kv_num_heads");
-  set(x, dtype_of(x), {x.shape(0).at(0), x.shape(0).at(1), Dim(x.shape(2).at(2).size() / kv_heads * heads)});
+  const Shape& q = x.shape(0);
+  if (q.size() == 4)
+    set(x, dtype_of(x), {q[0], q[1], q[2], x.shape(2).at(3)});
+  else
+    set(x, dtype_of(x), {q.at(0), q.at(1), Dim(x.shape(2).at(2).size() / kv_heads * heads)});
 }
 
 std::vector<Operator> make_table() {
@@ -559,6 +613,7 @@ std::vector<Operator> make_table() {
       {"", "Slice", 1, 3, 1, infer_slice},
       {"", "Gather", 2, 2, 1, infer_gather},
       {"", "GatherElements", 2, 2, 1, infer_gather_elements},
+      {"", "GatherND", 2, 2, 1, infer_gather_nd},
       {"", "Concat", 1, 4096, 1, infer_concat},
       {"", "Split", 1, 1, 4096, infer_split},
       {"", "Expand", 1, 2, 1, infer_expand},
@@ -581,7 +636,9 @@ std::vector<Operator> make_table() {
       {composite_domain, "Gelu", 1, 1, 1, infer_float},
       {composite_domain, "Silu", 1, 1, 1, infer_float},
       {composite_domain, "AttentionMask", 1, 2, 1, infer_attention_mask},
+      {composite_domain, "CausalMask", 1, 2, 1, infer_causal_mask},
       {composite_domain, "Attention", 3, 4, 2, infer_attention},
+      {composite_domain, "RotaryEmbedding", 3, 3, 1, infer_rotary_embedding},
       {composite_domain, "SplitHeads", 1, 1, 1, infer_split_heads},
       {composite_domain, "MergeHeads", 1, 1, 1, infer_merge_heads},
       {composite_domain, "Size", 1, 1, 1, infer_size},

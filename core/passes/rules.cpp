@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "core/error.hpp"
-#include "core/passes/builder.hpp"
+#include "core/passes/rules.hpp"
 
 namespace onnxport {
 namespace {
@@ -115,120 +115,6 @@ Results hard_swish(Builder& b) {
   return {b.op("Mul", {x, b.op("HardSigmoid", {x}, {{"alpha", 1.0 / 6.0}, {"beta", 0.5}})})};
 }
 
-// --------------------------------------------------------------------------------------------- attention
-
-/// bool[query, total]: key j is not after query i, which stands at i + total - query.
-ValueId not_after(Builder& b, ValueId query_length, ValueId total_length) {
-  const auto scalar = [&](ValueId length) { return b.op("Squeeze", {length}, {{"axes", std::vector<int64_t>{0}}}); };
-  const auto positions = [&](ValueId length) { return b.op("Range", {b.integer(0), scalar(length), b.integer(1)}); };
-  const ValueId keys = positions(total_length);
-  ValueId queries = keys;
-  if (query_length != total_length)
-    queries = b.op("Add", {positions(query_length), b.op("Sub", {scalar(total_length), scalar(query_length)})});
-  return b.op("LessOrEqual", {b.unsqueeze(keys, {0}), b.unsqueeze(queries, {1})});
-}
-
-/// (1 - counts) · lowest, with counts the mask as f32[batch, 1, 1, total] (times the causal one).
-Results attention_mask(Builder& b) {
-  const ValueId mask = b.node().input(0), query = b.node().input(1);
-  const auto f32 = static_cast<int64_t>(ir::DType::f32);
-  ValueId counts = b.op("Cast", {b.unsqueeze(mask, {1, 2})}, {{"to", f32}});
-  if (b.node().integer("causal", 0) != 0) {
-    const ValueId total = b.length(mask, 1);
-    const bool same = b.shape(query)[1] == b.shape(mask)[1];
-    const ValueId causal = not_after(b, same ? total : b.length(query, 1), total);
-    counts = b.op("Mul", {counts, b.op("Cast", {causal}, {{"to", f32}})});
-  }
-  const ValueId hidden = b.op("Sub", {b.scalar(1.0, ir::DType::f32), counts});
-  return {b.op("Mul", {hidden, b.scalar(std::numeric_limits<float>::lowest(), ir::DType::f32)})};
-}
-
-/// Adds to `bias` (absent: nothing) the lowest float for keys after a query.
-ValueId with_causal(Builder& b, ValueId bias, ValueId q, ValueId k) {
-  const bool same = b.shape(q)[1] == b.shape(k)[1];
-  const ValueId total = b.length(k, 1);
-  const ValueId allowed = not_after(b, same ? total : b.length(q, 1), total);
-  const ir::DType dtype = b.dtype(q);
-  const ValueId causal =
-      b.op("Where", {allowed, b.scalar(0.0, dtype), b.scalar(std::numeric_limits<float>::lowest(), dtype)});
-  return bias == ir::absent ? causal : b.op("Min", {bias, causal});
-}
-
-/// f[batch, n, heads·d] -> [batch, heads, n, d], or with `perm` another order.
-ValueId to_heads(Builder& b, ValueId x, int64_t heads, std::vector<int64_t> perm) {
-  const int64_t width = b.shape(x)[2].size() / heads;
-  return b.transpose(b.reshape(x, {0, 0, heads, width}), std::move(perm));
-}
-
-/// Every kv head serves a run of heads: [batch, kv, a, c] -> [batch, heads, a, c]; `grows` is the axis (2 or 3) whose
-/// length is known at run time only.
-ValueId repeat_heads(Builder& b, ValueId x, int64_t heads, size_t grows) {
-  const ir::Shape shape = b.shape(x);
-  const int64_t kv_heads = shape[1].size(), times = heads / kv_heads;
-  if (times == 1) return x;
-  const ValueId wide = b.op("Expand", {b.unsqueeze(x, {2})}, {{"shape", std::vector<int64_t>{1, 1, times, 1, 1}}});
-  std::vector<int64_t> target{0, heads, -1, -1};
-  const size_t fixed = grows == 2 ? 3 : 2;
-  target[fixed] = shape[fixed].size();
-  return b.reshape(wide, target);
-}
-
-/// The bias with its query and key axes at full length, which the fused operator wants.
-ValueId full_bias(Builder& b, ValueId bias, ValueId q, ValueId k) {
-  const ir::Shape shape = b.shape(bias);
-  const size_t rank = shape.size();
-  const bool query = rank >= 2 && shape[rank - 2] == b.shape(q)[1],
-             total = rank >= 1 && shape[rank - 1] == b.shape(k)[1];
-  if (query && total) return bias;
-  return b.op("Expand",
-              {bias, b.op("Concat", {b.integers({1, 1}), b.length(q, 1), b.length(k, 1)}, {{"axis", int64_t{0}}})});
-}
-
-///   q ─ heads ──┐
-///   k ─ headsᵀ ─ MatMul ─ Mul(scale) ─ [softcap] ─ Add(bias) ─ Softmax ─ MatMul ─ merge
-///   v ─ heads ───────────────────────────────────────────────────────────┘
-/// From opset 23 the Attention operator, but for what it orders otherwise (softcap) or does not yield (probabilities).
-Results attention(Builder& b) {
-  const ir::Node& node = b.node();
-  const ValueId q = node.input(0), k = node.input(1), v = node.input(2);
-  const int64_t heads = node.integer("heads", 0), kv_heads = node.integer("kv_heads", heads);
-  const int64_t width = b.shape(q)[2].size() / heads;
-  const double scale = node.real("scale", 1.0 / std::sqrt(static_cast<double>(width)));
-  const double softcap = node.real("softcap", 0.0);
-  ValueId bias = node.input(3);
-  if (node.integer("causal", 0) != 0) bias = with_causal(b, bias, q, k);
-  if (b.opset() >= 23 && softcap == 0.0 && node.outputs.size() == 1) {
-    Results inputs{q, k, v};
-    if (bias != ir::absent) inputs.push_back(full_bias(b, bias, q, k));
-    return {b.op("Attention", inputs, {{"q_num_heads", heads}, {"kv_num_heads", kv_heads}, {"scale", scale}})};
-  }
-  const ValueId queries = to_heads(b, q, heads, {0, 2, 1, 3});
-  const ValueId keys = repeat_heads(b, to_heads(b, k, kv_heads, {0, 2, 3, 1}), heads, 3);
-  const ValueId values = repeat_heads(b, to_heads(b, v, kv_heads, {0, 2, 1, 3}), heads, 2);
-  ValueId scores = b.op("MatMul", {queries, keys});
-  if (scale != 1.0) scores = b.op("Mul", {scores, b.scalar(scale, b.dtype(q))});
-  if (softcap != 0.0) {
-    const ValueId cap = b.scalar(softcap, b.dtype(q));
-    scores = b.op("Mul", {b.op("Tanh", {b.op("Div", {scores, cap})}), cap});
-  }
-  if (bias != ir::absent) scores = b.op("Add", {scores, bias});
-  const ValueId probabilities = b.op("Softmax", {scores}, {{"axis", int64_t{-1}}});
-  const ValueId mixed = b.composite("MergeHeads", {b.op("MatMul", {probabilities, values})});
-  if (node.outputs.size() == 1) return {mixed};
-  return {mixed, probabilities};
-}
-
-Results split_heads(Builder& b) {
-  return {to_heads(b, b.node().input(0), b.node().integer("heads", 1), {0, 2, 1, 3})};
-}
-
-Results merge_heads(Builder& b) {
-  const ValueId x = b.node().input(0);
-  const ir::Shape shape = b.shape(x);
-  const ir::Dim width = shape[1] * shape[3];
-  return {b.reshape(b.transpose(x, {0, 2, 1, 3}), {0, 0, width.is_static() ? width.size() : -1})};
-}
-
 // ------------------------------------------------------------------------------------------------ shapes
 
 Results size(Builder& b) {
@@ -280,24 +166,13 @@ Results trilu(Builder& b) {
   return {b.op("Where", {keep, x, b.scalar(0.0, b.dtype(x))})};
 }
 
-struct Row {
-  const char *domain, *op;
-  int64_t below;  // the rule applies to opsets below this one
-  Rule rule;
-};
-
-constexpr int64_t every_opset = std::numeric_limits<int64_t>::max();
-const Row rows[] = {
+constexpr RuleRow rows[] = {
     {ir::composite_domain, "Linear", every_opset, linear},
     {ir::composite_domain, "Embedding", every_opset, embedding},
     {ir::composite_domain, "LayerNorm", every_opset, layer_norm},
     {ir::composite_domain, "RMSNorm", every_opset, rms_norm},
     {ir::composite_domain, "Gelu", every_opset, gelu},
     {ir::composite_domain, "Silu", every_opset, silu},
-    {ir::composite_domain, "AttentionMask", every_opset, attention_mask},
-    {ir::composite_domain, "Attention", every_opset, attention},
-    {ir::composite_domain, "SplitHeads", every_opset, split_heads},
-    {ir::composite_domain, "MergeHeads", every_opset, merge_heads},
     {ir::composite_domain, "Size", every_opset, size},
     {"", "Shape", every_opset, shape},
     {"", "Mish", 18, mish},
@@ -307,9 +182,15 @@ const Row rows[] = {
 
 }  // namespace
 
+std::span<const RuleRow> common_rules() {
+  return rows;
+}
+
 Rule find_rule(const std::string& domain, const std::string& op, int64_t opset) {
-  for (const Row& row : rows) {
-    if (domain == row.domain && op == row.op && opset < row.below) return row.rule;
+  for (const std::span<const RuleRow> field : {common_rules(), attention_rules()}) {
+    for (const RuleRow& row : field) {
+      if (domain == row.domain && op == row.op && opset < row.below) return row.rule;
+    }
   }
   return nullptr;
 }

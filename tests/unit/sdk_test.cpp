@@ -50,12 +50,11 @@ class EncoderDecoder : public sdk::OnnxSeq2SeqConfigWithPast {
   int64_t num_layers() const override { return 1; }
   int64_t num_attention_heads() const override { return 4; }
   int64_t head_size() const override { return 6; }
-  std::vector<sdk::TensorSpec> inputs() const override {
-    std::vector<sdk::TensorSpec> specs;
-    fill_with_past_key_values_(specs);
-    return specs;
-  }
-  sdk::Outputs forward(sdk::Graph&, const sdk::Inputs&) const override { return {}; }
+  int64_t vocab_size() const override { return 99; }
+  int64_t encoder_width() const override { return 24; }
+  sdk::Value encode(sdk::Graph&, const sdk::Value&, const sdk::Value&) const override { return {}; }
+  sdk::Value decode(sdk::Graph&, const sdk::DecoderStep&, sdk::Cache&) const override { return {}; }
+  sdk::Outputs head(sdk::Graph&, const sdk::Value&, const sdk::Inputs&) const override { return {}; }
 };
 
 std::string shape_of(const sdk::TensorSpec& spec) {
@@ -99,7 +98,8 @@ BOOST_AUTO_TEST_CASE(refusals_name_the_field) {
 }
 
 BOOST_AUTO_TEST_CASE(a_decoder_fills_in_its_past) {
-  const Decoder with({config(), "any", "causal-lm-with-past"}), without({config(), "any", "causal-lm"});
+  const Decoder with({config(), "any", "causal-lm-with-past", config().none()}),
+      without({config(), "any", "causal-lm", config().none()});
   BOOST_TEST(with.use_past());
   BOOST_TEST(with.task() == "causal-lm");
   BOOST_TEST(without.inputs().size() == 1u);
@@ -117,17 +117,51 @@ BOOST_AUTO_TEST_CASE(a_decoder_fills_in_its_past) {
 }
 
 BOOST_AUTO_TEST_CASE(an_encoder_decoder_has_four_caches_a_layer) {
-  const EncoderDecoder model({config(), "any", "seq2seq-lm-with-past"});
+  const EncoderDecoder model({config(), "any", "seq2seq-lm-with-past", config().none()});
   const auto inputs = model.inputs();
-  BOOST_REQUIRE(inputs.size() == 4u);
-  BOOST_TEST(inputs[0].name == "past_key_values.0.decoder.key");
-  BOOST_TEST(shape_of(inputs[0]) == "batch, 4, past_decoder_sequence, 6");
-  BOOST_TEST(inputs[3].name == "past_key_values.0.encoder.value");
-  BOOST_TEST(shape_of(inputs[3]) == "batch, 4, encoder_sequence, 6");
+  BOOST_REQUIRE(inputs.size() == 8u);
+  BOOST_TEST(shape_of(inputs[3]) == "batch, past_decoder_sequence + decoder_sequence");
+  BOOST_TEST(inputs[4].name == "past_key_values.0.decoder.key");
+  BOOST_TEST(shape_of(inputs[4]) == "batch, 4, past_decoder_sequence, 6");
+  BOOST_TEST(inputs[7].name == "past_key_values.0.encoder.value");
+  BOOST_TEST(shape_of(inputs[7]) == "batch, 4, encoder_sequence, 6");
   const auto outputs = model.outputs();
   BOOST_TEST(outputs[0].axes.at(1) == "decoder_sequence");
   BOOST_TEST(outputs[1].axes.at(2) == "past_decoder_sequence + decoder_sequence");
   BOOST_TEST(outputs[3].name == "present.0.encoder.key");
+}
+
+BOOST_AUTO_TEST_CASE(an_encoder_decoder_has_a_graph_for_each_step) {
+  const auto names = [](const auto& specs) {
+    std::string text;
+    for (const auto& spec : specs) text += spec.name + " ";
+    return text;
+  };
+  const EncoderDecoder model({config(), "any", "seq2seq-lm-with-past", config().none()});
+  const std::vector<sdk::Part> parts = model.parts();
+  BOOST_REQUIRE(parts.size() == 3u);
+  BOOST_TEST(names(parts[0].inputs) == "input_ids attention_mask ");
+  BOOST_TEST(names(parts[0].outputs) == "last_hidden_state ");
+  BOOST_TEST(names(parts[1].inputs) == "encoder_attention_mask input_ids encoder_hidden_states ");
+  BOOST_TEST(names(parts[1].outputs) ==
+             "logits present.0.decoder.key present.0.decoder.value present.0.encoder.key present.0.encoder.value ");
+  BOOST_TEST(parts[1].outputs[1].axes.at(2) == "decoder_sequence");
+  BOOST_TEST(names(parts[2].inputs) ==
+             "encoder_attention_mask input_ids past_key_values.0.decoder.key past_key_values.0.decoder.value "
+             "past_key_values.0.encoder.key past_key_values.0.encoder.value ");
+  BOOST_TEST(names(parts[2].outputs) == "logits present.0.decoder.key present.0.decoder.value ");
+  BOOST_TEST(EncoderDecoder({config(), "any", "seq2seq-lm", config().none()}).parts().size() == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(positions_are_a_choice) {
+  onnxport::Json chosen{{"position_ids", "input"}};
+  onnxport_config node;
+  node.json = &chosen;
+  const sdk::Config options(&onnxport::plugin_host(), &node);
+  const Decoder decoder({config(), "any", "causal-lm", options});
+  BOOST_TEST((decoder.positions() == sdk::Positions::input));
+  BOOST_TEST(decoder.text_inputs(99, 40).back().name == "position_ids");
+  BOOST_TEST(Decoder({config(), "any", "causal-lm", config().none()}).text_inputs(99, 40).size() == 2u);
 }
 
 BOOST_AUTO_TEST_CASE(the_seeds_static_helpers) {

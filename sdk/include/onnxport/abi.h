@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The onnxport C ABI, version 1.0. C11, and the only binary contract between the host and a plugin.
+ * The onnxport C ABI, version 1.1. C11, and the only binary contract between the host and a plugin.
  *
  * Rules that hold for everything in this file
  *   Structs       begin with `struct_size`, the size that the side that fills them knows. Tables and structs
@@ -33,7 +33,7 @@ extern "C" {
 #endif
 
 #define ONNXPORT_ABI_MAJOR 1u
-#define ONNXPORT_ABI_MINOR 0u
+#define ONNXPORT_ABI_MINOR 1u
 #define ONNXPORT_ENDIAN_MARK 0x01020304u
 #define ONNXPORT_ENTRY_SYMBOL "onnxport_plugin_entry"
 #define ONNXPORT_ABI_VENDOR "onnxport"
@@ -294,7 +294,8 @@ struct onnxport_description {
   onnxport_status* (*integer)(onnxport_description* self, onnxport_string name, int64_t value);
   /* Real facts: "atol_for_validation". */
   onnxport_status* (*real)(onnxport_description* self, onnxport_string name, double value);
-  /* Text facts: "base_model_prefix". */
+  /* Text facts: "base_model_prefix"; since 1.1 "parts", the names that describe() and forward() take as `part`, joined
+   * by commas: "encoder,decoder,decoder_with_past". */
   onnxport_status* (*text)(onnxport_description* self, onnxport_string name, onnxport_string value);
   /* values_override: a config field that the export changes, with its value as JSON text ("false"). */
   onnxport_status* (*value_override)(onnxport_description* self, onnxport_string key, onnxport_string json);
@@ -311,6 +312,9 @@ typedef struct onnxport_request {
   const onnxport_config* config;
   onnxport_string model_type;
   onnxport_string feature; /* one of the model's features */
+  /* What the user chose for this export, as a map ("position_ids": "input"); lives as long as `config`. An option
+   * that nobody reads is an error that the user is told. since 1.1 */
+  const onnxport_config* options;
 } onnxport_request;
 
 /* "onnx-config" 1: OnnxConfig over the ABI. All functions [host-thread], since 1.0. */
@@ -319,7 +323,8 @@ typedef struct onnxport_onnx_config_1 {
   /* A new object, owned by the host and freed with release(). CONFIG or UNSUPPORTED name the field. */
   onnxport_status* (*create)(const onnxport_request* request, onnxport_onnx_config** out);
   void (*release)(onnxport_onnx_config* self);
-  /* Delivers inputs, outputs and facts of one part ("" is the only part of a model that has one). */
+  /* Delivers inputs, outputs and facts of one part: "" is the model as one graph, which every model has; the others are
+   * those of the fact "parts". */
   onnxport_status* (*describe)(onnxport_onnx_config* self, onnxport_string part, onnxport_description* out);
   /* Defines the graph of one part. */
   onnxport_status* (*forward)(onnxport_onnx_config* self, onnxport_string part, onnxport_graph* graph);

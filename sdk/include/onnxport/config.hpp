@@ -29,6 +29,9 @@ class Config {
     return type != ONNXPORT_CONFIG_ABSENT && type != ONNXPORT_CONFIG_NULL;
   }
 
+  /// Whether the field is there and says null.
+  bool is_null(std::string_view key) const { return api_->type(member(key)) == ONNXPORT_CONFIG_NULL; }
+
   int64_t integer(std::string_view key) const { return required(key, maybe_integer(key), "an integer"); }
   int64_t integer(std::string_view key, int64_t fallback) const { return maybe_integer(key).value_or(fallback); }
   std::optional<int64_t> maybe_integer(std::string_view key) const {
@@ -122,6 +125,37 @@ class Config {
     return values;
   }
 
+  std::vector<double> reals(std::string_view key) const {
+    if (!has(key)) return {};
+    const onnxport_config* node = member(key);
+    if (api_->type(node) != ONNXPORT_CONFIG_LIST) wrong(key, "a list of numbers");
+    std::vector<double> values;
+    for (size_t i = 0; i < api_->size(node); ++i) {
+      const onnxport_config* entry = api_->entry(node, i);
+      if (api_->type(entry) != ONNXPORT_CONFIG_INT && api_->type(entry) != ONNXPORT_CONFIG_FLOAT)
+        wrong(key, "a list of numbers");
+      values.push_back(api_->as_float(entry));
+    }
+    return values;
+  }
+
+  std::vector<std::string> texts(std::string_view key) const {
+    if (!has(key)) return {};
+    const onnxport_config* node = member(key);
+    if (api_->type(node) != ONNXPORT_CONFIG_LIST) wrong(key, "a list of texts");
+    std::vector<std::string> values;
+    for (size_t i = 0; i < api_->size(node); ++i) {
+      const onnxport_config* entry = api_->entry(node, i);
+      if (api_->type(entry) != ONNXPORT_CONFIG_STRING) wrong(key, "a list of texts");
+      values.emplace_back(from_abi(api_->as_string(entry)));
+    }
+    return values;
+  }
+
+  std::optional<double> maybe_real(std::string_view key) const {
+    return has(key) ? std::optional<double>(real(key, 0)) : std::nullopt;
+  }
+
   /// Entries of a list or map; nullopt where absent.
   std::optional<size_t> entries(std::string_view key) const {
     if (!has(key)) return std::nullopt;
@@ -130,6 +164,14 @@ class Config {
 
   /// A map within this one; its fields are absent where it is.
   Config section(std::string_view key) const { return {host_, member(key), full(key)}; }
+
+  /// Fields that are known to change nothing in the graph, so that the user is not told of them.
+  void no_effect(std::initializer_list<std::string_view> keys) const {
+    for (std::string_view key : keys) member(key);
+  }
+
+  /// A map without any field.
+  Config none() const { return {host_, api_->entry(node_, 0), path_}; }
 
   /// The number of labels of a classification head: the size of id2label, else num_labels, else 2.
   /// Source: PretrainedConfig.num_labels, transformers 4.30.

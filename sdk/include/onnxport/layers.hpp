@@ -41,6 +41,30 @@ inline Value linear(const Scope& scope, const Value& x, const LinearOptions& opt
   return scope.graph().composite("Linear", inputs);
 }
 
+/// The same with the weight as f[in, out]. Source: Conv1D of transformers.pytorch_utils, 4.30.
+inline Value conv1d(const Scope& scope, const Value& x, const LinearOptions& options) {
+  const int64_t in = x.fixed(-1);
+  const LayerScope names(scope);
+  const Value y = matmul(x, scope.weight("weight", {in, options.out}));
+  return options.bias ? y + scope.weight("bias", {options.out}) : y;
+}
+
+/// A head whose weight may be that of the token embedding: f[..., in] -> f[..., out].
+struct TiedLinear {
+  Scope own;        ///< "lm_head"
+  Scope embedding;  ///< where the weight is taken from if they are tied
+  bool tied;
+};
+inline Value linear(const TiedLinear& head, const Value& x, const LinearOptions& options) {
+  if (!head.tied) return linear(head.own, x, options);
+  Graph& g = x.graph();
+  g.unused(head.own.path() + ".weight");
+  const LayerScope names(head.own);
+  std::vector<Value> inputs{x, head.embedding.weight("weight", {options.out, x.fixed(-1)})};
+  if (options.bias) inputs.push_back(head.own.weight("bias", {options.out}));
+  return g.composite("Linear", inputs);
+}
+
 struct EmbeddingOptions {
   int64_t count, width;
 };
@@ -48,6 +72,14 @@ struct EmbeddingOptions {
 inline Value embedding(const Scope& scope, const Value& ids, const EmbeddingOptions& options) {
   const LayerScope names(scope);
   return scope.graph().composite("Embedding", {scope.weight("weight", {options.count, options.width}), ids});
+}
+
+/// x / √(mean(x²) + ε) · weight over the last axis. Weight: f[n]. Source: LlamaRMSNorm and T5LayerNorm,
+/// transformers 4.57.
+inline Value rms_norm(const Scope& scope, const Value& x, double epsilon) {
+  const int64_t n = x.fixed(-1);
+  const LayerScope names(scope);
+  return scope.graph().composite("RMSNorm", {x, scope.weight("weight", {n})}, {{"epsilon", epsilon}});
 }
 
 struct NormOptions {
@@ -75,13 +107,21 @@ inline Value merge_heads(const Value& x) {
 struct AttentionMaskOptions {
   /// Where given, keys after a query do not count; tells the number of queries (its axis 1).
   Value causal_for{};
+  /// A causal query sees only so many keys, itself included; 0: all before it.
+  int64_t window = 0;
 };
 /// mask: i64[batch, total], 1 where a key counts -> additive f32[batch, 1, 1 or query, total].
 /// Source: ModuleUtilsMixin.get_extended_attention_mask, transformers 4.30.
 inline Value attention_mask(const Value& mask, const AttentionMaskOptions& options = {}) {
   std::vector<Value> inputs{mask};
   if (options.causal_for) inputs.push_back(options.causal_for);
-  return mask.graph().composite("AttentionMask", inputs, {{"causal", static_cast<bool>(options.causal_for)}});
+  return mask.graph().composite("AttentionMask", inputs,
+                                {{"causal", static_cast<bool>(options.causal_for)}, {"window", options.window}});
+}
+/// The same where every token counts: ids: any[batch, query], past: f[batch, heads, past, d] or absent
+/// -> additive f32[1, 1, query, past + query].
+inline Value causal_mask(const Value& ids, const Value& past) {
+  return ids.graph().composite("CausalMask", past ? std::vector<Value>{ids, past} : std::vector<Value>{ids});
 }
 
 struct AttentionOptions {
@@ -94,7 +134,8 @@ struct AttentionOptions {
   /// Where the step is asked for (--outputs), the probabilities f[batch, heads, query, total] under this name.
   std::string probabilities{};
 };
-/// q: f[batch, query, heads·d], k, v: f[batch, total, kv_heads·d] -> f[batch, query, heads·d].
+/// q: f[batch, query, heads·d], k, v: f[batch, total, kv_heads·d] -> f[batch, query, heads·d]. Each of the three may
+/// have its heads apart already, as a cache keeps them: f[batch, heads, n, d].
 inline Value attention(const Value& q, const Value& k, const Value& v, const AttentionOptions& options) {
   Graph& g = q.graph();
   const bool wanted = !options.probabilities.empty() && g.wants(options.probabilities);

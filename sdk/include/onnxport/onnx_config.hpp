@@ -55,6 +55,7 @@ struct Request {
   Config config;
   std::string model_type;
   std::string feature;  // "causal-lm-with-past"
+  Config options;       // what the user chose for this export: options.text("position_ids", "sequence")
 };
 
 /// Replaces how one operator is lowered, for this export only: a company's own kernel, a runtime without Einsum.
@@ -66,6 +67,14 @@ struct PatchingSpec {
 
 /// A config field that an export changes: {"use_cache", "false"}.
 using ValueOverride = std::pair<std::string, std::string>;
+
+/// One graph of a layout that has several: a decoder apart from its encoder.
+struct Part {
+  std::string name;  // "encoder", "decoder", "decoder_with_past"
+  std::vector<TensorSpec> inputs;
+  std::vector<OutputSpec> outputs;
+  std::function<Outputs(Graph&, const Inputs&)> forward;
+};
 
 /// One model type with one feature: what goes in, what comes out, and the definition between.
 class OnnxConfig {
@@ -79,6 +88,8 @@ class OnnxConfig {
   virtual std::vector<OutputSpec> outputs() const { return common_outputs(task()); }
   /// The definition. Yields a value for every output; further ones only where graph.wants() them.
   virtual Outputs forward(Graph& graph, const Inputs& inputs) const = 0;
+  /// The graphs of the layouts split and merged; none where the model is always one graph.
+  virtual std::vector<Part> parts() const { return {}; }
 
   /// "bert" for weights that lie under "bert." in checkpoints of the heads and without it in the base model's.
   virtual std::string base_model_prefix() const { return {}; }
@@ -98,96 +109,6 @@ class OnnxConfig {
 
  private:
   std::string model_type_, feature_;
-};
-
-/// Whether past_key_values are named among inputs ("past_key_values.0.key") or outputs ("present.0.key").
-enum class Direction { inputs, outputs };
-
-/// A decoder that can take past_key_values: the features that end in -with-past.
-class OnnxConfigWithPast : public OnnxConfig {
- public:
-  explicit OnnxConfigWithPast(const Request& request)
-      : OnnxConfig(request), use_past_(request.feature.ends_with("-with-past")) {}
-
-  bool use_past() const { return use_past_; }
-  virtual int64_t num_layers() const = 0;
-  virtual int64_t num_attention_heads() const = 0;
-  /// Heads and width of one cached key or value.
-  virtual int64_t num_key_value_heads() const { return num_attention_heads(); }
-  virtual int64_t head_size() const = 0;
-
-  std::vector<OutputSpec> outputs() const override {
-    std::vector<OutputSpec> specs = common_outputs(task());
-    if (use_past_) fill_with_past_key_values_(specs);
-    return specs;
-  }
-  std::vector<ValueOverride> values_override() const override { return {{"use_cache", use_past_ ? "true" : "false"}}; }
-
-  /// past_key_values.{i}.key|value: f32[batch, kv heads, past_sequence, head size]
-  void fill_with_past_key_values_(std::vector<TensorSpec>& specs) const {
-    for (int64_t i = 0; i < num_layers(); ++i) {
-      for (const char* part : {"key", "value"}) {
-        specs.push_back({"past_key_values." + std::to_string(i) + "." + part,
-                         DType::f32,
-                         {axis::batch, num_key_value_heads(), axis::past, head_size()}});
-      }
-    }
-  }
-  /// present.{i}.key|value: f32[batch, kv heads, past_sequence + sequence, head size]
-  void fill_with_past_key_values_(std::vector<OutputSpec>& specs) const {
-    for (int64_t i = 0; i < num_layers(); ++i) {
-      for (const char* part : {"key", "value"}) {
-        specs.push_back(
-            {"present." + std::to_string(i) + "." + part, {{0, axis::batch}, {2, axis::past_and_sequence}}});
-      }
-    }
-  }
-
- private:
-  bool use_past_;
-};
-
-/// An encoder and a decoder in one graph, with both caches.
-class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
- public:
-  using OnnxConfigWithPast::OnnxConfigWithPast;
-
-  std::vector<OutputSpec> outputs() const override {
-    std::vector<OutputSpec> specs = common_outputs(task());
-    for (OutputSpec& spec : specs) {
-      for (auto& [index, name] : spec.axes) {
-        if (name == axis::sequence) name = axis::decoder_sequence;
-      }
-    }
-    if (use_past()) fill_with_past_key_values_(specs);
-    return specs;
-  }
-
-  /// past_key_values.{i}.decoder.key|value, then .encoder.key|value, layer by layer.
-  void fill_with_past_key_values_(std::vector<TensorSpec>& specs) const {
-    for_each_cache("past_key_values", [&](std::string name, bool own) {
-      specs.push_back(
-          {std::move(name),
-           DType::f32,
-           {axis::batch, num_key_value_heads(), own ? axis::past_decoder : axis::encoder_sequence, head_size()}});
-    });
-  }
-  void fill_with_past_key_values_(std::vector<OutputSpec>& specs) const {
-    for_each_cache("present", [&](std::string name, bool own) {
-      specs.push_back(
-          {std::move(name), {{0, axis::batch}, {2, own ? axis::past_and_decoder : axis::encoder_sequence}}});
-    });
-  }
-
- private:
-  template <class Each>
-  void for_each_cache(const std::string& stem, Each each) const {
-    for (int64_t i = 0; i < num_layers(); ++i) {
-      for (const char* part : {"decoder.key", "decoder.value", "encoder.key", "encoder.value"}) {
-        each(stem + "." + std::to_string(i) + "." + part, part[0] == 'd');
-      }
-    }
-  }
 };
 
 inline std::vector<OutputSpec> common_outputs(std::string_view feature) {

@@ -131,4 +131,10 @@ inline Value first_rows(const Value& table, const Value& length) {
   return g.op("Slice", {table, g.integers({0}), unsqueeze(length, {0})}, {{"axes", std::vector<int64_t>{0}}});
 }
 
+/// x[..., begin:, ...] of one axis from a place that is known at run time (i64 scalar).
+inline Value from_row(const Value& x, int64_t axis, const Value& begin) {
+  Graph& g = x.graph();
+  return g.op("Slice", {x, unsqueeze(begin, {0}), g.integers({to_end})}, {{"axes", std::vector<int64_t>{axis}}});
+}
+
 }  // namespace onnxport::sdk

@@ -3,12 +3,13 @@
 // reached from there.
 #pragma once
 
+#include <cstddef>
 #include <exception>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include <onnxport/onnx_config.hpp>
+#include <onnxport/seq2seq.hpp>
 
 namespace onnxport::sdk {
 
@@ -42,7 +43,25 @@ struct Bridged {
   const onnxport_host* host;
   std::unique_ptr<OnnxConfig> config;
   std::vector<PatchingSpec> patches;
+  std::vector<Part> parts;
+
+  /// The part of that name; null for the one graph of the layout single, whose name is empty.
+  const Part* part(std::string_view name) const {
+    if (name.empty()) return nullptr;
+    for (const Part& part : parts) {
+      if (part.name == name) return &part;
+    }
+    throw Error(ONNXPORT_INVALID_ARGUMENT, "the model has no part '" + std::string(name) + "'");
+  }
 };
+
+/// The user's options of a request; a host of ABI 1.0 knows none.
+inline Config options_of(const onnxport_request& request) {
+  const size_t needed = offsetof(onnxport_request, options) + sizeof request.options;
+  if (request.struct_size >= needed && request.options != nullptr) return {request.host, request.options};
+  const Config config(request.host, request.config);
+  return config.none();
+}
 
 inline Bridged& bridged(onnxport_onnx_config* self) {
   return *reinterpret_cast<Bridged*>(self);
@@ -125,8 +144,10 @@ struct OnnxConfigTable {
           if (known != type) continue;
           auto self = std::make_unique<Bridged>();
           self->host = host;
-          self->config = model.make({Config(host, request->config), type, std::string(from_abi(request->feature))});
+          self->config = model.make(
+              {Config(host, request->config), type, std::string(from_abi(request->feature)), options_of(*request)});
           self->patches = self->config->patching_specs();
+          self->parts = self->config->parts();
           *out = reinterpret_cast<onnxport_onnx_config*>(self.release());
           return;
         }
@@ -137,12 +158,13 @@ struct OnnxConfigTable {
 
   static void release(onnxport_onnx_config* self) { delete &bridged(self); }
 
-  static onnxport_status* describe(onnxport_onnx_config* handle, onnxport_string, onnxport_description* out) {
+  static onnxport_status* describe(onnxport_onnx_config* handle, onnxport_string name, onnxport_description* out) {
     const Bridged& self = bridged(handle);
     const onnxport_host* host = self.host;
     return guarded(host, "inputs and outputs", [&] {
       const OnnxConfig& config = *self.config;
-      for (const TensorSpec& spec : config.inputs()) {
+      const Part* part = self.part(from_abi(name));
+      for (const TensorSpec& spec : part != nullptr ? part->inputs : config.inputs()) {
         std::vector<onnxport_dim> dims;
         for (const Dim& dim : spec.shape) dims.push_back({dim.size, to_abi(dim.symbol)});
         const onnxport_type type{sizeof(onnxport_type), static_cast<int32_t>(spec.dtype),
@@ -150,7 +172,7 @@ struct OnnxConfigTable {
         check(host, out->input(out, to_abi(spec.name), &type));
         if (spec.limit > 0) check(host, out->value_limit(out, to_abi(spec.name), spec.limit));
       }
-      for (const OutputSpec& spec : config.outputs()) {
+      for (const OutputSpec& spec : part != nullptr ? part->outputs : config.outputs()) {
         std::vector<onnxport_dim> dims(spec.axes.empty() ? 0 : static_cast<size_t>(spec.axes.rbegin()->first) + 1,
                                        onnxport_dim{-1, {nullptr, 0}});
         for (const auto& [index, name] : spec.axes) dims[static_cast<size_t>(index)].symbol = to_abi(name);
@@ -162,6 +184,9 @@ struct OnnxConfigTable {
       check(host, out->integer(out, to_abi("min_opset"), config.min_opset()));
       check(host, out->real(out, to_abi("atol_for_validation"), config.atol_for_validation()));
       check(host, out->text(out, to_abi("base_model_prefix"), to_abi(config.base_model_prefix())));
+      std::string parts;
+      for (const Part& one : self.parts) parts += (parts.empty() ? "" : ",") + one.name;
+      if (!parts.empty()) check(host, out->text(out, to_abi("parts"), to_abi(parts)));
       if (const auto* past = dynamic_cast<const OnnxConfigWithPast*>(&config)) {
         check(host, out->integer(out, to_abi("with_past"), past->use_past() ? 1 : 0));
         check(host, out->integer(out, to_abi("num_layers"), past->num_layers()));
@@ -175,14 +200,17 @@ struct OnnxConfigTable {
     });
   }
 
-  static onnxport_status* forward(onnxport_onnx_config* handle, onnxport_string, onnxport_graph* target) {
+  static onnxport_status* forward(onnxport_onnx_config* handle, onnxport_string part_name, onnxport_graph* target) {
     const Bridged& self = bridged(handle);
     Graph graph(self.host, target);
     // The place is read when the status is made: where the graph stood when something failed.
     try {
+      const Part* part = self.part(from_abi(part_name));
       Inputs inputs;
-      for (const TensorSpec& spec : self.config->inputs()) inputs.emplace(spec.name, graph.input(spec.name));
-      for (const auto& [name, value] : self.config->forward(graph, inputs)) graph.output(name, value);
+      for (const TensorSpec& spec : part != nullptr ? part->inputs : self.config->inputs())
+        inputs.emplace(spec.name, graph.input(spec.name));
+      const Outputs outputs = part != nullptr ? part->forward(graph, inputs) : self.config->forward(graph, inputs);
+      for (const auto& [name, value] : outputs) graph.output(name, value);
       return nullptr;
     } catch (...) {
       return guarded(self.host, graph.scope(), [] { throw; });

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+// Llama, Mistral, Qwen2 and Qwen3. Source: LlamaModel, MistralModel, Qwen2Model, Qwen3Model and their heads,
+// transformers 4.57.
+#include <onnxport/plugin.hpp>
+#include <onnxport/rotary.hpp>
+
+using namespace onnxport::sdk;
+
+namespace {
+
+enum class Bias { never, always, by_config };
+enum class Window { none, every_layer, later_layers };
+
+/// What a relative does otherwise than Llama, and its config class's defaults.
+struct Family {
+  const char* type;
+  Bias qkv_bias, output_bias, mlp_bias;
+  bool query_key_norm;
+  Window window;
+  const char* question_answering;  // the base model's name under that head
+  int64_t kv_heads, head_size;     // 0: as many as heads; hidden size / heads
+};
+constexpr Family families[] = {
+    {"llama", Bias::by_config, Bias::by_config, Bias::by_config, false, Window::none, "transformer", 0, 0},
+    {"mistral", Bias::never, Bias::never, Bias::never, false, Window::every_layer, "model", 8, 0},
+    {"qwen2", Bias::always, Bias::never, Bias::never, false, Window::later_layers, "transformer", 32, 0},
+    {"qwen3", Bias::by_config, Bias::by_config, Bias::never, true, Window::later_layers, "transformer", 32, 128},
+};
+
+const Family& family_of(const std::string& type) {
+  for (const Family& family : families) {
+    if (family.type == type) return family;
+  }
+  throw Error(ONNXPORT_UNSUPPORTED, "no family is known for the model type '" + type + "'");
+}
+
+struct LlamaConfig {
+  LlamaConfig(const Config& c, const Family& family)
+      : vocab(c.size("vocab_size", 32000)),
+        hidden(c.size("hidden_size", 4096)),
+        inner(c.size("intermediate_size", 11008)),
+        layers(c.count("num_hidden_layers", 32)),
+        heads(c.size("num_attention_heads", 32)),
+        kv_heads(c.size("num_key_value_heads", family.kv_heads == 0 ? heads : family.kv_heads)),
+        head_size(c.size("head_dim", family.head_size == 0 ? std::max<int64_t>(1, hidden / heads) : family.head_size)),
+        positions(c.size("max_position_embeddings", 2048)),
+        activation(c.text("hidden_act", "silu")),
+        epsilon(c.real("rms_norm_eps", 1e-6)),
+        tied(c.boolean("tie_word_embeddings", false)),
+        qkv_bias(has(family.qkv_bias, c, "attention_bias")),
+        output_bias(has(family.output_bias, c, "attention_bias")),
+        mlp_bias(has(family.mlp_bias, c, "mlp_bias")),
+        windows(windows_of(c, family, layers)),
+        rotary(c, head_size),
+        labels(c.num_labels()),
+        pad(c.maybe_integer("pad_token_id")) {
+    if (heads % kv_heads != 0) {
+      throw Error(ONNXPORT_CONFIG, "config field 'num_attention_heads' is " + std::to_string(heads) +
+                                       ", not a multiple of num_key_value_heads (" + std::to_string(kv_heads) + ")");
+    }
+    c.no_effect({"pretraining_tp"});  // splits products for training; the result is the same
+  }
+  int64_t vocab, hidden, inner, layers, heads, kv_heads, head_size, positions;
+  std::string activation;
+  double epsilon;
+  bool tied, qkv_bias, output_bias, mlp_bias;
+  std::vector<int64_t> windows;  // of each layer, in keys; 0: none
+  Rotary rotary;
+  int64_t labels;
+  std::optional<int64_t> pad;
+
+ private:
+  static bool has(Bias bias, const Config& c, const char* field) {
+    return bias == Bias::by_config ? c.boolean(field, false) : bias == Bias::always;
+  }
+
+  static std::vector<int64_t> windows_of(const Config& c, const Family& family, int64_t layers) {
+    std::vector<int64_t> windows(static_cast<size_t>(layers), 0);
+    if (family.window == Window::none) return windows;
+    const int64_t window = c.count("sliding_window", c.is_null("sliding_window") ? 0 : 4096);
+    if (family.window == Window::every_layer) {
+      std::fill(windows.begin(), windows.end(), window);
+      return windows;
+    }
+    const bool used = c.boolean("use_sliding_window", false) && window > 0;
+    const int64_t first = c.count("max_window_layers", 28);
+    const std::vector<std::string> types = c.texts("layer_types");
+    if (!types.empty() && types.size() != windows.size()) {
+      throw Error(ONNXPORT_CONFIG, "config field 'layer_types' has " + std::to_string(types.size()) +
+                                       " entries; expected num_hidden_layers (" + std::to_string(layers) + ")");
+    }
+    for (size_t i = 0; i < windows.size(); ++i) {
+      const bool slides = types.empty() ? used && static_cast<int64_t>(i) >= first : slides_by(types[i], used);
+      if (slides) windows[i] = window;
+    }
+    return windows;
+  }
+
+  static bool slides_by(const std::string& layer_type, bool used) {
+    if (layer_type == "full_attention") return false;
+    if (layer_type == "sliding_attention" && used) return true;
+    throw Error(ONNXPORT_UNSUPPORTED,
+                "config field 'layer_types' has an entry \"" + layer_type +
+                    "\"; supported: full_attention, and sliding_attention where use_sliding_window is true");
+  }
+};
+
+class LlamaOnnxConfig final : public OnnxConfigWithPast {
+ public:
+  explicit LlamaOnnxConfig(const Request& request)
+      : OnnxConfigWithPast(request), family(family_of(request.model_type)), c(request.config, family) {}
+
+  std::string base_model_prefix() const override { return base(); }
+  double atol_for_validation() const override { return 1e-4; }
+  int64_t num_layers() const override { return c.layers; }
+  int64_t num_attention_heads() const override { return c.heads; }
+  int64_t num_key_value_heads() const override { return c.kv_heads; }
+  int64_t head_size() const override { return c.head_size; }
+  std::vector<TensorSpec> inputs() const override { return text_inputs(c.vocab, c.positions); }
+
+  Outputs forward(Graph& g, const Inputs& in) const override {
+    g.unused("*rotary_emb.inv_freq");  // saved by older releases; config.json tells it
+    Cache cache(in);
+    const Scope model = task() == "default" ? g.root() : g.root() / base();
+    const Value hidden = decode(model, in, cache);
+    Outputs outputs = head(g, model, hidden, in.at("input_ids"));
+    if (use_past()) {
+      for (auto& present : cache.present()) outputs.push_back(std::move(present));
+    }
+    return outputs;
+  }
+
+ private:
+  std::string base() const { return task() == "question-answering" ? family.question_answering : "model"; }
+
+  // -> f32[batch, sequence, hidden]
+  Value decode(const Scope& s, const Inputs& in, Cache& cache) const {
+    Graph& g = s.graph();
+    const Value ids = in.at("input_ids"), mask = in.at("attention_mask");
+    Value x = embedding(s / "embed_tokens", ids, {c.vocab, c.hidden});
+    const Angles angles = rotary(s / "rotary_emb", position_ids(in));
+    for (int64_t i = 0; i < c.layers; ++i) {
+      const Scope layer = s / "layers" / i;
+      g.mark("hidden_states." + std::to_string(i), x);
+      const Value seen = attention_mask(mask, {.causal_for = ids, .window = c.windows[static_cast<size_t>(i)]});
+      Value h = rms_norm(layer / "input_layernorm", x, c.epsilon);
+      x = x + attend(layer / "self_attn", h, {i, seen, angles}, cache);
+      h = rms_norm(layer / "post_attention_layernorm", x, c.epsilon);
+      x = x + feed_forward(layer / "mlp", h);
+    }
+    x = rms_norm(s / "norm", x, c.epsilon);
+    return g.mark("hidden_states." + std::to_string(c.layers), x);
+  }
+
+  Angles rotary(const Scope& s, const Value& positions) const {
+    const Within names(s);
+    return c.rotary.angles(positions);
+  }
+
+  struct Layer {
+    int64_t index;
+    Value mask;
+    Angles angles;
+  };
+
+  // Grouped-query attention: a kv head serves a run of query heads.
+  Value attend(const Scope& s, const Value& x, const Layer& layer, Cache& cache) const {
+    const auto project = [&](const char* name, int64_t heads) {
+      const Value y = linear(s / name, x, {.out = heads * c.head_size, .bias = c.qkv_bias});
+      const Within names(s);
+      return split_heads(y, heads);
+    };
+    Value q = project("q_proj", c.heads), k = project("k_proj", c.kv_heads);
+    const Value v = project("v_proj", c.kv_heads);
+    if (family.query_key_norm) {
+      q = rms_norm(s / "q_norm", q, c.epsilon);
+      k = rms_norm(s / "k_norm", k, c.epsilon);
+    }
+    const Within names(s);
+    const KeyValue kv = cache.extend(layer.index, {rotate(k, layer.angles), v});
+    const Value mixed = attention(rotate(q, layer.angles), kv.key, kv.value,
+                                  {.heads = c.heads,
+                                   .kv_heads = c.kv_heads,
+                                   .bias = layer.mask,
+                                   .probabilities = "attentions." + std::to_string(layer.index)});
+    return linear(s / "o_proj", mixed, {.out = c.hidden, .bias = c.output_bias});
+  }
+
+  // SwiGLU
+  Value feed_forward(const Scope& s, const Value& x) const {
+    const Value gate = activation(linear(s / "gate_proj", x, {.out = c.inner, .bias = c.mlp_bias}), c.activation);
+    const Value up = linear(s / "up_proj", x, {.out = c.inner, .bias = c.mlp_bias});
+    return linear(s / "down_proj", gate * up, {.out = c.hidden, .bias = c.mlp_bias});
+  }
+
+  Outputs head(Graph& g, const Scope& model, const Value& hidden, const Value& ids) const {
+    if (task() == "default") return {{"last_hidden_state", hidden}};
+    if (task() == "causal-lm") {
+      const TiedLinear lm_head{g.root() / "lm_head", model / "embed_tokens", c.tied};
+      return {{"logits", linear(lm_head, hidden, {.out = c.vocab, .bias = false})}};
+    }
+    if (task() == "question-answering") {
+      const std::vector<Value> ends = split(linear(g.root() / "qa_outputs", hidden, {.out = 2}), -1, {1, 1});
+      return {{"start_logits", squeeze(ends[0], {-1})}, {"end_logits", squeeze(ends[1], {-1})}};
+    }
+    const Scope score = g.root() / "score";
+    if (task() == "token-classification") return {{"logits", linear(score, hidden, {.out = c.labels})}};
+    return {{"logits", linear(score, last_token(hidden, ids, c.pad), {.out = c.labels, .bias = false})}};
+  }
+
+  const Family& family;
+  const LlamaConfig c;
+};
+
+}  // namespace
+
+ONNXPORT_PLUGIN({
+    .id = "org.onnxport.llama",
+    .name = "Llama and its relatives",
+    .version = "0.1.0",
+    .license = "Apache-2.0",
+    .vendor = "onnxport",
+    .models = {{.types = {"llama", "mistral", "qwen2", "qwen3"},
+                .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past",
+                             "sequence-classification", "token-classification", "question-answering"},
+                .make = make<LlamaOnnxConfig>}},
+})

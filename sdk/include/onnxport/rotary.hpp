@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rotary position embeddings with every scaling that configs know. Source: modeling_rope_utils.py, transformers 4.57.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include <onnxport/config.hpp>
+#include <onnxport/layers.hpp>
+
+namespace onnxport::sdk {
+
+/// The cosines and sines of positions: f32[batch or 1, n, half of what is turned].
+struct Angles {
+  Value cos, sin;
+};
+
+/// How positions become angles, by a config's rope_theta, rope_scaling (or rope_parameters) and what they refer to.
+class Rotary {
+ public:
+  /// `head_size` is the width of one head, of which partial_rotary_factor is turned.
+  Rotary(const Config& config, int64_t head_size)
+      : Rotary(config, head_size, config.section(config.has("rope_parameters") ? "rope_parameters" : "rope_scaling")) {}
+
+  /// positions: i64[batch or 1, n].
+  Angles angles(const Value& positions) const {
+    Graph& g = positions.graph();
+    const Value at = unsqueeze(cast(positions, DType::f32), {2});
+    const Value turns = at * frequencies_for(positions);
+    Angles angles{g.op("Cos", {turns}), g.op("Sin", {turns})};
+    if (attention_factor_ != 1.0) angles = {angles.cos * attention_factor_, angles.sin * attention_factor_};
+    return angles;
+  }
+
+ private:
+  Rotary(const Config& config, int64_t head_size, const Config& scaling)
+      : type_(type_of(scaling)),
+        base_(scaling.real("rope_theta", config.real("rope_theta", 10000.0))),
+        width_(static_cast<int64_t>(static_cast<double>(head_size) *
+                                    scaling.real("partial_rotary_factor", config.real("partial_rotary_factor", 1.0)))),
+        max_positions_(config.integer("max_position_embeddings", 2048)) {
+    if (width_ <= 0 || width_ % 2 != 0) {
+      throw Error(ONNXPORT_CONFIG, "rotary embeddings turn " + std::to_string(width_) +
+                                       " dimensions of a head, by config.json; expected an even number above 0");
+    }
+    for (int64_t i = 0; i < width_; i += 2)
+      frequencies_.push_back(std::pow(base_, -static_cast<double>(i) / static_cast<double>(width_)));
+    if (type_ == "linear") {
+      for (double& f : frequencies_) f /= factor(scaling);
+    } else if (type_ == "dynamic") {
+      factor_ = factor(scaling);
+    } else if (type_ == "llama3") {
+      scale_llama3(scaling);
+    } else if (type_ == "yarn") {
+      scale_yarn(scaling);
+    } else if (type_ == "longrope") {
+      scale_longrope(config, scaling);
+    }
+  }
+
+  static std::string type_of(const Config& scaling) {
+    const std::string older =
+        scaling.choice("type", "default", {"default", "linear", "dynamic", "yarn", "longrope", "su", "llama3"});
+    const std::string type =
+        scaling.choice("rope_type", older, {"default", "linear", "dynamic", "yarn", "longrope", "su", "llama3"});
+    return type == "su" ? "longrope" : type;
+  }
+  static double factor(const Config& scaling) {
+    if (const auto factor = scaling.maybe_real("factor")) return *factor;
+    throw Error(ONNXPORT_CONFIG, "config field 'rope_scaling.factor' is missing: expected a number");
+  }
+
+  /// Long waves are stretched, short ones kept, those between blended.
+  void scale_llama3(const Config& scaling) {
+    const double by = factor(scaling), low = scaling.real("low_freq_factor", 1.0),
+                 high = scaling.real("high_freq_factor", 4.0),
+                 original = static_cast<double>(scaling.integer("original_max_position_embeddings", max_positions_));
+    for (double& f : frequencies_) {
+      const double wave = 2 * M_PI / f, kept = std::clamp((original / wave - low) / (high - low), 0.0, 1.0);
+      f = (1 - kept) * f / by + kept * f;
+    }
+  }
+
+  /// Dimensions that turn often keep their frequency, slow ones are interpolated, with a ramp between.
+  void scale_yarn(const Config& scaling) {
+    const double by = factor(scaling);
+    const auto given = [&](const char* key, double otherwise) {
+      const double value = scaling.real(key, otherwise);
+      return value == 0 ? otherwise : value;
+    };
+    const auto original = given("original_max_position_embeddings", static_cast<double>(max_positions_));
+    const auto width = static_cast<double>(width_);
+    const auto magnitude = [&](double scale) { return by <= 1 ? 1.0 : 0.1 * scale * std::log(by) + 1.0; };
+    const double mscale = given("mscale", 0), mscale_all = given("mscale_all_dim", 0);
+    attention_factor_ = mscale != 0 && mscale_all != 0 ? magnitude(mscale) / magnitude(mscale_all) : magnitude(1);
+    attention_factor_ = scaling.real("attention_factor", attention_factor_);
+    const auto dimension_of = [&](double turns) {
+      return width * std::log(original / (turns * 2 * M_PI)) / (2 * std::log(base_));
+    };
+    double low = dimension_of(given("beta_fast", 32)), high = dimension_of(given("beta_slow", 1));
+    if (scaling.boolean("truncate", true)) {
+      low = std::floor(low);
+      high = std::ceil(high);
+    }
+    low = std::max(low, 0.0);
+    high = std::min(high, width - 1);
+    if (low == high) high += 0.001;
+    for (size_t i = 0; i < frequencies_.size(); ++i) {
+      const double ramp = std::clamp((static_cast<double>(i) - low) / (high - low), 0.0, 1.0);
+      frequencies_[i] = frequencies_[i] / by * ramp + frequencies_[i] * (1 - ramp);
+    }
+  }
+
+  /// Two sets of frequencies: one up to the length that the model was first trained for, one for longer texts.
+  void scale_longrope(const Config& config, const Config& scaling) {
+    const std::vector<double> shorter = scaling.reals("short_factor"), longer = scaling.reals("long_factor");
+    if (shorter.size() != frequencies_.size() || longer.size() != frequencies_.size()) {
+      throw Error(ONNXPORT_CONFIG, "config fields 'rope_scaling.short_factor' and 'long_factor' have " +
+                                       std::to_string(shorter.size()) + " and " + std::to_string(longer.size()) +
+                                       " entries; expected " + std::to_string(frequencies_.size()) + " in each");
+    }
+    double by = scaling.real("factor", 1.0);
+    original_positions_ = max_positions_;
+    if (const auto original = config.maybe_integer("original_max_position_embeddings"); original && *original > 0) {
+      original_positions_ = *original;
+      by = static_cast<double>(max_positions_) / static_cast<double>(*original);
+    }
+    const double grown = std::sqrt(1 + std::log(by) / std::log(static_cast<double>(original_positions_)));
+    attention_factor_ = scaling.real("attention_factor", by <= 1 ? 1.0 : grown);
+    long_frequencies_ = frequencies_;
+    for (size_t i = 0; i < frequencies_.size(); ++i) {
+      long_frequencies_[i] /= longer[i];
+      frequencies_[i] /= shorter[i];
+    }
+  }
+
+  static Value table(Graph& g, const std::vector<double>& values) {
+    return g.constant<float>(DType::f32, {static_cast<int64_t>(values.size())},
+                             std::vector<float>(values.begin(), values.end()));
+  }
+
+  /// f32[half], which for two of the types depends on the longest text of the batch.
+  Value frequencies_for(const Value& positions) const {
+    Graph& g = positions.graph();
+    if (type_ != "dynamic" && type_ != "longrope") return table(g, frequencies_);
+    const Value last = g.op("ReduceMax", {positions}, {{"axes", std::vector<int64_t>{0, 1}}, {"keepdims", 0}});
+    if (type_ == "longrope") {
+      const Value is_long = g.op("Greater", {last, g.integer(original_positions_ - 1)});
+      return where(is_long, table(g, long_frequencies_), table(g, frequencies_));
+    }
+    // The base grows with the text once it is longer than what the model was trained for.
+    const auto trained = static_cast<double>(max_positions_), width = static_cast<double>(width_);
+    const Value length = g.op("Max", {cast(last, DType::f32) + 1.0, g.scalar(trained)});
+    const Value growth = length * (factor_ / trained) - (factor_ - 1);
+    std::vector<double> exponents;
+    for (int64_t i = 0; i < width_; i += 2)
+      exponents.push_back(-static_cast<double>(i) / width * (width / (width - 2)));
+    return table(g, frequencies_) * g.op("Pow", {growth, table(g, exponents)});
+  }
+
+  std::string type_;
+  double base_;
+  int64_t width_, max_positions_, original_positions_ = 0;
+  double factor_ = 1, attention_factor_ = 1;
+  std::vector<double> frequencies_, long_frequencies_;
+};
+
+/// Turns the leading dimensions of every head by the angles of its position: f[batch, heads, n, d] -> the same.
+/// Source: apply_rotary_pos_emb, LlamaAttention, transformers 4.57.
+inline Value rotate(const Value& x, const Angles& angles) {
+  return x.graph().composite("RotaryEmbedding", {x, angles.cos, angles.sin}, {{"interleaved", false}});
+}
+
+}  // namespace onnxport::sdk
