@@ -286,6 +286,15 @@ inline Value Scope::weight(std::string_view name, const std::vector<int64_t>& sh
   return {graph_, id};
 }
 
+/// The first of the places whose tensor `name` the checkpoint has, else the first of all: for a weight that models save
+/// under one of several names.
+inline Scope first_with(std::string_view name, const std::vector<Scope>& places) {
+  for (const Scope& place : places) {
+    if (place.has(name)) return place;
+  }
+  return places.at(0);
+}
+
 inline bool Scope::has(std::string_view name) const {
   const std::string full = (*this / name).path();
   return graph_->weights().has(graph_->handle(), to_abi(full)) != 0;

@@ -21,7 +21,7 @@ struct DecoderStep {
 /// An encoder and a decoder, in one graph or in several, with both caches.
 class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
  public:
-  using OnnxConfigWithPast::OnnxConfigWithPast;
+  explicit OnnxSeq2SeqConfigWithPast(const Request& request) : OnnxConfigWithPast(request, Positions::sequence) {}
 
   /// Sizes of the two vocabularies, and the width of what the encoder yields.
   virtual int64_t vocab_size() const = 0;

@@ -2,6 +2,7 @@
 // Decoders with a cache: OnnxConfigWithPast, and what their definitions are written with.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -82,10 +83,8 @@ enum class Positions {
 class OnnxConfigWithPast : public OnnxConfig {
  public:
   explicit OnnxConfigWithPast(const Request& request)
-      : OnnxConfig(request), use_past_(request.feature.ends_with("-with-past")) {
-    const std::string from = request.options.choice("position_ids", "sequence", {"sequence", "mask", "input"});
-    positions_ = from == "input" ? Positions::input : from == "mask" ? Positions::mask : Positions::sequence;
-  }
+      : OnnxConfigWithPast(
+            request, positions_of(request.options.choice("position_ids", "sequence", {"sequence", "mask", "input"}))) {}
 
   bool use_past() const { return use_past_; }
   Positions positions() const { return positions_; }
@@ -150,7 +149,17 @@ class OnnxConfigWithPast : public OnnxConfig {
     }
   }
 
+ protected:
+  /// Of a model whose positions are not the user's choice.
+  OnnxConfigWithPast(const Request& request, Positions positions)
+      : OnnxConfig(request), use_past_(request.feature.ends_with("-with-past")), positions_(positions) {}
+
  private:
+  static Positions positions_of(const std::string& name) {
+    if (name == "input") return Positions::input;
+    return name == "mask" ? Positions::mask : Positions::sequence;
+  }
+
   bool use_past_;
   Positions positions_;
 };

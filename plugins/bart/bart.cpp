@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+// BART, mBART and Marian: the heads. Source: BartModel, BartForConditionalGeneration, BartForSequenceClassification,
+// BartForQuestionAnswering, BartForCausalLM and their twins, transformers 4.30 and 4.57.
+#include "bart.hpp"
+
+using namespace bart;
+
+namespace {
+
+/// Encoder and decoder.
+class BartOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
+ public:
+  explicit BartOnnxConfig(const Request& request)
+      : OnnxSeq2SeqConfigWithPast(request),
+        model(family_of(request.model_type), BartConfig(request.config, family_of(request.model_type))),
+        c(model.config()) {}
+
+  std::string base_model_prefix() const override { return "model"; }
+  double atol_for_validation() const override { return 1e-4; }
+  int64_t num_layers() const override { return c.decoder.layers; }
+  int64_t num_attention_heads() const override { return c.decoder.heads; }
+  int64_t head_size() const override { return c.width / c.decoder.heads; }
+  int64_t vocab_size() const override { return c.vocab; }
+  int64_t decoder_vocab_size() const override { return c.decoder_vocab; }
+  int64_t encoder_width() const override { return c.width; }
+
+  Value encode(Graph& g, const Value& ids, const Value& mask) const override {
+    return model.encode(base(g), ids, mask);
+  }
+
+  Value decode(Graph& g, const DecoderStep& step, Cache& cache) const override {
+    return model.decode(base(g), step, cache);
+  }
+
+  Outputs head(Graph& g, const Value& decoded, const Inputs& in) const override {
+    if (task() == "default") return {{"last_hidden_state", decoded}};
+    if (task() == "seq2seq-lm") {
+      const TiedLinear lm_head{g.root() / "lm_head", model.table(base(g), "decoder"), c.tied};
+      const Value logits = linear(lm_head, decoded, {.out = c.decoder_vocab, .bias = false});
+      return {{"logits", logits + g.root().weight("final_logits_bias", {1, c.decoder_vocab})}};
+    }
+    if (task() == "question-answering") {
+      const std::vector<Value> ends = split(linear(g.root() / "qa_outputs", decoded, {.out = 2}), -1, {1, 1});
+      return {{"start_logits", squeeze(ends[0], {-1})}, {"end_logits", squeeze(ends[1], {-1})}};
+    }
+    const Scope head = g.root() / "classification_head";
+    const Value x = linear(head / "dense", at_last_end(decoded, in.at("input_ids")), {.out = c.width});
+    return {{"logits", linear(head / "out_proj", tanh(x), {.out = c.labels})}};
+  }
+
+ private:
+  Scope base(Graph& g) const { return task() == "default" ? g.root() : g.root() / "model"; }
+
+  // The decoder's vector at each text's last end token: f32[batch, width]
+  Value at_last_end(const Value& decoded, const Value& ids) const {
+    Graph& g = decoded.graph();
+    const Value is_end = cast(g.op("Equal", {ids, g.integer(c.eos)}), DType::i64);
+    const Value last = g.op("ReduceMax", {is_end * range(size_of(ids, 1))}, {{"axes", std::vector<int64_t>{1}}});
+    return g.op("GatherND", {decoded, last}, {{"batch_dims", 1}});
+  }
+
+  const Transformer model;
+  const BartConfig& c;
+};
+
+/// The decoder by itself, as a language model.
+class BartDecoderOnnxConfig final : public OnnxConfigWithPast {
+ public:
+  explicit BartDecoderOnnxConfig(const Request& request)
+      : OnnxConfigWithPast(request, Positions::sequence),
+        model(family_of(request.model_type), BartConfig(request.config, family_of(request.model_type))),
+        c(model.config()) {}
+
+  std::string base_model_prefix() const override { return "model"; }
+  double atol_for_validation() const override { return 1e-4; }
+  int64_t num_layers() const override { return c.decoder.layers; }
+  int64_t num_attention_heads() const override { return c.decoder.heads; }
+  int64_t head_size() const override { return c.width / c.decoder.heads; }
+  std::vector<TensorSpec> inputs() const override { return text_inputs(c.decoder_vocab, c.positions); }
+
+  Outputs forward(Graph& g, const Inputs& in) const override {
+    const Scope base = g.root() / "model";
+    Cache cache(in);
+    const Value decoded = model.decode(base, {in.at("input_ids"), in.at("attention_mask"), {}, {}}, cache);
+    const TiedLinear lm_head{g.root() / "lm_head", model.table(base, "decoder"), c.tied};
+    Outputs outputs{{"logits", linear(lm_head, decoded, {.out = c.decoder_vocab, .bias = false})}};
+    if (use_past()) {
+      for (auto& present : cache.present()) outputs.push_back(std::move(present));
+    }
+    return outputs;
+  }
+
+ private:
+  const Transformer model;
+  const BartConfig& c;
+};
+
+std::unique_ptr<OnnxConfig> make_bart(const Request& request) {
+  if (request.feature.starts_with("causal-lm")) return make<BartDecoderOnnxConfig>(request);
+  return make<BartOnnxConfig>(request);
+}
+
+}  // namespace
+
+ONNXPORT_PLUGIN({
+    .id = "org.onnxport.bart",
+    .name = "BART, mBART and Marian",
+    .version = "0.1.0",
+    .license = "Apache-2.0",
+    .vendor = "onnxport",
+    .models = {{.types = {"bart", "mbart"},
+                .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past", "seq2seq-lm",
+                             "seq2seq-lm-with-past", "sequence-classification", "question-answering"},
+                .make = make_bart},
+               {.types = {"marian"},
+                .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past", "seq2seq-lm",
+                             "seq2seq-lm-with-past"},
+                .architectures = {{"MarianMTModel", "seq2seq-lm"}},
+                .make = make_bart}},
+})

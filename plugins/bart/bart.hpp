@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+// The transformer that BART and its relatives are made of. Source: BartEncoder, BartDecoder and their twins of mBART
+// and Marian, transformers 4.30 and 4.57.
+#pragma once
+
+#include <onnxport/plugin.hpp>
+
+namespace bart {
+
+using namespace onnxport::sdk;
+
+enum class Norm { before, after };
+enum class Places { learned, sinusoidal };
+
+/// What a relative does otherwise than BART.
+struct Family {
+  const char* type;
+  Norm norm;            // of a layer: before or after its blocks
+  bool embedding_norm;  // over the embeddings
+  bool final_norm;      // behind the last layer
+  Places places;
+  int64_t offset;            // of the first position in the learnt table
+  int64_t vocab, positions;  // defaults of the config class
+};
+inline constexpr Family families[] = {
+    {"bart", Norm::after, true, false, Places::learned, 2, 50265, 1024},
+    {"mbart", Norm::before, true, true, Places::learned, 2, 50265, 1024},
+    {"marian", Norm::after, false, false, Places::sinusoidal, 0, 58101, 1024},
+};
+
+inline const Family& family_of(const std::string& type) {
+  for (const Family& family : families) {
+    if (family.type == type) return family;
+  }
+  throw Error(ONNXPORT_UNSUPPORTED, "no family is known for the model type '" + type + "'");
+}
+
+struct BartConfig {
+  BartConfig(const Config& c, const Family& family)
+      : vocab(c.size("vocab_size", family.vocab)),
+        decoder_vocab(c.size("decoder_vocab_size", vocab)),
+        width(c.size("d_model", 1024)),
+        encoder{c.count("encoder_layers", 12), c.size("encoder_attention_heads", 16), c.size("encoder_ffn_dim", 4096)},
+        decoder{c.count("decoder_layers", 12), c.size("decoder_attention_heads", 16), c.size("decoder_ffn_dim", 4096)},
+        positions(c.size("max_position_embeddings", family.positions)),
+        activation(c.text("activation_function", "gelu")),
+        scale(c.boolean("scale_embedding", false) ? std::sqrt(static_cast<double>(width)) : 1.0),
+        shared(c.boolean("share_encoder_decoder_embeddings", true)),
+        tied(c.boolean("tie_word_embeddings", true)),
+        eos(c.integer("eos_token_id", 2)),
+        labels(c.num_labels()) {
+    for (const int64_t heads : {encoder.heads, decoder.heads}) {
+      if (width % heads != 0) {
+        throw Error(ONNXPORT_CONFIG, "config field 'd_model' is " + std::to_string(width) +
+                                         ", not a multiple of the attention heads (" + std::to_string(heads) + ")");
+      }
+    }
+    // Of the models' forerunners, and of training.
+    c.no_effect({"num_hidden_layers", "init_std", "encoder_layerdrop", "decoder_layerdrop", "normalize_before",
+                 "normalize_embedding", "add_final_layer_norm", "add_bias_logits", "static_position_embeddings",
+                 "extra_pos_embeddings", "force_bos_token_to_be_generated", "max_decoder_position_embeddings"});
+  }
+  struct Side {
+    int64_t layers, heads, inner;
+  };
+  int64_t vocab, decoder_vocab, width;
+  Side encoder, decoder;
+  int64_t positions;
+  std::string activation;
+  double scale;
+  bool shared, tied;
+  int64_t eos, labels;
+};
+
+/// Encoder and decoder over a module "model".
+class Transformer {
+ public:
+  Transformer(const Family& family, BartConfig config) : f(family), c(std::move(config)) {}
+
+  const BartConfig& config() const { return c; }
+
+  /// The embedding of a side ("encoder", "decoder"), which both share unless the config parts them.
+  Scope table(const Scope& model, const std::string& side) const {
+    const Scope own = model / side / "embed_tokens";
+    if (!c.shared) return own;
+    model.graph().unused((model / "*coder.embed_tokens.weight").path());
+    return first_with("weight", {model / "shared", own, model / "encoder.embed_tokens"});
+  }
+
+  // -> f32[batch, encoder_sequence, width]
+  Value encode(const Scope& model, const Value& ids, const Value& mask) const {
+    const Scope s = model / "encoder";
+    Graph& g = s.graph();
+    Value x = embed(model, {"encoder", ids, range(size_of(ids, 1)), c.vocab});
+    const Value bias = attention_mask(mask);
+    for (int64_t i = 0; i < c.encoder.layers; ++i) {
+      const Scope layer = s / "layers" / i;
+      g.mark("encoder_hidden_states." + std::to_string(i), x);
+      x = block(layer / "self_attn_layer_norm", x, [&](const Value& h) {
+        const Scope self = layer / "self_attn";
+        return attend(self, {h, heads_of(self, h, c.encoder.heads), bias, c.encoder.heads,
+                             "encoder_attentions." + std::to_string(i)});
+      });
+      x = block(layer / "final_layer_norm", x, [&](const Value& h) { return feed_forward(layer, h, c.encoder.inner); });
+    }
+    return g.mark("encoder_hidden_states." + std::to_string(c.encoder.layers), finish(s, x));
+  }
+
+  // -> f32[batch, decoder_sequence, width]; without an encoder's result or what the cache holds of one, it attends to
+  // itself only.
+  Value decode(const Scope& model, const DecoderStep& step, Cache& cache) const {
+    const Scope s = model / "decoder";
+    Graph& g = s.graph();
+    Value x = embed(model, {"decoder", step.ids, places_of(step, cache), c.decoder_vocab});
+    const Value bias = self_mask(step, cache);
+    const Value source = step.encoder_mask ? attention_mask(step.encoder_mask) : Value();
+    const int64_t heads = c.decoder.heads;
+    for (int64_t i = 0; i < c.decoder.layers; ++i) {
+      const Scope layer = s / "layers" / i;
+      const std::string index = std::to_string(i);
+      g.mark("decoder_hidden_states." + index, x);
+      x = block(layer / "self_attn_layer_norm", x, [&](const Value& h) {
+        const Scope self = layer / "self_attn";
+        return attend(self, {h, cache.extend(i, heads_of(self, h, heads)), bias, heads, "decoder_attentions." + index});
+      });
+      if (source) {
+        x = block(layer / "encoder_attn_layer_norm", x, [&](const Value& h) {
+          const Scope cross = layer / "encoder_attn";
+          const KeyValue seen = cache.over_encoder(i, [&] { return heads_of(cross, step.encoder_hidden, heads); });
+          return attend(cross, {h, seen, source, heads, "cross_attentions." + index});
+        });
+      } else {
+        g.unused((layer / "encoder_attn*").path());
+      }
+      x = block(layer / "final_layer_norm", x, [&](const Value& h) { return feed_forward(layer, h, c.decoder.inner); });
+    }
+    return g.mark("decoder_hidden_states." + std::to_string(c.decoder.layers), finish(s, x));
+  }
+
+ private:
+  struct Text {
+    std::string side;
+    Value ids, places;  // i64[batch, n], i64[n]
+    int64_t vocab;
+  };
+
+  Value embed(const Scope& model, const Text& text) const {
+    const Scope s = model / text.side;
+    const Within names(s);
+    Value x = embedding(table(model, text.side), text.ids, {text.vocab, c.width});
+    const Within again(s);
+    if (c.scale != 1.0) x = x * c.scale;
+    x = x + places(s / "embed_positions", text.places);
+    return f.embedding_norm ? layer_norm(s / "layernorm_embedding", x, {}) : x;
+  }
+
+  // The places' vectors: f32[n, width]
+  Value places(const Scope& s, const Value& at) const {
+    if (f.places == Places::learned) {
+      const Within names(s);
+      return embedding(s, f.offset == 0 ? at : at + at.graph().integer(f.offset), {c.positions + f.offset, c.width});
+    }
+    // Fixed ones are seldom saved.
+    if (s.has("weight")) return embedding(s, at, {c.positions, c.width});
+    const Within names(s);
+    return gather(sinusoids(s.graph()), at);
+  }
+
+  // Sines of even dimensions, then cosines of odd ones. Source: MarianSinusoidalPositionalEmbedding.
+  Value sinusoids(Graph& g) const {
+    std::vector<float> table;
+    for (int64_t place = 0; place < c.positions; ++place) {
+      for (const int64_t odd : {0, 1}) {
+        for (int64_t j = odd; j < c.width; j += 2) {
+          const double angle = static_cast<double>(place) /
+                               std::pow(10000.0, static_cast<double>(2 * (j / 2)) / static_cast<double>(c.width));
+          table.push_back(static_cast<float>(odd == 0 ? std::sin(angle) : std::cos(angle)));
+        }
+      }
+    }
+    return g.constant<float>(DType::f32, {c.positions, c.width}, table);
+  }
+
+  static Value places_of(const DecoderStep& step, const Cache& cache) {
+    const Value past = cache.past_keys();
+    if (!past) return range(size_of(step.ids, 1));
+    Graph& g = past.graph();
+    const Value before = size_of(past, 2);
+    return g.op("Range", {before, before + size_of(step.ids, 1), g.integer(1)});
+  }
+
+  // x + run(norm(x)), or norm(x + run(x))
+  template <class Run>
+  Value block(const Scope& norm, const Value& x, Run run) const {
+    if (f.norm == Norm::before) return x + run(layer_norm(norm, x, {}));
+    return layer_norm(norm, x + run(x), {});
+  }
+
+  Value finish(const Scope& s, const Value& x) const { return f.final_norm ? layer_norm(s / "layer_norm", x, {}) : x; }
+
+  // Keys and values of what is attended to.
+  KeyValue heads_of(const Scope& s, const Value& x, int64_t heads) const {
+    const auto project = [&](const char* name) {
+      const Value y = linear(s / name, x, {.out = c.width});
+      const Within names(s);
+      return split_heads(y, heads);
+    };
+    return {project("k_proj"), project("v_proj")};
+  }
+
+  struct Attended {
+    Value x;
+    KeyValue seen;
+    Value bias;
+    int64_t heads;
+    std::string name;
+  };
+
+  Value attend(const Scope& s, const Attended& a) const {
+    const Value q = linear(s / "q_proj", a.x, {.out = c.width});
+    const Within names(s);
+    const Value mixed =
+        attention(q, a.seen.key, a.seen.value, {.heads = a.heads, .bias = a.bias, .probabilities = a.name});
+    return linear(s / "out_proj", mixed, {.out = c.width});
+  }
+
+  Value feed_forward(const Scope& layer, const Value& x, int64_t inner) const {
+    const Within names(layer);
+    const Value h = activation(linear(layer / "fc1", x, {.out = inner}), c.activation);
+    return linear(layer / "fc2", h, {.out = c.width});
+  }
+
+  const Family& f;
+  BartConfig c;
+};
+
+}  // namespace bart

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+// T5 and mT5. Source: T5Model, T5ForConditionalGeneration and their mT5 twins, transformers 4.30 and 4.57.
+#include <onnxport/plugin.hpp>
+#include <onnxport/relative_bias.hpp>
+
+using namespace onnxport::sdk;
+
+namespace {
+
+struct T5Config {
+  T5Config(const Config& c, bool is_mt5)
+      : vocab(c.size("vocab_size", is_mt5 ? 250112 : 32128)),
+        width(c.size("d_model", 512)),
+        head_size(c.size("d_kv", 64)),
+        inner(c.size("d_ff", is_mt5 ? 1024 : 2048)),
+        layers(c.count("num_layers", is_mt5 ? 8 : 6)),
+        decoder_layers(c.count("num_decoder_layers", layers)),
+        heads(c.size("num_heads", is_mt5 ? 6 : 8)),
+        buckets(c.size("relative_attention_num_buckets", 32)),
+        max_distance(c.size("relative_attention_max_distance", 128)),
+        epsilon(c.real("layer_norm_epsilon", 1e-6)),
+        tied(c.boolean("tie_word_embeddings", !is_mt5)) {
+    // "relu", or "gated-gelu": the activation, and whether a second product gates it.
+    const std::string form = c.text("feed_forward_proj", is_mt5 ? "gated-gelu" : "relu");
+    const bool is_gated = form.starts_with("gated-");
+    const std::string named = is_gated ? form.substr(6) : form;
+    activation = c.text("dense_act_fn", form == "gated-gelu" ? "gelu_new" : named);
+    gated = c.boolean("is_gated_act", is_gated);
+    c.no_effect({"n_positions", "output_past", "classifier_dropout", "scalable_attention", "tokenizer_class"});
+  }
+  int64_t vocab, width, head_size, inner, layers, decoder_layers, heads, buckets, max_distance;
+  double epsilon;
+  bool tied;
+  std::string activation;
+  bool gated;
+};
+
+class T5OnnxConfig final : public OnnxSeq2SeqConfigWithPast {
+ public:
+  explicit T5OnnxConfig(const Request& request)
+      : OnnxSeq2SeqConfigWithPast(request), c(request.config, request.model_type == "mt5") {}
+
+  double atol_for_validation() const override { return 1e-4; }
+  std::string base_model_prefix() const override { return "transformer"; }
+  int64_t num_layers() const override { return c.decoder_layers; }
+  int64_t num_attention_heads() const override { return c.heads; }
+  int64_t head_size() const override { return c.head_size; }
+  int64_t vocab_size() const override { return c.vocab; }
+  int64_t encoder_width() const override { return c.width; }
+
+  // -> f32[batch, encoder_sequence, width]
+  Value encode(Graph& g, const Value& ids, const Value& mask) const override {
+    const Scope encoder = g.root() / "encoder";
+    Value x = embed(g, ids, "encoder");
+    const Value places = range(size_of(ids, 1));
+    const Value bias = distance_bias(encoder, {places, places, true}) + attention_mask(mask);
+    for (int64_t i = 0; i < c.layers; ++i) {
+      const Scope block = encoder / "block" / i / "layer";
+      g.mark("encoder_hidden_states." + std::to_string(i), x);
+      const Value h = norm(block / "0.layer_norm", x);
+      const Scope attention = block / "0.SelfAttention";
+      x = x + attend(attention, {h, heads_of(attention, h), bias, "encoder_attentions." + std::to_string(i)});
+      x = x + feed_forward(block / 1, x);
+    }
+    return norm(encoder / "final_layer_norm", x);
+  }
+
+  // -> f32[batch, decoder_sequence, width]
+  Value decode(Graph& g, const DecoderStep& step, Cache& cache) const override {
+    const Scope decoder = g.root() / "decoder";
+    Value x = embed(g, step.ids, "decoder");
+    const Value mask = attention_mask(step.encoder_mask);
+    const Value bias = distance_bias(decoder, places_of(step, cache)) + self_mask(step, cache);
+    for (int64_t i = 0; i < c.decoder_layers; ++i) {
+      const Scope block = decoder / "block" / i / "layer";
+      const std::string layer = std::to_string(i);
+      g.mark("decoder_hidden_states." + layer, x);
+      Value h = norm(block / "0.layer_norm", x);
+      const Scope self = block / "0.SelfAttention", cross = block / "1.EncDecAttention";
+      x = x + attend(self, {h, cache.extend(i, heads_of(self, h)), bias, "decoder_attentions." + layer});
+      h = norm(block / "1.layer_norm", x);
+      const KeyValue seen = cache.over_encoder(i, [&] { return heads_of(cross, step.encoder_hidden); });
+      x = x + attend(cross, {h, seen, mask, "cross_attentions." + layer});
+      x = x + feed_forward(block / 2, x);
+    }
+    return norm(decoder / "final_layer_norm", x);
+  }
+
+  Outputs head(Graph& g, const Value& decoded, const Inputs&) const override {
+    g.unused("*.layer.1.EncDecAttention.relative_attention_bias.weight");  // saved by the first releases, never read
+    if (task() == "default") return {{"last_hidden_state", decoded}};
+    // A tied head's input is scaled down, as the embedding was not made for it.
+    Value x = decoded;
+    if (c.tied) x = x * (1 / std::sqrt(static_cast<double>(c.width)));
+    const TiedLinear lm_head{g.root() / "lm_head", shared(g), c.tied};
+    return {{"logits", linear(lm_head, x, {.out = c.vocab, .bias = false})}};
+  }
+
+ private:
+  // Both sides' embedding, of which checkpoints may hold copies.
+  static Scope shared(Graph& g) {
+    g.unused("*coder.embed_tokens.weight");
+    return first_with("weight", {g.root() / "shared", g.root() / "encoder.embed_tokens"});
+  }
+
+  Value embed(Graph& g, const Value& ids, const char* side) const {
+    const Within names(g.root() / side);
+    return embedding(shared(g), ids, {c.vocab, c.width});
+  }
+
+  Value norm(const Scope& s, const Value& x) const { return rms_norm(s, x, c.epsilon); }
+
+  struct Places {
+    Value queries, keys;  // i64[n], i64[total]
+    bool bidirectional;
+  };
+
+  static Places places_of(const DecoderStep& step, const Cache& cache) {
+    const Value past = cache.past_keys();
+    if (!past) {
+      const Value places = range(size_of(step.ids, 1));
+      return {places, places, false};
+    }
+    Graph& g = past.graph();
+    const Value before = size_of(past, 2), total = before + size_of(step.ids, 1);
+    return {g.op("Range", {before, total, g.integer(1)}), range(total), false};
+  }
+
+  // The first layer's bias serves all of its side: f32[1, heads, n, total]
+  Value distance_bias(const Scope& side, const Places& places) const {
+    return relative_bias(side / "block.0.layer.0.SelfAttention.relative_attention_bias", places.queries, places.keys,
+                         {c.buckets, c.max_distance, c.heads, places.bidirectional});
+  }
+
+  // Keys and values of what is attended to.
+  KeyValue heads_of(const Scope& s, const Value& x) const {
+    const auto project = [&](const char* name) {
+      const Value y = linear(s / name, x, {.out = c.heads * c.head_size, .bias = false});
+      const Within names(s);
+      return split_heads(y, c.heads);
+    };
+    return {project("k"), project("v")};
+  }
+
+  struct Attended {
+    Value x;
+    KeyValue seen;
+    Value bias;
+    std::string name;
+  };
+
+  // Scores are not scaled: the initialisation of the weights accounts for it.
+  Value attend(const Scope& s, const Attended& a) const {
+    const Value q = linear(s / "q", a.x, {.out = c.heads * c.head_size, .bias = false});
+    const Within names(s);
+    const Value mixed = attention(q, a.seen.key, a.seen.value,
+                                  {.heads = c.heads, .scale = 1.0, .bias = a.bias, .probabilities = a.name});
+    return linear(s / "o", mixed, {.out = c.width, .bias = false});
+  }
+
+  Value feed_forward(const Scope& layer, const Value& x) const {
+    const Scope s = layer / "DenseReluDense";
+    const Value h = norm(layer / "layer_norm", x);
+    const LinearOptions up{.out = c.inner, .bias = false};
+    const Within names(s);
+    Value y = activation(linear(s / (c.gated ? "wi_0" : "wi"), h, up), c.activation);
+    if (c.gated) y = y * linear(s / "wi_1", h, up);
+    return linear(s / "wo", y, {.out = c.width, .bias = false});
+  }
+
+  const T5Config c;
+};
+
+}  // namespace
+
+ONNXPORT_PLUGIN({
+    .id = "org.onnxport.t5",
+    .name = "T5 and mT5",
+    .version = "0.1.0",
+    .license = "Apache-2.0",
+    .vendor = "onnxport",
+    .models = {{.types = {"t5", "mt5"},
+                .features = {"default", "default-with-past", "seq2seq-lm", "seq2seq-lm-with-past"},
+                .make = make<T5OnnxConfig>}},
+})

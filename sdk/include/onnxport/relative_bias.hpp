@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// T5's relative position bias: a learnt number for every head and bucket of distances.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include <onnxport/layers.hpp>
+
+namespace onnxport::sdk {
+
+struct RelativeBias {
+  int64_t buckets, max_distance, heads;
+  bool bidirectional = true;
+};
+
+/// The bucket of a key at `distance` places behind its query (before it: negative). Near distances have a bucket each,
+/// farther ones share them on a logarithmic scale. Source: T5Attention._relative_position_bucket, transformers 4.57,
+/// with its rounding to 32 bits.
+inline int64_t relative_bucket(int64_t distance, const RelativeBias& options) {
+  int64_t buckets = options.buckets, first = 0;
+  if (options.bidirectional) {
+    buckets /= 2;
+    first = distance > 0 ? buckets : 0;
+    distance = std::abs(distance);
+  } else {
+    distance = std::max<int64_t>(-distance, 0);
+  }
+  const int64_t exact = buckets / 2;
+  if (distance < exact) return first + distance;
+  const auto scale =
+      static_cast<float>(std::log(static_cast<double>(options.max_distance) / static_cast<double>(exact)));
+  const float share = std::log(static_cast<float>(distance) / static_cast<float>(exact)) / scale;
+  const auto beyond = static_cast<int64_t>(share * static_cast<float>(buckets - exact));
+  return first + std::min(exact + beyond, buckets - 1);
+}
+
+/// queries: i64[query], keys: i64[total], both positions -> f32[1, heads, query, total].
+/// Weight: weight f[buckets, heads]. Source: T5Attention.compute_bias.
+inline Value relative_bias(const Scope& scope, const Value& queries, const Value& keys, const RelativeBias& options) {
+  const int64_t exact = (options.bidirectional ? options.buckets / 2 : options.buckets) / 2, far = options.max_distance;
+  if (exact < 1 || far <= exact) {
+    throw Error(ONNXPORT_CONFIG, "config fields relative_attention_num_buckets (" + std::to_string(options.buckets) +
+                                     ") and relative_attention_max_distance (" + std::to_string(far) +
+                                     ") leave no distances for the far buckets");
+  }
+  Graph& g = scope.graph();
+  // All distances from -far to far; beyond these nothing changes.
+  std::vector<int64_t> table;
+  for (int64_t distance = -far; distance <= far; ++distance) table.push_back(relative_bucket(distance, options));
+  const Within names(scope);
+  const Value rows = gather(scope.weight("weight", {options.buckets, options.heads}), g.integers(table));
+  const Value distance = unsqueeze(keys, {0}) - unsqueeze(queries, {1});
+  const Value near = g.op("Min", {g.op("Max", {distance, g.integer(-far)}), g.integer(far)});
+  return unsqueeze(gather(transpose(rows, {1, 0}), near + g.integer(far), 1), {0});
+}
+
+}  // namespace onnxport::sdk
