@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "core/error.hpp"
+#include "core/onnx/merge.hpp"
 #include "core/onnx/model_file.hpp"
 #include "core/onnx/model_proto.hpp"
 #include "core/passes/lower.hpp"
@@ -22,6 +23,11 @@ std::vector<Patch> patches_of(const OnnxConfig& config) {
 
 ExportResult export_onnx(const OnnxConfig& config, const Definition& definition, const std::filesystem::path& folder,
                          const ExportOptions& options) {
+  return export_graphs(config, {{options.model_file, {&definition}}}, folder, options);
+}
+
+ExportResult export_graphs(const OnnxConfig& config, const std::vector<GraphToExport>& graphs,
+                           const std::filesystem::path& folder, const ExportOptions& options) {
   const int64_t lowest = std::max(lowest_opset, config.min_opset());
   if (options.opset < lowest || options.opset > highest_opset) {
     throw Error(Failure::usage,
@@ -34,20 +40,39 @@ ExportResult export_onnx(const OnnxConfig& config, const Definition& definition,
                 "use --target onnx, which ONNX Runtime runs as well");
   }
   if (options.progress.report) options.progress.report("lowering", 0, 0);
-  const ir::Graph lowered = lower(definition.graph, {.opset = options.opset, .patches = patches_of(config)});
-  std::vector<ModelToWrite> models(1);
-  models[0] = {to_model(lowered, {.opset = options.opset, .metadata = options.metadata}), options.model_file};
+  std::vector<ModelToWrite> models;
   ExportResult result;
+  for (const GraphToExport& graph : graphs) {
+    std::vector<ModelParts> parts;
+    size_t nodes = 0;
+    std::map<std::string, std::string> metadata = options.metadata;
+    for (const Definition* definition : graph.definitions) {
+      if (!definition->part.empty()) {
+        std::string& listed = metadata[parts_metadata];
+        listed += (listed.empty() ? "" : ",") + definition->part;
+      }
+    }
+    for (const Definition* definition : graph.definitions) {
+      const ir::Graph lowered = lower(definition->graph, {.opset = options.opset, .patches = patches_of(config)});
+      nodes += lowered.nodes.size();
+      parts.push_back(to_model(lowered, {.opset = options.opset, .metadata = metadata}));
+    }
+    ModelParts whole =
+        parts.size() == 1 ? std::move(parts[0]) : merge_branches(std::move(parts[0]), std::move(parts[1]));
+    const pb::GraphProto& proto = whole.model.graph();
+    ExportedGraph& told = result.graphs.emplace_back();
+    told.file = graph.file;
+    for (const pb::ValueInfoProto& input : proto.input()) told.inputs.push_back(input.name());
+    for (const pb::ValueInfoProto& output : proto.output()) told.outputs.push_back(output.name());
+    told.nodes = nodes;
+    told.initializers = whole.weights.size() + static_cast<size_t>(proto.initializer_size());
+    models.push_back({std::move(whole), graph.file});
+  }
   result.files = write_models(models, {.folder = folder,
                                        .external_data = options.external_data,
                                        .data_file = options.data_file,
                                        .threads = options.threads,
                                        .progress = options.progress});
-  for (const ir::NamedValue& input : lowered.inputs) result.inputs.push_back(input.name);
-  for (const ir::NamedValue& output : lowered.outputs) result.outputs.push_back(output.name);
-  result.nodes = lowered.nodes.size();
-  const ModelParts& parts = models[0].parts;
-  result.initializers = parts.weights.size() + static_cast<size_t>(parts.model.graph().initializer_size());
   return result;
 }
 

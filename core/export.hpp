@@ -38,10 +38,25 @@ struct ExportedFile {
   uint64_t bytes = 0;
 };
 
-struct ExportResult {
-  std::vector<ExportedFile> files;
+/// Metadata of a file that holds parts of a model: which, joined by commas. Added to the caller's own.
+inline constexpr const char* parts_metadata = "onnxport.parts";
+
+/// What was written as one graph.
+struct ExportedGraph {
+  std::string file;
   std::vector<std::string> inputs, outputs;
   size_t nodes = 0, initializers = 0;
+};
+
+struct ExportResult {
+  std::vector<ExportedFile> files;
+  std::vector<ExportedGraph> graphs;
+};
+
+/// One file and the definitions that it holds: one, or the first step's and the cached step's, which are merged.
+struct GraphToExport {
+  std::string file;
+  std::vector<const Definition*> definitions;
 };
 
 /// Lowers the definition and writes it into `folder`, which exists. Same input, same bytes. Not atomic by itself: the
@@ -49,6 +64,9 @@ struct ExportResult {
 /// cannot be written.
 ExportResult export_onnx(const OnnxConfig& config, const Definition& definition, const std::filesystem::path& folder,
                          const ExportOptions& options);
+/// The same for the graphs of a layout. With external data all of them share one data file.
+ExportResult export_graphs(const OnnxConfig& config, const std::vector<GraphToExport>& graphs,
+                           const std::filesystem::path& folder, const ExportOptions& options);
 
 /// The plugin's patching specs in the form that lowering takes; they refer to `config`.
 std::vector<struct Patch> patches_of(const OnnxConfig& config);

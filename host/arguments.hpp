@@ -25,6 +25,7 @@ struct ExportArguments {
   std::string target = "onnx", weights = "copy", layout = "single", dtype = "fp32";
   bool external_data = false;
   bool no_validate = false;
+  std::string position_ids;  // "", "sequence", "mask" or "input"
   std::vector<std::string> outputs;
   bool allow_unused = false;
   std::string plugin;

@@ -79,8 +79,13 @@ void add_export_options(CLI::App& app, ExportArguments& e) {
          "copy: into the model's file, or beside it above 2 GB; embed: always into it; link: refer to the checkpoint")
       ->check(CLI::IsMember({"copy", "embed", "link"}));
   app.add_flag("--external-data", e.external_data, "Keep the weights in a file beside the model");
-  app.add_option("--layout", e.layout, "One graph, or encoder and decoder apart")
+  app.add_option("--layout", e.layout,
+                 "single: one graph; split: encoder and decoder apart; merged: both decoder steps in one file")
       ->check(CLI::IsMember({"single", "split", "merged"}));
+  app.add_option("--position-ids", e.position_ids,
+                 "A decoder's positions: sequence (counted after the past, as the model does by itself), mask (counted "
+                 "along the attention mask, for batches padded on the left), input (a graph input)")
+      ->check(CLI::IsMember({"sequence", "mask", "input"}));
   app.add_option("--dtype", e.dtype, "Type of the weights")->check(CLI::IsMember({"fp32", "fp16", "bf16"}));
   app.add_option("--outputs", e.outputs, "Further outputs by name: pooler_output,hidden_states")
       ->delimiter(',')

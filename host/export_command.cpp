@@ -9,6 +9,7 @@
 
 #include "core/error.hpp"
 #include "core/export.hpp"
+#include "core/layout.hpp"
 #include "core/output/companions.hpp"
 #include "core/output/staging.hpp"
 #include "core/version.hpp"
@@ -31,8 +32,6 @@ void check_arguments(const ExportArguments& arguments) {
     refuse("--target " + arguments.target, "available is --target onnx, which ONNX Runtime runs as well");
   if (arguments.weights == "link")
     refuse("--weights link", "available are --weights copy (the default) and --weights embed");
-  if (arguments.layout != "single")
-    refuse("--layout " + arguments.layout, "available is --layout single: one graph in one file");
   if (arguments.dtype != "fp32")
     refuse("--dtype " + arguments.dtype, "available is --dtype fp32; weights of other types are converted to it");
   if (arguments.framework == "tf") {
@@ -74,6 +73,7 @@ std::map<std::string, std::string> metadata_of(const Selection& selection, const
       {"onnxport.feature", selection.feature},
       {"onnxport.plugin", selection.plugin_id + " " + selection.plugin_version}};
   if (!arguments.outputs.empty()) metadata["onnxport.outputs"] = fmt::format("{}", fmt::join(arguments.outputs, ","));
+  if (!arguments.position_ids.empty()) metadata["onnxport.position_ids"] = arguments.position_ids;
   return metadata;
 }
 
@@ -91,15 +91,35 @@ struct Written {
   std::vector<fs::path> companions;
 };
 
-Written write_files(const ExportArguments& arguments, const Selection& selection, const Definition& definition,
-                    const Checkpoint& checkpoint, const StagedOutput& output, int64_t opset, Console& console) {
+/// What an export is made from.
+struct Source {
+  const Selection& selection;
+  const Checkpoint& checkpoint;
+  const std::vector<GraphToExport>& graphs;
+  int64_t opset;
+};
+
+/// Bytes of all weights, with those that several graphs hold once.
+uint64_t bytes_of_weights(const std::vector<GraphToExport>& graphs) {
+  std::vector<const ir::Graph*> all;
+  for (const GraphToExport& graph : graphs) {
+    for (const Definition* definition : graph.definitions) all.push_back(&definition->graph);
+  }
+  return weight_bytes(all);
+}
+
+Written write_files(const ExportArguments& arguments, const Source& source, const StagedOutput& output,
+                    Console& console) {
   ExportOptions options;
-  options.opset = opset;
+  options.opset = source.opset;
   options.model_file = output.model_file();
-  options.metadata = metadata_of(selection, arguments);
-  const uint64_t bytes = weight_bytes(definition.graph);
-  options.external_data =
-      arguments.external_data || (arguments.weights != "embed" && OnnxConfig::use_external_data_format(bytes / 4));
+  options.metadata = metadata_of(source.selection, arguments);
+  const uint64_t bytes = bytes_of_weights(source.graphs);
+  // Decoders of several files hold the same weights: in a data file beside them these lie once.
+  const bool shares = arguments.layout == "split";
+  options.external_data = arguments.external_data ||
+                          (arguments.weights != "embed" && (shares || OnnxConfig::use_external_data_format(bytes / 4)));
+  if (shares) options.data_file = "model.onnx_data";
   options.progress.report = [&](const std::string& phase, uint64_t done, uint64_t total) {
     console.progress(phase, done, total);
   };
@@ -107,8 +127,8 @@ Written write_files(const ExportArguments& arguments, const Selection& selection
   output.require_space(bytes);
   Written written;
   try {
-    written.result = export_onnx(*selection.onnx_config, definition, output.folder(), options);
-    if (output.is_folder()) written.companions = copy_companions(checkpoint.folder(), output.folder());
+    written.result = export_graphs(*source.selection.onnx_config, source.graphs, output.folder(), options);
+    if (output.is_folder()) written.companions = copy_companions(source.checkpoint.folder(), output.folder());
   } catch (const Error& error) {
     if (error.failure() != Failure::output || std::strstr(error.what(), std::strerror(ENOSPC)) == nullptr) throw;
     throw Error(Failure::output,
@@ -116,24 +136,43 @@ Written write_files(const ExportArguments& arguments, const Selection& selection
                             format_bytes(output.free_space())),
                 error.hint());
   }
-  checkpoint.check_unchanged();
+  source.checkpoint.check_unchanged();
   console.end_progress();
   return written;
 }
 
-void report_export(const Written& written, const Selection& selection, const StagedOutput& output, int64_t opset,
-                   Console& console) {
+void report_graphs(const ExportResult& result, const Source& source, Console& console) {
   Json& json = console.result();
-  json["opset"] = opset;
-  json["nodes"] = written.result.nodes;
-  json["initializers"] = written.result.initializers;
-  json["inputs"] = written.result.inputs;
-  json["outputs"] = written.result.outputs;
+  const std::string what = fmt::format("exported: {} with feature {}, opset {}", source.selection.model_type,
+                                       source.selection.feature, source.opset);
+  if (result.graphs.size() == 1) {
+    const ExportedGraph& graph = result.graphs[0];
+    json["nodes"] = graph.nodes;
+    json["initializers"] = graph.initializers;
+    json["inputs"] = graph.inputs;
+    json["outputs"] = graph.outputs;
+    console.line(fmt::format("{}: {} nodes, {} initializers", what, graph.nodes, graph.initializers));
+    return;
+  }
+  console.line(fmt::format("{}: {} graphs", what, result.graphs.size()));
+  json["graphs"] = Json::array();
+  for (const ExportedGraph& graph : result.graphs) {
+    json["graphs"].push_back({{"file", graph.file},
+                              {"nodes", graph.nodes},
+                              {"initializers", graph.initializers},
+                              {"inputs", graph.inputs},
+                              {"outputs", graph.outputs}});
+    console.line(fmt::format("  {}: {} nodes, {} initializers", graph.file, graph.nodes, graph.initializers));
+  }
+}
+
+void report_export(const Written& written, const Source& source, const StagedOutput& output, Console& console) {
+  Json& json = console.result();
+  json["opset"] = source.opset;
   json["output"] = output.final_folder().string();
-  json["model_file"] = (output.final_folder() / output.model_file()).string();
+  json["model_file"] = (output.final_folder() / written.result.graphs[0].file).string();
   json["files"] = Json::array();
-  console.line(fmt::format("exported: {} with feature {}, opset {}: {} nodes, {} initializers", selection.model_type,
-                           selection.feature, opset, written.result.nodes, written.result.initializers));
+  report_graphs(written.result, source, console);
   console.line(fmt::format("files in {}", output.final_folder().string()));
   const auto file = [&](const fs::path& name) {
     std::error_code ignored;
@@ -143,6 +182,12 @@ void report_export(const Written& written, const Selection& selection, const Sta
   };
   for (const ExportedFile& exported : written.result.files) file(exported.path.filename());
   for (const fs::path& name : written.companions) file(name);
+}
+
+Wanted wanted_by(const ExportArguments& arguments) {
+  Wanted wanted{arguments.feature, arguments.plugin, Json::object()};
+  if (!arguments.position_ids.empty()) wanted.options["position_ids"] = arguments.position_ids;
+  return wanted;
 }
 
 }  // namespace
@@ -155,8 +200,7 @@ int run_export(const ExportArguments& arguments, Console& console) {
   Json& json = console.result();
 
   const Json config = Checkpoint::open_config(folder).config();
-  const Selection selection =
-      select(arguments.plugins, config, folder / "config.json", arguments.feature, arguments.plugin, console);
+  const Selection selection = select(arguments.plugins, config, folder / "config.json", wanted_by(arguments), console);
   const OnnxConfig& onnx_config = *selection.onnx_config;
   const int64_t opset = arguments.opset.value_or(onnx_config.default_onnx_opset());
   require_opset(onnx_config, opset);
@@ -179,25 +223,44 @@ int run_export(const ExportArguments& arguments, Console& console) {
 
   const Checkpoint checkpoint = Checkpoint::open(folder);
   WeightSource weights(checkpoint, selection.name_rules);
-  const Definition definition =
-      define(selection, weights, {.outputs = arguments.outputs, .allow_unused = arguments.allow_unused});
-  note_leftovers(definition, console);
-  const uint64_t bytes = weight_bytes(definition.graph);
+  StagedOutput output(arguments.output);
+  const std::vector<GraphFile> files = graph_files(layout_from(arguments.layout), onnx_config, output.model_file());
+  if (files.size() > 1 && !output.is_folder()) {
+    throw Error(
+        Failure::usage,
+        "--layout " + arguments.layout + " writes several files, and the output is named " + arguments.output.string(),
+        "name a folder");
+  }
+  std::vector<std::string> parts;
+  for (const GraphFile& file : files) parts.insert(parts.end(), file.parts.begin(), file.parts.end());
+  const std::vector<Definition> definitions =
+      onnx_config.define_parts(weights, parts, {.outputs = arguments.outputs, .allow_unused = arguments.allow_unused});
+  std::vector<GraphToExport> graphs;
+  for (const GraphFile& file : files) {
+    GraphToExport& graph = graphs.emplace_back();
+    graph.file = file.file;
+    for (const std::string& part : file.parts) {
+      const auto found = std::find_if(definitions.begin(), definitions.end(),
+                                      [&](const Definition& definition) { return definition.part == part; });
+      graph.definitions.push_back(&*found);
+    }
+  }
+  note_leftovers(definitions[0], console);
+  const uint64_t bytes = bytes_of_weights(graphs);
   if (validate) require_memory(bytes, bytes);
   stop_if_interrupted();
 
-  StagedOutput output(arguments.output);
   Verdict verdict;
   const double atol = arguments.atol.value_or(onnx_config.atol_for_validation());
+  const Source source{selection, checkpoint, graphs, opset};
   try {
-    const Written written = write_files(arguments, selection, definition, checkpoint, output, opset, console);
-    report_export(written, selection, output, opset, console);
+    const Written written = write_files(arguments, source, output, console);
+    report_export(written, source, output, console);
     // What is compared is what will be delivered, and an interrupted validation leaves nothing behind.
     if (validate) {
-      const std::vector<ValidationInputs> inputs =
-          validation_inputs(onnx_config, config, preprocessor ? &*preprocessor : nullptr);
-      verdict =
-          validate_file(&onnx_config, &definition, output.folder() / output.model_file(), opset, inputs, atol, console);
+      verdict = validate_export(
+          {onnx_config, config, preprocessor ? &*preprocessor : nullptr, graphs, &weights, output.folder(), opset},
+          atol, console);
     } else {
       json["validation"]["status"] = "skipped";
     }
@@ -207,7 +270,7 @@ int run_export(const ExportArguments& arguments, Console& console) {
     throw Error(error.failure(), without_staging(error.what(), output), without_staging(error.hint(), output));
   }
 
-  const std::string model_file = (output.final_folder() / output.model_file()).string();
+  const std::string model_file = (output.final_folder() / graphs[0].file).string();
   json["status"] = "ok";
   if (!validate) {
     console.line("done: " + model_file + " (not validated)");

@@ -92,9 +92,10 @@ std::unique_ptr<Registry> discover(const PluginArguments& arguments) {
   return std::make_unique<Registry>(Registry::discover(options));
 }
 
-Selection select(const PluginArguments& arguments, const Json& config, const fs::path& config_file,
-                 const std::string& feature, const std::string& plugin_id, Console& console) {
+Selection select(const PluginArguments& arguments, const Json& config, const fs::path& config_file, const Wanted& asked,
+                 Console& console) {
   Selection out;
+  const std::string &feature = asked.feature, &plugin_id = asked.plugin;
   out.registry = discover(arguments);
   for (const std::string& note : out.registry->notes()) console.note(note);
   out.model_type = model_type_of(config, config_file);
@@ -119,13 +120,9 @@ Selection select(const PluginArguments& arguments, const Json& config, const fs:
   const LoadedPlugin& plugin = load(*supported.candidate, plugin_host());
   out.plugin_id = text_of(plugin.plugin->id);
   out.plugin_version = text_of(plugin.plugin->version);
-  out.onnx_config =
-      OnnxConfig::from_model_config({plugin.onnx_config, out.plugin_id}, config, supported.model_type, out.feature);
+  out.onnx_config = OnnxConfig::from_model_config({plugin.onnx_config, out.plugin_id}, config, supported.model_type,
+                                                  out.feature, asked.options);
   return out;
-}
-
-Definition define(const Selection& selection, WeightSource& weights, const DefineOptions& options) {
-  return selection.onnx_config->define(weights, options);
 }
 
 void require_model_folder(const std::string& model) {

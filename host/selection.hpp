@@ -29,13 +29,17 @@ struct Selection {
   std::optional<OnnxConfig> onnx_config;
 };
 
+/// What of a model is asked for.
+struct Wanted {
+  std::string feature;            // empty: by config.json's architectures
+  std::string plugin;             // empty: the only one that offers the type
+  Json options = Json::object();  // choices that the plugin has to know
+};
+
 /// Resolves type, plugin and feature, loads the plugin and asks it for the configuration. `config_file` is for
 /// messages. Warns on `console` of plugins that would have come first and cannot be used.
 Selection select(const PluginArguments& arguments, const Json& config, const std::filesystem::path& config_file,
-                 const std::string& feature, const std::string& plugin_id, Console& console);
-
-/// Defines the graph. Like select(), it turns what a plugin throws against the rules of the ABI into an Error(plugin).
-Definition define(const Selection& selection, WeightSource& weights, const DefineOptions& options = {});
+                 const Wanted& wanted, Console& console);
 
 /// Throws Error(checkpoint) where --model names no folder, saying what was looked for.
 void require_model_folder(const std::string& model);

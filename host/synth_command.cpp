@@ -76,9 +76,9 @@ int run_synth(const SynthArguments& arguments, Console& console) {
   if (!fs::exists(file, ignored))
     throw Error(Failure::checkpoint, "there is no file " + file.string(), "name a config.json");
   const Json config = read_json(file);
-  const Selection selection = select(arguments.plugins, config, file, arguments.feature, arguments.plugin, console);
+  const Selection selection = select(arguments.plugins, config, file, {arguments.feature, arguments.plugin}, console);
   WeightSource weights;
-  const Definition definition = define(selection, weights);
+  selection.onnx_config->define(weights);
 
   StagedOutput output(arguments.output);
   if (!output.is_folder())

@@ -2,6 +2,7 @@
 // onnxport validate: a model that was exported before, against its checkpoint or recorded outputs.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/error.hpp"
@@ -18,11 +19,18 @@ namespace fs = std::filesystem;
 /// The tolerance of recorded outputs where no model is there to name its own.
 constexpr double case_atol = 1e-4;
 
-fs::path model_file_of(const fs::path& output) {
+/// The model files of an export: the one that is named, or those of the folder.
+std::vector<fs::path> model_files_of(const fs::path& output) {
   std::error_code ignored;
-  const fs::path file = fs::is_directory(output, ignored) ? output / "model.onnx" : output;
-  if (fs::is_regular_file(file, ignored)) return file;
-  throw Error(Failure::checkpoint, "there is no model " + file.string(),
+  if (fs::is_regular_file(output, ignored)) return {output};
+  if (fs::is_regular_file(output / "model.onnx", ignored)) return {output / "model.onnx"};
+  std::vector<fs::path> files;
+  for (const fs::directory_entry& entry : fs::directory_iterator(output, ignored)) {
+    if (entry.path().extension() == ".onnx") files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  if (!files.empty()) return files;
+  throw Error(Failure::checkpoint, "there is no model " + (output / "model.onnx").string(),
               "name the folder of an export, or its .onnx file");
 }
 
@@ -62,19 +70,33 @@ void check_arguments(const ValidateArguments& arguments) {
 Verdict validate_cases(const ValidateArguments& arguments, const fs::path& file, const ModelSummary& summary,
                        Console& console) {
   require_backends(false);
-  std::vector<ValidationInputs> inputs;
-  for (const fs::path& path : arguments.cases) inputs.push_back(read_case(path));
-  return validate_file(nullptr, nullptr, file, summary.opset(), inputs, arguments.atol.value_or(case_atol), console);
+  Comparison recorded;
+  for (const fs::path& path : arguments.cases) recorded.inputs.push_back(read_case(path));
+  return validate_file(nullptr, {file, summary.opset(), {recorded}}, arguments.atol.value_or(case_atol), console);
 }
 
-Verdict validate_model(const ValidateArguments& arguments, const fs::path& file, const ModelSummary& summary,
-                       Console& console) {
+/// What the files of an export say of it.
+struct Exported {
+  std::vector<fs::path> files;
+  std::vector<ModelSummary> summaries;
+
+  std::string metadata(const std::string& key, const std::string& otherwise) const {
+    const auto found = summaries[0].metadata.find(key);
+    return found == summaries[0].metadata.end() ? otherwise : found->second;
+  }
+};
+
+Verdict validate_model(const ValidateArguments& arguments, const Exported& exported, Console& console) {
   require_model_folder(arguments.model);
-  const std::string feature = metadata_of(summary, "onnxport.feature", file);
-  const std::string model_type = metadata_of(summary, "onnxport.model_type", file);
+  const fs::path& file = exported.files[0];
+  const std::string feature = metadata_of(exported.summaries[0], "onnxport.feature", file);
+  const std::string model_type = metadata_of(exported.summaries[0], "onnxport.model_type", file);
   const Checkpoint checkpoint = Checkpoint::open(arguments.model);
-  const Selection selection = select(arguments.plugins, checkpoint.config(), checkpoint.folder() / "config.json",
-                                     feature, arguments.plugin, console);
+  Wanted wanted{feature, arguments.plugin, Json::object()};
+  if (const std::string chosen = exported.metadata("onnxport.position_ids", ""); !chosen.empty())
+    wanted.options["position_ids"] = chosen;
+  const Selection selection =
+      select(arguments.plugins, checkpoint.config(), checkpoint.folder() / "config.json", wanted, console);
   if (selection.model_type != model_type) {
     throw Error(Failure::checkpoint,
                 fmt::format("{} was exported from a model of type '{}', and {} is one of type '{}'", file.string(),
@@ -83,29 +105,50 @@ Verdict validate_model(const ValidateArguments& arguments, const fs::path& file,
   }
   require_backends(true);
   WeightSource weights(checkpoint, selection.name_rules);
-  const auto further = summary.metadata.find("onnxport.outputs");
-  const std::vector<std::string> outputs =
-      further == summary.metadata.end() ? std::vector<std::string>() : split(further->second);
+  std::vector<std::vector<std::string>> parts;  // of each file
+  std::vector<std::string> all;
+  for (const ModelSummary& summary : exported.summaries) {
+    const auto listed = summary.metadata.find(parts_metadata);
+    parts.push_back(listed == summary.metadata.end() ? std::vector<std::string>{""} : split(listed->second));
+    all.insert(all.end(), parts.back().begin(), parts.back().end());
+  }
   // Whether tensors may be left over was decided when the model was exported.
-  const Definition definition = define(selection, weights, {.outputs = outputs, .allow_unused = true});
-  const uint64_t bytes = weight_bytes(definition.graph);
+  const std::vector<Definition> definitions = selection.onnx_config->define_parts(
+      weights, all, {.outputs = split(exported.metadata("onnxport.outputs", "")), .allow_unused = true});
+  std::vector<GraphToExport> graphs;
+  std::vector<const ir::Graph*> defined;
+  auto next = definitions.begin();
+  for (size_t i = 0; i < exported.files.size(); ++i) {
+    GraphToExport& graph = graphs.emplace_back();
+    graph.file = exported.files[i].filename();
+    for (size_t k = 0; k < parts[i].size(); ++k, ++next) {
+      graph.definitions.push_back(&*next);
+      defined.push_back(&next->graph);
+    }
+  }
+  const uint64_t bytes = weight_bytes(defined);
   require_memory(bytes, bytes);
   const std::optional<Preprocessor> preprocessor = Preprocessor::from_folder(arguments.model);
-  const auto inputs =
-      validation_inputs(*selection.onnx_config, checkpoint.config(), preprocessor ? &*preprocessor : nullptr);
   const double atol = arguments.atol.value_or(selection.onnx_config->atol_for_validation());
-  return validate_file(&*selection.onnx_config, &definition, file, summary.opset(), inputs, atol, console);
+  return validate_export({*selection.onnx_config, checkpoint.config(), preprocessor ? &*preprocessor : nullptr, graphs,
+                          &weights, file.parent_path(), exported.summaries[0].opset()},
+                         atol, console);
 }
 
 }  // namespace
 
 int run_validate(const ValidateArguments& arguments, Console& console) {
   check_arguments(arguments);
-  const fs::path file = model_file_of(arguments.output);
-  const ModelSummary summary = read_model_summary(file);
+  Exported exported{model_files_of(arguments.output), {}};
+  for (const fs::path& one : exported.files) exported.summaries.push_back(read_model_summary(one));
+  const fs::path& file = exported.files[0];
+  if (!arguments.cases.empty() && exported.files.size() > 1) {
+    throw Error(Failure::usage, arguments.output.string() + " holds several models, and --case is of one",
+                "name the .onnx file to compare");
+  }
   console.result()["model_file"] = file.string();
-  const Verdict verdict = arguments.cases.empty() ? validate_model(arguments, file, summary, console)
-                                                  : validate_cases(arguments, file, summary, console);
+  const Verdict verdict = arguments.cases.empty() ? validate_model(arguments, exported, console)
+                                                  : validate_cases(arguments, file, exported.summaries[0], console);
   console.result()["status"] = verdict.passes ? "ok" : "differs";
   if (verdict.passes) {
     console.line(fmt::format("valid: {} (largest difference {:.1e})", file.string(), verdict.largest));

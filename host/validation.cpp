@@ -7,7 +7,9 @@
 #include <set>
 
 #include "core/error.hpp"
+#include "core/onnx/merge.hpp"
 #include "core/output/staging.hpp"
+#include "host/cached_validation.hpp"
 #include "host/interrupt.hpp"
 #include "host/memory.hpp"
 
@@ -104,16 +106,25 @@ void require_memory(uint64_t weight_bytes, uint64_t file_bytes) {
               "free some memory, or pass --no-validate to export without being checked, which needs little");
 }
 
-uint64_t weight_bytes(const ir::Graph& graph) {
+uint64_t weight_bytes(const std::vector<const ir::Graph*>& graphs) {
+  std::map<const StoredTensor*, std::vector<const Weight*>> counted;
   uint64_t total = 0;
-  for (const ir::Value& value : graph.values) {
-    if (value.origin == ir::Origin::weight && value.weight) total += value.weight->bytes();
+  for (const ir::Graph* graph : graphs) {
+    for (const ir::Value& value : graph->values) {
+      if (value.origin != ir::Origin::weight || !value.weight) continue;
+      std::vector<const Weight*>& known = counted[value.weight->stored.get()];
+      const bool again =
+          std::any_of(known.begin(), known.end(), [&](const Weight* weight) { return weight->same_as(*value.weight); });
+      if (again) continue;
+      known.push_back(value.weight.get());
+      total += value.weight->bytes();
+    }
   }
   return total;
 }
 
 std::vector<ValidationInputs> validation_inputs(const OnnxConfig& config, const Json& model_config,
-                                                const Preprocessor* preprocessor) {
+                                                const Preprocessor* preprocessor, const std::string& part) {
   struct Shape {
     int64_t batch, sequence, choices;
     bool varied;
@@ -141,54 +152,123 @@ std::vector<ValidationInputs> validation_inputs(const OnnxConfig& config, const 
     if (sequence) label += fmt::format(", sequence {}", length);
     // The first row is always full, so a single row has no padding unless it has choices.
     if (sequence && shape.varied && (shape.batch > 1 || choices)) label += ", padded";
-    sets.push_back({std::move(label), config.generate_dummy_inputs(preprocessor, options), std::nullopt});
+    sets.push_back({std::move(label), config.generate_dummy_inputs(preprocessor, options, part), std::nullopt});
   }
   return sets;
 }
 
-Verdict validate_file(const OnnxConfig* config, const Definition* definition, const std::filesystem::path& model,
-                      int64_t opset, const std::vector<ValidationInputs>& inputs, double atol, Console& console) {
+void Verdict::add(const Verdict& other) {
+  passes = passes && other.passes;
+  largest = std::max(largest, other.largest);
+}
+
+Verdict validate_file(const OnnxConfig* config, const FileToValidate& written, double atol, Console& console) {
   console.progress("validating", 0, 0);
-  check_model_file(model);
+  check_model_file(written.file);
   stop_if_interrupted();
   // Neither library is loaded before the file has passed the checker.
-  std::unique_ptr<Runnable> reference;
+  auto& json = console.result()["validation"];
+  const bool against_definition = written.comparisons.at(0).definition != nullptr;
   std::string against = "the recorded outputs";
-  if (definition != nullptr) {
-    Backend& backend = load_backend("reference");
-    against = "the definition in " + backend.version();
-    console.result()["validation"]["reference"] = backend.version();
-    reference = backend.load_graph(definition->graph);
+  if (against_definition) {
+    const std::string version = load_backend("reference").version();
+    against = "the definition in " + version;
+    json["reference"] = version;
   }
   stop_if_interrupted();
   Backend& runtime = load_backend("onnxruntime");
-  console.result()["validation"]["runtime"] = runtime.version();
-  console.result()["validation"]["checker"] = true;
-  console.result()["validation"]["atol"] = atol;
-  const std::unique_ptr<Runnable> onnx = runtime.load_file(model.string());
+  json["runtime"] = runtime.version();
+  json["checker"] = true;
+  json["atol"] = atol;
+  const std::unique_ptr<Runnable> onnx = runtime.load_file(written.file.string());
   console.line(fmt::format("validation: {} against {}, tolerance {}", runtime.version(), against, number(atol)));
   console.line("  ONNX checker, with full shape inference: passed");
 
-  const ValidationReport found =
-      validate_model_outputs(reference.get(), *onnx, inputs, atol, [&](const ValidationRun& run) {
-        stop_if_interrupted();
-        report(run, console);
-      });
-  Verdict verdict{found.passes(), found.largest_difference()};
+  Verdict verdict;
+  for (const Comparison& comparison : written.comparisons) {
+    std::unique_ptr<Runnable> reference;
+    if (comparison.definition != nullptr)
+      reference = load_backend("reference").load_graph(comparison.definition->graph);
+    const ValidationReport found =
+        validate_model_outputs(reference.get(), *onnx, comparison.inputs, atol, [&](const ValidationRun& run) {
+          stop_if_interrupted();
+          report(run, console);
+        });
+    verdict.add({found.passes(), found.largest_difference()});
+    if (found.passes() || comparison.definition == nullptr) continue;
+    for (size_t i = 0; i < found.runs.size(); ++i) {
+      if (found.runs[i].passes) continue;
+      stop_if_interrupted();
+      const auto place = first_departure(*config, *comparison.definition, {written.file, written.opset},
+                                         comparison.inputs[i].inputs, atol);
+      const std::string text = place ? *place : "no single step; the differences of several add up";
+      json["first_departure"] = text;
+      console.line(fmt::format("  first step that departs ({}): {}", found.runs[i].label, text));
+      break;
+    }
+  }
+  json["status"] = verdict.passes ? "passed" : "failed";
+  json["largest_difference"] = verdict.largest;
+  return verdict;
+}
+
+namespace {
+
+/// What the other branch of a merged graph takes beside this one's inputs, with an empty past: the runtime wants a
+/// value for it and must not read it.
+void fill_other_branch(Tensors& inputs, const Description& other, const Tensors& of_other) {
+  for (const InputSpec& spec : other.inputs) {
+    if (inputs.contains(spec.name)) continue;
+    ir::Tensor filler = of_other.at(spec.name);
+    if (spec.name.starts_with("past_key_values")) {
+      filler.shape.at(2) = 0;
+      filler.data.clear();
+    }
+    inputs.emplace(spec.name, std::move(filler));
+  }
+}
+
+std::vector<Comparison> comparisons_of(const ExportToValidate& exported, const GraphToExport& graph) {
+  std::vector<Comparison> comparisons;
+  for (const Definition* definition : graph.definitions) {
+    Comparison comparison{
+        definition, validation_inputs(exported.config, exported.model_config, exported.preprocessor, definition->part)};
+    if (graph.definitions.size() > 1) {
+      const bool cached = definition == graph.definitions[1];
+      const Definition& other = *graph.definitions[cached ? 0 : 1];
+      const auto of_other =
+          validation_inputs(exported.config, exported.model_config, exported.preprocessor, other.part);
+      for (size_t i = 0; i < comparison.inputs.size(); ++i) {
+        Tensors& inputs = comparison.inputs[i].inputs;
+        fill_other_branch(inputs, other.description, of_other[i].inputs);
+        inputs.emplace(branch_input,
+                       ir::Tensor::of<uint8_t>(ir::DType::boolean, {1}, {cached ? uint8_t{1} : uint8_t{0}}));
+        comparison.inputs[i].label += cached ? ", cached step" : ", first step";
+      }
+    }
+    comparisons.push_back(std::move(comparison));
+  }
+  return comparisons;
+}
+
+}  // namespace
+
+Verdict validate_export(const ExportToValidate& exported, double atol, Console& console) {
+  Verdict verdict;
+  for (const GraphToExport& graph : exported.graphs) {
+    if (exported.graphs.size() > 1) console.line(graph.file);
+    const FileToValidate written{exported.folder / graph.file, exported.opset, comparisons_of(exported, graph)};
+    verdict.add(validate_file(&exported.config, written, atol, console));
+  }
+  if (const std::optional<ValidationRun> run = validate_cached_step(exported, atol)) {
+    report(*run, console);
+    ValidationReport found;
+    found.runs = {*run};
+    verdict.add({found.passes(), found.largest_difference()});
+  }
   auto& json = console.result()["validation"];
   json["status"] = verdict.passes ? "passed" : "failed";
   json["largest_difference"] = verdict.largest;
-  if (verdict.passes || definition == nullptr) return verdict;
-
-  for (size_t i = 0; i < found.runs.size(); ++i) {
-    if (found.runs[i].passes) continue;
-    stop_if_interrupted();
-    const auto place = first_departure(*config, *definition, {model, opset}, inputs[i].inputs, atol);
-    const std::string text = place ? *place : "no single step; the differences of several add up";
-    json["first_departure"] = text;
-    console.line(fmt::format("  first step that departs ({}): {}", found.runs[i].label, text));
-    break;
-  }
   return verdict;
 }
 

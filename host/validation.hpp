@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/definition/onnx_config.hpp"
+#include "core/export.hpp"
 #include "core/validate/validate.hpp"
 #include "host/console.hpp"
 
@@ -17,24 +18,50 @@ void require_backends(bool reference);
 /// Throws Error(usage) with the figures where both back ends would not fit into memory with these weights.
 void require_memory(uint64_t weight_bytes, uint64_t file_bytes);
 
-/// Bytes of the graph's weights, each counted once.
-uint64_t weight_bytes(const ir::Graph& graph);
+/// Bytes of the graphs' weights; those that are needed in one form are counted once.
+uint64_t weight_bytes(const std::vector<const ir::Graph*>& graphs);
 
 /// Three sets of inputs that differ from each other in batch and sequence, two of them padded: the first is what
-/// transformers.onnx uses. Lengths stay within the positions that the config allows.
+/// transformers.onnx uses. Lengths stay within the positions that the config allows. `part` names the graph of a
+/// layout.
 std::vector<ValidationInputs> validation_inputs(const OnnxConfig& config, const Json& model_config,
-                                                const Preprocessor* preprocessor);
+                                                const Preprocessor* preprocessor, const std::string& part = {});
 
 /// What validation found.
 struct Verdict {
-  bool passes = false;
+  bool passes = true;
   double largest = 0;
+  void add(const Verdict& other);
 };
 
-/// Checks the file and compares it with the definition (or, where a set has recorded outputs, with those; then the
-/// definition may be null) and reports each set as it ends. Where one differs, the first step that departs is looked
-/// for.
-Verdict validate_file(const OnnxConfig* config, const Definition* definition, const std::filesystem::path& model,
-                      int64_t opset, const std::vector<ValidationInputs>& inputs, double atol, Console& console);
+/// One comparison: with a definition, or, where that is null, with recorded outputs.
+struct Comparison {
+  const Definition* definition = nullptr;
+  std::vector<ValidationInputs> inputs;
+};
+
+/// A written file and what it was lowered with.
+struct FileToValidate {
+  std::filesystem::path file;
+  int64_t opset;
+  std::vector<Comparison> comparisons;
+};
+
+/// Checks the file and makes its comparisons; reports each set as it ends. Where one differs, the first step that
+/// departs is looked for.
+Verdict validate_file(const OnnxConfig* config, const FileToValidate& written, double atol, Console& console);
+
+/// A layout's files against the definitions that they hold, and, where there is a cache, the cached step against the
+/// uncached run of the same tokens.
+struct ExportToValidate {
+  const OnnxConfig& config;
+  const Json& model_config;
+  const Preprocessor* preprocessor;
+  const std::vector<GraphToExport>& graphs;
+  WeightSource* weights;
+  std::filesystem::path folder;
+  int64_t opset;
+};
+Verdict validate_export(const ExportToValidate& exported, double atol, Console& console);
 
 }  // namespace onnxport

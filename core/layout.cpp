@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/layout.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/error.hpp"
+
+namespace onnxport {
+namespace {
+
+constexpr const char* cached_suffix = "_with_past";
+
+}  // namespace
+
+Layout layout_from(const std::string& name) {
+  if (name == "single") return Layout::single;
+  if (name == "split") return Layout::split;
+  if (name == "merged") return Layout::merged;
+  throw Error(Failure::usage, fmt::format("there is no layout '{}'", name), "choose single, split or merged");
+}
+
+std::vector<GraphFile> graph_files(Layout layout, const OnnxConfig& config, const std::string& model_file) {
+  if (layout == Layout::single) return {{model_file, {""}}};
+  const std::vector<std::string> parts = config.parts();
+  const char* asked = layout == Layout::split ? "split" : "merged";
+  if (parts.empty()) {
+    throw Error(Failure::usage,
+                fmt::format("--layout {} is for models of several parts, and one of type '{}' with feature '{}' is one "
+                            "graph",
+                            asked, config.model_type(), config.feature()),
+                "leave --layout out");
+  }
+  std::vector<GraphFile> files;
+  for (const std::string& part : parts) {
+    const bool has_cached = std::find(parts.begin(), parts.end(), part + cached_suffix) != parts.end();
+    if (layout == Layout::split || !has_cached) {
+      if (layout == Layout::merged && part.ends_with(cached_suffix)) continue;  // stands under its first step
+      files.push_back({part + "_model.onnx", {part}});
+    } else {
+      files.push_back({part + "_model_merged.onnx", {part, part + cached_suffix}});
+    }
+  }
+  const bool any = std::any_of(files.begin(), files.end(), [](const GraphFile& file) { return file.parts.size() > 1; });
+  if (layout == Layout::merged && !any) {
+    throw Error(
+        Failure::usage,
+        fmt::format("--layout merged joins the first decoder step and the cached ones, and the feature '{}' has "
+                    "no cache",
+                    config.feature()),
+        fmt::format("choose --feature {}-with-past, or --layout split", config.feature()));
+  }
+  return files;
+}
+
+}  // namespace onnxport

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// Layouts: which graphs an export consists of, and what their files are called.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/definition/onnx_config.hpp"
+
+namespace onnxport {
+
+enum class Layout {
+  single,  ///< the model as one graph, as transformers.onnx writes it
+  split,   ///< a graph for the encoder and one for each kind of decoder step, as optimum does
+  merged,  ///< the same with both kinds of decoder step in one graph, under use_cache_branch
+};
+
+/// One file of an export and the parts that it holds: one, or the two between which use_cache_branch chooses, the first
+/// step's before the cached one's.
+struct GraphFile {
+  std::string file;
+  std::vector<std::string> parts;
+};
+
+/// The layout of that name. Throws Error(usage) for another.
+Layout layout_from(const std::string& name);
+
+/// The files of a layout; `model_file` names the one of a single graph. Throws Error(usage) where the model has no such
+/// layout, saying which it has.
+std::vector<GraphFile> graph_files(Layout layout, const OnnxConfig& config, const std::string& model_file);
+
+}  // namespace onnxport
