@@ -222,6 +222,7 @@ int run_export(const ExportArguments& arguments, Console& console) {
   }
 
   const Checkpoint checkpoint = Checkpoint::open(folder);
+  for (const std::string& note : checkpoint.notes()) console.note(note);
   WeightSource weights(checkpoint, selection.name_rules);
   StagedOutput output(arguments.output);
   const std::vector<GraphFile> files = graph_files(layout_from(arguments.layout), onnx_config, output.model_file());

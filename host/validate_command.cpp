@@ -92,6 +92,7 @@ Verdict validate_model(const ValidateArguments& arguments, const Exported& expor
   const std::string feature = metadata_of(exported.summaries[0], "onnxport.feature", file);
   const std::string model_type = metadata_of(exported.summaries[0], "onnxport.model_type", file);
   const Checkpoint checkpoint = Checkpoint::open(arguments.model);
+  for (const std::string& note : checkpoint.notes()) console.note(note);
   Wanted wanted{feature, arguments.plugin, Json::object()};
   if (const std::string chosen = exported.metadata("onnxport.position_ids", ""); !chosen.empty())
     wanted.options["position_ids"] = chosen;

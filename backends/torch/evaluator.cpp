@@ -49,7 +49,8 @@ at::Tensor weight_tensor(const Weight& weight) {
   const StoredTensor& stored = *weight.stored;
   const std::byte* bytes = stored.file == nullptr ? nullptr : stored.file->bytes().data() + stored.offset;
   const bool aligned = reinterpret_cast<uintptr_t>(bytes) % alignof(double) == 0;
-  if (weight.transforms.empty() && bytes != nullptr && aligned) return to_aten(bytes, stored.shape, stored.dtype);
+  if (weight.transforms.empty() && stored.strides.empty() && bytes != nullptr && aligned)
+    return to_aten(bytes, stored.shape, stored.dtype);
   const auto owned = std::make_shared<ir::Tensor>(materialize(weight));
   const auto keep = [owned](void*) {};  // releases the bytes together with the tensor
   return widened(at::from_blob(owned->data.data(), owned->shape, keep, at::TensorOptions(scalar_type(owned->dtype))));

@@ -2,6 +2,7 @@
 #include "core/checkpoint/checkpoint.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cerrno>
 #include <cstring>
@@ -9,12 +10,14 @@
 #include <set>
 #include <sstream>
 
+#include "core/checkpoint/torch_file.hpp"
 #include "core/error.hpp"
 
 namespace onnxport {
 namespace {
 
 namespace fs = std::filesystem;
+using namespace std::string_literals;
 using Tensors = std::map<std::string, std::shared_ptr<const StoredTensor>>;
 
 /// Python's json writes NaN and Infinity, which JSON does not have. Outside texts they become null and the
@@ -45,10 +48,24 @@ std::string without_python_numbers(std::string text) {
   return out;
 }
 
-void add_file(Tensors& tensors, const fs::path& path) {
-  for (StoredTensor& stored : read_safetensors(path.string())) {
+/// What is read from a folder's weight files.
+struct Contents {
+  Tensors tensors;
+  std::vector<std::string> notes;
+};
+
+void add_file(Contents& contents, const fs::path& path) {
+  std::vector<StoredTensor> read;
+  if (path.extension() == ".safetensors") {
+    read = read_safetensors(path.string());
+  } else {
+    TorchFile file = read_torch_file(path.string());
+    read = std::move(file.tensors);
+    contents.notes.insert(contents.notes.end(), file.notes.begin(), file.notes.end());
+  }
+  for (StoredTensor& stored : read) {
     const std::string name = stored.name;
-    const auto [at, fresh] = tensors.emplace(name, std::make_shared<const StoredTensor>(std::move(stored)));
+    const auto [at, fresh] = contents.tensors.emplace(name, std::make_shared<const StoredTensor>(std::move(stored)));
     if (!fresh) {
       throw Error(
           Failure::checkpoint,
@@ -58,43 +75,39 @@ void add_file(Tensors& tensors, const fs::path& path) {
   }
 }
 
-/// model.safetensors.index.json: weight_map tells which shard holds which tensor.
-void add_shards(Tensors& tensors, const fs::path& folder, const fs::path& index_path) {
-  const Json index = read_json(index_path);
-  const auto map = index.find("weight_map");
-  if (map == index.end() || !map->is_object() || map->empty()) {
-    throw Error(Failure::checkpoint, fmt::format("{} has no weight_map", index_path.string()),
-                "download the index again");
-  }
+/// A link among the shards may lead within the folder, or to the store of the cache that the folder is a snapshot of.
+void check_stays_inside(const fs::path& folder, const std::string& shard) {
+  const fs::path target = fs::canonical(folder / shard), home = fs::canonical(folder);
+  const fs::path store = home.parent_path().parent_path() / "blobs";
+  if (target.parent_path() == home) return;
+  if (home.parent_path().filename() == "snapshots" && target.parent_path() == store) return;
+  throw Error(Failure::checkpoint,
+              fmt::format("the shard {} is a link to {}, outside the checkpoint's folder", (folder / shard).string(),
+                          target.string()),
+              "where you trust the link, copy the file into the folder");
+}
+
+void add_shards(Contents& contents, const fs::path& index_path) {
+  const fs::path folder = index_path.parent_path();
+  const std::map<std::string, std::string> map = parse_shard_index(read_json(index_path), index_path);
   std::set<std::string> shards;
-  for (const auto& [name, shard] : map->items()) {
-    if (!shard.is_string())
-      throw Error(Failure::checkpoint, fmt::format("{}: the shard of '{}' is no text", index_path.string(), name));
-    const auto& file = shard.get_ref<const std::string&>();
-    if (file.empty() || file.find_first_of("/\\") != std::string::npos || file == "." || file == "..") {
-      throw Error(
-          Failure::checkpoint,
-          fmt::format("{}: the shard '{}' is not a file of the checkpoint's own folder", index_path.string(), file),
-          "do not use this checkpoint: its index points outside its folder");
-    }
-    shards.insert(file);
-  }
+  for (const auto& [name, shard] : map) shards.insert(shard);
   for (const std::string& shard : shards) {
     if (!fs::exists(folder / shard)) {
       throw Error(Failure::checkpoint,
                   fmt::format("{} names the shard {}, which is not there", index_path.string(), shard),
                   "download the missing shard; the checkpoint is incomplete");
     }
-    add_file(tensors, folder / shard);
+    check_stays_inside(folder, shard);
+    add_file(contents, folder / shard);
   }
-  for (const auto& [name, shard] : map->items()) {
-    const auto found = tensors.find(name);
-    if (found == tensors.end() ||
-        fs::path(found->second->file->path()).filename() != shard.get_ref<const std::string&>()) {
-      throw Error(Failure::checkpoint,
-                  fmt::format("{} says that {} holds the tensor '{}', and it does not", index_path.string(),
-                              shard.get<std::string>(), name),
-                  "index and shards are not of one checkpoint; download them again");
+  for (const auto& [name, shard] : map) {
+    const auto found = contents.tensors.find(name);
+    if (found == contents.tensors.end() || fs::path(found->second->file->path()).filename() != shard) {
+      throw Error(
+          Failure::checkpoint,
+          fmt::format("{} says that {} holds the tensor '{}', and it does not", index_path.string(), shard, name),
+          "index and shards are not of one checkpoint; download them again");
     }
   }
 }
@@ -125,6 +138,28 @@ Json parse_json(std::string text, const fs::path& path) {
   }
 }
 
+std::map<std::string, std::string> parse_shard_index(const Json& index, const fs::path& path) {
+  const auto map = index.find("weight_map");
+  if (map == index.end() || !map->is_object() || map->empty()) {
+    throw Error(Failure::checkpoint, fmt::format("{} has no weight_map", path.string()), "download the index again");
+  }
+  std::map<std::string, std::string> shards;
+  for (const auto& [name, shard] : map->items()) {
+    if (!shard.is_string()) {
+      throw Error(Failure::checkpoint, fmt::format("{}: the shard of '{}' is no text", path.string(), name),
+                  "download the index again");
+    }
+    const auto& file = shard.get_ref<const std::string&>();
+    if (file.empty() || file.find_first_of("/\\\0"s) != std::string::npos || file == "." || file == "..") {
+      throw Error(Failure::checkpoint,
+                  fmt::format("{}: the shard '{}' is not a file of the checkpoint's own folder", path.string(), file),
+                  "do not use this checkpoint: its index points outside its folder");
+    }
+    shards.emplace(name, file);
+  }
+  return shards;
+}
+
 Checkpoint Checkpoint::open_config(const fs::path& folder) {
   Checkpoint checkpoint;
   checkpoint.folder_ = folder;
@@ -153,23 +188,36 @@ Checkpoint Checkpoint::open_config(const fs::path& folder) {
 
 Checkpoint Checkpoint::open(const fs::path& folder) {
   Checkpoint checkpoint = open_config(folder);
-  if (fs::exists(folder / "model.safetensors")) {
-    add_file(checkpoint.tensors_, folder / "model.safetensors");
-  } else if (fs::exists(folder / "model.safetensors.index.json")) {
-    add_shards(checkpoint.tensors_, folder, folder / "model.safetensors.index.json");
-  } else {
-    for (const char* other : {"pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5", "flax_model.msgpack",
-                              "model.ckpt.index"}) {
+  // In the order in which they are looked for; of several the first is read.
+  std::vector<std::string> there;
+  for (const char* name :
+       {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"}) {
+    if (fs::exists(folder / name)) there.emplace_back(name);
+  }
+  if (there.empty()) {
+    for (const char* other : {"tf_model.h5", "flax_model.msgpack", "model.ckpt.index"}) {
       if (!fs::exists(folder / other)) continue;
       throw Error(Failure::checkpoint,
-                  fmt::format("{} has its weights in {}, which this version does not read", folder.string(), other),
+                  fmt::format("{} has its weights in {}; PyTorch's are read only", folder.string(), other),
                   "save the checkpoint as model.safetensors (save_pretrained with safe_serialization=True)");
     }
     throw Error(
         Failure::checkpoint,
-        fmt::format("{} has no weights: neither model.safetensors nor model.safetensors.index.json", folder.string()),
+        fmt::format("{} has no weights: neither model.safetensors nor pytorch_model.bin, nor an index of shards",
+                    folder.string()),
         "download the weights into the folder");
   }
+  Contents contents;
+  if (there.size() > 1)
+    contents.notes.push_back(fmt::format("{} holds the weights in several forms: {} is read, {} is not",
+                                         folder.string(), there.front(),
+                                         fmt::join(there.begin() + 1, there.end(), " and ")));
+  if (there.front().ends_with(".json"))
+    add_shards(contents, folder / there.front());
+  else
+    add_file(contents, folder / there.front());
+  checkpoint.tensors_ = std::move(contents.tensors);
+  checkpoint.notes_ = std::move(contents.notes);
   return checkpoint;
 }
 

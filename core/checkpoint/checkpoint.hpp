@@ -39,10 +39,15 @@ struct SafetensorsEntry {
 };
 std::vector<SafetensorsEntry> parse_safetensors_header(std::span<const std::byte> bytes, const std::string& path);
 
+/// The shards that an index file (model.safetensors.index.json, pytorch_model.bin.index.json) names, by tensor. Throws
+/// Error(checkpoint) where it has no weight_map, or one that names something else than files of its own folder.
+std::map<std::string, std::string> parse_shard_index(const Json& index, const std::filesystem::path& path);
+
 /// A checkpoint folder.
 class Checkpoint {
  public:
-  /// Opens a folder: config.json, then model.safetensors, or model.safetensors.index.json with its shards.
+  /// Opens a folder: config.json, then the first there is of model.safetensors, model.safetensors.index.json with its
+  /// shards, pytorch_model.bin, and pytorch_model.bin.index.json with its shards.
   /// Throws Error(checkpoint): no such folder, no config.json, no weights that can be read (naming what was
   /// found instead and what to do), a tensor in two shards, a shard path outside the folder.
   static Checkpoint open(const std::filesystem::path& folder);
@@ -53,6 +58,8 @@ class Checkpoint {
   const Json& config() const { return config_; }
   /// By name.
   const std::map<std::string, std::shared_ptr<const StoredTensor>>& tensors() const { return tensors_; }
+  /// What the user should know about the weight files though they could be read, in words.
+  const std::vector<std::string>& notes() const { return notes_; }
   /// Bytes of all tensors.
   uint64_t total_bytes() const;
   /// Throws where a weight file changed since it was opened.
@@ -62,6 +69,7 @@ class Checkpoint {
   std::filesystem::path folder_;
   Json config_;
   std::map<std::string, std::shared_ptr<const StoredTensor>> tensors_;
+  std::vector<std::string> notes_;
 };
 
 /// Writes tensors as a safetensors file (case files, synth). Ordered by name, 8-byte aligned header.

@@ -3,8 +3,11 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <span>
+#include <vector>
 
+#include "core/checkpoint/elements.hpp"
 #include "core/checkpoint/weight.hpp"
 
 namespace onnxport {
@@ -23,20 +26,19 @@ class TileReader {
   void read(uint64_t begin, std::span<std::byte> out) const;
 
  private:
-  void read_stored(uint64_t first_element, uint64_t count, std::byte* out) const;
+  void gather(uint64_t first, uint64_t count, std::byte* out) const;
+  bool has_transposed_rows() const;
 
   const StoredTensor* stored_;
-  std::span<const std::byte> bytes_;  // the stored tensor's, or `whole_`
-  std::vector<std::byte> whole_;      // where the transforms have no streaming form
-  ir::DType from_, to_;
-  uint64_t first_ = 0;              // element of the view's begin
-  int64_t rows_ = 1, columns_ = 1;  // of the stored matrix, where transposed
-  bool transposed_ = false;
+  std::vector<std::byte> whole_;  // where the transforms have no streaming form
+  const std::byte* base_;         // the stored tensor's first element, or that of `whole_`
+  uint64_t first_ = 0;            // the view's first element, from there
+  std::vector<int64_t> shape_;    // of the view, whose elements in row-major order are the final ones
+  std::vector<int64_t> strides_;  // in elements
+  bool contiguous_ = true;
+  ir::DType from_;                // the stored elements
+  std::vector<ir::DType> casts_;  // what they become, one after the other
   uint64_t granularity_ = 1;
 };
-
-/// Converts `count` elements between floating types, rounding to nearest even. Other types only to themselves.
-void convert_elements(ir::DType from, const std::byte* source, ir::DType to, std::byte* target, uint64_t count);
-bool can_convert(ir::DType from, ir::DType to);
 
 }  // namespace onnxport

@@ -39,6 +39,11 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
     throw Error(Failure::checkpoint, fmt::format("{} cannot be mapped: {}", path, std::strerror(errno)));
   file->bytes_ = {static_cast<const std::byte*>(map), static_cast<size_t>(info.st_size)};
   file->modified_ns_ = modified_ns_of(info);
+  constexpr std::string_view pointer = "version https://git-lfs";
+  if (file->bytes_.size() >= pointer.size() && std::memcmp(map, pointer.data(), pointer.size()) == 0) {
+    throw Error(Failure::checkpoint, fmt::format("{} is a pointer of Git LFS, not the file itself", path),
+                "fetch the file: git lfs pull");
+  }
   return file;
 }
 

@@ -45,6 +45,23 @@ bool same_transform(const Transform& a, const Transform& b) {
 
 }  // namespace
 
+std::vector<int64_t> row_major_strides(const std::vector<int64_t>& shape) {
+  std::vector<int64_t> strides(shape.size(), 1);
+  for (size_t axis = shape.size(); axis-- > 1;) strides[axis - 1] = strides[axis] * shape[axis];
+  return strides;
+}
+
+bool is_contiguous(const std::vector<int64_t>& shape, const std::vector<int64_t>& strides) {
+  int64_t expected = 1;
+  for (size_t axis = shape.size(); axis-- > 0;) {
+    if (shape[axis] == 0) return true;
+    if (shape[axis] == 1) continue;  // its stride is never walked
+    if (strides[axis] != expected) return false;
+    expected *= shape[axis];
+  }
+  return true;
+}
+
 ir::DType Weight::dtype() const {
   return form_of(*this).dtype;
 }
@@ -65,9 +82,9 @@ Weight Weight::then(Transform transform) const {
 }
 
 bool Weight::same_as(const Weight& other) const {
-  if (stored != other.stored &&
-      !(stored->file != nullptr && stored->file == other.stored->file && stored->offset == other.stored->offset &&
-        stored->dtype == other.stored->dtype && stored->shape == other.stored->shape)) {
+  if (stored != other.stored && !(stored->file != nullptr && stored->file == other.stored->file &&
+                                  stored->offset == other.stored->offset && stored->dtype == other.stored->dtype &&
+                                  stored->shape == other.stored->shape && stored->strides == other.stored->strides)) {
     return false;
   }
   if (transforms.size() != other.transforms.size()) return false;

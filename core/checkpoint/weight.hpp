@@ -37,15 +37,21 @@ class MappedFile {
   int64_t modified_ns_ = 0;
 };
 
-/// A tensor as it lies in a checkpoint file: contiguous, row-major, little-endian.
+/// A tensor as it lies in a checkpoint file: little-endian, row-major or a view with strides.
 struct StoredTensor {
   std::shared_ptr<const MappedFile> file;
   std::string name;
   ir::DType dtype = ir::DType::undefined;
   std::vector<int64_t> shape;
-  uint64_t offset = 0;  ///< of the first byte in the file
-  uint64_t bytes = 0;
+  uint64_t offset = 0;           ///< of the first element in the file
+  uint64_t bytes = 0;            ///< of all elements; those of a view may lie further apart, or be the same ones
+  std::vector<int64_t> strides;  ///< from 0, in elements, one an axis; empty: row-major without gaps
 };
+
+/// The strides of a row-major tensor without gaps.
+std::vector<int64_t> row_major_strides(const std::vector<int64_t>& shape);
+/// Whether elements with these strides lie in row-major order without gaps.
+bool is_contiguous(const std::vector<int64_t>& shape, const std::vector<int64_t>& strides);
 
 /// Swaps the last two axes of a matrix.
 struct TransposeMatrix {};
@@ -74,7 +80,7 @@ struct Weight {
   /// Bytes after the transforms.
   uint64_t bytes() const;
   Weight then(Transform transform) const;
-  /// Same stored bytes and same transforms: to be written once.
+  /// Same stored elements and same transforms: to be written once.
   bool same_as(const Weight& other) const;
 };
 

@@ -140,8 +140,10 @@ BOOST_AUTO_TEST_CASE(weights_in_a_type_that_is_no_weight) {
 BOOST_AUTO_TEST_CASE(other_formats_are_named) {
   const Sandbox sandbox;
   sandbox.write("model/config.json", tiny_config());
+  sandbox.write("model/tf_model.h5", "x");
+  check_failure(sandbox, exported("model"), 3, {"tf_model.h5", "safetensors"});
   sandbox.write("model/pytorch_model.bin", "x");
-  check_failure(sandbox, exported("model"), 3, {"pytorch_model.bin", "safetensors"});
+  check_failure(sandbox, exported("model"), 3, {"pytorch_model.bin", "no file of torch.save"});
 }
 
 BOOST_AUTO_TEST_CASE(a_broken_tokenizer_is_told_before_the_work) {

@@ -9,6 +9,7 @@
 
 #include "core/checkpoint/checkpoint.hpp"
 #include "core/error.hpp"
+#include "tests/support/torch_writer.hpp"
 
 using namespace onnxport;
 namespace fs = std::filesystem;
@@ -142,8 +143,12 @@ BOOST_AUTO_TEST_CASE(each_defect_of_a_folder_is_named) {
   BOOST_TEST(contains(open(folder.path), "holds array, expected an object"));
   folder.write("config.json", "{}");
   BOOST_TEST(contains(open(folder.path), "has no weights"));
+  folder.write("tf_model.h5", "x");
+  BOOST_TEST(contains(open(folder.path), "weights in tf_model.h5"));
   folder.write("pytorch_model.bin", "x");
-  BOOST_TEST(contains(open(folder.path), "weights in pytorch_model.bin"));
+  BOOST_TEST(contains(open(folder.path), "pytorch_model.bin is no file of torch.save"));
+  folder.write("pytorch_model.bin", "version https://git-lfs.github.com/spec/v1\n");
+  BOOST_TEST(contains(open(folder.path), "is a pointer of Git LFS"));
   folder.write("model.safetensors", "");
   BOOST_TEST(contains(open(folder.path), "is empty"));
 }
@@ -173,6 +178,67 @@ BOOST_AUTO_TEST_CASE(shards) {
   BOOST_TEST(contains(open(), "the tensor 'a' is in two files"));
   index("{}");
   BOOST_TEST(contains(open(), "no weight_map"));
+}
+
+BOOST_AUTO_TEST_CASE(shards_of_torch_save) {
+  const Folder folder;
+  folder.write("config.json", "{}");
+  folder.write("pytorch_model.bin.index.json", R"({"weight_map":{"a":"1.bin","b":"2.bin"}})");
+  const auto file = [](const std::string& name) {
+    using namespace torch_writer;
+    return archive(dict(text(name) + tensor({})));
+  };
+  folder.write("1.bin", file("a"));
+  folder.write("2.bin", file("b"));
+  BOOST_TEST(Checkpoint::open(folder.path).tensors().size() == 2u);
+  BOOST_TEST(Checkpoint::open(folder.path).total_bytes() == 48u);
+  folder.write("2.bin", file("c"));
+  BOOST_TEST(contains(refusal([&] { Checkpoint::open(folder.path); }), "2.bin holds the tensor 'b', and it does not"));
+}
+
+BOOST_AUTO_TEST_CASE(shards_that_are_links) {
+  const Folder cache;
+  const fs::path snapshot = cache.path / "snapshots/1";
+  fs::create_directories(snapshot);
+  fs::create_directories(cache.path / "blobs");
+  cache.write("snapshots/1/config.json", "{}");
+  cache.write("snapshots/1/model.safetensors.index.json", R"({"weight_map":{"a":"a.safetensors"}})");
+  write_safetensors(cache.path / "blobs/f00d.safetensors", {{"a", ir::Tensor::i64_scalar(7)}});
+  write_safetensors(cache.path / "elsewhere.safetensors", {{"a", ir::Tensor::i64_scalar(7)}});
+  const auto open = [&] { return refusal([&] { Checkpoint::open(snapshot); }); };
+  fs::create_symlink("../../blobs/f00d.safetensors", snapshot / "a.safetensors");
+  BOOST_TEST(open() == "accepted");
+  fs::remove(snapshot / "a.safetensors");
+  fs::create_symlink("../../elsewhere.safetensors", snapshot / "a.safetensors");
+  BOOST_TEST(contains(open(), "elsewhere.safetensors, outside the checkpoint's folder"));
+  fs::remove(snapshot / "a.safetensors");
+  fs::create_symlink("nothing", snapshot / "a.safetensors");
+  BOOST_TEST(contains(open(), "which is not there"));
+}
+
+BOOST_AUTO_TEST_CASE(of_several_forms_the_safest_is_read) {
+  const Folder folder;
+  folder.write("config.json", "{}");
+  folder.write("pytorch_model.bin", torch_writer::archive(torch_writer::dict("")));
+  BOOST_TEST(Checkpoint::open(folder.path).notes().empty());
+  write_safetensors(folder.path / "model.safetensors", {{"a", ir::Tensor::i64_scalar(7)}});
+  const Checkpoint checkpoint = Checkpoint::open(folder.path);
+  BOOST_TEST(checkpoint.tensors().contains("a"));
+  BOOST_REQUIRE(checkpoint.notes().size() == 1u);
+  BOOST_TEST(contains(checkpoint.notes()[0], "model.safetensors is read, pytorch_model.bin is not"));
+}
+
+BOOST_AUTO_TEST_CASE(an_index_names_files_of_its_own_folder) {
+  for (const char* shard : {"", ".", "..", "../w.bin", "/etc/passwd", "a/b.bin", "a\\\\b.bin", "w\\u0000.bin"}) {
+    const Json index = parse_json(R"({"weight_map":{"a":")" + std::string(shard) + "\"}}", "i.json");
+    BOOST_TEST(
+        contains(refusal([&] { parse_shard_index(index, "i.json"); }), "not a file of the checkpoint's own folder"));
+  }
+  for (const char* text :
+       {R"({})", R"([])", R"(7)", R"({"weight_map":[]})", R"({"weight_map":{}})", R"({"weight_map":7})"})
+    BOOST_TEST(contains(refusal([&] { parse_shard_index(parse_json(text, "i"), "i"); }), "has no weight_map"));
+  BOOST_TEST(contains(refusal([] { parse_shard_index(parse_json(R"({"weight_map":{"a":7}})", "i"), "i"); }),
+                      "the shard of 'a' is no text"));
 }
 
 BOOST_AUTO_TEST_CASE(numbers_that_python_writes) {

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/checkpoint/elements.hpp"
+
+#include <fmt/format.h>
+
+#if defined(__SSE2__)
+#include <xmmintrin.h>
+#endif
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "core/error.hpp"
+
+namespace onnxport {
+namespace {
+
+// --------------------------------------------------------------------------------------------------- conversion
+
+struct Half {
+  uint16_t bits;
+};
+struct Brain {
+  uint16_t bits;
+};
+
+float widen(Half half) {
+  const uint32_t sign = static_cast<uint32_t>(half.bits & 0x8000u) << 16, exponent = (half.bits >> 10) & 0x1fu,
+                 fraction = half.bits & 0x3ffu;
+  if (exponent == 31) return std::bit_cast<float>(sign | 0x7f800000u | (fraction << 13));
+  if (exponent != 0) return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (fraction << 13));
+  const float magnitude = std::ldexp(static_cast<float>(fraction), -24);  // subnormal: exact in f32
+  return sign != 0 ? -magnitude : magnitude;
+}
+float widen(Brain brain) {
+  return std::bit_cast<float>(static_cast<uint32_t>(brain.bits) << 16);
+}
+float widen(float value) {
+  return value;
+}
+
+template <class T>
+T narrow(float value);
+template <>
+float narrow<float>(float value) {
+  return value;
+}
+template <>
+Brain narrow<Brain>(float value) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  if (std::isnan(value)) return {static_cast<uint16_t>((bits >> 16) | 0x40u)};
+  return {static_cast<uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16)};
+}
+template <>
+Half narrow<Half>(float value) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  const auto sign = static_cast<uint16_t>((bits >> 16) & 0x8000u);
+  if (std::isnan(value)) return {static_cast<uint16_t>(sign | 0x7e00u)};
+  const float magnitude = std::fabs(value);
+  if (magnitude >= 65520.0f) return {static_cast<uint16_t>(sign | 0x7c00u)};
+  if (magnitude < 6.103515625e-05f) {
+    // Below the smallest normal number: a multiple of 2^-24, rounded by nearbyint to even.
+    return {static_cast<uint16_t>(sign | static_cast<uint16_t>(std::nearbyint(std::ldexp(magnitude, 24))))};
+  }
+  const uint32_t rounded = (bits & 0x7fffffffu) + 0xfffu + ((bits >> 13) & 1u);
+  return {static_cast<uint16_t>(sign | ((rounded >> 13) - (112u << 10)))};
+}
+
+template <class From, class To>
+void convert(const std::byte* source, std::byte* target, uint64_t count) {
+  for (uint64_t i = 0; i < count; ++i) {
+    From from;
+    std::memcpy(&from, source + i * sizeof(From), sizeof(From));
+    To to;
+    if constexpr (std::is_same_v<From, double> && std::is_same_v<To, double>)
+      to = from;
+    else if constexpr (std::is_same_v<From, double>)
+      to = narrow<To>(static_cast<float>(from));
+    else if constexpr (std::is_same_v<To, double>)
+      to = widen(from);
+    else
+      to = narrow<To>(widen(from));
+    std::memcpy(target + i * sizeof(To), &to, sizeof(To));
+  }
+}
+
+template <class From>
+void convert_from(ir::DType to, const std::byte* source, std::byte* target, uint64_t count) {
+  switch (to) {
+    case ir::DType::f32:
+      return convert<From, float>(source, target, count);
+    case ir::DType::f16:
+      return convert<From, Half>(source, target, count);
+    case ir::DType::bf16:
+      return convert<From, Brain>(source, target, count);
+    default:
+      return convert<From, double>(source, target, count);
+  }
+}
+
+bool is_convertible_float(ir::DType dtype) {
+  return dtype == ir::DType::f32 || dtype == ir::DType::f16 || dtype == ir::DType::bf16 || dtype == ir::DType::f64;
+}
+
+// --------------------------------------------------------------------------------------------------- moving
+
+/// An element at any address: files do not align their tensors.
+template <class T>
+T load(const std::byte* source) {
+  T value;
+  std::memcpy(&value, source, sizeof value);
+  return value;
+}
+
+/// A block of `side` × `side` elements: rows of the source become columns of the target. Strides in elements.
+template <class T, int64_t side>
+void transpose_block(const std::byte* source, int64_t source_stride, T* target, int64_t target_stride) {
+  constexpr auto size = static_cast<int64_t>(sizeof(T));
+  for (int64_t c = 0; c < side; ++c) {
+    for (int64_t r = 0; r < side; ++r) target[c * target_stride + r] = load<T>(source + (r * source_stride + c) * size);
+  }
+}
+
+#if defined(__SSE2__)
+/// The same for the four-byte elements that most checkpoints have, which compilers do not vectorise by themselves.
+template <>
+void transpose_block<uint32_t, 4>(const std::byte* source, int64_t source_stride, uint32_t* target,
+                                  int64_t target_stride) {
+  const auto row = [&](int64_t r) {
+    return _mm_loadu_ps(reinterpret_cast<const float*>(source + r * source_stride * 4));
+  };
+  __m128 a = row(0), b = row(1), c = row(2), d = row(3);
+  _MM_TRANSPOSE4_PS(a, b, c, d);
+  const __m128 rows[] = {a, b, c, d};
+  for (int64_t r = 0; r < 4; ++r) _mm_storeu_ps(reinterpret_cast<float*>(target + r * target_stride), rows[r]);
+}
+#endif
+
+/// target[c][r] = source[r][c]. A strip of columns of one cache line goes down all rows, so that every line of the
+/// source is read once.
+template <class T>
+void transpose_columns(const Matrix& matrix, T* target) {
+  constexpr int64_t side = 4, size = static_cast<int64_t>(sizeof(T)), strip = 64 / size;
+  const int64_t rows = matrix.rows;
+  const auto element = [&](int64_t r, int64_t c) { return matrix.source + (r * matrix.stride + c) * size; };
+  for (int64_t c0 = 0; c0 < matrix.columns; c0 += strip) {
+    const int64_t c1 = std::min(c0 + strip, matrix.columns);
+    int64_t r = 0;
+    for (; r + side <= rows; r += side) {
+      int64_t c = c0;
+      for (; c + side <= c1; c += side)
+        transpose_block<T, side>(element(r, c), matrix.stride, target + c * rows + r, rows);
+      for (; c < c1; ++c) {
+        for (int64_t i = r; i < r + side; ++i) target[c * rows + i] = load<T>(element(i, c));
+      }
+    }
+    for (; r < rows; ++r) {
+      for (int64_t c = c0; c < c1; ++c) target[c * rows + r] = load<T>(element(r, c));
+    }
+  }
+}
+
+/// Elements `stride` apart become neighbours.
+template <class T>
+void collect(const std::byte* source, int64_t stride, T* target, int64_t count) {
+  constexpr auto size = static_cast<int64_t>(sizeof(T));
+  for (int64_t i = 0; i < count; ++i) target[i] = load<T>(source + i * stride * size);
+}
+
+/// Calls `action` with a number of the element's size.
+template <class Action>
+void with_element(size_t size, Action action) {
+  switch (size) {
+    case 1:
+      return action(uint8_t{});
+    case 2:
+      return action(uint16_t{});
+    case 4:
+      return action(uint32_t{});
+    default:
+      return action(uint64_t{});
+  }
+}
+
+}  // namespace
+
+bool can_convert(ir::DType from, ir::DType to) {
+  return from == to || (is_convertible_float(from) && is_convertible_float(to));
+}
+
+void convert_elements(ir::DType from, const std::byte* source, ir::DType to, std::byte* target, uint64_t count) {
+  if (from == to) {
+    if (count > 0) std::memcpy(target, source, count * ir::size_of(from));
+    return;
+  }
+  if (!can_convert(from, to)) {
+    throw Error(Failure::checkpoint, fmt::format("{} cannot be converted to {}", ir::name_of(from), ir::name_of(to)),
+                "convert the checkpoint to f32, f16 or bf16 first");
+  }
+  switch (from) {
+    case ir::DType::f32:
+      return convert_from<float>(to, source, target, count);
+    case ir::DType::f16:
+      return convert_from<Half>(to, source, target, count);
+    case ir::DType::bf16:
+      return convert_from<Brain>(to, source, target, count);
+    default:
+      return convert_from<double>(to, source, target, count);
+  }
+}
+
+void transpose_elements(size_t size, const Matrix& matrix, std::byte* target) {
+  with_element(size, [&]<class T>(T) { transpose_columns(matrix, reinterpret_cast<T*>(target)); });
+}
+
+void collect_elements(size_t size, const std::byte* source, int64_t stride, std::byte* target, int64_t count) {
+  with_element(size, [&]<class T>(T) { collect(source, stride, reinterpret_cast<T*>(target), count); });
+}
+
+}  // namespace onnxport
