@@ -6,7 +6,7 @@
 #   onnxport::onnx          the ONNX protocol buffers, checker and shape inference, in namespace onnxport_onnx
 #   onnxport::ort_headers   the C API of ONNX Runtime; the library is opened at run time and never linked
 #   onnxport::torch         libtorch, unless ONNXPORT_TORCH is off; for its back end alone
-#   onnxport::yaml_cpp  onnxport::nettle  onnxport::minizip  CLI11::CLI11  fmt::fmt  nlohmann_json::nlohmann_json  Threads::Threads
+#   onnxport::yaml_cpp  onnxport::nettle  CLI11::CLI11  fmt::fmt  nlohmann_json::nlohmann_json  Threads::Threads
 #
 # Imported targets count as system headers, so their warnings are not ours. All that is missing is reported at once.
 
@@ -96,17 +96,16 @@ endif()
 
 find_package(PkgConfig QUIET)
 if(PkgConfig_FOUND)
-  pkg_check_modules(ONNXPORT_nettle QUIET IMPORTED_TARGET nettle)
-  pkg_check_modules(ONNXPORT_minizip QUIET IMPORTED_TARGET minizip)
+  pkg_check_modules(ONNXPORT_NETTLE QUIET IMPORTED_TARGET nettle)
 endif()
-foreach(_name IN ITEMS nettle minizip)
-  if(NOT TARGET PkgConfig::ONNXPORT_${_name})
-    list(APPEND _missing "${_name}")
-  elseif(NOT TARGET onnxport::${_name})
-    add_library(onnxport::${_name} INTERFACE IMPORTED)
-    target_link_libraries(onnxport::${_name} INTERFACE PkgConfig::ONNXPORT_${_name})
+if(TARGET PkgConfig::ONNXPORT_NETTLE)
+  if(NOT TARGET onnxport::nettle)
+    add_library(onnxport::nettle INTERFACE IMPORTED)
+    target_link_libraries(onnxport::nettle INTERFACE PkgConfig::ONNXPORT_NETTLE)
   endif()
-endforeach()
+else()
+  list(APPEND _missing "nettle")
+endif()
 
 # --- onnx ----------------------------------------------------------------------------------------------------------
 # The protobuf of the protoc in PATH, with which scripts/setup has generated onnx's sources. Not one below CMAKE_PREFIX_PATH:

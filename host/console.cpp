@@ -36,6 +36,14 @@ const char* kind_of(Failure failure) {
 constexpr const char* report_hint =
     "this is a defect of onnxport; please report it with the command and the model's config.json";
 
+/// A file's own words may hold what a terminal obeys.
+std::string without_control(std::string text) {
+  for (char& each : text) {
+    if (static_cast<unsigned char>(each) < 0x20 && each != '\n' && each != '\t') each = '?';
+  }
+  return text;
+}
+
 }  // namespace
 
 Console::Console(Mode mode)
@@ -54,7 +62,7 @@ Console::~Console() {
 void Console::line(const std::string& text) {
   if (mode_ != Mode::report) return;
   end_progress();
-  fmt::print("{}\n", text);
+  fmt::print("{}\n", without_control(text));
   // In a pipe or a log, lines come when they are said.
   std::fflush(stdout);
 }
@@ -111,7 +119,7 @@ void Console::fail(int exit_status, const std::string& kind, const std::string& 
   // Further lines of a cause or hint are set in, so that an error is one block.
   const auto block = [](std::string text) {
     for (size_t at = text.find('\n'); at != std::string::npos; at = text.find('\n', at + 1)) text.insert(at + 1, "  ");
-    return text;
+    return without_control(std::move(text));
   };
   fmt::print(stderr, "onnxport: error: {}\n", block(cause));
   if (!hint.empty()) fmt::print(stderr, "  {}\n", block(hint));

@@ -151,9 +151,10 @@ std::map<std::string, std::string> parse_shard_index(const Json& index, const fs
     }
     const auto& file = shard.get_ref<const std::string&>();
     if (file.empty() || file.find_first_of("/\\\0"s) != std::string::npos || file == "." || file == "..") {
-      throw Error(Failure::checkpoint,
-                  fmt::format("{}: the shard '{}' is not a file of the checkpoint's own folder", path.string(), file),
-                  "do not use this checkpoint: its index points outside its folder");
+      throw Error(
+          Failure::checkpoint,
+          fmt::format("{}: the shard {} is not a file of the checkpoint's own folder", path.string(), shard.dump()),
+          "do not use this checkpoint: its index points outside its folder");
     }
     shards.emplace(name, file);
   }

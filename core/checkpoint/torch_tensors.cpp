@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "core/error.hpp"
@@ -74,6 +75,16 @@ constexpr DTypeName dtype_names[] = {
     {"torch.bool", ir::DType::boolean},
 };
 
+/// Names of tensors become names in the model, which are UTF-8.
+bool is_utf8(std::string_view text) {
+  try {
+    (void)nlohmann::json(text).dump();
+    return true;
+  } catch (const nlohmann::json::type_error&) {
+    return false;
+  }
+}
+
 /// Makes the entries of a pickled dict into tensors.
 class Reader {
  public:
@@ -121,6 +132,7 @@ class Reader {
     for (size_t i = 0; i < root.items.size(); i += 2) {
       const Value& key = at(root.items[i]);
       if (key.kind != Kind::text) refuse("the dict of tensors has a key that is {}", describe(root.items[i]));
+      if (!is_utf8(key.text)) refuse("the dict of tensors has a key that is no UTF-8 text");
       if (!names.insert(key.text).second) refuse("the tensor '{}' is there twice", key.text);
       const Ref entry = root.items[i + 1];
       if (at(entry).kind == Kind::call) {

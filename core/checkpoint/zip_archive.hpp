@@ -28,7 +28,6 @@ class ZipArchive {
     std::span<const std::byte> bytes;
     bool stored;  // as it is, not compressed
   };
-  std::span<const std::byte> bytes_;
   std::string path_;
   std::map<std::string, Entry> entries_;
 };

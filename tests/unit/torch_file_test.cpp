@@ -20,10 +20,10 @@ namespace {
 
 const fs::path fixtures = fs::path(ONNXPORT_TEST_SOURCE_DIR) / "fixtures/torch";
 
-std::map<std::string, Weight> weights_of(std::vector<StoredTensor> tensors) {
+std::map<std::string, Weight> weights_of(const std::vector<StoredTensor>& tensors) {
   std::map<std::string, Weight> weights;
-  for (StoredTensor& stored : tensors)
-    weights[stored.name] = Weight{std::make_shared<const StoredTensor>(std::move(stored)), {}};
+  for (const StoredTensor& stored : tensors)
+    BOOST_TEST(weights.emplace(stored.name, Weight{std::make_shared<const StoredTensor>(stored), {}}).second);
   return weights;
 }
 
@@ -52,6 +52,13 @@ void check_refused(const std::vector<Defect>& defects) {
     BOOST_CHECK_MESSAGE(text.find(defect.message) != std::string::npos,
                         "expected '" << defect.message << "', got: " << text.substr(0, 300));
   }
+}
+
+/// The text with the first `from` behind `begin` made into `to`.
+std::string replaced(std::string text, const std::string& from, const std::string& to, size_t begin = 0) {
+  const size_t at = text.find(from, begin);
+  BOOST_REQUIRE(at != std::string::npos);
+  return text.replace(at, from.size(), to);
 }
 
 /// An archive whose dict has the tensor 'a'.
@@ -161,7 +168,7 @@ BOOST_AUTO_TEST_CASE(broken_pickles_are_told_apart) {
       {archive("ctorch\nFloat"), "ends within its opcode"},
       {archive("\x95" + raw(uint64_t{1} << 62)), "ends within its frame"},
       {archive("}}"), "ends with more than one value"},
-      {archive("}("), "ends within its opcode"},
+      {archive("}("), "takes more than there is"},
       {archive(""), "takes more than there is"},
       {archive("(0."), "takes more than there is"},
       {archive("t"), "no mark for its opcode"},
@@ -202,6 +209,7 @@ BOOST_AUTO_TEST_CASE(broken_tensors_are_told_apart) {
       {archive("N"), "holds None, expected a dict of tensors"},
       {archive(tensor({})), "a call of torch._utils._rebuild_tensor_v2, expected a dict"},
       {archive(dict(number(1) + tensor({}))), "a key that is the number 1"},
+      {archive(dict(text("\xff") + tensor({}))), "a key that is no UTF-8 text"},
       {archive(dict(text("a") + tensor({}) + text("a") + tensor({}))), "the tensor 'a' is there twice"},
       {archive(dict(text("state_dict") + dict(text("a") + tensor({})))),
        "the entry 'state_dict' is a dict of 1, expected a tensor"},
@@ -219,7 +227,7 @@ BOOST_AUTO_TEST_CASE(broken_tensors_are_told_apart) {
       {with_tensor({.shape = {int64_t{1} << 40, int64_t{1} << 40}}), "its shape and strides overflow"},
       {with_tensor({.shape = {int64_t{1} << 40, 2}, .strides = {int64_t{1} << 40, 1}}), "shape and strides overflow"},
       {with_tensor({.offset = 1}), "at element 1 of the storage '0': outside its 24 bytes"},
-      {with_tensor({.offset = INT64_MAX}), "'a': its shape and strides overflow"},
+      {with_tensor({.offset = INT64_MAX}), "outside its 24 bytes"},
       {with_tensor({.shape = {2, 2}, .strides = {1, 5}}), "outside its 24 bytes"},
       {with_storage({.count = 7}), "would have 7 elements of f32; the file has 24 bytes"},
       {with_storage({.count = INT64_MAX}), "the file has 24 bytes"},
@@ -240,7 +248,14 @@ BOOST_AUTO_TEST_CASE(broken_archives_are_told_apart) {
   check_refused({
       {"", "is no file of torch.save"},
       {"x", "is no file of torch.save"},
-      {good.substr(0, good.size() - 30), "zip directory is missing or damaged"},
+      {good.substr(0, good.size() - 30), "zip directory is missing"},
+      {"PK\x03\x04" + std::string(100, '\0'), "zip directory is missing"},
+      {replaced(good, "PK\x01\x02", "PK\x01\x03"), "there is no directory entry at byte"},
+      {replaced(good, "PK\x03\x04", "PK\x03\x05", 4), "there is no header of an entry at byte"},
+      {replaced(good, "m/byteorder", "m/byteOrder"), "directory and header of the entry 'm/byteorder' differ"},
+      {good.substr(0, good.size() - 6) + raw(uint32_t{0x7fffffff}) + raw(uint16_t{0}),
+       "the directory entry would lie at [2147483647, 2147483647 + 46)"},
+      {good.substr(0, good.size() - 12) + raw(uint16_t{9}) + good.substr(good.size() - 10), "no directory entry"},
       {good.substr(20), "is no file of torch.save"},
       {zip({{"data.pkl", value}}), "without a data.pkl"},
       {zip({{"m/data.pkl", value}, {"n/data.pkl", value}}), "holds both 'm/data.pkl' and 'n/data.pkl'"},
