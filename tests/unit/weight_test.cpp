@@ -182,6 +182,82 @@ BOOST_AUTO_TEST_CASE(what_is_written_is_what_is_materialized) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(views_with_strides) {
+  const struct {
+    uint64_t first;
+    std::vector<int64_t> shape, strides;
+  } views[] = {
+      {0, {64, 90}, {1, 64}},              // transposed
+      {7, {30, 50}, {90, 1}},              // columns of a matrix
+      {3, {21, 17}, {180, 5}},             // every second row, every fifth element
+      {11, {40, 33}, {90, 0}},             // one column again and again
+      {5, {33, 40}, {0, 2}},               // one row again and again
+      {0, {3, 5, 7, 4}, {140, 1, 20, 5}},  // channels last
+      {2, {4, 6, 8}, {48, 1, 6}},          // each matrix transposed
+      {1, {1, 70}, {9, 3}},                // a column
+      {9, {100}, {50}},
+      {0, {6, 5}, {5, 1}},
+      {4, {0, 5}, {1, 2}},
+  };
+  for (ir::DType dtype : {ir::DType::f32, ir::DType::f16, ir::DType::f64}) {
+    const Weight base = random_weight({64, 90}, dtype);
+    const ir::Tensor all = materialize(base);
+    const size_t size = ir::size_of(dtype);
+    for (const auto& [first, shape, strides] : views) {
+      StoredTensor stored = *base.stored;
+      stored.shape = shape;
+      stored.strides = strides;
+      stored.offset += first * size;
+      // The same elements one behind the other, found by their indices.
+      ir::Tensor plain{dtype, shape, {}};
+      const int64_t count = plain.element_count();
+      stored.bytes = static_cast<uint64_t>(count) * size;
+      for (int64_t i = 0; i < count; ++i) {
+        int64_t at = static_cast<int64_t>(first), rest = i;
+        for (size_t axis = shape.size(); axis-- > 0; rest /= shape[axis]) at += rest % shape[axis] * strides[axis];
+        const auto begin = all.data.begin() + static_cast<std::ptrdiff_t>(static_cast<size_t>(at) * size);
+        plain.data.insert(plain.data.end(), begin, begin + static_cast<std::ptrdiff_t>(size));
+      }
+      const fs::path file = path / "plain.safetensors";
+      write_safetensors(file, {{"w", plain}});
+      const Weight view{std::make_shared<const StoredTensor>(stored), {}},
+          dense{std::make_shared<const StoredTensor>(read_safetensors(file.string())[0]), {}};
+      std::vector<std::vector<Transform>> chains{{}, {CastTo{ir::DType::f32}}, {ReshapeTo{{count}}}};
+      const auto last = static_cast<int64_t>(shape.size()) - 1;
+      if (count > 0) {
+        chains.push_back({SliceAxis{last, 1, shape.back() - 1}});
+        chains.push_back({ReshapeTo{{1, count}}, SliceAxis{1, 3, 5}, CastTo{ir::DType::f32}, CastTo{ir::DType::bf16}});
+      }
+      if (shape.size() == 2) {
+        chains.push_back({TransposeMatrix{}});
+        chains.push_back({TransposeMatrix{}, TransposeMatrix{}, CastTo{ir::DType::bf16}});
+        chains.push_back({TransposeMatrix{}, ReshapeTo{{count}}});
+      }
+      for (const std::vector<Transform>& chain : chains) {
+        Weight a = view, b = dense;
+        for (const Transform& transform : chain) {
+          a = a.then(transform);
+          b = b.then(transform);
+        }
+        const ir::Tensor expected = materialize(b);
+        BOOST_TEST((materialize(a) == expected));
+        BOOST_TEST((written(a, 3) == expected.data));
+      }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_large_view_is_written_in_pieces) {
+  Weight weight = random_weight({1200, 1000});
+  StoredTensor stored = *weight.stored;
+  stored.shape = {1000, 1200};
+  stored.strides = {1, 1000};
+  const Weight view{std::make_shared<const StoredTensor>(stored), {}};
+  BOOST_TEST((written(view, 2) == materialize(weight.then(TransposeMatrix{})).data));
+  BOOST_TEST((written(view.then(TransposeMatrix{}), 2) == materialize(weight).data));
+  BOOST_TEST(view.then(TransposeMatrix{}).bytes() == weight.bytes());
+}
+
 BOOST_AUTO_TEST_CASE(runs_longer_than_a_piece) {
   const Weight weight = random_weight({1200, 1000});
   BOOST_TEST((written(weight, 2) == materialize(weight).data));
