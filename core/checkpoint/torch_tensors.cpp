@@ -24,12 +24,17 @@ constexpr const char* resave_hint =
     "load it with PyTorch and save its state dict alone, with torch.save or as model.safetensors";
 
 // The globals that a dict of tensors needs, in groups that are one list for the pickle reader.
-constexpr std::string_view rebuild_names[] = {"torch._utils._rebuild_tensor",
-                                              "torch._utils._rebuild_tensor_v2",
-                                              "torch._utils._rebuild_tensor_v3",
-                                              "torch._utils._rebuild_parameter",
-                                              "torch._utils._rebuild_parameter_with_state",
-                                              "torch.Size"};
+constexpr std::string_view from_type = "torch._tensor._rebuild_from_type_v2";
+constexpr std::string_view function_names[] = {"torch._utils._rebuild_tensor",
+                                               "torch._utils._rebuild_tensor_v2",
+                                               "torch._utils._rebuild_tensor_v3",
+                                               "torch._utils._rebuild_parameter",
+                                               "torch._utils._rebuild_parameter_with_state",
+                                               from_type,
+                                               "torch.Size",
+                                               "torch.Tensor",
+                                               "torch.nn.parameter.Parameter",
+                                               "torch.nn.parameter.Buffer"};
 struct DTypeName {
   std::string_view name;
   ir::DType dtype;
@@ -193,19 +198,35 @@ class Reader {
     return true;
   }
 
-  StoredTensor tensor(std::string name, Ref entry, const std::function<Extent(const TorchStorage&)>& locate) const {
-    const Value* arguments = nullptr;
-    std::string_view callee;
-    // A parameter is a tensor in a wrapper.
+  /// A call that makes a tensor.
+  struct Rebuilding {
+    std::string_view function;
+    const Value* arguments;
+  };
+  /// The innermost one: a parameter is a tensor in a wrapper, and so is a tensor with attributes of its own.
+  Rebuilding rebuilding(const std::string& name, Ref entry) const {
+    const auto call_of = [&](Ref ref) {
+      if (at(ref).kind != Kind::call) refuse("tensor '{}': a parameter of {}", name, describe(ref));
+      return Rebuilding{at(at(ref).items[0]).text, &at(at(ref).items[1])};
+    };
+    Rebuilding call = call_of(entry);
     while (true) {
-      const Value& call = at(entry);
-      if (call.kind != Kind::call) refuse("tensor '{}': a parameter of {}", name, describe(entry));
-      callee = at(call.items[0]).text;
-      arguments = &at(call.items[1]);
-      if (!callee.starts_with("torch._utils._rebuild_parameter")) break;
-      if (arguments->items.empty()) refuse("tensor '{}': a parameter of nothing", name);
-      entry = arguments->items[0];
+      const std::vector<Ref>& given = call.arguments->items;
+      if (call.function == from_type) {  // function, class, arguments, attributes
+        if (given.size() != 4 || at(given[0]).kind != Kind::global || at(given[2]).kind != Kind::tuple)
+          refuse("tensor '{}' is put together in an unknown form", name);
+        call = {at(given[0]).text, &at(given[2])};
+      } else if (call.function.starts_with("torch._utils._rebuild_parameter")) {
+        if (given.empty()) refuse("tensor '{}': a parameter of nothing", name);
+        call = call_of(given[0]);
+      } else {
+        return call;
+      }
     }
+  }
+
+  StoredTensor tensor(std::string name, Ref entry, const std::function<Extent(const TorchStorage&)>& locate) const {
+    const auto [callee, arguments] = rebuilding(name, entry);
     const bool names_dtype = callee.ends_with("_v3");
     const size_t fewest = names_dtype ? 7 : 4;
     if (!callee.starts_with("torch._utils._rebuild_tensor") || arguments->items.size() < fewest)
@@ -290,7 +311,7 @@ class Reader {
 }  // namespace
 
 std::vector<std::string_view> torch_globals() {
-  std::vector<std::string_view> names(std::begin(rebuild_names), std::end(rebuild_names));
+  std::vector<std::string_view> names(std::begin(function_names), std::end(function_names));
   for (const DTypeName& row : dtype_names) names.push_back(row.name);
   return names;
 }

@@ -218,6 +218,8 @@ BOOST_AUTO_TEST_CASE(broken_tensors_are_told_apart) {
       {archive(dict(text("a") + global("torch._utils", "_rebuild_parameter") + ")R")), "a parameter of nothing"},
       {archive(dict(text("a") + global("torch._utils", "_rebuild_tensor_v2") + ")R")), "with 0 arguments"},
       {archive(dict(text("a") + global("torch", "FloatStorage") + ")R")), "'a' is a call of torch.FloatStorage"},
+      {archive(dict(text("a") + global("torch._tensor", "_rebuild_from_type_v2") + "(NNNNtR")),
+       "'a' is put together in an unknown form"},
       {with_tensor({.metadata = dict(text("neg") + "\x88")}), "'a' is a lazily negated or conjugated view"},
       {with_tensor({.storage = "N"}), "'a' has no storage"},
       {with_tensor({.offset = -1}), "'a': its offset is the number -1"},
