@@ -140,7 +140,7 @@ class Reader {
       if (!is_utf8(key.text)) refuse("the dict of tensors has a key that is no UTF-8 text");
       if (!names.insert(key.text).second) refuse("the tensor '{}' is there twice", key.text);
       const Ref entry = root.items[i + 1];
-      if (at(entry).kind == Kind::call) {
+      if (is_call(entry)) {
         file.tensors.push_back(tensor(std::string(key.text), entry, locate));
       } else if (is_harmless(entry, seen)) {
         left_out.push_back(fmt::format("'{}' ({})", key.text, describe(entry)));
@@ -183,6 +183,8 @@ class Reader {
     return static_cast<uint64_t>(value.integer);
   }
   std::string describe(Ref ref) const { return onnxport::describe(document_, ref); }
+  /// Whether a value is made by a function; a torch.Size is but a tuple.
+  bool is_call(Ref ref) const { return at(ref).kind == Kind::call && at(at(ref).items[0]).text != "torch.Size"; }
   /// Whether nothing below an entry is a tensor. `seen` holds what was found to be so.
   bool is_harmless(Ref entry, std::set<Ref>& seen) const {
     std::vector<Ref> open{entry};
@@ -191,8 +193,7 @@ class Reader {
       open.pop_back();
       if (!seen.insert(ref).second) continue;
       const Value& value = at(ref);
-      if (value.kind == Kind::persistent || (value.kind == Kind::call && at(value.items[0]).text != "torch.Size"))
-        return false;
+      if (value.kind == Kind::persistent || is_call(ref)) return false;
       open.insert(open.end(), value.items.begin(), value.items.end());
     }
     return true;

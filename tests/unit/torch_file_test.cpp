@@ -123,6 +123,8 @@ BOOST_AUTO_TEST_CASE(files_put_together_by_hand_are_good) {
   BOOST_TEST(refusal(with_tensor({.function = global("torch._utils", "_rebuild_tensor")})) == "accepted");
   BOOST_TEST(refusal(with_storage({.type = global("torch.cuda", "FloatStorage")})) == "accepted");
   BOOST_TEST(refusal(archive(dict(""))) == "accepted");
+  BOOST_TEST(refusal(archive(dict(text("size") + global("torch", "Size") + tuple(numbers({2, 3})) + "R"))) ==
+             "accepted");
   BOOST_TEST(refusal(legacy({})) == "accepted");
   BOOST_TEST(refusal(zip({{"m/data.pkl", pickled(dict(text("a") + tensor({}))), 0, 8, true},
                           {"m/data/0", std::string(24, '\1'), 0, 8, true}})) == "accepted");
