@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// Answers requests, one JSON object a line, with what transformers.js makes of an exported folder:
+//   {task, folder, inputs: {name: {type, shape, data}}, options} -> {tokens} | {shape, data} | {error}
+import { createRequire } from 'node:module';
+import { createInterface } from 'node:readline';
+import { pathToFileURL } from 'node:url';
+
+const require = createRequire(`${process.env.ONNXPORT_CLIENTS_NODE}/`);
+const library = await import(pathToFileURL(require.resolve('@huggingface/transformers')));
+library.env.allowRemoteModels = false;
+library.env.localModelPath = '/';
+
+const classes = {
+  'causal-lm-with-past': library.AutoModelForCausalLM,
+  'seq2seq-lm-with-past': library.AutoModelForSeq2SeqLM,
+  'sequence-classification': library.AutoModelForSequenceClassification,
+  'image-classification': library.AutoModelForImageClassification,
+};
+
+function tensor({ type, shape, data }) {
+  return new library.Tensor(type, type === 'int64' ? BigInt64Array.from(data, BigInt) : Float32Array.from(data), shape);
+}
+
+async function answer({ task, folder, inputs, options }) {
+  const model = await classes[task].from_pretrained(folder, { dtype: 'fp32', device: 'cpu', subfolder: '', local_files_only: true });
+  const tensors = Object.fromEntries(Object.entries(inputs).map(([name, value]) => [name, tensor(value)]));
+  try {
+    if (options) return { tokens: (await model.generate({ ...tensors, ...options })).tolist().map((row) => row.map(Number)) };
+    const { logits } = await model(tensors);
+    return { shape: logits.dims, data: Array.from(logits.data) };
+  } finally {
+    await model.dispose();
+  }
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const reply = await answer(JSON.parse(line)).catch((error) => ({ error: error.stack }));
+  process.stdout.write(`${JSON.stringify(reply)}\n`);
+}

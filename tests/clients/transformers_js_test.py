@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""transformers.js on exported folders: the same tokens and logits as the original model."""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import torch
+
+import runner
+from models import NEW_TOKENS, Difference, close, exported, greedy, images, original, text_inputs
+
+
+class Node:
+    """One node process, which answers requests in turn."""
+
+    def __init__(self):
+        script = pathlib.Path(__file__).with_name("transformers_js.mjs")
+        self.process = subprocess.Popen(["node", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self, checkpoint, folder, inputs, options=None):
+        described = {name: {"type": "int64" if value.dtype == torch.int64 else "float32", "shape": list(value.shape),
+                            "data": value.flatten().tolist()} for name, value in inputs.items()}
+        request = {"task": checkpoint.feature, "folder": str(folder), "inputs": described, "options": options}
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"node ended with status {self.process.wait()}")
+        reply = json.loads(line)
+        if "error" in reply:
+            raise Difference(reply["error"])
+        return reply
+
+
+node = Node()
+
+
+def generation(command, checkpoint):
+    """Greedy search with cache; position_ids come from the mask, and of the decoders the merged one is read."""
+    causal = checkpoint.feature == "causal-lm-with-past"
+    model = original(checkpoint)
+    inputs = text_inputs(model.config, left=causal)
+    options = {"max_new_tokens": NEW_TOKENS, "min_new_tokens": NEW_TOKENS, "do_sample": False}
+    with exported(command, checkpoint, *(["--position-ids", "input"] if causal else ["--layout", "merged"])) as folder:
+        tokens = node.ask(checkpoint, folder, inputs, options)["tokens"]
+    expected = greedy(model, inputs)[0].tolist()
+    if tokens != expected:
+        raise Difference(f"tokens {tokens}, expected {expected}")
+
+
+def classification(command, checkpoint):
+    model = original(checkpoint)
+    inputs = images(model.config) if checkpoint.feature == "image-classification" else text_inputs(model.config)
+    with exported(command, checkpoint) as folder:
+        reply = node.ask(checkpoint, folder, inputs)
+    with torch.no_grad():
+        close("logits", torch.tensor(reply["data"]).view(reply["shape"]), model(**inputs).logits, checkpoint.atol)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    sys.exit(runner.run(__doc__, {"causal-lm-with-past": generation, "seq2seq-lm-with-past": generation,
+                                  "sequence-classification": classification, "image-classification": classification}))
