@@ -38,14 +38,16 @@ def original(checkpoint):
 
 
 def text_inputs(config, *, rows=3, length=7, left=False, padded=True):
-    """input_ids and attention_mask i64[rows, length] of plain tokens; row i has 2 i padded places."""
+    """input_ids and attention_mask i64[rows, length] of plain tokens; row i has 2 i places of padding."""
+    if config.pad_token_id is None:
+        rows = 1  # a batch needs something to fill its shorter rows with
     special = {value for name, value in config.to_dict().items() if name.endswith("token_id") and isinstance(value, int)}
     plain = torch.tensor([token for token in range(3, config.vocab_size) if token not in special])
     ids = plain[torch.randint(len(plain), (rows, length), generator=torch.Generator().manual_seed(7))]
     mask = torch.ones_like(ids)
     for row in range(1, rows if padded else 1):
         places = slice(0, 2 * row) if left else slice(length - 2 * row, length)
-        ids[row, places] = config.pad_token_id or 0
+        ids[row, places] = config.pad_token_id
         mask[row, places] = 0
     return {"input_ids": ids, "attention_mask": mask}
 

@@ -28,7 +28,7 @@ def run(description, checks):
             checks[checkpoint.feature](arguments.command, checkpoint)
         except Exception as error:  # a client that cannot load or run one folder may well run the next
             failed += 1
-            reason = error if isinstance(error, AssertionError) else traceback.format_exc()
+            reason = error if isinstance(error, AssertionError) else traceback.format_exc(limit=-1)
             print(f"FAILED: {checkpoint.name}: {reason}", flush=True)
         else:
             passed += 1
