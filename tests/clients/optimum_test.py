@@ -92,4 +92,5 @@ def head(command, checkpoint):
 
 if __name__ == "__main__":
     logging.getLogger("optimum").setLevel(logging.ERROR)
-    sys.exit(runner.run(__doc__, {"causal-lm-with-past": causal, "seq2seq-lm-with-past": seq2seq, **dict.fromkeys(HEADS, head)}))
+    checks = {"causal-lm-with-past": causal, "seq2seq-lm-with-past": seq2seq, **dict.fromkeys(HEADS, head)}
+    sys.exit(runner.run(__doc__, checks))

@@ -8,6 +8,7 @@ import sys
 
 import torch
 
+import checkpoints
 import runner
 from models import NEW_TOKENS, Difference, close, exported, greedy, images, original, text_inputs
 
@@ -59,7 +60,19 @@ def classification(command, checkpoint):
         close("logits", torch.tensor(reply["data"]).view(reply["shape"]), model(**inputs).logits, checkpoint.atol)
 
 
+CHECKS = {
+    "causal-lm-with-past": generation,
+    "seq2seq-lm-with-past": generation,
+    "sequence-classification": classification,
+    "image-classification": classification,
+}
+
+
+def reads(checkpoint):
+    """transformers.js has no classifier over a decoder."""
+    return checkpoint.feature != "sequence-classification" or checkpoint.model_type not in checkpoints.DECODERS
+
+
 if __name__ == "__main__":
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    sys.exit(runner.run(__doc__, {"causal-lm-with-past": generation, "seq2seq-lm-with-past": generation,
-                                  "sequence-classification": classification, "image-classification": classification}))
+    sys.exit(runner.run(__doc__, CHECKS, reads))
