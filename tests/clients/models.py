@@ -41,7 +41,8 @@ def text_inputs(config, *, rows=3, length=7, left=False, padded=True):
     """input_ids and attention_mask i64[rows, length] of plain tokens; row i has 2 i places of padding."""
     if config.pad_token_id is None:
         rows = 1  # a batch needs something to fill its shorter rows with
-    special = {value for name, value in config.to_dict().items() if name.endswith("token_id") and isinstance(value, int)}
+    named = [value for name, value in config.to_dict().items() if name.endswith("token_id")]
+    special = {token for value in named for token in (value if isinstance(value, list) else [value])}
     plain = torch.tensor([token for token in range(3, config.vocab_size) if token not in special])
     ids = plain[torch.randint(len(plain), (rows, length), generator=torch.Generator().manual_seed(7))]
     mask = torch.ones_like(ids)

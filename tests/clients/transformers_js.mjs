@@ -22,10 +22,14 @@ function tensor({ type, shape, data }) {
 }
 
 async function answer({ task, folder, inputs, options }) {
-  const model = await classes[task].from_pretrained(folder, { dtype: 'fp32', device: 'cpu', subfolder: '', local_files_only: true });
+  const place = { dtype: 'fp32', device: 'cpu', subfolder: '', local_files_only: true };
+  const model = await classes[task].from_pretrained(folder, place);
   const tensors = Object.fromEntries(Object.entries(inputs).map(([name, value]) => [name, tensor(value)]));
   try {
-    if (options) return { tokens: (await model.generate({ ...tensors, ...options })).tolist().map((row) => row.map(Number)) };
+    if (options) {
+      const tokens = await model.generate({ ...tensors, ...options });
+      return { tokens: tokens.tolist().map((row) => row.map(Number)) };
+    }
     const { logits } = await model(tensors);
     return { shape: logits.dims, data: Array.from(logits.data) };
   } finally {
