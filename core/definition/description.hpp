@@ -19,6 +19,8 @@ struct InputSpec {
   ir::TensorType type;
   /// The largest index + 1 that dummy inputs may hold; 0 where that does not apply.
   int64_t limit = 0;
+  /// Axes of a fixed size that the file leaves open, with their names.
+  std::map<size_t, std::string> open_axes;
 };
 
 /// An output: its name and the axes that the plugin declared; nullopt leaves an axis to inference.

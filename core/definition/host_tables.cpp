@@ -327,6 +327,7 @@ onnxport_status* describe_input(onnxport_description* self, onnxport_string name
       if (dim.size < 0 && dim.symbol.size == 0)
         invalid(fmt::format("axis {} of input '{}' has neither size nor name", i, spec.name));
       spec.type.shape.push_back(dim.size >= 0 ? ir::Dim(dim.size) : ir::Dim::parse(text(dim.symbol)));
+      if (dim.size >= 0 && dim.symbol.size > 0) spec.open_axes.emplace(i, text(dim.symbol));
     }
     for (const InputSpec& other : description(self).inputs) {
       if (other.name == spec.name) invalid(fmt::format("the input '{}' is declared twice", spec.name));

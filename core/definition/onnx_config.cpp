@@ -324,7 +324,10 @@ Definition OnnxConfig::define_part(WeightSource& weights, const std::string& par
   definition.part = part;
   definition.description = description(part);
   definition.graph.name = part.empty() ? state.model_type : state.model_type + "_" + part;
-  for (const InputSpec& spec : definition.description.inputs) definition.graph.add_input(spec.name, spec.type);
+  for (const InputSpec& spec : definition.description.inputs) {
+    const ir::ValueId id = definition.graph.add_input(spec.name, spec.type);
+    definition.graph[id].open_axes = spec.open_axes;
+  }
 
   const auto prefix = state.main().texts.find("base_model_prefix");
   if (prefix != state.main().texts.end()) weights.set_base_model_prefix(prefix->second);

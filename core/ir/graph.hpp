@@ -58,6 +58,8 @@ struct Value {
   TensorType type;
   /// Graph inputs: their name. Weights: the checkpoint's tensor name. Node results: given by lowering.
   std::string name;
+  /// Graph inputs: axes of a fixed size that the file leaves open, with the names that it gives them.
+  std::map<size_t, std::string> open_axes;
   /// Known contents of a small integer tensor (at most 1-D), as symbolic numbers: what Shape yields.
   std::optional<Shape> contents;
   std::shared_ptr<const Tensor> constant;  // origin constant

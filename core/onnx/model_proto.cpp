@@ -76,9 +76,13 @@ class Emitter {
     pb::TypeProto_Tensor& type = *info.mutable_type()->mutable_tensor_type();
     type.set_elem_type(static_cast<int32_t>(value.type.dtype));
     type.mutable_shape();
-    for (const ir::Dim& dim : value.type.shape) {
+    for (size_t axis = 0; axis < value.type.shape.size(); ++axis) {
+      const ir::Dim& dim = value.type.shape[axis];
+      const auto open = value.open_axes.find(axis);
       pb::TensorShapeProto_Dimension& to = *type.mutable_shape()->add_dim();
-      if (dim.is_static())
+      if (open != value.open_axes.end())
+        to.set_dim_param(open->second);
+      else if (dim.is_static())
         to.set_dim_value(dim.size());
       else
         to.set_dim_param(dim.to_string());

@@ -29,8 +29,10 @@ class Lowering {
 
   ir::Graph run() {
     map_.assign(from_.values.size(), ir::absent);
-    for (const ir::NamedValue& input : from_.inputs)
+    for (const ir::NamedValue& input : from_.inputs) {
       map_[input.value] = to.add_input(input.name, from_[input.value].type);
+      to[map_[input.value]].open_axes = from_[input.value].open_axes;
+    }
     for (const Node& node : from_.nodes) {
       Node moved = node;
       moved.outputs.clear();

@@ -21,23 +21,27 @@ class BartOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
   int64_t num_attention_heads() const override { return c.decoder.heads; }
   int64_t head_size() const override { return c.width / c.decoder.heads; }
   int64_t vocab_size() const override { return c.vocab; }
-  int64_t decoder_vocab_size() const override { return c.decoder_vocab; }
+  int64_t decoder_vocab_size() const override { return model.decoder_rows(); }
   int64_t encoder_width() const override { return c.width; }
+  bool has_usual_cache() const override { return c.encoder.heads == c.decoder.heads; }
 
   Value encode(Graph& g, const Value& ids, const Value& mask) const override {
     return model.encode(base(g), ids, mask);
   }
 
   Value decode(Graph& g, const DecoderStep& step, Cache& cache) const override {
-    return model.decode(base(g), step, cache);
+    return model.decode(base(g), step, cache, model.decoder_rows());
   }
 
   Outputs head(Graph& g, const Value& decoded, const Inputs& in) const override {
     if (task() == "default") return {{"last_hidden_state", decoded}};
     if (task() == "seq2seq-lm") {
       const TiedLinear lm_head{g.root() / "lm_head", model.table(base(g), "decoder"), c.tied};
-      const Value logits = linear(lm_head, decoded, {.out = c.decoder_vocab, .bias = false});
-      return {{"logits", logits + g.root().weight("final_logits_bias", {1, c.decoder_vocab})}};
+      const int64_t targets = c.shared ? c.vocab : c.decoder_vocab;
+      const Value logits = linear(lm_head, decoded, {.out = targets, .bias = false});
+      // A bias that is not saved is 0.
+      if (!g.root().has("final_logits_bias")) return {{"logits", logits}};
+      return {{"logits", logits + g.root().weight("final_logits_bias", {1, targets})}};
     }
     if (task() == "question-answering") {
       const std::vector<Value> ends = split(linear(g.root() / "qa_outputs", decoded, {.out = 2}), -1, {1, 1});
@@ -81,9 +85,11 @@ class BartDecoderOnnxConfig final : public OnnxConfigWithPast {
   Outputs forward(Graph& g, const Inputs& in) const override {
     const Scope base = g.root() / "model";
     Cache cache(in);
-    const Value decoded = model.decode(base, {in.at("input_ids"), in.at("attention_mask"), {}, {}}, cache);
+    const Value decoded =
+        model.decode(base, {in.at("input_ids"), in.at("attention_mask"), {}, {}}, cache, c.decoder_vocab);
     const TiedLinear lm_head{g.root() / "lm_head", model.table(base, "decoder"), c.tied};
-    Outputs outputs{{"logits", linear(lm_head, decoded, {.out = c.decoder_vocab, .bias = false})}};
+    const int64_t targets = c.tied ? c.decoder_vocab : c.vocab;
+    Outputs outputs{{"logits", linear(lm_head, decoded, {.out = targets, .bias = false})}};
     if (use_past()) {
       for (auto& present : cache.present()) outputs.push_back(std::move(present));
     }

@@ -79,6 +79,10 @@ class Transformer {
 
   const BartConfig& config() const { return c; }
 
+  /// Rows of the decoder's embedding. Parted from the encoder's it starts as a copy of that, and has a vocabulary of
+  /// its own only where the head is tied to it.
+  int64_t decoder_rows() const { return c.shared || !c.tied ? c.vocab : c.decoder_vocab; }
+
   /// The embedding of a side ("encoder", "decoder"), which both share unless the config parts them.
   Scope table(const Scope& model, const std::string& side) const {
     const Scope own = model / side / "embed_tokens";
@@ -106,12 +110,12 @@ class Transformer {
     return g.mark("encoder_hidden_states." + std::to_string(c.encoder.layers), finish(s, x));
   }
 
-  // -> f32[batch, decoder_sequence, width]; without an encoder's result or what the cache holds of one, it attends to
-  // itself only.
-  Value decode(const Scope& model, const DecoderStep& step, Cache& cache) const {
+  // `rows` of the decoder's embedding -> f32[batch, decoder_sequence, width]; without an encoder's result or what the
+  // cache holds of one, it attends to itself only.
+  Value decode(const Scope& model, const DecoderStep& step, Cache& cache, int64_t rows) const {
     const Scope s = model / "decoder";
     Graph& g = s.graph();
-    Value x = embed(model, {"decoder", step.ids, places_of(step, cache), c.decoder_vocab});
+    Value x = embed(model, {"decoder", step.ids, places_of(step, cache), rows});
     const Value bias = self_mask(step, cache);
     const Value source = step.encoder_mask ? attention_mask(step.encoder_mask) : Value();
     const int64_t heads = c.decoder.heads;

@@ -116,6 +116,7 @@ class LlamaOnnxConfig final : public OnnxConfigWithPast {
   int64_t num_attention_heads() const override { return c.heads; }
   int64_t num_key_value_heads() const override { return c.kv_heads; }
   int64_t head_size() const override { return c.head_size; }
+  bool has_usual_cache() const override { return c.heads * c.head_size == c.hidden; }
   std::vector<TensorSpec> inputs() const override { return text_inputs(c.vocab, c.positions); }
 
   Outputs forward(Graph& g, const Inputs& in) const override {

@@ -47,6 +47,7 @@ class T5OnnxConfig final : public OnnxSeq2SeqConfigWithPast {
   int64_t head_size() const override { return c.head_size; }
   int64_t vocab_size() const override { return c.vocab; }
   int64_t encoder_width() const override { return c.width; }
+  bool has_usual_cache() const override { return c.heads * c.head_size == c.width; }
 
   // -> f32[batch, encoder_sequence, width]
   Value encode(Graph& g, const Value& ids, const Value& mask) const override {

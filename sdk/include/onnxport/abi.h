@@ -85,7 +85,8 @@ typedef enum onnxport_dtype {
   ONNXPORT_F8E5M2 = 19
 } onnxport_dtype;
 
-/* One axis: a fixed size (>= 0, symbol empty), or size -1 and a symbol. A symbol is a name ("batch") or a sum of
+/* One axis: a fixed size (>= 0, symbol empty), or size -1 and a symbol. Since 1.1 an input's axis may have both: it is
+ * of that size in the graph, and the file leaves it open under the symbol. A symbol is a name ("batch") or a sum of
  * names, integers and products of both ("past_sequence + sequence", "2*patches + 1"). */
 typedef struct onnxport_dim {
   int64_t size;

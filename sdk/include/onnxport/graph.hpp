@@ -32,6 +32,12 @@ struct Dim {
   Dim(int fixed) : size(fixed) {}                     // NOLINT
   Dim(const char* name) : symbol(name) {}             // NOLINT: and so is a name
   Dim(std::string name) : symbol(std::move(name)) {}  // NOLINT
+  /// Of that size in the graph, while the file leaves the axis of an input open under the name.
+  static Dim open(int64_t fixed, std::string name) {
+    Dim dim(fixed);
+    dim.symbol = std::move(name);
+    return dim;
+  }
   bool is_static() const { return size >= 0; }
 };
 

@@ -72,10 +72,7 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
   /// past_key_values.{i}.decoder.key|value, then .encoder.key|value, layer by layer.
   void fill_with_past_key_values_(std::vector<TensorSpec>& specs) const {
     for_each_cache("past_key_values", [&](std::string name, bool is_own) {
-      specs.push_back(
-          {std::move(name),
-           DType::f32,
-           {axis::batch, num_key_value_heads(), is_own ? axis::past_decoder : axis::encoder_sequence, head_size()}});
+      specs.push_back({std::move(name), DType::f32, past_shape(is_own ? axis::past_decoder : axis::encoder_sequence)});
     });
   }
   void fill_with_past_key_values_(std::vector<OutputSpec>& specs) const {

@@ -93,6 +93,9 @@ class OnnxConfigWithPast : public OnnxConfig {
   /// Heads and width of one cached key or value.
   virtual int64_t num_key_value_heads() const { return num_attention_heads(); }
   virtual int64_t head_size() const = 0;
+  /// Whether the cache has the shape that clients guess from a config: as many heads as the model, as wide as hidden
+  /// size / heads. Where not, files leave these axes of past_key_values open, so that a client's empty first past fits.
+  virtual bool has_usual_cache() const { return true; }
 
   std::vector<OutputSpec> outputs() const override {
     std::vector<OutputSpec> specs = common_outputs(task());
@@ -133,9 +136,7 @@ class OnnxConfigWithPast : public OnnxConfig {
   void fill_with_past_key_values_(std::vector<TensorSpec>& specs) const {
     for (int64_t i = 0; i < num_layers(); ++i) {
       for (const char* part : {"key", "value"}) {
-        specs.push_back({"past_key_values." + std::to_string(i) + "." + part,
-                         DType::f32,
-                         {axis::batch, num_key_value_heads(), axis::past, head_size()}});
+        specs.push_back({"past_key_values." + std::to_string(i) + "." + part, DType::f32, past_shape(axis::past)});
       }
     }
   }
@@ -150,6 +151,12 @@ class OnnxConfigWithPast : public OnnxConfig {
   }
 
  protected:
+  /// The type of one cached key or value as an input: [batch, kv heads, length, head size].
+  std::vector<Dim> past_shape(const char* length) const {
+    if (has_usual_cache()) return {axis::batch, num_key_value_heads(), length, head_size()};
+    return {axis::batch, Dim::open(num_key_value_heads(), "kv_heads"), length, Dim::open(head_size(), "head_size")};
+  }
+
   /// Of a model whose positions are not the user's choice.
   OnnxConfigWithPast(const Request& request, Positions positions)
       : OnnxConfig(request), use_past_(request.feature.ends_with("-with-past")), positions_(positions) {}
