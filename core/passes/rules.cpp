@@ -49,6 +49,19 @@ Results embedding(Builder& b) {
   return {b.op("Gather", {b.node().input(0), b.node().input(1)}, {{"axis", int64_t{0}}})};
 }
 
+/// A row that is known when the graph is built is a view of the weight; nothing is left to be run.
+Results gather(Builder& b) {
+  const ir::Node& node = b.node();
+  const ir::Value table = b.value(node.input(0)), index = b.value(node.input(1));
+  const bool known = table.origin == ir::Origin::weight && index.origin == ir::Origin::constant &&
+                     index.type.shape.empty() && index.type.dtype == ir::DType::i64 && node.integer("axis", 0) == 0;
+  if (!known) return b.graph().add_node({"", "Gather", node.scope, node.inputs, {}, node.attributes, ""});
+  std::vector<int64_t> shape = table.weight->shape();
+  const int64_t at = index.constant->as<int64_t>()[0], row = at < 0 ? at + shape.at(0) : at;
+  shape.erase(shape.begin());
+  return {b.graph().add_weight(table.name, table.weight->then(SliceAxis{0, row, row + 1}).then(ReshapeTo{shape}))};
+}
+
 // ----------------------------------------------------------------------------------------- normalisation
 
 /// LayerNormalization from opset 17; below that ((x - mean) / √(mean((x - mean)²) + ε)) · weight + bias.
@@ -174,6 +187,7 @@ constexpr RuleRow rows[] = {
     {ir::composite_domain, "Gelu", every_opset, gelu},
     {ir::composite_domain, "Silu", every_opset, silu},
     {ir::composite_domain, "Size", every_opset, size},
+    {"", "Gather", every_opset, gather},
     {"", "Shape", every_opset, shape},
     {"", "Mish", 18, mish},
     {"", "HardSwish", 14, hard_swish},

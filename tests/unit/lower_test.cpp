@@ -48,6 +48,18 @@ struct Fixture {
 
 BOOST_FIXTURE_TEST_SUITE(lowering, Fixture)
 
+BOOST_AUTO_TEST_CASE(a_known_row_of_a_weight_is_a_view) {
+  const ValueId table = weight("t.weight", {3, 8});
+  const ValueId row = add("Gather", {table, g.add_constant(Tensor::i64_scalar(-1))}, {{"axis", int64_t{0}}});
+  g.add_output("y", add("Add", {x, row}));
+  const Graph lowered = lower(g, {.opset = 18, .patches = {}});
+  BOOST_REQUIRE(lowered.nodes.size() == 1u);
+  const Value& view = lowered[lowered.nodes[0].inputs[1]];
+  BOOST_TEST(view.name == "t.weight");
+  BOOST_TEST(view.weight->shape() == std::vector<int64_t>{8}, boost::test_tools::per_element());
+  BOOST_TEST(std::get<SliceAxis>(view.weight->transforms.at(0)).begin == 2);
+}
+
 BOOST_AUTO_TEST_CASE(the_best_form_that_an_opset_has) {
   g.add_output("y", add("Gelu", {add("LayerNorm", {x, weight("n.weight", {8}), weight("n.bias", {8})})},
                         {{"approximate", std::string("none")}}));
