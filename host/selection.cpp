@@ -120,8 +120,9 @@ Selection select(const PluginArguments& arguments, const Json& config, const fs:
   const LoadedPlugin& plugin = load(*supported.candidate, plugin_host());
   out.plugin_id = text_of(plugin.plugin->id);
   out.plugin_version = text_of(plugin.plugin->version);
-  out.onnx_config = OnnxConfig::from_model_config({plugin.onnx_config, out.plugin_id}, config, supported.model_type,
-                                                  out.feature, asked.options);
+  out.onnx_config =
+      OnnxConfig::from_folder({plugin.onnx_config, out.plugin_id}, {config, config_file.parent_path(), asked.options},
+                              supported.model_type, out.feature);
   return out;
 }
 

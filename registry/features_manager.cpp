@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 
+#include "core/definition/sentence_modules.hpp"
 #include "core/error.hpp"
 
 namespace onnxport {
@@ -46,6 +47,7 @@ constexpr auto model_classes = std::to_array<NamePair>({
     {"document-question-answering", "AutoModelForDocumentQuestionAnswering"},
     {"mask-generation", "AutoModelForMaskGeneration"},
     {"next-sentence-prediction", "AutoModelForNextSentencePrediction"},
+    {"sentence-embedding", "AutoModel"},
     {"universal-segmentation", "AutoModelForUniversalSegmentation"},
     {"visual-question-answering", "AutoModelForVisualQuestionAnswering"},
     {"zero-shot-image-classification", "AutoModelForZeroShotImageClassification"},
@@ -144,6 +146,9 @@ FeaturesManager::Supported FeaturesManager::check_supported_model_or_raise(std::
   Supported supported{registry_->resolve(model_type, plugin_id), {}};
   supported.feature = canonical_feature(feature, supported.model->features);
   if (contains(supported.model->features, supported.feature)) return supported;
+  // The host makes it of what the plugin defines; whether the checkpoint has what it takes shows when that is read.
+  if (supported.feature == sentence_embedding_feature && contains(supported.model->features, default_feature))
+    return supported;
   throw Error(Failure::usage,
               fmt::format("the feature '{}' is not supported for the model type '{}' by {}", feature, model_type,
                           supported.candidate->manifest.id),

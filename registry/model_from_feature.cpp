@@ -17,8 +17,9 @@ std::unique_ptr<Runnable> FeaturesManager::get_model_from_feature(std::string_vi
   }
   const Supported supported = check_supported_model_or_raise(type->get<std::string>(), feature, plugin_id);
   const LoadedPlugin& plugin = load(supported, plugin_host());
-  const OnnxConfig config = OnnxConfig::from_model_config({plugin.onnx_config, plugin.manifest->id},
-                                                          checkpoint.config(), supported.model_type, supported.feature);
+  const OnnxConfig config =
+      OnnxConfig::from_folder({plugin.onnx_config, plugin.manifest->id}, {checkpoint.config(), checkpoint.folder()},
+                              supported.model_type, supported.feature);
   WeightSource weights(checkpoint);
   return load_backend("reference").load_graph(config.define(weights).graph);
 }

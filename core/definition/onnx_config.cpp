@@ -5,9 +5,11 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <optional>
 #include <sstream>
 
 #include "core/definition/host_tables.hpp"
+#include "core/definition/sentence_modules.hpp"
 #include "core/dummy/dummy_inputs.hpp"
 #include "core/error.hpp"
 #include "core/passes/lower.hpp"
@@ -114,6 +116,8 @@ struct OnnxConfig::State {
   std::map<std::string, Description> descriptions;  // by part; "" is the model as one graph
   std::set<std::string> read_fields, read_options;
   onnxport_config root, chosen;
+  std::optional<SentenceModules> sentence;
+  std::vector<OutputSpec> defined_outputs;  // by the plugin, where the modules follow
   onnxport_onnx_config* object = nullptr;
 
   ~State() {
@@ -194,6 +198,21 @@ OnnxConfig OnnxConfig::from_model_config(const PluginTable& plugin, const Json& 
   state->describe("");
   OnnxConfig made(std::move(state));
   for (const std::string& part : made.parts()) made.state_->describe(part);
+  return made;
+}
+
+OnnxConfig OnnxConfig::from_folder(const PluginTable& plugin, const ModelFolder& folder, const std::string& model_type,
+                                   const std::string& feature) {
+  if (feature != sentence_embedding_feature)
+    return from_model_config(plugin, folder.config, model_type, feature, folder.options);
+  SentenceModules modules = SentenceModules::read(folder.path);
+  OnnxConfig made = from_model_config(plugin, folder.config, model_type, std::string(default_feature), folder.options);
+  State& state = *made.state_;
+  Description& description = state.descriptions.at("");
+  state.defined_outputs = description.outputs;
+  modules.declare(description);
+  state.sentence = std::move(modules);
+  state.feature = feature;
   return made;
 }
 
@@ -340,7 +359,8 @@ Definition OnnxConfig::define_part(WeightSource& weights, const std::string& par
 
   std::vector<ir::NamedValue> given = std::move(definition.graph.outputs);
   definition.graph.outputs.clear();
-  for (const OutputSpec& spec : definition.description.outputs) {
+  const bool followed = state.sentence && part.empty();
+  for (const OutputSpec& spec : followed ? state.defined_outputs : definition.description.outputs) {
     const auto found =
         std::find_if(given.begin(), given.end(), [&](const ir::NamedValue& value) { return value.name == spec.name; });
     if (found == given.end()) {
@@ -355,6 +375,7 @@ Definition OnnxConfig::define_part(WeightSource& weights, const std::string& par
     throw Error(Failure::plugin, fmt::format("plugin {} defines the output '{}', which it does not declare",
                                              state.plugin.plugin_id, given[0].name));
   }
+  if (followed) state.sentence->append(definition.graph);
   known_steps.insert(handle.offered.begin(), handle.offered.end());
   for (const ir::NamedValue& mark : definition.graph.marks) known_steps.insert(mark.name);
   for (const std::string& wanted : options.outputs) {

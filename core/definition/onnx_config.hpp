@@ -4,6 +4,7 @@
 
 #include <onnxport/abi.h>
 
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <set>
@@ -25,6 +26,13 @@ struct PatchedNode;  // core/passes/lower.hpp
 struct PluginTable {
   const onnxport_onnx_config_1* table = nullptr;
   std::string plugin_id;
+};
+
+/// A checkpoint's config.json, where it lies, and the user's choices for this export.
+struct ModelFolder {
+  const Json& config;
+  std::filesystem::path path;
+  Json options = Json::object();
 };
 
 /// name -> axis -> symbolic name, in the order of the ONNX file. What transformers.onnx calls inputs and outputs.
@@ -68,6 +76,10 @@ class OnnxConfig {
   /// `options` are the user's choices for this export, a map; Error(usage) where the plugin reads one of them not.
   static OnnxConfig from_model_config(const PluginTable& plugin, const Json& config, const std::string& model_type,
                                       const std::string& feature, const Json& options = Json::object());
+  /// The same for a checkpoint's folder, of which the feature sentence-embedding reads more than config.json
+  /// (sentence_modules.hpp says what, and which errors that brings).
+  static OnnxConfig from_folder(const PluginTable& plugin, const ModelFolder& folder, const std::string& model_type,
+                                const std::string& feature);
   ~OnnxConfig();
   OnnxConfig(OnnxConfig&&) noexcept;
   OnnxConfig& operator=(OnnxConfig&&) noexcept;

@@ -32,6 +32,7 @@ struct Golden {
   fs::path folder;
   std::string model_type, feature;
   std::vector<std::string> cases;
+  std::vector<std::string> outputs;  // further ones that are recorded: "hidden_states"
   double atol;
 };
 
@@ -66,10 +67,11 @@ void expect_equal(const std::string& who, const Tensors& expected, const Tensors
 void run_golden(const Golden& golden) {
   const Checkpoint checkpoint = Checkpoint::open(golden.folder);
   const LoadedPlugin& plugin = load(registry().find(golden.model_type), plugin_host());
-  const OnnxConfig config = OnnxConfig::from_model_config({plugin.onnx_config, plugin.manifest->id},
-                                                          checkpoint.config(), golden.model_type, golden.feature);
+  const OnnxConfig config =
+      OnnxConfig::from_folder({plugin.onnx_config, plugin.manifest->id}, {checkpoint.config(), golden.folder},
+                              golden.model_type, golden.feature);
   WeightSource weights(checkpoint);
-  const Definition definition = config.define(weights);
+  const Definition definition = config.define(weights, {.outputs = golden.outputs});
   std::vector<ValidationInputs> recorded;
   for (const std::string& name : golden.cases) recorded.push_back(read_case(golden.folder / name));
 
@@ -106,6 +108,7 @@ std::vector<Golden> goldens_of(const fs::path& root) {
     for (const char* list : {"cases", "extra_cases"}) {
       for (const Json& name : row.at(list)) golden.cases.push_back(name);
     }
+    if (row.contains("outputs")) golden.outputs = row["outputs"].get<std::vector<std::string>>();
     if (covered.contains(golden.model_type))
       goldens.push_back(std::move(golden));
     else

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a checkpoint of sentence-transformers may say of the steps behind its model, and what is refused. That the steps
+// compute the right numbers is settled by recordings (tests/plugin).
+#include "core/definition/sentence_modules.hpp"
+
+#include <stdlib.h>
+
+#include <boost/test/unit_test.hpp>
+#include <filesystem>
+#include <fstream>
+
+#include "core/checkpoint/checkpoint.hpp"
+#include "core/error.hpp"
+
+namespace fs = std::filesystem;
+using namespace onnxport;
+
+namespace {
+
+constexpr const char* transformer = R"({"path": "", "type": "sentence_transformers.models.Transformer"})";
+constexpr const char* pooling = R"({"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"})";
+constexpr const char* dense = R"({"path": "2_Dense", "type": "sentence_transformers.models.Dense"})";
+
+struct Fixture {
+  Fixture() {
+    std::string pattern = (fs::temp_directory_path() / "onnxport-sentence-XXXXXX").string();
+    BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
+    root = pattern;
+    write("1_Pooling/config.json", "{}");
+  }
+  ~Fixture() { fs::remove_all(root); }
+  Fixture(const Fixture&) = delete;
+  Fixture& operator=(const Fixture&) = delete;
+
+  void write(const fs::path& name, const std::string& text) const {
+    fs::create_directories((root / name).parent_path());
+    std::ofstream(root / name) << text;
+  }
+  void modules(const std::vector<std::string>& entries) const {
+    std::string text;
+    for (const std::string& entry : entries) text += (text.empty() ? "[" : ", ") + entry;
+    write("modules.json", text + "]");
+  }
+  /// Cause and hint of the refusal.
+  std::string refusal(const fs::path& below = {}) const {
+    try {
+      SentenceModules::read(root / below);
+    } catch (const Error& error) {
+      return std::string(error.what()) + "\n" + error.hint();
+    }
+    return "accepted";
+  }
+  void expect_refusal(const std::string& part) const {
+    const std::string text = refusal();
+    BOOST_TEST(text.find(part) != std::string::npos, "expected '" << part << "' in: " << text);
+  }
+
+  fs::path root;
+};
+
+/// A graph with tokens and mask, and what the modules leave as outputs.
+ir::Graph appended(const fs::path& root) {
+  ir::Graph graph;
+  const ir::Dim batch = ir::Dim::symbol("batch"), sequence = ir::Dim::symbol("sequence");
+  graph.add_input("attention_mask", {ir::DType::i64, {batch, sequence}});
+  const ir::ValueId tokens = graph.add_input("tokens", {ir::DType::f32, {batch, sequence, ir::Dim(4)}});
+  graph.add_output("last_hidden_state", tokens);
+  SentenceModules::read(root).append(graph);
+  return graph;
+}
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(sentence_modules, Fixture)
+
+BOOST_AUTO_TEST_CASE(a_model_without_modules_is_refused) {
+  expect_refusal("has no modules.json");
+  modules({transformer});
+  expect_refusal("has no Pooling");
+  modules({pooling, pooling});
+  expect_refusal("begins with a module of the type 'sentence_transformers.models.Pooling'");
+  write("modules.json", "{}");
+  expect_refusal("is no list of modules");
+  modules({R"({"type": "sentence_transformers.models.Transformer"})"});
+  expect_refusal("without 'path'");
+}
+
+BOOST_AUTO_TEST_CASE(the_file_may_lie_above_the_transformer) {
+  modules({R"({"path": "0_Transformer", "type": "sentence_transformers.models.Transformer"})", pooling});
+  fs::create_directory(root / "0_Transformer");
+  BOOST_TEST(refusal("0_Transformer") == "accepted");
+  BOOST_TEST(refusal("0_Transformer/") == "accepted");
+  expect_refusal("pass -m " + (root / "0_Transformer").string());
+}
+
+BOOST_AUTO_TEST_CASE(unknown_modules_are_named) {
+  modules({transformer, pooling, R"({"path": "2_CNN", "type": "sentence_transformers.models.CNN"})"});
+  expect_refusal("'sentence_transformers.models.CNN'; known behind the transformer are Pooling, Dense");
+  modules({transformer, pooling, R"({"path": "2_Dense", "type": "company.Dense"})"});
+  expect_refusal("'company.Dense'");
+  modules({transformer, R"({"path": "../1_Pooling", "type": "sentence_transformers.models.Pooling"})"});
+  expect_refusal("outside its folder");
+}
+
+BOOST_AUTO_TEST_CASE(pooling_is_chosen_by_its_flags_or_its_mode) {
+  modules({transformer, pooling});
+  const auto width = [&] { return appended(root).outputs.at(1).value; };
+  const auto columns = [&] {
+    const ir::Graph graph = appended(root);
+    return graph[graph.outputs.at(1).value].type.shape.at(1).size();
+  };
+  BOOST_TEST(width() != ir::absent);
+  BOOST_TEST(columns() == 4);  // the mean, where no flag is given
+  write("1_Pooling/config.json", R"({"pooling_mode_cls_token": true, "pooling_mode_lasttoken": true})");
+  BOOST_TEST(columns() == 12);  // the mean is on unless it is switched off
+  write("1_Pooling/config.json", R"({"pooling_mode": "max"})");
+  BOOST_TEST(columns() == 4);
+  write("1_Pooling/config.json", R"({"pooling_mode": "median"})");
+  expect_refusal("unknown pooling 'median'");
+  write("1_Pooling/config.json", R"({"pooling_mode_mean_tokens": false})");
+  expect_refusal("no pooling is chosen");
+  write("1_Pooling/config.json", R"({"pooling_mode_median_tokens": true})");
+  expect_refusal("unknown pooling 'pooling_mode_median_tokens'");
+  write("1_Pooling/config.json", R"({"include_prompt": false})");
+  expect_refusal("'include_prompt'");
+}
+
+BOOST_AUTO_TEST_CASE(outputs_are_tokens_and_sentences) {
+  modules({transformer, pooling, R"({"path": "2_Normalize", "type": "sentence_transformers.models.Normalize"})"});
+  const ir::Graph graph = appended(root);
+  BOOST_REQUIRE(graph.outputs.size() == 2u);
+  BOOST_TEST(graph.outputs[0].name == "token_embeddings");
+  BOOST_TEST(graph.outputs[1].name == "sentence_embedding");
+  BOOST_TEST(to_string(graph[graph.outputs[1].value].type) == "f32[batch, 4]");
+  BOOST_TEST(graph.nodes.back().scope == "2_Normalize");
+}
+
+BOOST_AUTO_TEST_CASE(dense_layers_say_what_they_are) {
+  modules({transformer, pooling, dense});
+  write("2_Dense/config.json", R"({"in_features": 4, "out_features": 2, "activation_function": "company.Swirl"})");
+  expect_refusal("the activation 'company.Swirl'");
+  write("2_Dense/config.json", R"({"in_features": 4})");
+  expect_refusal("'out_features'");
+  write("2_Dense/config.json", R"({"in_features": 4, "out_features": 2, "module_input_name": "token_embeddings"})");
+  expect_refusal("'module_input_name' is 'token_embeddings'");
+
+  write("2_Dense/config.json", R"({"in_features": 4, "out_features": 2, "bias": false})");
+  write_safetensors(root / "2_Dense/model.safetensors",
+                    {{"linear.weight", ir::Tensor::of<float>(ir::DType::f32, {2, 3}, std::vector<float>(6, 1.0F))}});
+  expect_refusal("expected [2, 4]");
+  write_safetensors(root / "2_Dense/model.safetensors",
+                    {{"linear.weight", ir::Tensor::of<float>(ir::DType::f32, {2, 4}, std::vector<float>(8, 1.0F))}});
+  const ir::Graph graph = appended(root);
+  BOOST_TEST(to_string(graph[graph.outputs[1].value].type) == "f32[batch, 2]");
+}
+
+BOOST_AUTO_TEST_CASE(only_models_with_a_mask_and_tokens) {
+  modules({transformer, pooling});
+  const SentenceModules found = SentenceModules::read(root);
+  Description description;
+  description.outputs = {{"last_hidden_state", {ir::Dim::symbol("batch"), ir::Dim::symbol("sequence")}}};
+  BOOST_CHECK_THROW(found.declare(description), Error);
+  description.inputs = {
+      {"attention_mask", {ir::DType::i64, {ir::Dim::symbol("batch"), ir::Dim::symbol("sequence")}}, 0}};
+  found.declare(description);
+  BOOST_REQUIRE(description.outputs.size() == 2u);
+  BOOST_TEST(description.outputs[0].name == "token_embeddings");
+  BOOST_TEST(description.outputs[1].name == "sentence_embedding");
+  BOOST_TEST(description.outputs[1].axes.size() == 1u);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
