@@ -209,4 +209,17 @@ class Config {
   std::string path_;
 };
 
+/// A field by its name in config.json, for messages.
+struct Field {
+  std::string_view name;
+  int64_t value;
+};
+/// Throws CONFIG where `whole` does not divide into `parts`: a hidden size into its heads.
+inline void require_multiple(const Field& whole, const Field& parts) {
+  if (whole.value % parts.value == 0) return;
+  throw Error(ONNXPORT_CONFIG, "config field '" + std::string(whole.name) + "' is " + std::to_string(whole.value) +
+                                   ", not a multiple of " + std::string(parts.name) + " (" +
+                                   std::to_string(parts.value) + ")");
+}
+
 }  // namespace onnxport::sdk

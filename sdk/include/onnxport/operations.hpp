@@ -50,6 +50,10 @@ inline Value relu(const Value& x) {
 inline Value softmax(const Value& x, int64_t axis = -1) {
   return x.graph().op("Softmax", {x}, {{"axis", axis}});
 }
+/// The mean over axes, which disappear.
+inline Value mean(const Value& x, const std::vector<int64_t>& axes) {
+  return x.graph().op("ReduceMean", {x}, {{"axes", axes}, {"keepdims", 0}});
+}
 inline Value matmul(const Value& a, const Value& b) {
   return a.graph().op("MatMul", {a, b});
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The only header that a plugin includes. Declare what the plugin is with ONNXPORT_PLUGIN; everything else is
-// reached from there.
+// The header that every plugin includes. Declare what the plugin is with ONNXPORT_PLUGIN; everything else is reached
+// from there, but for blocks that only some models have: post_norm.hpp, relative_bias.hpp, rotary.hpp.
 #pragma once
 
 #include <cstddef>
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <onnxport/seq2seq.hpp>
+#include <onnxport/text_encoder.hpp>
 
 namespace onnxport::sdk {
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,9 @@ namespace onnxport::sdk {
 struct RelativeBias {
   int64_t buckets, max_distance, heads;
   bool bidirectional = true;
+  /// Of the table, where it has another number of rows than there are buckets. Buckets beyond it, where the reference
+  /// fails, take its last row.
+  int64_t rows = 0;
 };
 
 /// The bucket of a key at `distance` places behind its query (before it: negative). Near distances have a bucket each,
@@ -38,7 +42,7 @@ inline int64_t relative_bucket(int64_t distance, const RelativeBias& options) {
 }
 
 /// queries: i64[query], keys: i64[total], both positions -> f32[1, heads, query, total].
-/// Weight: weight f[buckets, heads]. Source: T5Attention.compute_bias.
+/// Weight: weight f[rows, heads]. Source: T5Attention.compute_bias.
 inline Value relative_bias(const Scope& scope, const Value& queries, const Value& keys, const RelativeBias& options) {
   const int64_t exact = (options.bidirectional ? options.buckets / 2 : options.buckets) / 2, far = options.max_distance;
   if (exact < 1 || far <= exact) {
@@ -49,9 +53,11 @@ inline Value relative_bias(const Scope& scope, const Value& queries, const Value
   Graph& g = scope.graph();
   // All distances from -far to far; beyond these nothing changes.
   std::vector<int64_t> table;
-  for (int64_t distance = -far; distance <= far; ++distance) table.push_back(relative_bucket(distance, options));
+  const int64_t count = options.rows > 0 ? options.rows : options.buckets;
+  for (int64_t distance = -far; distance <= far; ++distance)
+    table.push_back(std::min(relative_bucket(distance, options), count - 1));
   const Within names(scope);
-  const Value rows = gather(scope.weight("weight", {options.buckets, options.heads}), g.integers(table));
+  const Value rows = gather(scope.weight("weight", {count, options.heads}), g.integers(table));
   const Value distance = unsqueeze(keys, {0}) - unsqueeze(queries, {1});
   const Value near = g.op("Min", {g.op("Max", {distance, g.integer(-far)}), g.integer(far)});
   return unsqueeze(gather(transpose(rows, {1, 0}), near + g.integer(far), 1), {0});

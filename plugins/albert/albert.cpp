@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// ALBERT: BERT with narrow embeddings and layers that share their weights. Source: AlbertModel and its heads,
+// transformers 4.30 (modeling_albert.py).
+#include "../family/bert.hpp"
+
+using namespace onnxport::family;
+
+namespace {
+
+const PostNormNames layer_names{.query = "attention.query",
+                                .key = "attention.key",
+                                .value = "attention.value",
+                                .attention_output = "attention.dense",
+                                .attention_norm = "attention.LayerNorm",
+                                .up = "ffn",
+                                .down = "ffn_output",
+                                .norm = "full_layer_layer_norm"};
+
+class AlbertOnnxConfig final : public TextEncoder {
+ public:
+  explicit AlbertOnnxConfig(const Request& request)
+      : TextEncoder(request),
+        bert(request.config, {.vocab = 30000, .hidden = 4096, .heads = 64, .inner = 16384, .activation = "gelu_new"}),
+        width(request.config.size("embedding_size", 128)),
+        groups(request.config.size("num_hidden_groups", 1)),
+        group_size(request.config.size("inner_group_num", 1)) {}
+
+ private:
+  TextEncoderTraits traits() const override {
+    return {.base = "albert", .vocab = bert.vocab, .segments = bert.segments};
+  }
+
+  // num_hidden_layers steps through a few groups of layers, each group serving a run of steps.
+  Value encode(const Scope& s, const Text& text) const override {
+    Graph& g = s.graph();
+    Value x = bert.embed(s / "embeddings", {.ids = text.ids, .segments = text.segments, .width = width});
+    x = g.mark("hidden_states.0", linear(s / "encoder.embedding_hidden_mapping_in", x, {.out = bert.hidden}));
+    const Value mask = attention_mask(text.mask);
+    for (int64_t step = 0; step < bert.layers; ++step) {
+      const Scope group = s / "encoder.albert_layer_groups" / group_of(step);
+      for (int64_t i = 0; i < group_size; ++i) x = layer(group / "albert_layers" / i, x, {mask, step * group_size + i});
+      g.mark("hidden_states." + std::to_string(step + 1), x);
+    }
+    return x;
+  }
+
+  struct Step {
+    Value mask;
+    int64_t index;  // among all layers that run
+  };
+  Value layer(const Scope& s, const Value& x, const Step& step) const {
+    PostNormOptions options{.names = layer_names,
+                            .heads = bert.heads,
+                            .inner = bert.inner,
+                            .activation = bert.activation,
+                            .epsilon = bert.epsilon,
+                            .bias = step.mask,
+                            .probabilities = "attentions." + std::to_string(step.index)};
+    // Unlike BERT's, these scores are not scaled.
+    if (bert.relative)
+      options.scores = [&](const Value& q, const Value& k) { return bert.relative(s / "attention", q, k); };
+    return post_norm_layer(s, x, options);
+  }
+
+  // The reference divides in floating point, which matters where the groups do not divide the layers.
+  int64_t group_of(int64_t step) const {
+    return static_cast<int64_t>(static_cast<double>(step) /
+                                (static_cast<double>(bert.layers) / static_cast<double>(groups)));
+  }
+
+  Value pool(const Scope& s, const Value& hidden) const override {
+    return tanh(linear(s / "pooler", pick(hidden, 1, 0), {.out = bert.hidden}));
+  }
+
+  Value predict(const Scope& s, const Value& hidden) const override {
+    MaskedLmHeadOptions head{.dense = "dense",
+                             .norm = "LayerNorm",
+                             .decoder = "decoder",
+                             .bias = {"bias", "decoder.bias"},
+                             .width = width,
+                             .vocab = bert.vocab,
+                             .activation = bert.activation,
+                             .epsilon = bert.epsilon};
+    if (bert.tied) head.tied = s / "embeddings.word_embeddings";
+    return masked_lm_head(s.graph().root() / "predictions", hidden, head);
+  }
+
+  const BertEncoder bert;
+  const int64_t width, groups, group_size;
+};
+
+}  // namespace
+
+ONNXPORT_PLUGIN({
+    .id = "org.onnxport.albert",
+    .name = "ALBERT",
+    .version = "0.1.0",
+    .license = "Apache-2.0",
+    .vendor = "onnxport",
+    .models = {{.types = {"albert"},
+                .features = {"default", "masked-lm", "sequence-classification", "multiple-choice",
+                             "token-classification", "question-answering"},
+                .architectures = {{"AlbertForPreTraining", "masked-lm"}},
+                .make = make<AlbertOnnxConfig>}},
+})

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// DistilBERT: half of BERT's layers, without segments and pooler. Source: DistilBertModel and its heads, transformers
+// 4.30 (modeling_distilbert.py).
+#include <onnxport/plugin.hpp>
+#include <onnxport/post_norm.hpp>
+
+using namespace onnxport::sdk;
+
+namespace {
+
+constexpr double epsilon = 1e-12;  // of every norm; the config has no field for it
+
+const PostNormNames layer_names{.query = "attention.q_lin",
+                                .key = "attention.k_lin",
+                                .value = "attention.v_lin",
+                                .attention_output = "attention.out_lin",
+                                .attention_norm = "sa_layer_norm",
+                                .up = "ffn.lin1",
+                                .down = "ffn.lin2",
+                                .norm = "output_layer_norm"};
+
+struct DistilBertConfig {
+  explicit DistilBertConfig(const Config& c)
+      : vocab(c.size("vocab_size", 30522)),
+        dim(c.size("dim", 768)),
+        layers(c.count("n_layers", 6)),
+        heads(c.size("n_heads", 12)),
+        inner(c.size("hidden_dim", 4 * 768)),
+        max_positions(c.size("max_position_embeddings", 512)),
+        activation(c.text("activation", "gelu")),
+        tied(c.boolean("tie_word_embeddings", true)) {
+    require_multiple({"dim", dim}, {"n_heads", heads});
+    c.boolean("sinusoidal_pos_embds", false);  // either way the checkpoint holds the table
+  }
+  int64_t vocab, dim, layers, heads, inner, max_positions;
+  std::string activation;
+  bool tied;
+};
+
+class DistilBertOnnxConfig final : public TextEncoder {
+ public:
+  explicit DistilBertOnnxConfig(const Request& request) : TextEncoder(request), c(request.config) {}
+
+ private:
+  TextEncoderTraits traits() const override { return {.base = "distilbert", .vocab = c.vocab, .pooler = false}; }
+
+  Value embed(const Scope& s, const Value& ids) const {
+    const Value positions = (s / "position_embeddings").weight("weight", {c.max_positions, c.dim});
+    const Value x = embedding(s / "word_embeddings", ids, {c.vocab, c.dim}) + first_rows(positions, size_of(ids, 1));
+    return layer_norm(s / "LayerNorm", x, {.epsilon = epsilon});
+  }
+
+  Value encode(const Scope& s, const Text& text) const override {
+    Graph& g = s.graph();
+    Value x = g.mark("hidden_states.0", embed(s / "embeddings", text.ids));
+    const Value mask = attention_mask(text.mask);
+    for (int64_t i = 0; i < c.layers; ++i) {
+      x = post_norm_layer(s / "transformer.layer" / i, x,
+                          {.names = layer_names,
+                           .heads = c.heads,
+                           .inner = c.inner,
+                           .activation = c.activation,
+                           .epsilon = epsilon,
+                           .bias = mask,
+                           .probabilities = "attentions." + std::to_string(i)});
+      g.mark("hidden_states." + std::to_string(i + 1), x);
+    }
+    return x;
+  }
+
+  // The first token through a layer of the heads' own.
+  Value summarize(const Scope& s, const Value& hidden) const override {
+    return relu(linear(s.graph().root() / "pre_classifier", pick(hidden, 1, 0), {.out = c.dim}));
+  }
+
+  Value predict(const Scope& s, const Value& hidden) const override {
+    MaskedLmHeadOptions head{.dense = "vocab_transform",
+                             .norm = "vocab_layer_norm",
+                             .decoder = "vocab_projector",
+                             .bias = {"vocab_projector.bias"},
+                             .width = c.dim,
+                             .vocab = c.vocab,
+                             .activation = c.activation,
+                             .epsilon = epsilon};
+    if (c.tied) head.tied = s / "embeddings.word_embeddings";
+    return masked_lm_head(s.graph().root(), hidden, head);
+  }
+
+  const DistilBertConfig c;
+};
+
+}  // namespace
+
+ONNXPORT_PLUGIN({
+    .id = "org.onnxport.distilbert",
+    .name = "DistilBERT",
+    .version = "0.1.0",
+    .license = "Apache-2.0",
+    .vendor = "onnxport",
+    .models = {{.types = {"distilbert"},
+                .features = {"default", "masked-lm", "sequence-classification", "multiple-choice",
+                             "token-classification", "question-answering"},
+                .make = make<DistilBertOnnxConfig>}},
+})

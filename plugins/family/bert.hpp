@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// What BERT shares with the models that kept its modules and changed what they are fed or trained for.
+// Source: BertModel, transformers 4.30 (modeling_bert.py).
+#pragma once
+
+#include <onnxport/plugin.hpp>
+#include <onnxport/post_norm.hpp>
+
+namespace onnxport::family {
+
+using namespace onnxport::sdk;
+
+/// Scores of queries (and keys) against an embedding of their distance. Source: BertSelfAttention of 4.30,
+/// position_embedding_type.
+struct RelativePositions {
+  std::string type;  // absolute, relative_key, relative_key_query
+  int64_t heads, max_positions;
+
+  explicit operator bool() const { return type != "absolute"; }
+
+  /// q, k: f32[batch, sequence, heads·d] -> f32[batch, heads, sequence, sequence], not scaled.
+  Value operator()(const Scope& attention, const Value& q, const Value& k) const {
+    Graph& g = attention.graph();
+    const int64_t width = q.fixed(-1) / heads;
+    const Within names(attention);
+    const Value position = range(size_of(q, 1));
+    const Value distance = unsqueeze(position, {1}) - unsqueeze(position, {0}) + g.integer(max_positions - 1);
+    const Value table = embedding(attention / "distance_embedding", distance, {2 * max_positions - 1, width});
+    const Within again(attention);
+    Value scores = einsum("bhld,lrd->bhlr", {split_heads(q, heads), table});
+    if (type == "relative_key_query") scores = scores + einsum("bhrd,lrd->bhlr", {split_heads(k, heads), table});
+    return scores;
+  }
+};
+
+/// Where a config class departs from BERT's defaults.
+struct BertDefaults {
+  int64_t vocab = 30522, hidden = 768, heads = 12, inner = 3072;
+  const char* activation = "gelu";
+};
+
+/// BERT between its inputs and its heads.
+struct BertEncoder {
+  explicit BertEncoder(const Config& c, const BertDefaults& defaults = {})
+      : vocab(c.size("vocab_size", defaults.vocab)),
+        hidden(c.size("hidden_size", defaults.hidden)),
+        layers(c.count("num_hidden_layers", 12)),
+        heads(c.size("num_attention_heads", defaults.heads)),
+        inner(c.size("intermediate_size", defaults.inner)),
+        max_positions(c.size("max_position_embeddings", 512)),
+        segments(c.size("type_vocab_size", 2)),
+        epsilon(c.real("layer_norm_eps", 1e-12)),
+        activation(c.text("hidden_act", defaults.activation)),
+        relative{c.choice("position_embedding_type", "absolute", {"absolute", "relative_key", "relative_key_query"}),
+                 heads, max_positions},
+        is_decoder(c.boolean("is_decoder", false)),
+        tied(c.boolean("tie_word_embeddings", true)) {
+    require_multiple({"hidden_size", hidden}, {"num_attention_heads", heads});
+  }
+
+  struct Embedded {
+    Value ids;
+    Value segments{};   // absent: all tokens are of the first segment
+    Value positions{};  // absent: 0, 1, …
+    int64_t width = 0;  // 0: the hidden size
+  };
+  /// Words, segments and positions, summed and normalised: f32[batch, sequence, width].
+  Value embed(const Scope& s, const Embedded& in) const {
+    const int64_t width = in.width > 0 ? in.width : hidden;
+    Value x = embedding(s / "word_embeddings", in.ids, {vocab, width});
+    if (in.segments) {
+      x = x + embedding(s / "token_type_embeddings", in.segments, {segments, width});
+    } else {
+      x = x + pick((s / "token_type_embeddings").weight("weight", {segments, width}), 0, 0);
+    }
+    if (!relative) {
+      const Scope positions = s / "position_embeddings";
+      x = x + (in.positions ? embedding(positions, in.positions, {max_positions, width})
+                            : first_rows(positions.weight("weight", {max_positions, width}), size_of(in.ids, 1)));
+    }
+    return layer_norm(s / "LayerNorm", x, {.epsilon = epsilon});
+  }
+
+  /// The layers: x: f32[batch, sequence, hidden] -> the same.
+  Value encode(const Scope& s, Value x, const Text& text) const {
+    static const PostNormNames names{.query = "attention.self.query",
+                                     .key = "attention.self.key",
+                                     .value = "attention.self.value",
+                                     .attention_output = "attention.output.dense",
+                                     .attention_norm = "attention.output.LayerNorm",
+                                     .up = "intermediate.dense",
+                                     .down = "output.dense",
+                                     .norm = "output.LayerNorm"};
+    Graph& g = s.graph();
+    g.mark("hidden_states.0", x);
+    const Value mask = attention_mask(text.mask, {.causal_for = is_decoder ? text.ids : Value()});
+    for (int64_t i = 0; i < layers; ++i) {
+      const Scope layer = s / "layer" / i;
+      PostNormOptions options{.names = names,
+                              .heads = heads,
+                              .inner = inner,
+                              .activation = activation,
+                              .epsilon = epsilon,
+                              .bias = mask,
+                              .probabilities = "attentions." + std::to_string(i)};
+      if (relative) {
+        options.scores = [&](const Value& q, const Value& k) {
+          return relative(layer / "attention.self", q, k) / std::sqrt(static_cast<double>(hidden / heads));
+        };
+      }
+      x = post_norm_layer(layer, x, options);
+      g.mark("hidden_states." + std::to_string(i + 1), x);
+    }
+    return x;
+  }
+
+  /// The first token through a tanh layer: f32[batch, hidden].
+  Value pool(const Scope& s, const Value& x) const {
+    const Within names(s);
+    return tanh(linear(s / "dense", pick(x, 1, 0), {.out = hidden}));
+  }
+
+  int64_t vocab, hidden, layers, heads, inner, max_positions, segments;
+  double epsilon;
+  std::string activation;
+  RelativePositions relative;
+  bool is_decoder, tied;
+};
+
+}  // namespace onnxport::family

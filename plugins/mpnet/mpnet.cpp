@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// MPNet: BERT without segments, whose attention knows how far apart two tokens are. Source: MPNetModel and its heads,
+// transformers 4.57 (modeling_mpnet.py).
+#include <onnxport/plugin.hpp>
+#include <onnxport/post_norm.hpp>
+#include <onnxport/relative_bias.hpp>
+
+using namespace onnxport::sdk;
+
+namespace {
+
+// The model computes with these, whatever its config says.
+constexpr int64_t padding = 1, buckets = 32, max_distance = 128;
+
+const PostNormNames layer_names{.query = "attention.attn.q",
+                                .key = "attention.attn.k",
+                                .value = "attention.attn.v",
+                                .attention_output = "attention.attn.o",
+                                .attention_norm = "attention.LayerNorm",
+                                .up = "intermediate.dense",
+                                .down = "output.dense",
+                                .norm = "output.LayerNorm"};
+
+struct MPNetConfig {
+  explicit MPNetConfig(const Config& c)
+      : vocab(c.size("vocab_size", 30527)),
+        hidden(c.size("hidden_size", 768)),
+        layers(c.count("num_hidden_layers", 12)),
+        heads(c.size("num_attention_heads", 12)),
+        inner(c.size("intermediate_size", 3072)),
+        max_positions(c.size("max_position_embeddings", 512)),
+        rows(c.size("relative_attention_num_buckets", buckets)),
+        epsilon(c.real("layer_norm_eps", 1e-12)),
+        activation(c.text("hidden_act", "gelu")),
+        is_decoder(c.boolean("is_decoder", false)),
+        tied(c.boolean("tie_word_embeddings", true)) {
+    require_multiple({"hidden_size", hidden}, {"num_attention_heads", heads});
+    // Fewer rows than buckets serve texts whose distances do not reach further; half of them are for keys before.
+    if (rows <= buckets / 2) {
+      throw Error(ONNXPORT_UNSUPPORTED, "config field 'relative_attention_num_buckets' is " + std::to_string(rows) +
+                                            "; the model reads up to " + std::to_string(buckets) + " of them");
+    }
+    c.integer("type_vocab_size", 0);  // written by the reference, and not used
+  }
+  int64_t vocab, hidden, layers, heads, inner, max_positions, rows;
+  double epsilon;
+  std::string activation;
+  bool is_decoder, tied;
+};
+
+class MPNetOnnxConfig final : public TextEncoder {
+ public:
+  explicit MPNetOnnxConfig(const Request& request) : TextEncoder(request), c(request.config) {}
+
+ private:
+  TextEncoderTraits traits() const override { return {.base = "mpnet", .vocab = c.vocab}; }
+
+  Value embed(const Scope& s, const Value& ids) const {
+    const Value positions = positions_past_padding(ids, padding);
+    const Value x = embedding(s / "word_embeddings", ids, {c.vocab, c.hidden}) +
+                    embedding(s / "position_embeddings", positions, {c.max_positions, c.hidden});
+    return layer_norm(s / "LayerNorm", x, {.epsilon = c.epsilon});
+  }
+
+  Value encode(const Scope& s, const Text& text) const override {
+    Graph& g = s.graph();
+    Value x = g.mark("hidden_states.0", embed(s / "embeddings", text.ids));
+    const Value mask = attention_mask(text.mask, {.causal_for = c.is_decoder ? text.ids : Value()});
+    const Value places = range(size_of(text.ids, 1));
+    const Value distances =
+        relative_bias(s / "encoder.relative_attention_bias", places, places,
+                      {.buckets = buckets, .max_distance = max_distance, .heads = c.heads, .rows = c.rows});
+    const Value bias = distances + mask;
+    for (int64_t i = 0; i < c.layers; ++i) {
+      x = post_norm_layer(s / "encoder.layer" / i, x,
+                          {.names = layer_names,
+                           .heads = c.heads,
+                           .inner = c.inner,
+                           .activation = c.activation,
+                           .epsilon = c.epsilon,
+                           .bias = bias,
+                           .probabilities = "attentions." + std::to_string(i)});
+      g.mark("hidden_states." + std::to_string(i + 1), x);
+    }
+    return x;
+  }
+
+  Value pool(const Scope& s, const Value& hidden) const override {
+    return tanh(linear(s / "pooler.dense", pick(hidden, 1, 0), {.out = c.hidden}));
+  }
+
+  // The first token, <s>, through a layer of the head's own.
+  Value classify(const Scope& s, const Value& hidden) const override {
+    const Scope head = s.graph().root() / "classifier";
+    const Value x = tanh(linear(head / "dense", pick(hidden, 1, 0), {.out = c.hidden}));
+    return linear(head / "out_proj", x, {.out = labels()});
+  }
+
+  Value predict(const Scope& s, const Value& hidden) const override {
+    MaskedLmHeadOptions head{.dense = "dense",
+                             .norm = "layer_norm",
+                             .decoder = "decoder",
+                             .bias = {"bias", "decoder.bias"},
+                             .width = c.hidden,
+                             .vocab = c.vocab,
+                             .epsilon = c.epsilon};
+    if (c.tied) head.tied = s / "embeddings.word_embeddings";
+    return masked_lm_head(s.graph().root() / "lm_head", hidden, head);
+  }
+
+  const MPNetConfig c;
+};
+
+}  // namespace
+
+ONNXPORT_PLUGIN({
+    .id = "org.onnxport.mpnet",
+    .name = "MPNet",
+    .version = "0.1.0",
+    .license = "Apache-2.0",
+    .vendor = "onnxport",
+    .models = {{.types = {"mpnet"},
+                .features = {"default", "masked-lm", "sequence-classification", "multiple-choice",
+                             "token-classification", "question-answering"},
+                .make = make<MPNetOnnxConfig>}},
+})

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// RoBERTa, and XLM-RoBERTa and CamemBERT, which are RoBERTa in other languages. Source: RobertaModel and its heads,
+// transformers 4.30 (modeling_roberta.py, modeling_xlm_roberta.py, modeling_camembert.py).
+#include "../family/bert.hpp"
+
+using namespace onnxport::family;
+
+namespace {
+
+int64_t default_vocab(const Request& request) {
+  return request.model_type == "roberta" ? 50265 : 30522;
+}
+
+class RobertaOnnxConfig final : public TextEncoder {
+ public:
+  explicit RobertaOnnxConfig(const Request& request)
+      : TextEncoder(request),
+        bert(request.config, {.vocab = default_vocab(request)}),
+        padding(request.config.integer("pad_token_id", 1)) {}
+
+ private:
+  TextEncoderTraits traits() const override { return {.base = "roberta", .vocab = bert.vocab}; }
+
+  // BERT without segments; positions count the tokens that are not padding.
+  Value encode(const Scope& s, const Text& text) const override {
+    const Value x =
+        bert.embed(s / "embeddings", {.ids = text.ids, .positions = positions_past_padding(text.ids, padding)});
+    return bert.encode(s / "encoder", x, text);
+  }
+
+  Value pool(const Scope& s, const Value& hidden) const override { return bert.pool(s / "pooler", hidden); }
+
+  // The first token, <s>, through a layer of the head's own.
+  Value classify(const Scope& s, const Value& hidden) const override {
+    const Scope head = s.graph().root() / "classifier";
+    const Value x = tanh(linear(head / "dense", pick(hidden, 1, 0), {.out = bert.hidden}));
+    return linear(head / "out_proj", x, {.out = labels()});
+  }
+
+  Value predict(const Scope& s, const Value& hidden) const override {
+    MaskedLmHeadOptions head{.dense = "dense",
+                             .norm = "layer_norm",
+                             .decoder = "decoder",
+                             .bias = {"bias", "decoder.bias"},
+                             .width = bert.hidden,
+                             .vocab = bert.vocab,
+                             .epsilon = bert.epsilon};
+    if (bert.tied) head.tied = s / "embeddings.word_embeddings";
+    return masked_lm_head(s.graph().root() / "lm_head", hidden, head);
+  }
+
+  const BertEncoder bert;
+  const int64_t padding;
+};
+
+}  // namespace
+
+ONNXPORT_PLUGIN({
+    .id = "org.onnxport.roberta",
+    .name = "RoBERTa",
+    .version = "0.1.0",
+    .license = "Apache-2.0",
+    .vendor = "onnxport",
+    .models = {{.types = {"roberta", "xlm-roberta", "camembert"},
+                .features = {"default", "masked-lm", "causal-lm", "sequence-classification", "multiple-choice",
+                             "token-classification", "question-answering"},
+                .make = make<RobertaOnnxConfig>}},
+})

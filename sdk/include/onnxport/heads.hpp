@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// What text models end in: words, spans and choices.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <onnxport/layers.hpp>
+
+namespace onnxport::sdk {
+
+/// i64[batch, choice, sequence] -> i64[batch·choice, sequence]: every choice is a text of its own.
+inline Value flatten_choices(const Value& x) {
+  return reshape(x, concat({x.graph().integers({-1}), shape_of(x, 2, 3)}, 0));
+}
+/// scores: f32[batch·choice, 1] -> f32[batch, choice], the axes of `choices`: [batch, choice, sequence].
+inline Value unflatten_choices(const Value& scores, const Value& choices) {
+  return reshape(scores, shape_of(choices, 0, 2));
+}
+
+struct Span {
+  Value start, end;  // f32[batch, sequence]
+};
+/// Where an answer starts and ends: hidden: f32[batch, sequence, n]. Weights: weight f[2, n], bias f[2].
+/// Source: qa_outputs of the …ForQuestionAnswering classes, transformers 4.30.
+inline Span span_logits(const Scope& scope, const Value& hidden) {
+  const Value logits = linear(scope, hidden, {.out = 2});
+  const std::vector<Value> ends = split(logits, -1, {1, 1});
+  return {squeeze(ends[0], {-1}), squeeze(ends[1], {-1})};
+}
+
+struct MaskedLmHeadOptions {
+  std::string dense, norm, decoder;  // where the weights lie below the scope
+  /// Where the bias of the words lies, by version of the reference; the first that the checkpoint has is read.
+  std::vector<std::string> bias;
+  int64_t width, vocab;  // of the transformed vector, of the logits
+  std::string activation = "gelu";
+  double epsilon = 1e-12;
+  /// The embedding whose table scores the words, too; without it `decoder` has a weight of its own.
+  std::optional<Scope> tied{};
+};
+/// norm(activation(dense(hidden))) · tableᵀ + bias: f32[batch, sequence, n] -> f32[batch, sequence, vocab].
+/// Source: BertLMPredictionHead and its relatives, transformers 4.30.
+inline Value masked_lm_head(const Scope& scope, const Value& hidden, const MaskedLmHeadOptions& options) {
+  Graph& g = scope.graph();
+  Value x = linear(scope / options.dense, hidden, {.out = options.width});
+  x = activation(x, options.activation);
+  x = layer_norm(scope / options.norm, x, {.epsilon = options.epsilon});
+
+  std::string bias = options.bias.at(0);
+  for (auto name = options.bias.rbegin(); name != options.bias.rend(); ++name) {
+    if (scope.has(*name)) bias = *name;
+    g.unused((scope / *name).path());
+  }
+  const Scope decoder = scope / options.decoder;
+  if (options.tied) g.unused((decoder / "weight").path());
+  const Within names(decoder);
+  const Value table = options.tied.value_or(decoder).weight("weight", {options.vocab, options.width});
+  return g.composite("Linear", {x, table, scope.weight(bias, {options.vocab})});
+}
+
+}  // namespace onnxport::sdk
