@@ -120,14 +120,16 @@ void SentenceModules::append(ir::Graph& graph) const {
 }
 
 void SentenceModules::declare(Description& description) const {
-  const bool masked = std::any_of(description.inputs.begin(), description.inputs.end(), [](const InputSpec& input) {
-    return input.name == "attention_mask" && input.type.shape.size() == 2;
-  });
+  const auto mask = std::find_if(description.inputs.begin(), description.inputs.end(),
+                                 [](const InputSpec& input) { return input.name == "attention_mask"; });
   const auto hidden = std::find_if(description.outputs.begin(), description.outputs.end(),
                                    [](const OutputSpec& output) { return output.name == "last_hidden_state"; });
-  if (!masked || hidden == description.outputs.end() || hidden->axes.empty()) {
+  const bool fits = mask != description.inputs.end() && hidden != description.outputs.end() &&
+                    mask->type.shape.size() == 2 && hidden->axes.size() >= 2 &&
+                    hidden->axes[0] == mask->type.shape[0] && hidden->axes[1] == mask->type.shape[1];
+  if (!fits) {
     throw Error(Failure::usage,
-                fmt::format("the feature {} needs a model with attention_mask and last_hidden_state, one row a text",
+                fmt::format("the feature {} needs a model whose last_hidden_state has a row for each of attention_mask",
                             sentence_embedding_feature),
                 "choose another feature");
   }

@@ -29,7 +29,8 @@ class SentenceModules {
   /// Replaces the output last_hidden_state by token_embeddings: f32[batch, sequence, n] and sentence_embedding:
   /// f32[batch, m]. Throws Error(checkpoint) where the widths of model and modules differ.
   void append(ir::Graph& graph) const;
-  /// The same in a description. Throws Error(usage) for a model that has no attention_mask or last_hidden_state.
+  /// The same in a description. Throws Error(usage) for a model whose last_hidden_state has not a row for each of
+  /// attention_mask.
   void declare(Description& description) const;
 
  private:

@@ -162,6 +162,9 @@ BOOST_AUTO_TEST_CASE(only_models_with_a_mask_and_tokens) {
   BOOST_CHECK_THROW(found.declare(description), Error);
   description.inputs = {
       {"attention_mask", {ir::DType::i64, {ir::Dim::symbol("batch"), ir::Dim::symbol("sequence")}}, 0}};
+  description.outputs[0].axes[1] = ir::Dim::symbol("decoder_sequence");
+  BOOST_CHECK_THROW(found.declare(description), Error);  // another text than the mask's
+  description.outputs[0].axes[1] = ir::Dim::symbol("sequence");
   found.declare(description);
   BOOST_REQUIRE(description.outputs.size() == 2u);
   BOOST_TEST(description.outputs[0].name == "token_embeddings");
