@@ -11,7 +11,9 @@ namespace {
 using ir::ValueId;
 using Results = std::vector<ValueId>;
 
-constexpr double lowest = std::numeric_limits<float>::lowest();
+/// The float beside the lowest. ONNX Runtime's Attention takes the lowest one as a key that does not exist, and yields
+/// zeros where a query has no other; what the operator means, and torch does, is then the mean of the values.
+constexpr double lowest = std::numeric_limits<float>::lowest() + 0x1p104;
 
 /// What limits the keys that a query sees, beside a mask.
 struct Sight {
