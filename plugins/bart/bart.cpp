@@ -44,8 +44,8 @@ class BartOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
       return {{"logits", logits + g.root().weight("final_logits_bias", {1, targets})}};
     }
     if (task() == "question-answering") {
-      const std::vector<Value> ends = split(linear(g.root() / "qa_outputs", decoded, {.out = 2}), -1, {1, 1});
-      return {{"start_logits", squeeze(ends[0], {-1})}, {"end_logits", squeeze(ends[1], {-1})}};
+      const Span span = span_logits(g.root() / "qa_outputs", decoded);
+      return {{"start_logits", span.start}, {"end_logits", span.end}};
     }
     const Scope head = g.root() / "classification_head";
     const Value x = linear(head / "dense", at_last_end(decoded, in.at("input_ids")), {.out = c.width});

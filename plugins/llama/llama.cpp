@@ -201,8 +201,8 @@ class LlamaOnnxConfig final : public OnnxConfigWithPast {
       return {{"logits", linear(lm_head, hidden, {.out = c.vocab, .bias = false})}};
     }
     if (task() == "question-answering") {
-      const std::vector<Value> ends = split(linear(g.root() / "qa_outputs", hidden, {.out = 2}), -1, {1, 1});
-      return {{"start_logits", squeeze(ends[0], {-1})}, {"end_logits", squeeze(ends[1], {-1})}};
+      const Span span = span_logits(g.root() / "qa_outputs", hidden);
+      return {{"start_logits", span.start}, {"end_logits", span.end}};
     }
     const Scope score = g.root() / "score";
     if (task() == "token-classification") return {{"logits", linear(score, hidden, {.out = c.labels})}};
