@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cmath>
-#include <limits>
 
 #include "backends/torch/evaluator.hpp"
+#include "core/ir/operators.hpp"
 
 namespace onnxport::reference {
 namespace {
 
 using at::Tensor;
-
-constexpr double lowest = std::numeric_limits<float>::lowest();
 
 Tensor optional(const Call& c, size_t index) {
   return c.has(index) ? c.in(index) : Tensor();
@@ -55,13 +53,13 @@ Results attention_mask(const Call& c) {
     if (window > 0) seen = seen.triu(total - query - window + 1);
     counts = counts * seen.to(at::kFloat);
   }
-  return {(1.0 - counts) * lowest};
+  return {(1.0 - counts) * ir::masked_score};
 }
 
 Results causal_mask(const Call& c) {
   const int64_t query = c.in(0).size(1), past = c.has(1) ? c.in(1).size(2) : 0;
   const Tensor counts = not_after(query, past + query).to(at::kFloat);
-  return {((1.0 - counts) * lowest).unsqueeze(0).unsqueeze(0)};
+  return {((1.0 - counts) * ir::masked_score).unsqueeze(0).unsqueeze(0)};
 }
 
 Tensor into_heads(const Tensor& x, int64_t heads) {
@@ -88,8 +86,8 @@ Results attention(const Call& c) {
   if (const double cap = c.real("softcap", 0); cap != 0) scores = at::tanh(scores / cap) * cap;
   if (c.has(3)) scores = scores + c.in(3);
   if (c.integer("causal", 0) != 0) {
-    // The lowest finite value, so that a row in which nothing counts is uniform and not NaN.
-    scores = at::where(not_after(q.size(2), k.size(2)), scores, at::full({}, lowest, scores.options()));
+    // A finite value, so that a row in which nothing counts is uniform and not NaN.
+    scores = at::where(not_after(q.size(2), k.size(2)), scores, at::full({}, ir::masked_score, scores.options()));
   }
   const Tensor probabilities = at::softmax(scores, -1);
   Results results{from_heads(at::matmul(probabilities, v))};

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,6 +11,11 @@
 #include "core/ir/graph.hpp"
 
 namespace onnxport::ir {
+
+/// What a mask adds to the score of a key that does not count: the float beside the lowest. ONNX Runtime's Attention
+/// takes the lowest one itself as a key that does not exist, and yields zeros where a query has no other; what the
+/// operator means, and torch does, is then the mean of the values.
+inline constexpr double masked_score = std::numeric_limits<float>::lowest() + 0x1p104;
 
 /// What inference sees of a node: its input values and where to put the results.
 struct Inference {

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/ir/operators.hpp"
 #include "core/passes/rules.hpp"
 
 namespace onnxport {
@@ -10,10 +11,6 @@ namespace {
 
 using ir::ValueId;
 using Results = std::vector<ValueId>;
-
-/// The float beside the lowest. ONNX Runtime's Attention takes the lowest one as a key that does not exist, and yields
-/// zeros where a query has no other; what the operator means, and torch does, is then the mean of the values.
-constexpr double lowest = std::numeric_limits<float>::lowest() + 0x1p104;
 
 /// What limits the keys that a query sees, beside a mask.
 struct Sight {
@@ -36,7 +33,7 @@ ValueId seen(Builder& b, const Sight& sight) {
   return b.op("And", {not_after, near});
 }
 
-/// (1 - counts) · lowest, with counts the mask as f32[batch, 1, 1, total]; with a causal one, 0 or the lowest.
+/// (1 - counts) · masked, with counts the mask as f32[batch, 1, 1, total]; with a causal one, 0 or masked.
 Results attention_mask(Builder& b) {
   const ValueId mask = b.node().input(0), query = b.node().input(1);
   const auto cast = [&](ir::DType to) {
@@ -47,10 +44,10 @@ Results attention_mask(Builder& b) {
     const bool same = b.shape(query)[1] == b.shape(mask)[1];
     const ValueId sight = seen(b, {same ? total : b.length(query, 1), total, b.node().integer("window", 0)});
     const ValueId counts = b.op("And", {cast(ir::DType::boolean), sight});
-    return {b.op("Where", {counts, b.scalar(0.0, ir::DType::f32), b.scalar(lowest, ir::DType::f32)})};
+    return {b.op("Where", {counts, b.scalar(0.0, ir::DType::f32), b.scalar(ir::masked_score, ir::DType::f32)})};
   }
   const ValueId hidden = b.op("Sub", {b.scalar(1.0, ir::DType::f32), cast(ir::DType::f32)});
-  return {b.op("Mul", {hidden, b.scalar(lowest, ir::DType::f32)})};
+  return {b.op("Mul", {hidden, b.scalar(ir::masked_score, ir::DType::f32)})};
 }
 
 Results causal_mask(Builder& b) {
@@ -58,7 +55,7 @@ Results causal_mask(Builder& b) {
   const ValueId query = b.length(ids, 1);
   const ValueId total = past == ir::absent ? query : b.op("Add", {b.length(past, 2), query});
   const ValueId sight = b.unsqueeze(seen(b, {query, total}), {0, 1});
-  return {b.op("Where", {sight, b.scalar(0.0, ir::DType::f32), b.scalar(lowest, ir::DType::f32)})};
+  return {b.op("Where", {sight, b.scalar(0.0, ir::DType::f32), b.scalar(ir::masked_score, ir::DType::f32)})};
 }
 
 /// Where queries, keys and values have their length: f[batch, n, heads·d] or f[batch, heads, n, d].
@@ -70,13 +67,13 @@ ir::Dim length_of(Builder& b, ValueId x) {
   return b.shape(x)[length_axis(b, x)];
 }
 
-/// The bias (absent: nothing) where a key is not after the query, else the lowest float.
+/// The bias (absent: nothing) where a key is not after the query, else masked.
 ValueId with_causal(Builder& b, ValueId bias, ValueId q, ValueId k) {
   const bool same = length_of(b, q) == length_of(b, k);
   const ValueId total = b.length(k, length_axis(b, k));
   const ValueId allowed = seen(b, {same ? total : b.length(q, length_axis(b, q)), total});
   const ir::DType dtype = b.dtype(q);
-  return b.op("Where", {allowed, bias == ir::absent ? b.scalar(0.0, dtype) : bias, b.scalar(lowest, dtype)});
+  return b.op("Where", {allowed, bias == ir::absent ? b.scalar(0.0, dtype) : bias, b.scalar(ir::masked_score, dtype)});
 }
 
 /// f[batch, n, heads·d] -> [batch, heads, n, d], or with `perm` another order.

@@ -55,7 +55,8 @@ BOOST_AUTO_TEST_CASE(the_first_departing_module_is_named) {
   const ExportResult result = export_onnx(config, definition, folder, {.opset = 18});
   const fs::path file = result.files[0].path;
   const Tensors inputs = config.generate_dummy_inputs(nullptr, {.varied = true});
-  BOOST_TEST(!first_departure(config, definition, {file, 18}, inputs, 1e-4).has_value());
+  const auto unharmed = first_departure(config, definition, {file, 18}, inputs, 1e-4);
+  BOOST_TEST(unharmed.value_or("") == "");
 
   damage_weight(file, "encoder.layer.1.output.dense.weight");
   const auto place = first_departure(config, definition, {file, 18}, inputs, 1e-4);

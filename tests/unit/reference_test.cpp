@@ -13,6 +13,7 @@
 #include "core/backend.hpp"
 #include "core/checkpoint/checkpoint.hpp"
 #include "core/error.hpp"
+#include "core/ir/operators.hpp"
 
 using namespace onnxport;
 using namespace onnxport::ir;
@@ -441,7 +442,7 @@ BOOST_AUTO_TEST_CASE(activations) {
 }
 
 BOOST_AUTO_TEST_CASE(masks) {
-  constexpr float low = std::numeric_limits<float>::lowest();
+  constexpr auto low = static_cast<float>(masked_score);
   const Tensor mask = i64({2, 3}, {1, 1, 1, 1, 0, 1});
   check(composite("AttentionMask", {mask}), f32({2, 1, 1, 3}, {0, 0, 0, 0, low, 0}));
   check(composite("AttentionMask", {mask, ramp({2, 3, 1})}), f32({2, 1, 1, 3}, {0, 0, 0, 0, low, 0}));
@@ -554,7 +555,7 @@ BOOST_AUTO_TEST_CASE(attention_by_its_definition) {
 }
 
 BOOST_AUTO_TEST_CASE(attention_to_nothing_is_uniform) {
-  constexpr float low = std::numeric_limits<float>::lowest();
+  constexpr auto low = static_cast<float>(masked_score);
   const Tensor v = f32({1, 2, 1}, {1, 3});
   check(composite("Attention", {f32({1, 1, 1}, {2}), f32({1, 2, 1}, {0.5F, 4}), v, f32({1, 1, 1, 2}, {low, low})},
                   {{"heads", int64_t{1}}, {"kv_heads", int64_t{1}}}),
