@@ -23,7 +23,8 @@ class Encoder : public sdk::TextEncoder {
 
 struct Fixture {
   explicit Fixture(const char* config = "{}") : json(onnxport::Json::parse(config)) { root.json = &json; }
-  sdk::Request request(const char* feature) const { return {{&onnxport::plugin_host(), &root}, "any", feature}; }
+  sdk::Config config() const { return {&onnxport::plugin_host(), &root}; }
+  sdk::Request request(const char* feature) const { return {config(), "any", feature, config().none()}; }
   onnxport::Json json;
   onnxport_config root;
 };
@@ -61,7 +62,7 @@ BOOST_AUTO_TEST_CASE(pruned_heads_are_refused_by_name) {
 
 BOOST_AUTO_TEST_CASE(null_is_told_from_absence) {
   const Fixture fixture(R"({"none": null, "some": 1})");
-  const sdk::Config config(&onnxport::plugin_host(), &fixture.root);
+  const sdk::Config config = fixture.config();
   BOOST_TEST(config.is_null("none"));
   BOOST_TEST(!config.is_null("some"));
   BOOST_TEST(!config.is_null("absent"));
