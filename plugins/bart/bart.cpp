@@ -24,6 +24,10 @@ class BartOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
   int64_t decoder_vocab_size() const override { return model.decoder_rows(); }
   int64_t encoder_width() const override { return c.width; }
   bool has_usual_cache() const override { return c.encoder.heads == c.decoder.heads; }
+  // A text's class is read at the place of its last end token, on the decoder's side.
+  const char* decoder_axis() const override {
+    return task() == "sequence-classification" ? axis::encoder_sequence : OnnxSeq2SeqConfigWithPast::decoder_axis();
+  }
 
   Value encode(Graph& g, const Value& ids, const Value& mask) const override {
     return model.encode(base(g), ids, mask);
@@ -89,11 +93,7 @@ class BartDecoderOnnxConfig final : public OnnxConfigWithPast {
         model.decode(base, {in.at("input_ids"), in.at("attention_mask"), {}, {}}, cache, c.decoder_vocab);
     const TiedLinear lm_head{g.root() / "lm_head", model.table(base, "decoder"), c.tied};
     const int64_t targets = c.tied ? c.decoder_vocab : c.vocab;
-    Outputs outputs{{"logits", linear(lm_head, decoded, {.out = targets, .bias = false})}};
-    if (use_past()) {
-      for (auto& present : cache.present()) outputs.push_back(std::move(present));
-    }
-    return outputs;
+    return with_present({{"logits", linear(lm_head, decoded, {.out = targets, .bias = false})}}, cache);
   }
 
  private:

@@ -118,14 +118,15 @@ class Transformer {
     Value x = embed(model, {"decoder", step.ids, places_of(step, cache), rows});
     const Value bias = self_mask(step, cache);
     const Value source = step.encoder_mask ? attention_mask(step.encoder_mask) : Value();
+    const std::string side = source ? "decoder_" : "";  // by itself it has no other side
     const int64_t heads = c.decoder.heads;
     for (int64_t i = 0; i < c.decoder.layers; ++i) {
       const Scope layer = s / "layers" / i;
       const std::string index = std::to_string(i);
-      g.mark("decoder_hidden_states." + index, x);
+      g.mark(side + "hidden_states." + index, x);
       x = block(layer / "self_attn_layer_norm", x, [&](const Value& h) {
         const Scope self = layer / "self_attn";
-        return attend(self, {h, cache.extend(i, heads_of(self, h, heads)), bias, heads, "decoder_attentions." + index});
+        return attend(self, {h, cache.extend(i, heads_of(self, h, heads)), bias, heads, side + "attentions." + index});
       });
       if (source) {
         x = block(layer / "encoder_attn_layer_norm", x, [&](const Value& h) {
@@ -138,7 +139,7 @@ class Transformer {
       }
       x = block(layer / "final_layer_norm", x, [&](const Value& h) { return feed_forward(layer, h, c.decoder.inner); });
     }
-    return g.mark("decoder_hidden_states." + std::to_string(c.decoder.layers), finish(s, x));
+    return g.mark(side + "hidden_states." + std::to_string(c.decoder.layers), finish(s, x));
   }
 
  private:

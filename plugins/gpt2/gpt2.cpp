@@ -56,11 +56,7 @@ class Gpt2OnnxConfig final : public OnnxConfigWithPast {
     const Scope transformer = task() == "default" ? g.root() : g.root() / "transformer";
     Cache cache(in);
     const Value hidden = decode(transformer, in, cache);
-    Outputs outputs = head(g, transformer, hidden, in.at("input_ids"));
-    if (use_past()) {
-      for (auto& present : cache.present()) outputs.push_back(std::move(present));
-    }
-    return outputs;
+    return with_present(head(g, transformer, hidden, in.at("input_ids")), cache);
   }
 
  private:

@@ -124,11 +124,7 @@ class LlamaOnnxConfig final : public OnnxConfigWithPast {
     Cache cache(in);
     const Scope model = task() == "default" ? g.root() : g.root() / base();
     const Value hidden = decode(model, in, cache);
-    Outputs outputs = head(g, model, hidden, in.at("input_ids"));
-    if (use_past()) {
-      for (auto& present : cache.present()) outputs.push_back(std::move(present));
-    }
-    return outputs;
+    return with_present(head(g, model, hidden, in.at("input_ids")), cache);
   }
 
  private:

@@ -63,7 +63,7 @@ class T5OnnxConfig final : public OnnxSeq2SeqConfigWithPast {
       x = x + attend(attention, {h, heads_of(attention, h), bias, "encoder_attentions." + std::to_string(i)});
       x = x + feed_forward(block / 1, x);
     }
-    return norm(encoder / "final_layer_norm", x);
+    return g.mark("encoder_hidden_states." + std::to_string(c.layers), norm(encoder / "final_layer_norm", x));
   }
 
   // -> f32[batch, decoder_sequence, width]
@@ -84,7 +84,7 @@ class T5OnnxConfig final : public OnnxSeq2SeqConfigWithPast {
       x = x + attend(cross, {h, seen, mask, "cross_attentions." + layer});
       x = x + feed_forward(block / 2, x);
     }
-    return norm(decoder / "final_layer_norm", x);
+    return g.mark("decoder_hidden_states." + std::to_string(c.decoder_layers), norm(decoder / "final_layer_norm", x));
   }
 
   Outputs head(Graph& g, const Value& decoded, const Inputs&) const override {

@@ -27,6 +27,8 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
   virtual int64_t vocab_size() const = 0;
   virtual int64_t decoder_vocab_size() const { return vocab_size(); }
   virtual int64_t encoder_width() const = 0;
+  /// The decoder's axis in the one graph: another one's name where both sides must be equally long.
+  virtual const char* decoder_axis() const { return axis::decoder_sequence; }
 
   /// ids, mask: i64[batch, encoder_sequence] -> f32[batch, encoder_sequence, width].
   virtual Value encode(Graph& graph, const Value& ids, const Value& mask) const = 0;
@@ -38,11 +40,11 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
   /// One graph with the inputs of transformers.onnx. A cached step takes what was made of the encoder's result from
   /// past_key_values, and the encoder does not run.
   std::vector<TensorSpec> inputs() const override {
-    const char* seen = use_past() ? axis::past_and_decoder : axis::decoder_sequence;
+    const char* seen = use_past() ? axis::past_and_decoder : decoder_axis();
     std::vector<TensorSpec> specs{
         {"input_ids", DType::i64, {axis::batch, axis::encoder_sequence}, vocab_size()},
         {"attention_mask", DType::i64, {axis::batch, axis::encoder_sequence}},
-        {"decoder_input_ids", DType::i64, {axis::batch, axis::decoder_sequence}, decoder_vocab_size()},
+        {"decoder_input_ids", DType::i64, {axis::batch, decoder_axis()}, decoder_vocab_size()},
         {"decoder_attention_mask", DType::i64, {axis::batch, seen}}};
     if (use_past()) fill_with_past_key_values_(specs);
     return specs;
@@ -57,9 +59,7 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
     if (!use_past() || g.wants("encoder_last_hidden_state"))
       step.encoder_hidden = g.mark("encoder_last_hidden_state", encode(g, in.at("input_ids"), step.encoder_mask));
     Cache cache(in, own, cross);
-    Outputs outputs = head(g, decode(g, step, cache), in);
-    if (use_past()) append(outputs, cache.present());
-    return outputs;
+    return with_present(head(g, decode(g, step, cache), in), cache);
   }
 
   /// encoder, decoder and, with a past, decoder_with_past: names of files, inputs and outputs as of optimum 2.
@@ -84,8 +84,6 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
 
  private:
   static constexpr const char *own = "decoder.", *cross = "encoder.";
-
-  static void append(Outputs& outputs, const Outputs& more) { outputs.insert(outputs.end(), more.begin(), more.end()); }
 
   /// The feature's common outputs over the decoder's axis.
   std::vector<OutputSpec> decoder_outputs() const {
@@ -134,7 +132,8 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
       if (!cached) step.encoder_hidden = in.at("encoder_hidden_states");
       Cache cache(in, own, cross);
       Outputs outputs = head(g, decode(g, step, cache), in);
-      if (use_past()) append(outputs, cached ? cache.own_present() : cache.present());
+      if (!cached) return with_present(std::move(outputs), cache);
+      for (auto& present : cache.own_present()) outputs.push_back(std::move(present));
       return outputs;
     };
     return part;

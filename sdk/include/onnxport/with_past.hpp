@@ -132,6 +132,13 @@ class OnnxConfigWithPast : public OnnxConfig {
     return past ? from_row(all, 1, size_of(past, 2)) : all;
   }
 
+  /// The outputs with those of the cache behind them, where the feature has a past.
+  Outputs with_present(Outputs outputs, const Cache& cache) const {
+    if (!use_past_) return outputs;
+    for (auto& present : cache.present()) outputs.push_back(std::move(present));
+    return outputs;
+  }
+
   /// past_key_values.{i}.key|value: f32[batch, kv heads, past_sequence, head size]
   void fill_with_past_key_values_(std::vector<TensorSpec>& specs) const {
     for (int64_t i = 0; i < num_layers(); ++i) {
