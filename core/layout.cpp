@@ -30,7 +30,7 @@ std::vector<GraphFile> graph_files(Layout layout, const OnnxConfig& config, cons
                 fmt::format("--layout {} is for models of several parts, and one of type '{}' with feature '{}' is one "
                             "graph",
                             asked, config.model_type(), config.feature()),
-                "leave --layout out");
+                "leave --layout out, for --layout single");
   }
   std::vector<GraphFile> files;
   for (const std::string& part : parts) {

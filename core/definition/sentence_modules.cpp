@@ -45,6 +45,10 @@ ModulesFile read_modules(const fs::path& root) {
   return file;
 }
 
+bool is_of_type(const ModulesFile::Entry& entry, std::string_view name) {
+  return entry.type.starts_with("sentence_transformers.") && entry.type.ends_with(fmt::format(".{}", name));
+}
+
 /// The file lies in the transformer's own folder, or above it and names that folder.
 ModulesFile find_modules(const fs::path& folder) {
   std::error_code ignored;
@@ -56,6 +60,7 @@ ModulesFile find_modules(const fs::path& folder) {
     const std::string& first = file.entries[0].path;
     const fs::path transformer = first.empty() ? root : (root / first).lexically_normal();
     if (transformer == model) return file;
+    if (root == model && !is_of_type(file.entries[0], "Transformer")) return file;  // read() tells what it is
     if (root == model) {
       throw Error(Failure::checkpoint, fmt::format("{} keeps its transformer in '{}'", file.name(), first),
                   fmt::format("pass -m {}", transformer.string()));
@@ -65,10 +70,6 @@ ModulesFile find_modules(const fs::path& folder) {
               fmt::format("the feature {} needs a checkpoint of sentence-transformers, and {} has no modules.json",
                           sentence_embedding_feature, folder.string()),
               "choose another feature, or add modules.json and the folders that it names");
-}
-
-bool is_of_type(const ModulesFile::Entry& entry, std::string_view name) {
-  return entry.type.starts_with("sentence_transformers.") && entry.type.ends_with(fmt::format(".{}", name));
 }
 
 sentence::Module read_module(const ModulesFile& file, const ModulesFile::Entry& entry) {

@@ -301,6 +301,7 @@ void infer_gather(Inference& x) {
 }
 
 void infer_gather_nd(Inference& x) {
+  if (dtype_of(x, 1) != DType::i64) refuse("its indices must be i64");
   const Shape& data = x.shape(0);
   const Shape& indices = x.shape(1);
   const auto batch_dims = static_cast<size_t>(x.node.integer("batch_dims", 0));
