@@ -20,6 +20,8 @@ FEATURES = {
     "question-answering": ENCODERS,
     "image-classification": VISION,
 }
+# What the clients' own library does not load, by type and the version that wrote it.
+LEFT_OUT = {("beit", "4.30.2"): "transformers 4.57 refuses the out_indices of its config"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,10 +33,16 @@ class Checkpoint:
     architecture: str
     feature: str
     atol: float
+    version: str
 
     @property
     def name(self):
         return f"{self.folder.parent.name}/{self.folder.name} {self.feature}"
+
+    @property
+    def left_out(self):
+        """Why no client is tried on this checkpoint, or None."""
+        return LEFT_OUT.get((self.model_type, self.version))
 
 
 def recorded(roots):
@@ -43,4 +51,5 @@ def recorded(roots):
         for row in json.loads((root / "index.json").read_text()):
             model_type = row["model_type"].replace("_", "-")
             if row["path"] and model_type in FEATURES.get(row["feature"], ()):
-                yield Checkpoint(root / row["path"], model_type, row["architecture"], row["feature"], row["atol"])
+                yield Checkpoint(root / row["path"], model_type, row["architecture"], row["feature"], row["atol"],
+                                 row["transformers_version"])
