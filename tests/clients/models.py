@@ -10,6 +10,18 @@ import transformers
 
 NEW_TOKENS = 20
 
+# The class that a feature means, which is not always the one that wrote the checkpoint. Of classifiers over images
+# there are several kinds: there the checkpoint's own decides.
+CLASSES = {
+    "causal-lm-with-past": transformers.AutoModelForCausalLM,
+    "seq2seq-lm-with-past": transformers.AutoModelForSeq2SeqLM,
+    "masked-lm": transformers.AutoModelForMaskedLM,
+    "sequence-classification": transformers.AutoModelForSequenceClassification,
+    "token-classification": transformers.AutoModelForTokenClassification,
+    "multiple-choice": transformers.AutoModelForMultipleChoice,
+    "question-answering": transformers.AutoModelForQuestionAnswering,
+}
+
 
 class Difference(AssertionError):
     """The client's answer is not that of the original model."""
@@ -29,9 +41,9 @@ def exported(command, checkpoint, *options):
 
 def original(checkpoint):
     """The model as transformers loads it, with the attention that the goldens were recorded with."""
-    architecture = getattr(transformers, checkpoint.architecture)
+    model_class = CLASSES.get(checkpoint.feature) or getattr(transformers, checkpoint.architecture)
     options = {"attn_implementation": "eager"} if checkpoint.model_type not in ("resnet", "convnext", "mpnet") else {}
-    model = architecture.from_pretrained(checkpoint.folder, **options).eval()
+    model = model_class.from_pretrained(checkpoint.folder, **options).eval()
     if not checkpoint.feature.endswith("-with-past"):  # in a BERT that is a decoder, a cache changes relative positions
         model.config.use_cache = False
     return model
