@@ -47,6 +47,22 @@ bool has_axis(const OnnxConfig& config, const char* name) {
   return false;
 }
 
+struct ImageSize {
+  int64_t height, width;
+};
+
+/// The lengths that the axes height and width have in these inputs.
+ImageSize image_size_of(const OnnxConfig& config, const Tensors& inputs) {
+  ImageSize size{0, 0};
+  for (const auto& [input, axes] : config.inputs()) {
+    for (const auto& [axis, symbol] : axes) {
+      if (symbol == "height") size.height = inputs.at(input).shape[static_cast<size_t>(axis)];
+      if (symbol == "width") size.width = inputs.at(input).shape[static_cast<size_t>(axis)];
+    }
+  }
+  return size;
+}
+
 std::string number(double value) {
   return fmt::format("{:.1e}", value);
 }
@@ -135,8 +151,10 @@ std::vector<ValidationInputs> validation_inputs(const OnnxConfig& config, const 
   const bool choices = has_axis(config, "choice");
   const bool sequence =
       has_axis(config, "sequence") || has_axis(config, "encoder_sequence") || has_axis(config, "decoder_sequence");
+  const bool images = has_axis(config, "height") && has_axis(config, "width");
   std::vector<ValidationInputs> sets;
   int64_t before = 0;
+  std::optional<ImageSize> trained;
   for (const Shape& shape : shapes) {
     int64_t length = std::min(shape.sequence, longest);
     if (length == before && length > 1) --length;
@@ -152,7 +170,17 @@ std::vector<ValidationInputs> validation_inputs(const OnnxConfig& config, const 
     if (sequence) label += fmt::format(", sequence {}", length);
     // The first row is always full, so a single row has no padding unless it has choices.
     if (sequence && shape.varied && (shape.batch > 1 || choices)) label += ", padded";
+    if (images && trained) {
+      // Larger by half and a quarter, then by a few pixels that fill no further patch.
+      options.image_height = sets.size() == 1 ? trained->height * 3 / 2 : trained->height + 7;
+      options.image_width = sets.size() == 1 ? trained->width * 5 / 4 : trained->width + 1;
+      label += fmt::format(", image {}x{}", options.image_height, options.image_width);
+    }
     sets.push_back({std::move(label), config.generate_dummy_inputs(preprocessor, options, part), std::nullopt});
+    if (images && !trained) {
+      trained = image_size_of(config, sets[0].inputs);
+      sets[0].label += fmt::format(", image {}x{}", trained->height, trained->width);
+    }
   }
   return sets;
 }

@@ -22,8 +22,8 @@ void require_memory(uint64_t weight_bytes, uint64_t file_bytes);
 uint64_t weight_bytes(const std::vector<const ir::Graph*>& graphs);
 
 /// Three sets of inputs that differ from each other in batch and sequence, two of them padded: the first is what
-/// transformers.onnx uses. Lengths stay within the positions that the config allows. `part` names the graph of a
-/// layout.
+/// transformers.onnx uses. Lengths stay within the positions that the config allows. Images of a size that is free come
+/// in three. `part` names the graph of a layout.
 std::vector<ValidationInputs> validation_inputs(const OnnxConfig& config, const Json& model_config,
                                                 const Preprocessor* preprocessor, const std::string& part = {});
 

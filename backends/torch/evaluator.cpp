@@ -104,6 +104,18 @@ std::string place_of(const ir::Node& node) {
   return node.scope.empty() ? op : op + " at '" + node.scope + "'";
 }
 
+/// The function that evaluates a node. Throws Error(plugin) where there is none.
+Evaluate evaluation_of(const ir::Node& node) {
+  std::vector<const Table*> tables;
+  if (node.domain.empty()) tables = {&operator_table(), &image_operator_table()};
+  if (node.domain == ir::composite_domain) tables = {&composite_table(), &image_composite_table()};
+  for (const Table* table : tables) {
+    if (const auto row = table->find(node.op); row != table->end()) return row->second;
+  }
+  throw Error(Failure::plugin, "the reference cannot evaluate " + place_of(node),
+              "pass --no-validate, or compare with recorded outputs by validate --case");
+}
+
 std::string shapes_of(const std::vector<at::Tensor>& tensors) {
   std::string text;
   for (const at::Tensor& tensor : tensors) {
@@ -127,13 +139,7 @@ class GraphRunnable final : public Runnable {
     }
     for (const ir::Node& node : graph_.nodes) {
       for (ir::ValueId id : node.inputs) ++uses_[id];
-      const Table& table = node.domain == ir::composite_domain ? composite_table() : operator_table();
-      const auto row = node.domain.empty() || node.domain == ir::composite_domain ? table.find(node.op) : table.end();
-      if (row == table.end()) {
-        throw Error(Failure::plugin, "the reference cannot evaluate " + place_of(node),
-                    "pass --no-validate, or compare with recorded outputs by validate --case");
-      }
-      functions_.push_back(row->second);
+      functions_.push_back(evaluation_of(node));
     }
   }
 

@@ -34,6 +34,9 @@ using Table = std::map<std::string_view, Evaluate>;
 const Table& operator_table();
 /// The composites, by name.
 const Table& composite_table();
+/// Those of both kinds that work on images.
+const Table& image_operator_table();
+const Table& image_composite_table();
 
 /// 16-bit floats as 32-bit ones, which hold them exactly: ATen computes little with the former, and the judge should
 /// round less than the judged. Everything that enters an evaluation goes through this.

@@ -4,12 +4,40 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "core/error.hpp"
 
 namespace onnxport {
 namespace {
+
+/// A weight's elements as f32.
+std::vector<float> floats_of(const Weight& weight) {
+  const ir::Tensor tensor = materialize(weight);
+  std::vector<float> values(static_cast<size_t>(tensor.element_count()));
+  convert_elements(tensor.dtype, tensor.data.data(), ir::DType::f32, reinterpret_cast<std::byte*>(values.data()),
+                   values.size());
+  return values;
+}
+
+bool computes(const Transform& transform) {
+  return std::holds_alternative<ScaleRows>(transform) || std::holds_alternative<AddWeight>(transform) ||
+         std::holds_alternative<InverseRoot>(transform);
+}
+
+/// One of the transforms that compute, over all elements of a weight.
+void compute(const Transform& transform, std::vector<float>& values, size_t rows) {
+  if (const auto* scale = std::get_if<ScaleRows>(&transform)) {
+    const std::vector<float> factor = floats_of(*scale->factor);
+    for (size_t i = 0; i < values.size(); ++i) values[i] *= factor.at(i * rows / values.size());
+  } else if (const auto* add = std::get_if<AddWeight>(&transform)) {
+    const std::vector<float> summand = floats_of(*add->summand);
+    for (size_t i = 0; i < values.size(); ++i) values[i] += static_cast<float>(add->times) * summand.at(i);
+  } else if (const auto* root = std::get_if<InverseRoot>(&transform)) {
+    for (float& value : values) value = static_cast<float>(1.0 / std::sqrt(static_cast<double>(value) + root->epsilon));
+  }
+}
 
 /// One transform over whole bytes, for those that have no streaming form.
 std::vector<std::byte> apply(const Transform& transform, const std::vector<std::byte>& bytes, ir::DType& dtype,
@@ -38,6 +66,13 @@ std::vector<std::byte> apply(const Transform& transform, const std::vector<std::
       out.insert(out.end(), begin, begin + static_cast<std::ptrdiff_t>(run));
     }
     shape[axis] = slice->end - slice->begin;
+  } else if (computes(transform)) {
+    std::vector<float> values(bytes.size() / size);
+    auto* floats = reinterpret_cast<std::byte*>(values.data());
+    convert_elements(dtype, bytes.data(), ir::DType::f32, floats, values.size());
+    compute(transform, values, shape.empty() ? 1 : static_cast<size_t>(shape[0]));
+    out.resize(bytes.size());
+    convert_elements(ir::DType::f32, floats, dtype, out.data(), values.size());
   } else {
     out.resize(bytes.size());
     transpose_elements(size, {bytes.data(), shape[0], shape[1], shape[1]}, out.data());
@@ -66,6 +101,7 @@ TileReader::TileReader(const Weight& weight)
     } else if (const auto* reshape = std::get_if<ReshapeTo>(&transform)) {
       if (order_is_final) continue;
       if (is_contiguous(shape_, strides_)) {
+        streams = streams && scale_.empty();  // its axis would be lost
         shape_ = reshape->shape;
         strides_ = row_major_strides(shape_);
       } else {
@@ -77,7 +113,18 @@ TileReader::TileReader(const Weight& weight)
       const auto axis = static_cast<size_t>(slice->axis);
       first_ += static_cast<uint64_t>(slice->begin * strides_[axis]);
       shape_[axis] = slice->end - slice->begin;
+      if (!scale_.empty() && axis == scaled_axis_)
+        scale_ = {scale_.begin() + slice->begin, scale_.begin() + slice->end};
+    } else if (const auto* scale = std::get_if<ScaleRows>(&transform)) {
+      streams = streams && scale_.empty();
+      scale_ = floats_of(*scale->factor);
+      scaled_axis_ = 0;
+      scaled_after_ = casts_.size();
+    } else if (computes(transform)) {
+      streams = false;
     } else {
+      const size_t last = shape_.size() - 1;
+      if (scaled_axis_ + 1 >= last) scaled_axis_ = 2 * last - 1 - scaled_axis_;
       std::swap(shape_.end()[-1], shape_.end()[-2]);
       std::swap(strides_.end()[-1], strides_.end()[-2]);
     }
@@ -90,6 +137,7 @@ TileReader::TileReader(const Weight& weight)
     base_ = whole_.data();
     first_ = 0;
     casts_.clear();
+    scale_.clear();
   }
   contiguous_ = is_contiguous(shape_, strides_);
   // What was made whole in memory is written whole: a reader for each piece of it would make it again.
@@ -103,7 +151,7 @@ bool TileReader::has_transposed_rows() const {
 }
 
 std::optional<uint64_t> TileReader::untouched() const {
-  if (!whole_.empty() || !contiguous_ || !casts_.empty()) return std::nullopt;
+  if (!whole_.empty() || !contiguous_ || !casts_.empty() || !scale_.empty()) return std::nullopt;
   return stored_->offset + first_ * ir::size_of(from_);
 }
 
@@ -142,10 +190,40 @@ void TileReader::gather(uint64_t first, uint64_t count, std::byte* out) const {
   }
 }
 
+/// Multiplies elements from `first` on, which are of that type, by the factors of their rows.
+void TileReader::scale(ir::DType dtype, uint64_t first, std::vector<std::byte>& elements) const {
+  std::vector<float> values(elements.size() / ir::size_of(dtype));
+  auto* floats = reinterpret_cast<std::byte*>(values.data());
+  convert_elements(dtype, elements.data(), ir::DType::f32, floats, values.size());
+  uint64_t run = 1;
+  for (size_t axis = scaled_axis_ + 1; axis < shape_.size(); ++axis) run *= static_cast<uint64_t>(shape_[axis]);
+  for (uint64_t i = 0; i < values.size(); ++i) values[i] *= scale_[(first + i) / run % scale_.size()];
+  convert_elements(ir::DType::f32, floats, dtype, elements.data(), values.size());
+}
+
+void TileReader::read_scaled(uint64_t first, uint64_t count, std::span<std::byte> out) const {
+  std::vector<std::byte> elements(count * ir::size_of(from_));
+  if (contiguous_)
+    std::memcpy(elements.data(), base_ + (first_ + first) * ir::size_of(from_), elements.size());
+  else
+    gather(first, count, elements.data());
+  ir::DType dtype = from_;
+  for (size_t i = 0; i <= casts_.size(); ++i) {
+    if (i == scaled_after_) scale(dtype, first, elements);
+    if (i == casts_.size()) break;
+    std::vector<std::byte> next(count * ir::size_of(casts_[i]));
+    convert_elements(dtype, elements.data(), casts_[i], next.data(), count);
+    elements = std::move(next);
+    dtype = casts_[i];
+  }
+  std::memcpy(out.data(), elements.data(), out.size());
+}
+
 void TileReader::read(uint64_t begin, std::span<std::byte> out) const {
   if (out.empty()) return;
   const size_t size = ir::size_of(casts_.empty() ? from_ : casts_.back());
   const uint64_t first = begin / size, count = out.size() / size;
+  if (!scale_.empty()) return read_scaled(first, count, out);
   const std::byte* source = base_ + (first_ + first) * ir::size_of(from_);
   std::vector<std::byte> gathered;
   if (!contiguous_) {

@@ -28,6 +28,8 @@ class TileReader {
  private:
   void gather(uint64_t first, uint64_t count, std::byte* out) const;
   bool has_transposed_rows() const;
+  void scale(ir::DType dtype, uint64_t first, std::vector<std::byte>& elements) const;
+  void read_scaled(uint64_t first, uint64_t count, std::span<std::byte> out) const;
 
   const StoredTensor* stored_;
   std::vector<std::byte> whole_;  // where the transforms have no streaming form
@@ -38,6 +40,9 @@ class TileReader {
   bool contiguous_ = true;
   ir::DType from_;                // the stored elements
   std::vector<ir::DType> casts_;  // what they become, one after the other
+  std::vector<float> scale_;      // ScaleRows: a factor for each place along an axis of the view
+  size_t scaled_axis_ = 0;
+  size_t scaled_after_ = 0;  // so many of the casts
   uint64_t granularity_ = 1;
 };
 

@@ -23,7 +23,7 @@ Form form_of(const Weight& weight) {
       form.shape = reshape->shape;
     } else if (const auto* slice = std::get_if<SliceAxis>(&transform)) {
       form.shape.at(static_cast<size_t>(slice->axis)) = slice->end - slice->begin;
-    } else {
+    } else if (std::holds_alternative<TransposeMatrix>(transform)) {
       if (form.shape.size() != 2)
         throw Error(Failure::internal, fmt::format("{}: only a matrix can be transposed", weight.stored->name));
       std::swap(form.shape[0], form.shape[1]);
@@ -40,6 +40,12 @@ bool same_transform(const Transform& a, const Transform& b) {
     const auto& other = std::get<SliceAxis>(b);
     return slice->axis == other.axis && slice->begin == other.begin && slice->end == other.end;
   }
+  if (const auto* scale = std::get_if<ScaleRows>(&a)) return scale->factor->same_as(*std::get<ScaleRows>(b).factor);
+  if (const auto* add = std::get_if<AddWeight>(&a)) {
+    const auto& other = std::get<AddWeight>(b);
+    return add->times == other.times && add->summand->same_as(*other.summand);
+  }
+  if (const auto* root = std::get_if<InverseRoot>(&a)) return root->epsilon == std::get<InverseRoot>(b).epsilon;
   return true;
 }
 

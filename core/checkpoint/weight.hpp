@@ -67,7 +67,21 @@ struct ReshapeTo {
 struct SliceAxis {
   int64_t axis, begin, end;
 };
-using Transform = std::variant<TransposeMatrix, CastTo, ReshapeTo, SliceAxis>;
+struct Weight;
+/// Row r of the first axis times factor[r]: a normalisation by fixed statistics, or a layer's scale.
+struct ScaleRows {
+  std::shared_ptr<const Weight> factor;
+};
+/// Plus `times` · summand, a weight of the same shape.
+struct AddWeight {
+  std::shared_ptr<const Weight> summand;
+  double times = 1;
+};
+/// 1/√(x + epsilon), element by element: what a normalisation makes of its variance.
+struct InverseRoot {
+  double epsilon;
+};
+using Transform = std::variant<TransposeMatrix, CastTo, ReshapeTo, SliceAxis, ScaleRows, AddWeight, InverseRoot>;
 
 /// A view with its transforms, applied in order. Immutable value; cheap to copy.
 struct Weight {

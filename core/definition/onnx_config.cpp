@@ -93,6 +93,27 @@ bool is_training_field(std::string_view name) {
   return name.find("dropout") != std::string_view::npos || name.find("_dropout_prob") != std::string_view::npos;
 }
 
+/// Whether inputs have an axis of which the name is a part.
+bool is_axis_of_inputs(const Description& description, const std::string& symbol) {
+  for (const InputSpec& input : description.inputs) {
+    for (const ir::Dim& dim : input.type.shape) {
+      for (const auto& [name, factor] : dim.terms()) {
+        if (name == symbol) return true;
+      }
+    }
+  }
+  return false;
+}
+
+/// A name that no input has is a new one for a length that the graph computes ("sequence" for the patches of an image).
+void name_axes(const OutputSpec& spec, const Description& description, ir::TensorType& type) {
+  for (size_t i = 0; i < std::min(spec.axes.size(), type.shape.size()); ++i) {
+    const auto& axis = spec.axes[i];
+    if (!axis || axis->terms().size() != 1 || type.shape[i].is_static()) continue;
+    if (!is_axis_of_inputs(description, axis->terms()[0].first)) type.shape[i] = *axis;
+  }
+}
+
 /// Whether a declared axis agrees with what the graph yields.
 void check_declared_axes(const OutputSpec& spec, const ir::TensorType& type) {
   if (spec.axes.size() > type.shape.size()) {
@@ -367,6 +388,7 @@ Definition OnnxConfig::define_part(WeightSource& weights, const std::string& par
       throw Error(Failure::plugin, fmt::format("plugin {} declares the output '{}' and defines none of that name",
                                                state.plugin.plugin_id, spec.name));
     }
+    name_axes(spec, definition.description, definition.graph[found->value].type);
     check_declared_axes(spec, definition.graph[found->value].type);
     definition.graph.outputs.push_back(*found);
     given.erase(found);

@@ -43,6 +43,8 @@ struct DummyOptions {
   int64_t batch_size = -1;
   int64_t seq_length = -1;
   int64_t num_choices = -1;
+  /// Of images; -1 takes what the image processor makes, else config.json's image_size, else 224.
+  int64_t image_height = -1, image_width = -1;
   bool is_pair = false;
   /// Tokens between the special ones: false repeats the tokenizer's unknown token, as transformers.onnx does; true
   /// draws them from the vocabulary, pads rows to different lengths and fills every segment, which tests more.

@@ -93,6 +93,17 @@ Tokens tokens_for(const Preprocessor* preprocessor, const Json& config, int64_t 
   return tokens;
 }
 
+/// config.json's image_size, a number or [height, width]; else what most models for images were trained on.
+std::pair<int64_t, int64_t> image_size(const Json& config) {
+  const auto found = config.is_object() ? config.find("image_size") : config.end();
+  if (found != config.end() && found->is_number_integer()) return {found->get<int64_t>(), found->get<int64_t>()};
+  if (found != config.end() && found->is_array() && found->size() == 2 && (*found)[0].is_number_integer() &&
+      (*found)[1].is_number_integer()) {
+    return {(*found)[0].get<int64_t>(), (*found)[1].get<int64_t>()};
+  }
+  return {224, 224};
+}
+
 /// Sizes of the axes by their names.
 std::map<std::string, int64_t> axis_sizes(const Json& config, const Preprocessor* preprocessor,
                                           const DummyOptions& options) {
@@ -108,17 +119,18 @@ std::map<std::string, int64_t> axis_sizes(const Json& config, const Preprocessor
       {"decoder_sequence", decoder},
       {"past_decoder_sequence", decoder + 3},
   };
-  const auto image = config_id(config, "image_size");
-  const auto from = [&](const char* name, const std::optional<int64_t>& own, const std::optional<int64_t>& other) {
-    if (own)
-      sizes[name] = *own;
-    else if (other)
-      sizes[name] = *other;
+  const auto from = [&](const char* name, int64_t chosen, const std::optional<int64_t>& own,
+                        const std::optional<int64_t>& other) {
+    if (chosen > 0)
+      sizes[name] = chosen;
+    else if (own || other)
+      sizes[name] = own ? *own : *other;
   };
   const auto member = [&](auto field) { return preprocessor ? preprocessor->*field : std::nullopt; };
-  from("height", member(&Preprocessor::image_height), image);
-  from("width", member(&Preprocessor::image_width), image);
-  from("num_channels", config_id(config, "num_channels"), member(&Preprocessor::channels));
+  const auto [height, width] = image_size(config);
+  from("height", options.image_height, member(&Preprocessor::image_height), height);
+  from("width", options.image_width, member(&Preprocessor::image_width), width);
+  from("num_channels", -1, config_id(config, "num_channels"), member(&Preprocessor::channels));
   return sizes;
 }
 
@@ -356,11 +368,25 @@ class Maker {
     Stream stream(options_.seed, spec.name);
     std::vector<float> out(static_cast<size_t>(rows(shape(spec)) * width(shape(spec))));
     for (float& value : out) value = stream.value();
+    if (spec.name == "pixel_values") into_pixel_range(shape(spec), out);
     if (spec.type.dtype == DType::f32) return Tensor::of<float>(DType::f32, shape(spec), out);
     if (spec.type.dtype == DType::f64)
       return Tensor::of<double>(DType::f64, shape(spec), std::vector<double>(out.begin(), out.end()));
     throw Error(Failure::plugin,
                 "no dummy values are known for the input '" + spec.name + "', " + ir::to_string(spec.type));
+  }
+
+  /// From [-1, 1) to what the image processor makes of black and white, channel by channel.
+  void into_pixel_range(const std::vector<int64_t>& shape, std::vector<float>& pixels) const {
+    if (preprocessor_ == nullptr || shape.size() < 3) return;
+    const auto& range = preprocessor_->pixel_range;
+    const auto channels = static_cast<size_t>(shape[shape.size() - 3]);
+    if (range.empty() || (range.size() != 1 && range.size() != channels)) return;
+    const size_t area = static_cast<size_t>(shape[shape.size() - 2] * shape.back());
+    for (size_t i = 0; i < pixels.size(); ++i) {
+      const auto& [black, white] = range[range.size() == 1 ? 0 : i / area % channels];
+      pixels[i] = black + (white - black) * (pixels[i] + 1) / 2;
+    }
   }
 
   /// Global attention on the first token of each row.

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <utility>
 #include <vector>
 
 namespace onnxport {
@@ -18,8 +19,10 @@ struct Preprocessor {
   /// Ids that are special tokens, to be avoided as content.
   std::vector<int64_t> special;
   bool pads_left = false;
-  /// From preprocessor_config.json.
+  /// Size of the images that preprocessor_config.json makes.
   std::optional<int64_t> image_height, image_width, channels;
+  /// What black and white become in each channel; empty where that is not told.
+  std::vector<std::pair<float, float>> pixel_range;
 
   /// Reads tokenizer.json, tokenizer_config.json, special_tokens_map.json, vocab.txt and preprocessor_config.json, as
   /// far as they are there; nullopt where there is neither a tokenizer nor an image processor. Throws Error(checkpoint)

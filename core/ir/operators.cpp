@@ -5,42 +5,11 @@
 
 #include <algorithm>
 #include <set>
-#include <stdexcept>
+
+#include "core/ir/inference.hpp"
 
 namespace onnxport::ir {
 namespace {
-
-[[noreturn]] void refuse(const std::string& why) {
-  throw std::invalid_argument(why);
-}
-
-size_t axis_index(int64_t axis, size_t rank) {
-  const int64_t index = axis < 0 ? axis + static_cast<int64_t>(rank) : axis;
-  if (index < 0 || index >= static_cast<int64_t>(rank))
-    refuse(fmt::format("axis {} of a tensor of rank {}", axis, rank));
-  return static_cast<size_t>(index);
-}
-
-void require_rank(const Inference& x, size_t input, size_t rank) {
-  if (x.shape(input).size() != rank) refuse(fmt::format("input {} must be of rank {}", input, rank));
-}
-
-void require_same(const Dim& a, const Dim& b, const char* what) {
-  if (!(a == b)) refuse(fmt::format("{}: {} is not {}", what, a.to_string(), b.to_string()));
-}
-
-void set(Inference& x, DType dtype, Shape shape, size_t result = 0) {
-  x.results[result].type = {dtype, std::move(shape)};
-}
-
-DType dtype_of(const Inference& x, size_t input = 0) {
-  return x.in(input).type.dtype;
-}
-
-/// Contents for results of rank 0 or 1 only.
-void set_contents(Inference& x, Shape contents) {
-  x.results[0].contents = std::move(contents);
-}
 
 // ------------------------------------------------------------------------------------------- elementwise
 
@@ -645,6 +614,8 @@ std::vector<Operator> make_table() {
       {composite_domain, "Size", 1, 1, 1, infer_size},
   };
   rows.insert(rows.end(), std::begin(others), std::end(others));
+  const std::vector<Operator>& images = image_operators();
+  rows.insert(rows.end(), images.begin(), images.end());
   std::sort(rows.begin(), rows.end(), [](const Operator& a, const Operator& b) {
     return std::tie(a.domain, a.name) < std::tie(b.domain, b.name);
   });

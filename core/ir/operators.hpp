@@ -39,6 +39,8 @@ struct Operator {
 const Operator* find_operator(std::string_view domain, std::string_view name);
 /// All rows, by domain and name.
 const std::vector<Operator>& operators();
+/// Those among them that work on images: convolutions, pools, resizing.
+const std::vector<Operator>& image_operators();
 
 /// The numpy rule over symbolic dims. Throws std::invalid_argument where two dims cannot be equal.
 Shape broadcast(const Shape& a, const Shape& b);

@@ -136,6 +136,51 @@ Dim operator-(const Dim& a, const Dim& b) {
   return a + b * Dim(-1);
 }
 
+namespace {
+
+int64_t floored(int64_t a, int64_t b) {
+  return a >= 0 ? a / b : -((-a + b - 1) / b);
+}
+
+/// What "floor((height + 1)/2)" was made from, where `dim` is such a symbol and a number: numerator and divisor.
+std::optional<std::pair<Dim, int64_t>> as_quotient(const Dim& dim) {
+  if (dim.terms().size() != 1 || dim.terms()[0].second != 1) return std::nullopt;
+  std::string_view text = dim.terms()[0].first;
+  constexpr std::string_view opening = "floor(";
+  if (!text.starts_with(opening) || !text.ends_with(')')) return std::nullopt;
+  text = text.substr(opening.size(), text.size() - opening.size() - 1);
+  const size_t slash = text.rfind('/');
+  if (slash == std::string_view::npos) return std::nullopt;
+  std::string_view numerator = text.substr(0, slash);
+  if (numerator.starts_with('(')) numerator = numerator.substr(1, numerator.size() - 2);
+  // Anything but a plain sum is left nested.
+  if (numerator.find_first_of("()/") != std::string_view::npos) return std::nullopt;
+  int64_t divisor = 0;
+  std::from_chars(text.data() + slash + 1, text.data() + text.size(), divisor);
+  return std::pair(Dim::parse(numerator), divisor);
+}
+
+}  // namespace
+
+Dim floor_divide(const Dim& dim, int64_t divisor) {
+  if (const auto inner = as_quotient(dim)) {
+    // floor((floor(a/m) + k)/n) = floor((a + k·m)/(m·n))
+    return floor_divide(inner->first + Dim(dim.constant() * inner->second), inner->second * divisor);
+  }
+  const int64_t whole = floored(dim.constant(), divisor), rest = dim.constant() - whole * divisor;
+  const bool divides =
+      std::all_of(dim.terms().begin(), dim.terms().end(), [&](const auto& term) { return term.second % divisor == 0; });
+  Dim quotient(whole);
+  if (divides) {
+    for (const auto& [name, factor] : dim.terms()) quotient = quotient + Dim::symbol(name) * Dim(factor / divisor);
+    return quotient;
+  }
+  const Dim numerator = dim - Dim(dim.constant()) + Dim(rest);
+  std::string text = numerator.to_string();
+  if (rest != 0 || dim.terms().size() > 1) text = "(" + text + ")";
+  return quotient + Dim::symbol(fmt::format("floor({}/{})", text, divisor));
+}
+
 std::string to_string(const Shape& shape) {
   std::string text = "[";
   for (size_t i = 0; i < shape.size(); ++i) text += (i > 0 ? ", " : "") + shape[i].to_string();

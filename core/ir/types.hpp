@@ -75,6 +75,10 @@ class Dim {
   int64_t constant_ = 0;
 };
 
+/// ⌊dim / divisor⌋ for a divisor above 0. Where that is no linear form it is a symbol of its own, in a normal form:
+/// ⌊(height - 16)/16⌋ + 1 is "floor(height/16)", and nested ones are one, "floor((height + 31)/32)".
+Dim floor_divide(const Dim& dim, int64_t divisor);
+
 using Shape = std::vector<Dim>;
 
 /// "[batch, sequence, 768]"

@@ -40,7 +40,12 @@ class Lowering {
       const std::vector<ValueId> results = patched(moved, node.outputs);
       for (size_t i = 0; i < results.size(); ++i) map_[node.outputs[i]] = results[i];
     }
-    for (const ir::NamedValue& output : from_.outputs) to.add_output(output.name, moved_value(output.value));
+    for (const ir::NamedValue& output : from_.outputs) {
+      const ValueId moved = moved_value(output.value);
+      // The definition knows best what the axes are called.
+      if (to[moved].origin == ir::Origin::node) to[moved].type = from_[output.value].type;
+      to.add_output(output.name, moved);
+    }
     for (const ir::NamedValue& mark : from_.marks) to.marks.push_back({mark.name, moved_value(mark.value)});
     separate_outputs();
     return std::move(to);
@@ -191,7 +196,9 @@ bool Builder::stored_layout_needed(ValueId weight) const {
 }
 
 ir::Graph lower(const ir::Graph& graph, const LoweringOptions& options) {
-  ir::Graph lowered = Lowering(graph, options).run();
+  ir::Graph folded = graph;
+  fold_weights(folded, options.patches);
+  ir::Graph lowered = Lowering(folded, options).run();
   merge_equal_nodes(lowered);
   remove_unused_nodes(lowered);
   name_nodes(lowered);

@@ -35,6 +35,10 @@ struct LoweringOptions {
 /// kept where their value is. Throws Error(usage) where the opset cannot express an operator.
 ir::Graph lower(const ir::Graph& graph, const LoweringOptions& options);
 
+/// Does at export what depends on weights alone, in place: another layout of a weight, a sum of two, a normalisation by
+/// fixed statistics behind a convolution, a scale behind a linear layer. Nothing is read yet: the weights carry it as
+/// transforms. Operators that a patch claims stay.
+void fold_weights(ir::Graph& graph, const std::vector<Patch>& patches);
 /// Merges nodes that compute the same, in place.
 void merge_equal_nodes(ir::Graph& graph);
 /// Removes nodes whose results nobody uses, in place.

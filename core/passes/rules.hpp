@@ -22,5 +22,7 @@ constexpr int64_t every_opset = std::numeric_limits<int64_t>::max();
 std::span<const RuleRow> common_rules();
 /// Attention, its masks and rotary embeddings.
 std::span<const RuleRow> attention_rules();
+/// Operators on images.
+std::span<const RuleRow> image_rules();
 
 }  // namespace onnxport

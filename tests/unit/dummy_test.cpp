@@ -127,6 +127,43 @@ BOOST_AUTO_TEST_CASE(reads_image_sizes) {
   BOOST_TEST(found->channels.value() == 3);
 }
 
+BOOST_AUTO_TEST_CASE(image_sizes_in_every_form) {
+  struct Row {
+    const char* text;
+    int64_t height, width;  // 0: not told
+  };
+  const Row rows[] = {
+      {R"({"size":224})", 224, 224},
+      {R"({"size":{"height":384,"width":320}})", 384, 320},
+      {R"({"size":{"shortest_edge":800,"longest_edge":1333}})", 800, 800},
+      {R"({"size":{"max_height":40,"max_width":50}})", 40, 50},
+      {R"({"size":256,"crop_size":224})", 224, 224},
+      {R"({"size":{"shortest_edge":256},"do_center_crop":false,"crop_size":{"height":224,"width":224}})", 256, 256},
+      {R"({"size":{"height":256,"width":256},"do_center_crop":null,"crop_size":null})", 256, 256},
+      {R"({"size":224,"do_resize":false})", 0, 0},
+      {R"({"size":224,"do_resize":false,"do_center_crop":true,"crop_size":96})", 96, 96},
+  };
+  for (const Row& row : rows) {
+    const Folder folder(Files{{"preprocessor_config.json", row.text}});
+    const auto found = Preprocessor::from_folder(folder.path);
+    BOOST_TEST(found->image_height.value_or(0) == row.height, row.text);
+    BOOST_TEST(found->image_width.value_or(0) == row.width, row.text);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(what_becomes_of_black_and_white) {
+  const auto range = [](const char* text) {
+    return Preprocessor::from_folder(Folder(Files{{"preprocessor_config.json", text}}).path)->pixel_range;
+  };
+  using Range = std::vector<std::pair<float, float>>;
+  BOOST_TEST((range(R"({"image_mean":[0.5,0.25],"image_std":[0.5,0.25]})") == Range{{-1, 1}, {-1, 3}}));
+  BOOST_TEST((range(R"({"do_normalize":false,"image_mean":[0.5],"image_std":[0.5]})") == Range{{0, 1}}));
+  BOOST_TEST((range(R"({"do_rescale":false,"do_normalize":false})") == Range{{0, 255}}));
+  BOOST_TEST(
+      (range(R"({"rescale_factor":0.0078125,"image_mean":[1],"image_std":[2]})") == Range{{-0.5F, 0.49609375F}}));
+  BOOST_TEST(range(R"({"image_mean":[1],"image_std":[0]})").empty());
+}
+
 BOOST_AUTO_TEST_CASE(nothing_there_is_no_error_and_broken_is_one) {
   BOOST_TEST(!Preprocessor::from_folder(Folder(Files{{"config.json", "{}"}}).path).has_value());
   for (const char* text : {"{", "[]", R"({"post_processor":{"type":"TemplateProcessing"}})",
@@ -207,6 +244,31 @@ BOOST_AUTO_TEST_CASE(same_seed_same_numbers) {
              boost::test_tools::per_element());
   BOOST_TEST(a.at("pixel_values").as<float>()[0] == 0.529857397f);
   for (const float value : a.at("pixel_values").as<float>()) BOOST_TEST((value >= -1.0f && value < 1.0f));
+}
+
+BOOST_AUTO_TEST_CASE(images_are_of_the_sizes_and_values_that_the_processor_makes) {
+  Description model;
+  model.inputs = {{"pixel_values", {DType::f32, shape({"batch", "num_channels", "height", "width"})}}};
+  const Json config = {{"image_size", {6, 4}}, {"num_channels", 2}};
+  const auto made = [&](const Preprocessor* preprocessor, const DummyOptions& options) {
+    return generate_dummy_inputs(model, config, preprocessor, options).at("pixel_values");
+  };
+  BOOST_TEST(made(nullptr, {}).shape == (std::vector<int64_t>{2, 2, 6, 4}));
+  BOOST_TEST(made(nullptr, {.batch_size = 1, .image_height = 9, .image_width = 5}).shape ==
+             (std::vector<int64_t>{1, 2, 9, 5}));
+  const Json bare = {{"num_channels", 1}};
+  BOOST_TEST(generate_dummy_inputs(model, bare, nullptr, {}).at("pixel_values").shape ==
+             (std::vector<int64_t>{2, 1, 224, 224}));
+
+  Preprocessor processor;
+  processor.image_height = processor.image_width = 8;
+  processor.pixel_range = {{-2, -1}, {10, 30}};
+  const ir::Tensor pixels = made(&processor, {});
+  BOOST_TEST(pixels.shape == (std::vector<int64_t>{2, 2, 8, 8}));
+  for (size_t i = 0; i < pixels.as<float>().size(); ++i) {
+    const auto& [black, white] = processor.pixel_range[i / 64 % 2];
+    BOOST_TEST((pixels.as<float>()[i] >= black && pixels.as<float>()[i] < white));
+  }
 }
 
 BOOST_AUTO_TEST_CASE(a_past_has_another_length_and_the_mask_covers_both) {

@@ -182,4 +182,26 @@ BOOST_AUTO_TEST_CASE(dimensions_keep_their_order) {
   BOOST_TEST((Dim::parse("2*a + 3") - Dim::parse("a") - Dim::parse("a")).size() == 3);
 }
 
+BOOST_AUTO_TEST_CASE(one_side_or_both) {
+  const auto sides = [&](const char* key) {
+    const sdk::Extent found = sdk::extent(config(), key, 9);
+    return std::pair(found.height, found.width);
+  };
+  BOOST_TEST((sides("layers") == std::pair<int64_t, int64_t>(2, 2)));
+  BOOST_TEST((sides("list") == std::pair<int64_t, int64_t>(1, 2)));
+  BOOST_TEST((sides("absent") == std::pair<int64_t, int64_t>(9, 9)));
+  json["list"] = {3, 4, 5};
+  BOOST_TEST(refusal([](const sdk::Config& c) { sdk::extent(c, "list", 9); }).find("'list'") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(options_that_came_later) {
+  BOOST_TEST(!config().written_before(4, 31));
+  for (const auto& [version, before] : {std::pair{"4.30.2", true}, std::pair{"4.31.0.dev0", false},
+                                        std::pair{"4.4.0", true}, std::pair{"5.0.0", false}}) {
+    json["transformers_version"] = version;
+    root.members.clear();
+    BOOST_TEST(config().written_before(4, 31) == before, version);
+  }
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -2,9 +2,11 @@
 // Reading config.json.
 #pragma once
 
+#include <cstdlib>
 #include <initializer_list>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <onnxport/error.hpp>
@@ -172,6 +174,16 @@ class Config {
 
   /// A map without any field.
   Config none() const { return {host_, api_->entry(node_, 0), path_}; }
+
+  /// Whether config.json was written by a version of transformers before major.minor, to which later options mean
+  /// nothing; false where it does not tell.
+  bool written_before(int64_t major, int64_t minor) const {
+    const std::string version = text("transformers_version", "");
+    const size_t dot = version.find('.');
+    if (dot == std::string::npos) return false;
+    const std::pair<int64_t, int64_t> written{std::atoll(version.c_str()), std::atoll(version.c_str() + dot + 1)};
+    return written < std::pair{major, minor};
+  }
 
   /// The number of labels of a classification head: the size of id2label, else num_labels, else 2.
   /// Source: PretrainedConfig.num_labels, transformers 4.30.

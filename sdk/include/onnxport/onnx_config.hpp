@@ -26,6 +26,9 @@ inline constexpr const char* encoder_sequence = "encoder_sequence";
 inline constexpr const char* decoder_sequence = "decoder_sequence";
 inline constexpr const char* past_decoder = "past_decoder_sequence";
 inline constexpr const char* past_and_decoder = "past_decoder_sequence + decoder_sequence";
+inline constexpr const char* num_channels = "num_channels";
+inline constexpr const char* height = "height";
+inline constexpr const char* width = "width";
 }  // namespace axis
 
 /// An input of the graph: i64[batch, sequence], say.

@@ -11,6 +11,7 @@
 
 #include <onnxport/seq2seq.hpp>
 #include <onnxport/text_encoder.hpp>
+#include <onnxport/vision.hpp>
 
 namespace onnxport::sdk {
 

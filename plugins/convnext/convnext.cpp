@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// ConvNeXT. Source: ConvNextModel and ConvNextForImageClassification, transformers 4.30 (modeling_convnext.py).
+#include <onnxport/plugin.hpp>
+
+using namespace onnxport::sdk;
+
+namespace {
+
+struct ConvNextConfig {
+  explicit ConvNextConfig(const Config& c)
+      : channels(c.size("num_channels", 3)),
+        patch(c.size("patch_size", 4)),
+        widths(c.has("hidden_sizes") ? c.integers("hidden_sizes") : std::vector<int64_t>{96, 192, 384, 768}),
+        depths(c.has("depths") ? c.integers("depths") : std::vector<int64_t>{3, 3, 9, 3}),
+        stages(c.size("num_stages", 4)),
+        activation(c.text("hidden_act", "gelu")),
+        epsilon(c.real("layer_norm_eps", 1e-12)),
+        layer_scale(c.real("layer_scale_init_value", 1e-6) > 0),
+        labels(c.num_labels()) {
+    // Of the backbone, of training; and any size of image goes through convolutions.
+    c.no_effect({"out_features", "out_indices", "stage_names", "drop_path_rate", "image_size"});
+    const auto count = static_cast<size_t>(stages);
+    if (widths.size() < count || depths.size() < count) {
+      throw Error(ONNXPORT_CONFIG, "config fields 'hidden_sizes' and 'depths' have " + std::to_string(widths.size()) +
+                                       " and " + std::to_string(depths.size()) + " entries; expected num_stages, " +
+                                       std::to_string(stages));
+    }
+  }
+  int64_t channels, patch;
+  std::vector<int64_t> widths, depths;
+  int64_t stages;
+  std::string activation;
+  double epsilon;  // of the last norm; all others have 1e-6
+  bool layer_scale;
+  int64_t labels;
+};
+
+class ConvNextOnnxConfig final : public OnnxConfig {
+ public:
+  explicit ConvNextOnnxConfig(const Request& request) : OnnxConfig(request), c(request.config) {}
+
+  std::string base_model_prefix() const override { return "convnext"; }
+  std::vector<TensorSpec> inputs() const override { return {pixel_values()}; }
+  std::vector<OutputSpec> outputs() const override {
+    if (task() == "default") return {{"last_hidden_state", {{0, axis::batch}}}};
+    return OnnxConfig::outputs();
+  }
+
+  Outputs forward(Graph& g, const Inputs& in) const override {
+    const Scope convnext = task() == "default" ? g.root() : g.root() / "convnext";
+    const Value hidden = encode(convnext, in.at("pixel_values"));
+    if (task() != "default")
+      return {{"logits", linear(g.root() / "classifier", pool(convnext, hidden), {.out = c.labels})}};
+    if (g.wants("pooler_output")) g.mark("pooler_output", pool(convnext, hidden));
+    return {{"last_hidden_state", hidden}};
+  }
+
+ private:
+  // -> f32[batch, widths.back(), …, …]
+  Value encode(const Scope& convnext, const Value& pixels) const {
+    Graph& g = convnext.graph();
+    Value x = conv2d(convnext / "embeddings.patch_embeddings", pixels,
+                     {.out = c.widths[0], .kernel = c.patch, .stride = c.patch, .in = c.channels});
+    x = norm_of_channels(convnext / "embeddings.layernorm", x);
+    g.mark("hidden_states.0", x);
+    for (int64_t i = 0; i < c.stages; ++i) {
+      const Scope stage = convnext / "encoder.stages" / i;
+      const int64_t width = c.widths[static_cast<size_t>(i)];
+      if (i > 0) {
+        x = norm_of_channels(stage / "downsampling_layer" / 0, x);
+        x = conv2d(stage / "downsampling_layer" / 1, x, {.out = width, .kernel = 2, .stride = 2});
+      }
+      for (int64_t j = 0; j < c.depths[static_cast<size_t>(i)]; ++j) x = block(stage / "layers" / j, x);
+      g.mark("hidden_states." + std::to_string(i + 1), x);
+    }
+    return x;
+  }
+
+  // A depthwise convolution, then an inverted bottleneck at every pixel.
+  Value block(const Scope& s, const Value& x) const {
+    const int64_t width = x.fixed(1);
+    Value h = conv2d(s / "dwconv", x, {.out = width, .kernel = 7, .padding = 3, .groups = width});
+    const Within names(s);
+    h = layer_norm(s / "layernorm", channels_last(h), {.epsilon = 1e-6});
+    h = linear(s / "pwconv1", h, {.out = 4 * width});
+    h = activation(h, c.activation);
+    h = linear(s / "pwconv2", h, {.out = width});
+    if (c.layer_scale) h = h * s.weight("layer_scale_parameter", {width});
+    return channels_first(h) + x;
+  }
+
+  static Value norm_of_channels(const Scope& s, const Value& x) {
+    const Within names(s);
+    const Value h = layer_norm(s, channels_last(x), {.epsilon = 1e-6});
+    const Within again(s);
+    return channels_first(h);
+  }
+
+  // -> f32[batch, widths.back()]
+  Value pool(const Scope& convnext, const Value& hidden) const {
+    const Within names(convnext);
+    return layer_norm(convnext / "layernorm", mean_of_image(hidden), {.epsilon = c.epsilon});
+  }
+
+  const ConvNextConfig c;
+};
+
+}  // namespace
+
+ONNXPORT_PLUGIN({
+    .id = "org.onnxport.convnext",
+    .name = "ConvNeXT",
+    .version = "0.1.0",
+    .license = "Apache-2.0",
+    .vendor = "onnxport",
+    .models = {{.types = {"convnext"},
+                .features = {"default", "image-classification"},
+                .make = make<ConvNextOnnxConfig>}},
+})

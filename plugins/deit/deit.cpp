@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// DeiT: ViT with a second token, which learned from a teacher. Source: DeiTModel, DeiTForImageClassification and
+// DeiTForImageClassificationWithTeacher, transformers 4.30 (modeling_deit.py).
+#include <algorithm>
+
+#include "../family/vit.hpp"
+
+using namespace onnxport::family;
+
+namespace {
+
+class DeiT final : public ViTOnnxConfig {
+ public:
+  explicit DeiT(const Request& request) : ViTOnnxConfig(request) {
+    const std::vector<std::string> classes = request.config.texts("architectures");
+    with_teacher = std::count(classes.begin(), classes.end(), "DeiTForImageClassificationWithTeacher") > 0;
+  }
+  std::string base_model_prefix() const override { return "deit"; }
+
+ private:
+  std::vector<std::string> first_tokens() const override { return {"cls_token", "distillation_token"}; }
+
+  // With the teacher's head: the mean of both tokens' answers.
+  Value classify(Graph& g, const Value& hidden) const override {
+    if (!with_teacher) return ViTOnnxConfig::classify(g, hidden);
+    const Value cls = linear(g.root() / "cls_classifier", pick(hidden, 1, 0), {.out = c.labels});
+    const Value distilled = linear(g.root() / "distillation_classifier", pick(hidden, 1, 1), {.out = c.labels});
+    g.mark("cls_logits", cls);
+    g.mark("distillation_logits", distilled);
+    return (cls + distilled) / 2.0;
+  }
+
+  bool with_teacher;
+};
+
+}  // namespace
+
+ONNXPORT_PLUGIN({
+    .id = "org.onnxport.deit",
+    .name = "DeiT",
+    .version = "0.1.0",
+    .license = "Apache-2.0",
+    .vendor = "onnxport",
+    .models = {{.types = {"deit"},
+                .features = {"default", "image-classification"},
+                .architectures = {{"DeiTForImageClassificationWithTeacher", "image-classification"}},
+                .make = make<DeiT>}},
+})

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+// The vision transformer and the relatives that differ from it in their first tokens and their heads.
+// Source: ViTModel, transformers 4.30, and 4.57 for other sizes of images and for the pooler's options.
+#pragma once
+
+#include <onnxport/plugin.hpp>
+
+namespace onnxport::family {
+
+using namespace onnxport::sdk;
+
+struct ViTConfig {
+  explicit ViTConfig(const Config& c)
+      : hidden(c.size("hidden_size", 768)),
+        layers(c.count("num_hidden_layers", 12)),
+        heads(c.size("num_attention_heads", 12)),
+        inner(c.size("intermediate_size", 3072)),
+        channels(c.size("num_channels", 3)),
+        image(extent(c, "image_size", 224)),
+        patch(extent(c, "patch_size", 16)),
+        epsilon(c.real("layer_norm_eps", 1e-12)),
+        activation(c.text("hidden_act", "gelu")),
+        qkv_bias(c.boolean("qkv_bias", true)),
+        pooled(c.size("pooler_output_size", hidden)),
+        pooler_activation(c.text("pooler_act", "tanh")),
+        labels(c.num_labels()),
+        grid(image.height / patch.height, image.width / patch.width) {
+    c.no_effect({"encoder_stride"});  // of masked image modelling
+    if (c.written_before(4, 31)) {    // the pooler had no options
+      pooled = hidden;
+      pooler_activation = "tanh";
+    }
+    if (hidden % heads != 0) {
+      throw Error(ONNXPORT_CONFIG, "config field 'hidden_size' is " + std::to_string(hidden) +
+                                       ", not a multiple of num_attention_heads (" + std::to_string(heads) + ")");
+    }
+    if (grid.area() == 0) throw Error(ONNXPORT_CONFIG, "config field 'patch_size' is larger than image_size");
+  }
+  int64_t hidden, layers, heads, inner, channels;
+  Extent image, patch;
+  double epsilon;
+  std::string activation;
+  bool qkv_bias;
+  int64_t pooled;
+  std::string pooler_activation;
+  int64_t labels;
+  Extent grid;  // of patches, for which position embeddings were trained
+};
+
+class ViTOnnxConfig : public OnnxConfig {
+ public:
+  explicit ViTOnnxConfig(const Request& request) : OnnxConfig(request), c(request.config) {}
+
+  double atol_for_validation() const override { return 1e-4; }
+  std::vector<TensorSpec> inputs() const override { return {pixel_values()}; }
+
+  Outputs forward(Graph& g, const Inputs& in) const override {
+    const Scope model = task() == "default" ? g.root() : g.root() / base_model_prefix();
+    const Value hidden = encode(model, in.at("pixel_values"));
+    if (task() != "default") return {{"logits", classify(g, hidden)}};
+    if (g.wants("pooler_output")) g.mark("pooler_output", pool(model / "pooler", hidden));
+    return {{"last_hidden_state", hidden}};
+  }
+
+ protected:
+  /// Learned tokens that stand before the patches.
+  virtual std::vector<std::string> first_tokens() const { return {"cls_token"}; }
+  /// hidden: f32[batch, sequence, hidden] -> f32[batch, labels]
+  virtual Value classify(Graph& g, const Value& hidden) const {
+    return linear(g.root() / "classifier", pick(hidden, 1, 0), {.out = c.labels});
+  }
+
+  const ViTConfig c;
+
+ private:
+  // Patches with their positions, which are interpolated where the image has another size than the model was trained
+  // for, after the first tokens with theirs: f32[batch, sequence, hidden].
+  Value embed(const Scope& s, const Value& pixels) const {
+    s.graph().unused("*" + (s / "mask_token").path());
+    const std::vector<std::string> tokens = first_tokens();
+    const auto count = static_cast<int64_t>(tokens.size());
+    Value patches = conv2d(s / "patch_embeddings.projection", pixels,
+                           {.out = c.hidden, .kernel = c.patch, .stride = c.patch, .in = c.channels});
+    const Within names(s);
+    const Value positions = s.weight("position_embeddings", {1, count + c.grid.area(), c.hidden});
+    const Value grid = image_of(slice(positions, {1, count}), c.grid);
+    patches = patches + interpolate(grid, shape_of(patches, 2, 4), Interpolation::bicubic);
+    std::vector<Value> firsts;
+    for (int64_t i = 0; i < count; ++i)
+      firsts.push_back(s.weight(tokens[static_cast<size_t>(i)], {1, 1, c.hidden}) + slice(positions, {1, i, i + 1}));
+    return prepend(firsts, tokens_of(patches));
+  }
+
+  // -> f32[batch, sequence, hidden]
+  Value encode(const Scope& model, const Value& pixels) const {
+    Graph& g = model.graph();
+    Value x = embed(model / "embeddings", pixels);
+    g.mark("hidden_states.0", x);
+    for (int64_t i = 0; i < c.layers; ++i) {
+      const Scope layer = model / "encoder.layer" / i;
+      Value h = layer_norm(layer / "layernorm_before", x, {.epsilon = c.epsilon});
+      x = attend(layer / "attention", h, i) + x;
+      h = layer_norm(layer / "layernorm_after", x, {.epsilon = c.epsilon});
+      h = linear(layer / "intermediate.dense", h, {.out = c.inner});
+      h = activation(h, c.activation);
+      x = linear(layer / "output.dense", h, {.out = c.hidden}) + x;
+      g.mark("hidden_states." + std::to_string(i + 1), x);
+    }
+    return layer_norm(model / "layernorm", x, {.epsilon = c.epsilon});
+  }
+
+  Value attend(const Scope& s, const Value& x, int64_t layer) const {
+    const LinearOptions options{.out = c.hidden, .bias = c.qkv_bias};
+    const Value q = linear(s / "attention.query", x, options);
+    const Value k = linear(s / "attention.key", x, options);
+    const Value v = linear(s / "attention.value", x, options);
+    const Value h = attention(q, k, v, {.heads = c.heads, .probabilities = "attentions." + std::to_string(layer)});
+    return linear(s / "output.dense", h, {.out = c.hidden});
+  }
+
+  // The first token through a layer of its own: f32[batch, pooled]
+  Value pool(const Scope& s, const Value& hidden) const {
+    const Within names(s);
+    const Value x = linear(s / "dense", pick(hidden, 1, 0), {.out = c.pooled});
+    return activation(x, c.pooler_activation);
+  }
+};
+
+}  // namespace onnxport::family

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// ViT. Source: ViTModel and ViTForImageClassification, transformers 4.30 (modeling_vit.py).
+#include "../family/vit.hpp"
+
+using namespace onnxport::family;
+
+namespace {
+
+class ViT final : public ViTOnnxConfig {
+ public:
+  using ViTOnnxConfig::ViTOnnxConfig;
+  std::string base_model_prefix() const override { return "vit"; }
+};
+
+}  // namespace
+
+ONNXPORT_PLUGIN({
+    .id = "org.onnxport.vit",
+    .name = "ViT",
+    .version = "0.1.0",
+    .license = "Apache-2.0",
+    .vendor = "onnxport",
+    .models = {{.types = {"vit"}, .features = {"default", "image-classification"}, .make = make<ViT>}},
+})
