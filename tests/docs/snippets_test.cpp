@@ -162,9 +162,12 @@ BOOST_AUTO_TEST_CASE(snippets_run_and_are_compiled) {
     std::string pattern = (fs::temp_directory_path() / "onnxport-docs-XXXXXX").string();
     BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
     const fs::path folder = pattern;
-    // What the pages start from: a checkpoint called `checkpoint`, and the example plugin's source.
+    // What the pages start from: a checkpoint called `checkpoint`, one for images called `classifier`, and the example
+    // plugin's source.
     fs::copy(fs::path(ONNXPORT_TEST_SOURCE_DIR) / "fixtures/goldens/bert/BertForSequenceClassification",
              folder / "checkpoint");
+    fs::copy(fs::path(ONNXPORT_TEST_SOURCE_DIR) / "fixtures/goldens/vit/ViTForImageClassification",
+             folder / "classifier");
     fs::copy(source / "examples", folder / "examples", fs::copy_options::recursive);
     for (const Block& block : blocks_of(page)) {
       if (block.language == "console") {
