@@ -199,6 +199,10 @@ OnnxConfig& OnnxConfig::operator=(OnnxConfig&&) noexcept = default;
 
 OnnxConfig OnnxConfig::from_model_config(const PluginTable& plugin, const Json& config, const std::string& model_type,
                                          const std::string& feature, const Json& options) {
+  if (feature == sentence_embedding_feature) {
+    throw Error(Failure::usage, fmt::format("the feature {} reads more of a checkpoint than its config.json", feature),
+                "make the OnnxConfig from the checkpoint's folder: from_folder()");
+  }
   auto state = std::make_unique<State>();
   state->plugin = plugin;
   state->config = config;

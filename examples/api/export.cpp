@@ -31,8 +31,9 @@ int main(int argc, char** argv) try {
   const LoadedPlugin& plugin = load(supported, plugin_host());
 
   // The onnx-config: what goes in, what comes out.
-  const OnnxConfig config = OnnxConfig::from_model_config({plugin.onnx_config, plugin.manifest->id},
-                                                          checkpoint.config(), supported.model_type, supported.feature);
+  const OnnxConfig config =
+      OnnxConfig::from_folder({plugin.onnx_config, plugin.manifest->id}, {checkpoint.config(), checkpoint.folder()},
+                              supported.model_type, supported.feature);
   for (const auto& [name, axes] : config.inputs()) {
     for (const auto& [axis, symbol] : axes) fmt::print("{} axis {}: {}\n", name, axis, symbol);
   }
