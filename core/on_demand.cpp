@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/on_demand.hpp"
+
+#include <fmt/format.h>
+
+#include <boost/dll/runtime_symbol_info.hpp>
+#include <cstdlib>
+#include <map>
+#include <mutex>
+
+#include "core/error.hpp"
+
+namespace onnxport {
+namespace {
+
+namespace fs = std::filesystem;
+namespace dll = boost::dll;
+
+void open(const OnDemandLibrary& wanted, dll::shared_library& library) {
+  const fs::path path = on_demand_path(wanted.name);
+  if (!fs::exists(path)) {
+    throw Error(Failure::usage, fmt::format("{} is not installed: {} is not there", wanted.what, path.string()),
+                wanted.absent_hint);
+  }
+  try {
+    library.load(path.string(), dll::load_mode::rtld_now | dll::load_mode::rtld_local);
+    const std::string stamp = library.get<const char*()>(wanted.stamp_symbol)();
+    if (stamp == wanted.stamp) return;
+    throw Error(Failure::usage,
+                fmt::format("{} was built as '{}', and this program wants '{}'", path.string(), stamp, wanted.stamp),
+                "build the program and its libraries from the same version");
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& problem) {
+    throw Error(Failure::usage, fmt::format("{} cannot be opened: {}", wanted.what, problem.what()),
+                wanted.broken_hint);
+  }
+}
+
+}  // namespace
+
+/// Beside the running program as an installation has it, unless the environment says otherwise.
+fs::path on_demand_path(const std::string& name) {
+  const std::string file = "libonnxport_" + name + ".so";
+  if (const char* given = std::getenv("ONNXPORT_BACKEND_PATH"); given != nullptr && *given != '\0')
+    return fs::path(given) / file;
+  return fs::path(dll::program_location().parent_path().string()) / ".." / "lib" / "onnxport" / "backends" / file;
+}
+
+const dll::shared_library& open_on_demand(const OnDemandLibrary& wanted) {
+  static std::mutex mutex;
+  struct Opened {
+    dll::shared_library library;
+    bool fits = false;
+  };
+  // Never destroyed, so that no library is unloaded, also where one does not fit: what it links has code to run at
+  // exit.
+  static auto& opened = *new std::map<std::string, Opened>;
+  const std::lock_guard lock(mutex);
+  Opened& entry = opened[wanted.name];
+  if (!entry.fits) open(wanted, entry.library);
+  entry.fits = true;
+  return entry.library;
+}
+
+}  // namespace onnxport
