@@ -6,6 +6,7 @@
 #   onnxport::onnx          the ONNX protocol buffers, checker and shape inference, in namespace onnxport_onnx
 #   onnxport::ort_headers   the C API of ONNX Runtime; the library is opened at run time and never linked
 #   onnxport::torch         libtorch, unless ONNXPORT_TORCH is off; for its back end alone
+#   onnxport::curl          libcurl, for the downloader alone
 #   onnxport::yaml_cpp  onnxport::nettle  CLI11::CLI11  fmt::fmt  nlohmann_json::nlohmann_json  Threads::Threads
 #
 # Imported targets count as system headers, so their warnings are not ours. All that is missing is reported at once.
@@ -105,6 +106,16 @@ if(TARGET PkgConfig::ONNXPORT_NETTLE)
   endif()
 else()
   list(APPEND _missing "nettle")
+endif()
+
+find_package(CURL 7.87 QUIET)
+if(TARGET CURL::libcurl)
+  if(NOT TARGET onnxport::curl)
+    add_library(onnxport::curl INTERFACE IMPORTED)
+    target_link_libraries(onnxport::curl INTERFACE CURL::libcurl)
+  endif()
+else()
+  list(APPEND _missing "libcurl 7.87 or later")
 endif()
 
 # --- onnx ----------------------------------------------------------------------------------------------------------

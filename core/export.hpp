@@ -2,25 +2,17 @@
 // export_onnx: from a definition to files on disk.
 #pragma once
 
-#include <atomic>
 #include <filesystem>
-#include <functional>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "core/definition/onnx_config.hpp"
+#include "core/progress.hpp"
 
 namespace onnxport {
 
 enum class Target { onnx, ort };
-
-/// Phases of an export, for progress: what is going on and how far, in bytes (total 0: no measure).
-struct Progress {
-  std::function<void(const std::string& phase, uint64_t done, uint64_t total)> report;
-  /// Set from a signal handler to stop; the export then throws Error(output, "interrupted") and leaves nothing.
-  const std::atomic<bool>* cancel = nullptr;
-};
 
 struct ExportOptions {
   int64_t opset = 18;

@@ -38,7 +38,7 @@ constexpr std::array<std::string_view, 20> names{
     "prompts.json",
 };
 
-bool is_companion(const std::string& name) {
+bool is_companion_name(const std::string& name) {
   if (std::find(names.begin(), names.end(), name) != names.end()) return true;
   if (name.starts_with("chat_template.")) return true;
   return name.ends_with(".model");  // sentencepiece: spiece.model, tokenizer.model, sentencepiece.bpe.model
@@ -52,12 +52,18 @@ bool is_module(const std::string& name) {
 
 }  // namespace
 
+bool is_companion(const fs::path& file) {
+  if (!file.has_parent_path()) return is_companion_name(file.filename());
+  // One folder deep, as they are copied.
+  return !file.parent_path().has_parent_path() && is_module(file.parent_path());
+}
+
 std::vector<fs::path> companion_files(const fs::path& checkpoint) {
   std::vector<fs::path> found;
   std::error_code ignored;
   for (const fs::directory_entry& entry : fs::directory_iterator(checkpoint, ignored)) {
     const std::string name = entry.path().filename();
-    if (entry.is_regular_file(ignored) && is_companion(name)) found.emplace_back(name);
+    if (entry.is_regular_file(ignored) && is_companion_name(name)) found.emplace_back(name);
     if (!entry.is_directory(ignored) || !is_module(name)) continue;
     for (const fs::directory_entry& inner : fs::directory_iterator(entry.path(), ignored)) {
       if (inner.is_regular_file(ignored)) found.push_back(fs::path(name) / inner.path().filename());

@@ -7,6 +7,9 @@
 
 namespace onnxport {
 
+/// Whether a file of a checkpoint is a companion, by its path relative to the checkpoint.
+bool is_companion(const std::filesystem::path& file);
+
 /// The companions in a checkpoint folder, relative to it, in order of name: tokenizer, vocabulary, configs of the
 /// model, of generation and of the processors, chat templates, and what sentence-transformers keeps (modules.json and
 /// the folders 1_Pooling, 2_Dense, …). Weights and training files are none.
