@@ -18,8 +18,11 @@ struct PluginArguments {
 
 struct ExportArguments {
   PluginArguments plugins;
-  std::string model;
-  std::string feature;  // empty: by config.json's architectures
+  std::string model;                // a folder, or a model id
+  std::string revision;             // of a model id; empty: main
+  std::filesystem::path cache_dir;  // empty: that of the environment
+  bool refresh = false;             // ask the hub what the revision stands for now
+  std::string feature;              // empty: by config.json's architectures
   std::optional<int64_t> opset;
   std::optional<double> atol;
   std::string target = "onnx", weights = "copy", layout = "single", dtype = "fp32";
@@ -30,7 +33,6 @@ struct ExportArguments {
   bool allow_unused = false;
   std::string plugin;
   std::string framework;     // transformers.onnx: "", "pt" or "tf"
-  std::string cache_dir;     // transformers.onnx
   std::string preprocessor;  // transformers.onnx: "", "auto", "tokenizer", …
   std::filesystem::path output;
 };
@@ -38,7 +40,10 @@ struct ExportArguments {
 struct ValidateArguments {
   PluginArguments plugins;
   std::filesystem::path output;
-  std::string model;
+  std::string model;  // as for an export
+  std::string revision;
+  std::filesystem::path cache_dir;
+  bool refresh = false;
   std::vector<std::filesystem::path> cases;
   std::optional<double> atol;
   std::string plugin;

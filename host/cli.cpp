@@ -49,9 +49,29 @@ void add_plugin_options(CLI::App& app, PluginArguments& plugins) {
   app.add_option("--trust", plugins.trust, "Policy that says which plugins may be loaded")->type_name("FILE");
 }
 
+/// Where the checkpoint comes from; of an export and of a validation.
+template <class Command>
+CLI::Option* add_model_options(CLI::App& app, Command& command) {
+  CLI::Option* model =
+      app.add_option("-m,--model", command.model,
+                     "Folder with config.json and the weights, or a model id (ORG/NAME), which is downloaded unless it "
+                     "is in the cache")
+          ->type_name("MODEL");
+  app.add_option("--revision", command.revision, "Branch, tag or commit of a model id (default: main)")
+      ->type_name("REV")
+      ->needs(model);
+  app.add_flag("--refresh", command.refresh, "Ask the hub where the revision is now, whatever the cache says")
+      ->needs(model);
+  app.add_option("--cache_dir,--cache-dir", command.cache_dir,
+                 "Cache of model ids (default: as huggingface_hub, HF_HUB_CACHE or HF_HOME)")
+      ->type_name("DIR")
+      ->needs(model);
+  return model;
+}
+
 /// What transformers.onnx has as well, with the same meaning.
 void add_shared_options(CLI::App& app, ExportArguments& e) {
-  app.add_option("-m,--model", e.model, "Folder with config.json and the weights")->type_name("DIR")->required();
+  add_model_options(app, e)->required();
   app.add_option("--feature", e.feature, "What the model is for (default: by config.json's architectures)")
       ->type_name("NAME");
   app.add_option("--opset", e.opset,
@@ -61,9 +81,6 @@ void add_shared_options(CLI::App& app, ExportArguments& e) {
       ->type_name("X");
   app.add_option("--framework", e.framework, "The checkpoint's framework; tf is refused")
       ->check(CLI::IsMember({"pt", "tf"}))
-      ->group(legacy_group);
-  app.add_option("--cache_dir", e.cache_dir, "Accepted; a folder needs no cache")
-      ->type_name("DIR")
       ->group(legacy_group);
   app.add_option("--preprocessor", e.preprocessor, "What validation's inputs are made with")
       ->check(CLI::IsMember({"auto", "tokenizer", "feature_extractor", "image_processor", "processor"}))
@@ -107,6 +124,7 @@ void define_export(CLI::App& root, Arguments& a) {
       "Examples:\n"
       "  onnxport export -m all-MiniLM-L6-v2 onnx/\n"
       "  onnxport export -m DIR --feature masked-lm --opset 17 onnx/\n"
+      "  onnxport export -m google-bert/bert-base-uncased onnx/      (downloaded, or from the cache)\n"
       "  onnxport export -m DIR --external-data --no-validate onnx/encoder.onnx\n"
       "\n"
       "The output appears whole or not at all. A file whose outputs differ by more than the\n"
@@ -119,7 +137,7 @@ void define_validate(CLI::App& root, Arguments& a) {
       root.add_subcommand("validate", "Compare an exported model with its checkpoint or with recorded outputs");
   ValidateArguments& v = a.validate;
   app->add_option("OUTPUT", v.output, "Folder of an export, or its .onnx file")->required()->option_text(" ");
-  app->add_option("-m,--model", v.model, "Folder of the checkpoint")->type_name("DIR");
+  add_model_options(*app, v);
   app->add_option("--case", v.cases, "Recorded inputs and outputs: tensors in/NAME and out/NAME (repeatable)")
       ->type_name("FILE")
       ->allow_extra_args(false);

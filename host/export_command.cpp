@@ -15,6 +15,7 @@
 #include "core/version.hpp"
 #include "host/commands.hpp"
 #include "host/interrupt.hpp"
+#include "host/model_source.hpp"
 #include "host/selection.hpp"
 #include "host/validation.hpp"
 
@@ -194,8 +195,8 @@ Wanted wanted_by(const ExportArguments& arguments) {
 
 int run_export(const ExportArguments& arguments, Console& console) {
   check_arguments(arguments);
-  require_model_folder(arguments.model);
-  const fs::path folder = arguments.model;
+  ModelSource model({arguments.model, arguments.revision, arguments.cache_dir, arguments.refresh}, console);
+  const fs::path folder = model.folder();
   const bool validate = !arguments.no_validate;
   Json& json = console.result();
 
@@ -221,9 +222,7 @@ int run_export(const ExportArguments& arguments, Console& console) {
     console.line(fmt::format("feature: {}", selection.feature));
   }
 
-  const Checkpoint checkpoint = Checkpoint::open(folder);
-  for (const std::string& note : checkpoint.notes()) console.note(note);
-  WeightSource weights(checkpoint, selection.name_rules);
+  // An output that cannot be written is known before anything is downloaded.
   StagedOutput output(arguments.output);
   const std::vector<GraphFile> files = graph_files(layout_from(arguments.layout), onnx_config, output.model_file());
   if (files.size() > 1 && !output.is_folder()) {
@@ -232,6 +231,10 @@ int run_export(const ExportArguments& arguments, Console& console) {
         "--layout " + arguments.layout + " writes several files, and the output is named " + arguments.output.string(),
         "name a folder");
   }
+  model.fetch_weights(console);
+  const Checkpoint checkpoint = Checkpoint::open(folder);
+  for (const std::string& note : checkpoint.notes()) console.note(note);
+  WeightSource weights(checkpoint, selection.name_rules);
   std::vector<std::string> parts;
   for (const GraphFile& file : files) parts.insert(parts.end(), file.parts.begin(), file.parts.end());
   const std::vector<Definition> definitions =

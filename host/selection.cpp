@@ -4,8 +4,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <cstdlib>
-
 #include "core/error.hpp"
 #include "core/export.hpp"
 
@@ -64,25 +62,6 @@ std::string feature_by_architecture(const Manifest::Model& model, const Json& co
       fmt::format("choose one of {} with --feature; '{}' has these", fmt::join(model.features, ", "), model_type));
 }
 
-/// A snapshot of the model in the cache of Hugging Face's tools, if there is one.
-std::optional<fs::path> cached_snapshot(const std::string& model) {
-  fs::path hub;
-  if (const char* cache = std::getenv("HF_HUB_CACHE"))
-    hub = cache;
-  else if (const char* home = std::getenv("HF_HOME"))
-    hub = fs::path(home) / "hub";
-  else if (const char* user = std::getenv("HOME"))
-    hub = fs::path(user) / ".cache/huggingface/hub";
-  if (hub.empty()) return std::nullopt;
-  std::string name = "models--" + model;
-  for (size_t at = name.find('/'); at != std::string::npos; at = name.find('/', at)) name.replace(at, 1, "--");
-  std::error_code reason;
-  for (const fs::directory_entry& entry : fs::directory_iterator(hub / name / "snapshots", reason)) {
-    if (fs::exists(entry.path() / "config.json", reason)) return entry.path();
-  }
-  return std::nullopt;
-}
-
 }  // namespace
 
 std::unique_ptr<Registry> discover(const PluginArguments& arguments) {
@@ -124,26 +103,6 @@ Selection select(const PluginArguments& arguments, const Json& config, const fs:
       OnnxConfig::from_folder({plugin.onnx_config, out.plugin_id}, {config, config_file.parent_path(), asked.options},
                               supported.model_type, out.feature);
   return out;
-}
-
-void require_model_folder(const std::string& model) {
-  std::error_code reason;
-  const fs::path path = fs::absolute(model, reason).lexically_normal();
-  const fs::file_status status = fs::status(model, reason);
-  if (fs::is_directory(status)) return;
-  if (status.type() == fs::file_type::none) {
-    throw Error(Failure::checkpoint, "the model folder " + path.string() + " cannot be read: " + reason.message(),
-                "check the permissions on the way to it");
-  }
-  if (fs::exists(status)) {
-    throw Error(Failure::checkpoint, path.string() + " is no folder",
-                "name the folder that holds config.json and the weights");
-  }
-  std::string hint =
-      "-m takes a folder that exists, with config.json and the weights; model ids are not looked up in this version";
-  if (const auto snapshot = cached_snapshot(model))
-    hint = "'" + model + "' lies in the local cache: pass -m " + snapshot->string();
-  throw Error(Failure::checkpoint, "there is no model folder '" + model + "' (looked for " + path.string() + ")", hint);
 }
 
 void require_opset(const OnnxConfig& config, int64_t opset) {

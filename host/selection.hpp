@@ -41,9 +41,6 @@ struct Wanted {
 Selection select(const PluginArguments& arguments, const Json& config, const std::filesystem::path& config_file,
                  const Wanted& wanted, Console& console);
 
-/// Throws Error(checkpoint) where --model names no folder, saying what was looked for.
-void require_model_folder(const std::string& model);
-
 /// Throws Error(usage) where the opset is outside of what the model and this program can write.
 void require_opset(const OnnxConfig& config, int64_t opset);
 

@@ -7,6 +7,7 @@
 
 #include "core/error.hpp"
 #include "host/commands.hpp"
+#include "host/model_source.hpp"
 #include "host/model_summary.hpp"
 #include "host/selection.hpp"
 #include "host/validation.hpp"
@@ -87,11 +88,12 @@ struct Exported {
 };
 
 Verdict validate_model(const ValidateArguments& arguments, const Exported& exported, Console& console) {
-  require_model_folder(arguments.model);
   const fs::path& file = exported.files[0];
   const std::string feature = metadata_of(exported.summaries[0], "onnxport.feature", file);
   const std::string model_type = metadata_of(exported.summaries[0], "onnxport.model_type", file);
-  const Checkpoint checkpoint = Checkpoint::open(arguments.model);
+  ModelSource model({arguments.model, arguments.revision, arguments.cache_dir, arguments.refresh}, console);
+  model.fetch_weights(console);
+  const Checkpoint checkpoint = Checkpoint::open(model.folder());
   for (const std::string& note : checkpoint.notes()) console.note(note);
   Wanted wanted{feature, arguments.plugin, Json::object()};
   if (const std::string chosen = exported.metadata("onnxport.position_ids", ""); !chosen.empty())
@@ -129,7 +131,7 @@ Verdict validate_model(const ValidateArguments& arguments, const Exported& expor
   }
   const uint64_t bytes = weight_bytes(defined);
   require_memory(bytes, bytes);
-  const std::optional<Preprocessor> preprocessor = Preprocessor::from_folder(arguments.model);
+  const std::optional<Preprocessor> preprocessor = Preprocessor::from_folder(model.folder());
   const double atol = arguments.atol.value_or(selection.onnx_config->atol_for_validation());
   return validate_export({*selection.onnx_config, checkpoint.config(), preprocessor ? &*preprocessor : nullptr, graphs,
                           &weights, file.parent_path(), exported.summaries[0].opset()},

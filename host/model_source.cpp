@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/model_source.hpp"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "core/error.hpp"
+#include "core/hub/names.hpp"
+#include "core/output/staging.hpp"
+#include "host/interrupt.hpp"
+
+namespace onnxport {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The id of a folder that is a model's own in a cache (models--org--name), if it is one.
+std::optional<std::string> id_of_cache_folder(const fs::path& folder) {
+  const std::string name = folder.filename(), prefix = "models--";
+  std::error_code ignored;
+  if (!name.starts_with(prefix) || !fs::is_directory(folder / "snapshots", ignored)) return std::nullopt;
+  std::string id = name.substr(prefix.size());
+  if (const size_t dashes = id.find("--"); dashes != id.npos) id.replace(dashes, 2, "/");
+  return hub::is_model_id(id) ? std::optional(id) : std::nullopt;
+}
+
+/// Throws where the text is neither a folder nor an id.
+void require_id(const std::string& model, const fs::path& path, const fs::file_status& status,
+                const std::error_code& reason) {
+  if (status.type() == fs::file_type::none) {
+    throw Error(Failure::checkpoint, "the model folder " + path.string() + " cannot be read: " + reason.message(),
+                "check the permissions on the way to it");
+  }
+  if (fs::exists(status)) {
+    throw Error(Failure::checkpoint, path.string() + " is no folder",
+                "name the folder that holds config.json and the weights");
+  }
+  if (hub::is_model_id(model)) return;
+  throw Error(Failure::checkpoint, "there is no model folder '" + model + "' (looked for " + path.string() + ")",
+              "-m takes a folder that exists, with config.json and the weights, or a model id (ORGANISATION/NAME)");
+}
+
+}  // namespace
+
+ModelSource::ModelSource(const Request& request, Console& console) : folder_(request.model), name_(request.model) {
+  std::error_code reason;
+  fs::path path = fs::absolute(request.model, reason).lexically_normal();
+  if (!path.has_filename()) path = path.parent_path();  // "checkpoint/"
+  const fs::file_status status = fs::status(request.model, reason);
+  hub::ModelRequest wanted;
+  fs::path cache = request.cache_dir;
+  if (fs::is_directory(status)) {
+    const std::optional<std::string> id = id_of_cache_folder(path);
+    if (!id && (!request.revision.empty() || request.refresh)) {
+      throw Error(Failure::usage,
+                  fmt::format("{} has no meaning with a folder, and {} is one",
+                              request.refresh ? "--refresh" : "--revision", path.string()),
+                  "leave it out, or name a model by its id");
+    }
+    if (!id) return;
+    name_ = wanted.id = *id;
+    cache = path.parent_path();
+  } else {
+    require_id(request.model, path, status, reason);
+    wanted.id = request.model;
+  }
+  if (!request.revision.empty()) {
+    wanted.revision = request.revision;
+    name_ += " " + request.revision;
+  }
+  wanted.refresh = request.refresh;
+  wanted.settings = hub::Settings::from_environment(cache);
+  wanted.progress.report = [&console](const std::string& phase, uint64_t done, uint64_t total) {
+    console.progress(phase, done, total);
+  };
+  wanted.progress.cancel = &interrupt_flag();
+  try {
+    model_.emplace(hub::Model::open(wanted));
+  } catch (const Error& error) {
+    if (error.failure() != Failure::checkpoint || fs::is_directory(status)) throw;
+    throw Error(error.failure(), error.what(),
+                fmt::format("{}\n(nor is there a folder {})", error.hint(), path.string()));
+  }
+  folder_ = model_->folder();
+}
+
+void ModelSource::fetch_weights(Console& console) {
+  if (!model_) return;
+  model_->fetch_weights();
+  console.end_progress();
+  for (const std::string& note : model_->notes()) console.note(note);
+  const std::string source =
+      model_->fetched_files() == 0
+          ? "from the cache"
+          : fmt::format("{} files, {} downloaded", model_->fetched_files(), format_bytes(model_->fetched_bytes()));
+  console.line(fmt::format("checkpoint: {}, commit {} ({})", name_, model_->commit().substr(0, 12), source));
+  console.result()["checkpoint"] = {{"folder", folder_.string()},
+                                    {"commit", model_->commit()},
+                                    {"fetched_files", model_->fetched_files()},
+                                    {"fetched_bytes", model_->fetched_bytes()}};
+}
+
+}  // namespace onnxport
