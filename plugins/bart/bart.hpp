@@ -173,6 +173,12 @@ class Transformer {
 
   // Sines of even dimensions, then cosines of odd ones. Source: MarianSinusoidalPositionalEmbedding.
   Value sinusoids(Graph& g) const {
+    constexpr int64_t most = 1 << 28;
+    if (c.width > most || c.positions > most / c.width) {
+      throw Error(ONNXPORT_CONFIG, "config fields max_position_embeddings (" + std::to_string(c.positions) +
+                                       ") and d_model (" + std::to_string(c.width) +
+                                       ") ask for a table of positions that is too large");
+    }
     std::vector<float> table;
     for (int64_t place = 0; place < c.positions; ++place) {
       for (const int64_t odd : {0, 1}) {

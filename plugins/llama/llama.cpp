@@ -75,6 +75,9 @@ struct LlamaConfig {
   }
 
   static std::vector<int64_t> windows_of(const Config& c, const Family& family, int64_t layers) {
+    if (layers > 100'000)
+      throw Error(ONNXPORT_CONFIG,
+                  "config field 'num_hidden_layers' is " + std::to_string(layers) + "; expected 100000 at the most");
     std::vector<int64_t> windows(static_cast<size_t>(layers), 0);
     if (family.window == Window::none) return windows;
     const int64_t window = c.count("sliding_window", c.is_null("sliding_window") ? 0 : 4096);

@@ -45,7 +45,8 @@ inline int64_t relative_bucket(int64_t distance, const RelativeBias& options) {
 /// Weight: weight f[rows, heads]. Source: T5Attention.compute_bias.
 inline Value relative_bias(const Scope& scope, const Value& queries, const Value& keys, const RelativeBias& options) {
   const int64_t exact = (options.bidirectional ? options.buckets / 2 : options.buckets) / 2, far = options.max_distance;
-  if (exact < 1 || far <= exact) {
+  constexpr int64_t farthest = 1 << 20;  // of the table of all distances
+  if (exact < 1 || far <= exact || far > farthest) {
     throw Error(ONNXPORT_CONFIG, "config fields relative_attention_num_buckets (" + std::to_string(options.buckets) +
                                      ") and relative_attention_max_distance (" + std::to_string(far) +
                                      ") leave no distances for the far buckets");

@@ -41,9 +41,11 @@ class Rotary {
         width_(static_cast<int64_t>(static_cast<double>(head_size) *
                                     scaling.real("partial_rotary_factor", config.real("partial_rotary_factor", 1.0)))),
         max_positions_(config.integer("max_position_embeddings", 2048)) {
-    if (width_ <= 0 || width_ % 2 != 0) {
+    constexpr int64_t widest = 1 << 20;
+    if (width_ <= 0 || width_ % 2 != 0 || width_ > widest) {
       throw Error(ONNXPORT_CONFIG, "rotary embeddings turn " + std::to_string(width_) +
-                                       " dimensions of a head, by config.json; expected an even number above 0");
+                                       " dimensions of a head, by config.json; expected an even number from 2 to " +
+                                       std::to_string(widest));
     }
     for (int64_t i = 0; i < width_; i += 2)
       frequencies_.push_back(std::pow(base_, -static_cast<double>(i) / static_cast<double>(width_)));

@@ -141,7 +141,7 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
 
   template <class Each>
   void for_each_cache(const std::string& stem, Each each) const {
-    for (int64_t i = 0; i < num_layers(); ++i) {
+    for (int64_t i = 0; i < cached_layers(); ++i) {
       for (const char* kind : {"decoder.key", "decoder.value", "encoder.key", "encoder.value"}) {
         each(stem + "." + std::to_string(i) + "." + kind, kind[0] == 'd');
       }

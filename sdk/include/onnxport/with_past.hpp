@@ -141,7 +141,7 @@ class OnnxConfigWithPast : public OnnxConfig {
 
   /// past_key_values.{i}.key|value: f32[batch, kv heads, past_sequence, head size]
   void fill_with_past_key_values_(std::vector<TensorSpec>& specs) const {
-    for (int64_t i = 0; i < num_layers(); ++i) {
+    for (int64_t i = 0; i < cached_layers(); ++i) {
       for (const char* part : {"key", "value"}) {
         specs.push_back({"past_key_values." + std::to_string(i) + "." + part, DType::f32, past_shape(axis::past)});
       }
@@ -149,7 +149,7 @@ class OnnxConfigWithPast : public OnnxConfig {
   }
   /// present.{i}.key|value: f32[batch, kv heads, past_sequence + sequence, head size]
   void fill_with_past_key_values_(std::vector<OutputSpec>& specs) const {
-    for (int64_t i = 0; i < num_layers(); ++i) {
+    for (int64_t i = 0; i < cached_layers(); ++i) {
       for (const char* part : {"key", "value"}) {
         specs.push_back(
             {"present." + std::to_string(i) + "." + part, {{0, axis::batch}, {2, axis::past_and_sequence}}});
@@ -158,6 +158,15 @@ class OnnxConfigWithPast : public OnnxConfig {
   }
 
  protected:
+  /// num_layers(), after a look at whether it is a number of layers at all.
+  int64_t cached_layers() const {
+    constexpr int64_t most = 100'000;
+    if (num_layers() <= most) return num_layers();
+    throw Error(ONNXPORT_CONFIG, "config.json states " + std::to_string(num_layers()) +
+                                     " layers, each with a cache of its own; expected " + std::to_string(most) +
+                                     " at the most");
+  }
+
   /// The type of one cached key or value as an input: [batch, kv heads, length, head size].
   std::vector<Dim> past_shape(const char* length) const {
     if (has_usual_cache()) return {axis::batch, num_key_value_heads(), length, head_size()};
