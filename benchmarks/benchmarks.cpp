@@ -1,111 +1,232 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whole processes against a physical limit, interleaved in one run so that a machine's drift meets both sides alike.
+// Whole processes against a physical limit and against other exporters, interleaved in one run so that a machine's
+// drift meets all sides alike.
 //
-//   build/bin/benchmarks [CHECKPOINT]       default: the model of scripts/demo
+//   build/bin/benchmarks [--rounds N] [--peer-rounds N] [--scratch DIR] [--table FILE.tsv] [CHECKPOINT...]
+//
+// Default: the model of scripts/demo. Peers take part where scripts/peers has installed them.
 #include <fmt/format.h>
-#include <spawn.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
+#include <sys/stat.h>
 
 #include <algorithm>
-#include <chrono>
+#include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <functional>
-#include <string>
-#include <vector>
+#include <optional>
+#include <stdexcept>
 
-extern char** environ;
+#include "process.hpp"
 
 namespace {
 
 namespace fs = std::filesystem;
-
-struct Measured {
-  double seconds;
-  long peak_kb;  // resident, mapped files included
-};
-
-/// Runs a command without output; throws where it fails.
-Measured run(const std::vector<std::string>& command) {
-  std::vector<char*> arguments;
-  for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
-  arguments.push_back(nullptr);
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", 1 /* O_WRONLY */, 0);
-  const auto begin = std::chrono::steady_clock::now();
-  pid_t child = 0;
-  if (::posix_spawnp(&child, arguments[0], &actions, nullptr, arguments.data(), environ) != 0)
-    throw std::runtime_error("cannot run " + command[0]);
-  int status = 0;
-  rusage usage{};
-  ::wait4(child, &status, 0, &usage);
-  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin;
-  posix_spawn_file_actions_destroy(&actions);
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) throw std::runtime_error(command[0] + " failed");
-  return {elapsed.count(), usage.ru_maxrss};
-}
+using benchmarks::Command;
+using benchmarks::Measured;
 
 struct Contender {
   std::string name;
-  std::vector<std::string> command;
-  fs::path output;  // removed before each run
+  Command command;
+  fs::path output;    // removed before each run
+  bool slow = false;  // a peer: fewer rounds
+  bool makes_folder = true;
+  std::string model{};  // the file to load afterwards, by its name below `output`
+};
+
+struct Result {
+  std::string name;
+  std::vector<double> seconds, ratios;
+  long peak_kb = 0, anonymous_kb = 0;
+  uint64_t bytes = 0;
+  bool failed = false;
 };
 
 double median(std::vector<double> values) {
+  if (values.empty()) return 0;
   std::sort(values.begin(), values.end());
   return values[values.size() / 2];
 }
 
-/// Runs the contenders in turn and prints each with its ratio to the first.
-void compare(const std::string& title, const std::vector<Contender>& contenders, int rounds) {
-  std::vector<std::vector<double>> seconds(contenders.size()), ratios(contenders.size());
-  std::vector<long> peaks(contenders.size());
-  for (int round = -1; round < rounds; ++round) {  // the first warms the page cache and is not counted
+struct Rounds {
+  int all = 5, peers = 1;
+};
+
+/// Runs the contenders in turn; ratios are to the first. The first round warms the page cache and does not count.
+std::vector<Result> compare(const std::vector<Contender>& contenders, const Rounds& rounds) {
+  std::vector<Result> results(contenders.size());
+  for (int round = -1; round < rounds.all; ++round) {
     for (size_t i = 0; i < contenders.size(); ++i) {
-      if (!contenders[i].output.empty()) fs::remove_all(contenders[i].output);
-      const Measured measured = run(contenders[i].command);
-      if (round < 0) continue;
-      seconds[i].push_back(measured.seconds);
-      ratios[i].push_back(measured.seconds / seconds[0].back());
-      peaks[i] = std::max(peaks[i], measured.peak_kb);
+      const Contender& contender = contenders[i];
+      Result& result = results[i];
+      result.name = contender.name;
+      if (result.failed || (contender.slow && (round < 0 || round >= rounds.peers))) continue;
+      if (!contender.output.empty()) fs::remove_all(contender.output);
+      if (!contender.makes_folder) fs::create_directories(contender.output);
+      try {
+        const Measured measured = benchmarks::run(contender.command);
+        if (round < 0) continue;
+        result.seconds.push_back(measured.seconds);
+        if (!results[0].seconds.empty()) result.ratios.push_back(measured.seconds / results[0].seconds.back());
+        result.peak_kb = std::max(result.peak_kb, measured.peak_kb);
+        result.anonymous_kb = std::max(result.anonymous_kb, measured.peak_anonymous_kb);
+        if (!contender.output.empty()) result.bytes = benchmarks::bytes_below(contender.output);
+      } catch (const std::exception& problem) {
+        result.failed = true;
+        fmt::print(stderr, "{}: {}\n", contender.name, problem.what());
+      }
     }
   }
-  fmt::print("{}\n", title);
-  for (size_t i = 0; i < contenders.size(); ++i) {
-    fmt::print("  {:<34} {:>8.1f} ms   ratio {:>5.2f}   peak {:>6.1f} MB\n", contenders[i].name,
-               median(seconds[i]) * 1e3, median(ratios[i]), static_cast<double>(peaks[i]) / 1024);
+  return results;
+}
+
+void print(const std::string& title, const std::vector<Result>& results) {
+  fmt::print("{}\n  {:<34} {:>11} {:>7} {:>10} {:>10} {:>10}\n", title, "", "time", "ratio", "peak", "own", "written");
+  for (const Result& result : results) {
+    if (result.failed || result.seconds.empty()) {
+      fmt::print("  {:<34} {:>11}\n", result.name, "failed");
+      continue;
+    }
+    fmt::print("  {:<34} {:>8.1f} ms {:>7.2f} {:>7.1f} MB {:>7.1f} MB {:>7.1f} MB\n", result.name,
+               median(result.seconds) * 1e3, median(result.ratios), static_cast<double>(result.peak_kb) / 1024,
+               static_cast<double>(result.anonymous_kb) / 1024, static_cast<double>(result.bytes) / 1e6);
   }
-  for (const Contender& contender : contenders) {
-    if (!contender.output.empty()) fs::remove_all(contender.output);
+  std::fflush(stdout);
+}
+
+std::vector<fs::path> weight_files(const fs::path& checkpoint) {
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(checkpoint)) {
+    if (entry.path().extension() == ".safetensors") files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+struct Places {
+  fs::path here, scratch, peers;
+};
+
+/// What scripts/peers has installed. transformers.onnx and optimum-cli validate what they wrote and have no option
+/// against it; mobius does not.
+std::vector<Contender> peers_for(const fs::path& checkpoint, const Places& places) {
+  const std::vector<std::string> offline{"HF_HUB_OFFLINE=1", "TRANSFORMERS_OFFLINE=1"};
+  const std::string model = checkpoint.string();
+  std::vector<Contender> contenders;
+  const auto add = [&](const std::string& name, const fs::path& program, std::vector<std::string> words) {
+    if (!fs::exists(program)) return;
+    const fs::path output = places.scratch / name;
+    words.insert(words.begin(), program.string());
+    for (std::string& word : words) {
+      if (word == "OUTPUT") word = output.string();
+    }
+    contenders.push_back({.name = name,
+                          .command = {.words = words, .environment = offline},
+                          .output = output,
+                          .slow = true,
+                          .model = "model.onnx"});
+  };
+  add("transformers.onnx 4.30", places.peers / "transformers/bin/python",
+      {"-m", "transformers.onnx", "--model=" + model, "OUTPUT"});
+  add("optimum-onnx 0.1", places.peers / "optimum/bin/optimum-cli", {"export", "onnx", "--model", model, "OUTPUT"});
+  add("mobius-onnx 0.1", places.peers / "mobius/bin/mobius", {"build", "--config", model, "OUTPUT"});
+  return contenders;
+}
+
+std::vector<Contender> exports_of(const fs::path& checkpoint, const Places& places) {
+  const std::string onnxport = (places.here / "onnxport").string(), model = checkpoint.string();
+  Command copy{.words = {"cp", "-t", (places.scratch / "cp").string()}};
+  for (const fs::path& file : weight_files(checkpoint)) copy.words.push_back(file.string());
+  std::vector<Contender> contenders{
+      {.name = "cp of its weights", .command = copy, .output = places.scratch / "cp", .makes_folder = false}};
+  const auto add = [&](const std::string& name, const std::string& folder, const std::vector<std::string>& options) {
+    const fs::path output = places.scratch / folder;
+    Command command{.words = {onnxport, "export", "-m", model, "--no-validate", "--quiet"}};
+    command.words.insert(command.words.end(), options.begin(), options.end());
+    command.words.push_back(output.string());
+    contenders.push_back({.name = name, .command = command, .output = output, .model = "model.onnx"});
+  };
+  add("onnxport export", "copy", {});
+  add("onnxport export --external-data", "apart", {"--external-data"});
+  add("onnxport export --weights link", "link", {"--weights", "link"});
+  return contenders;
+}
+
+/// Loads what each contender left, in a process of its own.
+std::vector<Result> load(const std::vector<Contender>& exported, const Places& places, const Rounds& rounds) {
+  std::vector<Contender> loads;
+  for (const Contender& contender : exported) {
+    const fs::path file = contender.output / contender.model;
+    if (contender.model.empty() || !fs::exists(file)) continue;
+    loads.push_back({.name = contender.name,
+                     .command = {.words = {(places.here / "load_model").string(), file.string()}},
+                     .output = {}});
+  }
+  return loads.empty() ? std::vector<Result>() : compare(loads, {.all = std::min(rounds.all, 5), .peers = 0});
+}
+
+void append(const fs::path& table, const std::string& model, const std::string& what,
+            const std::vector<Result>& results) {
+  std::ofstream out(table, std::ios::app);
+  for (const Result& result : results) {
+    if (result.failed || result.seconds.empty()) continue;
+    out << fmt::format("{}\t{}\t{}\t{:.4f}\t{:.2f}\t{:.1f}\t{:.1f}\t{:.1f}\n", model, what, result.name,
+                       median(result.seconds), median(result.ratios), static_cast<double>(result.peak_kb) / 1024,
+                       static_cast<double>(result.anonymous_kb) / 1024, static_cast<double>(result.bytes) / 1e6);
   }
 }
 
 }  // namespace
 
 int main(int argc, char** argv) try {
-  const fs::path here = fs::canonical("/proc/self/exe").parent_path();
-  const fs::path checkpoint = argc > 1 ? fs::path(argv[1]) : fs::path(ONNXPORT_DEPS) / "all-MiniLM-L6-v2";
-  const fs::path scratch = here.parent_path() / "benchmark-scratch";
-  fs::create_directories(scratch);
-  const std::string onnxport = (here / "onnxport").string();
-  const fs::path copied = scratch / "copied.safetensors", folder = scratch / "onnx", apart = scratch / "apart";
-  compare(
-      fmt::format("export of {} without validation, against cp of its weights", checkpoint.filename().string()),
-      {{"cp model.safetensors", {"cp", (checkpoint / "model.safetensors").string(), copied.string()}, copied},
-       {"onnxport export",
-        {onnxport, "export", "-m", checkpoint.string(), "--no-validate", "--quiet", folder.string()},
-        folder},
-       {"onnxport export --external-data",
-        {onnxport, "export", "-m", checkpoint.string(), "--no-validate", "--external-data", "--quiet", apart.string()},
-        apart}},
-      15);
-  compare("start-up, against a program that does nothing",
-          {{"true", {"true"}, {}},
-           {"onnxport features", {onnxport, "features"}, {}},
-           {"onnxport --version", {onnxport, "--version"}, {}}},
-          25);
-  fs::remove_all(scratch);
+  Places places;
+  places.here = fs::canonical("/proc/self/exe").parent_path();
+  places.scratch = places.here.parent_path() / "benchmark-scratch";
+  places.peers = fs::path(ONNXPORT_DEPS) / "peers";
+  Rounds rounds{.all = 11, .peers = 2};
+  fs::path table;
+  std::vector<fs::path> checkpoints;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    const auto value = [&] { return i + 1 < argc ? argv[++i] : throw std::runtime_error(word + " wants a value"); };
+    if (word == "--rounds")
+      rounds.all = std::stoi(value());
+    else if (word == "--peer-rounds")
+      rounds.peers = std::stoi(value());
+    else if (word == "--scratch")
+      places.scratch = fs::path(value()) / "benchmark-scratch";
+    else if (word == "--table")
+      table = value();
+    else
+      checkpoints.emplace_back(word);
+  }
+  if (checkpoints.empty()) checkpoints.push_back(fs::path(ONNXPORT_DEPS) / "all-MiniLM-L6-v2");
+  if (!table.empty()) {
+    std::ofstream(table) << "# model\twhat\tby\tseconds\tratio\tpeak MB\town MB\twritten MB\n";
+  }
+  fs::create_directories(places.scratch);
+  for (const fs::path& checkpoint : checkpoints) {
+    const std::string model = fs::canonical(checkpoint).filename().string();
+    std::vector<Contender> contenders = exports_of(checkpoint, places);
+    for (Contender& peer : peers_for(checkpoint, places)) contenders.push_back(std::move(peer));
+    const std::vector<Result> exported = compare(contenders, rounds);
+    print(fmt::format("export of {}", model), exported);
+    const std::vector<Result> loaded = load(contenders, places, rounds);
+    print(fmt::format("loading of {} by ONNX Runtime, process and all", model), loaded);
+    if (!table.empty()) {
+      append(table, model, "export", exported);
+      append(table, model, "load", loaded);
+    }
+    for (const Contender& contender : contenders) fs::remove_all(contender.output);
+  }
+  const std::string onnxport = (places.here / "onnxport").string();
+  const std::vector<Result> started =
+      compare({{.name = "true", .command = {.words = {"true"}}, .output = {}},
+               {.name = "onnxport features", .command = {.words = {onnxport, "features"}}, .output = {}},
+               {.name = "onnxport --version", .command = {.words = {onnxport, "--version"}}, .output = {}}},
+              {.all = 25, .peers = 0});
+  print("start-up, against a program that does nothing", started);
+  if (!table.empty()) append(table, "-", "start", started);
+  fs::remove_all(places.scratch);
   return 0;
 } catch (const std::exception& problem) {
   fmt::print(stderr, "benchmarks: {}\n", problem.what());
