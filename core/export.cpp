@@ -8,6 +8,8 @@
 #include "core/onnx/model_file.hpp"
 #include "core/onnx/model_proto.hpp"
 #include "core/passes/lower.hpp"
+#include "core/passes/precision.hpp"
+#include "core/passes/tie.hpp"
 
 namespace onnxport {
 
@@ -19,6 +21,19 @@ std::vector<Patch> patches_of(const OnnxConfig& config) {
                        }});
   }
   return patches;
+}
+
+ir::Graph lowered_graph(const OnnxConfig& config, const Definition& definition, ir::Graph graph,
+                        const GraphForm& form) {
+  // Comparing means reading, which models that refer to the checkpoint have no use for: they hold neither of the two.
+  if (!form.weights_as_stored) tie_equal_weights(graph);
+  if (form.dtype != ir::DType::f32) {
+    fold_weights(graph, patches_of(config));  // in f32, before weights are rounded
+    graph = to_precision(
+        graph, {.dtype = form.dtype, .keep_in_fp32 = definition.description.keep_in_fp32(), .opset = form.opset});
+  }
+  return lower(graph,
+               {.opset = form.opset, .patches = patches_of(config), .weights_as_stored = form.weights_as_stored});
 }
 
 ExportResult export_onnx(const OnnxConfig& config, const Definition& definition, const std::filesystem::path& folder,
@@ -42,6 +57,7 @@ ExportResult export_graphs(const OnnxConfig& config, const std::vector<GraphToEx
   if (options.progress.report) options.progress.report("lowering", 0, 0);
   std::vector<ModelToWrite> models;
   ExportResult result;
+  const GraphForm form{.opset = options.opset, .dtype = options.dtype, .weights_as_stored = !options.linked.empty()};
   for (const GraphToExport& graph : graphs) {
     std::vector<ModelParts> parts;
     size_t nodes = 0;
@@ -53,7 +69,11 @@ ExportResult export_graphs(const OnnxConfig& config, const std::vector<GraphToEx
       }
     }
     for (const Definition* definition : graph.definitions) {
-      const ir::Graph lowered = lower(definition->graph, {.opset = options.opset, .patches = patches_of(config)});
+      ir::Graph defined = definition->graph;
+      if (!form.weights_as_stored) {
+        for (auto& [gone, kept] : tie_equal_weights(defined)) result.tied.emplace(std::move(gone), std::move(kept));
+      }
+      const ir::Graph lowered = lowered_graph(config, *definition, std::move(defined), form);
       nodes += lowered.nodes.size();
       parts.push_back(to_model(lowered, {.opset = options.opset, .metadata = metadata}));
     }
@@ -68,11 +88,16 @@ ExportResult export_graphs(const OnnxConfig& config, const std::vector<GraphToEx
     told.initializers = whole.weights.size() + static_cast<size_t>(proto.initializer_size());
     models.push_back({std::move(whole), graph.file});
   }
-  result.files = write_models(models, {.folder = folder,
-                                       .external_data = options.external_data,
-                                       .data_file = options.data_file,
-                                       .threads = options.threads,
-                                       .progress = options.progress});
+  const ModelFileOptions how{.folder = folder,
+                             .external_data = options.external_data,
+                             .data_file = options.data_file,
+                             .linked = options.linked,
+                             .planned = options.planned,
+                             .threads = options.threads,
+                             .memory = options.memory,
+                             .progress = options.progress};
+  result.files = write_models(models, how);
+  if (!options.linked.empty()) result.not_linked = weights_not_linked(models, how);
   return result;
 }
 

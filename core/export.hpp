@@ -22,20 +22,31 @@ struct Progress {
   const std::atomic<bool>* cancel = nullptr;
 };
 
+struct ExportedFile {
+  std::filesystem::path path;
+  uint64_t bytes = 0;
+};
+
+/// Where files of a checkpoint lie below the models' folder, for models that refer to weights in them.
+using LinkedFiles = std::map<const MappedFile*, std::string>;
+
 struct ExportOptions {
   int64_t opset = 18;
   Target target = Target::onnx;
   bool external_data = false;  // also where the model is above protobuf's 2 GB
   std::string model_file = "model.onnx";
-  std::string data_file;                        // of external data; empty: model_file + "_data"
+  std::string data_file;  // of external data; empty: model_file + "_data"
+  /// Not empty: models refer to the checkpoint's own bytes, in its layout and type, wherever they can.
+  LinkedFiles linked;
+  /// f16 and bf16 store weights and compute in the type; inputs and outputs stay as they are
+  /// (core/passes/precision.hpp).
+  ir::DType dtype = ir::DType::f32;
   std::map<std::string, std::string> metadata;  // written as metadata_props
   int threads = 0;                              // 0: as many as cores
+  uint64_t memory = 0;                          // for tiles on their way; 0: 16 MB
+  /// Called with what will be written before anything is.
+  std::function<void(const std::vector<ExportedFile>&)> planned;
   Progress progress;
-};
-
-struct ExportedFile {
-  std::filesystem::path path;
-  uint64_t bytes = 0;
 };
 
 /// Metadata of a file that holds parts of a model: which, joined by commas. Added to the caller's own.
@@ -51,6 +62,10 @@ struct ExportedGraph {
 struct ExportResult {
   std::vector<ExportedFile> files;
   std::vector<ExportedGraph> graphs;
+  /// Weights that the checkpoint holds under two names and the model once: name that is gone, name that stands for it.
+  std::map<std::string, std::string> tied;
+  /// With `linked`: weights that are written all the same, because their bytes are not those of the checkpoint.
+  std::vector<std::string> not_linked;
 };
 
 /// One file and the definitions that it holds: one, or the first step's and the cached step's, which are merged.
@@ -67,6 +82,17 @@ ExportResult export_onnx(const OnnxConfig& config, const Definition& definition,
 /// The same for the graphs of a layout. With external data all of them share one data file.
 ExportResult export_graphs(const OnnxConfig& config, const std::vector<GraphToExport>& graphs,
                            const std::filesystem::path& folder, const ExportOptions& options);
+
+/// What decides how a definition becomes a graph of ONNX operators.
+struct GraphForm {
+  int64_t opset = 18;
+  ir::DType dtype = ir::DType::f32;  // f16 or bf16: see core/passes/precision.hpp
+  bool weights_as_stored = false;    // for models that refer to the checkpoint's bytes
+};
+
+/// The graph that is written for one of the definition (or for it with other marks). Deterministic: a second call finds
+/// the names that the file has.
+ir::Graph lowered_graph(const OnnxConfig& config, const Definition& definition, ir::Graph graph, const GraphForm& form);
 
 /// The plugin's patching specs in the form that lowering takes; they refer to `config`.
 std::vector<struct Patch> patches_of(const OnnxConfig& config);

@@ -24,6 +24,8 @@ struct ExportArguments {
   std::optional<double> atol;
   std::string target = "onnx", weights = "copy", layout = "single", dtype = "fp32";
   bool external_data = false;
+  std::string data_name;               // of the external data's file; empty: the model's name + "_data"
+  std::optional<uint64_t> max_memory;  // bytes
   bool no_validate = false;
   std::string position_ids;  // "", "sequence", "mask" or "input"
   std::vector<std::string> outputs;
@@ -65,6 +67,8 @@ struct SynthArguments {
   std::string feature;
   std::string plugin;
   uint64_t seed = 0;
+  std::string dtype = "fp32";
+  std::optional<uint64_t> shard_size;  // bytes; one file where there is none
 };
 
 }  // namespace onnxport

@@ -53,14 +53,14 @@ class CacheCheck {
  public:
   CacheCheck(const ExportToValidate& exported) : e_(exported) {}
 
-  std::optional<ValidationRun> run(double atol) {
+  std::optional<ValidationRun> run(const Tolerance& tolerance) {
     const Description& main = e_.config.description();
     if (!e_.config.with_past()) return std::nullopt;
     const bool single = e_.graphs.size() == 1 && e_.graphs[0].definitions.size() == 1;
     if (single && takes(main, "decoder_input_ids"))
-      return compare_cached_step(one_graph(), tokens("decoder_"), prefix, atol);
-    if (single) return compare_cached_step(decoder_only(), tokens(""), prefix, atol);
-    return compare_cached_step(parts(), tokens("", "decoder"), prefix, atol);
+      return compare_cached_step(one_graph(), tokens("decoder_"), prefix, tolerance);
+    if (single) return compare_cached_step(decoder_only(), tokens(""), prefix, tolerance);
+    return compare_cached_step(parts(), tokens("", "decoder"), prefix, tolerance);
   }
 
  private:
@@ -176,8 +176,8 @@ class CacheCheck {
 
 }  // namespace
 
-std::optional<ValidationRun> validate_cached_step(const ExportToValidate& exported, double atol) {
-  return CacheCheck(exported).run(atol);
+std::optional<ValidationRun> validate_cached_step(const ExportToValidate& exported, const Tolerance& tolerance) {
+  return CacheCheck(exported).run(tolerance);
 }
 
 }  // namespace onnxport

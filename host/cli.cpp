@@ -79,6 +79,10 @@ void add_export_options(CLI::App& app, ExportArguments& e) {
          "copy: into the model's file, or beside it above 2 GB; embed: always into it; link: refer to the checkpoint")
       ->check(CLI::IsMember({"copy", "embed", "link"}));
   app.add_flag("--external-data", e.external_data, "Keep the weights in a file beside the model");
+  app.add_option("--data-name", e.data_name, "That file's name (default: the model's and _data)")->type_name("NAME");
+  app.add_option("--max-memory", e.max_memory, "What the export and its validation may take: 500MB, 4GB")
+      ->transform(CLI::AsSizeValue(true))
+      ->type_name("SIZE");
   app.add_option("--layout", e.layout,
                  "single: one graph; split: encoder and decoder apart; merged: both decoder steps in one file")
       ->check(CLI::IsMember({"single", "split", "merged"}));
@@ -86,7 +90,9 @@ void add_export_options(CLI::App& app, ExportArguments& e) {
                  "A decoder's positions: sequence (counted after the past, as the model does by itself), mask (counted "
                  "along the attention mask, for batches padded on the left), input (a graph input)")
       ->check(CLI::IsMember({"sequence", "mask", "input"}));
-  app.add_option("--dtype", e.dtype, "Type of the weights")->check(CLI::IsMember({"fp32", "fp16", "bf16"}));
+  app.add_option("--dtype", e.dtype,
+                 "Type in which weights are stored and computed; inputs and outputs stay as they are")
+      ->check(CLI::IsMember({"fp32", "fp16", "bf16"}));
   app.add_option("--outputs", e.outputs, "Further outputs by name: pooler_output,hidden_states")
       ->delimiter(',')
       ->type_name("A,B")
@@ -165,6 +171,11 @@ void define_others(CLI::App& root, Arguments& a) {
   synth->add_option("CONFIG", a.synth.config, "A config.json")->required()->option_text(" ");
   synth->add_option("OUTPUT", a.synth.output, "The checkpoint's folder")->required()->option_text(" ");
   synth->add_option("--seed", a.synth.seed, "Other numbers (default 0)")->type_name("N");
+  synth->add_option("--dtype", a.synth.dtype, "Type of the weights (default fp32)")
+      ->check(CLI::IsMember({"fp32", "fp16", "bf16"}));
+  synth->add_option("--shard-size", a.synth.shard_size, "Several files of at most this size, and their index: 5GB")
+      ->transform(CLI::AsSizeValue(true))
+      ->type_name("SIZE");
   synth->add_option("--feature", a.synth.feature, "What the model is for (default: by config.json's architectures)")
       ->type_name("NAME");
   synth->add_option("--plugin", a.synth.plugin, "Use this plugin where several offer the model type")->type_name("ID");

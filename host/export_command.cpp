@@ -15,8 +15,10 @@
 #include "core/version.hpp"
 #include "host/commands.hpp"
 #include "host/interrupt.hpp"
+#include "host/memory.hpp"
 #include "host/selection.hpp"
 #include "host/validation.hpp"
+#include "host/weight_storage.hpp"
 
 namespace onnxport {
 namespace {
@@ -30,10 +32,6 @@ void check_arguments(const ExportArguments& arguments) {
   };
   if (arguments.target != "onnx")
     refuse("--target " + arguments.target, "available is --target onnx, which ONNX Runtime runs as well");
-  if (arguments.weights == "link")
-    refuse("--weights link", "available are --weights copy (the default) and --weights embed");
-  if (arguments.dtype != "fp32")
-    refuse("--dtype " + arguments.dtype, "available is --dtype fp32; weights of other types are converted to it");
   if (arguments.framework == "tf") {
     throw Error(Failure::usage,
                 "--framework tf: TensorFlow checkpoints are not read; onnxport reads PyTorch's weights as safetensors",
@@ -46,8 +44,7 @@ void check_arguments(const ExportArguments& arguments) {
     meaningless("--atol", "--no-validate: it is the tolerance of validation");
   if (arguments.no_validate && !arguments.preprocessor.empty())
     meaningless("--preprocessor", "--no-validate: it says what validation's inputs are made with");
-  if (arguments.external_data && arguments.weights == "embed")
-    meaningless("--external-data", "--weights embed, which keeps all weights in the model's file");
+  check_weight_storage(arguments);
   if (arguments.atol && !(*arguments.atol > 0 && std::isfinite(*arguments.atol))) {
     throw Error(Failure::usage, fmt::format("--atol {} is no tolerance", *arguments.atol),
                 "give a number above 0, such as 1e-4");
@@ -73,6 +70,8 @@ std::map<std::string, std::string> metadata_of(const Selection& selection, const
       {"onnxport.feature", selection.feature},
       {"onnxport.plugin", selection.plugin_id + " " + selection.plugin_version}};
   if (!arguments.outputs.empty()) metadata["onnxport.outputs"] = fmt::format("{}", fmt::join(arguments.outputs, ","));
+  if (arguments.dtype != "fp32") metadata["onnxport.dtype"] = arguments.dtype;
+  if (arguments.weights == "link") metadata["onnxport.weights"] = "link";
   if (!arguments.position_ids.empty()) metadata["onnxport.position_ids"] = arguments.position_ids;
   return metadata;
 }
@@ -114,21 +113,23 @@ Written write_files(const ExportArguments& arguments, const Source& source, cons
   options.opset = source.opset;
   options.model_file = output.model_file();
   options.metadata = metadata_of(source.selection, arguments);
-  const uint64_t bytes = bytes_of_weights(source.graphs);
-  // Decoders of several files hold the same weights: in a data file beside them these lie once.
-  const bool shares = arguments.layout == "split";
-  options.external_data = arguments.external_data ||
-                          (arguments.weights != "embed" && (shares || OnnxConfig::use_external_data_format(bytes / 4)));
-  if (shares) options.data_file = "model.onnx_data";
+  const WeightsToStore weights{source.graphs, bytes_of_weights(source.graphs)};
+  choose_weight_storage(arguments, weights, output, options);
+  uint64_t bytes = 0;
+  options.planned = [&](const std::vector<ExportedFile>& files) {
+    bytes = announce_files(files, weights, output, console);
+  };
   options.progress.report = [&](const std::string& phase, uint64_t done, uint64_t total) {
     console.progress(phase, done, total);
   };
   options.progress.cancel = &interrupt_flag();
-  output.require_space(bytes);
   Written written;
   try {
     written.result = export_graphs(*source.selection.onnx_config, source.graphs, output.folder(), options);
-    if (output.is_folder()) written.companions = copy_companions(source.checkpoint.folder(), output.folder());
+    std::error_code elsewhere;
+    if (output.is_folder() && !fs::equivalent(source.checkpoint.folder(), output.final_folder(), elsewhere))
+      written.companions = copy_companions(source.checkpoint.folder(), output.folder());
+    report_weights(written.result, options, console);
   } catch (const Error& error) {
     if (error.failure() != Failure::output || std::strstr(error.what(), std::strerror(ENOSPC)) == nullptr) throw;
     throw Error(Failure::output,
@@ -197,6 +198,7 @@ int run_export(const ExportArguments& arguments, Console& console) {
   require_model_folder(arguments.model);
   const fs::path folder = arguments.model;
   const bool validate = !arguments.no_validate;
+  if (arguments.max_memory) limit_memory(*arguments.max_memory);
   Json& json = console.result();
 
   const Json config = Checkpoint::open_config(folder).config();
@@ -248,11 +250,13 @@ int run_export(const ExportArguments& arguments, Console& console) {
   }
   note_leftovers(definitions[0], console);
   const uint64_t bytes = bytes_of_weights(graphs);
-  if (validate) require_memory(bytes, bytes);
+  const GraphForm form{
+      .opset = opset, .dtype = dtype_named(arguments.dtype), .weights_as_stored = arguments.weights == "link"};
+  if (validate) require_memory(bytes, bytes / sizeof(float) * ir::size_of(form.dtype));
   stop_if_interrupted();
 
   Verdict verdict;
-  const double atol = arguments.atol.value_or(onnx_config.atol_for_validation());
+  const Tolerance tolerance = tolerance_for(onnx_config, form.dtype, arguments.atol);
   const Source source{selection, checkpoint, graphs, opset};
   try {
     const Written written = write_files(arguments, source, output, console);
@@ -260,8 +264,8 @@ int run_export(const ExportArguments& arguments, Console& console) {
     // What is compared is what will be delivered, and an interrupted validation leaves nothing behind.
     if (validate) {
       verdict = validate_export(
-          {onnx_config, config, preprocessor ? &*preprocessor : nullptr, graphs, &weights, output.folder(), opset},
-          atol, console);
+          {onnx_config, config, preprocessor ? &*preprocessor : nullptr, graphs, &weights, output.folder(), form},
+          tolerance, console);
     } else {
       json["validation"]["status"] = "skipped";
     }
@@ -279,8 +283,8 @@ int run_export(const ExportArguments& arguments, Console& console) {
     console.line(fmt::format("done: {} (validated, largest difference {:.1e})", model_file, verdict.largest));
   } else {
     console.fail(static_cast<int>(Failure::differs), "differs",
-                 fmt::format("validation found differences above the tolerance of {:.1e} (largest {:.3g})", atol,
-                             verdict.largest),
+                 fmt::format("validation found differences above the tolerance of {} (largest {:.3g})",
+                             describe(tolerance), verdict.largest),
                  "the files are kept in " + output.final_folder().string() +
                      " for a look at them; where differences so large do not matter, pass a larger --atol");
     json["status"] = "differs";

@@ -4,11 +4,16 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <limits>
 #include <optional>
 #include <sstream>
+#include <thread>
+
+#include "core/error.hpp"
+#include "core/output/staging.hpp"
 
 namespace onnxport {
 namespace {
@@ -79,7 +84,36 @@ void take_limits(AvailableMemory& least) {
              "the limit on the address space (ulimit -v)");
 }
 
+/// 0: none was set.
+uint64_t limit_of_command = 0;
+
+/// What the process has written to and cannot be given back: heap, stacks, changed pages of libraries.
+uint64_t anonymous_bytes() {
+  return number_of("/proc/self/status", "RssAnon:") * 1024;
+}
+
+// What the program itself takes before it has seen a weight, and what it needs at least.
+constexpr uint64_t program_bytes = 24'000'000, least_bytes = 32'000'000;
+
 }  // namespace
+
+void limit_memory(uint64_t bytes) {
+  if (bytes < least_bytes) {
+    throw Error(Failure::usage, "--max-memory " + format_bytes(bytes) + " is less than an export takes",
+                "give at least " + format_bytes(least_bytes));
+  }
+  limit_of_command = bytes;
+  // The limit counts whole stacks, of which threads touch a few pages.
+  constexpr uint64_t stack = uint64_t{8} << 20;
+  const uint64_t stacks = 3 * stack * std::max(1u, std::thread::hardware_concurrency());
+  const rlimit limit{bytes + stacks, bytes + stacks};
+  setrlimit(RLIMIT_DATA, &limit);
+}
+
+uint64_t tile_memory(uint64_t bytes) {
+  const uint64_t left = bytes - std::min(bytes, program_bytes);
+  return std::clamp<uint64_t>(left / 2, uint64_t{512} << 10, uint64_t{16} << 20);
+}
 
 AvailableMemory available_memory() {
   AvailableMemory least{std::numeric_limits<uint64_t>::max(), ""};
@@ -87,6 +121,8 @@ AvailableMemory available_memory() {
     take_least(least, kilobytes * 1024, "the machine");
   take_groups(least);
   take_limits(least);
+  if (limit_of_command > 0)
+    take_least(least, limit_of_command - std::min(limit_of_command, anonymous_bytes()), "--max-memory");
   return least;
 }
 

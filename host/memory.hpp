@@ -9,8 +9,16 @@ namespace onnxport {
 
 struct AvailableMemory {
   uint64_t bytes = 0;
-  std::string limited_by;  ///< "the machine", "the control group", "the address space limit (ulimit -v)"
+  std::string
+      limited_by;  ///< "the machine", "the control group", "the address space limit (ulimit -v)", "--max-memory"
 };
+
+/// Bounds what this process takes for itself: available_memory() leaves no more than the rest, and allocations beyond
+/// fail. Throws Error(usage) for less than an export takes.
+void limit_memory(uint64_t bytes);
+
+/// Bytes for tiles on their way, of a process that may take so much in all.
+uint64_t tile_memory(uint64_t bytes);
 
 /// The least that the machine, the process's control groups (a container) and its own limits leave.
 AvailableMemory available_memory();

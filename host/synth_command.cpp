@@ -2,16 +2,22 @@
 // onnxport synth: a random checkpoint from a config alone, for tests, benchmarks and plugin authors.
 #include <fmt/format.h>
 
+#include <atomic>
 #include <cmath>
-#include <fstream>
+#include <mutex>
+#include <optional>
 #include <random>
+#include <thread>
 
+#include "core/checkpoint/convert.hpp"
+#include "core/checkpoint/safetensors_writer.hpp"
 #include "core/error.hpp"
-#include "core/output/companions.hpp"
+#include "core/output/output_file.hpp"
 #include "core/output/staging.hpp"
 #include "host/commands.hpp"
 #include "host/interrupt.hpp"
 #include "host/selection.hpp"
+#include "host/weight_storage.hpp"
 
 namespace onnxport {
 namespace {
@@ -46,18 +52,67 @@ bool is_norm(const std::string& name) {
 }
 
 /// Values as in a trained model: norms near 1, matrices at such a scale that activations neither die nor explode, so
-/// that a comparison of outputs means something.
-ir::Tensor random_tensor(const std::string& name, const std::vector<int64_t>& shape, uint64_t seed) {
-  ir::Tensor tensor{ir::DType::f32, shape, {}};
-  const auto count = static_cast<size_t>(tensor.element_count());
-  tensor.data.resize(count * sizeof(float));
-  const bool vector = shape.size() <= 1;
-  const float centre = vector && is_norm(name) && name.ends_with("weight") ? 1.0f : 0.0f;
-  const float scale =
-      vector ? 0.05f : std::max(0.02f, 1.0f / std::sqrt(static_cast<float>(std::max<int64_t>(1, shape.back()))));
-  Normal normal(seed, name);
-  for (float& value : tensor.as<float>()) value = centre + scale * normal();
-  return tensor;
+/// that a comparison of outputs means something. A tensor is drawn piece by piece, from its beginning to its end.
+class Draw {
+ public:
+  Draw(uint64_t seed, const TensorPlan& tensor) : normal_(seed, tensor.name), dtype_(tensor.dtype) {
+    const bool vector = tensor.shape.size() <= 1;
+    if (vector && is_norm(tensor.name) && tensor.name.ends_with("weight")) centre_ = 1.0f;
+    scale_ = vector ? 0.05f
+                    : std::max(0.02f, 1.0f / std::sqrt(static_cast<float>(std::max<int64_t>(1, tensor.shape.back()))));
+  }
+
+  void fill(std::span<std::byte> piece) {
+    const uint64_t count = piece.size() / ir::size_of(dtype_);
+    numbers_.resize(count);
+    for (float& number : numbers_) number = centre_ + scale_ * normal_();
+    convert_elements(ir::DType::f32, reinterpret_cast<const std::byte*>(numbers_.data()), dtype_, piece.data(), count);
+  }
+
+ private:
+  Normal normal_;
+  ir::DType dtype_;
+  float centre_ = 0, scale_ = 0;
+  std::vector<float> numbers_;
+};
+
+struct Shard {
+  fs::path path;
+  std::vector<TensorPlan> tensors;
+};
+
+/// Writes the shards, one a thread at a time.
+void write_shards(const std::vector<Shard>& shards, uint64_t seed, uint64_t bytes, Console& console) {
+  std::atomic<size_t> next{0};
+  std::atomic<uint64_t> done{0};
+  std::mutex mutex;
+  std::exception_ptr failure;
+  const auto work = [&] {
+    try {
+      for (size_t i = next++; i < shards.size(); i = next++) {
+        std::optional<Draw> draw;
+        const TensorPlan* drawn = nullptr;
+        stream_safetensors(shards[i].path, shards[i].tensors,
+                           [&](const TensorPlan& tensor, std::span<std::byte> piece) {
+                             stop_if_interrupted();
+                             if (drawn != &tensor) draw.emplace(seed, tensor);
+                             drawn = &tensor;
+                             draw->fill(piece);
+                             console.progress("drawing weights", done += piece.size(), bytes);
+                           });
+      }
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      failure = std::current_exception();
+      next = shards.size();
+    }
+  };
+  std::vector<std::thread> helpers;
+  const size_t threads = std::min<size_t>(shards.size(), std::max(1u, std::thread::hardware_concurrency()));
+  for (size_t i = 1; i < threads; ++i) helpers.emplace_back(work);
+  work();
+  for (std::thread& helper : helpers) helper.join();
+  if (failure) std::rethrow_exception(failure);
 }
 
 void copy_config(const fs::path& from, const fs::path& to) {
@@ -84,22 +139,26 @@ int run_synth(const SynthArguments& arguments, Console& console) {
   if (!output.is_folder())
     throw Error(Failure::usage, arguments.output.string() + " is no folder's name",
                 "a checkpoint is a folder; leave .onnx away");
-  std::map<std::string, ir::Tensor> tensors;
+  std::vector<TensorPlan> tensors;
   uint64_t bytes = 0, parameters = 0;
+  const ir::DType dtype = dtype_named(arguments.dtype);
   for (const auto& [name, shape] : weights.requested()) {
-    uint64_t count = 1;
-    for (int64_t size : shape) count *= static_cast<uint64_t>(size);
-    parameters += count;
-    bytes += count * sizeof(float);
+    tensors.push_back({name, dtype, shape});
+    bytes += tensors.back().bytes();
   }
+  parameters = bytes / ir::size_of(dtype);
   output.require_space(bytes);
-  uint64_t done = 0;
-  for (const auto& [name, shape] : weights.requested()) {
-    stop_if_interrupted();
-    const ir::Tensor& tensor = tensors.emplace(name, random_tensor(name, shape, arguments.seed)).first->second;
-    console.progress("drawing weights", done += tensor.data.size(), bytes);
+  const auto parts = shards_of(tensors, arguments.shard_size.value_or(0));
+  std::vector<Shard> shards;
+  for (size_t i = 0; i < parts.size(); ++i) shards.push_back({output.folder() / shard_name(i, parts.size()), parts[i]});
+  write_shards(shards, arguments.seed, bytes, console);
+  if (parts.size() > 1) {
+    const fs::path index = output.folder() / "model.safetensors.index.json";
+    const std::string text = shard_index(parts);
+    OutputFile out(index, text.size());
+    out.write(std::as_bytes(std::span(text)), 0);
+    out.close();
   }
-  write_safetensors(output.folder() / "model.safetensors", tensors);
   copy_config(file, output.folder() / "config.json");
   stop_if_interrupted();
   output.commit();

@@ -10,6 +10,7 @@
 #include "host/model_summary.hpp"
 #include "host/selection.hpp"
 #include "host/validation.hpp"
+#include "host/weight_storage.hpp"
 
 namespace onnxport {
 namespace {
@@ -67,12 +68,24 @@ void check_arguments(const ValidateArguments& arguments) {
   }
 }
 
+/// What the export wrote down of how its graphs came about.
+GraphForm form_of(const ModelSummary& summary) {
+  const auto entry = [&](const char* key) {
+    const auto found = summary.metadata.find(key);
+    return found == summary.metadata.end() ? std::string() : found->second;
+  };
+  return {.opset = summary.opset(),
+          .dtype = dtype_named(entry("onnxport.dtype")),
+          .weights_as_stored = entry("onnxport.weights") == "link"};
+}
+
 Verdict validate_cases(const ValidateArguments& arguments, const fs::path& file, const ModelSummary& summary,
                        Console& console) {
   require_backends(false);
   Comparison recorded;
   for (const fs::path& path : arguments.cases) recorded.inputs.push_back(read_case(path));
-  return validate_file(nullptr, {file, summary.opset(), {recorded}}, arguments.atol.value_or(case_atol), console);
+  return validate_file(nullptr, {file, form_of(summary), {recorded}}, {.absolute = arguments.atol.value_or(case_atol)},
+                       console);
 }
 
 /// What the files of an export say of it.
@@ -130,10 +143,10 @@ Verdict validate_model(const ValidateArguments& arguments, const Exported& expor
   const uint64_t bytes = weight_bytes(defined);
   require_memory(bytes, bytes);
   const std::optional<Preprocessor> preprocessor = Preprocessor::from_folder(arguments.model);
-  const double atol = arguments.atol.value_or(selection.onnx_config->atol_for_validation());
+  const GraphForm form = form_of(exported.summaries[0]);
   return validate_export({*selection.onnx_config, checkpoint.config(), preprocessor ? &*preprocessor : nullptr, graphs,
-                          &weights, file.parent_path(), exported.summaries[0].opset()},
-                         atol, console);
+                          &weights, file.parent_path(), form},
+                         tolerance_for(*selection.onnx_config, form.dtype, arguments.atol), console);
 }
 
 }  // namespace

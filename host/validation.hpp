@@ -43,13 +43,14 @@ struct Comparison {
 /// A written file and what it was lowered with.
 struct FileToValidate {
   std::filesystem::path file;
-  int64_t opset;
+  GraphForm form;
   std::vector<Comparison> comparisons;
 };
 
 /// Checks the file and makes its comparisons; reports each set as it ends. Where one differs, the first step that
 /// departs is looked for.
-Verdict validate_file(const OnnxConfig* config, const FileToValidate& written, double atol, Console& console);
+Verdict validate_file(const OnnxConfig* config, const FileToValidate& written, const Tolerance& tolerance,
+                      Console& console);
 
 /// A layout's files against the definitions that they hold, and, where there is a cache, the cached step against the
 /// uncached run of the same tokens.
@@ -60,8 +61,16 @@ struct ExportToValidate {
   const std::vector<GraphToExport>& graphs;
   WeightSource* weights;
   std::filesystem::path folder;
-  int64_t opset;
+  GraphForm form;
 };
-Verdict validate_export(const ExportToValidate& exported, double atol, Console& console);
+/// Files in a type that ONNX Runtime has no kernels for here (bf16) are only checked, and what can be run is run in
+/// their place: the same definitions in f32 with their weights rounded to the type. The report says so.
+Verdict validate_export(const ExportToValidate& exported, const Tolerance& tolerance, Console& console);
+
+/// What validation accepts: `atol` where the user gave one, else the model's own and, for models in 16 bits, a part of
+/// each output's largest value that fits the type's precision.
+Tolerance tolerance_for(const OnnxConfig& config, ir::DType dtype, std::optional<double> atol);
+/// "1e-05", "1e-05 and 0.8 % of an output's largest value"
+std::string describe(const Tolerance& tolerance);
 
 }  // namespace onnxport

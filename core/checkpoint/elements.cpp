@@ -138,26 +138,22 @@ void transpose_block<uint32_t, 4>(const std::byte* source, int64_t source_stride
 }
 #endif
 
-/// target[c][r] = source[r][c]. A strip of columns of one cache line goes down all rows, so that every line of the
-/// source is read once.
+/// target[c][r] = source[r][c], in blocks of a cache line each way, one row of blocks after the other: every line of
+/// both sides is touched once, and the source is read in long runs.
 template <class T>
 void transpose_columns(const Matrix& matrix, T* target) {
-  constexpr int64_t side = 4, size = static_cast<int64_t>(sizeof(T)), strip = 64 / size;
+  constexpr int64_t side = 4, size = static_cast<int64_t>(sizeof(T)), block = 64 / size;
   const int64_t rows = matrix.rows;
   const auto element = [&](int64_t r, int64_t c) { return matrix.source + (r * matrix.stride + c) * size; };
-  for (int64_t c0 = 0; c0 < matrix.columns; c0 += strip) {
-    const int64_t c1 = std::min(c0 + strip, matrix.columns);
-    int64_t r = 0;
-    for (; r + side <= rows; r += side) {
-      int64_t c = c0;
-      for (; c + side <= c1; c += side)
+  for (int64_t r0 = 0; r0 < rows; r0 += block) {
+    const int64_t r1 = std::min(r0 + block, rows), full = r0 + (r1 - r0) / side * side;
+    for (int64_t c = 0; c < matrix.columns;) {
+      const bool whole = c + side <= matrix.columns;
+      for (int64_t r = r0; whole && r < full; r += side)
         transpose_block<T, side>(element(r, c), matrix.stride, target + c * rows + r, rows);
-      for (; c < c1; ++c) {
-        for (int64_t i = r; i < r + side; ++i) target[c * rows + i] = load<T>(element(i, c));
+      for (const int64_t end = whole ? c + side : c + 1; c < end; ++c) {
+        for (int64_t r = whole ? full : r0; r < r1; ++r) target[c * rows + r] = load<T>(element(r, c));
       }
-    }
-    for (; r < rows; ++r) {
-      for (int64_t c = c0; c < c1; ++c) target[c * rows + r] = load<T>(element(r, c));
     }
   }
 }

@@ -44,19 +44,31 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
     throw Error(Failure::checkpoint, fmt::format("{} is a pointer of Git LFS, not the file itself", path),
                 "fetch the file: git lfs pull");
   }
+  file->guard_ = std::make_unique<BusGuard>(file->bytes_);
   return file;
 }
 
 MappedFile::~MappedFile() {
+  guard_.reset();
   if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
   if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+void MappedFile::forget(uint64_t offset, uint64_t bytes) const {
+  const auto page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  const uint64_t begin = (offset + page - 1) / page * page, end = (offset + bytes) / page * page;
+  if (begin >= end || end > bytes_.size()) return;
+  ::madvise(const_cast<std::byte*>(bytes_.data()) + begin, end - begin, MADV_DONTNEED);
 }
 
 void MappedFile::check_unchanged() const {
   struct stat info {};
   if (::fstat(descriptor_, &info) == 0 && static_cast<size_t>(info.st_size) == bytes_.size() &&
-      modified_ns_of(info) == modified_ns_)
-    return;
+      modified_ns_of(info) == modified_ns_) {
+    if (!guard_ || !guard_->hit()) return;
+    throw Error(Failure::checkpoint, fmt::format("a part of {} could not be read: its disk failed", path_),
+                "check the disk, or copy the checkpoint elsewhere first");
+  }
   throw Error(Failure::checkpoint, fmt::format("{} changed while it was read", path_),
               "run the export again when nothing writes to the checkpoint");
 }

@@ -19,14 +19,16 @@
 namespace onnxport {
 namespace {
 
-constexpr uint64_t tile_bytes = uint64_t{1} << 20;  // a transformed tile; a few of them in memory
-constexpr uint64_t run_bytes = uint64_t{4} << 20;   // an untouched run
+constexpr uint64_t tile_bytes = uint64_t{1} << 20;  // transposing reads longer runs, the larger its tiles are
+constexpr uint64_t run_bytes = uint64_t{4} << 20;   // an untouched run; short enough to notice an interrupt soon
 
-/// A run of one weight's final bytes; untouched where they are those of the checkpoint.
+/// A run of bytes of one output file. Transformed: of one weight, from `begin` of its final bytes on. Untouched: of the
+/// checkpoint's file, from `source` on, and maybe of several weights.
 struct Piece {
   size_t job;
   uint64_t begin, bytes;
-  bool untouched;
+  uint64_t target;
+  std::optional<uint64_t> source;
 };
 
 [[noreturn]] void fail_to_write() {
@@ -47,38 +49,70 @@ void write_bytes(int descriptor, std::span<const std::byte> bytes, uint64_t offs
   }
 }
 
-/// Copies without the bytes passing through this process where the kernel can, else from the mapping.
+/// Copies without the bytes passing through this process where the kernel can, else through a small buffer.
 void copy_run(const MappedFile& file, uint64_t from, uint64_t bytes, int descriptor, uint64_t to) {
-  uint64_t done = 0;
-  while (done < bytes) {
-    auto in = static_cast<off64_t>(from + done);
-    auto out = static_cast<off64_t>(to + done);
-    const ssize_t count = ::copy_file_range(file.descriptor(), &in, descriptor, &out, bytes - done, 0);
-    if (count > 0) {
-      done += static_cast<uint64_t>(count);
-    } else if (count < 0 && errno == EINTR) {
-      continue;
-    } else if (count < 0 && (errno == ENOSPC || errno == EFBIG || errno == EDQUOT || errno == EIO)) {
-      fail_to_write();
+  std::vector<std::byte> buffer;  // not empty where the kernel cannot
+  for (uint64_t done = 0; done < bytes;) {
+    ssize_t count = 0;
+    if (buffer.empty()) {
+      auto in = static_cast<off64_t>(from + done);
+      auto out = static_cast<off64_t>(to + done);
+      count = ::copy_file_range(file.descriptor(), &in, descriptor, &out, bytes - done, 0);
+      if (count < 0 && (errno == ENOSPC || errno == EFBIG || errno == EDQUOT)) fail_to_write();
+      if (count == 0 || (count < 0 && errno != EINTR)) buffer.resize(tile_bytes);
+      if (count <= 0) continue;
     } else {
-      write_bytes(descriptor, file.bytes().subspan(from + done, bytes - done), to + done);
-      return;
+      const auto begin = static_cast<off_t>(from + done);
+      count = ::pread(file.descriptor(), buffer.data(), std::min<uint64_t>(buffer.size(), bytes - done), begin);
+      if (count < 0 && errno == EINTR) continue;
+      if (count <= 0) {
+        const int reason = count < 0 ? errno : EIO;
+        file.check_unchanged();
+        throw Error(Failure::checkpoint, fmt::format("{} cannot be read: {}", file.path(), std::strerror(reason)),
+                    "check the disk, or copy the checkpoint elsewhere first");
+      }
+      write_bytes(descriptor, {buffer.data(), static_cast<size_t>(count)}, to + done);
     }
+    done += static_cast<uint64_t>(count);
   }
 }
 
 /// Cuts the weights into pieces in the order of the jobs, which is that of the file.
 std::vector<Piece> cut(const std::vector<WriteJob>& jobs) {
   std::vector<Piece> pieces;
+  const auto continues = [&](const Piece& before, size_t job, uint64_t source) {
+    return before.source && *before.source + before.bytes == source && before.bytes < run_bytes &&
+           before.target + before.bytes == jobs[job].offset && jobs[before.job].descriptor == jobs[job].descriptor &&
+           jobs[before.job].weight.stored->file == jobs[job].weight.stored->file;
+  };
   for (size_t i = 0; i < jobs.size(); ++i) {
     const TileReader reader(jobs[i].weight);
     const uint64_t bytes = jobs[i].weight.bytes(), grain = reader.granularity();
-    const bool untouched = reader.untouched().has_value();
-    const uint64_t step = std::max(grain, (untouched ? run_bytes : tile_bytes) / grain * grain);
-    for (uint64_t begin = 0; begin < bytes; begin += step)
-      pieces.push_back({i, begin, std::min(step, bytes - begin), untouched});
+    const std::optional<uint64_t> source = reader.untouched();
+    uint64_t begin = 0;
+    if (source && !pieces.empty() && continues(pieces.back(), i, *source)) {
+      begin = std::min(bytes, run_bytes - pieces.back().bytes);
+      pieces.back().bytes += begin;
+    }
+    // A tile of a transposed matrix takes whole cache lines of the checkpoint, which would be read again for the next.
+    const uint64_t element = ir::size_of(jobs[i].weight.dtype());
+    const uint64_t least = grain > element ? std::max<uint64_t>(1, 64 / element) * grain : grain;
+    const uint64_t step = source ? run_bytes : std::max(least, tile_bytes / grain * grain);
+    for (; begin < bytes; begin += step) {
+      pieces.push_back({i, begin, std::min(step, bytes - begin), jobs[i].offset + begin,
+                        source ? std::optional(*source + begin) : std::nullopt});
+    }
   }
   return pieces;
+}
+
+/// How many tiles may be in memory at once.
+size_t tiles_within(uint64_t memory, const std::vector<Piece>& pieces, size_t helpers) {
+  uint64_t largest = 1;
+  for (const Piece& piece : pieces) {
+    if (!piece.source) largest = std::max(largest, piece.bytes);
+  }
+  return std::clamp<size_t>(memory / largest, 1, helpers * 8);
 }
 
 /// Transforms pieces ahead of the one thread that writes. Only one writes, because the file system lets one at a time
@@ -86,9 +120,9 @@ std::vector<Piece> cut(const std::vector<WriteJob>& jobs) {
 /// itself.
 class Ahead {
  public:
-  Ahead(const std::vector<WriteJob>& jobs, const std::vector<Piece>& pieces, size_t helpers)
+  Ahead(const std::vector<WriteJob>& jobs, const std::vector<Piece>& pieces, size_t helpers, uint64_t memory)
       : jobs_(jobs), pieces_(pieces), states_(pieces.size()) {
-    for (size_t i = 0; i < helpers * 4; ++i) free_.emplace_back();
+    if (helpers > 0) free_.resize(tiles_within(memory, pieces, helpers));
     for (size_t i = 0; i < helpers; ++i) threads_.emplace_back([this] { help(); });
   }
   ~Ahead() {
@@ -147,7 +181,7 @@ class Ahead {
     std::unique_lock lock(mutex_);
     while (true) {
       changed_.wait(lock, [&] { return stop_ || !free_.empty(); });
-      while (next_ < pieces_.size() && (pieces_[next_].untouched || states_[next_].claimed)) ++next_;
+      while (next_ < pieces_.size() && (pieces_[next_].source || states_[next_].claimed)) ++next_;
       if (stop_ || next_ == pieces_.size()) return;
       const size_t index = next_++;
       State& state = states_[index];
@@ -194,12 +228,12 @@ void write_weights(const std::vector<WriteJob>& jobs, const WriteOptions& option
   }
   const size_t threads =
       options.threads > 0 ? static_cast<size_t>(options.threads) : std::max(1u, std::thread::hardware_concurrency());
-  const bool any_work = std::any_of(pieces.begin(), pieces.end(), [](const Piece& piece) { return !piece.untouched; });
-  Ahead ahead(jobs, pieces, any_work ? std::min(threads - 1, pieces.size()) : 0);
+  const bool any_work = std::any_of(pieces.begin(), pieces.end(), [](const Piece& piece) { return !piece.source; });
+  Ahead ahead(jobs, pieces, any_work ? std::min(threads - 1, pieces.size()) : 0, options.memory);
   // Two runs through the pieces: what a helper has ready goes first, and what needs no work fills the time until then.
   size_t transformed = 0, untouched = 0;
   const auto skip = [&](size_t& at, bool wanted) {
-    while (at < pieces.size() && pieces[at].untouched != wanted) ++at;
+    while (at < pieces.size() && pieces[at].source.has_value() != wanted) ++at;
     return at < pieces.size();
   };
   while (true) {
@@ -211,11 +245,12 @@ void write_weights(const std::vector<WriteJob>& jobs, const WriteOptions& option
     const Piece& piece = pieces[index];
     const WriteJob& job = jobs[piece.job];
     if (copy) {
-      const uint64_t source = *TileReader(job.weight).untouched();
-      copy_run(*job.weight.stored->file, source + piece.begin, piece.bytes, job.descriptor, job.offset + piece.begin);
+      copy_run(*job.weight.stored->file, *piece.source, piece.bytes, job.descriptor, piece.target);
     } else {
-      write_bytes(job.descriptor, ahead.take(index), job.offset + piece.begin);
+      write_bytes(job.descriptor, ahead.take(index), piece.target);
       ahead.give_back(index);
+      const StoredTensor& stored = *job.weight.stored;
+      if (piece.begin + piece.bytes == job.weight.bytes()) stored.file->forget(stored.offset, stored.bytes);
     }
     done += piece.bytes;
     if (options.progress) options.progress(done, total);

@@ -19,14 +19,16 @@ struct WriteJob {
 
 struct WriteOptions {
   int threads = 0;  // 0: as many as cores
+  /// What tiles may take of memory, in bytes. One row of a transposed matrix is the least that a tile can be.
+  uint64_t memory = uint64_t{16} << 20;
   /// Bytes done and in all; called on the calling thread.
   std::function<void(uint64_t done, uint64_t total)> progress;
   const std::atomic<bool>* cancel = nullptr;
 };
 
-/// Untouched bytes go by copy_file_range; transforms run ahead on the other cores, in tiles of a few megabytes. The
-/// calling thread writes. Throws Error(output) with the system's reason, or "interrupted", and Error(checkpoint) where
-/// a source file changed meanwhile.
+/// Untouched bytes go by copy_file_range, and those that lie one after the other in both files as one run; transforms
+/// run ahead on the other cores, in tiles that fit their caches. The calling thread writes. Throws Error(output) with
+/// the system's reason, or "interrupted", and Error(checkpoint) where a source file changed meanwhile.
 void write_weights(const std::vector<WriteJob>& jobs, const WriteOptions& options);
 
 }  // namespace onnxport

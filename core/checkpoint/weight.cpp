@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "core/checkpoint/convert.hpp"
 #include "core/error.hpp"
 
@@ -98,6 +100,13 @@ bool Weight::same_as(const Weight& other) const {
     if (!same_transform(transforms[i], other.transforms[i])) return false;
   }
   return true;
+}
+
+bool only_moves_elements(const Weight& weight) {
+  return std::all_of(weight.transforms.begin(), weight.transforms.end(), [](const Transform& transform) {
+    return std::holds_alternative<TransposeMatrix>(transform) || std::holds_alternative<CastTo>(transform) ||
+           std::holds_alternative<ReshapeTo>(transform) || std::holds_alternative<SliceAxis>(transform);
+  });
 }
 
 ir::Tensor materialize(const Weight& weight) {

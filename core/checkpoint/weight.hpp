@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "core/checkpoint/bus_guard.hpp"
 #include "core/ir/tensor.hpp"
 
 namespace onnxport {
@@ -24,9 +25,13 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return bytes_; }
   const std::string& path() const { return path_; }
+  /// Gives back pages that were read and are not needed soon. They stay in the page cache, and no longer count as
+  /// memory of this process.
+  void forget(uint64_t offset, uint64_t bytes) const;
   /// The open descriptor, for copy_file_range.
   int descriptor() const { return descriptor_; }
-  /// Throws Error(checkpoint) where size or modification time differ from those at open().
+  /// Throws Error(checkpoint) where size or modification time differ from those at open(), or where a part could not be
+  /// read. Until then a file that was cut off reads as zeros there.
   void check_unchanged() const;
 
  private:
@@ -35,6 +40,7 @@ class MappedFile {
   std::span<const std::byte> bytes_;
   int descriptor_ = -1;
   int64_t modified_ns_ = 0;
+  std::unique_ptr<BusGuard> guard_;
 };
 
 /// A tensor as it lies in a checkpoint file: little-endian, row-major or a view with strides.
@@ -97,6 +103,9 @@ struct Weight {
   /// Same stored elements and same transforms: to be written once.
   bool same_as(const Weight& other) const;
 };
+
+/// Whether the weight's elements are the checkpoint's, at most in another order or type, and none is computed.
+bool only_moves_elements(const Weight& weight);
 
 /// All bytes of the weight in its final form (for small ones, and for the reference back end).
 ir::Tensor materialize(const Weight& weight);

@@ -2,6 +2,7 @@
 // What a plugin says of one model type with one feature, as plain data.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -47,6 +48,18 @@ struct Description {
   int64_t integer(const std::string& name, int64_t fallback) const {
     const auto found = integers.find(name);
     return found == integers.end() ? fallback : found->second;
+  }
+  /// Modules that stay in f32 when the model is exported in 16 bits; the text "keep_in_fp32" names them with commas.
+  std::vector<std::string> keep_in_fp32() const {
+    const auto found = texts.find("keep_in_fp32");
+    std::vector<std::string> parts;
+    if (found == texts.end()) return parts;
+    for (size_t begin = 0; begin < found->second.size();) {
+      const size_t end = std::min(found->second.find(',', begin), found->second.size());
+      if (end > begin) parts.push_back(found->second.substr(begin, end - begin));
+      begin = end + 1;
+    }
+    return parts;
   }
 };
 

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/onnx/model_file.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <google/protobuf/wire_format_lite.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
 #include <map>
+#include <optional>
+#include <set>
 
+#include "core/checkpoint/convert.hpp"
 #include "core/checkpoint/parallel_writer.hpp"
 #include "core/error.hpp"
+#include "core/output/output_file.hpp"
 
 namespace onnxport {
 namespace {
@@ -65,10 +65,31 @@ std::string serialized(const google::protobuf::MessageLite& message) {
   return bytes;
 }
 
-void add_entry(pb::TensorProto& tensor, const char* key, const std::string& value) {
-  pb::StringStringEntryProto* entry = tensor.add_external_data();
-  entry->set_key(key);
-  entry->set_value(value);
+/// Where the bytes of an initializer lie outside the model's file.
+struct Reference {
+  std::string location;
+  uint64_t offset, length;
+};
+
+void set_external(pb::TensorProto& tensor, const Reference& reference) {
+  tensor.set_data_location(pb::TensorProto_DataLocation_EXTERNAL);
+  const auto add = [&](const char* key, const std::string& value) {
+    pb::StringStringEntryProto* entry = tensor.add_external_data();
+    entry->set_key(key);
+    entry->set_value(value);
+  };
+  add("location", reference.location);
+  add("offset", std::to_string(reference.offset));
+  add("length", std::to_string(reference.length));
+}
+
+/// The place of a weight in a file of the checkpoint that stays where it is; nullopt where it has none.
+std::optional<Reference> linked_place(const Weight& weight, const LinkedFiles& linked) {
+  const auto file = linked.find(weight.stored->file.get());
+  if (file == linked.end()) return std::nullopt;
+  const std::optional<uint64_t> offset = TileReader(weight).untouched();
+  if (!offset) return std::nullopt;
+  return Reference{file->second, *offset, weight.bytes()};
 }
 
 /// The data file under construction: page-aligned, each weight once.
@@ -101,28 +122,30 @@ class DataFile {
   std::map<std::pair<const MappedFile*, uint64_t>, std::vector<std::pair<Weight, uint64_t>>> placed_;
 };
 
-/// Lays out one model; `data` is null where it embeds its weights. A ModelProto is its fields without the graph, then
-/// the graph field: the graph's fields without streamed weights, then one initializer field a weight. The order of
-/// fields is free in protobuf, and this one lets every weight be copied to its place without being held.
-void lay_out(const ModelToWrite& model, DataFile* data, Layout& layout) {
+/// Lays out one model. A ModelProto is its fields without the graph, then the graph field: the graph's fields without
+/// streamed weights, then one initializer field a weight. The order of fields is free in protobuf, and this one lets
+/// every weight be copied to its place without being held.
+void lay_out(const ModelToWrite& model, const ModelFileOptions& options, DataFile& data, Layout& layout) {
   struct Embedded {
     std::string head;
     std::shared_ptr<const Weight> weight;
   };
   const size_t file = layout.files.size();
+  const bool apart = options.external_data || !options.linked.empty();
   std::vector<Embedded> embedded;
   std::string inline_headers;
   uint64_t graph_bytes = 0;
   for (const StreamedInitializer& initializer : model.parts.weights) {
     const uint64_t bytes = initializer.weight->bytes();
     pb::TensorProto header = initializer.header;
-    if (data != nullptr && bytes >= inline_below) {
-      const DataFile::Place place = data->place(*initializer.weight);
-      header.set_data_location(pb::TensorProto_DataLocation_EXTERNAL);
-      add_entry(header, "location", data->name);
-      add_entry(header, "offset", std::to_string(place.offset));
-      add_entry(header, "length", std::to_string(bytes));
-      if (place.fresh) layout.jobs.push_back({initializer.weight, data->index, place.offset});
+    if (apart && bytes >= inline_below) {
+      if (const auto place = linked_place(*initializer.weight, options.linked)) {
+        set_external(header, *place);
+      } else {
+        const DataFile::Place placed = data.place(*initializer.weight);
+        set_external(header, {data.name, placed.offset, bytes});
+        if (placed.fresh) layout.jobs.push_back({initializer.weight, data.index, placed.offset});
+      }
       const std::string body = serialized(header);
       inline_headers += field_header(pb::GraphProto::kInitializerFieldNumber, body.size()) + body;
       continue;
@@ -161,53 +184,11 @@ void lay_out(const ModelToWrite& model, DataFile* data, Layout& layout) {
 Layout lay_out(const std::vector<ModelToWrite>& models, const ModelFileOptions& options) {
   Layout layout;
   DataFile data(options.data_file.empty() ? models.at(0).file + "_data" : options.data_file, models.size());
-  for (const ModelToWrite& model : models) lay_out(model, options.external_data ? &data : nullptr, layout);
+  for (const ModelToWrite& model : models) lay_out(model, options, data, layout);
   if (data.bytes() > 0) layout.files.push_back({data.name, data.bytes()});
   for (ExportedFile& file : layout.files) file.path = options.folder / file.path;
   return layout;
 }
-
-/// An open file that closes itself.
-class OutputFile {
- public:
-  OutputFile(std::filesystem::path path, uint64_t bytes) : path_(std::move(path)) {
-    descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (descriptor_ < 0) fail("cannot be created");
-    if (::ftruncate(descriptor_, static_cast<off_t>(bytes)) != 0) fail("cannot be given its size");
-  }
-  ~OutputFile() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-  }
-  OutputFile(const OutputFile&) = delete;
-  OutputFile& operator=(const OutputFile&) = delete;
-
-  int descriptor() const { return descriptor_; }
-  void write(const Piece& piece) {
-    for (size_t done = 0; done < piece.bytes.size();) {
-      const ssize_t count = ::pwrite(descriptor_, piece.bytes.data() + done, piece.bytes.size() - done,
-                                     static_cast<off_t>(piece.offset + done));
-      if (count < 0 && errno == EINTR) continue;
-      if (count <= 0) fail("cannot be written");
-      done += static_cast<size_t>(count);
-    }
-  }
-  /// Reports what the file system only tells at the end.
-  void close() {
-    const int descriptor = std::exchange(descriptor_, -1);
-    if (::close(descriptor) != 0) fail("cannot be written");
-  }
-
- private:
-  [[noreturn]] void fail(const char* what) const {
-    const int reason = errno;
-    throw Error(Failure::output, fmt::format("{} {}: {}", path_.string(), what, std::strerror(reason)),
-                reason == ENOSPC ? "free some space, or choose another output folder"
-                                 : "check the output folder's permissions and its disk");
-  }
-
-  std::filesystem::path path_;
-  int descriptor_ = -1;
-};
 
 }  // namespace
 
@@ -217,21 +198,35 @@ std::vector<ExportedFile> plan_models(const std::vector<ModelToWrite>& models, c
 
 std::vector<ExportedFile> write_models(const std::vector<ModelToWrite>& models, const ModelFileOptions& options) {
   const Layout layout = lay_out(models, options);
+  if (options.planned) options.planned(layout.files);
   std::vector<std::unique_ptr<OutputFile>> files;
   for (const ExportedFile& file : layout.files) files.push_back(std::make_unique<OutputFile>(file.path, file.bytes));
   for (size_t i = 0; i < models.size(); ++i) {
-    for (const Piece& piece : layout.pieces[i]) files[i]->write(piece);
+    for (const Piece& piece : layout.pieces[i]) files[i]->write(std::as_bytes(std::span(piece.bytes)), piece.offset);
   }
   std::vector<WriteJob> jobs;
   for (const Job& job : layout.jobs) jobs.push_back({*job.weight, files[job.file]->descriptor(), job.offset});
-  write_weights(jobs, {.threads = options.threads,
-                       .progress =
-                           [&](uint64_t done, uint64_t total) {
-                             if (options.progress.report) options.progress.report("writing weights", done, total);
-                           },
-                       .cancel = options.progress.cancel});
+  WriteOptions how{.threads = options.threads,
+                   .progress =
+                       [&](uint64_t done, uint64_t total) {
+                         if (options.progress.report) options.progress.report("writing weights", done, total);
+                       },
+                   .cancel = options.progress.cancel};
+  if (options.memory > 0) how.memory = options.memory;
+  write_weights(jobs, how);
   for (const auto& file : files) file->close();
   return layout.files;
+}
+
+std::vector<std::string> weights_not_linked(const std::vector<ModelToWrite>& models, const ModelFileOptions& options) {
+  std::set<std::string> names;
+  for (const ModelToWrite& model : models) {
+    for (const StreamedInitializer& initializer : model.parts.weights) {
+      if (initializer.weight->bytes() >= inline_below && !linked_place(*initializer.weight, options.linked))
+        names.insert(initializer.header.name());
+    }
+  }
+  return {names.begin(), names.end()};
 }
 
 }  // namespace onnxport

@@ -15,7 +15,13 @@ struct ModelFileOptions {
   std::filesystem::path folder;
   bool external_data = false;  // weights into data_file, page-aligned
   std::string data_file;       // one for all models; empty: the first model's file + "_data"
-  int threads = 0;             // 0: as many as cores
+  /// Files of the checkpoint that stay where they are, by their location below `folder`: a weight whose final bytes lie
+  /// in one of them is referred to there, and all others go to data_file.
+  LinkedFiles linked;
+  /// Called with what will be written before anything is.
+  std::function<void(const std::vector<ExportedFile>&)> planned;
+  int threads = 0;      // 0: as many as cores
+  uint64_t memory = 0;  // for what is transformed on its way; 0: 16 MB
   Progress progress;
 };
 
@@ -33,5 +39,9 @@ std::vector<ExportedFile> plan_models(const std::vector<ModelToWrite>& models, c
 /// and every graph refers to it; without, each file embeds its own. Weights below 1 KB stay in the model files with
 /// external data too. Same models, same bytes.
 std::vector<ExportedFile> write_models(const std::vector<ModelToWrite>& models, const ModelFileOptions& options);
+
+/// Names of the weights that `options.linked` does not save from being written, because their bytes are not those of
+/// the checkpoint.
+std::vector<std::string> weights_not_linked(const std::vector<ModelToWrite>& models, const ModelFileOptions& options);
 
 }  // namespace onnxport

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "core/error.hpp"
+#include "core/ir/scalar.hpp"
 #include "core/version.hpp"
 
 namespace onnxport {
@@ -130,7 +131,7 @@ class Emitter {
     if (const auto* i = std::get_if<int64_t>(&value)) return constant_name(ir::Tensor::i64_scalar(*i));
     if (const auto* f = std::get_if<double>(&value)) {
       const ir::DType dtype = graph_[node.inputs[0]].type.dtype;
-      if (dtype == ir::DType::f32) return constant_name(ir::Tensor::f32_scalar(static_cast<float>(*f)));
+      if (ir::is_floating(dtype)) return constant_name(ir::float_scalar(*f, dtype));
       if (dtype == ir::DType::i64) return constant_name(ir::Tensor::i64_scalar(static_cast<int64_t>(*f)));
     }
     throw Error(Failure::internal, fmt::format("{}: an operand of a type that cannot be written", node.name));

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "core/ir/operators.hpp"
+#include "core/ir/scalar.hpp"
 #include "core/passes/rules.hpp"
 
 namespace onnxport {
@@ -67,12 +68,27 @@ ir::Dim length_of(Builder& b, ValueId x) {
   return b.shape(x)[length_axis(b, x)];
 }
 
+bool is_16_bit(Builder& b, ValueId x) {
+  return b.dtype(x) == ir::DType::f16 || b.dtype(x) == ir::DType::bf16;
+}
+
+ValueId cast(Builder& b, ValueId x, ir::DType dtype) {
+  return b.dtype(x) == dtype ? x : b.op("Cast", {x}, {{"to", static_cast<int64_t>(dtype)}});
+}
+
+/// A bias in f32 for an operator of another type: the masked score becomes one of that type.
+ValueId bias_as(Builder& b, ValueId bias, ir::DType dtype) {
+  const double bound = ir::bound_of(dtype);
+  if (b.dtype(bias) != dtype) bias = b.op("Clip", {bias}, {{"min", -bound}, {"max", bound}});
+  return cast(b, bias, dtype);
+}
+
 /// The bias (absent: nothing) where a key is not after the query, else masked.
 ValueId with_causal(Builder& b, ValueId bias, ValueId q, ValueId k) {
   const bool same = length_of(b, q) == length_of(b, k);
   const ValueId total = b.length(k, length_axis(b, k));
   const ValueId allowed = seen(b, {same ? total : b.length(q, length_axis(b, q)), total});
-  const ir::DType dtype = b.dtype(q);
+  const ir::DType dtype = is_16_bit(b, q) ? ir::DType::f32 : b.dtype(q);
   return b.op("Where", {allowed, bias == ir::absent ? b.scalar(0.0, dtype) : bias, b.scalar(ir::masked_score, dtype)});
 }
 
@@ -130,7 +146,7 @@ Results attention(Builder& b) {
   ValueId bias = node.input(3);
   if (node.integer("causal", 0) != 0) bias = with_causal(b, bias, q, k);
   if (b.opset() >= 23 && softcap == 0.0 && node.outputs.size() == 1) {
-    if (bias != ir::absent) bias = full_bias(b, bias, q, k);
+    if (bias != ir::absent) bias = bias_as(b, full_bias(b, bias, q, k), b.dtype(q));
     const bool split = b.shape(q).size() == 4 || b.shape(k).size() == 4 || b.shape(v).size() == 4;
     if (split) {  // the operator wants all of them in one form
       q = apart(b, q, heads);
@@ -143,17 +159,22 @@ Results attention(Builder& b) {
         b.op("Attention", inputs, {{"q_num_heads", heads}, {"kv_num_heads", kv_heads}, {"scale", scale}});
     return {split ? b.composite("MergeHeads", {mixed}) : mixed};
   }
-  const ValueId queries = apart(b, q, heads);
+  ValueId queries = apart(b, q, heads);
   const ValueId keys = repeat_heads(b, apart_transposed(b, k, kv_heads), heads, 3);
   const ValueId values = repeat_heads(b, apart(b, v, kv_heads), heads, 2);
+  // In f16 the product of long vectors may pass the largest number before it is scaled.
+  const bool early = scale != 1.0 && b.dtype(q) == ir::DType::f16;
+  if (early) queries = b.op("Mul", {queries, b.scalar(scale, b.dtype(q))});
   ValueId scores = b.op("MatMul", {queries, keys});
-  if (scale != 1.0) scores = b.op("Mul", {scores, b.scalar(scale, b.dtype(q))});
+  if (scale != 1.0 && !early) scores = b.op("Mul", {scores, b.scalar(scale, b.dtype(q))});
   if (softcap != 0.0) {
     const ValueId cap = b.scalar(softcap, b.dtype(q));
     scores = b.op("Mul", {b.op("Tanh", {b.op("Div", {scores, cap})}), cap});
   }
+  // In 16 bits the lowest number does not outweigh a score, so that masks are added, and exponentials summed, in f32.
+  if (is_16_bit(b, q)) scores = cast(b, scores, ir::DType::f32);
   if (bias != ir::absent) scores = b.op("Add", {scores, bias});
-  const ValueId probabilities = b.op("Softmax", {scores}, {{"axis", int64_t{-1}}});
+  const ValueId probabilities = cast(b, b.op("Softmax", {scores}, {{"axis", int64_t{-1}}}), b.dtype(q));
   const ValueId mixed = b.composite("MergeHeads", {b.op("MatMul", {probabilities, values})});
   if (node.outputs.size() == 1) return {mixed};
   return {mixed, probabilities};

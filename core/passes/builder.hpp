@@ -47,7 +47,8 @@ class Builder {
   /// One axis's length as i64[1]: a constant where it is fixed, taken from a graph input that has the same
   /// axis where there is one (so that equal lengths are computed once), else from `x` itself.
   ir::ValueId length(ir::ValueId x, size_t axis);
-  /// Whether weights are needed in their stored layout elsewhere, so that a transposed copy would be a second one.
+  /// Whether a weight is to be read in its stored layout: where all are, and where it is needed so elsewhere, so that a
+  /// transposed copy would be a second one.
   bool stored_layout_needed(ir::ValueId weight) const;
 
  private:

@@ -3,9 +3,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 
 #include "core/error.hpp"
+#include "core/ir/scalar.hpp"
 #include "core/passes/builder.hpp"
 
 namespace onnxport {
@@ -67,6 +69,7 @@ class Lowering {
 
   bool plain(const StoredTensor* stored) const { return plain_weights_.contains(stored); }
   int64_t opset() const { return options_.opset; }
+  bool weights_as_stored() const { return options_.weights_as_stored; }
 
   ir::Graph to;
 
@@ -91,8 +94,22 @@ class Lowering {
     if (value.origin == ir::Origin::constant)
       map_[id] = to.add_constant(*value.constant);
     else if (value.origin == ir::Origin::weight)
-      map_[id] = to.add_weight(value.name, *value.weight);
+      map_[id] = moved_weight(value);
     return map_[id];
+  }
+
+  ValueId moved_weight(const ir::Value& value) {
+    Weight weight = *value.weight;
+    const auto is_cast = [](const Transform& transform) { return std::holds_alternative<CastTo>(transform); };
+    // Two casts in a row may round twice, which one in the graph would not.
+    const bool one_cast = std::count_if(weight.transforms.begin(), weight.transforms.end(), is_cast) == 1;
+    if (!options_.weights_as_stored || !one_cast || !only_moves_elements(weight))
+      return to.add_weight(value.name, std::move(weight));
+    std::erase_if(weight.transforms, is_cast);
+    const ValueId stored = to.add_weight(value.name, std::move(weight));
+    const size_t dot = value.name.rfind('.');
+    const std::string module = dot == std::string::npos ? std::string() : value.name.substr(0, dot);
+    return to.add_node({"", "Cast", module, {stored}, {}, {{"to", static_cast<int64_t>(value.type.dtype)}}, ""})[0];
   }
 
   /// What a patch built may hold composites of its own: lowers the nodes from `first` on.
@@ -162,8 +179,7 @@ ValueId Builder::composite(const std::string& name, std::vector<ValueId> inputs,
 }
 
 ValueId Builder::scalar(double value, ir::DType dtype) {
-  if (dtype == ir::DType::f32) return graph().add_constant(ir::Tensor::f32_scalar(static_cast<float>(value)));
-  if (dtype == ir::DType::f64) return graph().add_constant(ir::Tensor::of<double>(dtype, {}, {value}));
+  if (ir::is_floating(dtype)) return graph().add_constant(ir::float_scalar(value, dtype));
   if (dtype == ir::DType::i64) return integer(static_cast<int64_t>(value));
   throw Error(Failure::internal, fmt::format("a scalar of type {}", ir::name_of(dtype)));
 }
@@ -192,7 +208,7 @@ ValueId Builder::length(ValueId x, size_t axis) {
 
 bool Builder::stored_layout_needed(ValueId weight) const {
   const ir::Value& it = value(weight);
-  return it.origin == ir::Origin::weight && lowering_.plain(it.weight->stored.get());
+  return lowering_.weights_as_stored() || (it.origin == ir::Origin::weight && lowering_.plain(it.weight->stored.get()));
 }
 
 ir::Graph lower(const ir::Graph& graph, const LoweringOptions& options) {

@@ -28,6 +28,9 @@ struct Patch {
 struct LoweringOptions {
   int64_t opset = 18;
   std::vector<Patch> patches;
+  /// Weights keep the bytes that the checkpoint has: Linear takes Gemm(transB), which reads torch's layout as fast, and
+  /// what is of another type than it is used in goes through a Cast, which runtimes fold when they load the model.
+  bool weights_as_stored = false;
 };
 
 /// The lowered graph: still in canonical form (static operands as attributes), no composites, no operator that is

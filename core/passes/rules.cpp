@@ -26,8 +26,8 @@ Results linear(Builder& b) {
   const ValueId x = b.node().input(0), weight = b.node().input(1), bias = b.node().input(2);
   const ir::Value stored = b.value(weight);
   const size_t rank = b.shape(x).size();
-  const bool turnable = stored.origin == ir::Origin::weight && !b.stored_layout_needed(weight);
-  if (rank == 2 || (!turnable && stored.origin == ir::Origin::weight)) {
+  const bool as_stored = b.stored_layout_needed(weight), turnable = stored.origin == ir::Origin::weight && !as_stored;
+  if (rank == 2 || as_stored) {
     const int64_t in = b.shape(weight)[1].size(), out = b.shape(weight)[0].size();
     Results inputs{rank == 2 ? x : b.reshape(x, {-1, in}), weight};
     if (bias != ir::absent) inputs.push_back(bias);

@@ -57,7 +57,8 @@ ir::Tensor along_sequence(const ir::Tensor& tensor, int64_t begin, int64_t end) 
   return part;
 }
 
-ValidationRun compare_cached_step(const SteppedDecoder& decoder, const Tokens& tokens, int64_t prefix, double atol) {
+ValidationRun compare_cached_step(const SteppedDecoder& decoder, const Tokens& tokens, int64_t prefix,
+                                  const Tolerance& tolerance) {
   const int64_t total = tokens.ids.shape[1];
   Tensors whole = decoder.first(tokens);
   const Tokens before{along_sequence(tokens.ids, 0, prefix), along_sequence(tokens.mask, 0, prefix)};
@@ -80,7 +81,7 @@ ValidationRun compare_cached_step(const SteppedDecoder& decoder, const Tokens& t
   }
   ValidationRun run;
   run.label = fmt::format("batch {}, {} tokens after {}, cached", tokens.ids.shape[0], total - prefix, prefix);
-  run.differences = compare(expected, stepped, atol);
+  run.differences = compare(expected, stepped, tolerance);
   run.passes = !run.differences.empty() && std::all_of(run.differences.begin(), run.differences.end(),
                                                        [](const Difference& d) { return d.passes; });
   return run;

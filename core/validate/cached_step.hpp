@@ -23,7 +23,8 @@ struct SteppedDecoder {
 
 /// Runs all tokens at once, and the first `prefix` of them followed by the rest in one cached step, and compares the
 /// outputs of the rest and all of present.*. A padded place is not compared: what it holds means nothing.
-ValidationRun compare_cached_step(const SteppedDecoder& decoder, const Tokens& tokens, int64_t prefix, double atol);
+ValidationRun compare_cached_step(const SteppedDecoder& decoder, const Tokens& tokens, int64_t prefix,
+                                  const Tolerance& tolerance);
 
 /// past_key_values.X for what was put out as present.X.
 Tensors as_past(const Tensors& outputs);

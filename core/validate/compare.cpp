@@ -61,8 +61,8 @@ std::vector<int64_t> index_of(int64_t flat, const std::vector<int64_t>& shape) {
   return index;
 }
 
-Difference compare_one(const std::string& name, const ir::Tensor& expected, const ir::Tensor& actual, double atol,
-                       double rtol) {
+Difference compare_one(const std::string& name, const ir::Tensor& expected, const ir::Tensor& actual,
+                       const Tolerance& tolerance) {
   Difference result;
   result.output = name;
   if (expected.shape != actual.shape) {
@@ -78,6 +78,9 @@ Difference compare_one(const std::string& name, const ir::Tensor& expected, cons
   const std::vector<double> want = as_doubles(expected), got = as_doubles(actual);
   result.elements = static_cast<int64_t>(want.size());
   size_t worst = 0, on_one_side = 0, on_both = 0;
+  double largest = 0;
+  for (double value : want) largest = std::isfinite(value) ? std::max(largest, std::fabs(value)) : largest;
+  const double everywhere = tolerance.absolute + tolerance.of_largest * largest;
   for (size_t i = 0; i < want.size(); ++i) {
     if (!std::isfinite(want[i]) || !std::isfinite(got[i])) {
       result.finite = false;
@@ -91,7 +94,7 @@ Difference compare_one(const std::string& name, const ir::Tensor& expected, cons
       continue;
     }
     const double difference = std::fabs(want[i] - got[i]);
-    if (difference > atol + rtol * std::fabs(want[i])) ++result.mismatches;
+    if (difference > everywhere + tolerance.relative * std::fabs(want[i])) ++result.mismatches;
     if (want[i] != 0) result.max_rel = std::max(result.max_rel, difference / std::fabs(want[i]));
     if (difference > result.max_abs) {
       result.max_abs = difference;
@@ -114,12 +117,12 @@ Difference compare_one(const std::string& name, const ir::Tensor& expected, cons
 
 }  // namespace
 
-std::vector<Difference> compare(const Tensors& expected, const Tensors& actual, double atol, double rtol) {
+std::vector<Difference> compare(const Tensors& expected, const Tensors& actual, const Tolerance& tolerance) {
   std::vector<Difference> differences;
   for (const auto& [name, tensor] : expected) {
     const auto found = actual.find(name);
     if (found != actual.end()) {
-      differences.push_back(compare_one(name, tensor, found->second, atol, rtol));
+      differences.push_back(compare_one(name, tensor, found->second, tolerance));
     } else {
       Difference missing;
       missing.output = name;

@@ -57,7 +57,7 @@ double ValidationReport::largest_difference() const {
 }
 
 ValidationReport validate_model_outputs(Runnable* reference, Runnable& onnx,
-                                        const std::vector<ValidationInputs>& inputs, double atol,
+                                        const std::vector<ValidationInputs>& inputs, const Tolerance& tolerance,
                                         const std::function<void(const ValidationRun&)>& each) {
   ValidationReport report;
   for (const ValidationInputs& set : inputs) {
@@ -66,7 +66,7 @@ ValidationReport validate_model_outputs(Runnable* reference, Runnable& onnx,
     const Tensors expected = set.expected ? *set.expected : reference->run(set.inputs);
     ValidationRun run;
     run.label = set.label;
-    run.differences = compare(expected, onnx.run(set.inputs), atol);
+    run.differences = compare(expected, onnx.run(set.inputs), tolerance);
     run.passes =
         std::all_of(run.differences.begin(), run.differences.end(), [](const Difference& d) { return d.passes; });
     if (each) each(run);
@@ -135,14 +135,15 @@ std::filesystem::path with_outputs(const std::filesystem::path& file, const ir::
 }  // namespace
 
 std::optional<std::string> first_departure(const OnnxConfig& config, const Definition& definition,
-                                           const WrittenModel& written, const Tensors& inputs, double atol) {
+                                           const WrittenModel& written, const Tensors& inputs,
+                                           const Tolerance& tolerance) {
   // Every operator's result is a mark. Lowering is deterministic and marks do not change it, so the values have in the
   // file the names that they get here.
   ir::Graph traced = definition.graph;
   traced.marks.clear();
   for (size_t i = 0; i < traced.nodes.size(); ++i)
     traced.marks.push_back({fmt::format("step {}", i), traced.nodes[i].outputs[0]});
-  const ir::Graph lowered = lower(traced, {.opset = written.opset, .patches = patches_of(config)});
+  const ir::Graph lowered = lowered_graph(config, definition, traced, written.form);
   const ScratchFolder folder;
   const auto onnx = load_backend("onnxruntime").load_file(with_outputs(written.file, lowered, folder).string());
   const auto reference = load_backend("reference").load_graph(traced);
@@ -153,7 +154,8 @@ std::optional<std::string> first_departure(const OnnxConfig& config, const Defin
   for (const ir::NamedValue& mark : lowered.marks) {
     const auto found = actual.find(lowered[mark.value].name);
     if (found == actual.end()) continue;
-    const Difference difference = compare({{mark.name, expected.at(mark.name)}}, {{mark.name, found->second}}, atol)[0];
+    const Difference difference =
+        compare({{mark.name, expected.at(mark.name)}}, {{mark.name, found->second}}, tolerance)[0];
     if (difference.passes) continue;
     const size_t step = std::stoul(mark.name.substr(5));
     return fmt::format(

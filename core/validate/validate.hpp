@@ -10,6 +10,7 @@
 
 #include "core/backend.hpp"
 #include "core/definition/onnx_config.hpp"
+#include "core/export.hpp"
 #include "core/validate/compare.hpp"
 
 namespace onnxport {
@@ -44,21 +45,22 @@ void check_model_file(const std::filesystem::path& file);
 /// Evaluates every set of inputs by `reference` (where it has no recorded outputs) and by `onnx`, and compares every
 /// output.
 ValidationReport validate_model_outputs(Runnable* reference, Runnable& onnx,
-                                        const std::vector<ValidationInputs>& inputs, double atol,
+                                        const std::vector<ValidationInputs>& inputs, const Tolerance& tolerance,
                                         const std::function<void(const ValidationRun&)>& each = {});
 
 /// A case file: tensors in/NAME and out/NAME. Throws Error(checkpoint) where it is none.
 ValidationInputs read_case(const std::filesystem::path& file);
 
-/// A file and the opset that it was lowered to.
+/// A file and how its graph came about.
 struct WrittenModel {
   std::filesystem::path file;
-  int64_t opset;
+  GraphForm form;
 };
 
 /// The first step of the definition whose result the written file does not reproduce, for the inputs given:
 /// "encoder.layer.3.attention.self (Attention): differs by 0.01". Runs the file again with every result as an output.
 std::optional<std::string> first_departure(const OnnxConfig& config, const Definition& definition,
-                                           const WrittenModel& written, const Tensors& inputs, double atol);
+                                           const WrittenModel& written, const Tensors& inputs,
+                                           const Tolerance& tolerance);
 
 }  // namespace onnxport

@@ -56,7 +56,8 @@ int main(int argc, char** argv) try {
   const auto model = features.get_model_from_feature(argv[2], argv[1]);
   const auto file = load_backend("onnxruntime").load_file(result.files[0].path.string());
   check_model_file(result.files[0].path);
-  const ValidationReport report = validate_model_outputs(model.get(), *file, inputs, config.atol_for_validation());
+  const ValidationReport report =
+      validate_model_outputs(model.get(), *file, inputs, {.absolute = config.atol_for_validation()});
   fmt::print("{}: largest difference {:.1e}, {}\n", result.files[0].path.filename().string(),
              report.largest_difference(), report.passes() ? "validated" : "differs");
   return report.passes() ? 0 : 1;

@@ -55,15 +55,16 @@ BOOST_AUTO_TEST_CASE(the_first_departing_module_is_named) {
   const ExportResult result = export_onnx(config, definition, folder, {.opset = 18});
   const fs::path file = result.files[0].path;
   const Tensors inputs = config.generate_dummy_inputs(nullptr, {.varied = true});
-  const auto unharmed = first_departure(config, definition, {file, 18}, inputs, 1e-4);
+  const auto unharmed = first_departure(config, definition, {file, {.opset = 18}}, inputs, {.absolute = 1e-4});
   BOOST_TEST(unharmed.value_or("") == "");
 
   damage_weight(file, "encoder.layer.1.output.dense.weight");
-  const auto place = first_departure(config, definition, {file, 18}, inputs, 1e-4);
+  const auto place = first_departure(config, definition, {file, {.opset = 18}}, inputs, {.absolute = 1e-4});
   BOOST_REQUIRE(place.has_value());
   BOOST_TEST(place->starts_with("encoder.layer.1.output.dense (Linear)"));
   const auto reference = load_backend("reference").load_graph(definition.graph);
   const auto damaged = load_backend("onnxruntime").load_file(file.string());
-  BOOST_TEST(!validate_model_outputs(reference.get(), *damaged, {{"varied", inputs, std::nullopt}}, 1e-4).passes());
+  BOOST_TEST(!validate_model_outputs(reference.get(), *damaged, {{"varied", inputs, std::nullopt}}, {.absolute = 1e-4})
+                  .passes());
   fs::remove_all(folder);
 }

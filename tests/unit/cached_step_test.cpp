@@ -49,14 +49,14 @@ Tokens seven() {
 BOOST_AUTO_TEST_SUITE(cached_steps)
 
 BOOST_AUTO_TEST_CASE(a_right_cache_passes) {
-  const ValidationRun run = compare_cached_step(decoder(false), seven(), 4, 1e-6);
+  const ValidationRun run = compare_cached_step(decoder(false), seven(), 4, {.absolute = 1e-6});
   BOOST_TEST(run.passes);
   BOOST_TEST(run.differences.size() == 2u);
   BOOST_TEST(run.label == "batch 1, 3 tokens after 4, cached");
 }
 
 BOOST_AUTO_TEST_CASE(a_wrong_cache_is_found) {
-  const ValidationRun run = compare_cached_step(decoder(true), seven(), 4, 1e-6);
+  const ValidationRun run = compare_cached_step(decoder(true), seven(), 4, {.absolute = 1e-6});
   BOOST_TEST(!run.passes);
   for (const Difference& difference : run.differences) BOOST_TEST(difference.max_abs == 3.0);
 }
@@ -64,7 +64,7 @@ BOOST_AUTO_TEST_CASE(a_wrong_cache_is_found) {
 BOOST_AUTO_TEST_CASE(an_output_that_nothing_is_compared_with_does_not_pass) {
   SteppedDecoder silent = decoder(false);
   silent.next = [](const Tokens&, const Tensors&) { return Tensors{}; };
-  BOOST_TEST(!compare_cached_step(silent, seven(), 4, 1e-6).passes);
+  BOOST_TEST(!compare_cached_step(silent, seven(), 4, {.absolute = 1e-6}).passes);
 }
 
 BOOST_AUTO_TEST_CASE(presents_become_the_past) {

@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "core/checkpoint/checkpoint.hpp"
+#include "core/error.hpp"
 #include "core/onnx/model_file.hpp"
 
 using namespace onnxport;
@@ -106,6 +107,36 @@ BOOST_AUTO_TEST_CASE(without_external_data_each_file_has_its_own) {
   BOOST_TEST(write_models(models, options).size() == 2u);
   BOOST_TEST(read_back("one.onnx", 0) == values_of(weights.at("a")));
   BOOST_TEST(read_back("two.onnx", 0) == values_of(weights.at("a")));
+}
+
+BOOST_AUTO_TEST_CASE(linked_weights_are_referred_to_in_the_checkpoint) {
+  const Weight &a = weights.at("a"), turned = weights.at("b").then(TransposeMatrix{});
+  const std::vector<ModelToWrite> models{model("one.onnx", {a, turned})};
+  const ModelFileOptions options{
+      .folder = path, .linked = {{a.stored->file.get(), "model.safetensors"}}, .progress = {}};
+  const std::vector<ExportedFile> files = write_models(models, options);
+  BOOST_TEST(files.size() == 2u);
+  BOOST_TEST(files[1].bytes == 6400u);  // the turned one alone
+  BOOST_TEST(read_back("one.onnx", 0) == values_of(a));
+  BOOST_TEST(read_back("one.onnx", 1) == values_of(turned));
+  BOOST_TEST(weights_not_linked(models, options) == std::vector<std::string>{"b"});
+}
+
+BOOST_AUTO_TEST_CASE(what_does_not_fit_into_one_file_is_refused_before_anything_is_written) {
+  auto stored = std::make_shared<StoredTensor>();
+  stored->name = "big";
+  stored->dtype = ir::DType::f32;
+  stored->shape = {size, int64_t{1} << 24};
+  stored->bytes = uint64_t{4} * size << 24;
+  ir::Graph graph;
+  const ir::ValueId big = graph.add_weight("big", Weight{stored, {}});
+  graph.add_output("y", graph.add_node({"", "Identity", "", {big}, {}, {}, ""})[0]);
+  const std::vector<ModelToWrite> models{{to_model(graph, {.opset = 18, .metadata = {}}), "big.onnx"}};
+  const ModelFileOptions options{.folder = path, .progress = {}};
+  BOOST_CHECK_EXCEPTION(write_models(models, options), Error, [](const Error& error) {
+    return std::string(error.what()).find("2 GB") != std::string::npos && error.failure() == Failure::usage;
+  });
+  BOOST_TEST(!fs::exists(path / "big.onnx"));
 }
 
 BOOST_AUTO_TEST_CASE(the_same_models_give_the_same_bytes) {

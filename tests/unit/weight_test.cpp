@@ -300,4 +300,39 @@ BOOST_AUTO_TEST_CASE(stopping_and_failing) {
   BOOST_TEST(full.second.find("File too large") != std::string::npos);
 }
 
+BOOST_AUTO_TEST_CASE(a_file_that_is_cut_off_while_it_is_mapped) {
+  const Weight weight = random_weight({300, 1000});
+  const fs::path file = weight.stored->file->path();
+  fs::resize_file(file, 8192);
+  const ir::Tensor read = materialize(weight);  // no SIGBUS
+  BOOST_TEST(read.as<float>().back() == 0.0f);
+  BOOST_CHECK_EXCEPTION(weight.stored->file->check_unchanged(), Error, [](const Error& error) {
+    return std::string(error.what()).find("changed") != std::string::npos;
+  });
+  const int descriptor = ::open((path / "out").c_str(), O_RDWR | O_CREAT | O_TRUNC, 0600);
+  BOOST_CHECK_THROW(write_weights({{weight, descriptor, 0}}, {}), Error);
+  ::close(descriptor);
+}
+
+BOOST_AUTO_TEST_CASE(neighbours_are_copied_as_one) {
+  const Weight all = random_weight({64, 4096});
+  std::vector<WriteJob> jobs;
+  const int descriptor = ::open((path / "out").c_str(), O_RDWR | O_CREAT | O_TRUNC, 0600);
+  // Rows in their order, but for one that goes elsewhere and one that is turned.
+  for (int64_t row = 0; row < 64; ++row) {
+    Weight part = all.then(SliceAxis{0, row, row + 1});
+    if (row == 7) part = part.then(TransposeMatrix{});
+    jobs.push_back({part, descriptor, static_cast<uint64_t>(row == 20 ? 64 : row) * 16384});
+  }
+  write_weights(jobs, {});
+  const ir::Tensor expected = materialize(all);
+  std::vector<std::byte> bytes(65 * 16384);
+  BOOST_REQUIRE(::pread(descriptor, bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size()));
+  ::close(descriptor);
+  for (size_t row = 0; row < 64; ++row) {
+    const std::byte* written_row = bytes.data() + (row == 20 ? 64 : row) * 16384;
+    BOOST_TEST(std::memcmp(written_row, expected.data.data() + row * 16384, 16384) == 0, "row " << row);
+  }
+}
+
 BOOST_AUTO_TEST_SUITE_END()

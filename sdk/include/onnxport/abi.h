@@ -296,7 +296,7 @@ struct onnxport_description {
   /* Real facts: "atol_for_validation". */
   onnxport_status* (*real)(onnxport_description* self, onnxport_string name, double value);
   /* Text facts: "base_model_prefix"; since 1.1 "parts", the names that describe() and forward() take as `part`, joined
-   * by commas: "encoder,decoder,decoder_with_past". */
+   * by commas: "encoder,decoder,decoder_with_past", and "keep_in_fp32", parts of modules' paths, joined alike. */
   onnxport_status* (*text)(onnxport_description* self, onnxport_string name, onnxport_string value);
   /* values_override: a config field that the export changes, with its value as JSON text ("false"). */
   onnxport_status* (*value_override)(onnxport_description* self, onnxport_string key, onnxport_string json);

@@ -101,6 +101,9 @@ class OnnxConfig {
   virtual double atol_for_validation() const { return 1e-5; }
   virtual std::vector<ValueOverride> values_override() const { return {}; }
   virtual std::vector<PatchingSpec> patching_specs() const { return {}; }
+  /// Modules that overflow or lose too much in f16, by a part of their path ("wo"); --dtype fp16 and bf16 leave them in
+  /// f32. Source: PreTrainedModel._keep_in_fp32_modules, transformers 4.57.
+  virtual std::vector<std::string> keep_in_fp32() const { return {}; }
 
   const std::string& model_type() const { return model_type_; }
   const std::string& feature() const { return feature_; }

@@ -189,6 +189,9 @@ struct OnnxConfigTable {
       std::string parts;
       for (const Part& one : self.parts) parts += (parts.empty() ? "" : ",") + one.name;
       if (!parts.empty()) check(host, out->text(out, to_abi("parts"), to_abi(parts)));
+      std::string wide;
+      for (const std::string& module : config.keep_in_fp32()) wide += (wide.empty() ? "" : ",") + module;
+      if (!wide.empty()) check(host, out->text(out, to_abi("keep_in_fp32"), to_abi(wide)));
       if (const auto* past = dynamic_cast<const OnnxConfigWithPast*>(&config)) {
         check(host, out->integer(out, to_abi("with_past"), past->use_past() ? 1 : 0));
         check(host, out->integer(out, to_abi("num_layers"), past->num_layers()));

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// Floating-point numbers as tensors of any floating type.
+#pragma once
+
+#include "core/ir/tensor.hpp"
+
+namespace onnxport::ir {
+
+/// What bounds finite numbers in a floating type. In 16 bits it is the number beside the largest, for the reason that
+/// masked_score has: a mask's "never" becomes the lowest that is still a number to everybody.
+double bound_of(DType dtype);
+
+/// A scalar of f32, f16, bf16 or f64. A finite number beyond the type's range becomes its bound and no infinity, which in
+/// a mask gives NaN. Throws Error(internal) for other types.
+Tensor float_scalar(double value, DType dtype);
+
+}  // namespace onnxport::ir

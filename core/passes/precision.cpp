@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/passes/precision.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "core/checkpoint/convert.hpp"
+#include "core/ir/scalar.hpp"
+
+namespace onnxport {
+namespace {
+
+using ir::DType;
+using ir::Node;
+using ir::ValueId;
+
+/// Operators that lose too much in 16 bits, whatever their place.
+const std::set<std::string> wide_operators{"Exp",      "Log",        "Pow",      "Sqrt",       "Reciprocal",
+                                           "Sin",      "Cos",        "CumSum",   "ReduceMean", "ReduceSum",
+                                           "ReduceL2", "ReduceProd", "Softplus", "LogSoftmax"};
+
+/// Norms that an opset has an operator for sum in f32 by themselves (stash_type); their decompositions do not.
+bool is_decomposed_norm(const Node& node, int64_t opset) {
+  if (node.domain != ir::composite_domain) return false;
+  return (node.op == "LayerNorm" && opset < 17) || (node.op == "RMSNorm" && opset < 23);
+}
+
+/// "wo" in "encoder.wo" and in "wo.0", not in "encoder.two".
+bool is_part_of(const std::string& path, const std::string& part) {
+  for (size_t at = path.find(part); at != std::string::npos; at = path.find(part, at + 1)) {
+    const size_t end = at + part.size();
+    if ((at == 0 || path[at - 1] == '.') && (end == path.size() || path[end] == '.')) return true;
+  }
+  return false;
+}
+
+class Precision {
+ public:
+  Precision(const ir::Graph& from, const PrecisionOptions& options) : from_(from), options_(options) {}
+
+  ir::Graph run() {
+    to_.name = from_.name;
+    map_.assign(from_.values.size(), ir::absent);
+    for (const ir::NamedValue& input : from_.inputs)
+      map_[input.value] = to_.add_input(input.name, from_[input.value].type);
+    for (const Node& node : from_.nodes) move(node);
+    for (const ir::NamedValue& output : from_.outputs)
+      to_.add_output(output.name, as(output.value, from_[output.value].type.dtype, {}));
+    for (const ir::NamedValue& mark : from_.marks) {
+      if (map_[mark.value] != ir::absent) to_.marks.push_back({mark.name, map_[mark.value]});
+    }
+    return std::move(to_);
+  }
+
+ private:
+  bool is_float(ValueId id) const { return id != ir::absent && from_[id].type.dtype == DType::f32; }
+
+  bool stays_wide(const Node& node) const {
+    if (node.domain.empty() && wide_operators.contains(node.op)) return true;
+    if (is_decomposed_norm(node, options_.opset)) return true;
+    return std::any_of(options_.keep_in_fp32.begin(), options_.keep_in_fp32.end(),
+                       [&](const std::string& part) { return is_part_of(node.scope, part); });
+  }
+
+  /// Whether the value is stored or computed in the type: a weight, an input, or the result of a node that is.
+  bool is_narrow(ValueId id) const {
+    if (!is_float(id)) return false;
+    switch (from_[id].origin) {
+      case ir::Origin::weight:
+      case ir::Origin::input:
+        return true;
+      case ir::Origin::node:
+        return to_[map_[id]].type.dtype == options_.dtype;
+      default:
+        return false;
+    }
+  }
+
+  void move(const Node& node) {
+    Node moved = node;
+    moved.outputs.clear();
+    const bool narrow = !stays_wide(node) && std::any_of(node.inputs.begin(), node.inputs.end(),
+                                                         [this](ValueId id) { return is_narrow(id); });
+    // Masks are in f32 whatever they are made of, with the lowest float in them.
+    bool beyond = node.domain == ir::composite_domain && (node.op == "AttentionMask" || node.op == "CausalMask");
+    for (size_t i = 0; i < moved.inputs.size(); ++i) {
+      ValueId& input = moved.inputs[i];
+      beyond = beyond || is_beyond(input);
+      const bool wide = !narrow || (node.domain == ir::composite_domain && node.op == "Attention" && i == 3);
+      input = is_float(input) ? as(input, wide ? DType::f32 : options_.dtype, node.scope) : plain(input);
+    }
+    const std::vector<ValueId> results = to_.add_node(std::move(moved), node.outputs.size());
+    for (size_t i = 0; i < results.size(); ++i) {
+      map_[node.outputs[i]] = results[i];
+      if (beyond && to_[results[i]].type.dtype == DType::f32) beyond_.insert(node.outputs[i]);
+    }
+  }
+
+  /// Whether a value in f32 may hold numbers that the type does not have.
+  bool is_beyond(ValueId id) const {
+    if (!is_float(id)) return false;
+    if (from_[id].origin != ir::Origin::constant) return beyond_.contains(id);
+    const auto numbers = from_[id].constant->as<float>();
+    return std::any_of(numbers.begin(), numbers.end(),
+                       [this](float number) { return std::fabs(number) > ir::bound_of(options_.dtype); });
+  }
+
+  /// A value that has no other type than its own.
+  ValueId plain(ValueId id) {
+    if (id == ir::absent || map_[id] != ir::absent) return map_[id];
+    const ir::Value& value = from_[id];
+    map_[id] = value.origin == ir::Origin::constant ? to_.add_constant(*value.constant)
+                                                    : to_.add_weight(value.name, *value.weight);
+    return map_[id];
+  }
+
+  /// A value of f32 in the definition as one of `dtype`.
+  ValueId as(ValueId id, DType dtype, const std::string& scope) {
+    if (!is_float(id)) return plain(id);
+    const ir::Value& value = from_[id];
+    if (value.origin == ir::Origin::constant) return to_.add_constant(constant_as(*value.constant, dtype));
+    if (value.origin == ir::Origin::weight) return to_.add_weight(value.name, weight_as(*value.weight, dtype));
+    ValueId moved = map_[id];
+    if (to_[moved].type.dtype == dtype) return moved;
+    const auto [known, fresh] = casts_.try_emplace({id, dtype});
+    if (!fresh) return known->second;
+    if (dtype == options_.dtype && beyond_.contains(id)) {
+      const double bound = ir::bound_of(dtype);
+      moved = to_.add_node({"", "Clip", scope, {moved}, {}, {{"min", -bound}, {"max", bound}}, ""})[0];
+    }
+    known->second = to_.add_node({"", "Cast", scope, {moved}, {}, {{"to", static_cast<int64_t>(dtype)}}, ""})[0];
+    return known->second;
+  }
+
+  static ir::Tensor constant_as(const ir::Tensor& tensor, DType dtype) {
+    if (dtype == tensor.dtype) return tensor;
+    ir::Tensor bounded = tensor;
+    const auto bound = static_cast<float>(ir::bound_of(dtype));
+    for (float& number : bounded.as<float>()) {
+      if (std::isfinite(number)) number = std::clamp(number, -bound, bound);
+    }
+    ir::Tensor narrow{dtype, tensor.shape, {}};
+    const auto count = static_cast<uint64_t>(tensor.element_count());
+    narrow.data.resize(count * ir::size_of(dtype));
+    convert_elements(tensor.dtype, bounded.data.data(), dtype, narrow.data.data(), count);
+    return narrow;
+  }
+
+  /// A checkpoint that has the type already is not cast there and back.
+  static Weight weight_as(Weight weight, DType dtype) {
+    if (weight.dtype() == dtype) return weight;
+    if (!only_moves_elements(weight)) return weight.then(CastTo{dtype});
+    const size_t casts = static_cast<size_t>(
+        std::count_if(weight.transforms.begin(), weight.transforms.end(),
+                      [](const Transform& transform) { return std::holds_alternative<CastTo>(transform); }));
+    if (casts == 1 && weight.stored->dtype == dtype) {
+      std::erase_if(weight.transforms,
+                    [](const Transform& transform) { return std::holds_alternative<CastTo>(transform); });
+      return weight;
+    }
+    // f16 and bf16 hold no other type's numbers exactly but f32 holds both, so one cast from what is stored says the
+    // same.
+    for (Transform& transform : weight.transforms) {
+      if (casts == 1 && std::holds_alternative<CastTo>(transform) && weight.stored->dtype != DType::f64) {
+        transform = CastTo{dtype};
+        return weight;
+      }
+    }
+    return weight.then(CastTo{dtype});
+  }
+
+  const ir::Graph& from_;
+  const PrecisionOptions& options_;
+  ir::Graph to_;
+  std::vector<ValueId> map_;
+  std::set<ValueId> beyond_;
+  std::map<std::pair<ValueId, DType>, ValueId> casts_;
+};
+
+}  // namespace
+
+ir::Graph to_precision(const ir::Graph& graph, const PrecisionOptions& options) {
+  return Precision(graph, options).run();
+}
+
+}  // namespace onnxport

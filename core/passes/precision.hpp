@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// --dtype: a graph that stores its weights and computes in f16 or bf16 where that is sane.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/ir/graph.hpp"
+
+namespace onnxport {
+
+struct PrecisionOptions {
+  ir::DType dtype = ir::DType::f16;  // f16 or bf16
+  /// Modules that stay in f32, by a part of their path: "wo" holds "encoder.block.0.layer.1.DenseReluDense.wo".
+  std::vector<std::string> keep_in_fp32;
+  int64_t opset = 18;
+};
+
+/// The definition with Casts, before it is lowered: composites still say what they mean, so a norm is known as one.
+///
+/// - Inputs and outputs keep their types; Casts stand behind the ones and before the others.
+/// - Weights are stored in the type, and what meets them is computed in it.
+/// - In f32 stay: what is computed from integers and constants only (positions, rotary angles, masks) up to where it
+///   meets the rest; what attention adds to its scores, and their softmax; norms that the opset has no operator for, sums, powers and exponentials; the modules to be kept.
+/// - What lies beyond the type's range, such as the lowest float of a mask, becomes its lowest or largest number and
+///   never an infinity, which would give NaN in a row that is masked as a whole.
+ir::Graph to_precision(const ir::Graph& graph, const PrecisionOptions& options);
+
+}  // namespace onnxport
