@@ -48,6 +48,7 @@ class T5OnnxConfig final : public OnnxSeq2SeqConfigWithPast {
   int64_t vocab_size() const override { return c.vocab; }
   int64_t encoder_width() const override { return c.width; }
   bool has_usual_cache() const override { return c.heads * c.head_size == c.width; }
+  std::vector<std::string> keep_in_fp32() const override { return {"wo"}; }  // its products leave the range of f16
 
   // -> f32[batch, encoder_sequence, width]
   Value encode(Graph& g, const Value& ids, const Value& mask) const override {
