@@ -73,10 +73,7 @@ class AlbertOnnxConfig final : public TextEncoder {
   }
 
   Value predict(const Scope& s, const Value& hidden) const override {
-    MaskedLmHeadOptions head{.dense = "dense",
-                             .norm = "LayerNorm",
-                             .decoder = "decoder",
-                             .bias = {"bias", "decoder.bias"},
+    MaskedLmHeadOptions head{.names = {.norm = "LayerNorm"},
                              .width = width,
                              .vocab = bert.vocab,
                              .activation = bert.activation,

@@ -12,7 +12,7 @@ class BartOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
  public:
   explicit BartOnnxConfig(const Request& request)
       : OnnxSeq2SeqConfigWithPast(request),
-        model(family_of(request.model_type), BartConfig(request.config, family_of(request.model_type))),
+        model(row_of(families, request.model_type), BartConfig(request.config, row_of(families, request.model_type))),
         c(model.config()) {}
 
   std::string base_model_prefix() const override { return "model"; }
@@ -76,7 +76,7 @@ class BartDecoderOnnxConfig final : public OnnxConfigWithPast {
  public:
   explicit BartDecoderOnnxConfig(const Request& request)
       : OnnxConfigWithPast(request, Positions::sequence),
-        model(family_of(request.model_type), BartConfig(request.config, family_of(request.model_type))),
+        model(row_of(families, request.model_type), BartConfig(request.config, row_of(families, request.model_type))),
         c(model.config()) {}
 
   std::string base_model_prefix() const override { return "model"; }

@@ -28,13 +28,6 @@ inline constexpr Family families[] = {
     {"marian", Norm::after, false, false, Places::sinusoidal, 0, 58101, 1024},
 };
 
-inline const Family& family_of(const std::string& type) {
-  for (const Family& family : families) {
-    if (family.type == type) return family;
-  }
-  throw Error(ONNXPORT_UNSUPPORTED, "no family is known for the model type '" + type + "'");
-}
-
 struct BartConfig {
   BartConfig(const Config& c, const Family& family)
       : vocab(c.size("vocab_size", family.vocab)),
@@ -115,7 +108,7 @@ class Transformer {
   Value decode(const Scope& model, const DecoderStep& step, Cache& cache, int64_t rows) const {
     const Scope s = model / "decoder";
     Graph& g = s.graph();
-    Value x = embed(model, {"decoder", step.ids, places_of(step, cache), rows});
+    Value x = embed(model, {"decoder", step.ids, decoder_places(step, cache), rows});
     const Value bias = self_mask(step, cache);
     const Value source = step.encoder_mask ? attention_mask(step.encoder_mask) : Value();
     const std::string side = source ? "decoder_" : "";  // by itself it has no other side
@@ -190,14 +183,6 @@ class Transformer {
       }
     }
     return g.constant<float>(DType::f32, {c.positions, c.width}, table);
-  }
-
-  static Value places_of(const DecoderStep& step, const Cache& cache) {
-    const Value past = cache.past_keys();
-    if (!past) return range(size_of(step.ids, 1));
-    Graph& g = past.graph();
-    const Value before = size_of(past, 2);
-    return g.op("Range", {before, before + size_of(step.ids, 1), g.integer(1)});
   }
 
   // x + run(norm(x)), or norm(x + run(x))

@@ -21,10 +21,7 @@ class BertOnnxConfig final : public TextEncoder {
   Value pool(const Scope& s, const Value& hidden) const override { return bert.pool(s / "pooler", hidden); }
 
   Value predict(const Scope& s, const Value& hidden) const override {
-    MaskedLmHeadOptions head{.dense = "transform.dense",
-                             .norm = "transform.LayerNorm",
-                             .decoder = "decoder",
-                             .bias = {"bias", "decoder.bias"},
+    MaskedLmHeadOptions head{.names = {.dense = "transform.dense", .norm = "transform.LayerNorm"},
                              .width = bert.hidden,
                              .vocab = bert.vocab,
                              .activation = bert.activation,

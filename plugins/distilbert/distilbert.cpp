@@ -74,10 +74,10 @@ class DistilBertOnnxConfig final : public TextEncoder {
   }
 
   Value predict(const Scope& s, const Value& hidden) const override {
-    MaskedLmHeadOptions head{.dense = "vocab_transform",
-                             .norm = "vocab_layer_norm",
-                             .decoder = "vocab_projector",
-                             .bias = {"vocab_projector.bias"},
+    MaskedLmHeadOptions head{.names = {.dense = "vocab_transform",
+                                       .norm = "vocab_layer_norm",
+                                       .decoder = "vocab_projector",
+                                       .bias = {"vocab_projector.bias"}},
                              .width = c.dim,
                              .vocab = c.vocab,
                              .activation = c.activation,

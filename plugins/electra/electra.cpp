@@ -67,10 +67,10 @@ class ElectraOnnxConfig final : public TextEncoder {
 
   // The generator's head.
   Value predict(const Scope& s, const Value& hidden) const override {
-    MaskedLmHeadOptions head{.dense = "generator_predictions.dense",
-                             .norm = "generator_predictions.LayerNorm",
-                             .decoder = "generator_lm_head",
-                             .bias = {"generator_lm_head.bias"},
+    MaskedLmHeadOptions head{.names = {.dense = "generator_predictions.dense",
+                                       .norm = "generator_predictions.LayerNorm",
+                                       .decoder = "generator_lm_head",
+                                       .bias = {"generator_lm_head.bias"}},
                              .width = width,
                              .vocab = bert.vocab,
                              .epsilon = bert.epsilon};

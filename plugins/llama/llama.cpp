@@ -27,13 +27,6 @@ constexpr Family families[] = {
     {"qwen3", Bias::by_config, Bias::by_config, Bias::never, true, Window::later_layers, "transformer", 32, 128},
 };
 
-const Family& family_of(const std::string& type) {
-  for (const Family& family : families) {
-    if (family.type == type) return family;
-  }
-  throw Error(ONNXPORT_UNSUPPORTED, "no family is known for the model type '" + type + "'");
-}
-
 struct LlamaConfig {
   LlamaConfig(const Config& c, const Family& family)
       : vocab(c.size("vocab_size", 32000)),
@@ -111,7 +104,7 @@ struct LlamaConfig {
 class LlamaOnnxConfig final : public OnnxConfigWithPast {
  public:
   explicit LlamaOnnxConfig(const Request& request)
-      : OnnxConfigWithPast(request), family(family_of(request.model_type)), c(request.config, family) {}
+      : OnnxConfigWithPast(request), family(row_of(families, request.model_type)), c(request.config, family) {}
 
   std::string base_model_prefix() const override { return base(); }
   double atol_for_validation() const override { return 1e-4; }

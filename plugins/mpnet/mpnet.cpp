@@ -91,19 +91,11 @@ class MPNetOnnxConfig final : public TextEncoder {
 
   // The first token, <s>, through a layer of the head's own.
   Value classify(const Scope& s, const Value& hidden) const override {
-    const Scope head = s.graph().root() / "classifier";
-    const Value x = tanh(linear(head / "dense", pick(hidden, 1, 0), {.out = c.hidden}));
-    return linear(head / "out_proj", x, {.out = labels()});
+    return first_token_classifier(s.graph().root() / "classifier", pick(hidden, 1, 0), c.hidden, labels());
   }
 
   Value predict(const Scope& s, const Value& hidden) const override {
-    MaskedLmHeadOptions head{.dense = "dense",
-                             .norm = "layer_norm",
-                             .decoder = "decoder",
-                             .bias = {"bias", "decoder.bias"},
-                             .width = c.hidden,
-                             .vocab = c.vocab,
-                             .epsilon = c.epsilon};
+    MaskedLmHeadOptions head{.width = c.hidden, .vocab = c.vocab, .epsilon = c.epsilon};
     if (c.tied) head.tied = s / "embeddings.word_embeddings";
     return masked_lm_head(s.graph().root() / "lm_head", hidden, head);
   }

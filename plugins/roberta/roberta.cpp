@@ -32,19 +32,11 @@ class RobertaOnnxConfig final : public TextEncoder {
 
   // The first token, <s>, through a layer of the head's own.
   Value classify(const Scope& s, const Value& hidden) const override {
-    const Scope head = s.graph().root() / "classifier";
-    const Value x = tanh(linear(head / "dense", pick(hidden, 1, 0), {.out = bert.hidden}));
-    return linear(head / "out_proj", x, {.out = labels()});
+    return first_token_classifier(s.graph().root() / "classifier", pick(hidden, 1, 0), bert.hidden, labels());
   }
 
   Value predict(const Scope& s, const Value& hidden) const override {
-    MaskedLmHeadOptions head{.dense = "dense",
-                             .norm = "layer_norm",
-                             .decoder = "decoder",
-                             .bias = {"bias", "decoder.bias"},
-                             .width = bert.hidden,
-                             .vocab = bert.vocab,
-                             .epsilon = bert.epsilon};
+    MaskedLmHeadOptions head{.width = bert.hidden, .vocab = bert.vocab, .epsilon = bert.epsilon};
     if (bert.tied) head.tied = s / "embeddings.word_embeddings";
     return masked_lm_head(s.graph().root() / "lm_head", hidden, head);
   }

@@ -118,14 +118,8 @@ class T5OnnxConfig final : public OnnxSeq2SeqConfigWithPast {
   };
 
   static Places places_of(const DecoderStep& step, const Cache& cache) {
-    const Value past = cache.past_keys();
-    if (!past) {
-      const Value places = range(size_of(step.ids, 1));
-      return {places, places, false};
-    }
-    Graph& g = past.graph();
-    const Value before = size_of(past, 2), total = before + size_of(step.ids, 1);
-    return {g.op("Range", {before, total, g.integer(1)}), range(total), false};
+    const Value queries = decoder_places(step, cache), past = cache.past_keys();
+    return {queries, past ? range(size_of(past, 2) + size_of(step.ids, 1)) : queries, false};
   }
 
   // The first layer's bias serves all of its side: f32[1, heads, n, total]

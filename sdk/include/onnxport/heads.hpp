@@ -30,10 +30,22 @@ inline Span span_logits(const Scope& scope, const Value& hidden) {
   return {squeeze(ends[0], {-1}), squeeze(ends[1], {-1})};
 }
 
-struct MaskedLmHeadOptions {
-  std::string dense, norm, decoder;  // where the weights lie below the scope
+/// The first token through a layer of the head's own: first: f32[batch, n] -> f32[batch, labels].
+/// Source: RobertaClassificationHead and MPNetClassificationHead, transformers 4.30.
+inline Value first_token_classifier(const Scope& scope, const Value& first, int64_t width, int64_t labels) {
+  const Value x = tanh(linear(scope / "dense", first, {.out = width}));
+  return linear(scope / "out_proj", x, {.out = labels});
+}
+
+/// Where the weights of a masked-lm head lie below its scope; RoBERTa's names are the defaults.
+struct MaskedLmHeadNames {
+  std::string dense = "dense", norm = "layer_norm", decoder = "decoder";
   /// Where the bias of the words lies, by version of the reference; the first that the checkpoint has is read.
-  std::vector<std::string> bias;
+  std::vector<std::string> bias{"bias", "decoder.bias"};
+};
+
+struct MaskedLmHeadOptions {
+  MaskedLmHeadNames names{};
   int64_t width, vocab;  // of the transformed vector, of the logits
   std::string activation = "gelu";
   double epsilon = 1e-12;
@@ -44,16 +56,16 @@ struct MaskedLmHeadOptions {
 /// Source: BertLMPredictionHead and its relatives, transformers 4.30.
 inline Value masked_lm_head(const Scope& scope, const Value& hidden, const MaskedLmHeadOptions& options) {
   Graph& g = scope.graph();
-  Value x = linear(scope / options.dense, hidden, {.out = options.width});
+  Value x = linear(scope / options.names.dense, hidden, {.out = options.width});
   x = activation(x, options.activation);
-  x = layer_norm(scope / options.norm, x, {.epsilon = options.epsilon});
+  x = layer_norm(scope / options.names.norm, x, {.epsilon = options.epsilon});
 
-  std::string bias = options.bias.at(0);
-  for (auto name = options.bias.rbegin(); name != options.bias.rend(); ++name) {
+  std::string bias = options.names.bias.at(0);
+  for (auto name = options.names.bias.rbegin(); name != options.names.bias.rend(); ++name) {
     if (scope.has(*name)) bias = *name;
     g.unused((scope / *name).path());
   }
-  const Scope decoder = scope / options.decoder;
+  const Scope decoder = scope / options.names.decoder;
   if (options.tied) g.unused((decoder / "weight").path());
   const Within names(decoder);
   const Value table = options.tied.value_or(decoder).weight("weight", {options.vocab, options.width});

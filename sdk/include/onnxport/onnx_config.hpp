@@ -139,4 +139,13 @@ inline std::vector<OutputSpec> common_outputs(std::string_view feature) {
   return found->second;
 }
 
+/// The row of a plugin's table of relatives whose `type` is the model type.
+template <class Row, size_t count>
+const Row& row_of(const Row (&rows)[count], const std::string& model_type) {
+  for (const Row& row : rows) {
+    if (row.type == model_type) return row;
+  }
+  throw Error(ONNXPORT_UNSUPPORTED, "no relative is known for the model type '" + model_type + "'");
+}
+
 }  // namespace onnxport::sdk

@@ -149,6 +149,15 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
   }
 };
 
+/// The places of a step's ids in the decoder's text, behind those of the cache: i64[decoder_sequence].
+inline Value decoder_places(const DecoderStep& step, const Cache& cache) {
+  const Value past = cache.past_keys();
+  if (!past) return range(size_of(step.ids, 1));
+  Graph& g = past.graph();
+  const Value before = size_of(past, 2);
+  return g.op("Range", {before, before + size_of(step.ids, 1), g.integer(1)});
+}
+
 /// The additive mask of a decoder's self-attention: f32[batch or 1, 1, decoder_sequence, past + decoder_sequence].
 inline Value self_mask(const DecoderStep& step, const Cache& cache) {
   if (step.mask) return attention_mask(step.mask, {.causal_for = step.ids});
