@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/definition/onnx_config.hpp"
+#include "core/export.hpp"
 
 namespace onnxport {
 
@@ -28,5 +29,22 @@ Layout layout_from(const std::string& name);
 /// The files of a layout; `model_file` names the one of a single graph. Throws Error(usage) where the model has no such
 /// layout, saying which it has.
 std::vector<GraphFile> graph_files(Layout layout, const OnnxConfig& config, const std::string& model_file);
+
+/// The definitions of an export, and its files, which point to them. Moves, and does not copy.
+struct DefinedGraphs {
+  std::vector<Definition> definitions;
+  std::vector<GraphToExport> graphs;
+
+  DefinedGraphs() = default;
+  DefinedGraphs(DefinedGraphs&&) = default;
+  DefinedGraphs& operator=(DefinedGraphs&&) = default;
+
+  /// Bytes of all weights, those that several graphs hold counted once.
+  uint64_t weight_bytes() const;
+};
+
+/// Runs the plugin for every part of the files; errors as of OnnxConfig::define_parts.
+DefinedGraphs define_graphs(const OnnxConfig& config, WeightSource& weights, const std::vector<GraphFile>& files,
+                            const DefineOptions& options = {});
 
 }  // namespace onnxport

@@ -15,8 +15,8 @@
 #include "core/version.hpp"
 #include "host/commands.hpp"
 #include "host/interrupt.hpp"
-#include "host/model_source.hpp"
 #include "host/memory.hpp"
+#include "host/model_source.hpp"
 #include "host/selection.hpp"
 #include "host/validation.hpp"
 #include "host/weight_storage.hpp"
@@ -95,18 +95,9 @@ struct Written {
 struct Source {
   const Selection& selection;
   const Checkpoint& checkpoint;
-  const std::vector<GraphToExport>& graphs;
+  const DefinedGraphs& defined;
   int64_t opset;
 };
-
-/// Bytes of all weights, with those that several graphs hold once.
-uint64_t bytes_of_weights(const std::vector<GraphToExport>& graphs) {
-  std::vector<const ir::Graph*> all;
-  for (const GraphToExport& graph : graphs) {
-    for (const Definition* definition : graph.definitions) all.push_back(&definition->graph);
-  }
-  return weight_bytes(all);
-}
 
 Written write_files(const ExportArguments& arguments, const Source& source, const StagedOutput& output,
                     Console& console) {
@@ -114,7 +105,7 @@ Written write_files(const ExportArguments& arguments, const Source& source, cons
   options.opset = source.opset;
   options.model_file = output.model_file();
   options.metadata = metadata_of(source.selection, arguments);
-  const WeightsToStore weights{source.graphs, bytes_of_weights(source.graphs)};
+  const WeightsToStore weights{source.defined.graphs, source.defined.weight_bytes()};
   choose_weight_storage(arguments, weights, output, options);
   uint64_t bytes = 0;
   options.planned = [&](const std::vector<ExportedFile>& files) {
@@ -126,7 +117,7 @@ Written write_files(const ExportArguments& arguments, const Source& source, cons
   options.progress.cancel = &interrupt_flag();
   Written written;
   try {
-    written.result = export_graphs(*source.selection.onnx_config, source.graphs, output.folder(), options);
+    written.result = export_graphs(*source.selection.onnx_config, source.defined.graphs, output.folder(), options);
     std::error_code elsewhere;
     if (output.is_folder() && !fs::equivalent(source.checkpoint.folder(), output.final_folder(), elsewhere))
       written.companions = copy_companions(source.checkpoint.folder(), output.folder());
@@ -237,22 +228,10 @@ int run_export(const ExportArguments& arguments, Console& console) {
   const Checkpoint checkpoint = Checkpoint::open(folder);
   for (const std::string& note : checkpoint.notes()) console.note(note);
   WeightSource weights(checkpoint, selection.name_rules);
-  std::vector<std::string> parts;
-  for (const GraphFile& file : files) parts.insert(parts.end(), file.parts.begin(), file.parts.end());
-  const std::vector<Definition> definitions =
-      onnx_config.define_parts(weights, parts, {.outputs = arguments.outputs, .allow_unused = arguments.allow_unused});
-  std::vector<GraphToExport> graphs;
-  for (const GraphFile& file : files) {
-    GraphToExport& graph = graphs.emplace_back();
-    graph.file = file.file;
-    for (const std::string& part : file.parts) {
-      const auto found = std::find_if(definitions.begin(), definitions.end(),
-                                      [&](const Definition& definition) { return definition.part == part; });
-      graph.definitions.push_back(&*found);
-    }
-  }
-  note_leftovers(definitions[0], console);
-  const uint64_t bytes = bytes_of_weights(graphs);
+  const DefinedGraphs defined = define_graphs(onnx_config, weights, files,
+                                              {.outputs = arguments.outputs, .allow_unused = arguments.allow_unused});
+  note_leftovers(defined.definitions[0], console);
+  const uint64_t bytes = defined.weight_bytes();
   const GraphForm form{
       .opset = opset, .dtype = dtype_named(arguments.dtype), .weights_as_stored = arguments.weights == "link"};
   if (validate) require_memory(bytes, bytes / sizeof(float) * ir::size_of(form.dtype));
@@ -260,15 +239,15 @@ int run_export(const ExportArguments& arguments, Console& console) {
 
   Verdict verdict;
   const Tolerance tolerance = tolerance_for(onnx_config, form.dtype, arguments.atol);
-  const Source source{selection, checkpoint, graphs, opset};
+  const Source source{selection, checkpoint, defined, opset};
   try {
     const Written written = write_files(arguments, source, output, console);
     report_export(written, source, output, console);
     // What is compared is what will be delivered, and an interrupted validation leaves nothing behind.
     if (validate) {
-      verdict = validate_export(
-          {onnx_config, config, preprocessor ? &*preprocessor : nullptr, graphs, &weights, output.folder(), form},
-          tolerance, console);
+      verdict = validate_export({onnx_config, config, preprocessor ? &*preprocessor : nullptr, defined.graphs, &weights,
+                                 output.folder(), form},
+                                tolerance, console);
     } else {
       json["validation"]["status"] = "skipped";
     }
@@ -278,7 +257,7 @@ int run_export(const ExportArguments& arguments, Console& console) {
     throw Error(error.failure(), without_staging(error.what(), output), without_staging(error.hint(), output));
   }
 
-  const std::string model_file = (output.final_folder() / graphs[0].file).string();
+  const std::string model_file = (output.final_folder() / defined.graphs[0].file).string();
   json["status"] = "ok";
   if (!validate) {
     console.line("done: " + model_file + " (not validated)");

@@ -6,6 +6,8 @@
 #include <cmath>
 
 #include "core/error.hpp"
+#include "core/layout.hpp"
+#include "core/split_list.hpp"
 #include "host/commands.hpp"
 #include "host/model_source.hpp"
 #include "host/model_summary.hpp"
@@ -34,16 +36,6 @@ std::vector<fs::path> model_files_of(const fs::path& output) {
   if (!files.empty()) return files;
   throw Error(Failure::checkpoint, "there is no model " + (output / "model.onnx").string(),
               "name the folder of an export, or its .onnx file");
-}
-
-std::vector<std::string> split(const std::string& list) {
-  std::vector<std::string> parts;
-  for (size_t begin = 0; begin < list.size();) {
-    const size_t end = std::min(list.find(',', begin), list.size());
-    parts.push_back(list.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return parts;
 }
 
 /// What the file says it was exported as.
@@ -121,33 +113,23 @@ Verdict validate_model(const ValidateArguments& arguments, const Exported& expor
   }
   require_backends(true);
   WeightSource weights(checkpoint, selection.name_rules);
-  std::vector<std::vector<std::string>> parts;  // of each file
-  std::vector<std::string> all;
-  for (const ModelSummary& summary : exported.summaries) {
-    const auto listed = summary.metadata.find(parts_metadata);
-    parts.push_back(listed == summary.metadata.end() ? std::vector<std::string>{""} : split(listed->second));
-    all.insert(all.end(), parts.back().begin(), parts.back().end());
+  std::vector<GraphFile> files;
+  for (size_t i = 0; i < exported.files.size(); ++i) {
+    const auto listed = exported.summaries[i].metadata.find(parts_metadata);
+    const bool has_parts = listed != exported.summaries[i].metadata.end();
+    files.push_back(
+        {exported.files[i].filename().string(), has_parts ? split_list(listed->second) : std::vector<std::string>{""}});
   }
   // Whether tensors may be left over was decided when the model was exported.
-  const std::vector<Definition> definitions = selection.onnx_config->define_parts(
-      weights, all, {.outputs = split(exported.metadata("onnxport.outputs", "")), .allow_unused = true});
-  std::vector<GraphToExport> graphs;
-  std::vector<const ir::Graph*> defined;
-  auto next = definitions.begin();
-  for (size_t i = 0; i < exported.files.size(); ++i) {
-    GraphToExport& graph = graphs.emplace_back();
-    graph.file = exported.files[i].filename();
-    for (size_t k = 0; k < parts[i].size(); ++k, ++next) {
-      graph.definitions.push_back(&*next);
-      defined.push_back(&next->graph);
-    }
-  }
-  const uint64_t bytes = weight_bytes(defined);
+  const DefinedGraphs defined =
+      define_graphs(*selection.onnx_config, weights, files,
+                    {.outputs = split_list(exported.metadata("onnxport.outputs", "")), .allow_unused = true});
+  const uint64_t bytes = defined.weight_bytes();
   require_memory(bytes, bytes);
   const std::optional<Preprocessor> preprocessor = Preprocessor::from_folder(model.folder());
   const GraphForm form = form_of(exported.summaries[0]);
-  return validate_export({*selection.onnx_config, checkpoint.config(), preprocessor ? &*preprocessor : nullptr, graphs,
-                          &weights, file.parent_path(), form},
+  return validate_export({*selection.onnx_config, checkpoint.config(), preprocessor ? &*preprocessor : nullptr,
+                          defined.graphs, &weights, file.parent_path(), form},
                          tolerance_for(*selection.onnx_config, form.dtype, arguments.atol), console);
 }
 

@@ -122,23 +122,6 @@ void require_memory(uint64_t weight_bytes, uint64_t file_bytes) {
               "free some memory, or pass --no-validate to export without being checked, which needs little");
 }
 
-uint64_t weight_bytes(const std::vector<const ir::Graph*>& graphs) {
-  std::map<const StoredTensor*, std::vector<const Weight*>> counted;
-  uint64_t total = 0;
-  for (const ir::Graph* graph : graphs) {
-    for (const ir::Value& value : graph->values) {
-      if (value.origin != ir::Origin::weight || !value.weight) continue;
-      std::vector<const Weight*>& known = counted[value.weight->stored.get()];
-      const bool again =
-          std::any_of(known.begin(), known.end(), [&](const Weight* weight) { return weight->same_as(*value.weight); });
-      if (again) continue;
-      known.push_back(value.weight.get());
-      total += value.weight->bytes();
-    }
-  }
-  return total;
-}
-
 std::vector<ValidationInputs> validation_inputs(const OnnxConfig& config, const Json& model_config,
                                                 const Preprocessor* preprocessor, const std::string& part) {
   struct Shape {

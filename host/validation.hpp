@@ -18,9 +18,6 @@ void require_backends(bool reference);
 /// Throws Error(usage) with the figures where both back ends would not fit into memory with these weights.
 void require_memory(uint64_t weight_bytes, uint64_t file_bytes);
 
-/// Bytes of the graphs' weights; those that are needed in one form are counted once.
-uint64_t weight_bytes(const std::vector<const ir::Graph*>& graphs);
-
 /// Three sets of inputs that differ from each other in batch and sequence, two of them padded: the first is what
 /// transformers.onnx uses. Lengths stay within the positions that the config allows. Images of a size that is free come
 /// in three. `part` names the graph of a layout.

@@ -2,7 +2,6 @@
 // What a plugin says of one model type with one feature, as plain data.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include "core/ir/types.hpp"
+#include "core/split_list.hpp"
 
 namespace onnxport {
 
@@ -50,16 +50,11 @@ struct Description {
     return found == integers.end() ? fallback : found->second;
   }
   /// Modules that stay in f32 when the model is exported in 16 bits; the text "keep_in_fp32" names them with commas.
-  std::vector<std::string> keep_in_fp32() const {
-    const auto found = texts.find("keep_in_fp32");
-    std::vector<std::string> parts;
-    if (found == texts.end()) return parts;
-    for (size_t begin = 0; begin < found->second.size();) {
-      const size_t end = std::min(found->second.find(',', begin), found->second.size());
-      if (end > begin) parts.push_back(found->second.substr(begin, end - begin));
-      begin = end + 1;
-    }
-    return parts;
+  std::vector<std::string> keep_in_fp32() const { return list("keep_in_fp32"); }
+  /// The words of a text that lists them with commas; none where there is no such text.
+  std::vector<std::string> list(const std::string& name) const {
+    const auto found = texts.find(name);
+    return found == texts.end() ? std::vector<std::string>() : split_list(found->second);
   }
 };
 

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <optional>
-#include <sstream>
 
 #include "core/definition/host_tables.hpp"
 #include "core/definition/sentence_modules.hpp"
@@ -273,12 +272,7 @@ const Description& OnnxConfig::description(const std::string& part) const {
   return found->second;
 }
 std::vector<std::string> OnnxConfig::parts() const {
-  std::vector<std::string> names;
-  const auto listed = state_->main().texts.find("parts");
-  if (listed == state_->main().texts.end()) return names;
-  std::istringstream stream(listed->second);
-  for (std::string name; std::getline(stream, name, ',');) names.push_back(name);
-  return names;
+  return state_->main().list("parts");
 }
 int64_t OnnxConfig::default_onnx_opset() const {
   return state_->main().integer("default_opset", 18);

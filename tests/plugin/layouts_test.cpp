@@ -36,21 +36,12 @@ class Exported {
     const OnnxConfig config =
         OnnxConfig::from_model_config({plugin.onnx_config, plugin.manifest->id}, checkpoint.config(), type, feature);
     const std::vector<GraphFile> files = graph_files(layout_from(layout), config, "model.onnx");
-    std::vector<std::string> parts;
-    for (const GraphFile& file : files) parts.insert(parts.end(), file.parts.begin(), file.parts.end());
     WeightSource weights(checkpoint);
-    const std::vector<Definition> definitions = config.define_parts(weights, parts);
-    std::vector<GraphToExport> graphs;
-    auto next = definitions.begin();
-    for (const GraphFile& file : files) {
-      GraphToExport& graph = graphs.emplace_back();
-      graph.file = file.file;
-      for (size_t i = 0; i < file.parts.size(); ++i) graph.definitions.push_back(&*next++);
-    }
+    const DefinedGraphs defined = define_graphs(config, weights, files);
     std::string pattern = (fs::temp_directory_path() / "onnxport-layout-XXXXXX").string();
     BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
     folder_ = pattern;
-    result = export_graphs(config, graphs, folder_, {.opset = opset, .external_data = layout == "split"});
+    result = export_graphs(config, defined.graphs, folder_, {.opset = opset, .external_data = layout == "split"});
     for (const ExportedGraph& graph : result.graphs) check_model_file(folder_ / graph.file);
   }
   ~Exported() { fs::remove_all(folder_); }
