@@ -232,8 +232,13 @@ void TileReader::read(uint64_t begin, std::span<std::byte> out) const {
     gather(first, count, gathered.data());
     source = gathered.data();
   }
+  cast(source, count, out.data());
+}
+
+/// The elements' way from their stored type to the last one.
+void TileReader::cast(const std::byte* source, uint64_t count, std::byte* out) const {
   if (casts_.empty()) {
-    std::memcpy(out.data(), source, out.size());
+    std::memcpy(out, source, count * ir::size_of(from_));
     return;
   }
   ir::DType from = from_;
@@ -245,7 +250,28 @@ void TileReader::read(uint64_t begin, std::span<std::byte> out) const {
     source = between.data();
     from = casts_[i];
   }
-  convert_elements(from, source, casts_.back(), out.data(), count);
+  convert_elements(from, source, casts_.back(), out, count);
+}
+
+std::optional<std::pair<uint64_t, uint64_t>> TileReader::transposed_matrix() const {
+  if (!whole_.empty() || !scale_.empty() || shape_.size() != 2 || !has_transposed_rows()) return std::nullopt;
+  return std::pair{static_cast<uint64_t>(shape_[0]), static_cast<uint64_t>(shape_[1])};
+}
+
+void TileReader::read_block(const Block& block, std::span<std::byte> out) const {
+  const size_t size = ir::size_of(from_);
+  const uint64_t first = first_ + block.row + block.column * static_cast<uint64_t>(strides_[1]);
+  const Matrix matrix{base_ + first * size, static_cast<int64_t>(block.columns), static_cast<int64_t>(block.rows),
+                      strides_[1]};
+  if (casts_.empty()) return transpose_elements(size, matrix, out.data());
+  std::vector<std::byte> gathered(block.rows * block.columns * size);
+  transpose_elements(size, matrix, gathered.data());
+  cast(gathered.data(), block.rows * block.columns, out.data());
+}
+
+void TileReader::forget_columns(uint64_t column, uint64_t columns) const {
+  const uint64_t size = ir::size_of(from_), step = static_cast<uint64_t>(strides_[1]);
+  stored_->file->forget(stored_->offset + (first_ + column * step) * size, columns * step * size);
 }
 
 }  // namespace onnxport

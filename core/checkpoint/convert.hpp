@@ -5,12 +5,18 @@
 #include <cstddef>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "core/checkpoint/elements.hpp"
 #include "core/checkpoint/weight.hpp"
 
 namespace onnxport {
+
+/// A part of a matrix of final elements.
+struct Block {
+  uint64_t row, rows, column, columns;
+};
 
 /// Yields any run of a weight's final bytes. Cheap to make; reads from the mapping.
 class TileReader {
@@ -25,10 +31,21 @@ class TileReader {
   /// Fills `out` with the final bytes from `begin` on; both multiples of granularity().
   void read(uint64_t begin, std::span<std::byte> out) const;
 
+  /// Rows and columns where the final bytes are those of a matrix that lies transposed: then blocks of it can be read,
+  /// too, and a column is a row of the checkpoint.
+  std::optional<std::pair<uint64_t, uint64_t>> transposed_matrix() const;
+  /// Bytes of the checkpoint from a column's first element to the next one's.
+  uint64_t stored_column_bytes() const { return static_cast<uint64_t>(strides_.back()) * ir::size_of(from_); }
+  /// Fills `out` with the block's final bytes, row after row.
+  void read_block(const Block& block, std::span<std::byte> out) const;
+  /// Gives the memory of columns that were read back to the system.
+  void forget_columns(uint64_t column, uint64_t columns) const;
+
  private:
   void gather(uint64_t first, uint64_t count, std::byte* out) const;
   bool has_transposed_rows() const;
   void scale(ir::DType dtype, uint64_t first, std::vector<std::byte>& elements) const;
+  void cast(const std::byte* source, uint64_t count, std::byte* out) const;
   void read_scaled(uint64_t first, uint64_t count, std::span<std::byte> out) const;
 
   const StoredTensor* stored_;

@@ -22,13 +22,15 @@ namespace {
 constexpr uint64_t tile_bytes = uint64_t{1} << 20;  // transposing reads longer runs, the larger its tiles are
 constexpr uint64_t run_bytes = uint64_t{4} << 20;   // an untouched run; short enough to notice an interrupt soon
 
-/// A run of bytes of one output file. Transformed: of one weight, from `begin` of its final bytes on. Untouched: of the
-/// checkpoint's file, from `source` on, and maybe of several weights.
+/// A run of bytes of one output file. Transformed: of one weight, from `begin` of its final bytes on, or a block of it.
+/// Untouched: of the checkpoint's file, from `source` on, and maybe of several weights.
 struct Piece {
   size_t job;
   uint64_t begin, bytes;
   uint64_t target;
-  std::optional<uint64_t> source;
+  std::optional<uint64_t> source{};
+  std::optional<Block> block{};
+  bool ends_band = false;  // of a block: no other one reads its columns
 };
 
 [[noreturn]] void fail_to_write() {
@@ -77,8 +79,36 @@ void copy_run(const MappedFile& file, uint64_t from, uint64_t bytes, int descrip
   }
 }
 
+/// Cuts a large matrix that is turned round into blocks, band by band; false where it is another or small.
+bool cut_into_blocks(const std::vector<WriteJob>& jobs, size_t index, const WriteOptions& options,
+                     std::vector<Piece>& pieces) {
+  const WriteJob& job = jobs[index];
+  const TileReader reader(job.weight);
+  const auto matrix = reader.transposed_matrix();
+  if (!matrix) return false;
+  const auto [rows, columns] = *matrix;
+  const uint64_t band =
+      std::max(options.least_band_rows, options.band / std::max<uint64_t>(1, reader.stored_column_bytes()));
+  if (columns < 2 * band) return false;
+  const uint64_t element = ir::size_of(job.weight.dtype()), line = std::max<uint64_t>(1, 64 / element);
+  for (uint64_t column = 0; column < columns; column += band) {
+    const uint64_t width = std::min(band, columns - column);
+    const uint64_t height = std::max<uint64_t>(1, tile_bytes / (width * element * line)) * line;
+    for (uint64_t row = 0; row < rows; row += height) {
+      const Block block{row, std::min(height, rows - row), column, width};
+      pieces.push_back({.job = index,
+                        .begin = (row * columns + column) * element,
+                        .bytes = block.rows * block.columns * element,
+                        .target = job.offset,
+                        .block = block,
+                        .ends_band = row + height >= rows});
+    }
+  }
+  return true;
+}
+
 /// Cuts the weights into pieces in the order of the jobs, which is that of the file.
-std::vector<Piece> cut(const std::vector<WriteJob>& jobs) {
+std::vector<Piece> cut(const std::vector<WriteJob>& jobs, const WriteOptions& options) {
   std::vector<Piece> pieces;
   const auto continues = [&](const Piece& before, size_t job, uint64_t source) {
     return before.source && *before.source + before.bytes == source && before.bytes < run_bytes &&
@@ -88,6 +118,7 @@ std::vector<Piece> cut(const std::vector<WriteJob>& jobs) {
   for (size_t i = 0; i < jobs.size(); ++i) {
     const TileReader reader(jobs[i].weight);
     const uint64_t bytes = jobs[i].weight.bytes(), grain = reader.granularity();
+    if (cut_into_blocks(jobs, i, options, pieces)) continue;
     const std::optional<uint64_t> source = reader.untouched();
     uint64_t begin = 0;
     if (source && !pieces.empty() && continues(pieces.back(), i, *source)) {
@@ -174,7 +205,12 @@ class Ahead {
 
   void transform(size_t index, std::vector<std::byte>& buffer) const {
     buffer.resize(pieces_[index].bytes);
-    TileReader(jobs_[pieces_[index].job].weight).read(pieces_[index].begin, buffer);
+    const Piece& piece = pieces_[index];
+    const TileReader reader(jobs_[piece.job].weight);
+    if (piece.block)
+      reader.read_block(*piece.block, buffer);
+    else
+      reader.read(piece.begin, buffer);
   }
 
   void help() {
@@ -216,10 +252,25 @@ class Ahead {
   std::vector<std::thread> threads_;
 };
 
+/// Writes a transformed piece, and lets go of what was read for it where nothing else needs it.
+void write_piece(const WriteJob& job, const Piece& piece, std::span<const std::byte> bytes) {
+  const StoredTensor& stored = *job.weight.stored;
+  if (!piece.block) {
+    write_bytes(job.descriptor, bytes, piece.target);
+    if (piece.begin + piece.bytes == job.weight.bytes()) stored.file->forget(stored.offset, stored.bytes);
+    return;
+  }
+  const TileReader reader(job.weight);
+  const uint64_t row = bytes.size() / piece.block->rows, step = job.weight.bytes() / reader.transposed_matrix()->first;
+  for (uint64_t i = 0; i < piece.block->rows; ++i)
+    write_bytes(job.descriptor, bytes.subspan(i * row, row), piece.target + piece.begin + i * step);
+  if (piece.ends_band) reader.forget_columns(piece.block->column, piece.block->columns);
+}
+
 }  // namespace
 
 void write_weights(const std::vector<WriteJob>& jobs, const WriteOptions& options) {
-  const std::vector<Piece> pieces = cut(jobs);
+  const std::vector<Piece> pieces = cut(jobs, options);
   uint64_t total = 0, done = 0;
   std::set<const MappedFile*> sources;
   for (const WriteJob& job : jobs) {
@@ -247,10 +298,8 @@ void write_weights(const std::vector<WriteJob>& jobs, const WriteOptions& option
     if (copy) {
       copy_run(*job.weight.stored->file, *piece.source, piece.bytes, job.descriptor, piece.target);
     } else {
-      write_bytes(job.descriptor, ahead.take(index), piece.target);
+      write_piece(job, piece, ahead.take(index));
       ahead.give_back(index);
-      const StoredTensor& stored = *job.weight.stored;
-      if (piece.begin + piece.bytes == job.weight.bytes()) stored.file->forget(stored.offset, stored.bytes);
     }
     done += piece.bytes;
     if (options.progress) options.progress(done, total);

@@ -21,6 +21,10 @@ struct WriteOptions {
   int threads = 0;  // 0: as many as cores
   /// What tiles may take of memory, in bytes. One row of a transposed matrix is the least that a tile can be.
   uint64_t memory = uint64_t{16} << 20;
+  /// A large matrix that is turned round is read in bands of its stored rows, of about so many bytes, since each tile
+  /// looks at all pages of its band. A band has at least so many rows, which are a run of the output.
+  uint64_t band = uint64_t{32} << 20;
+  uint64_t least_band_rows = 2048;
   /// Bytes done and in all; called on the calling thread.
   std::function<void(uint64_t done, uint64_t total)> progress;
   const std::atomic<bool>* cancel = nullptr;
