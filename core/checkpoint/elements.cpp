@@ -26,6 +26,14 @@ struct Brain {
   uint16_t bits;
 };
 
+/// Eight bits: four of exponent and three of fraction without infinities, or five and two as a half has them.
+struct Finite8 {
+  uint8_t bits;
+};
+struct Half8 {
+  uint8_t bits;
+};
+
 float widen(Half half) {
   const uint32_t sign = static_cast<uint32_t>(half.bits & 0x8000u) << 16, exponent = (half.bits >> 10) & 0x1fu,
                  fraction = half.bits & 0x3ffu;
@@ -36,6 +44,17 @@ float widen(Half half) {
 }
 float widen(Brain brain) {
   return std::bit_cast<float>(static_cast<uint32_t>(brain.bits) << 16);
+}
+float widen(Half8 eight) {
+  return widen(Half{static_cast<uint16_t>(eight.bits << 8)});
+}
+float widen(Finite8 eight) {
+  const uint32_t sign = static_cast<uint32_t>(eight.bits & 0x80u) << 24, exponent = (eight.bits >> 3) & 0xfu,
+                 fraction = eight.bits & 7u;
+  if (exponent == 15 && fraction == 7) return std::bit_cast<float>(sign | 0x7fc00000u);
+  if (exponent != 0) return std::bit_cast<float>(sign | ((exponent + 120) << 23) | (fraction << 20));
+  const float magnitude = std::ldexp(static_cast<float>(fraction), -9);
+  return sign != 0 ? -magnitude : magnitude;
 }
 float widen(float value) {
   return value;
@@ -100,6 +119,9 @@ void convert_from(ir::DType to, const std::byte* source, std::byte* target, uint
   }
 }
 
+bool is_float8(ir::DType dtype) {
+  return dtype == ir::DType::f8e4m3fn || dtype == ir::DType::f8e5m2;
+}
 bool is_convertible_float(ir::DType dtype) {
   return dtype == ir::DType::f32 || dtype == ir::DType::f16 || dtype == ir::DType::bf16 || dtype == ir::DType::f64;
 }
@@ -183,7 +205,7 @@ void with_element(size_t size, Action action) {
 }  // namespace
 
 bool can_convert(ir::DType from, ir::DType to) {
-  return from == to || (is_convertible_float(from) && is_convertible_float(to));
+  return from == to || ((is_convertible_float(from) || is_float8(from)) && is_convertible_float(to));
 }
 
 void convert_elements(ir::DType from, const std::byte* source, ir::DType to, std::byte* target, uint64_t count) {
@@ -202,6 +224,10 @@ void convert_elements(ir::DType from, const std::byte* source, ir::DType to, std
       return convert_from<Half>(to, source, target, count);
     case ir::DType::bf16:
       return convert_from<Brain>(to, source, target, count);
+    case ir::DType::f8e4m3fn:
+      return convert_from<Finite8>(to, source, target, count);
+    case ir::DType::f8e5m2:
+      return convert_from<Half8>(to, source, target, count);
     default:
       return convert_from<double>(to, source, target, count);
   }

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "core/checkpoint/elements.hpp"
 #include "core/error.hpp"
 
 namespace onnxport {
@@ -128,14 +129,29 @@ std::pair<std::string, Weight> WeightSource::get(const std::string& name, const 
     return stand_in();
   }
   const ir::DType dtype = stored->dtype;
-  if (dtype != ir::DType::f32 && dtype != ir::DType::f16 && dtype != ir::DType::bf16 && dtype != ir::DType::f64) {
+  if (!can_convert(dtype, ir::DType::f32)) {
     if (first)
-      misshapen_.push_back(fmt::format("{}: expected f32, f16, bf16 or f64, found {}", found, ir::name_of(dtype)));
+      misshapen_.push_back(fmt::format("{}: expected f32, f16, bf16, f64 or f8, found {}", found, ir::name_of(dtype)));
+    return stand_in();
+  }
+  if (const std::string scale = scale_of(found); ir::size_of(dtype) == 1 && !scale.empty()) {
+    if (first)
+      misshapen_.push_back(fmt::format("{}: quantized, {} with {} beside it", found, ir::name_of(dtype), scale));
     return stand_in();
   }
   Weight weight{stored, {}};
   if (dtype != ir::DType::f32) weight = weight.then(CastTo{ir::DType::f32});
   return {found, weight};
+}
+
+/// The tensor beside one of 8 bits without which its numbers mean something else; empty where there is none.
+std::string WeightSource::scale_of(const std::string& name) const {
+  const std::string module(parent_of(name));
+  const std::string prefix = module.empty() ? module : module + ".";
+  for (auto at = tensors_.lower_bound(prefix); at != tensors_.end() && at->first.starts_with(prefix); ++at) {
+    if (parent_of(at->first) == module && at->first.find("scale", prefix.size()) != std::string::npos) return at->first;
+  }
+  return {};
 }
 
 /// Whether a tensor that nothing used lies in a module of which the definition used other tensors, or in a
@@ -188,6 +204,9 @@ std::vector<std::string> WeightSource::finish(bool allow_unused) const {
     hint =
         "if the missing ones belong to a head, this checkpoint has another: see its config.json's architectures, and "
         "choose a feature that it has";
+  } else if (std::any_of(misshapen_.begin(), misshapen_.end(),
+                         [](const std::string& text) { return text.find(": quantized, ") != std::string::npos; })) {
+    hint = "quantized weights are not read; export the checkpoint that they were made from";
   } else if (!misshapen_.empty()) {
     hint = "config.json and the weights are not of the same model; fetch both again from one place";
   } else {

@@ -45,6 +45,7 @@ class WeightSource {
  private:
   std::vector<std::string> spellings(const std::string& name) const;
   const StoredTensor* find(const std::string& name, std::string* found) const;
+  std::string scale_of(const std::string& name) const;
   bool inside_used_module(const std::string& name) const;
 
   bool synthetic_ = true;

@@ -103,7 +103,9 @@ class Lowering {
     const auto is_cast = [](const Transform& transform) { return std::holds_alternative<CastTo>(transform); };
     // Two casts in a row may round twice, which one in the graph would not.
     const bool one_cast = std::count_if(weight.transforms.begin(), weight.transforms.end(), is_cast) == 1;
-    if (!options_.weights_as_stored || !one_cast || !only_moves_elements(weight))
+    // Eight bits are a type since opset 19.
+    const bool has_type = ir::size_of(weight.stored->dtype) > 1 || options_.opset >= 19;
+    if (!options_.weights_as_stored || !one_cast || !has_type || !only_moves_elements(weight))
       return to.add_weight(value.name, std::move(weight));
     std::erase_if(weight.transforms, is_cast);
     const ValueId stored = to.add_weight(value.name, std::move(weight));

@@ -43,7 +43,7 @@ def original(checkpoint):
     """The model as transformers loads it, with the attention that the goldens were recorded with."""
     model_class = CLASSES.get(checkpoint.feature) or getattr(transformers, checkpoint.architecture)
     options = {"attn_implementation": "eager"} if checkpoint.model_type not in ("resnet", "convnext", "mpnet") else {}
-    model = model_class.from_pretrained(checkpoint.folder, **options).eval()
+    model = model_class.from_pretrained(checkpoint.folder, **options).float().eval()  # f8 stays f8 otherwise
     if not checkpoint.feature.endswith("-with-past"):  # in a BERT that is a decoder, a cache changes relative positions
         model.config.use_cache = False
     return model

@@ -12,17 +12,18 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// A checkpoint of f32 tensors with the given names and shapes.
+/// A checkpoint of f32 tensors with the given names and shapes; those of another type by name.
 struct Folder {
-  explicit Folder(const std::map<std::string, std::vector<int64_t>>& shapes) {
+  explicit Folder(const std::map<std::string, std::vector<int64_t>>& shapes,
+                  const std::map<std::string, ir::DType>& dtypes = {}) {
     std::string pattern = (fs::temp_directory_path() / "onnxport-weights-XXXXXX").string();
     BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
     path = pattern;
     std::ofstream(path / "config.json") << "{}";
     std::map<std::string, ir::Tensor> tensors;
     for (const auto& [name, shape] : shapes) {
-      ir::Tensor tensor{ir::DType::f32, shape, {}};
-      tensor.data.resize(static_cast<size_t>(tensor.element_count()) * sizeof(float));
+      ir::Tensor tensor{dtypes.contains(name) ? dtypes.at(name) : ir::DType::f32, shape, {}};
+      tensor.data.resize(static_cast<size_t>(tensor.element_count()) * ir::size_of(tensor.dtype));
       tensors.emplace(name, std::move(tensor));
     }
     write_safetensors(path / "model.safetensors", tensors);
@@ -92,6 +93,21 @@ BOOST_AUTO_TEST_CASE(a_further_layer_is_unexpected_and_another_head_is_not) {
   BOOST_TEST(source.finish(true).size() == 2u);  // allowed
   source.get("layer.1.w", {2});
   BOOST_TEST(source.finish(false) == std::vector<std::string>{"head.w"}, boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(eight_bits_count_by_themselves_and_not_with_a_scale) {
+  Folder folder({{"a.weight", {2}}, {"b.weight", {2}}, {"b.weight_scale_inv", {1}}, {"c.weight", {2}}},
+                {{"a.weight", ir::DType::f8e4m3fn}, {"b.weight", ir::DType::f8e5m2}, {"c.weight", ir::DType::i8}});
+  WeightSource plain(*folder.checkpoint);
+  BOOST_TEST((plain.get("a.weight", {2}).second.dtype() == ir::DType::f32));
+  BOOST_TEST(failure_of(plain) == "");
+  WeightSource quantized(*folder.checkpoint);
+  quantized.get("b.weight", {2});
+  quantized.get("c.weight", {2});
+  const std::string text = failure_of(quantized);
+  BOOST_TEST(contains(text, "b.weight: quantized, f8e5m2 with b.weight_scale_inv beside it"));
+  BOOST_TEST(contains(text, "c.weight: expected f32, f16, bf16, f64 or f8, found i8"));
+  BOOST_CHECK_THROW(quantized.finish(true), Error);
 }
 
 BOOST_AUTO_TEST_CASE(patterns_silence_what_is_known) {
