@@ -2,11 +2,12 @@
 // Whole processes against a physical limit and against other exporters, interleaved in one run so that a machine's
 // drift meets all sides alike.
 //
-//   build/bin/benchmarks [--rounds N] [--peer-rounds N] [--scratch DIR] [--table FILE.tsv] [CHECKPOINT...]
+//   build/bin/benchmarks [--rounds N] [--peer-rounds N] [--scratch DIR] [--table FILE.tsv] [CHECKPOINT|CONFIG.json...]
 //
-// Default: the model of scripts/demo. Peers take part where scripts/peers has installed them.
+// Of a config a random checkpoint is made for the time of the benchmark; benchmarks/models has some. Default: the model
+// of scripts/demo. Peers take part where scripts/peers has installed them.
 #include <fmt/format.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -16,22 +17,16 @@
 #include <optional>
 #include <stdexcept>
 
+#include "contenders.hpp"
 #include "process.hpp"
 
 namespace {
 
 namespace fs = std::filesystem;
 using benchmarks::Command;
+using benchmarks::Contender;
 using benchmarks::Measured;
-
-struct Contender {
-  std::string name;
-  Command command;
-  fs::path output;    // removed before each run
-  bool slow = false;  // a peer: fewer rounds
-  bool makes_folder = true;
-  std::string model{};  // the file to load afterwards, by its name below `output`
-};
+using benchmarks::Places;
 
 struct Result {
   std::string name;
@@ -59,12 +54,14 @@ std::vector<Result> compare(const std::vector<Contender>& contenders, const Roun
       const Contender& contender = contenders[i];
       Result& result = results[i];
       result.name = contender.name;
-      if (result.failed || (contender.slow && (round < 0 || round >= rounds.peers))) continue;
+      if (result.failed || (contender.is_peer && (round < 0 || round >= rounds.peers))) continue;
       if (!contender.output.empty()) fs::remove_all(contender.output);
       if (!contender.makes_folder) fs::create_directories(contender.output);
+      ::sync();  // what others left to be written is not this one's business
       try {
-        const Measured measured = benchmarks::run(contender.command);
+        Measured measured = benchmarks::run(contender.command);
         if (round < 0) continue;
+        if (contender.writes_seconds) measured.seconds = std::stod(measured.said);
         result.seconds.push_back(measured.seconds);
         if (!results[0].seconds.empty()) result.ratios.push_back(measured.seconds / results[0].seconds.back());
         result.peak_kb = std::max(result.peak_kb, measured.peak_kb);
@@ -93,73 +90,19 @@ void print(const std::string& title, const std::vector<Result>& results) {
   std::fflush(stdout);
 }
 
-std::vector<fs::path> weight_files(const fs::path& checkpoint) {
-  std::vector<fs::path> files;
-  for (const auto& entry : fs::directory_iterator(checkpoint)) {
-    if (entry.path().extension() == ".safetensors") files.push_back(entry.path());
-  }
-  std::sort(files.begin(), files.end());
-  return files;
-}
-
-struct Places {
-  fs::path here, scratch, peers;
-};
-
-/// What scripts/peers has installed. transformers.onnx and optimum-cli validate what they wrote and have no option
-/// against it; mobius does not.
-std::vector<Contender> peers_for(const fs::path& checkpoint, const Places& places) {
-  const std::vector<std::string> offline{"HF_HUB_OFFLINE=1", "TRANSFORMERS_OFFLINE=1"};
-  const std::string model = checkpoint.string();
-  std::vector<Contender> contenders;
-  const auto add = [&](const std::string& name, const fs::path& program, std::vector<std::string> words) {
-    if (!fs::exists(program)) return;
-    const fs::path output = places.scratch / name;
-    words.insert(words.begin(), program.string());
-    for (std::string& word : words) {
-      if (word == "OUTPUT") word = output.string();
-    }
-    contenders.push_back({.name = name,
-                          .command = {.words = words, .environment = offline},
-                          .output = output,
-                          .slow = true,
-                          .model = "model.onnx"});
-  };
-  add("transformers.onnx 4.30", places.peers / "transformers/bin/python",
-      {"-m", "transformers.onnx", "--model=" + model, "OUTPUT"});
-  add("optimum-onnx 0.1", places.peers / "optimum/bin/optimum-cli", {"export", "onnx", "--model", model, "OUTPUT"});
-  add("mobius-onnx 0.1", places.peers / "mobius/bin/mobius", {"build", "--config", model, "OUTPUT"});
-  return contenders;
-}
-
-std::vector<Contender> exports_of(const fs::path& checkpoint, const Places& places) {
-  const std::string onnxport = (places.here / "onnxport").string(), model = checkpoint.string();
-  Command copy{.words = {"cp", "-t", (places.scratch / "cp").string()}};
-  for (const fs::path& file : weight_files(checkpoint)) copy.words.push_back(file.string());
-  std::vector<Contender> contenders{
-      {.name = "cp of its weights", .command = copy, .output = places.scratch / "cp", .makes_folder = false}};
-  const auto add = [&](const std::string& name, const std::string& folder, const std::vector<std::string>& options) {
-    const fs::path output = places.scratch / folder;
-    Command command{.words = {onnxport, "export", "-m", model, "--no-validate", "--quiet"}};
-    command.words.insert(command.words.end(), options.begin(), options.end());
-    command.words.push_back(output.string());
-    contenders.push_back({.name = name, .command = command, .output = output, .model = "model.onnx"});
-  };
-  add("onnxport export", "copy", {});
-  add("onnxport export --external-data", "apart", {"--external-data"});
-  add("onnxport export --weights link", "link", {"--weights", "link"});
-  return contenders;
-}
-
-/// Loads what each contender left, in a process of its own.
-std::vector<Result> load(const std::vector<Contender>& exported, const Places& places, const Rounds& rounds) {
+/// Loads what each contender left, in a process of its own, and with `runs` runs it, of which the time then is.
+std::vector<Result> load(const std::vector<Contender>& exported, const Places& places, const Rounds& rounds,
+                         bool runs) {
   std::vector<Contender> loads;
   for (const Contender& contender : exported) {
     const fs::path file = contender.output / contender.model;
     if (contender.model.empty() || !fs::exists(file)) continue;
-    loads.push_back({.name = contender.name,
-                     .command = {.words = {(places.here / "load_model").string(), file.string()}},
-                     .output = {}});
+    Contender load{.name = contender.name,
+                   .command = {.words = {(places.programs / "load_model").string(), file.string()}},
+                   .output = {},
+                   .writes_seconds = runs};
+    if (runs) load.command.words.insert(load.command.words.begin() + 1, "--run");
+    loads.push_back(load);
   }
   return loads.empty() ? std::vector<Result>() : compare(loads, {.all = std::min(rounds.all, 5), .peers = 0});
 }
@@ -179,8 +122,8 @@ void append(const fs::path& table, const std::string& model, const std::string& 
 
 int main(int argc, char** argv) try {
   Places places;
-  places.here = fs::canonical("/proc/self/exe").parent_path();
-  places.scratch = places.here.parent_path() / "benchmark-scratch";
+  places.programs = fs::canonical("/proc/self/exe").parent_path();
+  places.scratch = places.programs.parent_path() / "benchmark-scratch";
   places.peers = fs::path(ONNXPORT_DEPS) / "peers";
   Rounds rounds{.all = 11, .peers = 2};
   fs::path table;
@@ -204,21 +147,27 @@ int main(int argc, char** argv) try {
     std::ofstream(table) << "# model\twhat\tby\tseconds\tratio\tpeak MB\town MB\twritten MB\n";
   }
   fs::create_directories(places.scratch);
-  for (const fs::path& checkpoint : checkpoints) {
-    const std::string model = fs::canonical(checkpoint).filename().string();
-    std::vector<Contender> contenders = exports_of(checkpoint, places);
-    for (Contender& peer : peers_for(checkpoint, places)) contenders.push_back(std::move(peer));
+  for (const fs::path& given : checkpoints) {
+    const bool random = given.extension() == ".json";
+    const fs::path checkpoint = random ? benchmarks::synthesise(given, places) : fs::canonical(given);
+    const std::string model = checkpoint.filename().string();
+    std::vector<Contender> contenders = benchmarks::own_exports(checkpoint, places);
+    for (Contender& peer : benchmarks::peer_exports(checkpoint, places)) contenders.push_back(std::move(peer));
     const std::vector<Result> exported = compare(contenders, rounds);
     print(fmt::format("export of {}", model), exported);
-    const std::vector<Result> loaded = load(contenders, places, rounds);
+    const std::vector<Result> loaded = load(contenders, places, rounds, false);
     print(fmt::format("loading of {} by ONNX Runtime, process and all", model), loaded);
+    const std::vector<Result> ran = load(contenders, places, rounds, true);
+    print(fmt::format("a run of {} by ONNX Runtime, 64 tokens", model), ran);
     if (!table.empty()) {
       append(table, model, "export", exported);
       append(table, model, "load", loaded);
+      append(table, model, "run", ran);
     }
     for (const Contender& contender : contenders) fs::remove_all(contender.output);
+    if (random) fs::remove_all(checkpoint);
   }
-  const std::string onnxport = (places.here / "onnxport").string();
+  const std::string onnxport = (places.programs / "onnxport").string();
   const std::vector<Result> started =
       compare({{.name = "true", .command = {.words = {"true"}}, .output = {}},
                {.name = "onnxport features", .command = {.words = {onnxport, "features"}}, .output = {}},

@@ -2,6 +2,7 @@
 #include "process.hpp"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -36,12 +37,34 @@ std::vector<char*> pointers(const std::vector<std::string>& words) {
   return list;
 }
 
+/// What a command writes, in a file that has no name.
+struct Said {
+  Said() : descriptor(::memfd_create("output", MFD_CLOEXEC)) {
+    if (descriptor < 0) throw std::runtime_error("no file for the output of commands");
+  }
+  ~Said() { ::close(descriptor); }
+  Said(const Said&) = delete;
+  Said& operator=(const Said&) = delete;
+
+  std::string end() const {
+    constexpr off_t most = 600;
+    const off_t size = ::lseek(descriptor, 0, SEEK_END);
+    std::string text(static_cast<size_t>(std::min(size, most)), ' ');
+    const ssize_t count = ::pread(descriptor, text.data(), text.size(), std::max<off_t>(0, size - most));
+    text.resize(static_cast<size_t>(std::max<ssize_t>(0, count)));
+    return text;
+  }
+
+  const int descriptor;
+};
+
 }  // namespace
 
 Measured run(const Command& command) {
   std::vector<std::string> environment = command.environment;
   for (char** entry = environ; *entry != nullptr; ++entry) environment.emplace_back(*entry);
   const std::vector<char*> argv = pointers(command.words), envp = pointers(environment);
+  const Said said;
   const auto begin = std::chrono::steady_clock::now();
   const pid_t child = ::vfork();
   if (child == 0) {
@@ -49,9 +72,8 @@ Measured run(const Command& command) {
       const rlimit limit{command.data_limit, command.data_limit};
       ::setrlimit(RLIMIT_DATA, &limit);
     }
-    const int nowhere = ::open("/dev/null", O_RDWR);
-    ::dup2(nowhere, STDOUT_FILENO);
-    ::dup2(nowhere, STDERR_FILENO);
+    ::dup2(said.descriptor, STDOUT_FILENO);
+    ::dup2(said.descriptor, STDERR_FILENO);
     ::execvpe(argv[0], argv.data(), envp.data());
     ::_exit(127);
   }
@@ -65,7 +87,8 @@ Measured run(const Command& command) {
   }
   measured.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   measured.peak_kb = usage.ru_maxrss;
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) throw std::runtime_error(command.words[0] + " failed");
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) throw std::runtime_error(said.end());
+  measured.said = said.end();
   return measured;
 }
 
