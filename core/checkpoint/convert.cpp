@@ -141,8 +141,10 @@ TileReader::TileReader(const Weight& weight)
   }
   contiguous_ = is_contiguous(shape_, strides_);
   // What was made whole in memory is written whole: a reader for each piece of it would make it again.
-  granularity_ = !streams ? std::max<uint64_t>(1, whole_.size())
-                          : ir::size_of(to) * (has_transposed_rows() ? static_cast<uint64_t>(shape_.back()) : 1);
+  granularity_ =
+      !streams
+          ? std::max<uint64_t>(1, whole_.size())
+          : ir::size_of(to) * (has_transposed_rows() ? std::max<uint64_t>(1, static_cast<uint64_t>(shape_.back())) : 1);
 }
 
 /// Whether the view's last two axes are a matrix that lies transposed.
@@ -269,9 +271,9 @@ void TileReader::read_block(const Block& block, std::span<std::byte> out) const 
   cast(gathered.data(), block.rows * block.columns, out.data());
 }
 
-void TileReader::forget_columns(uint64_t column, uint64_t columns) const {
+std::pair<uint64_t, uint64_t> TileReader::stored_columns(uint64_t column, uint64_t columns) const {
   const uint64_t size = ir::size_of(from_), step = static_cast<uint64_t>(strides_[1]);
-  stored_->file->forget(stored_->offset + (first_ + column * step) * size, columns * step * size);
+  return {stored_->offset + (first_ + column * step) * size, columns * step * size};
 }
 
 }  // namespace onnxport

@@ -38,8 +38,8 @@ class TileReader {
   uint64_t stored_column_bytes() const { return static_cast<uint64_t>(strides_.back()) * ir::size_of(from_); }
   /// Fills `out` with the block's final bytes, row after row.
   void read_block(const Block& block, std::span<std::byte> out) const;
-  /// Gives the memory of columns that were read back to the system.
-  void forget_columns(uint64_t column, uint64_t columns) const;
+  /// Offset and length of what the checkpoint holds of some columns.
+  std::pair<uint64_t, uint64_t> stored_columns(uint64_t column, uint64_t columns) const;
 
  private:
   void gather(uint64_t first, uint64_t count, std::byte* out) const;

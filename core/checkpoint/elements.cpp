@@ -3,8 +3,8 @@
 
 #include <fmt/format.h>
 
-#if defined(__SSE2__)
-#include <xmmintrin.h>
+#if defined(__x86_64__)
+#include <emmintrin.h>
 #endif
 
 #include <algorithm>
@@ -136,49 +136,101 @@ T load(const std::byte* source) {
   return value;
 }
 
-/// A block of `side` × `side` elements: rows of the source become columns of the target. Strides in elements.
-template <class T, int64_t side>
-void transpose_block(const std::byte* source, int64_t source_stride, T* target, int64_t target_stride) {
-  constexpr auto size = static_cast<int64_t>(sizeof(T));
-  for (int64_t c = 0; c < side; ++c) {
-    for (int64_t r = 0; r < side; ++r) target[c * target_stride + r] = load<T>(source + (r * source_stride + c) * size);
+// How many rows and columns of the source are turned round at once, and how: rows become columns. Strides in elements.
+template <class T>
+struct Scalar {
+  using Element = T;
+  static constexpr int64_t rows = 4, columns = 4;
+  static void turn(const std::byte* source, int64_t source_stride, T* target, int64_t target_stride) {
+    constexpr auto size = static_cast<int64_t>(sizeof(T));
+    for (int64_t c = 0; c < columns; ++c) {
+      for (int64_t r = 0; r < rows; ++r)
+        target[c * target_stride + r] = load<T>(source + (r * source_stride + c) * size);
+    }
   }
-}
+};
 
-#if defined(__SSE2__)
-/// The same for the four-byte elements that most checkpoints have, which compilers do not vectorise by themselves.
-template <>
-void transpose_block<uint32_t, 4>(const std::byte* source, int64_t source_stride, uint32_t* target,
-                                  int64_t target_stride) {
-  const auto row = [&](int64_t r) {
-    return _mm_loadu_ps(reinterpret_cast<const float*>(source + r * source_stride * 4));
-  };
-  __m128 a = row(0), b = row(1), c = row(2), d = row(3);
-  _MM_TRANSPOSE4_PS(a, b, c, d);
-  const __m128 rows[] = {a, b, c, d};
-  for (int64_t r = 0; r < 4; ++r) _mm_storeu_ps(reinterpret_cast<float*>(target + r * target_stride), rows[r]);
-}
+#if defined(__x86_64__)
+// The elements that checkpoints have, which compilers do not vectorise by themselves.
+struct Sse32 {
+  using Element = uint32_t;
+  static constexpr int64_t rows = 4, columns = 4;
+  static void turn(const std::byte* source, int64_t source_stride, uint32_t* target, int64_t target_stride) {
+    const auto row = [&](int64_t r) {
+      return _mm_loadu_ps(reinterpret_cast<const float*>(source + r * source_stride * 4));
+    };
+    __m128 a = row(0), b = row(1), c = row(2), d = row(3);
+    _MM_TRANSPOSE4_PS(a, b, c, d);
+    const __m128 turned[] = {a, b, c, d};
+    for (int64_t r = 0; r < 4; ++r) _mm_storeu_ps(reinterpret_cast<float*>(target + r * target_stride), turned[r]);
+  }
+};
+
+struct Sse16 {
+  using Element = uint16_t;
+  static constexpr int64_t rows = 8, columns = 8;
+  static void turn(const std::byte* source, int64_t source_stride, uint16_t* target, int64_t target_stride) {
+    __m128i a[8], b[8];
+    for (int64_t r = 0; r < 8; ++r)
+      a[r] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(source + r * source_stride * 2));
+    // Pairs of rows, one column in each 32 bits.
+    for (int64_t r = 0; r < 4; ++r) {
+      b[r] = _mm_unpacklo_epi16(a[2 * r], a[2 * r + 1]);
+      b[r + 4] = _mm_unpackhi_epi16(a[2 * r], a[2 * r + 1]);
+    }
+    // Fours of rows, one column in each 64 bits: first columns 4h and 4h + 1, then the two behind them.
+    for (int64_t h = 0; h < 2; ++h) {
+      a[4 * h] = _mm_unpacklo_epi32(b[4 * h], b[4 * h + 1]);
+      a[4 * h + 1] = _mm_unpackhi_epi32(b[4 * h], b[4 * h + 1]);
+      a[4 * h + 2] = _mm_unpacklo_epi32(b[4 * h + 2], b[4 * h + 3]);
+      a[4 * h + 3] = _mm_unpackhi_epi32(b[4 * h + 2], b[4 * h + 3]);
+    }
+    for (int64_t h = 0; h < 2; ++h) {
+      for (int64_t c = 0; c < 2; ++c) {
+        const __m128i left = a[4 * h + c], right = a[4 * h + c + 2];
+        uint16_t* column = target + (4 * h + 2 * c) * target_stride;
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(column), _mm_unpacklo_epi64(left, right));
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(column + target_stride), _mm_unpackhi_epi64(left, right));
+      }
+    }
+  }
+};
 #endif
 
 /// target[c][r] = source[r][c], in blocks of a cache line each way, one row of blocks after the other: every line of
 /// both sides is touched once, and the source is read in long runs.
-template <class T>
-void transpose_columns(const Matrix& matrix, T* target) {
-  constexpr int64_t side = 4, size = static_cast<int64_t>(sizeof(T)), block = 64 / size;
+template <class Kernel, class T = typename Kernel::Element>
+void turn_columns(const Matrix& matrix, T* target) {
+  constexpr int64_t size = static_cast<int64_t>(sizeof(T)), line = 64 / size;
   const int64_t rows = matrix.rows;
   const auto element = [&](int64_t r, int64_t c) { return matrix.source + (r * matrix.stride + c) * size; };
-  for (int64_t r0 = 0; r0 < rows; r0 += block) {
-    const int64_t r1 = std::min(r0 + block, rows), full = r0 + (r1 - r0) / side * side;
+  for (int64_t r0 = 0; r0 < rows; r0 += line) {
+    const int64_t r1 = std::min(r0 + line, rows), full = r0 + (r1 - r0) / Kernel::rows * Kernel::rows;
     for (int64_t c = 0; c < matrix.columns;) {
-      const bool whole = c + side <= matrix.columns;
-      for (int64_t r = r0; whole && r < full; r += side)
-        transpose_block<T, side>(element(r, c), matrix.stride, target + c * rows + r, rows);
-      for (const int64_t end = whole ? c + side : c + 1; c < end; ++c) {
+      const bool whole = c + Kernel::columns <= matrix.columns;
+      for (int64_t r = r0; whole && r < full; r += Kernel::rows)
+        Kernel::turn(element(r, c), matrix.stride, target + c * rows + r, rows);
+      for (const int64_t end = whole ? c + Kernel::columns : c + 1; c < end; ++c) {
         for (int64_t r = whole ? full : r0; r < r1; ++r) target[c * rows + r] = load<T>(element(r, c));
       }
     }
   }
 }
+
+template <class T>
+void transpose_columns(const Matrix& matrix, T* target) {
+  turn_columns<Scalar<T>>(matrix, target);
+}
+#if defined(__x86_64__)
+template <>
+void transpose_columns<uint16_t>(const Matrix& matrix, uint16_t* target) {
+  turn_columns<Sse16>(matrix, target);
+}
+template <>
+void transpose_columns<uint32_t>(const Matrix& matrix, uint32_t* target) {
+  turn_columns<Sse32>(matrix, target);
+}
+#endif
 
 /// Elements `stride` apart become neighbours.
 template <class T>

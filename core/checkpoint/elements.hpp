@@ -9,8 +9,8 @@
 
 namespace onnxport {
 
-/// Converts `count` elements between floating types, rounding to nearest even. Those of 8 bits become others and not the
-/// reverse; other types only themselves. Throws Error(checkpoint) naming both types.
+/// Converts `count` elements between floating types, rounding to nearest even. Those of 8 bits become others and not
+/// the reverse; other types only themselves. Throws Error(checkpoint) naming both types.
 void convert_elements(ir::DType from, const std::byte* source, ir::DType to, std::byte* target, uint64_t count);
 bool can_convert(ir::DType from, ir::DType to);
 

@@ -30,9 +30,10 @@ struct WriteOptions {
   const std::atomic<bool>* cancel = nullptr;
 };
 
-/// Untouched bytes go by copy_file_range, and those that lie one after the other in both files as one run; transforms
-/// run ahead on the other cores, in tiles that fit their caches. The calling thread writes. Throws Error(output) with
-/// the system's reason, or "interrupted", and Error(checkpoint) where a source file changed meanwhile.
+/// Untouched bytes that lie one after the other in both files go as one run, by copy_file_range where they lie alike on
+/// their pages. All cores make pieces, in tiles that fit their caches, and take turns to write them. Throws
+/// Error(output) with the system's reason, or "interrupted", and Error(checkpoint) where a source file changed
+/// meanwhile.
 void write_weights(const std::vector<WriteJob>& jobs, const WriteOptions& options);
 
 }  // namespace onnxport
