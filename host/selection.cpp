@@ -93,8 +93,7 @@ Selection select(const PluginArguments& arguments, const Json& config, const fs:
       features.check_supported_model_or_raise(out.model_type, wanted, plugin_id);
   out.feature = supported.feature;
   if (!feature.empty() && feature != out.feature) out.feature_source = "--feature " + feature;
-  for (const Manifest::WeightName& rule : supported.candidate->manifest.weight_names)
-    out.name_rules.push_back({rule.from, rule.to});
+  out.name_rules = supported.name_rules();
 
   const LoadedPlugin& plugin = load(*supported.candidate, plugin_host());
   out.plugin_id = text_of(plugin.plugin->id);

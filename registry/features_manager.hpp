@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/backend.hpp"
+#include "core/definition/weights.hpp"
 #include "registry/registry.hpp"
 
 namespace onnxport {
@@ -24,6 +25,8 @@ class FeaturesManager {
     /// Canonical, and as the plugin spells it.
     std::string feature;
     operator const Candidate&() const { return *candidate; }
+    /// How the plugin's manifest renames a checkpoint's tensors.
+    std::vector<NameRule> name_rules() const;
   };
 
   /// In the plugin's order. Throws as Registry::find() does.

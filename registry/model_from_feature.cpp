@@ -6,6 +6,12 @@
 
 namespace onnxport {
 
+std::vector<NameRule> FeaturesManager::Supported::name_rules() const {
+  std::vector<NameRule> rules;
+  for (const Manifest::WeightName& rule : candidate->manifest.weight_names) rules.push_back({rule.from, rule.to});
+  return rules;
+}
+
 std::unique_ptr<Runnable> FeaturesManager::get_model_from_feature(std::string_view feature,
                                                                   const std::filesystem::path& checkpoint_folder,
                                                                   const std::string& plugin_id) const {
@@ -20,7 +26,7 @@ std::unique_ptr<Runnable> FeaturesManager::get_model_from_feature(std::string_vi
   const OnnxConfig config =
       OnnxConfig::from_folder({plugin.onnx_config, plugin.manifest->id}, {checkpoint.config(), checkpoint.folder()},
                               supported.model_type, supported.feature);
-  WeightSource weights(checkpoint);
+  WeightSource weights(checkpoint, supported.name_rules());
   return load_backend("reference").load_graph(config.define(weights).graph);
 }
 

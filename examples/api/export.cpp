@@ -39,7 +39,7 @@ int main(int argc, char** argv) try {
   }
 
   // The definition with the checkpoint's weights, and the files.
-  WeightSource weights(checkpoint);
+  WeightSource weights(checkpoint, supported.name_rules());
   const Definition definition = config.define(weights);
   std::filesystem::create_directories(folder);
   const ExportResult result = export_onnx(config, definition, folder, {.opset = config.default_onnx_opset()});
