@@ -36,12 +36,14 @@ std::vector<Contender> own_exports(const fs::path& checkpoint, const Places& pla
   for (const fs::path& file : weight_files(checkpoint)) copy.words.push_back(file.string());
   std::vector<Contender> contenders{
       {.name = "cp of its weights", .command = copy, .output = places.scratch / "cp", .makes_folder = false}};
+  contenders[0].reads = weight_files(checkpoint);
   const auto add = [&](const std::string& name, const std::string& folder, const std::vector<std::string>& options) {
     const fs::path output = places.scratch / folder;
     Command command{.words = {onnxport, "export", "-m", model, "--no-validate", "--quiet"}};
     command.words.insert(command.words.end(), options.begin(), options.end());
     command.words.push_back(output.string());
     contenders.push_back({.name = name, .command = command, .output = output, .model = "model.onnx"});
+    contenders.back().reads = contenders[0].reads;
   };
   add("onnxport export", "copy", {});
   add("onnxport export --external-data", "apart", {"--external-data"});
@@ -62,7 +64,8 @@ std::vector<Contender> peer_exports(const fs::path& checkpoint, const Places& pl
                           .command = {.words = words, .environment = offline},
                           .output = output,
                           .is_peer = true,
-                          .model = "model.onnx"});
+                          .model = "model.onnx",
+                          .reads = weight_files(checkpoint)});
   };
   add("transformers.onnx 4.30", places.peers / "transformers/bin/python",
       {"-m", "transformers.onnx", "--framework=pt", "--model=" + model});

@@ -16,8 +16,9 @@ struct Contender {
   std::filesystem::path output;  ///< removed before each run
   bool is_peer = false;
   bool makes_folder = true;
-  std::string model{};          ///< the file to load afterwards, by its name below `output`
-  bool writes_seconds = false;  ///< the time is what it says, not that of its process
+  std::string model{};                         ///< the file to load afterwards, by its name below `output`
+  std::vector<std::filesystem::path> reads{};  ///< in the page cache before each run
+  bool writes_seconds = false;                 ///< the time is what it says, not that of its process
 };
 
 struct Places {
