@@ -4,8 +4,13 @@
 
 #include <curl/curl.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
 
 #include "core/version.hpp"
 
@@ -154,11 +159,30 @@ class CurlTransport final : public Transport {
     curl_easy_setopt(handle_, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     // Signals are the program's own.
     curl_easy_setopt(handle_, CURLOPT_NOSIGNAL, 1L);
-    // libcurl itself reads none of them.
+    set_certificates();
+  }
+
+  /// Trusts what every file that the environment names holds; libcurl itself reads none of these variables. A file that
+  /// cannot be read is left to libcurl, whose error names it.
+  void set_certificates() {
+    std::vector<std::string> files;
     for (const char* name : {"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}) {
       const char* bundle = std::getenv(name);
-      if (bundle != nullptr && *bundle != '\0') curl_easy_setopt(handle_, CURLOPT_CAINFO, bundle);
+      if (bundle != nullptr && *bundle != '\0' && std::find(files.begin(), files.end(), bundle) == files.end())
+        files.emplace_back(bundle);
     }
+    std::string all;
+    for (const std::string& file : files) {
+      std::ifstream in(file, std::ios::binary);
+      const std::string text{std::istreambuf_iterator<char>(in), {}};
+      if (text.empty() || files.size() == 1) {
+        curl_easy_setopt(handle_, CURLOPT_CAINFO, file.c_str());
+        return;
+      }
+      all += text + "\n";
+    }
+    curl_blob blob{all.data(), all.size(), CURL_BLOB_COPY};
+    if (!all.empty()) curl_easy_setopt(handle_, CURLOPT_CAINFO_BLOB, &blob);
   }
 
   void set_callbacks(Exchange& exchange) {
