@@ -183,6 +183,19 @@ Wanted wanted_by(const ExportArguments& arguments) {
   return wanted;
 }
 
+/// Bytes of the weights in f32 that the config asks for.
+uint64_t expected_weight_bytes(const OnnxConfig& config, const std::vector<GraphFile>& files) {
+  WeightSource expected;
+  define_graphs(config, expected, files);
+  uint64_t bytes = 0;
+  for (const auto& [name, shape] : expected.requested()) {
+    uint64_t tensor = sizeof(float);
+    for (const int64_t size : shape) tensor *= static_cast<uint64_t>(size);
+    bytes += tensor;
+  }
+  return bytes;
+}
+
 }  // namespace
 
 int run_export(const ExportArguments& arguments, Console& console) {
@@ -224,6 +237,13 @@ int run_export(const ExportArguments& arguments, Console& console) {
         "--layout " + arguments.layout + " writes several files, and the output is named " + arguments.output.string(),
         "name a folder");
   }
+  const ir::DType dtype = dtype_named(arguments.dtype);
+  if (model.is_by_id()) {
+    // Nor is it for an export that this machine could not finish.
+    const uint64_t bytes = expected_weight_bytes(onnx_config, files);
+    if (validate) require_memory(bytes, bytes / sizeof(float) * ir::size_of(dtype));
+    if (arguments.weights != "link") output.require_space(bytes / sizeof(float) * ir::size_of(dtype));
+  }
   model.fetch_weights(console);
   const Checkpoint checkpoint = Checkpoint::open(folder);
   for (const std::string& note : checkpoint.notes()) console.note(note);
@@ -232,8 +252,7 @@ int run_export(const ExportArguments& arguments, Console& console) {
                                               {.outputs = arguments.outputs, .allow_unused = arguments.allow_unused});
   note_leftovers(defined.definitions[0], console);
   const uint64_t bytes = defined.weight_bytes();
-  const GraphForm form{
-      .opset = opset, .dtype = dtype_named(arguments.dtype), .weights_as_stored = arguments.weights == "link"};
+  const GraphForm form{.opset = opset, .dtype = dtype, .weights_as_stored = arguments.weights == "link"};
   if (validate) require_memory(bytes, bytes / sizeof(float) * ir::size_of(form.dtype));
   stop_if_interrupted();
 

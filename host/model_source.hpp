@@ -25,6 +25,8 @@ class ModelSource {
   ModelSource(const Request& request, Console& console);
 
   const std::filesystem::path& folder() const { return folder_; }
+  /// Whether weights may still have to be downloaded.
+  bool is_by_id() const { return model_.has_value(); }
   /// Fetches them where they are missing, and reports where the checkpoint comes from. Nothing for a folder.
   void fetch_weights(Console& console);
 

@@ -121,6 +121,21 @@ BOOST_AUTO_TEST_CASE(an_unknown_type_is_told_before_its_weights_are_fetched) {
   BOOST_TEST(hub.requests("model.safetensors").empty());
 }
 
+BOOST_AUTO_TEST_CASE(a_model_without_room_is_told_before_its_weights_are_fetched) {
+  files["config.json"] =
+      cli::tiny_config(R"({"hidden_size": 65536, "intermediate_size": 262144, "num_hidden_layers": 999})");
+  hub.publish("org/bert", files);
+  const Outcome disk = sandbox.run(by_id, online());
+  BOOST_TEST(disk.status == 5);
+  BOOST_TEST(contains(disk.err, "are needed"), disk.err);
+  if (cli::has_reference()) {
+    const Outcome memory = sandbox.run({"export", "-m", "org/bert", "out"}, online());
+    BOOST_TEST(memory.status == 2);
+    BOOST_TEST(contains(memory.err, "--no-validate"), memory.err);
+  }
+  BOOST_TEST(hub.requests("model.safetensors").empty());
+}
+
 BOOST_AUTO_TEST_CASE(two_at_once) {
   hub.spoil(of_weights, -1, [](const Request&, Reply& reply) { reply.pause_ms = 60; });
   // The second starts when the first is in the middle.
