@@ -36,7 +36,16 @@ Results interpolate(Builder& b) {
   return {b.op("Resize", {x, ir::absent, ir::absent, sizes}, attributes)};
 }
 
+/// The window is the weight's; files say it besides, for readers that look for it there.
+Results convolution(Builder& b) {
+  ir::Attributes attributes = b.node().attributes;
+  const ir::Shape& weight = b.shape(b.node().input(1));
+  attributes["kernel_shape"] = std::vector<int64_t>{weight[2].size(), weight[3].size()};
+  return b.graph().add_node({"", "Conv", b.node().scope, b.node().inputs, {}, std::move(attributes), ""});
+}
+
 constexpr RuleRow rows[] = {
+    {"", "Conv", every_opset, convolution},
     {ir::composite_domain, "BatchNorm", every_opset, batch_norm},
     {ir::composite_domain, "Interpolate", every_opset, interpolate},
 };
