@@ -6,6 +6,7 @@
 //
 // Of a config a random checkpoint is made for the time of the benchmark; benchmarks/models has some. Default: the model
 // of scripts/demo. Peers take part where scripts/peers has installed them.
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -54,6 +55,18 @@ void warm(const fs::path& file) {
   }
 }
 
+/// Drops a folder's files from the page cache, so that no other run has to make room there.
+void cool(const fs::path& folder) {
+  ::sync();
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (!entry.is_regular_file() || fs::hard_link_count(entry.path()) > 1) continue;
+    const int descriptor = ::open(entry.path().c_str(), O_RDONLY);
+    if (descriptor < 0) continue;
+    ::posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED);
+    ::close(descriptor);
+  }
+}
+
 /// Runs the contenders in turn; ratios are to the first. The first round warms the page cache and does not count.
 std::vector<Result> compare(const std::vector<Contender>& contenders, const Rounds& rounds) {
   std::vector<Result> results(contenders.size());
@@ -71,6 +84,7 @@ std::vector<Result> compare(const std::vector<Contender>& contenders, const Roun
       ::sync();  // what others left to be written is not this one's business
       try {
         Measured measured = benchmarks::run(contender.command);
+        if (fs::is_directory(contender.output)) cool(contender.output);
         if (round < 0) continue;
         if (contender.writes_seconds) measured.seconds = std::stod(measured.said);
         result.seconds.push_back(measured.seconds);
