@@ -1,6 +1,6 @@
 # Time and peak memory of exports, from the table that `benchmarks --table` writes:
 #   gnuplot -e "table='docs/performance.tsv'; plot='docs/performance.svg'" benchmarks/plot.gp
-set terminal svg size 900,420 font "sans-serif,11" background "white"
+set terminal svg size 900,500 font "sans-serif,11" background "white"
 set output plot
 set datafile separator "\t"
 set multiplot layout 1,2
@@ -10,7 +10,8 @@ set style fill solid 0.8 border -1
 set boxwidth 0.9
 set logscale y
 set grid ytics
-set key top left reverse Left samplen 1 spacing 0.9
+set bmargin 10
+set key at screen 0.5, 0.21 center vertical maxrows 4 reverse Left samplen 1
 
 models = system(sprintf("awk -F'\t' '$2 == \"export\" && !seen[$1]++ {print $1}' %s | paste -s -d ' '", table))
 names = system(sprintf("awk -F'\t' '$2 == \"export\" && !seen[$3]++ {gsub(/ /, \"_\", $3); print $3}' %s | paste -s -d ' '", table))
