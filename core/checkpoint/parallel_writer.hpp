@@ -19,7 +19,7 @@ struct WriteJob {
 
 struct WriteOptions {
   int threads = 0;  // 0: as many as cores
-  /// What tiles may take of memory, in bytes. One row of a transposed matrix is the least that a tile can be.
+  /// What tiles may take of memory, in bytes. Some rows of a transposed matrix are the least that a tile can be.
   uint64_t memory = uint64_t{16} << 20;
   /// A large matrix that is turned round is read in bands of its stored rows, of about so many bytes, since each tile
   /// looks at all pages of its band. A band has at least so many rows, which are a run of the output.
