@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <iterator>
 #include <stdexcept>
+#include <thread>
 
 #include "process.hpp"
 
@@ -19,8 +20,9 @@ namespace {
 namespace fs = std::filesystem;
 
 // What is promised: 64 MB of the process's own memory. The limit counts reserved stacks and heaps too, which are larger
-// than what is touched of them, so that it is wider than the promise; the promise itself is measured.
-constexpr uint64_t limit = uint64_t{160} << 20;
+// than what is touched of them, so that it is wider than the promise, for each core besides; the promise itself is
+// measured.
+const uint64_t limit = (uint64_t{160} + uint64_t{12} * std::thread::hardware_concurrency()) << 20;
 constexpr long promised_kb = 64 * 1024;
 
 using Words = std::vector<std::string>;
