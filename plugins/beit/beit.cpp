@@ -30,10 +30,7 @@ struct BeitConfig {
     c.no_effect({"vocab_size", "use_mask_token", "drop_path_rate", "out_features", "out_indices", "stage_names",
                  "pool_scales", "add_fpn", "reshape_hidden_states", "use_auxiliary_head", "auxiliary_loss_weight",
                  "auxiliary_channels", "auxiliary_num_convs", "auxiliary_concat_input", "semantic_loss_ignore_index"});
-    if (hidden % heads != 0) {
-      throw Error(ONNXPORT_CONFIG, "config field 'hidden_size' is " + std::to_string(hidden) +
-                                       ", not a multiple of num_attention_heads (" + std::to_string(heads) + ")");
-    }
+    require_multiple({"hidden_size", hidden}, {"num_attention_heads", heads});
     if (grid.area() == 0) throw Error(ONNXPORT_CONFIG, "config field 'patch_size' is larger than image_size");
   }
   int64_t hidden, layers, heads, inner, channels;

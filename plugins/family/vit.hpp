@@ -30,10 +30,7 @@ struct ViTConfig {
       pooled = hidden;
       pooler_activation = "tanh";
     }
-    if (hidden % heads != 0) {
-      throw Error(ONNXPORT_CONFIG, "config field 'hidden_size' is " + std::to_string(hidden) +
-                                       ", not a multiple of num_attention_heads (" + std::to_string(heads) + ")");
-    }
+    require_multiple({"hidden_size", hidden}, {"num_attention_heads", heads});
     if (grid.area() == 0) throw Error(ONNXPORT_CONFIG, "config field 'patch_size' is larger than image_size");
   }
   int64_t hidden, layers, heads, inner, channels;

@@ -21,10 +21,7 @@ struct Gpt2Config {
         tied(c.boolean("tie_word_embeddings", true)),
         labels(c.num_labels()),
         pad(c.maybe_integer("pad_token_id")) {
-    if (hidden % heads != 0) {
-      throw Error(ONNXPORT_CONFIG, "config field 'n_embd' is " + std::to_string(hidden) +
-                                       ", not a multiple of n_head (" + std::to_string(heads) + ")");
-    }
+    require_multiple({"n_embd", hidden}, {"n_head", heads});
     // Scores in 32 bits, keys scaled before the product: in a graph of 32 bits both are the same.
     c.no_effect({"reorder_and_upcast_attn"});
     // Of GPT2DoubleHeadsModel's second head, and of older releases.

@@ -47,10 +47,7 @@ struct LlamaConfig {
         rotary(c, head_size),
         labels(c.num_labels()),
         pad(c.maybe_integer("pad_token_id")) {
-    if (heads % kv_heads != 0) {
-      throw Error(ONNXPORT_CONFIG, "config field 'num_attention_heads' is " + std::to_string(heads) +
-                                       ", not a multiple of num_key_value_heads (" + std::to_string(kv_heads) + ")");
-    }
+    require_multiple({"num_attention_heads", heads}, {"num_key_value_heads", kv_heads});
     c.no_effect({"pretraining_tp"});  // splits products for training; the result is the same
   }
   int64_t vocab, hidden, inner, layers, heads, kv_heads, head_size, positions;
