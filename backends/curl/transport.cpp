@@ -103,6 +103,30 @@ Trouble trouble_of(CURLcode code, CURL* handle) {
   }
 }
 
+/// One file by its name, or the bytes of several.
+struct Certificates {
+  std::string file, bytes;
+};
+
+/// libcurl itself reads none of these variables.
+Certificates certificates_of_environment() {
+  std::vector<std::string> files;
+  for (const char* name : {"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}) {
+    const char* bundle = std::getenv(name);
+    if (bundle != nullptr && *bundle != '\0' && std::find(files.begin(), files.end(), bundle) == files.end())
+      files.emplace_back(bundle);
+  }
+  if (files.size() == 1) return {files[0], {}};
+  std::string all;
+  for (const std::string& file : files) {
+    std::ifstream in(file, std::ios::binary);
+    const std::string text{std::istreambuf_iterator<char>(in), {}};
+    if (text.empty()) return {file, {}};
+    all += text + "\n";
+  }
+  return {{}, all};
+}
+
 class CurlTransport final : public Transport {
  public:
   explicit CurlTransport(bool started) : handle_(started ? curl_easy_init() : nullptr) {}
@@ -162,27 +186,12 @@ class CurlTransport final : public Transport {
     set_certificates();
   }
 
-  /// Trusts what every file that the environment names holds; libcurl itself reads none of these variables. A file that
-  /// cannot be read is left to libcurl, whose error names it.
+  /// Trusts what every file that the environment names holds. A file that cannot be read is left to libcurl, whose
+  /// error names it.
   void set_certificates() {
-    std::vector<std::string> files;
-    for (const char* name : {"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}) {
-      const char* bundle = std::getenv(name);
-      if (bundle != nullptr && *bundle != '\0' && std::find(files.begin(), files.end(), bundle) == files.end())
-        files.emplace_back(bundle);
-    }
-    std::string all;
-    for (const std::string& file : files) {
-      std::ifstream in(file, std::ios::binary);
-      const std::string text{std::istreambuf_iterator<char>(in), {}};
-      if (text.empty() || files.size() == 1) {
-        curl_easy_setopt(handle_, CURLOPT_CAINFO, file.c_str());
-        return;
-      }
-      all += text + "\n";
-    }
-    curl_blob blob{all.data(), all.size(), CURL_BLOB_COPY};
-    if (!all.empty()) curl_easy_setopt(handle_, CURLOPT_CAINFO_BLOB, &blob);
+    if (!trusted_.file.empty()) curl_easy_setopt(handle_, CURLOPT_CAINFO, trusted_.file.c_str());
+    curl_blob blob{trusted_.bytes.data(), trusted_.bytes.size(), CURL_BLOB_NOCOPY};
+    if (!trusted_.bytes.empty()) curl_easy_setopt(handle_, CURLOPT_CAINFO_BLOB, &blob);
   }
 
   void set_callbacks(Exchange& exchange) {
@@ -196,6 +205,7 @@ class CurlTransport final : public Transport {
   }
 
   CURL* handle_;
+  Certificates trusted_ = certificates_of_environment();
 };
 
 }  // namespace
