@@ -7,9 +7,8 @@
 // disk. llama-7b: 13.5 GB in bf16, minutes, 28 GB of disk.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <filesystem>
-#include <iterator>
+#include <span>
 #include <stdexcept>
 #include <thread>
 
@@ -46,10 +45,9 @@ const Case large_cases[] = {
     {"bf16 shards, linked", {"--dtype", "bf16", "--shard-size", "5GB"}, {"--dtype", "bf16", "--weights", "link"}},
 };
 
-const std::vector<Case>& cases_of(const std::string& model) {
-  static const std::vector<Case> small(std::begin(small_cases), std::end(small_cases)),
-      large(std::begin(large_cases), std::end(large_cases));
-  return model == "llama-7b" ? large : small;
+std::span<const Case> cases_of(const std::string& model) {
+  if (model == "llama-7b") return large_cases;
+  return small_cases;
 }
 
 }  // namespace

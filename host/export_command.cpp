@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "core/checkpoint/safetensors_writer.hpp"
 #include "core/error.hpp"
 #include "core/export.hpp"
 #include "core/layout.hpp"
@@ -188,11 +189,7 @@ uint64_t expected_weight_bytes(const OnnxConfig& config, const std::vector<Graph
   WeightSource expected;
   define_graphs(config, expected, files);
   uint64_t bytes = 0;
-  for (const auto& [name, shape] : expected.requested()) {
-    uint64_t tensor = sizeof(float);
-    for (const int64_t size : shape) tensor *= static_cast<uint64_t>(size);
-    bytes += tensor;
-  }
+  for (const auto& [name, shape] : expected.requested()) bytes += TensorPlan{name, ir::DType::f32, shape}.bytes();
   return bytes;
 }
 

@@ -111,10 +111,9 @@ class Turn {
 
 void write_piece(const WriteJob& job, const Piece& piece, std::span<const std::byte> bytes) {
   if (!piece.block) return write_bytes(job.descriptor, bytes, piece.target);
-  const uint64_t rows = TileReader(job.weight).transposed_matrix()->first;
-  const uint64_t row = bytes.size() / piece.block->rows, step = job.weight.bytes() / rows;
+  const uint64_t row = bytes.size() / piece.block->rows;
   for (uint64_t i = 0; i < piece.block->rows; ++i)
-    write_bytes(job.descriptor, bytes.subspan(i * row, row), piece.target + piece.begin + i * step);
+    write_bytes(job.descriptor, bytes.subspan(i * row, row), piece.target + i * piece.row_bytes);
 }
 
 /// Pieces that several threads work off. Each makes a piece and writes it itself, so that its bytes are still in the

@@ -88,8 +88,9 @@ class Planner {
         add({.job = index,
              .begin = (row * columns + column) * element,
              .bytes = block.rows * block.columns * element,
-             .target = job.offset,
-             .block = block});
+             .target = job.offset + (row * columns + column) * element,
+             .block = block,
+             .row_bytes = columns * element});
       }
     }
     return true;

@@ -19,7 +19,8 @@ struct Piece {
   uint64_t target;
   std::optional<uint64_t> source{};
   std::optional<Block> block{};
-  size_t region = 0;  // of a transformed one
+  uint64_t row_bytes = 0;  // of a block: from one of its rows to the next in the output
+  size_t region = 0;       // of a transformed one
 };
 
 /// Bytes of a mapped file that some pieces look at, and nothing else.

@@ -137,6 +137,7 @@ std::pair<std::string, Weight> WeightSource::get(const std::string& name, const 
   if (const std::string scale = scale_of(found); ir::size_of(dtype) == 1 && !scale.empty()) {
     if (first)
       misshapen_.push_back(fmt::format("{}: quantized, {} with {} beside it", found, ir::name_of(dtype), scale));
+    quantized_ = true;
     return stand_in();
   }
   Weight weight{stored, {}};
@@ -204,8 +205,7 @@ std::vector<std::string> WeightSource::finish(bool allow_unused) const {
     hint =
         "if the missing ones belong to a head, this checkpoint has another: see its config.json's architectures, and "
         "choose a feature that it has";
-  } else if (std::any_of(misshapen_.begin(), misshapen_.end(),
-                         [](const std::string& text) { return text.find(": quantized, ") != std::string::npos; })) {
+  } else if (quantized_) {
     hint = "quantized weights are not read; export the checkpoint that they were made from";
   } else if (!misshapen_.empty()) {
     hint = "config.json and the weights are not of the same model; fetch both again from one place";

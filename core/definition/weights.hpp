@@ -55,6 +55,7 @@ class WeightSource {
   std::map<std::string, std::vector<int64_t>> requested_;
   std::set<std::string> used_;
   std::vector<std::string> missing_, misshapen_;
+  bool quantized_ = false;  // whether any of the misshapen has a scale beside it
 };
 
 }  // namespace onnxport
