@@ -75,8 +75,7 @@ ExportResult export_graphs(const OnnxConfig& config, const std::vector<GraphToEx
       }
       steps.push_back(lowered_graph(config, *definition, std::move(defined), form));
     }
-    const ir::Graph lowered =
-        steps.size() == 1 ? std::move(steps[0]) : merge_steps({steps[0], steps[1]}, branch_input);
+    const ir::Graph lowered = steps.size() == 1 ? std::move(steps[0]) : merge_steps({steps[0], steps[1]}, branch_input);
     ModelParts whole = to_model(lowered, {.opset = options.opset, .metadata = metadata});
     const pb::GraphProto& proto = whole.model.graph();
     ExportedGraph& told = result.graphs.emplace_back();

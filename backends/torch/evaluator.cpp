@@ -135,8 +135,7 @@ std::string shapes_of(const std::vector<at::Tensor>& tensors) {
 class Program final : public Body {
  public:
   /// Keeps the reference.
-  explicit Program(const ir::Graph& graph)
-      : graph_(graph), fixed_(graph.values.size()), uses_(graph.values.size(), 0) {
+  explicit Program(const ir::Graph& graph) : graph_(graph), fixed_(graph.values.size()), uses_(graph.values.size(), 0) {
     for (size_t i = 1; i < graph_.values.size(); ++i) {
       const ir::Value& value = graph_.values[i];
       if (value.origin == ir::Origin::constant) fixed_[i] = to_aten(*value.constant);

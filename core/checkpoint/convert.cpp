@@ -36,8 +36,9 @@ std::vector<std::byte> sliced(const SliceAxis& slice, const std::vector<std::byt
   std::vector<std::byte> out;
   for (uint64_t i = 0; i < outer; ++i) {
     for (int64_t row = slice.begin; row < slice.end; row += slice.step) {
-      const auto begin = bytes.begin() + static_cast<std::ptrdiff_t>(
-                                             (i * static_cast<uint64_t>(shape[axis]) + static_cast<uint64_t>(row)) * inner);
+      const auto begin =
+          bytes.begin() +
+          static_cast<std::ptrdiff_t>((i * static_cast<uint64_t>(shape[axis]) + static_cast<uint64_t>(row)) * inner);
       out.insert(out.end(), begin, begin + static_cast<std::ptrdiff_t>(inner));
     }
   }

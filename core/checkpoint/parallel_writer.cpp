@@ -196,8 +196,8 @@ class Work {
   std::exception_ptr failure_;
 };
 
-/// A stack as its pieces, and a stacked tensor that is turned or cut as the matrices in it: each is planned by itself, so
-/// that no more of the checkpoint is looked at than a matrix at a time.
+/// A stack as its pieces, and a stacked tensor that is turned or cut as the matrices in it: each is planned by itself,
+/// so that no more of the checkpoint is looked at than a matrix at a time.
 void add_in_pieces(const WriteJob& job, std::vector<WriteJob>& jobs) {
   std::vector<Weight> pieces = job.weight.pieces();
   const std::vector<Transform>& transforms = job.weight.transforms;

@@ -78,7 +78,8 @@ std::optional<Weight> transformed_pieces(const Weight& stack, const Transform& t
   if (const auto* slice = std::get_if<SliceAxis>(&transform)) {
     if (slice->axis > 0) return each(SliceAxis{slice->axis - 1, slice->begin, slice->end, slice->step});
     std::vector<Weight> chosen;
-    for (int64_t i = slice->begin; i < slice->end; i += slice->step) chosen.push_back(pieces.at(static_cast<size_t>(i)));
+    for (int64_t i = slice->begin; i < slice->end; i += slice->step)
+      chosen.push_back(pieces.at(static_cast<size_t>(i)));
     if (!chosen.empty()) return stacked(chosen);
   }
   return std::nullopt;

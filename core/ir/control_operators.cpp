@@ -77,9 +77,10 @@ std::vector<TensorType> types_from(const Inference& x, size_t first) {
   return types;
 }
 
-/// Results of a repeated body: its states, then what it yields each time, stacked. `first`: the body's output that is the
-/// first state.
-void set_results(Inference& x, const Graph& body, size_t first, const std::vector<TensorType>& states, const Dim& times) {
+/// Results of a repeated body: its states, then what it yields each time, stacked. `first`: the body's output that is
+/// the first state.
+void set_results(Inference& x, const Graph& body, size_t first, const std::vector<TensorType>& states,
+                 const Dim& times) {
   for (size_t i = 0; i < x.results.size(); ++i) {
     const TensorType& yielded = output_type(body, first + i);
     if (i < states.size()) {

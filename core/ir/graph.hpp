@@ -44,9 +44,9 @@ struct Node {
   std::vector<ValueId> outputs;
   Attributes attributes;
   std::string name;  // given by lowering; empty before
-  /// Of If, Loop and Scan. A body sees nothing but its inputs: first those that the operator hands it, then what it uses
-  /// of the graph around it. These captures are the last of `inputs`, in the same order; both branches of an If take all
-  /// of them, used or not. So every pass sees who uses a value without looking into bodies.
+  /// Of If, Loop and Scan. A body sees nothing but its inputs: first those that the operator hands it, then what it
+  /// uses of the graph around it. These captures are the last of `inputs`, in the same order; both branches of an If
+  /// take all of them, used or not. So every pass sees who uses a value without looking into bodies.
   Bodies bodies{};
   /// With bodies: how many of `inputs` the operator takes itself. The others are captures.
   size_t formal_inputs = 0;

@@ -14,7 +14,8 @@ void infer_top_k(Inference& x) {
   const int64_t k = x.node.integer("k", 0);
   Shape shape = x.shape(0);
   Dim& along = shape[axis_index(x.node.integer("axis", -1), shape.size())];
-  if (k <= 0 || (along.is_static() && along.size() < k)) refuse(fmt::format("the {} largest of {}", k, along.to_string()));
+  if (k <= 0 || (along.is_static() && along.size() < k))
+    refuse(fmt::format("the {} largest of {}", k, along.to_string()));
   along = Dim(k);
   set(x, dtype_of(x), shape);
   if (x.results.size() > 1) set(x, DType::i64, shape, 1);
@@ -37,8 +38,7 @@ void infer_mixture_of_experts(Inference& x) {
   require_rank(x, up, 3);
   const Dim number = shape(up)[0], inner = shape(up)[1], hidden = shape(up)[2];
   const auto require = [&](size_t input, const Shape& wanted) {
-    if (x.has(input) && !(shape(input) == wanted))
-      refuse(fmt::format("input {} must be {}", input, to_string(wanted)));
+    if (x.has(input) && !(shape(input) == wanted)) refuse(fmt::format("input {} must be {}", input, to_string(wanted)));
   };
   Shape scores_shape = shape(experts::x);
   if (scores_shape.empty()) refuse("its input is a scalar");

@@ -3,9 +3,10 @@
 //
 //   Scan over the experts: If any token chose this one: gather its rows, run them through the expert, add them back
 //
-// A slice of the stacked weights is a view in ONNX Runtime, so that an expert that nobody chose is not read, and one that
-// is chosen is not copied, which a Gather of its weights would do (measured: 3.0 ms a token against 9.3 ms, and 3.0 ms
-// for a dense layer of the chosen experts' size). The slices keep torch's layout, which Gemm takes without turning them.
+// A slice of the stacked weights is a view in ONNX Runtime, so that an expert that nobody chose is not read, and one
+// that is chosen is not copied, which a Gather of its weights would do (measured: 3.0 ms a token against 9.3 ms,
+// and 3.0 ms for a dense layer of the chosen experts' size). The slices keep torch's layout, which Gemm takes without
+// turning them.
 #include <map>
 
 #include "core/ir/experts.hpp"
@@ -82,15 +83,19 @@ class Mixture {
     using namespace ir::experts;
     const ValueId x = flat(node_.input(ir::experts::x));
     const ValueId shares = routing(flat(node_.input(scores)), flat(node_.input(choice)));
-    const ValueId used = b_.op(
-        "Not", {b_.op("Equal", {b_.op("ReduceSum", {b_.op("Abs", {shares})},
-                                      {{"axes", std::vector<int64_t>{1}}, {"keepdims", int64_t{0}}}),
-                                b_.scalar(0, DType::f32)})});
+    const ValueId used =
+        b_.op("Not", {b_.op("Equal", {b_.op("ReduceSum", {b_.op("Abs", {shares})},
+                                            {{"axes", std::vector<int64_t>{1}}, {"keepdims", int64_t{0}}}),
+                                      b_.scalar(0, DType::f32)})});
     Results inputs{zeros_like(x), used};
     pass("sum", b_.value(inputs[0]).type);
     walk(inputs, "share", shares);
-    for (const auto& [name, input] : {std::pair{"up", up}, {"down", down}, {"gate", gate}, {"up_bias", up_bias},
-                                      {"down_bias", down_bias}, {"gate_bias", gate_bias}}) {
+    for (const auto& [name, input] : {std::pair{"up", up},
+                                      {"down", down},
+                                      {"gate", gate},
+                                      {"up_bias", up_bias},
+                                      {"down_bias", down_bias},
+                                      {"gate_bias", gate_bias}}) {
       if (node_.input(input) != ir::absent) walk(inputs, name, node_.input(input));
     }
     ir::Node scan;
@@ -169,8 +174,7 @@ class Mixture {
     choose.formal_inputs = 1;
     const ValueId sum = body.input(passed_[0].name, passed_[0].type);
     choose.inputs = {body.input("used", {DType::boolean, {}}), sum};
-    for (size_t i = 1; i < passed_.size(); ++i)
-      choose.inputs.push_back(body.input(passed_[i].name, passed_[i].type));
+    for (size_t i = 1; i < passed_.size(); ++i) choose.inputs.push_back(body.input(passed_[i].name, passed_[i].type));
     choose.bodies = {{"then_branch", added()}, {"else_branch", unchanged()}};
     body.output("sum", body.run(std::move(choose)));
     return std::move(body).graph();
@@ -199,8 +203,8 @@ class Mixture {
     const ValueId gate = in.contains("gate") ? linear("gate", rows) : ir::absent;
     ValueId y = linear("down", inner_of(body, node_, gate, linear("up", rows)));
     if (body.dtype(y) != DType::f32) y = body.op("Cast", {y}, {{"to", static_cast<int64_t>(DType::f32)}});
-    const ValueId share = body.op("Unsqueeze", {body.op("Gather", {in.at("share"), tokens}, first)},
-                                  {{"axes", std::vector<int64_t>{1}}});
+    const ValueId share =
+        body.op("Unsqueeze", {body.op("Gather", {in.at("share"), tokens}, first)}, {{"axes", std::vector<int64_t>{1}}});
     const ValueId before = body.op("Gather", {in.at("sum"), tokens}, first);
     const ValueId after = body.op("Add", {before, body.op("Mul", {y, share})});
     const ValueId places = body.op("Transpose", {entries}, {{"perm", std::vector<int64_t>{1, 0}}});

@@ -60,9 +60,7 @@ struct Chosen {
     node.bodies = {{"then_branch", std::move(yes)}, {"else_branch", std::move(no)}};
     return g.add_node(std::move(node))[0];
   }
-  Tensors inputs(bool value) const {
-    return {{"choice", flag(value)}, {"x", f32({2, 2}, {-1, 2, -3, 4})}};
-  }
+  Tensors inputs(bool value) const { return {{"choice", flag(value)}, {"x", f32({2, 2}, {-1, 2, -3, 4})}}; }
 };
 
 std::string refusal(const std::function<void()>& action) {
@@ -161,7 +159,8 @@ BOOST_AUTO_TEST_CASE(a_loop_carries_states_and_stacks_rows, *utf::precondition(b
 
 BOOST_AUTO_TEST_CASE(a_scan_walks_the_first_axis, *utf::precondition(both_built)) {
   Graph body;
-  const ValueId sum = body.add_input("sum", {DType::f32, {Dim(2)}}), row = body.add_input("row", {DType::f32, {Dim(2)}}),
+  const ValueId sum = body.add_input("sum", {DType::f32, {Dim(2)}}),
+                row = body.add_input("row", {DType::f32, {Dim(2)}}),
                 scale = body.add_input("scale", {DType::f32, {Dim(2)}});
   body.add_output("sum", add(body, "Add", {sum, add(body, "Mul", {row, scale})}));
   body.add_output("twice", add(body, "Add", {row, row}));

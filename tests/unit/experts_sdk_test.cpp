@@ -71,10 +71,12 @@ struct Fixture {
     const ir::Graph lowered = lower(graph, {.opset = 18, .patches = {}});
     for (const ir::Node& node : lowered.nodes)
       BOOST_TEST((node.op != "Concat" && node.op != "Slice"), node.op << " is left in the graph");
-    return test::by_reference(graph, {{"x", of_shape(tensor({2, 2}, bias), {2, 2})},
-                                      {"scores", of_shape(tensor({2, 3}, [](size_t i, size_t j, size_t) {
-                                                            return static_cast<float>(1 + (i + j) % 3);
-                                                          }), {2, 3})}});
+    return test::by_reference(
+        graph,
+        {{"x", of_shape(tensor({2, 2}, bias), {2, 2})},
+         {"scores",
+          of_shape(tensor({2, 3}, [](size_t i, size_t j, size_t) { return static_cast<float>(1 + (i + j) % 3); }),
+                   {2, 3})}});
   }
 
   fs::path folder;
@@ -91,9 +93,9 @@ BOOST_AUTO_TEST_CASE(every_packing_holds_the_same_experts) {
     for (size_t layer = 0; layer < 3; ++layer) {
       const Ints shape = layer < 2 ? Ints{inner, hidden} : Ints{hidden, inner};
       const std::string name = "mlp.experts." + std::to_string(expert) + "." + names[layer];
-      apart[name + ".weight"] = of_shape(tensor({1, shape[0], shape[1]}, [&](size_t, size_t out, size_t in) {
-                                           return entry(layer, expert, out, in);
-                                         }), shape);
+      apart[name + ".weight"] = of_shape(
+          tensor({1, shape[0], shape[1]}, [&](size_t, size_t out, size_t in) { return entry(layer, expert, out, in); }),
+          shape);
       apart[name + ".bias"] = of_shape(
           tensor({1, shape[0]}, [&](size_t, size_t out, size_t) { return bias(layer, expert, out); }), {shape[0]});
     }
@@ -115,15 +117,18 @@ BOOST_AUTO_TEST_CASE(every_packing_holds_the_same_experts) {
         return turned ? entry(2, expert, in, out) : entry(2, expert, out, in);
       };
       const std::map<std::string, ir::Tensor> stacked{
-          {"mlp.experts.gate_up_proj", tensor(turned ? Ints{experts, hidden, 2 * inner}
-                                                     : Ints{experts, 2 * inner, hidden}, gate_up)},
+          {"mlp.experts.gate_up_proj",
+           tensor(turned ? Ints{experts, hidden, 2 * inner} : Ints{experts, 2 * inner, hidden}, gate_up)},
           {"mlp.experts.down_proj", tensor(turned ? Ints{experts, inner, hidden} : Ints{experts, hidden, inner}, down)},
-          {"mlp.experts.gate_up_proj_bias", of_shape(tensor({experts, 2 * inner}, [&](size_t expert, size_t row, size_t) {
-                                                       return bias(of_row(row).first, expert, of_row(row).second);
-                                                     }), {experts, 2 * inner})},
-          {"mlp.experts.down_proj_bias", of_shape(tensor({experts, hidden}, [](size_t expert, size_t row, size_t) {
-                                                    return bias(2, expert, row);
-                                                  }), {experts, hidden})}};
+          {"mlp.experts.gate_up_proj_bias", of_shape(tensor({experts, 2 * inner},
+                                                            [&](size_t expert, size_t row, size_t) {
+                                                              return bias(of_row(row).first, expert,
+                                                                          of_row(row).second);
+                                                            }),
+                                                     {experts, 2 * inner})},
+          {"mlp.experts.down_proj_bias",
+           of_shape(tensor({experts, hidden}, [](size_t expert, size_t row, size_t) { return bias(2, expert, row); }),
+                    {experts, hidden})}};
       sdk::ExpertsLayout packed = layout;
       packed.turned = turned;
       packed.interleaved = interleaved;

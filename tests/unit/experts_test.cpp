@@ -37,12 +37,12 @@ struct Mixture {
 
   Tensor weight(size_t input) const {
     using namespace experts;
-    const Tensor w = input == down         ? numbers({number, hidden, inner}, 3)
-                     : input == gate_bias  ? numbers({number, inner}, 4)
-                     : input == up_bias    ? numbers({number, inner}, 5)
-                     : input == down_bias  ? numbers({number, hidden}, 6)
-                     : input == gate       ? numbers({number, inner, hidden}, 1)
-                                           : numbers({number, inner, hidden}, 2);
+    const Tensor w = input == down        ? numbers({number, hidden, inner}, 3)
+                     : input == gate_bias ? numbers({number, inner}, 4)
+                     : input == up_bias   ? numbers({number, inner}, 5)
+                     : input == down_bias ? numbers({number, hidden}, 6)
+                     : input == gate      ? numbers({number, inner, hidden}, 1)
+                                          : numbers({number, inner, hidden}, 2);
     return w;
   }
   Graph graph() const {
@@ -161,8 +161,8 @@ BOOST_AUTO_TEST_CASE(biases) {
 }
 
 BOOST_AUTO_TEST_CASE(scores_of_the_chosen_are_normalised_and_scaled) {
-  check({.attributes = {
-             {"top_k", int64_t{3}}, {"normalize", int64_t{1}}, {"normalize_epsilon", 0.25}, {"scale", 2.5}}});
+  check(
+      {.attributes = {{"top_k", int64_t{3}}, {"normalize", int64_t{1}}, {"normalize_epsilon", 0.25}, {"scale", 2.5}}});
 }
 
 BOOST_AUTO_TEST_CASE(chosen_by_other_numbers_than_weighted_with) {

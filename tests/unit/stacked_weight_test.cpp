@@ -148,7 +148,8 @@ BOOST_AUTO_TEST_CASE(a_stack_of_weights_is_a_weight) {
     BOOST_TEST((weight.dtype() == dtype));
     BOOST_TEST(weight.pieces().size() == 3u);
     BOOST_TEST(weight.shape() == (Ints{3, 4, 5}), boost::test_tools::per_element());
-    check(weight.then(CastTo{DType::f32}), {3, 4, 5}, [](size_t, size_t j, size_t k) { return number(100 + j * 5 + k); });
+    check(weight.then(CastTo{DType::f32}), {3, 4, 5},
+          [](size_t, size_t j, size_t k) { return number(100 + j * 5 + k); });
   }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Mixtures of experts: a router's scores choose some of many feed-forward layers for each token, which alone are run and
-// read. Experts that all tokens share are ordinary layers beside it.
+// Mixtures of experts: a router's scores choose some of many feed-forward layers for each token, which alone are run
+// and read. Experts that all tokens share are ordinary layers beside it.
 #pragma once
 
 #include <optional>
@@ -14,9 +14,9 @@ namespace onnxport::sdk {
 
 /// The weights of all experts, stacked along a first axis, each in torch's layout; absent: without.
 struct Experts {
-  Value gate{};  ///< f[experts, inner, hidden]
-  Value up{};    ///< the same
-  Value down{};  ///< f[experts, hidden, inner]
+  Value gate{};                               ///< f[experts, inner, hidden]
+  Value up{};                                 ///< the same
+  Value down{};                               ///< f[experts, hidden, inner]
   Value gate_bias{}, up_bias{}, down_bias{};  ///< f[experts, inner], the same, f[experts, hidden]
 };
 
