@@ -151,6 +151,13 @@ class Program final : public Body {
 
   Results run(const std::vector<at::Tensor>& inputs) const override { return run(inputs, graph_.outputs); }
 
+  at::Tensor never_run(size_t output) const override {
+    const ir::TensorType& type = graph_[graph_.outputs.at(output).value].type;
+    std::vector<int64_t> shape{0};
+    for (const ir::Dim& dim : type.shape) shape.push_back(dim.maybe_size().value_or(0));
+    return widened(at::empty(shape, at::TensorOptions(scalar_type(type.dtype))));
+  }
+
   /// The tensors of some values. `inputs`: those of the graph, in its order.
   Results run(const std::vector<at::Tensor>& inputs, const std::vector<ir::NamedValue>& results) const {
     std::vector<at::Tensor> values = fixed_;

@@ -23,6 +23,8 @@ class Body {
   virtual ~Body() = default;
   /// Takes what the body's graph does, in its order.
   virtual Results run(const std::vector<at::Tensor>& inputs) const = 0;
+  /// What an output is, stacked, where the body never ran: a tensor of its type without entries.
+  virtual at::Tensor never_run(size_t output) const = 0;
 };
 using Bodies = std::map<std::string, std::unique_ptr<const Body>>;
 

@@ -181,6 +181,9 @@ BOOST_AUTO_TEST_CASE(a_scan_walks_the_first_axis, *utf::precondition(both_built)
   BOOST_TEST(y.at("sum").as<float>()[0] == 109.F);
   BOOST_TEST(y.at("sum").as<float>()[1] == 188.F);
   BOOST_TEST(y.at("twice").as<float>()[5] == 12.F);
+  const Tensors none = test::by_reference(g, {{"x", f32({0, 2}, {})}});
+  BOOST_TEST(none.at("sum").as<float>()[0] == 100.F);
+  BOOST_TEST(none.at("twice").shape == (std::vector<int64_t>{0, 2}), boost::test_tools::per_element());
 }
 
 BOOST_FIXTURE_TEST_CASE(lengths_that_differ_by_branch_are_open, Chosen) {
