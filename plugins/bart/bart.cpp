@@ -29,8 +29,8 @@ class BartOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
     return task() == "sequence-classification" ? axis::encoder_sequence : OnnxSeq2SeqConfigWithPast::decoder_axis();
   }
 
-  Value encode(Graph& g, const Value& ids, const Value& mask) const override {
-    return model.encode(base(g), ids, mask);
+  Value encode(Graph& g, const Inputs& in) const override {
+    return model.encode(base(g), in.at("input_ids"), in.at("attention_mask"));
   }
 
   Value decode(Graph& g, const DecoderStep& step, Cache& cache) const override {
@@ -88,7 +88,7 @@ class BartDecoderOnnxConfig final : public OnnxConfigWithPast {
 
   Outputs forward(Graph& g, const Inputs& in) const override {
     const Scope base = g.root() / "model";
-    Cache cache(in);
+    Cache cache(in, states());
     const Value decoded =
         model.decode(base, {in.at("input_ids"), in.at("attention_mask"), {}, {}}, cache, c.decoder_vocab);
     const TiedLinear lm_head{g.root() / "lm_head", model.table(base, "decoder"), c.tied};

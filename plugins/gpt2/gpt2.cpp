@@ -51,7 +51,7 @@ class Gpt2OnnxConfig final : public OnnxConfigWithPast {
     g.unused("*.attn.bias");  // the causal mask, which older releases saved
     g.unused("*.attn.masked_bias");
     const Scope transformer = task() == "default" ? g.root() : g.root() / "transformer";
-    Cache cache(in);
+    Cache cache(in, states());
     const Value hidden = decode(transformer, in, cache);
     return with_present(head(g, transformer, hidden, in.at("input_ids")), cache);
   }

@@ -114,7 +114,7 @@ class LlamaOnnxConfig final : public OnnxConfigWithPast {
 
   Outputs forward(Graph& g, const Inputs& in) const override {
     g.unused("*rotary_emb.inv_freq");  // saved by older releases; config.json tells it
-    Cache cache(in);
+    Cache cache(in, states());
     const Scope model = task() == "default" ? g.root() : g.root() / base();
     const Value hidden = decode(model, in, cache);
     return with_present(head(g, model, hidden, in.at("input_ids")), cache);

@@ -51,8 +51,9 @@ class T5OnnxConfig final : public OnnxSeq2SeqConfigWithPast {
   std::vector<std::string> keep_in_fp32() const override { return {"wo"}; }  // its products leave the range of f16
 
   // -> f32[batch, encoder_sequence, width]
-  Value encode(Graph& g, const Value& ids, const Value& mask) const override {
+  Value encode(Graph& g, const Inputs& in) const override {
     const Scope encoder = g.root() / "encoder";
+    const Value ids = in.at("input_ids"), mask = in.at("attention_mask");
     Value x = embed(g, ids, "encoder");
     const Value places = range(size_of(ids, 1));
     const Value bias = distance_bias(encoder, {places, places, true}) + attention_mask(mask);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <onnxport/config.hpp>
+#include <onnxport/inputs.hpp>
 #include <onnxport/layers.hpp>
 
 namespace onnxport::sdk {
@@ -30,15 +31,6 @@ inline constexpr const char* num_channels = "num_channels";
 inline constexpr const char* height = "height";
 inline constexpr const char* width = "width";
 }  // namespace axis
-
-/// An input of the graph: i64[batch, sequence], say.
-struct TensorSpec {
-  std::string name;
-  DType dtype = DType::i64;
-  std::vector<Dim> shape;
-  /// The largest index + 1 that dummy inputs may hold (a vocabulary's size); 0 where that does not apply.
-  int64_t limit = 0;
-};
 
 /// An output: its name and its dynamic axes; the other axes follow from the graph.
 struct OutputSpec {
@@ -77,6 +69,8 @@ struct Part {
   std::vector<TensorSpec> inputs;
   std::vector<OutputSpec> outputs;
   std::function<Outputs(Graph&, const Inputs&)> forward;
+  std::vector<State> states{};  // of its cache, where it has one
+  std::string first_step{};     // of a cached step: the part that runs before it and fills the cache
 };
 
 /// One model type with one feature: what goes in, what comes out, and the definition between.
@@ -93,6 +87,14 @@ class OnnxConfig {
   virtual Outputs forward(Graph& graph, const Inputs& inputs) const = 0;
   /// The graphs of the layouts split and merged; none where the model is always one graph.
   virtual std::vector<Part> parts() const { return {}; }
+
+  /// What bounds the lengths of the inputs' axes, beside what the host knows of common ones.
+  virtual std::vector<AxisSize> axis_sizes() const { return {}; }
+  /// The longest sequence that the model takes; 0 where none is too long.
+  virtual int64_t max_positions() const { return 0; }
+  /// Inputs to run the model on, where the host's own would not do (rows that depend on each other, say). Those that
+  /// are not among them are the host's. Source: OnnxConfig.generate_dummy_inputs, transformers 4.30.
+  virtual std::vector<DummyTensor> generate_dummy_inputs(const DummyRequest&) const { return {}; }
 
   /// "bert" for weights that lie under "bert." in checkpoints of the heads and without it in the base model's.
   virtual std::string base_model_prefix() const { return {}; }

@@ -49,8 +49,10 @@ class TextEncoder : public OnnxConfig {
     std::vector<Dim> shape{axis::batch, axis::sequence};
     if (task() == "multiple-choice") shape = {axis::batch, axis::choice, axis::sequence};
     const TextEncoderTraits t = traits();
-    std::vector<TensorSpec> specs{{"input_ids", DType::i64, shape, t.vocab}, {"attention_mask", DType::i64, shape}};
-    if (t.segments > 0) specs.push_back({"token_type_ids", DType::i64, shape, t.segments});
+    std::vector<TensorSpec> specs{input::ids("input_ids", shape, t.vocab),
+                                  input::mask("attention_mask", shape, {.of = "input_ids"})};
+    if (t.segments > 0)
+      specs.push_back(input::token_types("token_type_ids", shape, {.of = "input_ids", .limit = t.segments}));
     return specs;
   }
 

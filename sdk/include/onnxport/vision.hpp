@@ -33,7 +33,7 @@ inline Extent extent(const Config& c, std::string_view key, int64_t fallback) {
 
 /// f32[batch, num_channels, height, width]. Source: ViTOnnxConfig and the other image models', transformers 4.30.
 inline TensorSpec pixel_values() {
-  return {"pixel_values", DType::f32, {axis::batch, axis::num_channels, axis::height, axis::width}};
+  return input::pixels("pixel_values", {axis::batch, axis::num_channels, axis::height, axis::width});
 }
 
 // -------------------------------------------------------------------------------- convolutions and pools
