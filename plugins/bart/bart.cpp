@@ -63,7 +63,7 @@ class BartOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
   Value at_last_end(const Value& decoded, const Value& ids) const {
     Graph& g = decoded.graph();
     const Value is_end = cast(g.op("Equal", {ids, g.integer(c.eos)}), DType::i64);
-    const Value last = g.op("ReduceMax", {is_end * range(size_of(ids, 1))}, {{"axes", std::vector<int64_t>{1}}});
+    const Value last = g.op("ReduceMax", {is_end * range(size_of(ids, 1))}, {{"axes", {1}}});
     return g.op("GatherND", {decoded, last}, {{"batch_dims", 1}});
   }
 

@@ -144,9 +144,7 @@ class Transformer {
 
   Value embed(const Scope& model, const Text& text) const {
     const Scope s = model / text.side;
-    const Within names(s);
-    Value x = embedding(table(model, text.side), text.ids, {text.vocab, c.width});
-    const Within again(s);
+    Value x = embedding(table(model, text.side), text.ids, {text.vocab, c.width}).in(s);
     if (c.scale != 1.0) x = x * c.scale;
     x = x + places(s / "embed_positions", text.places);
     return f.embedding_norm ? layer_norm(s / "layernorm_embedding", x, {}) : x;
@@ -155,13 +153,12 @@ class Transformer {
   // The places' vectors: f32[n, width]
   Value places(const Scope& s, const Value& at) const {
     if (f.places == Places::learned) {
-      const Within names(s);
-      return embedding(s, f.offset == 0 ? at : at + at.graph().integer(f.offset), {c.positions + f.offset, c.width});
+      return embedding(s, f.offset == 0 ? at : at.in(s) + at.graph().integer(f.offset),
+                       {c.positions + f.offset, c.width});
     }
     // Fixed ones are seldom saved.
     if (s.has("weight")) return embedding(s, at, {c.positions, c.width});
-    const Within names(s);
-    return gather(sinusoids(s.graph()), at);
+    return gather(sinusoids(s.graph()), at.in(s));
   }
 
   // Sines of even dimensions, then cosines of odd ones. Source: MarianSinusoidalPositionalEmbedding.
@@ -198,7 +195,6 @@ class Transformer {
   KeyValue heads_of(const Scope& s, const Value& x, int64_t heads) const {
     const auto project = [&](const char* name) {
       const Value y = linear(s / name, x, {.out = c.width});
-      const Within names(s);
       return split_heads(y, heads);
     };
     return {project("k_proj"), project("v_proj")};
@@ -214,14 +210,12 @@ class Transformer {
 
   Value attend(const Scope& s, const Attended& a) const {
     const Value q = linear(s / "q_proj", a.x, {.out = c.width});
-    const Within names(s);
     const Value mixed =
         attention(q, a.seen.key, a.seen.value, {.heads = a.heads, .bias = a.bias, .probabilities = a.name});
     return linear(s / "out_proj", mixed, {.out = c.width});
   }
 
   Value feed_forward(const Scope& layer, const Value& x, int64_t inner) const {
-    const Within names(layer);
     const Value h = activation(linear(layer / "fc1", x, {.out = inner}), c.activation);
     return linear(layer / "fc2", h, {.out = c.width});
   }

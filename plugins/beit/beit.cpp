@@ -93,10 +93,9 @@ class BeitOnnxConfig final : public OnnxConfig {
   }
 
   // The class token before the patches: f32[batch, sequence, hidden].
-  Value embed(const Scope& s, Value image, const Value& size) const {
+  Value embed(const Scope& s, const Value& patches, const Value& size) const {
     s.graph().unused("*" + (s / "mask_token").path());
-    const Within names(s);
-    Value cls = s.weight("cls_token", {1, 1, c.hidden});
+    Value image = patches.in(s), cls = s.weight("cls_token", {1, 1, c.hidden});
     if (c.absolute) {
       const Value positions = s.weight("position_embeddings", {1, 1 + c.grid.area(), c.hidden});
       image = image + interpolate(image_of(slice(positions, {1, 1}), c.grid), size, Interpolation::bicubic);
@@ -114,8 +113,7 @@ class BeitOnnxConfig final : public OnnxConfig {
     const Value v = linear(self / "value", h, {.out = c.hidden});
     h = attention(q, k, v, options);
     h = linear(s / "attention.output.dense", h, {.out = c.hidden});
-    const Within names(s);
-    return scaled(s, "lambda_1", h) + x;
+    return scaled(s, "lambda_1", h.in(s)) + x;
   }
 
   Value feed_forward(const Scope& s, const Value& x) const {
@@ -123,8 +121,7 @@ class BeitOnnxConfig final : public OnnxConfig {
     h = linear(s / "intermediate.dense", h, {.out = c.inner});
     h = activation(h, c.activation);
     h = linear(s / "output.dense", h, {.out = c.hidden});
-    const Within names(s);
-    return scaled(s, "lambda_2", h) + x;
+    return scaled(s, "lambda_2", h.in(s)) + x;
   }
 
   Value scaled(const Scope& s, const char* factor, const Value& x) const {
@@ -135,7 +132,6 @@ class BeitOnnxConfig final : public OnnxConfig {
   Value bias_of(const Scope& self, const Patches& patches) const {
     if (!c.relative) return patches.shared;
     const Value own = relative_bias(self / "relative_position_bias", patches);
-    const Within names(self);
     return patches.shared ? own + patches.shared : own;
   }
 
@@ -143,8 +139,7 @@ class BeitOnnxConfig final : public OnnxConfig {
   // on the distance between two patches, (Δrow + rows - 1) · (2 · columns - 1) + Δcolumn + columns - 1.
   static Value relative_index(const Scope& s, const Value& image) {
     Graph& g = s.graph();
-    const Within names(s);
-    const Value rows = size_of(image, 2), columns = size_of(image, 3);
+    const Value rows = size_of(image.in(s), 2), columns = size_of(image.in(s), 3);
     const Value stride = columns * 2 - 1;
     // A patch's place in that order; the difference of two is their distance.
     const Value places = reshape(unsqueeze(range(rows) * stride, {1}) + unsqueeze(range(columns), {0}), {-1});
@@ -159,7 +154,6 @@ class BeitOnnxConfig final : public OnnxConfig {
   // The bias of every pair of tokens, from a table of distances that is resampled where the image has another size than
   // the model was trained for: f32[1, heads, sequence, sequence].
   Value relative_bias(const Scope& s, const Patches& patches) const {
-    const Within names(s);
     Extent distances(2 * c.grid.height - 1, 2 * c.grid.width - 1);
     if (c.columns_first) std::swap(distances.height, distances.width);
     const int64_t count = distances.area();
@@ -172,11 +166,8 @@ class BeitOnnxConfig final : public OnnxConfig {
 
   // f32[batch, hidden]: the norm of the patches' mean, or the class token.
   Value pool(const Scope& s, const Value& hidden) const {
-    const Within names(s);
-    if (!c.mean_pooling) return pick(hidden, 1, 0);
-    const Value mean =
-        s.graph().op("ReduceMean", {slice(hidden, {1, 1})}, {{"axes", std::vector<int64_t>{1}}, {"keepdims", false}});
-    return layer_norm(s / "layernorm", mean, {.epsilon = c.epsilon});
+    if (!c.mean_pooling) return pick(hidden.in(s), 1, 0);
+    return layer_norm(s / "layernorm", mean(slice(hidden.in(s), {1, 1}), {1}), {.epsilon = c.epsilon});
   }
 
   const BeitConfig c;

@@ -47,12 +47,11 @@ class ElectraOnnxConfig final : public TextEncoder {
 
   Value summarize(const Scope& s, const Value& hidden) const override {
     const Scope head = s.graph().root() / "sequence_summary";
-    const Within names(head);
     Value x;
     if (summary.type == "mean") {
-      x = mean(hidden, {1});
+      x = mean(hidden.in(head), {1});
     } else {
-      x = pick(hidden, 1, summary.type == "first" ? 0 : -1);
+      x = pick(hidden.in(head), 1, summary.type == "first" ? 0 : -1);
     }
     if (summary.projected) x = linear(head / "summary", x, {.out = bert.hidden});
     return summary.activation.empty() ? x : activation(x, summary.activation);

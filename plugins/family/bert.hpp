@@ -22,13 +22,12 @@ struct RelativePositions {
   Value operator()(const Scope& attention, const Value& q, const Value& k) const {
     Graph& g = attention.graph();
     const int64_t width = q.fixed(-1) / heads;
-    const Within names(attention);
-    const Value position = range(size_of(q, 1));
+    const Value position = range(size_of(q.in(attention), 1));
     const Value distance = unsqueeze(position, {1}) - unsqueeze(position, {0}) + g.integer(max_positions - 1);
     const Value table = embedding(attention / "distance_embedding", distance, {2 * max_positions - 1, width});
-    const Within again(attention);
-    Value scores = einsum("bhld,lrd->bhlr", {split_heads(q, heads), table});
-    if (type == "relative_key_query") scores = scores + einsum("bhrd,lrd->bhlr", {split_heads(k, heads), table});
+    Value scores = einsum("bhld,lrd->bhlr", {split_heads(q.in(attention), heads), table});
+    if (type == "relative_key_query")
+      scores = scores + einsum("bhrd,lrd->bhlr", {split_heads(k.in(attention), heads), table});
     return scores;
   }
 };
@@ -115,10 +114,7 @@ struct BertEncoder {
   }
 
   /// The first token through a tanh layer: f32[batch, hidden].
-  Value pool(const Scope& s, const Value& x) const {
-    const Within names(s);
-    return tanh(linear(s / "dense", pick(x, 1, 0), {.out = hidden}));
-  }
+  Value pool(const Scope& s, const Value& x) const { return tanh(linear(s / "dense", pick(x, 1, 0), {.out = hidden})); }
 
   int64_t vocab, hidden, layers, heads, inner, max_positions, segments;
   double epsilon;

@@ -78,7 +78,6 @@ class ViTOnnxConfig : public OnnxConfig {
     const auto count = static_cast<int64_t>(tokens.size());
     Value patches = conv2d(s / "patch_embeddings.projection", pixels,
                            {.out = c.hidden, .kernel = c.patch, .stride = c.patch, .in = c.channels});
-    const Within names(s);
     const Value positions = s.weight("position_embeddings", {1, count + c.grid.area(), c.hidden});
     const Value grid = image_of(slice(positions, {1, count}), c.grid);
     patches = patches + interpolate(grid, shape_of(patches, 2, 4), Interpolation::bicubic);
@@ -117,7 +116,6 @@ class ViTOnnxConfig : public OnnxConfig {
 
   // The first token through a layer of its own: f32[batch, pooled]
   Value pool(const Scope& s, const Value& hidden) const {
-    const Within names(s);
     const Value x = linear(s / "dense", pick(hidden, 1, 0), {.out = c.pooled});
     return activation(x, c.pooler_activation);
   }

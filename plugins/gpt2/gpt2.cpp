@@ -86,7 +86,6 @@ class Gpt2OnnxConfig final : public OnnxConfigWithPast {
   Value attend(const Scope& s, const Value& x, const Layer& layer, Cache& cache) const {
     const std::vector<Value> qkv =
         split(conv1d(s / "c_attn", x, {.out = 3 * c.hidden}), -1, {c.hidden, c.hidden, c.hidden});
-    const Within names(s);
     const KeyValue kv = cache.extend(layer.index, {split_heads(qkv[1], c.heads), split_heads(qkv[2], c.heads)});
     double scale = c.scale_weights ? 1 / std::sqrt(static_cast<double>(head_size())) : 1.0;
     if (c.scale_by_layer) scale /= static_cast<double>(layer.index + 1);

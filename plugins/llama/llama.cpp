@@ -142,10 +142,7 @@ class LlamaOnnxConfig final : public OnnxConfigWithPast {
     return g.mark("hidden_states." + std::to_string(c.layers), x);
   }
 
-  Angles rotary(const Scope& s, const Value& positions) const {
-    const Within names(s);
-    return c.rotary.angles(positions);
-  }
+  Angles rotary(const Scope& s, const Value& positions) const { return c.rotary.angles(positions.in(s)); }
 
   struct Layer {
     int64_t index;
@@ -157,7 +154,6 @@ class LlamaOnnxConfig final : public OnnxConfigWithPast {
   Value attend(const Scope& s, const Value& x, const Layer& layer, Cache& cache) const {
     const auto project = [&](const char* name, int64_t heads) {
       const Value y = linear(s / name, x, {.out = heads * c.head_size, .bias = c.qkv_bias});
-      const Within names(s);
       return split_heads(y, heads);
     };
     Value q = project("q_proj", c.heads), k = project("k_proj", c.kv_heads);
@@ -166,7 +162,6 @@ class LlamaOnnxConfig final : public OnnxConfigWithPast {
       q = rms_norm(s / "q_norm", q, c.epsilon);
       k = rms_norm(s / "k_norm", k, c.epsilon);
     }
-    const Within names(s);
     const KeyValue kv = cache.extend(layer.index, {rotate(k, layer.angles), v});
     const Value mixed = attention(rotate(q, layer.angles), kv.key, kv.value,
                                   {.heads = c.heads,

@@ -106,8 +106,7 @@ class T5OnnxConfig final : public OnnxSeq2SeqConfigWithPast {
   }
 
   Value embed(Graph& g, const Value& ids, const char* side) const {
-    const Within names(g.root() / side);
-    return embedding(shared(g), ids, {c.vocab, c.width});
+    return embedding(shared(g), ids, {c.vocab, c.width}).in(g.root() / side);
   }
 
   Value norm(const Scope& s, const Value& x) const { return rms_norm(s, x, c.epsilon); }
@@ -132,7 +131,6 @@ class T5OnnxConfig final : public OnnxSeq2SeqConfigWithPast {
   KeyValue heads_of(const Scope& s, const Value& x) const {
     const auto project = [&](const char* name) {
       const Value y = linear(s / name, x, {.out = c.heads * c.head_size, .bias = false});
-      const Within names(s);
       return split_heads(y, c.heads);
     };
     return {project("k"), project("v")};
@@ -148,7 +146,6 @@ class T5OnnxConfig final : public OnnxSeq2SeqConfigWithPast {
   // Scores are not scaled: the initialisation of the weights accounts for it.
   Value attend(const Scope& s, const Attended& a) const {
     const Value q = linear(s / "q", a.x, {.out = c.heads * c.head_size, .bias = false});
-    const Within names(s);
     const Value mixed = attention(q, a.seen.key, a.seen.value,
                                   {.heads = c.heads, .scale = 1.0, .bias = a.bias, .probabilities = a.name});
     return linear(s / "o", mixed, {.out = c.width, .bias = false});
@@ -158,7 +155,6 @@ class T5OnnxConfig final : public OnnxSeq2SeqConfigWithPast {
     const Scope s = layer / "DenseReluDense";
     const Value h = norm(layer / "layer_norm", x);
     const LinearOptions up{.out = c.inner, .bias = false};
-    const Within names(s);
     Value y = activation(linear(s / (c.gated ? "wi_0" : "wi"), h, up), c.activation);
     if (c.gated) y = y * linear(s / "wi_1", h, up);
     return linear(s / "wo", y, {.out = c.width, .bias = false});

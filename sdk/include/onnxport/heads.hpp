@@ -67,9 +67,8 @@ inline Value masked_lm_head(const Scope& scope, const Value& hidden, const Maske
   }
   const Scope decoder = scope / options.names.decoder;
   if (options.tied) g.unused((decoder / "weight").path());
-  const Within names(decoder);
   const Value table = options.tied.value_or(decoder).weight("weight", {options.vocab, options.width});
-  return g.composite("Linear", {x, table, scope.weight(bias, {options.vocab})});
+  return decoder.composite("Linear", {x, table, scope.weight(bias, {options.vocab})}).in(scope);
 }
 
 }  // namespace onnxport::sdk

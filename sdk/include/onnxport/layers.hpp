@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The vocabulary in which models are written. Every helper takes its scope, from which it asks for its weights by
-// torch's names, then its input, and what is optional in a named struct. After a layer the current scope is the module
-// that holds it.
+// torch's names, then its input, and what is optional in a named struct. A layer's result stands in the module that
+// holds it.
 #pragma once
 
 #include <cmath>
@@ -13,21 +13,6 @@
 
 namespace onnxport::sdk {
 
-/// Names the nodes of one layer after its scope; afterwards plain operators are named after the parent.
-class LayerScope {
- public:
-  explicit LayerScope(const Scope& scope) : graph_(scope.graph()), parent_(scope.parent()) {
-    graph_.set_scope(scope.path());
-  }
-  ~LayerScope() { graph_.set_scope(parent_); }
-  LayerScope(const LayerScope&) = delete;
-  LayerScope& operator=(const LayerScope&) = delete;
-
- private:
-  Graph& graph_;
-  std::string parent_;
-};
-
 struct LinearOptions {
   int64_t out;
   bool bias = true;
@@ -35,18 +20,17 @@ struct LinearOptions {
 /// x: f[..., in] -> f[..., out]. Weights: weight f[out, in], bias f[out]. Source: torch.nn.Linear.
 inline Value linear(const Scope& scope, const Value& x, const LinearOptions& options) {
   const int64_t in = x.fixed(-1);
-  const LayerScope names(scope);
   std::vector<Value> inputs{x, scope.weight("weight", {options.out, in})};
   if (options.bias) inputs.push_back(scope.weight("bias", {options.out}));
-  return scope.graph().composite("Linear", inputs);
+  return scope.composite("Linear", inputs).in(scope.parent());
 }
 
 /// The same with the weight as f[in, out]. Source: Conv1D of transformers.pytorch_utils, 4.30.
 inline Value conv1d(const Scope& scope, const Value& x, const LinearOptions& options) {
   const int64_t in = x.fixed(-1);
-  const LayerScope names(scope);
-  const Value y = matmul(x, scope.weight("weight", {in, options.out}));
-  return options.bias ? y + scope.weight("bias", {options.out}) : y;
+  Value y = scope.op("MatMul", {x, scope.weight("weight", {in, options.out})});
+  if (options.bias) y = y + scope.weight("bias", {options.out});
+  return y.in(scope.parent());
 }
 
 /// A head whose weight may be that of the token embedding: f[..., in] -> f[..., out].
@@ -59,10 +43,9 @@ inline Value linear(const TiedLinear& head, const Value& x, const LinearOptions&
   if (!head.tied) return linear(head.own, x, options);
   Graph& g = x.graph();
   g.unused(head.own.path() + ".weight");
-  const LayerScope names(head.own);
   std::vector<Value> inputs{x, head.embedding.weight("weight", {options.out, x.fixed(-1)})};
   if (options.bias) inputs.push_back(head.own.weight("bias", {options.out}));
-  return g.composite("Linear", inputs);
+  return head.own.composite("Linear", inputs).in(head.own.parent());
 }
 
 struct EmbeddingOptions {
@@ -70,16 +53,14 @@ struct EmbeddingOptions {
 };
 /// ids: i64[...] -> f[..., width]. Weight: f[count, width]. Source: torch.nn.Embedding.
 inline Value embedding(const Scope& scope, const Value& ids, const EmbeddingOptions& options) {
-  const LayerScope names(scope);
-  return scope.graph().composite("Embedding", {scope.weight("weight", {options.count, options.width}), ids});
+  return scope.composite("Embedding", {scope.weight("weight", {options.count, options.width}), ids}).in(scope.parent());
 }
 
 /// x / √(mean(x²) + ε) · weight over the last axis. Weight: f[n]. Source: LlamaRMSNorm and T5LayerNorm,
 /// transformers 4.57.
 inline Value rms_norm(const Scope& scope, const Value& x, double epsilon) {
   const int64_t n = x.fixed(-1);
-  const LayerScope names(scope);
-  return scope.graph().composite("RMSNorm", {x, scope.weight("weight", {n})}, {{"epsilon", epsilon}});
+  return scope.composite("RMSNorm", {x, scope.weight("weight", {n})}, {{"epsilon", epsilon}}).in(scope.parent());
 }
 
 /// Positions of tokens that are not padding, counted from padding + 1; padding keeps its own: ids: i64[batch, sequence]
@@ -97,10 +78,9 @@ struct NormOptions {
 /// Over the last axis. Weights: weight, bias f[n]. Source: torch.nn.LayerNorm.
 inline Value layer_norm(const Scope& scope, const Value& x, const NormOptions& options) {
   const int64_t n = x.fixed(-1);
-  const LayerScope names(scope);
   std::vector<Value> inputs{x, scope.weight("weight", {n})};
   if (options.bias) inputs.push_back(scope.weight("bias", {n}));
-  return scope.graph().composite("LayerNorm", inputs, {{"epsilon", options.epsilon}});
+  return scope.composite("LayerNorm", inputs, {{"epsilon", options.epsilon}}).in(scope.parent());
 }
 
 /// f[batch, n, heads·d] -> f[batch, heads, n, d]
@@ -190,7 +170,7 @@ inline Value activation(const Value& x, const std::string& name) {
                   "\" is not supported; known: gelu, gelu_10, gelu_accurate, gelu_fast, gelu_new, gelu_python, "
                   "gelu_pytorch_tanh, laplace, leaky_relu, linear, mish, quick_gelu, relu, relu2, relu6, sigmoid, "
                   "silu, swish, tanh",
-              g.scope());
+              g.path(x.place()));
 }
 
 }  // namespace onnxport::sdk

@@ -194,7 +194,7 @@ inline Value last_token(const Value& x, const Value& ids, std::optional<int64_t>
   if (!pad) return pick(x, 1, -1);
   const Value is_text = cast(g.op("Not", {g.op("Equal", {ids, g.integer(*pad)})}), DType::i64);
   const Value places = is_text * range(size_of(ids, 1));  // i64[batch, sequence]
-  const Value last = g.op("ReduceMax", {places}, {{"axes", std::vector<int64_t>{1}}, {"keepdims", 1}});
+  const Value last = g.op("ReduceMax", {places}, {{"axes", {1}}, {"keepdims", 1}});
   return g.op("GatherND", {x, last}, {{"batch_dims", 1}});
 }
 
