@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // BEiT. Source: BeitModel and BeitForImageClassification, transformers 4.30, and 4.57 for other sizes of images
 // (modeling_beit.py).
+#include <onnxport/blocks/layer.hpp>
 #include <onnxport/plugin.hpp>
 
 using namespace onnxport::sdk;
@@ -57,10 +58,15 @@ class BeitOnnxConfig final : public OnnxConfig {
     g.unused("*relative_position_index");
     const Scope beit = task() == "default" ? g.root() : g.root() / "beit";
     const Value hidden = encode(beit, in.at("pixel_values"));
-    if (task() != "default")
-      return {{"logits", linear(g.root() / "classifier", pool(beit / "pooler", hidden), {.out = c.labels})}};
-    if (g.wants("pooler_output")) g.mark("pooler_output", pool(beit / "pooler", hidden));
-    return {{"last_hidden_state", hidden}};
+    if (task() == "default" && g.wants("pooler_output")) g.mark("pooler_output", pool(beit / "pooler", hidden));
+    return head_for_feature().outputs({beit, hidden, in});
+  }
+
+  Heads heads() const override {
+    return {head::hidden_states(), head::logits("image-classification", [this](const Encoded& at) {
+              const Scope classifier = at.base.graph().root() / "classifier";
+              return linear(classifier, pool(at.base / "pooler", at.hidden), {.out = c.labels});
+            })};
   }
 
  private:
@@ -84,9 +90,9 @@ class BeitOnnxConfig final : public OnnxConfig {
     if (c.shared_relative) patches.shared = relative_bias(beit / "encoder.relative_position_bias", patches);
     for (int64_t i = 0; i < c.layers; ++i) {
       const Scope layer = beit / "encoder.layer" / i;
-      const Value bias = bias_of(layer / "attention.attention", patches);
-      x = attend(layer, x, {.heads = c.heads, .bias = bias, .probabilities = "attentions." + std::to_string(i)});
-      x = feed_forward(layer, x);
+      x = transformer_layer(layer, x, form(),
+                            {.bias = bias_of(layer / "attention.attention", patches),
+                             .probabilities = "attentions." + std::to_string(i)});
       g.mark("hidden_states." + std::to_string(i + 1), x);
     }
     return c.mean_pooling ? x : layer_norm(beit / "layernorm", x, {.epsilon = c.epsilon});
@@ -104,28 +110,27 @@ class BeitOnnxConfig final : public OnnxConfig {
     return prepend({cls}, tokens_of(image));
   }
 
-  // Both halves of a layer are normed before, and scaled by a learned factor a channel.
-  Value attend(const Scope& s, const Value& x, const AttentionOptions& options) const {
-    const Scope self = s / "attention.attention";
-    Value h = layer_norm(s / "layernorm_before", x, {.epsilon = c.epsilon});
-    const Value q = linear(self / "query", h, {.out = c.hidden});
-    const Value k = linear(self / "key", h, {.out = c.hidden, .bias = false});
-    const Value v = linear(self / "value", h, {.out = c.hidden});
-    h = attention(q, k, v, options);
-    h = linear(s / "attention.output.dense", h, {.out = c.hidden});
-    return scaled(s, "lambda_1", h.in(s)) + x;
-  }
-
-  Value feed_forward(const Scope& s, const Value& x) const {
-    Value h = layer_norm(s / "layernorm_after", x, {.epsilon = c.epsilon});
-    h = linear(s / "intermediate.dense", h, {.out = c.inner});
-    h = activation(h, c.activation);
-    h = linear(s / "output.dense", h, {.out = c.hidden});
-    return scaled(s, "lambda_2", h.in(s)) + x;
-  }
-
-  Value scaled(const Scope& s, const char* factor, const Value& x) const {
-    return c.layer_scale ? x * s.weight(factor, {c.hidden}) : x;
+  // Both halves of a layer are normed before, and scaled by a learnt factor a channel. Keys have no bias.
+  TransformerLayer form() const {
+    const auto scaled = [&](const char* factor) { return c.layer_scale ? factor : ""; };
+    return {
+        .attention_at = "attention",
+        .feed_forward_at = "",
+        .attention = {.heads = c.heads,
+                      .head_size = c.hidden / c.heads,
+                      .projections = {.query = "attention.query",
+                                      .key = "attention.key",
+                                      .value = "attention.value",
+                                      .output = "output.dense",
+                                      .bias = {.query = true, .key = false, .value = true, .output = true}}},
+        .feed_forward = {.inner = c.inner,
+                         .activation = c.activation,
+                         .up = "intermediate.dense",
+                         .down = "output.dense",
+                         .bias = true},
+        .attention_branch = {.norm = {.epsilon = c.epsilon}, .name = "layernorm_before", .factor = scaled("lambda_1")},
+        .feed_forward_branch = {
+            .norm = {.epsilon = c.epsilon}, .name = "layernorm_after", .factor = scaled("lambda_2")}};
   }
 
   // What a layer adds to its scores: a bias of its own, that of all layers, or both; absent without either.

@@ -112,31 +112,69 @@ inline Value causal_mask(const Value& ids, const Value& past) {
   return ids.graph().composite("CausalMask", past ? std::vector<Value>{ids, past} : std::vector<Value>{ids});
 }
 
+/// The cosines and sines of positions: f32[batch or 1, n, half of what is turned].
+struct Angles {
+  Value cos, sin;
+};
+
+/// Keys and values of one attention: f[batch, kv heads, n, head size], where the two may differ in width.
+struct KeyValue {
+  Value key, value;
+};
+
 struct AttentionOptions {
   int64_t heads;
   int64_t kv_heads = 0;  ///< 0: as many as heads
   double scale = 0;      ///< 0: 1/√head size
   Value bias{};          ///< added to the scaled scores; broadcastable to f[batch, heads, query, total]
-  bool causal = false;
-  double softcap = 0;  ///< 0: none
+  bool causal = false;   ///< a query sees no key after it; the last query stands at the last key
+  double softcap = 0;    ///< 0: none
+  Value mask{};          ///< i64[batch, total]: 1 where a key counts
+  /// Keys less than so many places away count, which for a causal query are that many, itself included; 0: all.
+  int64_t window = 0;
+  /// Queries and keys are turned by these before they meet: the leading dimensions of every head.
+  Angles angles{};
+  bool interleaved = false;  ///< pairs that are turned are neighbours, not halves
+  /// Keys and values of earlier steps, which stand before those that are given.
+  KeyValue past{};
+  bool present = false;  ///< whether keys and values of this step and of earlier ones are wanted
+  Value sinks{};         ///< f[heads]: the score of a key to nothing, which takes its share of the probabilities
   /// Where the step is asked for (--outputs), the probabilities f[batch, heads, query, total] under this name.
   std::string probabilities{};
 };
-/// q: f[batch, query, heads·d], k, v: f[batch, total, kv_heads·d] -> f[batch, query, heads·d]. Each of the three may
-/// have its heads apart already, as a cache keeps them: f[batch, heads, n, d].
-inline Value attention(const Value& q, const Value& k, const Value& v, const AttentionOptions& options) {
+struct AttentionResult {
+  Value mixed;       ///< f[batch, query, heads·d]
+  KeyValue present;  ///< f[batch, kv heads, past + n, d], where it is wanted
+};
+/// q: f[batch, query, heads·d], k, v: f[batch, n, kv_heads·d], or any of them with its heads apart: f[batch, heads, n,
+/// d]. Values may be of another width. What limits a query stays symbolic: the host decides how an export expresses it.
+inline AttentionResult attention(const Value& q, const Value& k, const Value& v, const AttentionOptions& options) {
   Graph& g = q.graph();
   const bool wanted = !options.probabilities.empty() && g.wants(options.probabilities);
-  std::vector<Value> inputs{q, k, v};
-  if (options.bias) inputs.push_back(options.bias);
+  std::vector<Value> inputs{q,
+                            k,
+                            v,
+                            options.bias,
+                            options.mask,
+                            options.past.key,
+                            options.past.value,
+                            options.angles.cos,
+                            options.angles.sin,
+                            options.sinks};
+  while (!inputs.back()) inputs.pop_back();
   std::vector<Attribute> attributes{{"heads", options.heads},
-                                    {"kv_heads", options.kv_heads == 0 ? options.heads : options.kv_heads},
-                                    {"causal", options.causal},
-                                    {"softcap", options.softcap}};
+                                    {"kv_heads", options.kv_heads == 0 ? options.heads : options.kv_heads}};
+  if (options.causal) attributes.emplace_back("causal", true);
+  if (options.softcap != 0) attributes.emplace_back("softcap", options.softcap);
   if (options.scale != 0) attributes.emplace_back("scale", options.scale);
-  const std::vector<Value> results = g.add({composites, "Attention", inputs, attributes, wanted ? 2u : 1u});
-  if (wanted) g.mark(options.probabilities, results[1]);
-  return results[0];
+  if (options.window != 0) attributes.emplace_back("window", options.window);
+  if (options.interleaved) attributes.emplace_back("interleaved", true);
+  if (options.present) attributes.emplace_back("present", true);
+  const size_t count = 1 + (options.present ? 2 : 0) + (wanted ? 1 : 0);
+  const std::vector<Value> results = g.add({composites, "Attention", inputs, attributes, count});
+  if (wanted) g.mark(options.probabilities, results.back());
+  if (!options.present) return {results[0], {}};
+  return {results[0], {results[1], results[2]}};
 }
 
 /// An activation by its name in config.json. Throws UNSUPPORTED naming the known ones.

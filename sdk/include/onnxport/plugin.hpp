@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <onnxport/seq2seq.hpp>
+#include <onnxport/text_decoder.hpp>
 #include <onnxport/text_encoder.hpp>
 #include <onnxport/vision.hpp>
 
@@ -148,6 +149,7 @@ struct OnnxConfigTable {
           self->host = host;
           self->config = model.make(
               {Config(host, request->config), type, std::string(from_abi(request->feature)), options_of(*request)});
+          if (!self->config->heads().empty()) (void)self->config->head_for_feature();
           self->patches = self->config->patching_specs();
           self->parts = self->config->parts();
           *out = reinterpret_cast<onnxport_onnx_config*>(self.release());

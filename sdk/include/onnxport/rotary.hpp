@@ -12,11 +12,6 @@
 
 namespace onnxport::sdk {
 
-/// The cosines and sines of positions: f32[batch or 1, n, half of what is turned].
-struct Angles {
-  Value cos, sin;
-};
-
 /// How positions become angles, by a config's rope_theta, rope_scaling (or rope_parameters) and what they refer to.
 class Rotary {
  public:

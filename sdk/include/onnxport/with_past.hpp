@@ -10,11 +10,6 @@
 
 namespace onnxport::sdk {
 
-/// Keys and values of one attention: f32[batch, kv heads, n, head size].
-struct KeyValue {
-  Value key, value;
-};
-
 /// What a decoder's layers keep of earlier tokens. Made from the graph's inputs: without past_key_values among them it
 /// is empty, and a layer sees only what it is given.
 class Cache {
@@ -23,6 +18,10 @@ class Cache {
   /// for one that attends to an encoder as well.
   explicit Cache(const Inputs& inputs, std::string own = {}, std::string cross = {})
       : inputs_(inputs), own_(std::move(own)), cross_(std::move(cross)) {}
+
+  bool keeps() const { return true; }
+  KeyValue past(int64_t layer) const { return past(layer, own_); }
+  void keep(int64_t layer, const KeyValue& all) { note(layer, own_, all); }
 
   /// Self-attention: past keys and values before the fresh ones, f32[batch, kv heads, past + n, head size].
   KeyValue extend(int64_t layer, const KeyValue& fresh) {
@@ -132,6 +131,7 @@ class OnnxConfigWithPast : public OnnxConfig {
     return past ? from_row(all, 1, size_of(past, 2)) : all;
   }
 
+  Cache cache_of(const Inputs& in) const { return Cache(in); }
   /// The outputs with those of the cache behind them, where the feature has a past.
   Outputs with_present(Outputs outputs, const Cache& cache) const {
     if (!use_past_) return outputs;
