@@ -463,13 +463,18 @@ void infer_norm(Inference& x) {
   infer_float(x);
 }
 
+int64_t window_of(const Inference& x) {
+  const int64_t window = x.node.integer("window", 0);
+  if (window < 0) refuse(fmt::format("a window of {} keys; 0 is none", window));
+  return window;
+}
+
 void infer_attention_mask(Inference& x) {
   require_rank(x, 0, 2);
-  const bool causal = x.node.integer("causal", 0) != 0;
-  if (causal && !x.has(1)) refuse("a causal mask needs to know the queries");
-  if (x.node.integer("window", 0) != 0 && !causal) refuse("a window is for causal masks");
+  const bool placed = x.node.integer("causal", 0) != 0 || window_of(x) != 0;
+  if (placed && !x.has(1)) refuse("a causal mask, or one with a window, needs to know the queries");
   const Shape& mask = x.shape(0);
-  set(x, DType::f32, {mask[0], Dim(1), causal ? x.shape(1).at(1) : Dim(1), mask[1]});
+  set(x, DType::f32, {mask[0], Dim(1), placed ? x.shape(1).at(1) : Dim(1), mask[1]});
 }
 
 void infer_causal_mask(Inference& x) {
@@ -501,18 +506,73 @@ Heads heads_of(const Inference& x, size_t input, int64_t count) {
   return {shape[0], shape[1], *size / count};
 }
 
+/// Both of a pair, or neither of them.
+bool has_pair(const Inference& x, size_t first, const char* what) {
+  if (x.has(first) != x.has(first + 1)) refuse(fmt::format("{} are two inputs, of which one is given", what));
+  return x.has(first);
+}
+
+/// One of the two halves of a cache: f[batch, kv_heads, past, width]. Yields past.
+Dim past_length(const Inference& x, size_t input, const Heads& fresh, int64_t kv_heads) {
+  require_rank(x, input, 4);
+  require_same_dtype(x, 0, input);
+  const Shape& past = x.shape(input);
+  require_same(past[0], fresh.batch, "the batch of the past");
+  require_same(past[1], Dim(kv_heads), "the number of the past's heads");
+  require_same(past[3], Dim(fresh.width), "the width of the past's heads");
+  return past[2];
+}
+
+void require_tables(const Inference& x, const Heads& q, const Heads& k) {
+  require_same(q.length, k.length, "the lengths of what is turned");
+  for (size_t i : {AttentionInput::cosines, AttentionInput::sines}) {
+    require_rank(x, i, 3);
+    require_same_dtype(x, 0, i);
+    require_same(x.shape(i)[1], q.length, "the length of the angles");
+  }
+  const auto half = x.shape(AttentionInput::cosines)[2].maybe_size();
+  if (!half || 2 * *half > q.width) refuse("its angles are for wider heads than it has");
+}
+
 void infer_attention(Inference& x) {
   const int64_t heads = x.node.integer("heads", 0), kv_heads = x.node.integer("kv_heads", heads);
   if (heads <= 0 || kv_heads <= 0 || heads % kv_heads != 0)
     refuse(fmt::format("{} heads over {} kv heads", heads, kv_heads));
-  const Heads q = heads_of(x, 0, heads), k = heads_of(x, 1, kv_heads), v = heads_of(x, 2, kv_heads);
+  window_of(x);
+  const Heads q = heads_of(x, AttentionInput::q, heads), k = heads_of(x, AttentionInput::k, kv_heads),
+              v = heads_of(x, AttentionInput::v, kv_heads);
   if (q.width != k.width) refuse("queries and keys have different head sizes");
   require_same(k.length, v.length, "the length of keys and values");
-  const Shape scores{q.batch, Dim(heads), q.length, k.length};
-  if (x.has(3) && !(broadcast(x.shape(3), scores) == scores))
+  Dim total = k.length;
+  if (has_pair(x, AttentionInput::past_key, "past keys and values")) {
+    const Dim past = past_length(x, AttentionInput::past_key, k, kv_heads);
+    require_same(past_length(x, AttentionInput::past_value, v, kv_heads), past, "the length of the past's values");
+    total = past + k.length;
+  }
+  if (has_pair(x, AttentionInput::cosines, "cosines and sines")) require_tables(x, q, k);
+  const Shape scores{q.batch, Dim(heads), q.length, total};
+  if (x.has(AttentionInput::bias) && !(broadcast(x.shape(AttentionInput::bias), scores) == scores))
     refuse("its bias does not broadcast to " + to_string(scores));
+  if (x.has(AttentionInput::mask)) {
+    require_rank(x, AttentionInput::mask, 2);
+    if (dtype_of(x, AttentionInput::mask) != DType::i64) refuse("its mask must be i64");
+    require_same(x.shape(AttentionInput::mask)[1], total, "the length of its mask");
+  }
+  if (x.has(AttentionInput::sinks)) {
+    require_rank(x, AttentionInput::sinks, 1);
+    require_same(x.shape(AttentionInput::sinks)[0], Dim(heads), "the number of its sinks");
+  }
+  const bool present = x.node.integer("present", 0) != 0;
+  const size_t least = present ? 3 : 1;
+  if (x.results.size() < least || x.results.size() > least + 1)
+    refuse(
+        fmt::format("yields {} results, or {} with its probabilities, and not {}", least, least + 1, x.results.size()));
   set(x, dtype_of(x), {q.batch, q.length, Dim(heads * v.width)});
-  if (x.results.size() > 1) set(x, dtype_of(x), scores, 1);
+  if (present) {
+    set(x, dtype_of(x), {k.batch, Dim(kv_heads), total, Dim(k.width)}, 1);
+    set(x, dtype_of(x), {k.batch, Dim(kv_heads), total, Dim(v.width)}, 2);
+  }
+  if (x.results.size() > least) set(x, dtype_of(x), scores, least);
 }
 
 void infer_rotary_embedding(Inference& x) {
@@ -607,7 +667,7 @@ std::vector<Operator> make_table() {
       {composite_domain, "Silu", 1, 1, 1, infer_float},
       {composite_domain, "AttentionMask", 1, 2, 1, infer_attention_mask},
       {composite_domain, "CausalMask", 1, 2, 1, infer_causal_mask},
-      {composite_domain, "Attention", 3, 4, 2, infer_attention},
+      {composite_domain, "Attention", 3, 10, 4, infer_attention},
       {composite_domain, "RotaryEmbedding", 3, 3, 1, infer_rotary_embedding},
       {composite_domain, "SplitHeads", 1, 1, 1, infer_split_heads},
       {composite_domain, "MergeHeads", 1, 1, 1, infer_merge_heads},

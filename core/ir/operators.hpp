@@ -17,6 +17,12 @@ namespace onnxport::ir {
 /// operator means, and torch does, is then the mean of the values.
 inline constexpr double masked_score = std::numeric_limits<float>::lowest() + 0x1p104;
 
+/// The inputs of the composite Attention by their places. Its results are the mixed values, the present keys and values
+/// where `present` is 1, and its probabilities where one more is asked for.
+struct AttentionInput {
+  enum : size_t { q, k, v, bias, mask, past_key, past_value, cosines, sines, sinks };
+};
+
 /// What inference sees of a node: its input values and where to put the results.
 struct Inference {
   const Graph& graph;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Lowering of attention, its masks and rotary embeddings.
+// Lowering of attention and rotary embeddings.
 #include <cmath>
-#include <limits>
 
 #include "core/ir/operators.hpp"
 #include "core/ir/scalar.hpp"
+#include "core/passes/attention_mask.hpp"
 #include "core/passes/rules.hpp"
 
 namespace onnxport {
@@ -13,59 +13,29 @@ namespace {
 using ir::ValueId;
 using Results = std::vector<ValueId>;
 
-/// What limits the keys that a query sees, beside a mask.
-struct Sight {
-  ValueId query_length, total_length;  // i64[1]; the same value where they are equal
-  int64_t window = 0;                  // 0: all keys up to the query
-};
-
-/// bool[query, total]: key j is not after query i, which stands at i + total - query, and within its window.
-ValueId seen(Builder& b, const Sight& sight) {
-  const auto scalar = [&](ValueId length) { return b.op("Squeeze", {length}, {{"axes", std::vector<int64_t>{0}}}); };
-  const auto positions = [&](ValueId length) { return b.op("Range", {b.integer(0), scalar(length), b.integer(1)}); };
-  const ValueId keys = b.unsqueeze(positions(sight.total_length), {0});
-  ValueId queries = positions(sight.query_length);
-  if (sight.query_length != sight.total_length)
-    queries = b.op("Add", {queries, b.op("Sub", {sight.total_length, sight.query_length})});
-  queries = b.unsqueeze(queries, {1});
-  const ValueId not_after = b.op("LessOrEqual", {keys, queries});
-  if (sight.window == 0) return not_after;
-  const ValueId near = b.op("Greater", {keys, b.op("Sub", {queries, b.integer(sight.window)})});
-  return b.op("And", {not_after, near});
-}
-
-/// (1 - counts) · masked, with counts the mask as f32[batch, 1, 1, total]; with a causal one, 0 or masked.
+/// Masks that older definitions make themselves and add as a bias.
 Results attention_mask(Builder& b) {
   const ValueId mask = b.node().input(0), query = b.node().input(1);
-  const auto cast = [&](ir::DType to) {
-    return b.op("Cast", {b.unsqueeze(mask, {1, 2})}, {{"to", static_cast<int64_t>(to)}});
-  };
-  if (b.node().integer("causal", 0) != 0) {
-    const ValueId total = b.length(mask, 1);
+  Sight sight{.mask = mask, .causal = b.node().integer("causal", 0) != 0, .window = b.node().integer("window", 0)};
+  if (sight.by_place()) {
     const bool same = b.shape(query)[1] == b.shape(mask)[1];
-    const ValueId sight = seen(b, {same ? total : b.length(query, 1), total, b.node().integer("window", 0)});
-    const ValueId counts = b.op("And", {cast(ir::DType::boolean), sight});
-    return {b.op("Where", {counts, b.scalar(0.0, ir::DType::f32), b.scalar(ir::masked_score, ir::DType::f32)})};
+    sight.total_length = b.length(mask, 1);
+    sight.query_length = same ? sight.total_length : b.length(query, 1);
   }
-  const ValueId hidden = b.op("Sub", {b.scalar(1.0, ir::DType::f32), cast(ir::DType::f32)});
-  return {b.op("Mul", {hidden, b.scalar(ir::masked_score, ir::DType::f32)})};
+  return {mask_scores(b, sight, ir::DType::f32)};
 }
 
 Results causal_mask(Builder& b) {
   const ValueId ids = b.node().input(0), past = b.node().input(1);
   const ValueId query = b.length(ids, 1);
   const ValueId total = past == ir::absent ? query : b.op("Add", {b.length(past, 2), query});
-  const ValueId sight = b.unsqueeze(seen(b, {query, total}), {0, 1});
-  return {b.op("Where", {sight, b.scalar(0.0, ir::DType::f32), b.scalar(ir::masked_score, ir::DType::f32)})};
+  const Sight sight{.query_length = query, .total_length = total, .causal = true};
+  return {b.unsqueeze(mask_scores(b, sight, ir::DType::f32), {0, 1})};
 }
 
 /// Where queries, keys and values have their length: f[batch, n, heads·d] or f[batch, heads, n, d].
 size_t length_axis(Builder& b, ValueId x) {
   return b.shape(x).size() == 4 ? 2 : 1;
-}
-
-ir::Dim length_of(Builder& b, ValueId x) {
-  return b.shape(x)[length_axis(b, x)];
 }
 
 bool is_16_bit(Builder& b, ValueId x) {
@@ -81,15 +51,6 @@ ValueId bias_as(Builder& b, ValueId bias, ir::DType dtype) {
   const double bound = ir::bound_of(dtype);
   if (b.dtype(bias) != dtype) bias = b.op("Clip", {bias}, {{"min", -bound}, {"max", bound}});
   return cast(b, bias, dtype);
-}
-
-/// The bias (absent: nothing) where a key is not after the query, else masked.
-ValueId with_causal(Builder& b, ValueId bias, ValueId q, ValueId k) {
-  const bool same = length_of(b, q) == length_of(b, k);
-  const ValueId total = b.length(k, length_axis(b, k));
-  const ValueId allowed = seen(b, {same ? total : b.length(q, length_axis(b, q)), total});
-  const ir::DType dtype = is_16_bit(b, q) ? ir::DType::f32 : b.dtype(q);
-  return b.op("Where", {allowed, bias == ir::absent ? b.scalar(0.0, dtype) : bias, b.scalar(ir::masked_score, dtype)});
 }
 
 /// f[batch, n, heads·d] -> [batch, heads, n, d], or with `perm` another order.
@@ -121,63 +82,180 @@ ValueId repeat_heads(Builder& b, ValueId x, int64_t heads, size_t grows) {
   return b.reshape(wide, target);
 }
 
-/// The bias with its query and key axes at full length, which the fused operator wants.
-ValueId full_bias(Builder& b, ValueId bias, ValueId q, ValueId k) {
-  const ir::Shape shape = b.shape(bias);
-  const size_t rank = shape.size();
-  const bool query = rank >= 2 && shape[rank - 2] == length_of(b, q),
-             total = rank >= 1 && shape[rank - 1] == length_of(b, k);
-  if (query && total) return bias;
-  const ValueId queries = b.length(q, length_axis(b, q)), keys = b.length(k, length_axis(b, k));
-  return b.op("Expand", {bias, b.op("Concat", {b.integers({1, 1}), queries, keys}, {{"axis", int64_t{0}}})});
-}
+using In = ir::AttentionInput;
 
-///   q ─ heads ──┐
-///   k ─ headsᵀ ─ MatMul ─ Mul(scale) ─ [softcap] ─ Add(bias) ─ Softmax ─ MatMul ─ merge
-///   v ─ heads ───────────────────────────────────────────────────────────┘
-/// From opset 23 the Attention operator, but for what it orders otherwise (softcap) or does not yield (probabilities).
-Results attention(Builder& b) {
-  const ir::Node& node = b.node();
-  ValueId q = node.input(0), k = node.input(1), v = node.input(2);
-  const int64_t heads = node.integer("heads", 0), kv_heads = node.integer("kv_heads", heads);
-  const int64_t width = b.shape(q).size() == 4 ? b.shape(q)[3].size() : b.shape(q)[2].size() / heads;
-  const double scale = node.real("scale", 1.0 / std::sqrt(static_cast<double>(width)));
-  const double softcap = node.real("softcap", 0.0);
-  ValueId bias = node.input(3);
-  if (node.integer("causal", 0) != 0) bias = with_causal(b, bias, q, k);
-  if (b.opset() >= 23 && softcap == 0.0 && node.outputs.size() == 1) {
-    if (bias != ir::absent) bias = bias_as(b, full_bias(b, bias, q, k), b.dtype(q));
-    const bool split = b.shape(q).size() == 4 || b.shape(k).size() == 4 || b.shape(v).size() == 4;
-    if (split) {  // the operator wants all of them in one form
-      q = apart(b, q, heads);
-      k = apart(b, k, kv_heads);
-      v = apart(b, v, kv_heads);
-    }
-    Results inputs{q, k, v};
-    if (bias != ir::absent) inputs.push_back(bias);
+/// An attention on its way down. Steps replace its values: rotary tables are applied, then the cache is joined, then
+/// masks are made a bias; what remains is softmax(scale · q kᵀ + bias) v.
+class Attention {
+ public:
+  explicit Attention(Builder& b)
+      : b_(b),
+        shared_(b.in_scope("attention_mask")),
+        heads_(b.node().integer("heads", 0)),
+        kv_heads_(b.node().integer("kv_heads", heads_)),
+        softcap_(b.node().real("softcap", 0.0)),
+        q_(b.node().input(In::q)),
+        k_(b.node().input(In::k)),
+        v_(b.node().input(In::v)),
+        bias_(b.node().input(In::bias)),
+        sinks_(b.node().input(In::sinks)) {
+    const int64_t width = b.shape(q_).size() == 4 ? b.shape(q_)[3].size() : b.shape(q_)[2].size() / heads_;
+    scale_ = b.node().real("scale", 1.0 / std::sqrt(static_cast<double>(width)));
+    present_ = b.node().integer("present", 0) != 0;
+    probabilities_ = b.node().outputs.size() > (present_ ? 3u : 1u);
+  }
+
+  Results run() {
+    lengths();
+    turn();
+    join();
+    hide();
+    Results mixed = is_fused() ? fused() : decomposed();
+    if (present_) mixed.insert(mixed.begin() + 1, {k_, v_});
+    return mixed;
+  }
+
+ private:
+  /// Those of graph inputs where there are such, so that they are the same values in every layer.
+  void lengths() {
+    const ValueId mask = b_.node().input(In::mask), past = b_.node().input(In::past_key);
+    const size_t key_axis = length_axis(b_, k_), query_axis = length_axis(b_, q_);
+    total_ = b_.shape(k_)[key_axis];
+    if (past != ir::absent) total_ = b_.shape(past)[2] + total_;
+    if (mask != ir::absent)
+      total_length_ = shared_.length(mask, 1);
+    else if (past != ir::absent)
+      total_length_ = shared_.op("Add", {shared_.length(past, 2), shared_.length(k_, key_axis)});
+    else
+      total_length_ = shared_.length(k_, key_axis);
+    query_ = b_.shape(q_)[query_axis];
+    query_length_ = query_ == total_ ? total_length_ : shared_.length(q_, query_axis);
+  }
+
+  void turn() {
+    const ValueId cos = b_.node().input(In::cosines), sin = b_.node().input(In::sines);
+    if (cos == ir::absent) return;
+    const ir::Attributes how{{"interleaved", b_.node().integer("interleaved", 0)}};
+    q_ = b_.composite("RotaryEmbedding", {apart(b_, q_, heads_), cos, sin}, how);
+    k_ = b_.composite("RotaryEmbedding", {apart(b_, k_, kv_heads_), cos, sin}, how);
+  }
+
+  void join() {
+    const ValueId past_key = b_.node().input(In::past_key), past_value = b_.node().input(In::past_value);
+    if (!present_ && past_key == ir::absent) return;
+    k_ = apart(b_, k_, kv_heads_);
+    v_ = apart(b_, v_, kv_heads_);
+    if (past_key == ir::absent) return;
+    k_ = b_.op("Concat", {past_key, k_}, {{"axis", int64_t{2}}});
+    v_ = b_.op("Concat", {past_value, v_}, {{"axis", int64_t{2}}});
+  }
+
+  void hide() {
+    const ir::DType scores = is_16_bit(b_, q_) ? ir::DType::f32 : b_.dtype(q_);
+    const Sight sight{.mask = b_.node().input(In::mask),
+                      .query_length = query_length_,
+                      .total_length = total_length_,
+                      .causal = b_.node().integer("causal", 0) != 0,
+                      .window = b_.node().integer("window", 0)};
+    if (bias_ != ir::absent) bias_ = cast(b_, bias_, scores);
+    if (!sight.limited()) return;
+    if (bias_ == ir::absent)
+      bias_ = mask_scores(shared_, sight, scores);
+    else
+      bias_ = b_.op("Where", {counted_keys(shared_, sight), bias_, b_.scalar(ir::masked_score, scores)});
+  }
+
+  /// From opset 23 ONNX has an operator of this name, but it orders the soft cap otherwise, knows no sinks, and ONNX
+  /// Runtime's does not yield the probabilities behind the softmax. A window, which it does not know either, is part of
+  /// the mask.
+  bool is_fused() const { return b_.opset() >= 23 && softcap_ == 0.0 && sinks_ == ir::absent && !probabilities_; }
+
+  Results fused() {
+    const bool split = b_.shape(q_).size() == 4 || b_.shape(k_).size() == 4 || b_.shape(v_).size() == 4;
+    Results inputs{q_, k_, v_};
+    if (split)  // the operator wants all of them in one form
+      inputs = {apart(b_, q_, heads_), apart(b_, k_, kv_heads_), apart(b_, v_, kv_heads_)};
+    if (bias_ != ir::absent) inputs.push_back(bias_as(b_, full_bias(), b_.dtype(q_)));
     const ValueId mixed =
-        b.op("Attention", inputs, {{"q_num_heads", heads}, {"kv_num_heads", kv_heads}, {"scale", scale}});
-    return {split ? b.composite("MergeHeads", {mixed}) : mixed};
+        b_.op("Attention", inputs, {{"q_num_heads", heads_}, {"kv_num_heads", kv_heads_}, {"scale", scale_}});
+    return {split ? b_.composite("MergeHeads", {mixed}) : mixed};
   }
-  ValueId queries = apart(b, q, heads);
-  const ValueId keys = repeat_heads(b, apart_transposed(b, k, kv_heads), heads, 3);
-  const ValueId values = repeat_heads(b, apart(b, v, kv_heads), heads, 2);
-  // In f16 the product of long vectors may pass the largest number before it is scaled.
-  const bool early = scale != 1.0 && b.dtype(q) == ir::DType::f16;
-  if (early) queries = b.op("Mul", {queries, b.scalar(scale, b.dtype(q))});
-  ValueId scores = b.op("MatMul", {queries, keys});
-  if (scale != 1.0 && !early) scores = b.op("Mul", {scores, b.scalar(scale, b.dtype(q))});
-  if (softcap != 0.0) {
-    const ValueId cap = b.scalar(softcap, b.dtype(q));
-    scores = b.op("Mul", {b.op("Tanh", {b.op("Div", {scores, cap})}), cap});
+
+  /// The bias with its query and key axes at full length, which the fused operator wants.
+  ValueId full_bias() {
+    const ir::Shape& shape = b_.shape(bias_);
+    const size_t rank = shape.size();
+    const bool query = rank >= 2 && shape[rank - 2] == query_, total = rank >= 1 && shape[rank - 1] == total_;
+    if (query && total) return bias_;
+    const ir::Attributes first{{"axis", int64_t{0}}};
+    const ValueId full = shared_.op("Concat", {b_.integers({1, 1}), query_length_, total_length_}, first);
+    return b_.op("Expand", {bias_, full});
   }
-  // In 16 bits the lowest number does not outweigh a score, so that masks are added, and exponentials summed, in f32.
-  if (is_16_bit(b, q)) scores = cast(b, scores, ir::DType::f32);
-  if (bias != ir::absent) scores = b.op("Add", {scores, bias});
-  const ValueId probabilities = cast(b, b.op("Softmax", {scores}, {{"axis", int64_t{-1}}}), b.dtype(q));
-  const ValueId mixed = b.composite("MergeHeads", {b.op("MatMul", {probabilities, values})});
-  if (node.outputs.size() == 1) return {mixed};
-  return {mixed, probabilities};
+
+  ///   q ─ heads ──┐
+  ///   k ─ headsᵀ ─ MatMul ─ Mul(scale) ─ [softcap] ─ Add(bias) ─ Softmax ─ MatMul ─ merge
+  ///   v ─ heads ───────────────────────────────────────────────────────────┘
+  Results decomposed() {
+    const ir::DType dtype = b_.dtype(q_);
+    ValueId queries = apart(b_, q_, heads_);
+    const ValueId keys = repeat_heads(b_, apart_transposed(b_, k_, kv_heads_), heads_, 3);
+    const ValueId values = repeat_heads(b_, apart(b_, v_, kv_heads_), heads_, 2);
+    // In f16 the product of long vectors may pass the largest number before it is scaled.
+    const bool early = scale_ != 1.0 && dtype == ir::DType::f16;
+    if (early) queries = b_.op("Mul", {queries, b_.scalar(scale_, dtype)});
+    ValueId scores = b_.op("MatMul", {queries, keys});
+    if (scale_ != 1.0 && !early) scores = b_.op("Mul", {scores, b_.scalar(scale_, dtype)});
+    if (softcap_ != 0.0) {
+      const ValueId cap = b_.scalar(softcap_, dtype);
+      scores = b_.op("Mul", {b_.op("Tanh", {b_.op("Div", {scores, cap})}), cap});
+    }
+    // In 16 bits the lowest number does not outweigh a score, so that masks are added, and exponentials summed, in f32.
+    if (is_16_bit(b_, q_)) scores = cast(b_, scores, ir::DType::f32);
+    if (bias_ != ir::absent) scores = b_.op("Add", {scores, bias_});
+    const ValueId shares = sinks_ == ir::absent ? b_.op("Softmax", {scores}, {{"axis", int64_t{-1}}}) : drained(scores);
+    const ValueId probabilities = cast(b_, shares, dtype);
+    const ValueId mixed = b_.composite("MergeHeads", {b_.op("MatMul", {probabilities, values})});
+    if (!probabilities_) return {mixed};
+    return {mixed, probabilities};
+  }
+
+  /// The softmax beside one more score a head, whose share is dropped.
+  ///
+  ///   scores ─────────── Concat ─ Softmax ─ Slice
+  ///   sinks ─ Expand[batch, heads, query, 1] ┘
+  ValueId drained(ValueId scores) {
+    const ir::Attributes last{{"axis", int64_t{-1}}};
+    const ValueId one = b_.integers({1});
+    const ValueId column =
+        shared_.op("Concat", {shared_.length(q_, 0), one, query_length_, one}, {{"axis", int64_t{0}}});
+    const ValueId sink = b_.op("Expand", {cast(b_, sink_of_heads(), b_.dtype(scores)), column});
+    const ValueId shares = b_.op("Softmax", {b_.op("Concat", {scores, sink}, last)}, last);
+    return b_.op("Slice", {shares},
+                 {{"starts", std::vector<int64_t>{0}},
+                  {"ends", std::vector<int64_t>{-1}},
+                  {"axes", std::vector<int64_t>{3}},
+                  {"steps", std::vector<int64_t>{1}}});
+  }
+
+  /// f[1, heads, 1, 1]; a weight is turned into that while it is written.
+  ValueId sink_of_heads() {
+    const ir::Value stored = b_.value(sinks_);
+    if (stored.origin != ir::Origin::weight) return b_.reshape(sinks_, {1, heads_, 1, 1});
+    return b_.graph().add_weight(stored.name, stored.weight->then(ReshapeTo{{1, heads_, 1, 1}}));
+  }
+
+  Builder& b_;
+  Builder shared_;  // for what all layers have in common
+  int64_t heads_, kv_heads_;
+  double scale_ = 1.0, softcap_;
+  bool present_ = false, probabilities_ = false;
+  ValueId q_, k_, v_, bias_, sinks_;
+  ir::Dim query_, total_;
+  ValueId query_length_ = ir::absent, total_length_ = ir::absent;
+};
+
+Results attention(Builder& b) {
+  return Attention(b).run();
 }
 
 /// x · cos + turned(x) · sin, with turned(x) = (-second half, first half). Its sign goes to the sines, which all layers

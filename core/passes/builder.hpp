@@ -14,7 +14,14 @@ class Lowering;
 /// The replacement of one node under construction.
 class Builder {
  public:
-  Builder(Lowering& lowering, const ir::Node& node) : lowering_(lowering), node_(node) {}
+  Builder(Lowering& lowering, const ir::Node& node) : lowering_(lowering), node_(node), scope_(node.scope) {}
+
+  /// The same with its nodes in another scope: for what nodes of several modules share.
+  Builder in_scope(std::string scope) const {
+    Builder other = *this;
+    other.scope_ = std::move(scope);
+    return other;
+  }
 
   /// The node that is lowered; its inputs are values of the lowered graph.
   const ir::Node& node() const { return node_; }
@@ -54,6 +61,7 @@ class Builder {
  private:
   Lowering& lowering_;
   const ir::Node& node_;
+  std::string scope_;
 };
 
 /// Lowers one operator; yields its results.

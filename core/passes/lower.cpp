@@ -167,7 +167,7 @@ std::vector<ValueId> Builder::ops(const std::string& domain, const std::string& 
   Node node;
   node.domain = domain;
   node.op = name;
-  node.scope = node_.scope;
+  node.scope = scope_;
   node.inputs = std::move(inputs);
   node.attributes = std::move(attributes);
   return lowering_.emit(std::move(node), outputs);

@@ -63,7 +63,7 @@ class BartOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
   Value at_last_end(const Value& decoded, const Value& ids) const {
     Graph& g = decoded.graph();
     const Value is_end = cast(g.op("Equal", {ids, g.integer(c.eos)}), DType::i64);
-    const Value last = g.op("ReduceMax", {is_end * range(size_of(ids, 1))}, {{"axes", std::vector<int64_t>{1}}});
+    const Value last = g.op("ReduceMax", {is_end * range(size_of(ids, 1))}, {{"axes", {1}}});
     return g.op("GatherND", {decoded, last}, {{"batch_dims", 1}});
   }
 
@@ -88,7 +88,7 @@ class BartDecoderOnnxConfig final : public OnnxConfigWithPast {
 
   Outputs forward(Graph& g, const Inputs& in) const override {
     const Scope base = g.root() / "model";
-    Cache cache(in, states());
+    Cache cache = cache_of(in);
     const Value decoded =
         model.decode(base, {in.at("input_ids"), in.at("attention_mask"), {}, {}}, cache, c.decoder_vocab);
     const TiedLinear lm_head{g.root() / "lm_head", model.table(base, "decoder"), c.tied};

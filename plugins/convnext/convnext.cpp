@@ -80,7 +80,6 @@ class ConvNextOnnxConfig final : public OnnxConfig {
   Value block(const Scope& s, const Value& x) const {
     const int64_t width = x.fixed(1);
     Value h = conv2d(s / "dwconv", x, {.out = width, .kernel = 7, .padding = 3, .groups = width});
-    const Within names(s);
     h = layer_norm(s / "layernorm", channels_last(h), {.epsilon = 1e-6});
     h = linear(s / "pwconv1", h, {.out = 4 * width});
     h = activation(h, c.activation);
@@ -90,16 +89,13 @@ class ConvNextOnnxConfig final : public OnnxConfig {
   }
 
   static Value norm_of_channels(const Scope& s, const Value& x) {
-    const Within names(s);
-    const Value h = layer_norm(s, channels_last(x), {.epsilon = 1e-6});
-    const Within again(s);
-    return channels_first(h);
+    const Value h = layer_norm(s, channels_last(x.in(s)), {.epsilon = 1e-6});
+    return channels_first(h.in(s));
   }
 
   // -> f32[batch, widths.back()]
   Value pool(const Scope& convnext, const Value& hidden) const {
-    const Within names(convnext);
-    return layer_norm(convnext / "layernorm", mean_of_image(hidden), {.epsilon = c.epsilon});
+    return layer_norm(convnext / "layernorm", mean_of_image(hidden.in(convnext)), {.epsilon = c.epsilon});
   }
 
   const ConvNextConfig c;

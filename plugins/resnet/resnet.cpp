@@ -46,8 +46,7 @@ class ResNetOnnxConfig final : public OnnxConfig {
 
   Outputs forward(Graph& g, const Inputs& in) const override {
     const Scope resnet = task() == "default" ? g.root() : g.root() / "resnet";
-    const Value hidden = encode(resnet, in.at("pixel_values"));
-    const Within names(resnet / "pooler");
+    const Value hidden = encode(resnet, in.at("pixel_values")).in(resnet / "pooler");
     if (task() != "default")
       return {{"logits", linear(g.root() / "classifier.1", mean_of_image(hidden), {.out = c.labels})}};
     if (g.wants("pooler_output")) g.mark("pooler_output", global_average_pool(hidden));
@@ -82,8 +81,7 @@ class ResNetOnnxConfig final : public OnnxConfig {
     Value shortcut = x;
     if (x.fixed(1) != b.out || b.stride != 1)
       shortcut = conv_norm(s / "shortcut", x, {.out = b.out, .stride = b.stride, .bias = false});
-    const Within names(s);
-    return activation(h + shortcut, c.activation);
+    return activation(h.in(s) + shortcut, c.activation);
   }
 
   Value basic(const Scope& s, const Value& x, const Block& b) const {

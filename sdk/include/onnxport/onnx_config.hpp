@@ -45,6 +45,19 @@ std::vector<OutputSpec> common_outputs(std::string_view feature);
 using Inputs = std::map<std::string, Value>;
 using Outputs = std::vector<std::pair<std::string, Value>>;
 
+/// What a head reads.
+struct Encoded {
+  Scope base;        ///< the base model's module: the root in the base model's own checkpoints
+  Value hidden;      ///< what the base model yields: f[batch, n, width]
+  const Inputs& in;  ///< the graph's inputs
+};
+/// One head of a model: the feature that it serves, without "-with-past", and what it puts out.
+struct Head {
+  std::string feature;
+  std::function<Outputs(const Encoded&)> outputs;
+};
+using Heads = std::vector<Head>;
+
 /// What an onnx-config is made from.
 struct Request {
   Config config;
@@ -85,6 +98,9 @@ class OnnxConfig {
   virtual std::vector<OutputSpec> outputs() const { return common_outputs(task()); }
   /// The definition. Yields a value for every output; further ones only where graph.wants() them.
   virtual Outputs forward(Graph& graph, const Inputs& inputs) const = 0;
+  /// The heads, a row each; none where forward() does without a table. A feature that the plugin lists and that has no
+  /// row is refused when the object is made, before anything is defined.
+  virtual Heads heads() const { return {}; }
   /// The graphs of the layouts split and merged; none where the model is always one graph.
   virtual std::vector<Part> parts() const { return {}; }
 
@@ -106,6 +122,16 @@ class OnnxConfig {
   /// Modules that overflow or lose too much in f16, by a part of their path ("wo"); --dtype fp16 and bf16 leave them in
   /// f32. Source: PreTrainedModel._keep_in_fp32_modules, transformers 4.57.
   virtual std::vector<std::string> keep_in_fp32() const { return {}; }
+
+  /// The row of heads() for this feature. Throws UNSUPPORTED where there is none.
+  Head head_for_feature() const {
+    for (Head& row : heads()) {
+      if (row.feature == task()) return std::move(row);
+    }
+    throw Error(ONNXPORT_UNSUPPORTED, "the plugin lists the feature '" + feature() + "' for the model type '" +
+                                          model_type() + "' and defines no head '" + task() +
+                                          "'; add its row to heads(), or take the feature off the list");
+  }
 
   const std::string& model_type() const { return model_type_; }
   const std::string& feature() const { return feature_; }

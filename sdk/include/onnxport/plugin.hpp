@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <onnxport/seq2seq.hpp>
+#include <onnxport/text_decoder.hpp>
 #include <onnxport/text_encoder.hpp>
 #include <onnxport/vision.hpp>
 
@@ -212,6 +213,7 @@ struct OnnxConfigTable {
           self->host = host;
           self->config = model.make(
               {Config(host, request->config), type, std::string(from_abi(request->feature)), options_of(*request)});
+          if (!self->config->heads().empty()) (void)self->config->head_for_feature();
           self->patches = self->config->patching_specs();
           self->parts = self->config->parts();
           *out = reinterpret_cast<onnxport_onnx_config*>(self.release());
@@ -266,19 +268,15 @@ struct OnnxConfigTable {
 
   static onnxport_status* forward(onnxport_onnx_config* handle, onnxport_string part_name, onnxport_graph* target) {
     const Bridged& self = bridged(handle);
-    Graph graph(self.host, target);
-    // The place is read when the status is made: where the graph stood when something failed.
-    try {
+    return guarded(self.host, "", [&] {
+      Graph graph(self.host, target);
       const Part* part = self.part(from_abi(part_name));
       Inputs inputs;
       for (const TensorSpec& spec : part != nullptr ? part->inputs : self.config->inputs())
         inputs.emplace(spec.name, graph.input(spec.name));
       const Outputs outputs = part != nullptr ? part->forward(graph, inputs) : self.config->forward(graph, inputs);
       for (const auto& [name, value] : outputs) graph.output(name, value);
-      return nullptr;
-    } catch (...) {
-      return guarded(self.host, graph.scope(), [] { throw; });
-    }
+    });
   }
 
   static onnxport_status* lower(onnxport_onnx_config* handle, uint64_t tag, onnxport_graph* target,
@@ -287,9 +285,9 @@ struct OnnxConfigTable {
     const std::string scope(from_abi(node->scope));
     return guarded(self.host, scope, [&] {
       Graph graph(self.host, target);
-      graph.set_scope(scope);
+      const uint32_t place = graph.place(scope);
       std::vector<Value> inputs;
-      for (size_t i = 0; i < node->input_count; ++i) inputs.emplace_back(&graph, node->inputs[i]);
+      for (size_t i = 0; i < node->input_count; ++i) inputs.emplace_back(graph, node->inputs[i], place);
       std::vector<Attribute> attributes;
       for (size_t i = 0; i < node->attribute_count; ++i) {
         const onnxport_attribute& from = node->attributes[i];
@@ -306,6 +304,9 @@ struct OnnxConfigTable {
             break;
           case ONNXPORT_ATTR_INTS:
             attributes.emplace_back(name, std::vector<int64_t>(from.ints, from.ints + from.count));
+            break;
+          case ONNXPORT_ATTR_FLOATS:
+            attributes.emplace_back(name, std::vector<double>(from.floats, from.floats + from.count));
             break;
           default:
             throw Error(ONNXPORT_INVALID_ARGUMENT, "the attribute '" + name + "' is of an unknown type");

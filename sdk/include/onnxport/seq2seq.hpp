@@ -64,7 +64,7 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
     if (!seen.empty()) step.encoder_mask = in.at(seen);
     if (!use_past() || g.wants("encoder_last_hidden_state"))
       step.encoder_hidden = g.mark("encoder_last_hidden_state", encode(g, in));
-    Cache cache(in, states());
+    Cache cache = cache_of(in);
     return with_present(head(g, decode(g, step, cache), in), cache);
   }
 
@@ -156,7 +156,7 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
   Outputs step_of(Graph& g, const Inputs& in, bool is_cached) const {
     const auto given = [&](const char* name) { return in.contains(name) ? in.at(name) : Value(); };
     const DecoderStep step{in.at("input_ids"), {}, given("encoder_hidden_states"), given("encoder_attention_mask")};
-    Cache cache(in, states());
+    Cache cache = cache_of(in);
     Outputs outputs = head(g, decode(g, step, cache), in);
     return with_present(std::move(outputs), cache, is_cached);
   }

@@ -11,11 +11,6 @@
 
 namespace onnxport::sdk {
 
-/// Keys and values of one attention: f32[batch, kv heads, n, head size].
-struct KeyValue {
-  Value key, value;
-};
-
 /// What a decoder's layers keep of earlier tokens: the graph's states, by their names. Made from the graph's inputs:
 /// where a state is not among them there is no past, and a layer sees only what it is given.
 class Cache {
@@ -48,11 +43,12 @@ class Cache {
     return present_[name] = value;
   }
 
-  /// Self-attention: past keys and values before the fresh ones, f32[batch, kv heads, past + n, head size].
-  KeyValue extend(int64_t layer, const KeyValue& fresh) {
-    const std::string stem = std::to_string(layer) + ".";
-    const Value key = append(stem + "key", fresh.key);
-    return {key, append(stem + "value", fresh.value)};
+  bool keeps() const { return true; }
+  /// Keys and values of a layer's self-attention, f[batch, kv heads, n, head size]: before this step, and from now on.
+  KeyValue past(int64_t layer) const { return {past(key_of(layer)), past(value_of(layer))}; }
+  void keep(int64_t layer, const KeyValue& all) {
+    replace(key_of(layer), all.key);
+    replace(value_of(layer), all.value);
   }
   /// Attention to an encoder: the keys and values of an earlier step, or those that `make` computes from its result.
   template <class Make>
@@ -86,6 +82,8 @@ class Cache {
   }
 
  private:
+  static std::string key_of(int64_t layer) { return std::to_string(layer) + ".key"; }
+  static std::string value_of(int64_t layer) { return std::to_string(layer) + ".value"; }
   const State& state_of(const std::string& name) const {
     const auto found = by_name_.find(name);
     if (found != by_name_.end()) return *found->second;
@@ -167,7 +165,7 @@ class OnnxConfigWithPast : public OnnxConfig {
     if (positions_ == Positions::input) return in.at("position_ids");
     const Value ids = in.at("input_ids"), mask = in.at("attention_mask");
     Graph& g = ids.graph();
-    const Value past = Cache(in, states()).past_length();
+    const Value past = cache_of(in).past_length();
     if (positions_ == Positions::sequence) {
       if (!past) return unsqueeze(range(size_of(ids, 1)), {0});
       return unsqueeze(g.op("Range", {past, size_of(mask, 1), g.integer(1)}), {0});
@@ -178,6 +176,7 @@ class OnnxConfigWithPast : public OnnxConfig {
     return past ? from_row(all, 1, past) : all;
   }
 
+  Cache cache_of(const Inputs& in) const { return {in, states()}; }
   /// The outputs with those of the cache behind them, where the feature has a past; `only_new` as in Cache::present.
   Outputs with_present(Outputs outputs, const Cache& cache, bool only_new = false) const {
     if (!use_past_) return outputs;
@@ -244,7 +243,7 @@ inline Value last_token(const Value& x, const Value& ids, std::optional<int64_t>
   if (!pad) return pick(x, 1, -1);
   const Value is_text = cast(g.op("Not", {g.op("Equal", {ids, g.integer(*pad)})}), DType::i64);
   const Value places = is_text * range(size_of(ids, 1));  // i64[batch, sequence]
-  const Value last = g.op("ReduceMax", {places}, {{"axes", std::vector<int64_t>{1}}, {"keepdims", 1}});
+  const Value last = g.op("ReduceMax", {places}, {{"axes", {1}}, {"keepdims", 1}});
   return g.op("GatherND", {x, last}, {{"batch_dims", 1}});
 }
 
