@@ -54,7 +54,7 @@ class EncoderDecoder : public sdk::OnnxSeq2SeqConfigWithPast {
   int64_t encoder_width() const override { return 24; }
   sdk::Value encode(sdk::Graph&, const sdk::Inputs&) const override { return {}; }
   sdk::Value decode(sdk::Graph&, const sdk::DecoderStep&, sdk::Cache&) const override { return {}; }
-  sdk::Outputs head(sdk::Graph&, const sdk::Value&, const sdk::Inputs&) const override { return {}; }
+  sdk::Heads heads() const override { return {}; }
 };
 
 /// Sees, and attends with one vector for all heads and the last inputs of a convolution.

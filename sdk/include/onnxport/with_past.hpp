@@ -15,7 +15,9 @@ namespace onnxport::sdk {
 /// where a state is not among them there is no past, and a layer sees only what it is given.
 class Cache {
  public:
-  Cache(const Inputs& inputs, std::vector<State> states) : states_(std::move(states)) {
+  /// `keeps`: whether anybody asks for what the states are after this step.
+  Cache(const Inputs& inputs, std::vector<State> states, bool keeps = true)
+      : states_(std::move(states)), keeps_(keeps) {
     for (const State& state : states_) {
       by_name_.emplace(state.name, &state);
       const auto given = inputs.find(state.past);
@@ -43,7 +45,7 @@ class Cache {
     return present_[name] = value;
   }
 
-  bool keeps() const { return true; }
+  bool keeps() const { return keeps_; }
   /// Keys and values of a layer's self-attention, f[batch, kv heads, n, head size]: before this step, and from now on.
   KeyValue past(int64_t layer) const { return {past(key_of(layer)), past(value_of(layer))}; }
   void keep(int64_t layer, const KeyValue& all) {
@@ -100,6 +102,7 @@ class Cache {
   std::vector<State> states_;
   std::map<std::string, const State*> by_name_;
   std::map<std::string, Value> past_, present_;
+  bool keeps_;
 };
 
 /// Where a decoder's positions come from.
@@ -176,7 +179,8 @@ class OnnxConfigWithPast : public OnnxConfig {
     return past ? from_row(all, 1, past) : all;
   }
 
-  Cache cache_of(const Inputs& in) const { return {in, states()}; }
+  /// The states as this graph's inputs give them.
+  Cache cache_of(const Inputs& in) const { return {in, states(), use_past_}; }
   /// The outputs with those of the cache behind them, where the feature has a past; `only_new` as in Cache::present.
   Outputs with_present(Outputs outputs, const Cache& cache, bool only_new = false) const {
     if (!use_past_) return outputs;
