@@ -156,8 +156,8 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
   }
 
   Outputs step_of(Graph& g, const Inputs& in, bool is_cached) const {
-    const auto given = [&](const char* name) { return in.contains(name) ? in.at(name) : Value(); };
-    const DecoderStep step{in.at("input_ids"), {}, given("encoder_hidden_states"), given("encoder_attention_mask")};
+    const DecoderStep step{
+        in.at("input_ids"), {}, in.maybe("encoder_hidden_states"), in.maybe("encoder_attention_mask")};
     Cache cache = cache_of(in);
     Outputs outputs = head_for_feature().outputs({g.root(), decode(g, step, cache), in});
     return with_present(std::move(outputs), cache, is_cached);
