@@ -606,11 +606,19 @@ void infer_merge_heads(Inference& x) {
 void infer_onnx_attention(Inference& x) {
   const int64_t heads = x.node.integer("q_num_heads", 0), kv_heads = x.node.integer("kv_num_heads", 0);
   if (heads <= 0 || kv_heads <= 0) refuse("needs q_num_heads and kv_num_heads");
-  const Shape& q = x.shape(0);
+  const Shape &q = x.shape(0), &k = x.shape(1), &v = x.shape(2);
   if (q.size() == 4)
-    set(x, dtype_of(x), {q[0], q[1], q[2], x.shape(2).at(3)});
+    set(x, dtype_of(x), {q[0], q[1], q[2], v.at(3)});
   else
-    set(x, dtype_of(x), {q.at(0), q.at(1), Dim(x.shape(2).at(2).size() / kv_heads * heads)});
+    set(x, dtype_of(x), {q.at(0), q.at(1), Dim(v.at(2).size() / kv_heads * heads)});
+  if (x.results.size() == 1) return;
+  if (x.results.size() != 3 || !has_pair(x, 4, "past keys and values"))
+    refuse("present keys and values are two results beside the mixed ones, made of a past");
+  for (size_t i : {1, 2}) {
+    Shape present = x.shape(3 + i);
+    present.at(2) = present.at(2) + x.shape(i).at(k.size() == 4 ? 2 : 1);
+    set(x, dtype_of(x), std::move(present), i);
+  }
 }
 
 std::vector<Operator> make_table() {
@@ -658,7 +666,7 @@ std::vector<Operator> make_table() {
       {"", "LayerNormalization", 2, 3, 1, infer_norm},
       {"", "RMSNormalization", 2, 2, 1, infer_norm},
       {"", "Gelu", 1, 1, 1, infer_float},
-      {"", "Attention", 3, 4, 1, infer_onnx_attention},
+      {"", "Attention", 3, 6, 3, infer_onnx_attention},
       {composite_domain, "Linear", 2, 3, 1, infer_linear},
       {composite_domain, "Embedding", 2, 2, 1, infer_embedding},
       {composite_domain, "LayerNorm", 2, 3, 1, infer_norm},
