@@ -4,10 +4,11 @@
 #include <fmt/format.h>
 
 #include "core/error.hpp"
-#include "core/onnx/merge.hpp"
+#include "core/layout.hpp"
 #include "core/onnx/model_file.hpp"
 #include "core/onnx/model_proto.hpp"
 #include "core/passes/lower.hpp"
+#include "core/passes/merge_steps.hpp"
 #include "core/passes/precision.hpp"
 #include "core/passes/tie.hpp"
 
@@ -59,8 +60,7 @@ ExportResult export_graphs(const OnnxConfig& config, const std::vector<GraphToEx
   ExportResult result;
   const GraphForm form{.opset = options.opset, .dtype = options.dtype, .weights_as_stored = !options.linked.empty()};
   for (const GraphToExport& graph : graphs) {
-    std::vector<ModelParts> parts;
-    size_t nodes = 0;
+    std::vector<ir::Graph> steps;
     std::map<std::string, std::string> metadata = options.metadata;
     for (const Definition* definition : graph.definitions) {
       if (!definition->part.empty()) {
@@ -73,18 +73,17 @@ ExportResult export_graphs(const OnnxConfig& config, const std::vector<GraphToEx
       if (!form.weights_as_stored) {
         for (auto& [gone, kept] : tie_equal_weights(defined)) result.tied.emplace(std::move(gone), std::move(kept));
       }
-      const ir::Graph lowered = lowered_graph(config, *definition, std::move(defined), form);
-      nodes += lowered.nodes.size();
-      parts.push_back(to_model(lowered, {.opset = options.opset, .metadata = metadata}));
+      steps.push_back(lowered_graph(config, *definition, std::move(defined), form));
     }
-    ModelParts whole =
-        parts.size() == 1 ? std::move(parts[0]) : merge_branches(std::move(parts[0]), std::move(parts[1]));
+    const ir::Graph lowered =
+        steps.size() == 1 ? std::move(steps[0]) : merge_steps({steps[0], steps[1]}, branch_input);
+    ModelParts whole = to_model(lowered, {.opset = options.opset, .metadata = metadata});
     const pb::GraphProto& proto = whole.model.graph();
     ExportedGraph& told = result.graphs.emplace_back();
     told.file = graph.file;
     for (const pb::ValueInfoProto& input : proto.input()) told.inputs.push_back(input.name());
     for (const pb::ValueInfoProto& output : proto.output()) told.outputs.push_back(output.name());
-    told.nodes = nodes;
+    told.nodes = node_count(lowered);
     told.initializers = whole.weights.size() + static_cast<size_t>(proto.initializer_size());
     models.push_back({std::move(whole), graph.file});
   }

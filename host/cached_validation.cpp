@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <memory>
 
-#include "core/onnx/merge.hpp"
+#include "core/layout.hpp"
 
 namespace onnxport {
 namespace {

@@ -7,7 +7,7 @@
 #include <set>
 
 #include "core/error.hpp"
-#include "core/onnx/merge.hpp"
+#include "core/layout.hpp"
 #include "core/output/staging.hpp"
 #include "host/cached_validation.hpp"
 #include "host/interrupt.hpp"

@@ -135,6 +135,14 @@ void Graph::add_output(std::string name, ValueId value) {
   outputs.push_back({std::move(name), value});
 }
 
+size_t node_count(const Graph& graph) {
+  size_t count = graph.nodes.size();
+  for (const Node& node : graph.nodes) {
+    for (const auto& [name, body] : node.bodies) count += node_count(*body);
+  }
+  return count;
+}
+
 std::string describe(const Graph& graph, const Node& node) {
   std::string text = node.op + "(";
   for (size_t i = 0; i < node.inputs.size(); ++i) {

@@ -682,8 +682,8 @@ std::vector<Operator> make_table() {
       {composite_domain, "Size", 1, 1, 1, infer_size},
   };
   rows.insert(rows.end(), std::begin(others), std::end(others));
-  const std::vector<Operator>& images = image_operators();
-  rows.insert(rows.end(), images.begin(), images.end());
+  for (const std::vector<Operator>* field : {&image_operators(), &control_operators(), &selection_operators()})
+    rows.insert(rows.end(), field->begin(), field->end());
   std::sort(rows.begin(), rows.end(), [](const Operator& a, const Operator& b) {
     return std::tie(a.domain, a.name) < std::tie(b.domain, b.name);
   });

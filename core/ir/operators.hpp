@@ -47,6 +47,10 @@ const Operator* find_operator(std::string_view domain, std::string_view name);
 const std::vector<Operator>& operators();
 /// Those among them that work on images: convolutions, pools, resizing.
 const std::vector<Operator>& image_operators();
+/// Those that run graphs: If, Loop, Scan.
+const std::vector<Operator>& control_operators();
+/// Those that choose among entries: TopK, scattering, a mixture of experts.
+const std::vector<Operator>& selection_operators();
 
 /// The numpy rule over symbolic dims. Throws std::invalid_argument where two dims cannot be equal.
 Shape broadcast(const Shape& a, const Shape& b);

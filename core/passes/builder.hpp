@@ -35,6 +35,8 @@ class Builder {
   ir::ValueId op(const std::string& name, std::vector<ir::ValueId> inputs, ir::Attributes attributes = {});
   std::vector<ir::ValueId> ops(const std::string& domain, const std::string& name, std::vector<ir::ValueId> inputs,
                                ir::Attributes attributes, size_t outputs);
+  /// Adds an If, Loop or Scan in the scope of the node; its bodies are lowered.
+  std::vector<ir::ValueId> run(ir::Node node, size_t outputs);
   ir::ValueId composite(const std::string& name, std::vector<ir::ValueId> inputs, ir::Attributes attributes = {});
 
   /// A scalar of a float type.
