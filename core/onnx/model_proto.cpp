@@ -129,11 +129,8 @@ class Emitter {
       return constant_name(ir::Tensor::i64(*ints));
     }
     if (const auto* i = std::get_if<int64_t>(&value)) return constant_name(ir::Tensor::i64_scalar(*i));
-    if (const auto* f = std::get_if<double>(&value)) {
-      const ir::DType dtype = graph_[node.inputs[0]].type.dtype;
-      if (ir::is_floating(dtype)) return constant_name(ir::float_scalar(*f, dtype));
-      if (dtype == ir::DType::i64) return constant_name(ir::Tensor::i64_scalar(static_cast<int64_t>(*f)));
-    }
+    if (const auto* f = std::get_if<double>(&value))
+      return constant_name(ir::scalar(*f, graph_[node.inputs[0]].type.dtype));
     throw Error(Failure::internal, fmt::format("{}: an operand of a type that cannot be written", node.name));
   }
 
