@@ -133,6 +133,15 @@ Verdict validate_model(const ValidateArguments& arguments, const Exported& expor
                          tolerance_for(*selection.onnx_config, form.dtype, arguments.atol), console);
 }
 
+/// What to do about a difference.
+std::string advice(const ValidateArguments& arguments, const Exported& exported) {
+  if (!arguments.cases.empty() && exported.metadata("onnxport.position_ids", "") == "mask") {
+    return "this file counts positions along the attention mask, as generate() does; where the case was recorded from "
+           "forward() without position_ids, export with --position-ids sequence, which is what that counts";
+  }
+  return "export it again from this checkpoint; where differences so large do not matter, pass a larger --atol";
+}
+
 }  // namespace
 
 int run_validate(const ValidateArguments& arguments, Console& console) {
@@ -155,7 +164,7 @@ int run_validate(const ValidateArguments& arguments, Console& console) {
   console.fail(
       static_cast<int>(Failure::differs), "differs",
       fmt::format("{} differs by more than the tolerance (largest difference {:.3g})", file.string(), verdict.largest),
-      "export it again from this checkpoint; where differences so large do not matter, pass a larger --atol");
+      advice(arguments, exported));
   console.result()["status"] = "differs";
   return static_cast<int>(Failure::differs);
 }

@@ -45,6 +45,7 @@ class Gpt2OnnxConfig final : public OnnxConfigWithPast {
   int64_t num_layers() const override { return c.layers; }
   int64_t num_attention_heads() const override { return c.heads; }
   int64_t head_size() const override { return c.hidden / c.heads; }
+  Positions positions_in_generation() const override { return Positions::mask; }  // they are learnt
   std::vector<TensorSpec> inputs() const override { return text_inputs(c.vocab, c.positions); }
 
   Outputs forward(Graph& g, const Inputs& in) const override {

@@ -196,6 +196,8 @@ struct OnnxConfigTable {
         check(host, out->integer(out, to_abi("with_past"), past->use_past() ? 1 : 0));
         check(host, out->integer(out, to_abi("num_layers"), past->num_layers()));
         check(host, out->integer(out, to_abi("num_attention_heads"), past->num_attention_heads()));
+        if (past->positions_are_a_choice())
+          check(host, out->text(out, to_abi("positions"), to_abi(name_of(past->positions()))));
       }
       for (const auto& [key, json] : config.values_override())
         check(host, out->value_override(out, to_abi(key), to_abi(json)));
