@@ -101,10 +101,17 @@ Verdict validate_model(const ValidateArguments& arguments, const Exported& expor
   const Checkpoint checkpoint = Checkpoint::open(model.folder());
   for (const std::string& note : checkpoint.notes()) console.note(note);
   Wanted wanted{feature, arguments.plugin, Json::object()};
-  if (const std::string chosen = exported.metadata("onnxport.position_ids", ""); !chosen.empty())
-    wanted.options["position_ids"] = chosen;
-  const Selection selection =
-      select(arguments.plugins, checkpoint.config(), checkpoint.folder() / "config.json", wanted, console);
+  const std::string counted = exported.metadata("onnxport.position_ids", "");
+  if (!counted.empty()) wanted.options["position_ids"] = counted;
+  const auto selected = [&] {
+    return select(arguments.plugins, checkpoint.config(), checkpoint.folder() / "config.json", wanted, console);
+  };
+  Selection selection = selected();
+  // A file that does not say how it counts positions is from before there were two defaults, and counts in sequence.
+  if (counted.empty() && selection.onnx_config->description().texts.contains("positions")) {
+    wanted.options["position_ids"] = "sequence";
+    selection = selected();
+  }
   if (selection.model_type != model_type) {
     throw Error(Failure::checkpoint,
                 fmt::format("{} was exported from a model of type '{}', and {} is one of type '{}'", file.string(),

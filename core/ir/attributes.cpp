@@ -61,7 +61,7 @@ std::string_view name_of(AttributeKind kind) {
 void check_attributes(const Operator& op, Attributes& attributes) {
   for (auto& [name, value] : attributes) {
     const auto spec = std::find_if(op.attributes.begin(), op.attributes.end(),
-                                   [&](const AttributeSpec& known) { return known.name == name; });
+                                   [&name = name](const AttributeSpec& known) { return known.name == name; });
     if (spec == op.attributes.end()) refuse_unknown(name, op.attributes);
     convert(value, spec->kind);
     if (kind_of(value) != spec->kind) {

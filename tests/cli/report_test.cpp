@@ -263,6 +263,24 @@ BOOST_AUTO_TEST_CASE(what_a_decoder_counts_is_in_the_metadata) {
   }
 }
 
+/// As exports wrote it before they stated what they count.
+BOOST_AUTO_TEST_CASE(a_file_that_does_not_say_what_it_counts_counts_in_sequence) {
+  const fs::path folder = golden("BertModel").parent_path().parent_path() / "gpt2/GPT2Model";
+  if (!fs::exists(folder) || !has_reference()) return;
+  const Sandbox sandbox;
+  BOOST_TEST(sandbox
+                 .run({"export", "-m", folder.string(), "--feature", "causal-lm-with-past", "--no-validate",
+                       "--position-ids", "sequence", "out"})
+                 .status == 0);
+  std::string file = sandbox.read("out/model.onnx");
+  const std::string key = "onnxport.position_ids";
+  const size_t at = file.find(key);
+  BOOST_REQUIRE(at != std::string::npos);
+  sandbox.write("out/model.onnx", file.replace(at, key.size(), "onnxport.another_name"));
+  const Outcome outcome = sandbox.run({"validate", "out", "-m", folder.string()});
+  BOOST_TEST(outcome.status == 0, outcome.out);
+}
+
 BOOST_AUTO_TEST_CASE(too_little_memory_is_told_before_the_work) {
 #if !defined(__SANITIZE_ADDRESS__)
   if (!has_reference()) return;
