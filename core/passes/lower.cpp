@@ -195,9 +195,7 @@ ValueId Builder::composite(const std::string& name, std::vector<ValueId> inputs,
 }
 
 ValueId Builder::scalar(double value, ir::DType dtype) {
-  if (ir::is_floating(dtype)) return graph().add_constant(ir::float_scalar(value, dtype));
-  if (dtype == ir::DType::i64) return integer(static_cast<int64_t>(value));
-  throw Error(Failure::internal, fmt::format("a scalar of type {}", ir::name_of(dtype)));
+  return graph().add_constant(ir::scalar(value, dtype));
 }
 ValueId Builder::integers(std::vector<int64_t> values) {
   return graph().add_constant(ir::Tensor::i64(std::move(values)));
