@@ -41,6 +41,10 @@ inline DType dtype_of(const Inference& x, size_t input = 0) {
   return x.in(input).type.dtype;
 }
 
+inline void require_same_dtype(const Inference& x, size_t a, size_t b) {
+  if (dtype_of(x, a) != dtype_of(x, b)) refuse("its inputs have two element types; cast one");
+}
+
 /// Contents for results of rank 0 or 1 only.
 inline void set_contents(Inference& x, Shape contents) {
   x.results[0].contents = std::move(contents);
