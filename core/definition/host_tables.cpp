@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "core/definition/onnx_config.hpp"
@@ -105,7 +106,8 @@ onnxport_status* graph_node(onnxport_graph* self, const onnxport_node* from, onn
     node.inputs.assign(from->inputs, from->inputs + from->input_count);
     for (size_t i = 0; i < from->attribute_count; ++i) {
       const onnxport_attribute& attribute = from->attributes[i];
-      node.attributes.emplace(std::string(text(attribute.name)), attribute_from(attribute));
+      if (!node.attributes.emplace(std::string(text(attribute.name)), attribute_from(attribute)).second)
+        invalid(fmt::format("{} was given the attribute '{}' twice", node.op, text(attribute.name)));
     }
     const bool foreign = !node.domain.empty() && node.domain != ir::composite_domain;
     const std::vector<ir::ValueId> results = foreign && self->foreign_types != nullptr
@@ -119,6 +121,7 @@ onnxport_status* graph_constant(onnxport_graph* self, const onnxport_tensor* fro
   return guarded(ONNXPORT_INVALID_ARGUMENT, [&] {
     ir::Tensor tensor;
     tensor.dtype = static_cast<ir::DType>(from->dtype);
+    if (ir::size_of(tensor.dtype) == 0) invalid(fmt::format("there is no element type {}", from->dtype));
     tensor.shape.assign(from->shape, from->shape + from->rank);
     const size_t bytes = static_cast<size_t>(tensor.element_count()) * ir::size_of(tensor.dtype);
     if (bytes != from->bytes) invalid(fmt::format("a constant of {} bytes was given {}", bytes, from->bytes));
@@ -353,15 +356,60 @@ onnxport_status* describe_output(onnxport_description* self, onnxport_string nam
   });
 }
 
+InputSpec& declared_input(onnxport_description* self, onnxport_string name, const char* what) {
+  for (InputSpec& spec : description(self).inputs) {
+    if (spec.name == text(name)) return spec;
+  }
+  invalid(fmt::format("{} for the input '{}', which is not declared", what, text(name)));
+}
+
 onnxport_status* describe_limit(onnxport_description* self, onnxport_string name, int64_t limit) {
+  return guarded(ONNXPORT_INVALID_ARGUMENT, [&] { declared_input(self, name, "a limit").limit = limit; });
+}
+
+Role role_from(int32_t number) {
+  const bool is_known = number > ONNXPORT_ROLE_OTHER && number <= ONNXPORT_ROLE_FLAG;
+  return is_known ? static_cast<Role>(number) : ONNXPORT_ROLE_OTHER;
+}
+
+onnxport_status* describe_input_info(onnxport_description* self, onnxport_string name,
+                                     const onnxport_input_info* info) {
   return guarded(ONNXPORT_INVALID_ARGUMENT, [&] {
-    for (InputSpec& spec : description(self).inputs) {
-      if (spec.name == text(name)) {
-        spec.limit = limit;
-        return;
+    InputSpec& spec = declared_input(self, name, "a role");
+    spec.role = role_from(info->role);
+    spec.of = text(info->of);
+    spec.low = info->low;
+    spec.high = info->high;
+    if (info->has_fill != 0) spec.fill = info->fill;
+  });
+}
+
+onnxport_status* describe_axis(onnxport_description* self, onnxport_string symbol, const onnxport_axis_size* size) {
+  return guarded(ONNXPORT_INVALID_ARGUMENT, [&] {
+    const AxisSize axis{size->usual, size->minimum, size->maximum, size->step};
+    const bool fits = axis.usual >= 0 && axis.minimum >= 0 && axis.step >= 0 &&
+                      (axis.maximum == 0 || axis.maximum >= std::max({axis.minimum, axis.step, int64_t{1}}));
+    if (!fits) {
+      invalid(fmt::format("no length fits the axis '{}': usual {}, from {} to {}, in steps of {}", text(symbol),
+                          axis.usual, axis.minimum, axis.maximum, axis.step));
+    }
+    description(self).axes[std::string(text(symbol))] = axis;
+  });
+}
+
+onnxport_status* describe_state(onnxport_description* self, const onnxport_state* from) {
+  return guarded(ONNXPORT_INVALID_ARGUMENT, [&] {
+    StateSpec state{std::string(text(from->past)), std::string(text(from->present)), std::nullopt};
+    InputSpec& past = declared_input(self, from->past, "a state");
+    past.role = ONNXPORT_ROLE_STATE;
+    if (from->grows >= 0) {
+      state.grows = static_cast<size_t>(from->grows);
+      if (*state.grows >= past.type.shape.size() || past.type.shape[*state.grows].is_static()) {
+        invalid(fmt::format("the state '{}', {}, grows along its axis {}, which has no name", past.name,
+                            ir::to_string(past.type), from->grows));
       }
     }
-    invalid(fmt::format("a limit for the input '{}', which is not declared", text(name)));
+    description(self).states.push_back(std::move(state));
   });
 }
 
@@ -414,6 +462,9 @@ DescriptionSink::DescriptionSink(Description& target) : onnxport_description{}, 
     });
   };
   value_limit = describe_limit;
+  input_info = describe_input_info;
+  axis_size = describe_axis;
+  state = describe_state;
 }
 
 void throw_status(onnxport_status* status, const std::string& plugin_id, const std::string& model_type) {

@@ -14,7 +14,14 @@ class Lowering;
 /// The replacement of one node under construction.
 class Builder {
  public:
-  Builder(Lowering& lowering, const ir::Node& node) : lowering_(lowering), node_(node) {}
+  Builder(Lowering& lowering, const ir::Node& node) : lowering_(lowering), node_(node), scope_(node.scope) {}
+
+  /// The same with its nodes in another scope: for what nodes of several modules share.
+  Builder in_scope(std::string scope) const {
+    Builder other = *this;
+    other.scope_ = std::move(scope);
+    return other;
+  }
 
   /// The node that is lowered; its inputs are values of the lowered graph.
   const ir::Node& node() const { return node_; }
@@ -32,7 +39,7 @@ class Builder {
   std::vector<ir::ValueId> run(ir::Node node, size_t outputs);
   ir::ValueId composite(const std::string& name, std::vector<ir::ValueId> inputs, ir::Attributes attributes = {});
 
-  /// A scalar of a float type.
+  /// A number as a tensor without axes.
   ir::ValueId scalar(double value, ir::DType dtype);
   ir::ValueId integers(std::vector<int64_t> values);
   ir::ValueId integer(int64_t value);
@@ -56,6 +63,7 @@ class Builder {
  private:
   Lowering& lowering_;
   const ir::Node& node_;
+  std::string scope_;
 };
 
 /// Lowers one operator; yields its results.

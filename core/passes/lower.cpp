@@ -178,7 +178,7 @@ std::vector<ValueId> Builder::ops(const std::string& domain, const std::string& 
   Node node;
   node.domain = domain;
   node.op = name;
-  node.scope = node_.scope;
+  node.scope = scope_;
   node.inputs = std::move(inputs);
   node.attributes = std::move(attributes);
   return lowering_.emit(std::move(node), outputs);
@@ -197,9 +197,7 @@ ValueId Builder::composite(const std::string& name, std::vector<ValueId> inputs,
 }
 
 ValueId Builder::scalar(double value, ir::DType dtype) {
-  if (ir::is_floating(dtype)) return graph().add_constant(ir::float_scalar(value, dtype));
-  if (dtype == ir::DType::i64) return integer(static_cast<int64_t>(value));
-  throw Error(Failure::internal, fmt::format("a scalar of type {}", ir::name_of(dtype)));
+  return graph().add_constant(ir::scalar(value, dtype));
 }
 ValueId Builder::integers(std::vector<int64_t> values) {
   return graph().add_constant(ir::Tensor::i64(std::move(values)));

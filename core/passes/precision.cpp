@@ -8,6 +8,7 @@
 
 #include "core/checkpoint/convert.hpp"
 #include "core/ir/experts.hpp"
+#include "core/ir/operators.hpp"
 #include "core/ir/scalar.hpp"
 
 namespace onnxport {
@@ -41,7 +42,7 @@ bool is_part_of(const std::string& path, const std::string& part) {
 /// router says of its experts.
 bool is_wide_input(const Node& node, size_t input) {
   if (node.domain != ir::composite_domain) return false;
-  if (node.op == "Attention") return input == 3;
+  if (node.op == "Attention") return input == ir::AttentionInput::bias || input == ir::AttentionInput::sinks;
   return node.op == "MixtureOfExperts" && (input == ir::experts::scores || input == ir::experts::choice);
 }
 
@@ -72,8 +73,10 @@ class Precision {
   ir::Graph run() {
     to_.name = from_.name;
     map_.assign(from_.values.size(), ir::absent);
-    for (const ir::NamedValue& input : from_.inputs)
+    for (const ir::NamedValue& input : from_.inputs) {
       map_[input.value] = to_.add_input(input.name, from_[input.value].type);
+      to_[map_[input.value]].open_axes = from_[input.value].open_axes;
+    }
     for (const Node& node : from_.nodes) move(node);
     for (const ir::NamedValue& output : from_.outputs)
       to_.add_output(output.name, as(output.value, from_[output.value].type.dtype, {}));
@@ -114,11 +117,12 @@ class Precision {
     moved.outputs.clear();
     const bool narrow = !stays_wide(node) && std::any_of(node.inputs.begin(), node.inputs.end(),
                                                          [this](ValueId id) { return is_narrow(id); });
+    const bool attention = node.domain == ir::composite_domain && node.op == "Attention";
     // Masks are in f32 whatever they are made of, with the lowest float in them.
     bool beyond = node.domain == ir::composite_domain && (node.op == "AttentionMask" || node.op == "CausalMask");
     for (size_t i = 0; i < moved.inputs.size(); ++i) {
       ValueId& input = moved.inputs[i];
-      beyond = beyond || is_beyond(input);
+      beyond = beyond || (is_beyond(input) && !attention);  // whose mask hides values and does not become one
       const bool wide = !narrow || is_wide_input(node, i);
       input = is_float(input) ? as(input, wide ? DType::f32 : options_.dtype, node.scope) : plain(input);
     }

@@ -23,18 +23,16 @@ class BagOnnxConfig final : public OnnxConfig {
     const Scope bag = g.root() / "bag";
     const Value words = embedding(bag / "embedding", in.at("input_ids"), {vocab, hidden});
     const Value counts = unsqueeze(cast(in.at("attention_mask"), DType::f32), {2});  // f32[batch, sequence, 1]
-    const Value sum = g.op("ReduceSum", {words * counts}, {{"axes", std::vector<int64_t>{1}}, {"keepdims", 0}});
-    const Value length = g.op("ReduceSum", {counts}, {{"axes", std::vector<int64_t>{1}}, {"keepdims", 0}});
-    const Value mean = g.mark("mean", sum / length);
+    const Value mean = g.mark("mean", sum(words * counts, {1}) / sum(counts, {1}));
     const Value features = activation(linear(bag / "dense", mean, {.out = hidden}), "silu");
     return {{"logits", linear(g.root() / "classifier", features, {.out = labels})}};
   }
 
   // For a run-time without Sigmoid: x · sigmoid(x) as x / (1 + exp(-x)).
   std::vector<PatchingSpec> patching_specs() const override {
-    return {{composites, "Silu", [](Graph& g, const std::vector<Value>& inputs, const std::vector<Attribute>&) {
+    return {{composites, "Silu", [](Graph&, const std::vector<Value>& inputs, const std::vector<Attribute>&) {
                const Value& x = inputs[0];
-               return std::vector<Value>{x / (g.op("Exp", {g.op("Neg", {x})}) + 1.0)};
+               return std::vector<Value>{x / (1.0 + exp(-x))};
              }}};
   }
 

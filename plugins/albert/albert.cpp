@@ -1,20 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // ALBERT: BERT with narrow embeddings and layers that share their weights. Source: AlbertModel and its heads,
 // transformers 4.30 (modeling_albert.py).
-#include "../family/bert.hpp"
+#include <onnxport/families/bert.hpp>
 
 using namespace onnxport::family;
 
 namespace {
-
-const PostNormNames layer_names{.query = "attention.query",
-                                .key = "attention.key",
-                                .value = "attention.value",
-                                .attention_output = "attention.dense",
-                                .attention_norm = "attention.LayerNorm",
-                                .up = "ffn",
-                                .down = "ffn_output",
-                                .norm = "full_layer_layer_norm"};
 
 class AlbertOnnxConfig final : public TextEncoder {
  public:
@@ -35,10 +26,10 @@ class AlbertOnnxConfig final : public TextEncoder {
     Graph& g = s.graph();
     Value x = bert.embed(s / "embeddings", {.ids = text.ids, .segments = text.segments, .width = width});
     x = g.mark("hidden_states.0", linear(s / "encoder.embedding_hidden_mapping_in", x, {.out = bert.hidden}));
-    const Value mask = attention_mask(text.mask);
     for (int64_t step = 0; step < bert.layers; ++step) {
       const Scope group = s / "encoder.albert_layer_groups" / group_of(step);
-      for (int64_t i = 0; i < group_size; ++i) x = layer(group / "albert_layers" / i, x, {mask, step * group_size + i});
+      for (int64_t i = 0; i < group_size; ++i)
+        x = run(group / "albert_layers" / i, x, {text.mask, step * group_size + i});
       g.mark("hidden_states." + std::to_string(step + 1), x);
     }
     return x;
@@ -48,18 +39,26 @@ class AlbertOnnxConfig final : public TextEncoder {
     Value mask;
     int64_t index;  // among all layers that run
   };
-  Value layer(const Scope& s, const Value& x, const Step& step) const {
-    PostNormOptions options{.names = layer_names,
-                            .heads = bert.heads,
-                            .inner = bert.inner,
-                            .activation = bert.activation,
-                            .epsilon = bert.epsilon,
-                            .bias = step.mask,
-                            .probabilities = "attentions." + std::to_string(step.index)};
+  Value run(const Scope& s, const Value& x, const Step& step) const {
+    Attended given{.mask = step.mask, .probabilities = "attentions." + std::to_string(step.index)};
     // Unlike BERT's, these scores are not scaled.
     if (bert.relative)
-      options.scores = [&](const Value& q, const Value& k) { return bert.relative(s / "attention", q, k); };
-    return post_norm_layer(s, x, options);
+      given.scores = [&](const Value& q, const Value& k) { return bert.relative(s / "attention", q, k); };
+    return transformer_layer(s, x, layer(), given);
+  }
+
+  TransformerLayer layer() const {
+    return {
+        .attention_at = "attention",
+        .feed_forward_at = "",
+        .attention =
+            {.heads = bert.heads,
+             .head_size = bert.hidden / bert.heads,
+             .projections = {.query = "query", .key = "key", .value = "value", .output = "dense", .bias = all_biased}},
+        .feed_forward =
+            {.inner = bert.inner, .activation = bert.activation, .up = "ffn", .down = "ffn_output", .bias = true},
+        .attention_branch = {Placement::after, {.epsilon = bert.epsilon}, "attention.LayerNorm"},
+        .feed_forward_branch = {Placement::after, {.epsilon = bert.epsilon}, "full_layer_layer_norm"}};
   }
 
   // The reference divides in floating point, which matters where the groups do not divide the layers.
@@ -72,7 +71,12 @@ class AlbertOnnxConfig final : public TextEncoder {
     return tanh(linear(s / "pooler", pick(hidden, 1, 0), {.out = bert.hidden}));
   }
 
-  Value predict(const Scope& s, const Value& hidden) const override {
+  TextHeads text_heads() const override {
+    return {.words = [this](const Encoded& at) { return predict(at.base, at.hidden); },
+            .summary = [this](const Encoded& at) { return pool(at.base, at.hidden); }};
+  }
+
+  Value predict(const Scope& s, const Value& hidden) const {
     MaskedLmHeadOptions head{.names = {.norm = "LayerNorm"},
                              .width = width,
                              .vocab = bert.vocab,

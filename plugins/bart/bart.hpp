@@ -3,19 +3,19 @@
 // and Marian, transformers 4.30 and 4.57.
 #pragma once
 
+#include <onnxport/blocks/layer.hpp>
 #include <onnxport/plugin.hpp>
 
 namespace bart {
 
 using namespace onnxport::sdk;
 
-enum class Norm { before, after };
 enum class Places { learned, sinusoidal };
 
 /// What a relative does otherwise than BART.
 struct Family {
   const char* type;
-  Norm norm;            // of a layer: before or after its blocks
+  Placement norm;       // of a layer: before or after its blocks
   bool embedding_norm;  // over the embeddings
   bool final_norm;      // behind the last layer
   Places places;
@@ -23,9 +23,9 @@ struct Family {
   int64_t vocab, positions;  // defaults of the config class
 };
 inline constexpr Family families[] = {
-    {"bart", Norm::after, true, false, Places::learned, 2, 50265, 1024},
-    {"mbart", Norm::before, true, true, Places::learned, 2, 50265, 1024},
-    {"marian", Norm::after, false, false, Places::sinusoidal, 0, 58101, 1024},
+    {"bart", Placement::after, true, false, Places::learned, 2, 50265, 1024},
+    {"mbart", Placement::before, true, true, Places::learned, 2, 50265, 1024},
+    {"marian", Placement::after, false, false, Places::sinusoidal, 0, 58101, 1024},
 };
 
 struct BartConfig {
@@ -89,16 +89,11 @@ class Transformer {
     const Scope s = model / "encoder";
     Graph& g = s.graph();
     Value x = embed(model, {"encoder", ids, range(size_of(ids, 1)), c.vocab});
-    const Value bias = attention_mask(mask);
     for (int64_t i = 0; i < c.encoder.layers; ++i) {
-      const Scope layer = s / "layers" / i;
-      g.mark("encoder_hidden_states." + std::to_string(i), x);
-      x = block(layer / "self_attn_layer_norm", x, [&](const Value& h) {
-        const Scope self = layer / "self_attn";
-        return attend(self, {h, heads_of(self, h, c.encoder.heads), bias, c.encoder.heads,
-                             "encoder_attentions." + std::to_string(i)});
-      });
-      x = block(layer / "final_layer_norm", x, [&](const Value& h) { return feed_forward(layer, h, c.encoder.inner); });
+      const std::string index = std::to_string(i);
+      g.mark("encoder_hidden_states." + index, x);
+      x = transformer_layer(s / "layers" / i, x, layer(c.encoder),
+                            {.mask = mask, .probabilities = "encoder_attentions." + index});
     }
     return g.mark("encoder_hidden_states." + std::to_string(c.encoder.layers), finish(s, x));
   }
@@ -109,28 +104,22 @@ class Transformer {
     const Scope s = model / "decoder";
     Graph& g = s.graph();
     Value x = embed(model, {"decoder", step.ids, decoder_places(step, cache), rows});
-    const Value bias = self_mask(step, cache);
-    const Value source = step.encoder_mask ? attention_mask(step.encoder_mask) : Value();
-    const std::string side = source ? "decoder_" : "";  // by itself it has no other side
-    const int64_t heads = c.decoder.heads;
+    const bool alone = !step.encoder_mask;
+    const std::string side = alone ? "" : "decoder_";  // by itself it has no other side
+    TransformerLayer form = layer(c.decoder);
+    form.attention.causal = true;
+    if (!alone) form.cross = {"encoder_attn", form.attention, {f.norm, {}, "encoder_attn_layer_norm"}};
     for (int64_t i = 0; i < c.decoder.layers; ++i) {
-      const Scope layer = s / "layers" / i;
+      const Scope at = s / "layers" / i;
       const std::string index = std::to_string(i);
       g.mark(side + "hidden_states." + index, x);
-      x = block(layer / "self_attn_layer_norm", x, [&](const Value& h) {
-        const Scope self = layer / "self_attn";
-        return attend(self, {h, cache.extend(i, heads_of(self, h, heads)), bias, heads, side + "attentions." + index});
-      });
-      if (source) {
-        x = block(layer / "encoder_attn_layer_norm", x, [&](const Value& h) {
-          const Scope cross = layer / "encoder_attn";
-          const KeyValue seen = cache.over_encoder(i, [&] { return heads_of(cross, step.encoder_hidden, heads); });
-          return attend(cross, {h, seen, source, heads, "cross_attentions." + index});
-        });
-      } else {
-        g.unused((layer / "encoder_attn*").path());
-      }
-      x = block(layer / "final_layer_norm", x, [&](const Value& h) { return feed_forward(layer, h, c.decoder.inner); });
+      if (alone) g.unused((at / "encoder_attn*").path());
+      x = transformer_layer(at, x, form,
+                            {.mask = step.mask,
+                             .cache = &cache,
+                             .layer = i,
+                             .encoder = {step.encoder_hidden, step.encoder_mask, "cross_attentions." + index},
+                             .probabilities = side + "attentions." + index});
     }
     return g.mark(side + "hidden_states." + std::to_string(c.decoder.layers), finish(s, x));
   }
@@ -144,9 +133,7 @@ class Transformer {
 
   Value embed(const Scope& model, const Text& text) const {
     const Scope s = model / text.side;
-    const Within names(s);
-    Value x = embedding(table(model, text.side), text.ids, {text.vocab, c.width});
-    const Within again(s);
+    Value x = embedding(table(model, text.side), text.ids, {text.vocab, c.width}).in(s);
     if (c.scale != 1.0) x = x * c.scale;
     x = x + places(s / "embed_positions", text.places);
     return f.embedding_norm ? layer_norm(s / "layernorm_embedding", x, {}) : x;
@@ -155,13 +142,12 @@ class Transformer {
   // The places' vectors: f32[n, width]
   Value places(const Scope& s, const Value& at) const {
     if (f.places == Places::learned) {
-      const Within names(s);
-      return embedding(s, f.offset == 0 ? at : at + at.graph().integer(f.offset), {c.positions + f.offset, c.width});
+      return embedding(s, f.offset == 0 ? at : at.in(s) + at.graph().integer(f.offset),
+                       {c.positions + f.offset, c.width});
     }
     // Fixed ones are seldom saved.
     if (s.has("weight")) return embedding(s, at, {c.positions, c.width});
-    const Within names(s);
-    return gather(sinusoids(s.graph()), at);
+    return gather(sinusoids(s.graph()), at.in(s));
   }
 
   // Sines of even dimensions, then cosines of odd ones. Source: MarianSinusoidalPositionalEmbedding.
@@ -185,46 +171,17 @@ class Transformer {
     return g.constant<float>(DType::f32, {c.positions, c.width}, table);
   }
 
-  // x + run(norm(x)), or norm(x + run(x))
-  template <class Run>
-  Value block(const Scope& norm, const Value& x, Run run) const {
-    if (f.norm == Norm::before) return x + run(layer_norm(norm, x, {}));
-    return layer_norm(norm, x + run(x), {});
+  TransformerLayer layer(const BartConfig::Side& side) const {
+    return {.feed_forward_at = "",
+            .attention = {.heads = side.heads,
+                          .head_size = c.width / side.heads,
+                          .projections = {.output = "out_proj", .bias = all_biased}},
+            .feed_forward = {.inner = side.inner, .activation = c.activation, .up = "fc1", .down = "fc2", .bias = true},
+            .attention_branch = {f.norm, {}, "self_attn_layer_norm"},
+            .feed_forward_branch = {f.norm, {}, "final_layer_norm"}};
   }
 
   Value finish(const Scope& s, const Value& x) const { return f.final_norm ? layer_norm(s / "layer_norm", x, {}) : x; }
-
-  // Keys and values of what is attended to.
-  KeyValue heads_of(const Scope& s, const Value& x, int64_t heads) const {
-    const auto project = [&](const char* name) {
-      const Value y = linear(s / name, x, {.out = c.width});
-      const Within names(s);
-      return split_heads(y, heads);
-    };
-    return {project("k_proj"), project("v_proj")};
-  }
-
-  struct Attended {
-    Value x;
-    KeyValue seen;
-    Value bias;
-    int64_t heads;
-    std::string name;
-  };
-
-  Value attend(const Scope& s, const Attended& a) const {
-    const Value q = linear(s / "q_proj", a.x, {.out = c.width});
-    const Within names(s);
-    const Value mixed =
-        attention(q, a.seen.key, a.seen.value, {.heads = a.heads, .bias = a.bias, .probabilities = a.name});
-    return linear(s / "out_proj", mixed, {.out = c.width});
-  }
-
-  Value feed_forward(const Scope& layer, const Value& x, int64_t inner) const {
-    const Within names(layer);
-    const Value h = activation(linear(layer / "fc1", x, {.out = inner}), c.activation);
-    return linear(layer / "fc2", h, {.out = c.width});
-  }
 
   const Family& f;
   BartConfig c;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // BEiT. Source: BeitModel and BeitForImageClassification, transformers 4.30, and 4.57 for other sizes of images
 // (modeling_beit.py).
+#include <onnxport/blocks/layer.hpp>
+#include <onnxport/blocks/stem.hpp>
 #include <onnxport/plugin.hpp>
 
 using namespace onnxport::sdk;
@@ -57,15 +59,20 @@ class BeitOnnxConfig final : public OnnxConfig {
     g.unused("*relative_position_index");
     const Scope beit = task() == "default" ? g.root() : g.root() / "beit";
     const Value hidden = encode(beit, in.at("pixel_values"));
-    if (task() != "default")
-      return {{"logits", linear(g.root() / "classifier", pool(beit / "pooler", hidden), {.out = c.labels})}};
-    if (g.wants("pooler_output")) g.mark("pooler_output", pool(beit / "pooler", hidden));
-    return {{"last_hidden_state", hidden}};
+    if (task() == "default" && g.wants("pooler_output")) g.mark("pooler_output", pool(beit / "pooler", hidden));
+    return head_for_feature().outputs({beit, hidden, in});
+  }
+
+  Heads heads() const override {
+    return {head::hidden_states(), head::logits("image-classification", [this](const Encoded& at) {
+              const Scope classifier = at.base.graph().root() / "classifier";
+              return linear(classifier, pool(at.base / "pooler", at.hidden), {.out = c.labels});
+            })};
   }
 
  private:
   // What depends on how many patches an image has.
-  struct Patches {
+  struct Distances {
     Value size;    // i64[2], rows and columns
     Value index;   // i64[sequence, sequence], see relative_index
     Value shared;  // the bias of all layers, f32[1, heads, sequence, sequence], or absent
@@ -75,67 +82,56 @@ class BeitOnnxConfig final : public OnnxConfig {
   Value encode(const Scope& beit, const Value& pixels) const {
     Graph& g = beit.graph();
     const Scope embeddings = beit / "embeddings";
-    Value image = conv2d(embeddings / "patch_embeddings.projection", pixels,
-                         {.out = c.hidden, .kernel = c.patch, .stride = c.patch, .in = c.channels});
-    Patches patches{shape_of(image, 2, 4), {}, {}};
-    if (c.relative || c.shared_relative) patches.index = relative_index(beit / "encoder", image);
-    Value x = embed(embeddings, image, patches.size);
+    g.unused("*" + (embeddings / "mask_token").path());
+    const Patches made = patch_stem(embeddings, pixels,
+                                    {.width = c.hidden,
+                                     .patch = c.patch,
+                                     .channels = c.channels,
+                                     .first_tokens = {"cls_token"},
+                                     .positions = c.absolute ? "position_embeddings" : "",
+                                     .grid = c.grid});
+    Distances patches{made.size, {}, {}};
+    if (c.relative || c.shared_relative) patches.index = relative_index(beit / "encoder", made.image);
+    Value x = made.tokens;
     g.mark("hidden_states.0", x);
     if (c.shared_relative) patches.shared = relative_bias(beit / "encoder.relative_position_bias", patches);
     for (int64_t i = 0; i < c.layers; ++i) {
       const Scope layer = beit / "encoder.layer" / i;
-      const Value bias = bias_of(layer / "attention.attention", patches);
-      x = attend(layer, x, {.heads = c.heads, .bias = bias, .probabilities = "attentions." + std::to_string(i)});
-      x = feed_forward(layer, x);
+      x = transformer_layer(layer, x, form(),
+                            {.bias = bias_of(layer / "attention.attention", patches),
+                             .probabilities = "attentions." + std::to_string(i)});
       g.mark("hidden_states." + std::to_string(i + 1), x);
     }
     return c.mean_pooling ? x : layer_norm(beit / "layernorm", x, {.epsilon = c.epsilon});
   }
 
-  // The class token before the patches: f32[batch, sequence, hidden].
-  Value embed(const Scope& s, Value image, const Value& size) const {
-    s.graph().unused("*" + (s / "mask_token").path());
-    const Within names(s);
-    Value cls = s.weight("cls_token", {1, 1, c.hidden});
-    if (c.absolute) {
-      const Value positions = s.weight("position_embeddings", {1, 1 + c.grid.area(), c.hidden});
-      image = image + interpolate(image_of(slice(positions, {1, 1}), c.grid), size, Interpolation::bicubic);
-      cls = cls + slice(positions, {1, 0, 1});
-    }
-    return prepend({cls}, tokens_of(image));
-  }
-
-  // Both halves of a layer are normed before, and scaled by a learned factor a channel.
-  Value attend(const Scope& s, const Value& x, const AttentionOptions& options) const {
-    const Scope self = s / "attention.attention";
-    Value h = layer_norm(s / "layernorm_before", x, {.epsilon = c.epsilon});
-    const Value q = linear(self / "query", h, {.out = c.hidden});
-    const Value k = linear(self / "key", h, {.out = c.hidden, .bias = false});
-    const Value v = linear(self / "value", h, {.out = c.hidden});
-    h = attention(q, k, v, options);
-    h = linear(s / "attention.output.dense", h, {.out = c.hidden});
-    const Within names(s);
-    return scaled(s, "lambda_1", h) + x;
-  }
-
-  Value feed_forward(const Scope& s, const Value& x) const {
-    Value h = layer_norm(s / "layernorm_after", x, {.epsilon = c.epsilon});
-    h = linear(s / "intermediate.dense", h, {.out = c.inner});
-    h = activation(h, c.activation);
-    h = linear(s / "output.dense", h, {.out = c.hidden});
-    const Within names(s);
-    return scaled(s, "lambda_2", h) + x;
-  }
-
-  Value scaled(const Scope& s, const char* factor, const Value& x) const {
-    return c.layer_scale ? x * s.weight(factor, {c.hidden}) : x;
+  // Both halves of a layer are normed before, and scaled by a learnt factor a channel. Keys have no bias.
+  TransformerLayer form() const {
+    const auto scaled = [&](const char* factor) { return c.layer_scale ? factor : ""; };
+    return {
+        .attention_at = "attention",
+        .feed_forward_at = "",
+        .attention = {.heads = c.heads,
+                      .head_size = c.hidden / c.heads,
+                      .projections = {.query = "attention.query",
+                                      .key = "attention.key",
+                                      .value = "attention.value",
+                                      .output = "output.dense",
+                                      .bias = {.query = true, .key = false, .value = true, .output = true}}},
+        .feed_forward = {.inner = c.inner,
+                         .activation = c.activation,
+                         .up = "intermediate.dense",
+                         .down = "output.dense",
+                         .bias = true},
+        .attention_branch = {.norm = {.epsilon = c.epsilon}, .name = "layernorm_before", .factor = scaled("lambda_1")},
+        .feed_forward_branch = {
+            .norm = {.epsilon = c.epsilon}, .name = "layernorm_after", .factor = scaled("lambda_2")}};
   }
 
   // What a layer adds to its scores: a bias of its own, that of all layers, or both; absent without either.
-  Value bias_of(const Scope& self, const Patches& patches) const {
+  Value bias_of(const Scope& self, const Distances& patches) const {
     if (!c.relative) return patches.shared;
     const Value own = relative_bias(self / "relative_position_bias", patches);
-    const Within names(self);
     return patches.shared ? own + patches.shared : own;
   }
 
@@ -143,8 +139,7 @@ class BeitOnnxConfig final : public OnnxConfig {
   // on the distance between two patches, (Δrow + rows - 1) · (2 · columns - 1) + Δcolumn + columns - 1.
   static Value relative_index(const Scope& s, const Value& image) {
     Graph& g = s.graph();
-    const Within names(s);
-    const Value rows = size_of(image, 2), columns = size_of(image, 3);
+    const Value rows = size_of(image.in(s), 2), columns = size_of(image.in(s), 3);
     const Value stride = columns * 2 - 1;
     // A patch's place in that order; the difference of two is their distance.
     const Value places = reshape(unsqueeze(range(rows) * stride, {1}) + unsqueeze(range(columns), {0}), {-1});
@@ -158,8 +153,7 @@ class BeitOnnxConfig final : public OnnxConfig {
 
   // The bias of every pair of tokens, from a table of distances that is resampled where the image has another size than
   // the model was trained for: f32[1, heads, sequence, sequence].
-  Value relative_bias(const Scope& s, const Patches& patches) const {
-    const Within names(s);
+  Value relative_bias(const Scope& s, const Distances& patches) const {
     Extent distances(2 * c.grid.height - 1, 2 * c.grid.width - 1);
     if (c.columns_first) std::swap(distances.height, distances.width);
     const int64_t count = distances.area();
@@ -172,11 +166,8 @@ class BeitOnnxConfig final : public OnnxConfig {
 
   // f32[batch, hidden]: the norm of the patches' mean, or the class token.
   Value pool(const Scope& s, const Value& hidden) const {
-    const Within names(s);
-    if (!c.mean_pooling) return pick(hidden, 1, 0);
-    const Value mean =
-        s.graph().op("ReduceMean", {slice(hidden, {1, 1})}, {{"axes", std::vector<int64_t>{1}}, {"keepdims", false}});
-    return layer_norm(s / "layernorm", mean, {.epsilon = c.epsilon});
+    if (!c.mean_pooling) return pick(hidden.in(s), 1, 0);
+    return layer_norm(s / "layernorm", mean(slice(hidden.in(s), {1, 1}), {1}), {.epsilon = c.epsilon});
   }
 
   const BeitConfig c;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // BERT. Source: BertModel and its heads, transformers 4.30 (modeling_bert.py).
-#include "../family/bert.hpp"
+#include <onnxport/families/bert.hpp>
 
 using namespace onnxport::family;
 
@@ -20,7 +20,12 @@ class BertOnnxConfig final : public TextEncoder {
 
   Value pool(const Scope& s, const Value& hidden) const override { return bert.pool(s / "pooler", hidden); }
 
-  Value predict(const Scope& s, const Value& hidden) const override {
+  TextHeads text_heads() const override {
+    return {.words = [this](const Encoded& at) { return predict(at.base, at.hidden); },
+            .summary = [this](const Encoded& at) { return pool(at.base, at.hidden); }};
+  }
+
+  Value predict(const Scope& s, const Value& hidden) const {
     MaskedLmHeadOptions head{.names = {.dense = "transform.dense", .norm = "transform.LayerNorm"},
                              .width = bert.hidden,
                              .vocab = bert.vocab,

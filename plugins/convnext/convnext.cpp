@@ -49,10 +49,14 @@ class ConvNextOnnxConfig final : public OnnxConfig {
   Outputs forward(Graph& g, const Inputs& in) const override {
     const Scope convnext = task() == "default" ? g.root() : g.root() / "convnext";
     const Value hidden = encode(convnext, in.at("pixel_values"));
-    if (task() != "default")
-      return {{"logits", linear(g.root() / "classifier", pool(convnext, hidden), {.out = c.labels})}};
-    if (g.wants("pooler_output")) g.mark("pooler_output", pool(convnext, hidden));
-    return {{"last_hidden_state", hidden}};
+    if (task() == "default" && g.wants("pooler_output")) g.mark("pooler_output", pool(convnext, hidden));
+    return head_for_feature().outputs({convnext, hidden, in});
+  }
+
+  Heads heads() const override {
+    return {head::hidden_states(), head::logits("image-classification", [this](const Encoded& at) {
+              return linear(at.base.graph().root() / "classifier", pool(at.base, at.hidden), {.out = c.labels});
+            })};
   }
 
  private:
@@ -80,7 +84,6 @@ class ConvNextOnnxConfig final : public OnnxConfig {
   Value block(const Scope& s, const Value& x) const {
     const int64_t width = x.fixed(1);
     Value h = conv2d(s / "dwconv", x, {.out = width, .kernel = 7, .padding = 3, .groups = width});
-    const Within names(s);
     h = layer_norm(s / "layernorm", channels_last(h), {.epsilon = 1e-6});
     h = linear(s / "pwconv1", h, {.out = 4 * width});
     h = activation(h, c.activation);
@@ -90,16 +93,13 @@ class ConvNextOnnxConfig final : public OnnxConfig {
   }
 
   static Value norm_of_channels(const Scope& s, const Value& x) {
-    const Within names(s);
-    const Value h = layer_norm(s, channels_last(x), {.epsilon = 1e-6});
-    const Within again(s);
-    return channels_first(h);
+    const Value h = layer_norm(s, channels_last(x.in(s)), {.epsilon = 1e-6});
+    return channels_first(h.in(s));
   }
 
   // -> f32[batch, widths.back()]
   Value pool(const Scope& convnext, const Value& hidden) const {
-    const Within names(convnext);
-    return layer_norm(convnext / "layernorm", mean_of_image(hidden), {.epsilon = c.epsilon});
+    return layer_norm(convnext / "layernorm", mean_of_image(hidden.in(convnext)), {.epsilon = c.epsilon});
   }
 
   const ConvNextConfig c;

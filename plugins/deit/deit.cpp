@@ -3,7 +3,7 @@
 // DeiTForImageClassificationWithTeacher, transformers 4.30 (modeling_deit.py).
 #include <algorithm>
 
-#include "../family/vit.hpp"
+#include <onnxport/families/vit.hpp>
 
 using namespace onnxport::family;
 

@@ -1,23 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // DistilBERT: half of BERT's layers, without segments and pooler. Source: DistilBertModel and its heads, transformers
 // 4.30 (modeling_distilbert.py).
+#include <onnxport/blocks/layer.hpp>
 #include <onnxport/plugin.hpp>
-#include <onnxport/post_norm.hpp>
 
 using namespace onnxport::sdk;
 
 namespace {
 
 constexpr double epsilon = 1e-12;  // of every norm; the config has no field for it
-
-const PostNormNames layer_names{.query = "attention.q_lin",
-                                .key = "attention.k_lin",
-                                .value = "attention.v_lin",
-                                .attention_output = "attention.out_lin",
-                                .attention_norm = "sa_layer_norm",
-                                .up = "ffn.lin1",
-                                .down = "ffn.lin2",
-                                .norm = "output_layer_norm"};
 
 struct DistilBertConfig {
   explicit DistilBertConfig(const Config& c)
@@ -53,27 +44,40 @@ class DistilBertOnnxConfig final : public TextEncoder {
   Value encode(const Scope& s, const Text& text) const override {
     Graph& g = s.graph();
     Value x = g.mark("hidden_states.0", embed(s / "embeddings", text.ids));
-    const Value mask = attention_mask(text.mask);
     for (int64_t i = 0; i < c.layers; ++i) {
-      x = post_norm_layer(s / "transformer.layer" / i, x,
-                          {.names = layer_names,
-                           .heads = c.heads,
-                           .inner = c.inner,
-                           .activation = c.activation,
-                           .epsilon = epsilon,
-                           .bias = mask,
-                           .probabilities = "attentions." + std::to_string(i)});
+      x = transformer_layer(s / "transformer.layer" / i, x, layer(),
+                            {.mask = text.mask, .probabilities = "attentions." + std::to_string(i)});
       g.mark("hidden_states." + std::to_string(i + 1), x);
     }
     return x;
   }
 
-  // The first token through a layer of the heads' own.
-  Value summarize(const Scope& s, const Value& hidden) const override {
-    return relu(linear(s.graph().root() / "pre_classifier", pick(hidden, 1, 0), {.out = c.dim}));
+  TransformerLayer layer() const {
+    return {.attention_at = "attention",
+            .feed_forward_at = "ffn",
+            .attention = {.heads = c.heads,
+                          .head_size = c.dim / c.heads,
+                          .projections = {.query = "q_lin",
+                                          .key = "k_lin",
+                                          .value = "v_lin",
+                                          .output = "out_lin",
+                                          .bias = all_biased}},
+            .feed_forward = {.inner = c.inner, .activation = c.activation, .up = "lin1", .down = "lin2", .bias = true},
+            .attention_branch = {Placement::after, {.epsilon = epsilon}, "sa_layer_norm"},
+            .feed_forward_branch = {Placement::after, {.epsilon = epsilon}, "output_layer_norm"}};
   }
 
-  Value predict(const Scope& s, const Value& hidden) const override {
+  TextHeads text_heads() const override {
+    return {.words = [this](const Encoded& at) { return predict(at.base, at.hidden); },
+            .summary = [this](const Encoded& at) { return summarize(at.base.graph().root(), at.hidden); }};
+  }
+
+  // The first token through a layer of the heads' own.
+  Value summarize(const Scope& root, const Value& hidden) const {
+    return relu(linear(root / "pre_classifier", pick(hidden, 1, 0), {.out = c.dim}));
+  }
+
+  Value predict(const Scope& s, const Value& hidden) const {
     MaskedLmHeadOptions head{.names = {.dense = "vocab_transform",
                                        .norm = "vocab_layer_norm",
                                        .decoder = "vocab_projector",

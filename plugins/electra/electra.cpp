@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // ELECTRA. Source: ElectraModel and its heads, transformers 4.30 (modeling_electra.py); SequenceSummary of
 // modeling_utils.py.
-#include "../family/bert.hpp"
+#include <onnxport/families/bert.hpp>
 
 using namespace onnxport::family;
 
@@ -45,28 +45,33 @@ class ElectraOnnxConfig final : public TextEncoder {
     return bert.encode(s / "encoder", x, text);
   }
 
-  Value summarize(const Scope& s, const Value& hidden) const override {
-    const Scope head = s.graph().root() / "sequence_summary";
-    const Within names(head);
+  TextHeads text_heads() const override {
+    return {.words = [this](const Encoded& at) { return predict(at.base, at.hidden); },
+            .summary = [this](const Encoded& at) { return summarize(at.base.graph().root(), at.hidden); },
+            .classes = [this](const Encoded& at) { return classify(at.base.graph().root(), at.hidden); }};
+  }
+
+  Value summarize(const Scope& root, const Value& hidden) const {
+    const Scope head = root / "sequence_summary";
     Value x;
     if (summary.type == "mean") {
-      x = mean(hidden, {1});
+      x = mean(hidden.in(head), {1});
     } else {
-      x = pick(hidden, 1, summary.type == "first" ? 0 : -1);
+      x = pick(hidden.in(head), 1, summary.type == "first" ? 0 : -1);
     }
     if (summary.projected) x = linear(head / "summary", x, {.out = bert.hidden});
     return summary.activation.empty() ? x : activation(x, summary.activation);
   }
 
   // The first token through a layer of the head's own; gelu, whatever the config says.
-  Value classify(const Scope& s, const Value& hidden) const override {
-    const Scope head = s.graph().root() / "classifier";
+  Value classify(const Scope& root, const Value& hidden) const {
+    const Scope head = root / "classifier";
     const Value x = activation(linear(head / "dense", pick(hidden, 1, 0), {.out = bert.hidden}), "gelu");
     return linear(head / "out_proj", x, {.out = labels()});
   }
 
   // The generator's head.
-  Value predict(const Scope& s, const Value& hidden) const override {
+  Value predict(const Scope& s, const Value& hidden) const {
     MaskedLmHeadOptions head{.names = {.dense = "generator_predictions.dense",
                                        .norm = "generator_predictions.LayerNorm",
                                        .decoder = "generator_lm_head",

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // GPT-2. Source: GPT2Model and its heads, transformers 4.30 and 4.57 (modeling_gpt2.py).
+#include <onnxport/blocks/layer.hpp>
 #include <onnxport/plugin.hpp>
 
 using namespace onnxport::sdk;
@@ -36,77 +37,67 @@ struct Gpt2Config {
   std::optional<int64_t> pad;
 };
 
-class Gpt2OnnxConfig final : public OnnxConfigWithPast {
+class Gpt2OnnxConfig final : public TextDecoder {
  public:
-  explicit Gpt2OnnxConfig(const Request& request) : OnnxConfigWithPast(request), c(request.config) {}
+  explicit Gpt2OnnxConfig(const Request& request) : TextDecoder(request), c(request.config) {}
 
-  std::string base_model_prefix() const override { return "transformer"; }
-  double atol_for_validation() const override { return 1e-4; }
   int64_t num_layers() const override { return c.layers; }
   int64_t num_attention_heads() const override { return c.heads; }
   int64_t head_size() const override { return c.hidden / c.heads; }
-  std::vector<TensorSpec> inputs() const override { return text_inputs(c.vocab, c.positions); }
-
-  Outputs forward(Graph& g, const Inputs& in) const override {
-    g.unused("*.attn.bias");  // the causal mask, which older releases saved
-    g.unused("*.attn.masked_bias");
-    const Scope transformer = task() == "default" ? g.root() : g.root() / "transformer";
-    Cache cache(in);
-    const Value hidden = decode(transformer, in, cache);
-    return with_present(head(g, transformer, hidden, in.at("input_ids")), cache);
-  }
+  Positions positions_in_generation() const override { return Positions::mask; }  // they are learnt
 
  private:
-  // -> f32[batch, sequence, hidden]
-  Value decode(const Scope& s, const Inputs& in, Cache& cache) const {
+  TextDecoderTraits traits() const override {
+    return {.base = "transformer",
+            .vocab = c.vocab,
+            .max_positions = c.positions,
+            .embedding = "wte",
+            .tied = c.tied,
+            .labels = c.labels,
+            .pad = c.pad,
+            .token_classes = "classifier"};
+  }
+
+  Value decode(const Scope& s, const Inputs& in, Cache& cache) const override {
     Graph& g = s.graph();
-    const Value ids = in.at("input_ids");
-    Value x = embedding(s / "wte", ids, {c.vocab, c.hidden}) +
+    g.unused("*.attn.bias");  // the causal mask, which older releases saved
+    g.unused("*.attn.masked_bias");
+    g.unused("*.crossattention.*");  // without an encoder they have nothing to attend to
+    g.unused("*.ln_cross_attn.*");
+    Value x = embedding(s / "wte", in.at("input_ids"), {c.vocab, c.hidden}) +
               embedding(s / "wpe", position_ids(in), {c.positions, c.hidden});
-    const Value mask = attention_mask(in.at("attention_mask"), {.causal_for = ids});
     for (int64_t i = 0; i < c.layers; ++i) {
-      const Scope block = s / "h" / i;
       g.mark("hidden_states." + std::to_string(i), x);
-      g.unused(block.path() + ".crossattention.*");  // without an encoder they have nothing to attend to
-      g.unused(block.path() + ".ln_cross_attn.*");
-      x = attend(block / "attn", layer_norm(block / "ln_1", x, {.epsilon = c.epsilon}), {mask, i}, cache) + x;
-      const Value h =
-          conv1d(block / "mlp.c_fc", layer_norm(block / "ln_2", x, {.epsilon = c.epsilon}), {.out = c.inner});
-      x = x + conv1d(block / "mlp.c_proj", activation(h, c.activation), {.out = c.hidden});
+      x = transformer_layer(s / "h" / i, x, layer(i),
+                            {.mask = in.at("attention_mask"),
+                             .cache = &cache,
+                             .layer = i,
+                             .probabilities = "attentions." + std::to_string(i)});
     }
-    x = layer_norm(s / "ln_f", x, {.epsilon = c.epsilon});
-    return g.mark("hidden_states." + std::to_string(c.layers), x);
+    return g.mark("hidden_states." + std::to_string(c.layers), norm(s / "ln_f", x, {.epsilon = c.epsilon}));
   }
 
-  struct Layer {
-    Value mask;
-    int64_t index;
-  };
-
-  Value attend(const Scope& s, const Value& x, const Layer& layer, Cache& cache) const {
-    const std::vector<Value> qkv =
-        split(conv1d(s / "c_attn", x, {.out = 3 * c.hidden}), -1, {c.hidden, c.hidden, c.hidden});
-    const Within names(s);
-    const KeyValue kv = cache.extend(layer.index, {split_heads(qkv[1], c.heads), split_heads(qkv[2], c.heads)});
+  TransformerLayer layer(int64_t index) const {
     double scale = c.scale_weights ? 1 / std::sqrt(static_cast<double>(head_size())) : 1.0;
-    if (c.scale_by_layer) scale /= static_cast<double>(layer.index + 1);
-    const Value mixed = attention(qkv[0], kv.key, kv.value,
-                                  {.heads = c.heads,
-                                   .scale = scale,
-                                   .bias = layer.mask,
-                                   .probabilities = "attentions." + std::to_string(layer.index)});
-    return conv1d(s / "c_proj", mixed, {.out = c.hidden});
-  }
-
-  Outputs head(Graph& g, const Scope& transformer, const Value& hidden, const Value& ids) const {
-    if (task() == "default") return {{"last_hidden_state", hidden}};
-    if (task() == "causal-lm") {
-      const TiedLinear lm_head{g.root() / "lm_head", transformer / "wte", c.tied};
-      return {{"logits", linear(lm_head, hidden, {.out = c.vocab, .bias = false})}};
-    }
-    if (task() == "token-classification")
-      return {{"logits", linear(g.root() / "classifier", hidden, {.out = c.labels})}};
-    return {{"logits", linear(g.root() / "score", last_token(hidden, ids, c.pad), {.out = c.labels, .bias = false})}};
+    if (c.scale_by_layer) scale /= static_cast<double>(index + 1);
+    return {.attention_at = "attn",
+            .attention = {.heads = c.heads,
+                          .head_size = head_size(),
+                          .projections = {.packing = Projections::Packing::blocks,
+                                          .fused = "c_attn",
+                                          .output = "c_proj",
+                                          .bias = all_biased,
+                                          .matrix = Matrix::in_out},
+                          .scale = scale,
+                          .causal = true},
+            .feed_forward = {.inner = c.inner,
+                             .activation = c.activation,
+                             .up = "c_fc",
+                             .down = "c_proj",
+                             .bias = true,
+                             .matrix = Matrix::in_out},
+            .attention_branch = {.norm = {.epsilon = c.epsilon}, .name = "ln_1"},
+            .feed_forward_branch = {.norm = {.epsilon = c.epsilon}, .name = "ln_2"}};
   }
 
   const Gpt2Config c;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Llama, Mistral, Qwen2 and Qwen3. Source: LlamaModel, MistralModel, Qwen2Model, Qwen3Model and their heads,
 // transformers 4.57.
+#include <onnxport/blocks/layer.hpp>
 #include <onnxport/plugin.hpp>
 #include <onnxport/rotary.hpp>
 
@@ -98,104 +99,63 @@ struct LlamaConfig {
   }
 };
 
-class LlamaOnnxConfig final : public OnnxConfigWithPast {
+class LlamaOnnxConfig final : public TextDecoder {
  public:
   explicit LlamaOnnxConfig(const Request& request)
-      : OnnxConfigWithPast(request), family(row_of(families, request.model_type)), c(request.config, family) {}
+      : TextDecoder(request), family(row_of(families, request.model_type)), c(request.config, family) {}
 
-  std::string base_model_prefix() const override { return base(); }
-  double atol_for_validation() const override { return 1e-4; }
   int64_t num_layers() const override { return c.layers; }
   int64_t num_attention_heads() const override { return c.heads; }
   int64_t num_key_value_heads() const override { return c.kv_heads; }
   int64_t head_size() const override { return c.head_size; }
   bool has_usual_cache() const override { return c.heads * c.head_size == c.hidden; }
-  std::vector<TensorSpec> inputs() const override { return text_inputs(c.vocab, c.positions); }
-
-  Outputs forward(Graph& g, const Inputs& in) const override {
-    g.unused("*rotary_emb.inv_freq");  // saved by older releases; config.json tells it
-    Cache cache(in);
-    const Scope model = task() == "default" ? g.root() : g.root() / base();
-    const Value hidden = decode(model, in, cache);
-    return with_present(head(g, model, hidden, in.at("input_ids")), cache);
+  Positions positions_in_generation() const override {
+    return c.rotary.depends_on_length() ? Positions::mask : Positions::sequence;
   }
 
  private:
-  std::string base() const { return task() == "question-answering" ? family.question_answering : "model"; }
+  TextDecoderTraits traits() const override {
+    return {.base = task() == "question-answering" ? family.question_answering : "model",
+            .vocab = c.vocab,
+            .max_positions = c.positions,
+            .tied = c.tied,
+            .labels = c.labels,
+            .pad = c.pad,
+            .span = "qa_outputs"};
+  }
 
-  // -> f32[batch, sequence, hidden]
-  Value decode(const Scope& s, const Inputs& in, Cache& cache) const {
+  Value decode(const Scope& s, const Inputs& in, Cache& cache) const override {
     Graph& g = s.graph();
-    const Value ids = in.at("input_ids"), mask = in.at("attention_mask");
-    Value x = embedding(s / "embed_tokens", ids, {c.vocab, c.hidden});
-    const Angles angles = rotary(s / "rotary_emb", position_ids(in));
+    g.unused("*rotary_emb.inv_freq");  // saved by older releases; config.json tells it
+    Value x = embedding(s / "embed_tokens", in.at("input_ids"), {c.vocab, c.hidden});
+    const Angles angles = c.rotary.angles(position_ids(in).in(s / "rotary_emb"));
     for (int64_t i = 0; i < c.layers; ++i) {
-      const Scope layer = s / "layers" / i;
       g.mark("hidden_states." + std::to_string(i), x);
-      const Value seen = attention_mask(mask, {.causal_for = ids, .window = c.windows[static_cast<size_t>(i)]});
-      Value h = rms_norm(layer / "input_layernorm", x, c.epsilon);
-      x = x + attend(layer / "self_attn", h, {i, seen, angles}, cache);
-      h = rms_norm(layer / "post_attention_layernorm", x, c.epsilon);
-      x = x + feed_forward(layer / "mlp", h);
+      x = transformer_layer(s / "layers" / i, x, layer(i),
+                            {.mask = in.at("attention_mask"),
+                             .angles = angles,
+                             .cache = &cache,
+                             .layer = i,
+                             .probabilities = "attentions." + std::to_string(i)});
     }
-    x = rms_norm(s / "norm", x, c.epsilon);
-    return g.mark("hidden_states." + std::to_string(c.layers), x);
+    return g.mark("hidden_states." + std::to_string(c.layers), norm(s / "norm", x, rms()));
   }
 
-  Angles rotary(const Scope& s, const Value& positions) const {
-    const Within names(s);
-    return c.rotary.angles(positions);
-  }
+  Norm rms() const { return {.kind = Norm::Kind::rms, .epsilon = c.epsilon}; }
 
-  struct Layer {
-    int64_t index;
-    Value mask;
-    Angles angles;
-  };
-
-  // Grouped-query attention: a kv head serves a run of query heads.
-  Value attend(const Scope& s, const Value& x, const Layer& layer, Cache& cache) const {
-    const auto project = [&](const char* name, int64_t heads) {
-      const Value y = linear(s / name, x, {.out = heads * c.head_size, .bias = c.qkv_bias});
-      const Within names(s);
-      return split_heads(y, heads);
-    };
-    Value q = project("q_proj", c.heads), k = project("k_proj", c.kv_heads);
-    const Value v = project("v_proj", c.kv_heads);
-    if (family.query_key_norm) {
-      q = rms_norm(s / "q_norm", q, c.epsilon);
-      k = rms_norm(s / "k_norm", k, c.epsilon);
-    }
-    const Within names(s);
-    const KeyValue kv = cache.extend(layer.index, {rotate(k, layer.angles), v});
-    const Value mixed = attention(rotate(q, layer.angles), kv.key, kv.value,
-                                  {.heads = c.heads,
-                                   .kv_heads = c.kv_heads,
-                                   .bias = layer.mask,
-                                   .probabilities = "attentions." + std::to_string(layer.index)});
-    return linear(s / "o_proj", mixed, {.out = c.hidden, .bias = c.output_bias});
-  }
-
-  // SwiGLU
-  Value feed_forward(const Scope& s, const Value& x) const {
-    const Value gate = activation(linear(s / "gate_proj", x, {.out = c.inner, .bias = c.mlp_bias}), c.activation);
-    const Value up = linear(s / "up_proj", x, {.out = c.inner, .bias = c.mlp_bias});
-    return linear(s / "down_proj", gate * up, {.out = c.hidden, .bias = c.mlp_bias});
-  }
-
-  Outputs head(Graph& g, const Scope& model, const Value& hidden, const Value& ids) const {
-    if (task() == "default") return {{"last_hidden_state", hidden}};
-    if (task() == "causal-lm") {
-      const TiedLinear lm_head{g.root() / "lm_head", model / "embed_tokens", c.tied};
-      return {{"logits", linear(lm_head, hidden, {.out = c.vocab, .bias = false})}};
-    }
-    if (task() == "question-answering") {
-      const Span span = span_logits(g.root() / "qa_outputs", hidden);
-      return {{"start_logits", span.start}, {"end_logits", span.end}};
-    }
-    const Scope score = g.root() / "score";
-    if (task() == "token-classification") return {{"logits", linear(score, hidden, {.out = c.labels})}};
-    return {{"logits", linear(score, last_token(hidden, ids, c.pad), {.out = c.labels, .bias = false})}};
+  TransformerLayer layer(int64_t index) const {
+    TransformerLayer form{
+        .attention = {.heads = c.heads,
+                      .kv_heads = c.kv_heads,
+                      .head_size = c.head_size,
+                      .projections = {.bias = {c.qkv_bias, c.qkv_bias, c.qkv_bias, c.output_bias}},
+                      .causal = true,
+                      .window = c.windows[static_cast<size_t>(index)]},
+        .feed_forward = {.inner = c.inner, .activation = c.activation, .gate = "gate_proj", .bias = c.mlp_bias},
+        .attention_branch = {.norm = rms(), .name = "input_layernorm"},
+        .feed_forward_branch = {.norm = rms(), .name = "post_attention_layernorm"}};
+    if (family.query_key_norm) form.attention.query_key_norm = {.norm = rms()};
+    return form;
   }
 
   const Family& family;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // MPNet: BERT without segments, whose attention knows how far apart two tokens are. Source: MPNetModel and its heads,
 // transformers 4.57 (modeling_mpnet.py).
+#include <onnxport/blocks/layer.hpp>
 #include <onnxport/plugin.hpp>
-#include <onnxport/post_norm.hpp>
 #include <onnxport/relative_bias.hpp>
 
 using namespace onnxport::sdk;
@@ -11,15 +11,6 @@ namespace {
 
 // The model computes with these, whatever its config says.
 constexpr int64_t padding = 1, buckets = 32, max_distance = 128;
-
-const PostNormNames layer_names{.query = "attention.attn.q",
-                                .key = "attention.attn.k",
-                                .value = "attention.attn.v",
-                                .attention_output = "attention.attn.o",
-                                .attention_norm = "attention.LayerNorm",
-                                .up = "intermediate.dense",
-                                .down = "output.dense",
-                                .norm = "output.LayerNorm"};
 
 struct MPNetConfig {
   explicit MPNetConfig(const Config& c)
@@ -65,36 +56,50 @@ class MPNetOnnxConfig final : public TextEncoder {
   Value encode(const Scope& s, const Text& text) const override {
     Graph& g = s.graph();
     Value x = g.mark("hidden_states.0", embed(s / "embeddings", text.ids));
-    const Value mask = attention_mask(text.mask, {.causal_for = c.is_decoder ? text.ids : Value()});
     const Value places = range(size_of(text.ids, 1));
     const Value distances =
         relative_bias(s / "encoder.relative_attention_bias", places, places,
                       {.buckets = buckets, .max_distance = max_distance, .heads = c.heads, .rows = c.rows});
-    const Value bias = distances + mask;
     for (int64_t i = 0; i < c.layers; ++i) {
-      x = post_norm_layer(s / "encoder.layer" / i, x,
-                          {.names = layer_names,
-                           .heads = c.heads,
-                           .inner = c.inner,
-                           .activation = c.activation,
-                           .epsilon = c.epsilon,
-                           .bias = bias,
-                           .probabilities = "attentions." + std::to_string(i)});
+      x = transformer_layer(s / "encoder.layer" / i, x, layer(),
+                            {.mask = text.mask, .bias = distances, .probabilities = "attentions." + std::to_string(i)});
       g.mark("hidden_states." + std::to_string(i + 1), x);
     }
     return x;
+  }
+
+  TransformerLayer layer() const {
+    return {.attention_at = "attention.attn",
+            .feed_forward_at = "",
+            .attention = {.heads = c.heads,
+                          .head_size = c.hidden / c.heads,
+                          .projections = {.query = "q", .key = "k", .value = "v", .output = "o", .bias = all_biased},
+                          .causal = c.is_decoder},
+            .feed_forward = {.inner = c.inner,
+                             .activation = c.activation,
+                             .up = "intermediate.dense",
+                             .down = "output.dense",
+                             .bias = true},
+            .attention_branch = {Placement::after, {.epsilon = c.epsilon}, "attention.LayerNorm"},
+            .feed_forward_branch = {Placement::after, {.epsilon = c.epsilon}, "output.LayerNorm"}};
   }
 
   Value pool(const Scope& s, const Value& hidden) const override {
     return tanh(linear(s / "pooler.dense", pick(hidden, 1, 0), {.out = c.hidden}));
   }
 
-  // The first token, <s>, through a layer of the head's own.
-  Value classify(const Scope& s, const Value& hidden) const override {
-    return first_token_classifier(s.graph().root() / "classifier", pick(hidden, 1, 0), c.hidden, labels());
+  // A text's class is read at its first token, <s>, through a layer of the head's own.
+  TextHeads text_heads() const override {
+    return {.words = [this](const Encoded& at) { return predict(at.base, at.hidden); },
+            .summary = [this](const Encoded& at) { return pool(at.base, at.hidden); },
+            .classes =
+                [this](const Encoded& at) {
+                  const Scope head = at.base.graph().root() / "classifier";
+                  return first_token_classifier(head, pick(at.hidden, 1, 0), c.hidden, labels());
+                }};
   }
 
-  Value predict(const Scope& s, const Value& hidden) const override {
+  Value predict(const Scope& s, const Value& hidden) const {
     MaskedLmHeadOptions head{.width = c.hidden, .vocab = c.vocab, .epsilon = c.epsilon};
     if (c.tied) head.tied = s / "embeddings.word_embeddings";
     return masked_lm_head(s.graph().root() / "lm_head", hidden, head);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // RoBERTa, and XLM-RoBERTa and CamemBERT, which are RoBERTa in other languages. Source: RobertaModel and its heads,
 // transformers 4.30 (modeling_roberta.py, modeling_xlm_roberta.py, modeling_camembert.py).
-#include "../family/bert.hpp"
+#include <onnxport/families/bert.hpp>
 
 using namespace onnxport::family;
 
@@ -30,12 +30,18 @@ class RobertaOnnxConfig final : public TextEncoder {
 
   Value pool(const Scope& s, const Value& hidden) const override { return bert.pool(s / "pooler", hidden); }
 
-  // The first token, <s>, through a layer of the head's own.
-  Value classify(const Scope& s, const Value& hidden) const override {
-    return first_token_classifier(s.graph().root() / "classifier", pick(hidden, 1, 0), bert.hidden, labels());
+  // A text's class is read at its first token, <s>, through a layer of the head's own.
+  TextHeads text_heads() const override {
+    return {.words = [this](const Encoded& at) { return predict(at.base, at.hidden); },
+            .summary = [this](const Encoded& at) { return pool(at.base, at.hidden); },
+            .classes =
+                [this](const Encoded& at) {
+                  const Scope head = at.base.graph().root() / "classifier";
+                  return first_token_classifier(head, pick(at.hidden, 1, 0), bert.hidden, labels());
+                }};
   }
 
-  Value predict(const Scope& s, const Value& hidden) const override {
+  Value predict(const Scope& s, const Value& hidden) const {
     MaskedLmHeadOptions head{.width = bert.hidden, .vocab = bert.vocab, .epsilon = bert.epsilon};
     if (bert.tied) head.tied = s / "embeddings.word_embeddings";
     return masked_lm_head(s.graph().root() / "lm_head", hidden, head);

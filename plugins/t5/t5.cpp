@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // T5 and mT5. Source: T5Model, T5ForConditionalGeneration and their mT5 twins, transformers 4.30 and 4.57.
+#include <onnxport/blocks/layer.hpp>
 #include <onnxport/plugin.hpp>
 #include <onnxport/relative_bias.hpp>
 
@@ -51,54 +52,54 @@ class T5OnnxConfig final : public OnnxSeq2SeqConfigWithPast {
   std::vector<std::string> keep_in_fp32() const override { return {"wo"}; }  // its products leave the range of f16
 
   // -> f32[batch, encoder_sequence, width]
-  Value encode(Graph& g, const Value& ids, const Value& mask) const override {
+  Value encode(Graph& g, const Inputs& in) const override {
     const Scope encoder = g.root() / "encoder";
+    const Value ids = in.at("input_ids"), mask = in.at("attention_mask");
     Value x = embed(g, ids, "encoder");
     const Value places = range(size_of(ids, 1));
-    const Value bias = distance_bias(encoder, {places, places, true}) + attention_mask(mask);
+    const Value bias = distance_bias(encoder, {places, places, true});
     for (int64_t i = 0; i < c.layers; ++i) {
-      const Scope block = encoder / "block" / i / "layer";
       g.mark("encoder_hidden_states." + std::to_string(i), x);
-      const Value h = norm(block / "0.layer_norm", x);
-      const Scope attention = block / "0.SelfAttention";
-      x = x + attend(attention, {h, heads_of(attention, h), bias, "encoder_attentions." + std::to_string(i)});
-      x = x + feed_forward(block / 1, x);
+      x = transformer_layer(encoder / "block" / i / "layer", x, layer(Side::encoder),
+                            {.mask = mask, .bias = bias, .probabilities = "encoder_attentions." + std::to_string(i)});
     }
-    return g.mark("encoder_hidden_states." + std::to_string(c.layers), norm(encoder / "final_layer_norm", x));
+    return g.mark("encoder_hidden_states." + std::to_string(c.layers), norm(encoder / "final_layer_norm", x, rms()));
   }
 
   // -> f32[batch, decoder_sequence, width]
   Value decode(Graph& g, const DecoderStep& step, Cache& cache) const override {
     const Scope decoder = g.root() / "decoder";
+    g.unused("*.layer.1.EncDecAttention.relative_attention_bias.weight");  // saved by the first releases, never read
     Value x = embed(g, step.ids, "decoder");
-    const Value mask = attention_mask(step.encoder_mask);
-    const Value bias = distance_bias(decoder, places_of(step, cache)) + self_mask(step, cache);
+    const Value bias = distance_bias(decoder, places_of(step, cache));
     for (int64_t i = 0; i < c.decoder_layers; ++i) {
-      const Scope block = decoder / "block" / i / "layer";
-      const std::string layer = std::to_string(i);
-      g.mark("decoder_hidden_states." + layer, x);
-      Value h = norm(block / "0.layer_norm", x);
-      const Scope self = block / "0.SelfAttention", cross = block / "1.EncDecAttention";
-      x = x + attend(self, {h, cache.extend(i, heads_of(self, h)), bias, "decoder_attentions." + layer});
-      h = norm(block / "1.layer_norm", x);
-      const KeyValue seen = cache.over_encoder(i, [&] { return heads_of(cross, step.encoder_hidden); });
-      x = x + attend(cross, {h, seen, mask, "cross_attentions." + layer});
-      x = x + feed_forward(block / 2, x);
+      const std::string index = std::to_string(i);
+      g.mark("decoder_hidden_states." + index, x);
+      x = transformer_layer(decoder / "block" / i / "layer", x, layer(Side::decoder),
+                            {.mask = step.mask,
+                             .bias = bias,
+                             .cache = &cache,
+                             .layer = i,
+                             .encoder = {step.encoder_hidden, step.encoder_mask, "cross_attentions." + index},
+                             .probabilities = "decoder_attentions." + index});
     }
-    return g.mark("decoder_hidden_states." + std::to_string(c.decoder_layers), norm(decoder / "final_layer_norm", x));
+    return g.mark("decoder_hidden_states." + std::to_string(c.decoder_layers),
+                  norm(decoder / "final_layer_norm", x, rms()));
   }
 
-  Outputs head(Graph& g, const Value& decoded, const Inputs&) const override {
-    g.unused("*.layer.1.EncDecAttention.relative_attention_bias.weight");  // saved by the first releases, never read
-    if (task() == "default") return {{"last_hidden_state", decoded}};
-    // A tied head's input is scaled down, as the embedding was not made for it.
-    Value x = decoded;
-    if (c.tied) x = x * (1 / std::sqrt(static_cast<double>(c.width)));
-    const TiedLinear lm_head{g.root() / "lm_head", shared(g), c.tied};
-    return {{"logits", linear(lm_head, x, {.out = c.vocab, .bias = false})}};
+  Heads heads() const override {
+    return {head::hidden_states(), head::logits("seq2seq-lm", [this](const Encoded& at) { return words(at.hidden); })};
   }
 
  private:
+  // A tied head's input is scaled down, as the embedding was not made for it.
+  Value words(const Value& decoded) const {
+    Graph& g = decoded.graph();
+    const Value x = c.tied ? decoded * (1 / std::sqrt(static_cast<double>(c.width))) : decoded;
+    const TiedLinear lm_head{g.root() / "lm_head", shared(g), c.tied};
+    return linear(lm_head, x, {.out = c.vocab, .bias = false});
+  }
+
   // Both sides' embedding, of which checkpoints may hold copies.
   static Scope shared(Graph& g) {
     g.unused("*coder.embed_tokens.weight");
@@ -106,11 +107,33 @@ class T5OnnxConfig final : public OnnxSeq2SeqConfigWithPast {
   }
 
   Value embed(Graph& g, const Value& ids, const char* side) const {
-    const Within names(g.root() / side);
-    return embedding(shared(g), ids, {c.vocab, c.width});
+    return embedding(shared(g), ids, {c.vocab, c.width}).in(g.root() / side);
   }
 
-  Value norm(const Scope& s, const Value& x) const { return rms_norm(s, x, c.epsilon); }
+  Norm rms() const { return {.kind = Norm::Kind::rms, .epsilon = c.epsilon}; }
+
+  enum class Side { encoder, decoder };
+
+  // The halves of a layer are numbered. Scores are not scaled: the initialisation of the weights accounts for it.
+  TransformerLayer layer(Side side) const {
+    const bool decodes = side == Side::decoder;
+    const std::string last = decodes ? "2." : "1.";
+    const AttentionBlock attention{.heads = c.heads,
+                                   .head_size = c.head_size,
+                                   .projections = {.query = "q", .key = "k", .value = "v", .output = "o"},
+                                   .scale = 1.0,
+                                   .causal = decodes};
+    FeedForward inner{.inner = c.inner, .activation = c.activation, .up = c.gated ? "wi_1" : "wi", .down = "wo"};
+    if (c.gated) inner.gate = "wi_0";
+    TransformerLayer form{.attention_at = "0.SelfAttention",
+                          .feed_forward_at = last + "DenseReluDense",
+                          .attention = attention,
+                          .feed_forward = inner,
+                          .attention_branch = {.norm = rms(), .name = "0.layer_norm"},
+                          .feed_forward_branch = {.norm = rms(), .name = last + "layer_norm"}};
+    if (decodes) form.cross = {"1.EncDecAttention", attention, {.norm = rms(), .name = "1.layer_norm"}};
+    return form;
+  }
 
   struct Places {
     Value queries, keys;  // i64[n], i64[total]
@@ -126,42 +149,6 @@ class T5OnnxConfig final : public OnnxSeq2SeqConfigWithPast {
   Value distance_bias(const Scope& side, const Places& places) const {
     return relative_bias(side / "block.0.layer.0.SelfAttention.relative_attention_bias", places.queries, places.keys,
                          {c.buckets, c.max_distance, c.heads, places.bidirectional});
-  }
-
-  // Keys and values of what is attended to.
-  KeyValue heads_of(const Scope& s, const Value& x) const {
-    const auto project = [&](const char* name) {
-      const Value y = linear(s / name, x, {.out = c.heads * c.head_size, .bias = false});
-      const Within names(s);
-      return split_heads(y, c.heads);
-    };
-    return {project("k"), project("v")};
-  }
-
-  struct Attended {
-    Value x;
-    KeyValue seen;
-    Value bias;
-    std::string name;
-  };
-
-  // Scores are not scaled: the initialisation of the weights accounts for it.
-  Value attend(const Scope& s, const Attended& a) const {
-    const Value q = linear(s / "q", a.x, {.out = c.heads * c.head_size, .bias = false});
-    const Within names(s);
-    const Value mixed = attention(q, a.seen.key, a.seen.value,
-                                  {.heads = c.heads, .scale = 1.0, .bias = a.bias, .probabilities = a.name});
-    return linear(s / "o", mixed, {.out = c.width, .bias = false});
-  }
-
-  Value feed_forward(const Scope& layer, const Value& x) const {
-    const Scope s = layer / "DenseReluDense";
-    const Value h = norm(layer / "layer_norm", x);
-    const LinearOptions up{.out = c.inner, .bias = false};
-    const Within names(s);
-    Value y = activation(linear(s / (c.gated ? "wi_0" : "wi"), h, up), c.activation);
-    if (c.gated) y = y * linear(s / "wi_1", h, up);
-    return linear(s / "wo", y, {.out = c.width, .bias = false});
   }
 
   const T5Config c;

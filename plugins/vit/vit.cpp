@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // ViT. Source: ViTModel and ViTForImageClassification, transformers 4.30 (modeling_vit.py).
-#include "../family/vit.hpp"
+#include <onnxport/families/vit.hpp>
 
 using namespace onnxport::family;
 

@@ -91,7 +91,7 @@ static onnxport_status* forward(onnxport_onnx_config* self, onnxport_string part
 }
 
 static const onnxport_onnx_config_1 onnx_config = {
-    sizeof(onnxport_onnx_config_1), create, release, describe, forward, NULL};
+    sizeof(onnxport_onnx_config_1), create, release, describe, forward, NULL, NULL};
 
 static const onnxport_string model_types[] = {TEXT("c-linear")};
 static const onnxport_string features[] = {TEXT("default")};

@@ -97,8 +97,8 @@ static onnxport_status* forward(onnxport_onnx_config* self, onnxport_string part
   return self->host->status_make(ONNXPORT_UNSUPPORTED, text, place);
 }
 
-static const onnxport_onnx_config_1 onnx_config = {FIXTURE_TABLE_SIZE, create,          release,
-                                                   describe,           FIXTURE_FORWARD, NULL};
+static const onnxport_onnx_config_1 onnx_config = {FIXTURE_TABLE_SIZE, create, release, describe,
+                                                   FIXTURE_FORWARD,    NULL,   NULL};
 
 static const onnxport_string model_types[] = {TEXT(FIXTURE_TYPE)};
 static const onnxport_string features[] = {TEXT(FIXTURE_FEATURE)};

@@ -46,7 +46,8 @@ onnxport_status* forward(onnxport_onnx_config*, onnxport_string, onnxport_graph*
   throw 42;  // not even a std::exception
 }
 
-const onnxport_onnx_config_1 table{sizeof(onnxport_onnx_config_1), create, release, describe, forward, nullptr};
+const onnxport_onnx_config_1 table{
+    sizeof(onnxport_onnx_config_1), create, release, describe, forward, nullptr, nullptr};
 
 constexpr onnxport_string features[] = {text("default")};
 const onnxport_model model{sizeof(onnxport_model), types, 3, features, 1, nullptr, 0};

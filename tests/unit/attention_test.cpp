@@ -1,85 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 // Attention, its masks and rotary embeddings: values by hand, and what each opset's form computes against the
 // reference.
-#include <unistd.h>
-
-#include <boost/test/unit_test.hpp>
-#include <cmath>
-#include <filesystem>
-#include <fstream>
-
-#include "core/backend.hpp"
 #include "core/error.hpp"
-#include "core/export.hpp"
-#include "core/ir/operators.hpp"
-#include "core/onnx/model_proto.hpp"
-#include "core/passes/lower.hpp"
-#include "core/validate/compare.hpp"
+#include "tests/support/graph_fixture.hpp"
 
 using namespace onnxport;
 using namespace onnxport::ir;
+using namespace onnxport::test;
 
 namespace {
 
-constexpr float masked = static_cast<float>(masked_score);
+using Fixture = GraphFixture;
 
-Tensor filled(std::vector<int64_t> shape, float step) {
-  Tensor tensor{DType::f32, std::move(shape), {}};
-  std::vector<float> values(static_cast<size_t>(tensor.element_count()));
-  for (size_t i = 0; i < values.size(); ++i)
-    values[i] = std::sin(step * static_cast<float>(i + 1)) * (i % 3 == 0 ? -1.F : 1.F);
-  return Tensor::of<float>(DType::f32, tensor.shape, values);
-}
+constexpr float masked = static_cast<float>(masked_score);
 
 Tensor ids(std::vector<int64_t> shape) {
   Tensor tensor{DType::i64, std::move(shape), {}};
   return Tensor::of<int64_t>(DType::i64, tensor.shape,
                              std::vector<int64_t>(static_cast<size_t>(tensor.element_count()), 1));
-}
-
-/// A graph whose inputs have the given names, types and values.
-struct Fixture {
-  Graph g;
-  Tensors values;
-  Dim batch = Dim::symbol("batch"), n = Dim::symbol("n"), past = Dim::symbol("past");
-
-  ValueId input(const std::string& name, Shape shape, Tensor value) {
-    const DType dtype = value.dtype;
-    values.emplace(name, std::move(value));
-    return g.add_input(name, {dtype, std::move(shape)});
-  }
-  ValueId add(const std::string& op, std::vector<ValueId> inputs, Attributes attributes = {}) {
-    const std::string domain = find_composite(op) ? composite_domain : "";
-    return g.add_node({domain, op, "m", std::move(inputs), {}, std::move(attributes), ""})[0];
-  }
-  static bool find_composite(const std::string& op) { return op != "GatherND" && op != "Concat"; }
-
-  Tensor reference() { return load_backend("reference").load_graph(g)->run(values).at("y"); }
-
-  /// Every form that an opset has computes what the reference does.
-  void check_all_opsets() {
-    if (!backend_installed("reference")) {
-      BOOST_TEST_MESSAGE("not run: the reference back end is not built");
-      return;
-    }
-    const Tensor expected = reference();
-    std::string pattern = (std::filesystem::temp_directory_path() / "onnxport-attention-XXXXXX").string();
-    BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    for (const int64_t opset : {13, 17, 18, 23, 24}) {
-      const ModelParts parts = to_model(lower(g, {.opset = opset, .patches = {}}), {.opset = opset, .metadata = {}});
-      const std::string file = pattern + "/" + std::to_string(opset) + ".onnx";
-      std::ofstream(file, std::ios::binary) << parts.model.SerializeAsString();
-      const Tensors actual = load_backend("onnxruntime").load_file(file)->run(values);
-      for (const Difference& difference : compare({{"y", expected}}, actual, 1e-5))
-        BOOST_TEST(difference.passes, "opset " << opset << ": " << difference.max_abs << " " << difference.problem);
-    }
-    std::filesystem::remove_all(pattern);
-  }
-};
-
-std::vector<float> numbers(const Tensor& tensor) {
-  const auto values = tensor.as<float>();
-  return {values.begin(), values.end()};
 }
 
 }  // namespace

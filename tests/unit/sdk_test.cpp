@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The SDK's classes over the host's real tables: config fields, and the children of OnnxConfig.
 #include <onnxport/plugin.hpp>
+#include <onnxport/rotary.hpp>
 
 #include <boost/test/unit_test.hpp>
 
@@ -52,9 +53,24 @@ class EncoderDecoder : public sdk::OnnxSeq2SeqConfigWithPast {
   int64_t head_size() const override { return 6; }
   int64_t vocab_size() const override { return 99; }
   int64_t encoder_width() const override { return 24; }
-  sdk::Value encode(sdk::Graph&, const sdk::Value&, const sdk::Value&) const override { return {}; }
+  sdk::Value encode(sdk::Graph&, const sdk::Inputs&) const override { return {}; }
   sdk::Value decode(sdk::Graph&, const sdk::DecoderStep&, sdk::Cache&) const override { return {}; }
-  sdk::Outputs head(sdk::Graph&, const sdk::Value&, const sdk::Inputs&) const override { return {}; }
+  sdk::Heads heads() const override { return {}; }
+};
+
+/// Sees, and attends with one vector for all heads and the last inputs of a convolution.
+class ImageDecoder : public EncoderDecoder {
+ public:
+  using EncoderDecoder::EncoderDecoder;
+  std::vector<sdk::TensorSpec> encoder_inputs() const override { return {sdk::pixel_values()}; }
+  std::vector<sdk::State> states() const override {
+    std::vector<sdk::State> all{
+        sdk::cached("0.latent", {sdk::axis::batch, sdk::axis::past_decoder, 9}, 1, sdk::axis::past_and_decoder),
+        sdk::cached("0.conv", {sdk::axis::batch, 24, 3}),
+        sdk::cached("0.seen", {sdk::axis::batch, sdk::axis::encoder_sequence, 24})};
+    all[2].kept = true;
+    return all;
+  }
 };
 
 std::string shape_of(const sdk::TensorSpec& spec) {
@@ -153,6 +169,42 @@ BOOST_AUTO_TEST_CASE(an_encoder_decoder_has_a_graph_for_each_step) {
   BOOST_TEST(EncoderDecoder({config(), "any", "seq2seq-lm", config().none()}).parts().size() == 2u);
 }
 
+BOOST_AUTO_TEST_CASE(an_encoder_takes_what_it_states_and_states_are_a_list) {
+  const auto names = [](const auto& specs) {
+    std::string text;
+    for (const auto& spec : specs) text += spec.name + " ";
+    return text;
+  };
+  const ImageDecoder model({config(), "any", "seq2seq-lm-with-past", config().none()});
+  BOOST_TEST(names(model.inputs()) ==
+             "pixel_values decoder_input_ids decoder_attention_mask past_key_values.0.latent past_key_values.0.conv "
+             "past_key_values.0.seen ");
+  const std::vector<sdk::Part> parts = model.parts();
+  BOOST_TEST(names(parts[0].inputs) == "pixel_values ");
+  BOOST_TEST(names(parts[1].inputs) == "input_ids encoder_hidden_states ");
+  BOOST_TEST(names(parts[1].outputs) == "logits present.0.latent present.0.conv present.0.seen ");
+  BOOST_TEST(parts[1].outputs[1].axes.at(1) == "decoder_sequence");
+  BOOST_TEST(parts[1].outputs[2].axes.size() == 1u);
+  BOOST_TEST(parts[1].first_step.empty());
+  BOOST_TEST(names(parts[2].outputs) == "logits present.0.latent present.0.conv ");
+  BOOST_TEST(parts[2].outputs[1].axes.at(1) == "past_decoder_sequence + decoder_sequence");
+  BOOST_TEST(parts[2].first_step == "decoder");
+  BOOST_TEST(parts[2].states.size() == 3u);
+}
+
+BOOST_AUTO_TEST_CASE(inputs_say_what_they_are) {
+  const auto specs = Decoder({config(), "any", "causal-lm-with-past", config().none()}).text_inputs(99, 40);
+  BOOST_TEST((specs[0].role == sdk::Role::ids));
+  BOOST_TEST(specs[0].limit == 99);
+  BOOST_TEST((specs[1].role == sdk::Role::state));
+  BOOST_TEST((specs.back().role == sdk::Role::mask));
+  BOOST_TEST(specs.back().of == "input_ids");
+  const EncoderDecoder both({config(), "any", "seq2seq-lm", config().none()});
+  BOOST_TEST(both.inputs()[3].of == "decoder_input_ids");
+  BOOST_TEST((both.parts()[1].inputs[2].role == sdk::Role::hidden));
+  BOOST_TEST(both.parts()[1].inputs[0].of == "last_hidden_state");
+}
+
 BOOST_AUTO_TEST_CASE(positions_are_a_choice) {
   onnxport::Json chosen{{"position_ids", "input"}};
   onnxport_config node;
@@ -162,6 +214,38 @@ BOOST_AUTO_TEST_CASE(positions_are_a_choice) {
   BOOST_TEST((decoder.positions() == sdk::Positions::input));
   BOOST_TEST(decoder.text_inputs(99, 40).back().name == "position_ids");
   BOOST_TEST(Decoder({config(), "any", "causal-lm", config().none()}).text_inputs(99, 40).size() == 2u);
+}
+
+/// Only what generates must count as generate() does; other heads answer what forward() answers.
+BOOST_AUTO_TEST_CASE(positions_unless_the_user_chooses) {
+  class Learnt : public Decoder {
+   public:
+    using Decoder::Decoder;
+    sdk::Positions positions_in_generation() const override { return sdk::Positions::mask; }
+  };
+  onnxport::Json chosen{{"position_ids", "sequence"}};
+  onnxport_config node;
+  node.json = &chosen;
+  const sdk::Config options(&onnxport::plugin_host(), &node), none = config().none();
+  const auto counted = [](const auto& decoder) { return sdk::name_of(decoder.positions()); };
+  BOOST_TEST(counted(Learnt({config(), "any", "causal-lm-with-past", none})) == "mask");
+  BOOST_TEST(counted(Learnt({config(), "any", "causal-lm", none})) == "mask");
+  BOOST_TEST(counted(Learnt({config(), "any", "sequence-classification", none})) == "sequence");
+  BOOST_TEST(counted(Learnt({config(), "any", "causal-lm", options})) == "sequence");
+  BOOST_TEST(counted(Decoder({config(), "any", "causal-lm", none})) == "sequence");
+  BOOST_TEST(Decoder({config(), "any", "causal-lm", none}).positions_are_a_choice());
+  BOOST_TEST(!EncoderDecoder({config(), "any", "seq2seq-lm", none}).positions_are_a_choice());
+}
+
+BOOST_AUTO_TEST_CASE(angles_that_depend_on_the_length) {
+  const auto depends = [&](const char* type) {
+    json["rope_scaling"] = {{"rope_type", type}, {"factor", 2.0}};
+    root.members.clear();
+    return sdk::Rotary(config(), 8).depends_on_length();
+  };
+  BOOST_TEST(depends("dynamic"));
+  BOOST_TEST(!depends("linear"));
+  BOOST_TEST(!depends("default"));
 }
 
 BOOST_AUTO_TEST_CASE(the_seeds_static_helpers) {

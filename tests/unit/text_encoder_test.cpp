@@ -18,6 +18,7 @@ class Encoder : public sdk::TextEncoder {
 
  protected:
   sdk::TextEncoderTraits traits() const override { return {.base = "base", .vocab = 50, .segments = 2}; }
+  sdk::TextHeads text_heads() const override { return {}; }
   sdk::Value encode(const sdk::Scope&, const sdk::Text& text) const override { return text.ids; }
 };
 

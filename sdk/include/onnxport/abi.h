@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The onnxport C ABI, version 1.1. C11, and the only binary contract between the host and a plugin.
+ * The onnxport C ABI, version 1.2. C11, and the only binary contract between the host and a plugin.
  *
  * Rules that hold for everything in this file
  *   Structs       begin with `struct_size`, the size that the side that fills them knows. Tables and structs
  *                 only ever grow at the end; a reader checks struct_size before it reads a later member. Those that
- *                 stand in arrays or inside others (string, dim, attribute, architecture, magic) never grow.
+ *                 stand in arrays or inside others (string, dim, attribute, architecture, magic, size) never
+ *                 grow.
  *   Strings       UTF-8 with a length, not null-terminated, borrowed for the duration of the call unless the
  *                 member's comment says otherwise.
  *   Dimensions    int64_t.
@@ -33,7 +34,7 @@ extern "C" {
 #endif
 
 #define ONNXPORT_ABI_MAJOR 1u
-#define ONNXPORT_ABI_MINOR 1u
+#define ONNXPORT_ABI_MINOR 2u
 #define ONNXPORT_ENDIAN_MARK 0x01020304u
 #define ONNXPORT_ENTRY_SYMBOL "onnxport_plugin_entry"
 #define ONNXPORT_ABI_VENDOR "onnxport"
@@ -283,6 +284,53 @@ typedef struct onnxport_model {
   size_t architecture_count;
 } onnxport_model;
 
+/* What an input is. Dummy inputs, the check of a cache and the layouts go by it, never by an input's name. A role that
+ * a host does not know counts as OTHER. since 1.2 */
+typedef enum onnxport_role {
+  ONNXPORT_ROLE_OTHER = 0,        /* none of those below: the host goes by its element type and limit */
+  ONNXPORT_ROLE_IDS = 1,          /* a text's tokens */
+  ONNXPORT_ROLE_MASK = 2,         /* 1 where a place of `of` counts, 0 where it is padding */
+  ONNXPORT_ROLE_POSITIONS = 3,    /* of the tokens `of`, counted along their mask */
+  ONNXPORT_ROLE_TOKEN_TYPES = 4,  /* which text of a pair each of the tokens `of` belongs to */
+  ONNXPORT_ROLE_BOXES = 5,        /* x0, y0, x1, y1 with x0 <= x1 and y0 <= y1, for each of the tokens `of` */
+  ONNXPORT_ROLE_PIXELS = 6,       /* [..., channels, height, width] */
+  ONNXPORT_ROLE_WAVEFORM = 7,     /* samples of sound */
+  ONNXPORT_ROLE_FEATURES = 8,     /* what was computed of sound or another signal: a spectrogram */
+  ONNXPORT_ROLE_STATE = 9,        /* what an earlier step left; state() says more */
+  ONNXPORT_ROLE_HIDDEN = 10,      /* another part's result; `of` names that part's output */
+  ONNXPORT_ROLE_EMBEDDINGS = 11,  /* vectors of tokens, in place of their ids */
+  ONNXPORT_ROLE_GLOBAL_MASK = 12, /* 1 where one of the tokens `of` attends to all and all to it */
+  ONNXPORT_ROLE_FLAG = 13         /* a choice: `fill`, else false */
+} onnxport_role;
+
+/* What the host is told of an input beyond its type. since 1.2 */
+typedef struct onnxport_input_info {
+  size_t struct_size;
+  int32_t role; /* an onnxport_role */
+  /* The input to which this one belongs; or, of HIDDEN and of a mask that goes with it, the output of the part that
+   * makes it. May be empty. */
+  onnxport_string of;
+  double low, high; /* dummy reals lie in [low, high); where low >= high the host's own range counts */
+  double fill;      /* every dummy value, where has_fill is not 0 */
+  int32_t has_fill;
+} onnxport_input_info;
+
+/* How long an axis may be. 0 in a member: the host's own choice, no bound, no step. since 1.2 */
+typedef struct onnxport_axis_size {
+  size_t struct_size;
+  int64_t usual, minimum, maximum;
+  int64_t step; /* lengths are multiples of it */
+} onnxport_axis_size;
+
+/* One state of a cache: what a step takes from the one before it, and what it leaves. since 1.2 */
+typedef struct onnxport_state {
+  size_t struct_size;
+  onnxport_string past; /* the input */
+  /* The output of the same graph, or of its first step; a graph without it keeps the state as it was given. */
+  onnxport_string present;
+  int32_t grows; /* the axis along which a step appends; -1: it is replaced as a whole, or kept */
+} onnxport_state;
+
 /* Where describe() delivers; a host object with one function a fact. All [host-thread], since 1.0. */
 typedef struct onnxport_description onnxport_description;
 struct onnxport_description {
@@ -291,12 +339,16 @@ struct onnxport_description {
    * dtype may be UNDEFINED and an axis may be {-1, ""}, or missing at the end: inference fills these in. */
   onnxport_status* (*input)(onnxport_description* self, onnxport_string name, const onnxport_type* type);
   onnxport_status* (*output)(onnxport_description* self, onnxport_string name, const onnxport_type* type);
-  /* Integer facts: "default_opset", "min_opset", "with_past", "num_layers", "num_attention_heads". */
+  /* Integer facts: "default_opset", "min_opset", "with_past", "num_layers", "num_attention_heads"; since 1.2
+   * "max_positions", the longest text or other sequence. */
   onnxport_status* (*integer)(onnxport_description* self, onnxport_string name, int64_t value);
   /* Real facts: "atol_for_validation". */
   onnxport_status* (*real)(onnxport_description* self, onnxport_string name, double value);
   /* Text facts: "base_model_prefix"; since 1.1 "parts", the names that describe() and forward() take as `part`, joined
-   * by commas: "encoder,decoder,decoder_with_past", and "keep_in_fp32", parts of modules' paths, joined alike. */
+   * by commas: "encoder,decoder,decoder_with_past", and "keep_in_fp32", parts of modules' paths, joined alike;
+   * since 1.2 "first_step", in the description of a part that only runs behind another one: the name of that, and
+   * "positions", where a decoder's positions come from, if it is the user who may choose ("position_ids" among the
+   * options): "sequence", "mask" or "input". */
   onnxport_status* (*text)(onnxport_description* self, onnxport_string name, onnxport_string value);
   /* values_override: a config field that the export changes, with its value as JSON text ("false"). */
   onnxport_status* (*value_override)(onnxport_description* self, onnxport_string key, onnxport_string json);
@@ -304,6 +356,12 @@ struct onnxport_description {
   onnxport_status* (*patch)(onnxport_description* self, onnxport_string domain, onnxport_string op, uint64_t tag);
   /* The largest index + 1 that an integer input may hold ("input_ids", vocab size), for dummy inputs. */
   onnxport_status* (*value_limit)(onnxport_description* self, onnxport_string input, int64_t limit);
+  /* What the input is, which has been delivered before. since 1.2 */
+  onnxport_status* (*input_info)(onnxport_description* self, onnxport_string input, const onnxport_input_info* info);
+  /* How long the axes of this symbol may be, in all inputs. since 1.2 */
+  onnxport_status* (*axis_size)(onnxport_description* self, onnxport_string symbol, const onnxport_axis_size* size);
+  /* A state of the cache; its input has been delivered before. since 1.2 */
+  onnxport_status* (*state)(onnxport_description* self, const onnxport_state* state);
 };
 
 /* What create() is asked for. All borrowed during the call, but `config`, which lives until release(). */
@@ -317,6 +375,29 @@ typedef struct onnxport_request {
    * that nobody reads is an error that the user is told. since 1.1 */
   const onnxport_config* options;
 } onnxport_request;
+
+/* A length of an axis, by its symbol. */
+typedef struct onnxport_size {
+  onnxport_string symbol;
+  int64_t size;
+} onnxport_size;
+
+/* What dummy_inputs() is asked for. All borrowed during the call. since 1.2 */
+typedef struct onnxport_dummy_request {
+  size_t struct_size;
+  const onnxport_size* sizes; /* of every axis that the part's inputs have */
+  size_t size_count;
+  uint64_t seed;
+  int32_t varied; /* not 0: rows of different lengths and contents, which tests more */
+} onnxport_dummy_request;
+
+/* Where dummy_inputs() delivers; a host object. [host-thread], since 1.2 */
+typedef struct onnxport_tensors onnxport_tensors;
+struct onnxport_tensors {
+  size_t struct_size;
+  /* A copy of the tensor for the input `name`, of its declared type and of the sizes that were asked for. */
+  onnxport_status* (*add)(onnxport_tensors* self, onnxport_string name, const onnxport_tensor* tensor);
+};
 
 /* "onnx-config" 1: OnnxConfig over the ABI. All functions [host-thread], since 1.0. */
 typedef struct onnxport_onnx_config_1 {
@@ -333,6 +414,9 @@ typedef struct onnxport_onnx_config_1 {
    * node->output_count values. Null where describe() delivers no patch. node->inputs are the values. */
   onnxport_status* (*lower)(onnxport_onnx_config* self, uint64_t tag, onnxport_graph* graph, const onnxport_node* node,
                             onnxport_value* outputs);
+  /* The plugin's own dummy inputs of a part. Those that it does not deliver are the host's. May be null. since 1.2 */
+  onnxport_status* (*dummy_inputs)(onnxport_onnx_config* self, onnxport_string part,
+                                   const onnxport_dummy_request* request, onnxport_tensors* out);
 } onnxport_onnx_config_1;
 
 /* All that a plugin exports, static data of the library. */

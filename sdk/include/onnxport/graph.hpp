@@ -1,10 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // Building a graph: values, scopes and nodes. The vocabulary of layers is in layers.hpp.
+//
+// Nodes are named after modules, and the module travels with the values: an operation stands where the first of its
+// inputs stands that stands anywhere. A layer's result stands in the module that holds the layer, so that
+// `linear(output / "dense", x) + y` is named after `output`; x.in(module) takes a value into a module. The order in
+// which a definition calls its helpers means nothing.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <deque>
+#include <initializer_list>
 #include <map>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -42,12 +52,15 @@ struct Dim {
 };
 
 class Graph;
+class Scope;
 
-/// A tensor in the graph that is being built. Cheap to copy; belongs to its graph. A default one is "absent".
+/// A tensor in the graph that is being built, and the module where it stands. Cheap to copy; belongs to its graph. A
+/// default one is "absent".
 class Value {
  public:
   Value() = default;
-  Value(Graph* graph, onnxport_value id) : graph_(graph), id_(id) {}
+  /// `place` as of Graph::place().
+  Value(Graph& graph, onnxport_value id, uint32_t place = 0) : graph_(&graph), id_(id), place_(place) {}
   explicit operator bool() const { return id_ != 0; }
   Graph& graph() const { return *graph_; }
   onnxport_value id() const { return id_; }
@@ -57,10 +70,18 @@ class Value {
   /// The length of an axis that is known to be fixed (negative axes count from the end). Throws GRAPH where not.
   int64_t fixed(int64_t axis) const;
 
+  /// The same tensor, standing in a module: what is made of it first is named after that one.
+  Value in(const Scope& module) const;
+  /// 0: nowhere, as a graph's inputs and constants; else a number of Graph::path().
+  uint32_t place() const { return place_; }
+
  private:
   Graph* graph_ = nullptr;
   onnxport_value id_ = 0;
+  uint32_t place_ = 0;
 };
+
+struct Attribute;
 
 /// A place in the module tree. Weight names and node names follow from it: (scope / "query") holds
 /// "….query.weight". An immutable value.
@@ -73,10 +94,10 @@ class Scope {
   Scope operator/(int64_t index) const { return *this / std::to_string(index); }
   Graph& graph() const { return *graph_; }
   const std::string& path() const { return path_; }
-  /// The module that holds this one.
-  std::string parent() const {
+  /// The module that holds this one; the root's is the root.
+  Scope parent() const {
     const size_t dot = path_.rfind('.');
-    return dot == std::string::npos ? std::string() : path_.substr(0, dot);
+    return Scope(*graph_, dot == std::string::npos ? std::string() : path_.substr(0, dot));
   }
 
   /// The tensor `name` of this module, which must have this shape.
@@ -84,12 +105,19 @@ class Scope {
   /// Whether the checkpoint has the tensor.
   bool has(std::string_view name) const;
 
+  /// An ONNX operator with one result, standing in this module.
+  Value op(std::string_view name, const std::vector<Value>& inputs,
+           const std::vector<Attribute>& attributes = {}) const;
+  /// A composite with one result, standing in this module.
+  Value composite(std::string_view name, const std::vector<Value>& inputs,
+                  const std::vector<Attribute>& attributes = {}) const;
+
  private:
   Graph* graph_;
   std::string path_;
 };
 
-/// An attribute of a node.
+/// An attribute of a node: a number, a text, or a list of numbers. `{"axes", {1}}` is a list of one.
 struct Attribute {
   std::string name;
   int32_t type;
@@ -97,6 +125,7 @@ struct Attribute {
   double f = 0;
   std::string s;
   std::vector<int64_t> ints;
+  std::vector<double> floats;
   Attribute(std::string n, int64_t v) : name(std::move(n)), type(ONNXPORT_ATTR_INT), i(v) {}
   Attribute(std::string n, int v) : Attribute(std::move(n), static_cast<int64_t>(v)) {}
   Attribute(std::string n, bool v) : Attribute(std::move(n), static_cast<int64_t>(v)) {}
@@ -104,6 +133,13 @@ struct Attribute {
   Attribute(std::string n, std::string v) : name(std::move(n)), type(ONNXPORT_ATTR_STRING), s(std::move(v)) {}
   Attribute(std::string n, const char* v) : Attribute(std::move(n), std::string(v)) {}
   Attribute(std::string n, std::vector<int64_t> v) : name(std::move(n)), type(ONNXPORT_ATTR_INTS), ints(std::move(v)) {}
+  Attribute(std::string n, std::vector<double> v)
+      : name(std::move(n)), type(ONNXPORT_ATTR_FLOATS), floats(std::move(v)) {}
+  /// A list in braces is one of integers or of reals, and never a single number.
+  template <class Number>
+  Attribute(std::string n, std::initializer_list<Number> v)
+      : Attribute(std::move(n),
+                  std::vector<std::conditional_t<std::is_integral_v<Number>, int64_t, double>>(v.begin(), v.end())) {}
 };
 
 /// One operation: which, on what, with what. docs/operators.md lists them.
@@ -113,6 +149,8 @@ struct Operation {
   std::vector<Value> inputs;
   std::vector<Attribute> attributes;
   size_t outputs = 1;
+  /// Where it stands, as of Graph::place(); 0: where its inputs do.
+  uint32_t place = 0;
 };
 
 inline constexpr const char* composites = "onnxport";
@@ -131,11 +169,12 @@ class Graph {
   Value input(std::string_view name) {
     onnxport_value id = 0;
     check(host_, api_->input(handle_, to_abi(name), &id));
-    return {this, id};
+    return {*this, id};
   }
 
-  /// Adds a node in the current scope and yields its results.
+  /// Adds a node and yields its results, which stand where it does.
   std::vector<Value> add(const Operation& operation) {
+    const uint32_t place = operation.place != 0 ? operation.place : place_of(operation.inputs);
     std::vector<onnxport_value> inputs;
     for (const Value& value : operation.inputs) inputs.push_back(value.id());
     std::vector<onnxport_attribute> attributes;
@@ -148,23 +187,24 @@ class Graph {
       to.f = from.f;
       to.s = to_abi(from.s);
       to.ints = from.ints.data();
-      to.count = from.ints.size();
+      to.floats = from.floats.data();
+      to.count = from.type == ONNXPORT_ATTR_FLOATS ? from.floats.size() : from.ints.size();
       attributes.push_back(to);
     }
     onnxport_node node{};
     node.struct_size = sizeof node;
     node.domain = to_abi(operation.domain);
     node.op = to_abi(operation.op);
-    node.scope = to_abi(scope_);
+    node.scope = to_abi(path(place));
     node.inputs = inputs.data();
     node.input_count = inputs.size();
     node.attributes = attributes.data();
     node.attribute_count = attributes.size();
     node.output_count = operation.outputs;
     std::vector<onnxport_value> ids(operation.outputs);
-    check(host_, api_->node(handle_, &node, ids.data()));
+    check_at(place, api_->node(handle_, &node, ids.data()));
     std::vector<Value> results;
-    for (onnxport_value id : ids) results.emplace_back(this, id);
+    for (onnxport_value id : ids) results.emplace_back(*this, id, place);
     return results;
   }
   /// add() of an ONNX operator with one result.
@@ -188,12 +228,10 @@ class Graph {
     tensor.bytes = values.size() * sizeof(T);
     onnxport_value id = 0;
     check(host_, api_->constant(handle_, &tensor, &id));
-    return {this, id};
+    return {*this, id};
   }
-  Value scalar(double value, DType dtype = DType::f32) {
-    if (dtype == DType::i64) return constant<int64_t>(DType::i64, {}, {static_cast<int64_t>(value)});
-    return constant<float>(DType::f32, {}, {static_cast<float>(value)});
-  }
+  /// A number of any type that computes; integers are rounded towards 0.
+  Value scalar(double value, DType dtype = DType::f32);
   Value integer(int64_t value) { return constant<int64_t>(DType::i64, {}, {value}); }
   Value integers(const std::vector<int64_t>& values) {
     return constant<int64_t>(DType::i64, {static_cast<int64_t>(values.size())}, values);
@@ -214,10 +252,15 @@ class Graph {
 
   /// The root of the module tree.
   Scope root() { return Scope(*this); }
-  /// The scope that names the nodes of plain operators. A layer of layers.hpp leaves it at the module that
-  /// holds it, so that `linear(output / "dense", x) + y` is named after `output`.
-  const std::string& scope() const { return scope_; }
-  void set_scope(std::string path) { scope_ = std::move(path); }
+
+  /// The number of a module's path, for Value and Operation.
+  uint32_t place(const std::string& path) {
+    const auto [found, fresh] = places_.emplace(path, static_cast<uint32_t>(paths_.size()));
+    if (fresh) paths_.push_back(path);
+    return found->second;
+  }
+  /// And the path of a number; the empty path of 0.
+  const std::string& path(uint32_t place) const { return paths_.at(place); }
 
   const onnxport_host* host() const { return host_; }
   onnxport_graph* handle() const { return handle_; }
@@ -225,6 +268,23 @@ class Graph {
   const onnxport_weights_1& weights() const { return *weights_; }
 
  private:
+  static uint32_t place_of(const std::vector<Value>& inputs) {
+    for (const Value& input : inputs) {
+      if (input.place() != 0) return input.place();
+    }
+    return 0;
+  }
+
+  /// Throws what a status says, at this place unless it names one.
+  void check_at(uint32_t place, onnxport_status* status) const {
+    try {
+      check(host_, status);
+    } catch (const Error& error) {
+      if (!error.place().empty()) throw;
+      throw Error(error.code(), error.what(), path(place));
+    }
+  }
+
   template <class Table>
   const Table* interface(std::string_view name) {
     const auto* table = static_cast<const Table*>(host_->get_interface(host_, to_abi(name), 1));
@@ -237,22 +297,8 @@ class Graph {
   onnxport_graph* handle_;
   const onnxport_graph_1* api_;
   const onnxport_weights_1* weights_;
-  std::string scope_;
-};
-
-/// Names the nodes of plain operators after a module until the end of the block.
-class Within {
- public:
-  explicit Within(const Scope& scope) : graph_(scope.graph()), before_(graph_.scope()) {
-    graph_.set_scope(scope.path());
-  }
-  ~Within() { graph_.set_scope(before_); }
-  Within(const Within&) = delete;
-  Within& operator=(const Within&) = delete;
-
- private:
-  Graph& graph_;
-  std::string before_;
+  std::map<std::string, uint32_t> places_;
+  std::deque<std::string> paths_{std::string()};  // [0] is nowhere; references stay valid
 };
 
 inline DType Value::dtype() const {
@@ -279,9 +325,14 @@ inline int64_t Value::fixed(int64_t axis) const {
   const std::vector<Dim> dims = shape();
   const auto index = static_cast<size_t>(axis < 0 ? axis + static_cast<int64_t>(dims.size()) : axis);
   if (index >= dims.size() || !dims[index].is_static()) {
-    throw Error(ONNXPORT_GRAPH, "axis " + std::to_string(axis) + " has no fixed length", graph_->scope());
+    throw Error(ONNXPORT_GRAPH, "axis " + std::to_string(axis) + " has no fixed length", graph_->path(place_));
   }
   return dims[index].size;
+}
+
+inline Value Value::in(const Scope& module) const {
+  if (graph_ == nullptr) return *this;
+  return {*graph_, id_, graph_->place(module.path())};
 }
 
 inline Value Scope::weight(std::string_view name, const std::vector<int64_t>& shape) const {
@@ -289,7 +340,64 @@ inline Value Scope::weight(std::string_view name, const std::vector<int64_t>& sh
   const std::string full = (*this / name).path();
   check(graph_->host(), graph_->weights().weight(graph_->handle(), to_abi(full), shape.data(),
                                                  static_cast<uint32_t>(shape.size()), &id));
-  return {graph_, id};
+  return {*graph_, id, graph_->place(path_)};
+}
+
+inline Value Scope::op(std::string_view name, const std::vector<Value>& inputs,
+                       const std::vector<Attribute>& attributes) const {
+  return graph_->add({"", std::string(name), inputs, attributes, 1, graph_->place(path_)})[0];
+}
+
+inline Value Scope::composite(std::string_view name, const std::vector<Value>& inputs,
+                              const std::vector<Attribute>& attributes) const {
+  return graph_->add({composites, std::string(name), inputs, attributes, 1, graph_->place(path_)})[0];
+}
+
+namespace detail {
+
+/// The bits of a number as bfloat16 and as a half, rounded to the nearest, ties to even.
+inline uint16_t bf16_bits(float value) {
+  uint32_t bits = 0;
+  std::memcpy(&bits, &value, sizeof bits);
+  if (value != value) return static_cast<uint16_t>(bits >> 16 | 0x40u);
+  return static_cast<uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+inline uint16_t f16_bits(double value) {
+  const auto sign = static_cast<uint16_t>(std::signbit(value) ? 0x8000u : 0u);
+  const double size = std::fabs(value);
+  if (size != size) return 0x7e00u;
+  if (size >= 65520.0) return static_cast<uint16_t>(sign | 0x7c00u);
+  int exponent = 0;
+  std::frexp(size, &exponent);
+  const int scale = std::max(exponent - 11, -24);  // of the last bit; numbers below 2^-14 share one
+  const auto steps = static_cast<uint32_t>(std::nearbyint(std::ldexp(size, -scale)));
+  // Steps beyond 11 bits carry into the exponent by themselves.
+  return static_cast<uint16_t>(sign | (scale == -24 ? steps : steps + (static_cast<uint32_t>(scale + 24) << 10)));
+}
+
+}  // namespace detail
+
+inline Value Graph::scalar(double value, DType dtype) {
+  switch (dtype) {
+    case DType::f64:
+      return constant<double>(dtype, {}, {value});
+    case DType::f16:
+      return constant<uint16_t>(dtype, {}, {detail::f16_bits(value)});
+    case DType::bf16:
+      return constant<uint16_t>(dtype, {}, {detail::bf16_bits(static_cast<float>(value))});
+    case DType::i64:
+      return constant<int64_t>(dtype, {}, {static_cast<int64_t>(value)});
+    case DType::i32:
+      return constant<int32_t>(dtype, {}, {static_cast<int32_t>(value)});
+    case DType::boolean:
+      return constant<uint8_t>(dtype, {}, {static_cast<uint8_t>(value != 0)});
+    case DType::f32:
+      return constant<float>(dtype, {}, {static_cast<float>(value)});
+    default:
+      throw Error(ONNXPORT_INVALID_ARGUMENT, "a scalar cannot be of the type " +
+                                                 std::to_string(static_cast<int32_t>(dtype)) +
+                                                 "; expected f16, bf16, f32, f64, i32, i64 or boolean");
+  }
 }
 
 /// The first of the places whose tensor `name` the checkpoint has, else the first of all: for a weight that models save

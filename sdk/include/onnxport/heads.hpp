@@ -2,11 +2,13 @@
 // What text models end in: words, spans and choices.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include <onnxport/layers.hpp>
+#include <onnxport/onnx_config.hpp>
 
 namespace onnxport::sdk {
 
@@ -19,6 +21,21 @@ inline Value unflatten_choices(const Value& scores, const Value& choices) {
   return reshape(scores, shape_of(choices, 0, 2));
 }
 
+namespace head {
+
+/// What the base model yields, as it is.
+inline Head hidden_states() {
+  return {"default", [](const Encoded& at) -> Outputs { return {{"last_hidden_state", at.hidden}}; }};
+}
+/// A head that puts out "logits".
+inline Head logits(std::string feature, std::function<Value(const Encoded&)> scores) {
+  return {std::move(feature), [scores = std::move(scores)](const Encoded& at) -> Outputs {
+            return {{"logits", scores(at)}};
+          }};
+}
+
+}  // namespace head
+
 struct Span {
   Value start, end;  // f32[batch, sequence]
 };
@@ -29,6 +46,24 @@ inline Span span_logits(const Scope& scope, const Value& hidden) {
   const std::vector<Value> ends = split(logits, -1, {1, 1});
   return {squeeze(ends[0], {-1}), squeeze(ends[1], {-1})};
 }
+
+namespace head {
+
+/// Classes of every token, by a layer of the root.
+inline Head token_classes(std::string layer, const LinearOptions& options) {
+  return logits("token-classification", [layer = std::move(layer), options](const Encoded& at) {
+    return linear(at.base.graph().root() / layer, at.hidden, options);
+  });
+}
+/// Where an answer starts and ends.
+inline Head answer_span(std::string layer = "qa_outputs") {
+  return {"question-answering", [layer = std::move(layer)](const Encoded& at) -> Outputs {
+            const Span span = span_logits(at.base.graph().root() / layer, at.hidden);
+            return {{"start_logits", span.start}, {"end_logits", span.end}};
+          }};
+}
+
+}  // namespace head
 
 /// The first token through a layer of the head's own: first: f32[batch, n] -> f32[batch, labels].
 /// Source: RobertaClassificationHead and MPNetClassificationHead, transformers 4.30.
@@ -67,9 +102,8 @@ inline Value masked_lm_head(const Scope& scope, const Value& hidden, const Maske
   }
   const Scope decoder = scope / options.names.decoder;
   if (options.tied) g.unused((decoder / "weight").path());
-  const Within names(decoder);
   const Value table = options.tied.value_or(decoder).weight("weight", {options.vocab, options.width});
-  return g.composite("Linear", {x, table, scope.weight(bias, {options.vocab})});
+  return decoder.composite("Linear", {x, table, scope.weight(bias, {options.vocab})}).in(scope);
 }
 
 }  // namespace onnxport::sdk

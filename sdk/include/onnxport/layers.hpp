@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The vocabulary in which models are written. Every helper takes its scope, from which it asks for its weights by
-// torch's names, then its input, and what is optional in a named struct. After a layer the current scope is the module
-// that holds it.
+// torch's names, then its input, and what is optional in a named struct. A layer's result stands in the module that
+// holds it.
 #pragma once
 
 #include <cmath>
@@ -13,21 +13,6 @@
 
 namespace onnxport::sdk {
 
-/// Names the nodes of one layer after its scope; afterwards plain operators are named after the parent.
-class LayerScope {
- public:
-  explicit LayerScope(const Scope& scope) : graph_(scope.graph()), parent_(scope.parent()) {
-    graph_.set_scope(scope.path());
-  }
-  ~LayerScope() { graph_.set_scope(parent_); }
-  LayerScope(const LayerScope&) = delete;
-  LayerScope& operator=(const LayerScope&) = delete;
-
- private:
-  Graph& graph_;
-  std::string parent_;
-};
-
 struct LinearOptions {
   int64_t out;
   bool bias = true;
@@ -35,18 +20,17 @@ struct LinearOptions {
 /// x: f[..., in] -> f[..., out]. Weights: weight f[out, in], bias f[out]. Source: torch.nn.Linear.
 inline Value linear(const Scope& scope, const Value& x, const LinearOptions& options) {
   const int64_t in = x.fixed(-1);
-  const LayerScope names(scope);
   std::vector<Value> inputs{x, scope.weight("weight", {options.out, in})};
   if (options.bias) inputs.push_back(scope.weight("bias", {options.out}));
-  return scope.graph().composite("Linear", inputs);
+  return scope.composite("Linear", inputs).in(scope.parent());
 }
 
 /// The same with the weight as f[in, out]. Source: Conv1D of transformers.pytorch_utils, 4.30.
-inline Value conv1d(const Scope& scope, const Value& x, const LinearOptions& options) {
+inline Value linear_in_out(const Scope& scope, const Value& x, const LinearOptions& options) {
   const int64_t in = x.fixed(-1);
-  const LayerScope names(scope);
-  const Value y = matmul(x, scope.weight("weight", {in, options.out}));
-  return options.bias ? y + scope.weight("bias", {options.out}) : y;
+  Value y = scope.op("MatMul", {x, scope.weight("weight", {in, options.out})});
+  if (options.bias) y = y + scope.weight("bias", {options.out});
+  return y.in(scope.parent());
 }
 
 /// A head whose weight may be that of the token embedding: f[..., in] -> f[..., out].
@@ -59,10 +43,9 @@ inline Value linear(const TiedLinear& head, const Value& x, const LinearOptions&
   if (!head.tied) return linear(head.own, x, options);
   Graph& g = x.graph();
   g.unused(head.own.path() + ".weight");
-  const LayerScope names(head.own);
   std::vector<Value> inputs{x, head.embedding.weight("weight", {options.out, x.fixed(-1)})};
   if (options.bias) inputs.push_back(head.own.weight("bias", {options.out}));
-  return g.composite("Linear", inputs);
+  return head.own.composite("Linear", inputs).in(head.own.parent());
 }
 
 struct EmbeddingOptions {
@@ -70,16 +53,14 @@ struct EmbeddingOptions {
 };
 /// ids: i64[...] -> f[..., width]. Weight: f[count, width]. Source: torch.nn.Embedding.
 inline Value embedding(const Scope& scope, const Value& ids, const EmbeddingOptions& options) {
-  const LayerScope names(scope);
-  return scope.graph().composite("Embedding", {scope.weight("weight", {options.count, options.width}), ids});
+  return scope.composite("Embedding", {scope.weight("weight", {options.count, options.width}), ids}).in(scope.parent());
 }
 
 /// x / √(mean(x²) + ε) · weight over the last axis. Weight: f[n]. Source: LlamaRMSNorm and T5LayerNorm,
 /// transformers 4.57.
 inline Value rms_norm(const Scope& scope, const Value& x, double epsilon) {
   const int64_t n = x.fixed(-1);
-  const LayerScope names(scope);
-  return scope.graph().composite("RMSNorm", {x, scope.weight("weight", {n})}, {{"epsilon", epsilon}});
+  return scope.composite("RMSNorm", {x, scope.weight("weight", {n})}, {{"epsilon", epsilon}}).in(scope.parent());
 }
 
 /// Positions of tokens that are not padding, counted from padding + 1; padding keeps its own: ids: i64[batch, sequence]
@@ -97,10 +78,9 @@ struct NormOptions {
 /// Over the last axis. Weights: weight, bias f[n]. Source: torch.nn.LayerNorm.
 inline Value layer_norm(const Scope& scope, const Value& x, const NormOptions& options) {
   const int64_t n = x.fixed(-1);
-  const LayerScope names(scope);
   std::vector<Value> inputs{x, scope.weight("weight", {n})};
   if (options.bias) inputs.push_back(scope.weight("bias", {n}));
-  return scope.graph().composite("LayerNorm", inputs, {{"epsilon", options.epsilon}});
+  return scope.composite("LayerNorm", inputs, {{"epsilon", options.epsilon}}).in(scope.parent());
 }
 
 /// f[batch, n, heads·d] -> f[batch, heads, n, d]
@@ -132,31 +112,69 @@ inline Value causal_mask(const Value& ids, const Value& past) {
   return ids.graph().composite("CausalMask", past ? std::vector<Value>{ids, past} : std::vector<Value>{ids});
 }
 
+/// The cosines and sines of positions: f32[batch or 1, n, half of what is turned].
+struct Angles {
+  Value cos, sin;
+};
+
+/// Keys and values of one attention: f[batch, kv heads, n, head size], where the two may differ in width.
+struct KeyValue {
+  Value key, value;
+};
+
 struct AttentionOptions {
   int64_t heads;
   int64_t kv_heads = 0;  ///< 0: as many as heads
   double scale = 0;      ///< 0: 1/√head size
   Value bias{};          ///< added to the scaled scores; broadcastable to f[batch, heads, query, total]
-  bool causal = false;
-  double softcap = 0;  ///< 0: none
+  bool causal = false;   ///< a query sees no key after it; the last query stands at the last key
+  double softcap = 0;    ///< 0: none
+  Value mask{};          ///< i64[batch, total]: 1 where a key counts
+  /// Keys less than so many places away count, which for a causal query are that many, itself included; 0: all.
+  int64_t window = 0;
+  /// Queries and keys are turned by these before they meet: the leading dimensions of every head.
+  Angles angles{};
+  bool interleaved = false;  ///< pairs that are turned are neighbours, not halves
+  /// Keys and values of earlier steps, which stand before those that are given.
+  KeyValue past{};
+  bool present = false;  ///< whether keys and values of this step and of earlier ones are wanted
+  Value sinks{};         ///< f[heads]: the score of a key to nothing, which takes its share of the probabilities
   /// Where the step is asked for (--outputs), the probabilities f[batch, heads, query, total] under this name.
   std::string probabilities{};
 };
-/// q: f[batch, query, heads·d], k, v: f[batch, total, kv_heads·d] -> f[batch, query, heads·d]. Each of the three may
-/// have its heads apart already, as a cache keeps them: f[batch, heads, n, d].
-inline Value attention(const Value& q, const Value& k, const Value& v, const AttentionOptions& options) {
+struct AttentionResult {
+  Value mixed;       ///< f[batch, query, heads·d]
+  KeyValue present;  ///< f[batch, kv heads, past + n, d], where it is wanted
+};
+/// q: f[batch, query, heads·d], k, v: f[batch, n, kv_heads·d], or any of them with its heads apart: f[batch, heads, n,
+/// d]. Values may be of another width. What limits a query stays symbolic: the host decides how an export expresses it.
+inline AttentionResult attention(const Value& q, const Value& k, const Value& v, const AttentionOptions& options) {
   Graph& g = q.graph();
   const bool wanted = !options.probabilities.empty() && g.wants(options.probabilities);
-  std::vector<Value> inputs{q, k, v};
-  if (options.bias) inputs.push_back(options.bias);
+  std::vector<Value> inputs{q,
+                            k,
+                            v,
+                            options.bias,
+                            options.mask,
+                            options.past.key,
+                            options.past.value,
+                            options.angles.cos,
+                            options.angles.sin,
+                            options.sinks};
+  while (!inputs.back()) inputs.pop_back();
   std::vector<Attribute> attributes{{"heads", options.heads},
-                                    {"kv_heads", options.kv_heads == 0 ? options.heads : options.kv_heads},
-                                    {"causal", options.causal},
-                                    {"softcap", options.softcap}};
+                                    {"kv_heads", options.kv_heads == 0 ? options.heads : options.kv_heads}};
+  if (options.causal) attributes.emplace_back("causal", true);
+  if (options.softcap != 0) attributes.emplace_back("softcap", options.softcap);
   if (options.scale != 0) attributes.emplace_back("scale", options.scale);
-  const std::vector<Value> results = g.add({composites, "Attention", inputs, attributes, wanted ? 2u : 1u});
-  if (wanted) g.mark(options.probabilities, results[1]);
-  return results[0];
+  if (options.window != 0) attributes.emplace_back("window", options.window);
+  if (options.interleaved) attributes.emplace_back("interleaved", true);
+  if (options.present) attributes.emplace_back("present", true);
+  const size_t count = 1 + (options.present ? 2 : 0) + (wanted ? 1 : 0);
+  const std::vector<Value> results = g.add({composites, "Attention", inputs, attributes, count});
+  if (wanted) g.mark(options.probabilities, results.back());
+  if (!options.present) return {results[0], {}};
+  return {results[0], {results[1], results[2]}};
 }
 
 /// An activation by its name in config.json. Throws UNSUPPORTED naming the known ones.
@@ -190,7 +208,7 @@ inline Value activation(const Value& x, const std::string& name) {
                   "\" is not supported; known: gelu, gelu_10, gelu_accurate, gelu_fast, gelu_new, gelu_python, "
                   "gelu_pytorch_tanh, laplace, leaky_relu, linear, mish, quick_gelu, relu, relu2, relu6, sigmoid, "
                   "silu, swish, tanh",
-              g.scope());
+              g.path(x.place()));
 }
 
 }  // namespace onnxport::sdk

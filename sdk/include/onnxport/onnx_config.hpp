@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <onnxport/config.hpp>
+#include <onnxport/inputs.hpp>
 #include <onnxport/layers.hpp>
 
 namespace onnxport::sdk {
@@ -31,15 +32,6 @@ inline constexpr const char* height = "height";
 inline constexpr const char* width = "width";
 }  // namespace axis
 
-/// An input of the graph: i64[batch, sequence], say.
-struct TensorSpec {
-  std::string name;
-  DType dtype = DType::i64;
-  std::vector<Dim> shape;
-  /// The largest index + 1 that dummy inputs may hold (a vocabulary's size); 0 where that does not apply.
-  int64_t limit = 0;
-};
-
 /// An output: its name and its dynamic axes; the other axes follow from the graph.
 struct OutputSpec {
   std::string name;
@@ -50,8 +42,37 @@ struct OutputSpec {
 /// axis is dynamic here). Source: OnnxConfig._tasks_to_common_outputs, transformers 4.30.
 std::vector<OutputSpec> common_outputs(std::string_view feature);
 
-using Inputs = std::map<std::string, Value>;
+/// The graph's inputs by their names.
+class Inputs : public std::map<std::string, Value> {
+ public:
+  /// Throws INVALID_ARGUMENT, listing the inputs, where there is none of that name.
+  const Value& at(const std::string& name) const {
+    const auto found = find(name);
+    if (found != end()) return found->second;
+    std::string known;
+    for (const auto& input : *this) known += (known.empty() ? "" : ", ") + input.first;
+    throw Error(ONNXPORT_INVALID_ARGUMENT, "the graph has no input '" + name + "'; inputs() lists: " + known);
+  }
+  /// The input, or an absent value.
+  Value maybe(const std::string& name) const {
+    const auto found = find(name);
+    return found == end() ? Value() : found->second;
+  }
+};
 using Outputs = std::vector<std::pair<std::string, Value>>;
+
+/// What a head reads.
+struct Encoded {
+  Scope base;        ///< the base model's module: the root in the base model's own checkpoints
+  Value hidden;      ///< what the base model yields: f[batch, n, width]
+  const Inputs& in;  ///< the graph's inputs
+};
+/// One head of a model: the feature that it serves, without "-with-past", and what it puts out.
+struct Head {
+  std::string feature;
+  std::function<Outputs(const Encoded&)> outputs;
+};
+using Heads = std::vector<Head>;
 
 /// What an onnx-config is made from.
 struct Request {
@@ -77,6 +98,8 @@ struct Part {
   std::vector<TensorSpec> inputs;
   std::vector<OutputSpec> outputs;
   std::function<Outputs(Graph&, const Inputs&)> forward;
+  std::vector<State> states{};  // of its cache, where it has one
+  std::string first_step{};     // of a cached step: the part that runs before it and fills the cache
 };
 
 /// One model type with one feature: what goes in, what comes out, and the definition between.
@@ -91,8 +114,19 @@ class OnnxConfig {
   virtual std::vector<OutputSpec> outputs() const { return common_outputs(task()); }
   /// The definition. Yields a value for every output; further ones only where graph.wants() them.
   virtual Outputs forward(Graph& graph, const Inputs& inputs) const = 0;
+  /// The heads, a row each; none where forward() does without a table. A feature that the plugin lists and that has no
+  /// row is refused when the object is made, before anything is defined.
+  virtual Heads heads() const { return {}; }
   /// The graphs of the layouts split and merged; none where the model is always one graph.
   virtual std::vector<Part> parts() const { return {}; }
+
+  /// What bounds the lengths of the inputs' axes, beside what the host knows of common ones.
+  virtual std::vector<AxisSize> axis_sizes() const { return {}; }
+  /// The longest sequence that the model takes; 0 where none is too long.
+  virtual int64_t max_positions() const { return 0; }
+  /// Inputs to run the model on, where the host's own would not do (rows that depend on each other, say). Those that
+  /// are not among them are the host's. Source: OnnxConfig.generate_dummy_inputs, transformers 4.30.
+  virtual std::vector<DummyTensor> generate_dummy_inputs(const DummyRequest&) const { return {}; }
 
   /// "bert" for weights that lie under "bert." in checkpoints of the heads and without it in the base model's.
   virtual std::string base_model_prefix() const { return {}; }
@@ -104,6 +138,16 @@ class OnnxConfig {
   /// Modules that overflow or lose too much in f16, by a part of their path ("wo"); --dtype fp16 and bf16 leave them in
   /// f32. Source: PreTrainedModel._keep_in_fp32_modules, transformers 4.57.
   virtual std::vector<std::string> keep_in_fp32() const { return {}; }
+
+  /// The row of heads() for this feature. Throws UNSUPPORTED where there is none.
+  Head head_for_feature() const {
+    for (Head& row : heads()) {
+      if (row.feature == task()) return std::move(row);
+    }
+    throw Error(ONNXPORT_UNSUPPORTED, "the plugin lists the feature '" + feature() + "' for the model type '" +
+                                          model_type() + "' and defines no head '" + task() +
+                                          "'; add its row to heads(), or take the feature off the list");
+  }
 
   const std::string& model_type() const { return model_type_; }
   const std::string& feature() const { return feature_; }

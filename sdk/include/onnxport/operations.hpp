@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Plain operations on values: arithmetic, shapes, slices. Node names follow from the graph's current scope.
+// Plain operations on values: arithmetic, shapes, slices. The result stands where the first value stands.
 #pragma once
 
 #include <limits>
@@ -37,9 +37,33 @@ inline Value operator*(const Value& a, double b) {
 inline Value operator/(const Value& a, double b) {
   return a / a.graph().scalar(b, a.dtype());
 }
+inline Value operator+(double a, const Value& b) {
+  return b.graph().scalar(a, b.dtype()) + b;
+}
+inline Value operator-(double a, const Value& b) {
+  return b.graph().scalar(a, b.dtype()) - b;
+}
+inline Value operator*(double a, const Value& b) {
+  return b.graph().scalar(a, b.dtype()) * b;
+}
+inline Value operator/(double a, const Value& b) {
+  return b.graph().scalar(a, b.dtype()) / b;
+}
+inline Value operator-(const Value& x) {
+  return x.graph().op("Neg", {x});
+}
 
 inline Value tanh(const Value& x) {
   return x.graph().op("Tanh", {x});
+}
+inline Value exp(const Value& x) {
+  return x.graph().op("Exp", {x});
+}
+inline Value log(const Value& x) {
+  return x.graph().op("Log", {x});
+}
+inline Value sqrt(const Value& x) {
+  return x.graph().op("Sqrt", {x});
 }
 inline Value sigmoid(const Value& x) {
   return x.graph().op("Sigmoid", {x});
@@ -53,6 +77,14 @@ inline Value softmax(const Value& x, int64_t axis = -1) {
 /// The mean over axes, which disappear.
 inline Value mean(const Value& x, const std::vector<int64_t>& axes) {
   return x.graph().op("ReduceMean", {x}, {{"axes", axes}, {"keepdims", 0}});
+}
+/// The sum over axes, which disappear.
+inline Value sum(const Value& x, const std::vector<int64_t>& axes) {
+  return x.graph().op("ReduceSum", {x}, {{"axes", axes}, {"keepdims", 0}});
+}
+/// The largest over axes, which disappear.
+inline Value largest(const Value& x, const std::vector<int64_t>& axes) {
+  return x.graph().op("ReduceMax", {x}, {{"axes", axes}, {"keepdims", 0}});
 }
 inline Value matmul(const Value& a, const Value& b) {
   return a.graph().op("MatMul", {a, b});
@@ -100,10 +132,7 @@ struct Range {
 };
 inline Value slice(const Value& x, const Range& range) {
   return x.graph().op("Slice", {x},
-                      {{"starts", std::vector<int64_t>{range.begin}},
-                       {"ends", std::vector<int64_t>{range.end}},
-                       {"axes", std::vector<int64_t>{range.axis}},
-                       {"steps", std::vector<int64_t>{1}}});
+                      {{"starts", {range.begin}}, {"ends", {range.end}}, {"axes", {range.axis}}, {"steps", {1}}});
 }
 
 /// The part of x at one index of an axis, which disappears: x[:, 0].
@@ -132,13 +161,13 @@ inline Value range(const Value& length) {
 /// The first `length` rows of a table: f32[n, width] -> f32[length, width]; length: i64 scalar.
 inline Value first_rows(const Value& table, const Value& length) {
   Graph& g = table.graph();
-  return g.op("Slice", {table, g.integers({0}), unsqueeze(length, {0})}, {{"axes", std::vector<int64_t>{0}}});
+  return g.op("Slice", {table, g.integers({0}), unsqueeze(length, {0})}, {{"axes", {0}}});
 }
 
 /// x[..., begin:, ...] of one axis from a place that is known at run time (i64 scalar).
 inline Value from_row(const Value& x, int64_t axis, const Value& begin) {
   Graph& g = x.graph();
-  return g.op("Slice", {x, unsqueeze(begin, {0}), g.integers({to_end})}, {{"axes", std::vector<int64_t>{axis}}});
+  return g.op("Slice", {x, unsqueeze(begin, {0}), g.integers({to_end})}, {{"axes", {axis}}});
 }
 
 }  // namespace onnxport::sdk

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <onnxport/seq2seq.hpp>
+#include <onnxport/text_decoder.hpp>
 #include <onnxport/text_encoder.hpp>
 #include <onnxport/vision.hpp>
 
@@ -67,6 +68,70 @@ inline Config options_of(const onnxport_request& request) {
 
 inline Bridged& bridged(onnxport_onnx_config* self) {
   return *reinterpret_cast<Bridged*>(self);
+}
+
+/// What a host takes since ABI 1.2: roles, sizes of axes, states. An older one is told nothing of them.
+inline bool takes_roles(const onnxport_description& out) {
+  return out.struct_size >= offsetof(onnxport_description, state) + sizeof out.state;
+}
+
+/// Passes a description on to the host, check by check.
+class Teller {
+ public:
+  Teller(const onnxport_host* host, onnxport_description* out) : host_(host), out_(out) {}
+
+  void input(const TensorSpec& spec) const {
+    std::vector<onnxport_dim> dims;
+    for (const Dim& dim : spec.shape) dims.push_back({dim.size, to_abi(dim.symbol)});
+    const onnxport_type type{sizeof(onnxport_type), static_cast<int32_t>(spec.dtype),
+                             static_cast<uint32_t>(dims.size()), dims.data()};
+    check(host_, out_->input(out_, to_abi(spec.name), &type));
+    if (spec.limit > 0) check(host_, out_->value_limit(out_, to_abi(spec.name), spec.limit));
+    if (!takes_roles(*out_)) return;
+    const onnxport_input_info info{sizeof(onnxport_input_info),
+                                   static_cast<int32_t>(spec.role),
+                                   to_abi(spec.of),
+                                   spec.low,
+                                   spec.high,
+                                   spec.fill.value_or(0),
+                                   spec.fill ? 1 : 0};
+    check(host_, out_->input_info(out_, to_abi(spec.name), &info));
+  }
+  void output(const OutputSpec& spec) const {
+    std::vector<onnxport_dim> dims(spec.axes.empty() ? 0 : static_cast<size_t>(spec.axes.rbegin()->first) + 1,
+                                   onnxport_dim{-1, {nullptr, 0}});
+    for (const auto& [index, name] : spec.axes) dims[static_cast<size_t>(index)].symbol = to_abi(name);
+    const onnxport_type type{sizeof(onnxport_type), ONNXPORT_UNDEFINED, static_cast<uint32_t>(dims.size()),
+                             dims.data()};
+    check(host_, out_->output(out_, to_abi(spec.name), &type));
+  }
+  void axis(const AxisSize& axis) const {
+    if (!takes_roles(*out_)) return;
+    const onnxport_axis_size size{sizeof(onnxport_axis_size), axis.usual, axis.minimum, axis.maximum, axis.step};
+    check(host_, out_->axis_size(out_, to_abi(axis.axis), &size));
+  }
+  void state(const State& state) const {
+    if (!takes_roles(*out_)) return;
+    const onnxport_state told{sizeof(onnxport_state), to_abi(state.past), to_abi(state.present),
+                              state.grows ? static_cast<int32_t>(*state.grows) : -1};
+    check(host_, out_->state(out_, &told));
+  }
+  void integer(const char* name, int64_t value) const { check(host_, out_->integer(out_, to_abi(name), value)); }
+  void real(const char* name, double value) const { check(host_, out_->real(out_, to_abi(name), value)); }
+  /// Nothing where the text is empty.
+  void text(const char* name, const std::string& value) const {
+    if (!value.empty()) check(host_, out_->text(out_, to_abi(name), to_abi(value)));
+  }
+
+ private:
+  const onnxport_host* host_;
+  onnxport_description* out_;
+};
+
+inline std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ",") + word;
+  return text;
 }
 
 /// Runs `body`; what it throws becomes a status. Nothing leaves.
@@ -148,6 +213,7 @@ struct OnnxConfigTable {
           self->host = host;
           self->config = model.make(
               {Config(host, request->config), type, std::string(from_abi(request->feature)), options_of(*request)});
+          if (!self->config->heads().empty()) (void)self->config->head_for_feature();
           self->patches = self->config->patching_specs();
           self->parts = self->config->parts();
           *out = reinterpret_cast<onnxport_onnx_config*>(self.release());
@@ -166,36 +232,32 @@ struct OnnxConfigTable {
     return guarded(host, "inputs and outputs", [&] {
       const OnnxConfig& config = *self.config;
       const Part* part = self.part(from_abi(name));
-      for (const TensorSpec& spec : part != nullptr ? part->inputs : config.inputs()) {
-        std::vector<onnxport_dim> dims;
-        for (const Dim& dim : spec.shape) dims.push_back({dim.size, to_abi(dim.symbol)});
-        const onnxport_type type{sizeof(onnxport_type), static_cast<int32_t>(spec.dtype),
-                                 static_cast<uint32_t>(dims.size()), dims.data()};
-        check(host, out->input(out, to_abi(spec.name), &type));
-        if (spec.limit > 0) check(host, out->value_limit(out, to_abi(spec.name), spec.limit));
-      }
-      for (const OutputSpec& spec : part != nullptr ? part->outputs : config.outputs()) {
-        std::vector<onnxport_dim> dims(spec.axes.empty() ? 0 : static_cast<size_t>(spec.axes.rbegin()->first) + 1,
-                                       onnxport_dim{-1, {nullptr, 0}});
-        for (const auto& [index, name] : spec.axes) dims[static_cast<size_t>(index)].symbol = to_abi(name);
-        const onnxport_type type{sizeof(onnxport_type), ONNXPORT_UNDEFINED, static_cast<uint32_t>(dims.size()),
-                                 dims.data()};
-        check(host, out->output(out, to_abi(spec.name), &type));
-      }
-      check(host, out->integer(out, to_abi("default_opset"), config.default_onnx_opset()));
-      check(host, out->integer(out, to_abi("min_opset"), config.min_opset()));
-      check(host, out->real(out, to_abi("atol_for_validation"), config.atol_for_validation()));
-      check(host, out->text(out, to_abi("base_model_prefix"), to_abi(config.base_model_prefix())));
-      std::string parts;
-      for (const Part& one : self.parts) parts += (parts.empty() ? "" : ",") + one.name;
-      if (!parts.empty()) check(host, out->text(out, to_abi("parts"), to_abi(parts)));
-      std::string wide;
-      for (const std::string& module : config.keep_in_fp32()) wide += (wide.empty() ? "" : ",") + module;
-      if (!wide.empty()) check(host, out->text(out, to_abi("keep_in_fp32"), to_abi(wide)));
-      if (const auto* past = dynamic_cast<const OnnxConfigWithPast*>(&config)) {
-        check(host, out->integer(out, to_abi("with_past"), past->use_past() ? 1 : 0));
-        check(host, out->integer(out, to_abi("num_layers"), past->num_layers()));
-        check(host, out->integer(out, to_abi("num_attention_heads"), past->num_attention_heads()));
+      const auto* past = dynamic_cast<const OnnxConfigWithPast*>(&config);
+      const Teller tell(host, out);
+      for (const TensorSpec& spec : part != nullptr ? part->inputs : config.inputs()) tell.input(spec);
+      for (const OutputSpec& spec : part != nullptr ? part->outputs : config.outputs()) tell.output(spec);
+      for (const AxisSize& axis : config.axis_sizes()) tell.axis(axis);
+      std::vector<State> states;
+      if (part != nullptr)
+        states = part->states;
+      else if (past != nullptr && past->use_past())
+        states = past->states();
+      for (const State& state : states) tell.state(state);
+      tell.integer("default_opset", config.default_onnx_opset());
+      tell.integer("min_opset", config.min_opset());
+      if (config.max_positions() > 0) tell.integer("max_positions", config.max_positions());
+      tell.real("atol_for_validation", config.atol_for_validation());
+      tell.text("base_model_prefix", config.base_model_prefix());
+      std::vector<std::string> parts;
+      for (const Part& one : self.parts) parts.push_back(one.name);
+      tell.text("parts", joined(parts));
+      tell.text("keep_in_fp32", joined(config.keep_in_fp32()));
+      if (part != nullptr) tell.text("first_step", part->first_step);
+      if (past != nullptr) {
+        tell.integer("with_past", past->use_past() ? 1 : 0);
+        tell.integer("num_layers", past->num_layers());
+        tell.integer("num_attention_heads", past->num_attention_heads());
+        if (past->positions_are_a_choice()) tell.text("positions", name_of(past->positions()));
       }
       for (const auto& [key, json] : config.values_override())
         check(host, out->value_override(out, to_abi(key), to_abi(json)));
@@ -207,19 +269,15 @@ struct OnnxConfigTable {
 
   static onnxport_status* forward(onnxport_onnx_config* handle, onnxport_string part_name, onnxport_graph* target) {
     const Bridged& self = bridged(handle);
-    Graph graph(self.host, target);
-    // The place is read when the status is made: where the graph stood when something failed.
-    try {
+    return guarded(self.host, "", [&] {
+      Graph graph(self.host, target);
       const Part* part = self.part(from_abi(part_name));
       Inputs inputs;
       for (const TensorSpec& spec : part != nullptr ? part->inputs : self.config->inputs())
         inputs.emplace(spec.name, graph.input(spec.name));
       const Outputs outputs = part != nullptr ? part->forward(graph, inputs) : self.config->forward(graph, inputs);
       for (const auto& [name, value] : outputs) graph.output(name, value);
-      return nullptr;
-    } catch (...) {
-      return guarded(self.host, graph.scope(), [] { throw; });
-    }
+    });
   }
 
   static onnxport_status* lower(onnxport_onnx_config* handle, uint64_t tag, onnxport_graph* target,
@@ -228,9 +286,9 @@ struct OnnxConfigTable {
     const std::string scope(from_abi(node->scope));
     return guarded(self.host, scope, [&] {
       Graph graph(self.host, target);
-      graph.set_scope(scope);
+      const uint32_t place = graph.place(scope);
       std::vector<Value> inputs;
-      for (size_t i = 0; i < node->input_count; ++i) inputs.emplace_back(&graph, node->inputs[i]);
+      for (size_t i = 0; i < node->input_count; ++i) inputs.emplace_back(graph, node->inputs[i], place);
       std::vector<Attribute> attributes;
       for (size_t i = 0; i < node->attribute_count; ++i) {
         const onnxport_attribute& from = node->attributes[i];
@@ -248,6 +306,9 @@ struct OnnxConfigTable {
           case ONNXPORT_ATTR_INTS:
             attributes.emplace_back(name, std::vector<int64_t>(from.ints, from.ints + from.count));
             break;
+          case ONNXPORT_ATTR_FLOATS:
+            attributes.emplace_back(name, std::vector<double>(from.floats, from.floats + from.count));
+            break;
           default:
             throw Error(ONNXPORT_INVALID_ARGUMENT, "the attribute '" + name + "' is of an unknown type");
         }
@@ -259,8 +320,27 @@ struct OnnxConfigTable {
     });
   }
 
+  static onnxport_status* dummy_inputs(onnxport_onnx_config* handle, onnxport_string part,
+                                       const onnxport_dummy_request* request, onnxport_tensors* out) {
+    const Bridged& self = bridged(handle);
+    return guarded(self.host, "dummy inputs", [&] {
+      DummyRequest wanted{std::string(from_abi(part)), {}, request->seed, request->varied != 0};
+      for (size_t i = 0; i < request->size_count; ++i)
+        wanted.sizes.emplace(from_abi(request->sizes[i].symbol), request->sizes[i].size);
+      for (const DummyTensor& made : self.config->generate_dummy_inputs(wanted)) {
+        const onnxport_tensor tensor{sizeof(onnxport_tensor),
+                                     static_cast<int32_t>(made.dtype),
+                                     static_cast<uint32_t>(made.shape.size()),
+                                     made.shape.data(),
+                                     made.data.data(),
+                                     made.data.size()};
+        check(self.host, out->add(out, to_abi(made.name), &tensor));
+      }
+    });
+  }
+
   static constexpr onnxport_onnx_config_1 table{
-      sizeof(onnxport_onnx_config_1), create, release, describe, forward, lower};
+      sizeof(onnxport_onnx_config_1), create, release, describe, forward, lower, dummy_inputs};
 };
 
 }  // namespace detail

@@ -57,9 +57,8 @@ inline Value relative_bias(const Scope& scope, const Value& queries, const Value
   const int64_t count = options.rows > 0 ? options.rows : options.buckets;
   for (int64_t distance = -far; distance <= far; ++distance)
     table.push_back(std::min(relative_bucket(distance, options), count - 1));
-  const Within names(scope);
   const Value rows = gather(scope.weight("weight", {count, options.heads}), g.integers(table));
-  const Value distance = unsqueeze(keys, {0}) - unsqueeze(queries, {1});
+  const Value distance = unsqueeze(keys.in(scope), {0}) - unsqueeze(queries.in(scope), {1});
   const Value near = g.op("Min", {g.op("Max", {distance, g.integer(-far)}), g.integer(far)});
   return unsqueeze(gather(transpose(rows, {1, 0}), near + g.integer(far), 1), {0});
 }

@@ -12,11 +12,6 @@
 
 namespace onnxport::sdk {
 
-/// The cosines and sines of positions: f32[batch or 1, n, half of what is turned].
-struct Angles {
-  Value cos, sin;
-};
-
 /// How positions become angles, by a config's rope_theta, rope_scaling (or rope_parameters) and what they refer to.
 class Rotary {
  public:
@@ -24,6 +19,8 @@ class Rotary {
   Rotary(const Config& config, int64_t head_size)
       : Rotary(config, head_size, config.section(config.has("rope_parameters") ? "rope_parameters" : "rope_scaling")) {}
 
+  /// Whether angles depend on the longest position as well, so that scores do not follow from differences alone.
+  bool depends_on_length() const { return type_ == "dynamic" || type_ == "longrope"; }
   /// positions: i64[batch or 1, n].
   Angles angles(const Value& positions) const {
     Graph& g = positions.graph();
@@ -147,7 +144,7 @@ class Rotary {
   Value frequencies_for(const Value& positions) const {
     Graph& g = positions.graph();
     if (type_ != "dynamic" && type_ != "longrope") return table(g, frequencies_);
-    const Value last = g.op("ReduceMax", {positions}, {{"axes", std::vector<int64_t>{0, 1}}, {"keepdims", 0}});
+    const Value last = g.op("ReduceMax", {positions}, {{"axes", {0, 1}}, {"keepdims", 0}});
     if (type_ == "longrope") {
       const Value is_long = g.op("Greater", {last, g.integer(original_positions_ - 1)});
       return where(is_long, table(g, long_frequencies_), table(g, frequencies_));

@@ -2,6 +2,7 @@
 // Text encoders: the inputs and heads that BERT brought and its successors kept.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -24,10 +25,20 @@ struct TextEncoderTraits {
   bool pooler = true;    // whether the base model ends in a pooler
 };
 
+/// The heads of a text encoder. A row of the table stands for each that is given; `classifier` and `qa_outputs` are the
+/// layers behind them, as in all of BERT's relatives.
+struct TextHeads {
+  /// Every position's scores of the words, f[batch, sequence, vocab]: masked-lm, and causal-lm.
+  std::function<Value(const Encoded&)> words{};
+  /// One vector a text, f[batch, n]: multiple-choice scores it, and sequence-classification too, unless
+  /// `classes` is given.
+  std::function<Value(const Encoded&)> summary{};
+  /// Classes of a text by a head of the model's own: f[batch, labels].
+  std::function<Value(const Encoded&)> classes{};
+};
+
 /// An encoder with the features of BERT: default, masked-lm, causal-lm, sequence-classification, token-classification,
-/// multiple-choice, question-answering. A model says how it encodes, and those of its heads that differ. Every function
-/// gets the scope of the base model (the root in the base model's own checkpoints) and, as `hidden`, what encode()
-/// yielded: f32[batch, sequence, hidden].
+/// multiple-choice, question-answering. A model says how it encodes, and those of its heads that differ.
 class TextEncoder : public OnnxConfig {
  public:
   explicit TextEncoder(const Request& request) : OnnxConfig(request), labels_(request.config.num_labels()) {
@@ -49,8 +60,10 @@ class TextEncoder : public OnnxConfig {
     std::vector<Dim> shape{axis::batch, axis::sequence};
     if (task() == "multiple-choice") shape = {axis::batch, axis::choice, axis::sequence};
     const TextEncoderTraits t = traits();
-    std::vector<TensorSpec> specs{{"input_ids", DType::i64, shape, t.vocab}, {"attention_mask", DType::i64, shape}};
-    if (t.segments > 0) specs.push_back({"token_type_ids", DType::i64, shape, t.segments});
+    std::vector<TensorSpec> specs{input::ids("input_ids", shape, t.vocab),
+                                  input::mask("attention_mask", shape, {.of = "input_ids"})};
+    if (t.segments > 0)
+      specs.push_back(input::token_types("token_type_ids", shape, {.of = "input_ids", .limit = t.segments}));
     return specs;
   }
 
@@ -66,44 +79,44 @@ class TextEncoder : public OnnxConfig {
     const Value hidden = encode(base, text);
     if (t.pooler && g.wants("pooler_output")) g.mark("pooler_output", pool(base, hidden));
 
-    if (task() == "default") return {{"last_hidden_state", hidden}};
-    if (task() == "masked-lm" || task() == "causal-lm") return {{"logits", predict(base, hidden)}};
-    if (task() == "sequence-classification") return {{"logits", classify(base, hidden)}};
-    if (task() == "token-classification")
-      return {{"logits", linear(g.root() / "classifier", hidden, {.out = labels()})}};
-    if (choices) {
-      const Value scores = linear(g.root() / "classifier", summarize(base, hidden), {.out = 1});
-      return {{"logits", unflatten_choices(scores, in.at("input_ids"))}};
+    return head_for_feature().outputs({base, hidden, in});
+  }
+
+  Heads heads() const final {
+    Heads rows{head::hidden_states(), head::token_classes("classifier", {.out = labels()}), head::answer_span()};
+    const TextHeads given = text_heads();
+    if (given.words) {
+      rows.push_back(head::logits("masked-lm", given.words));
+      rows.push_back(head::logits("causal-lm", given.words));
     }
-    if (task() == "question-answering") {
-      const Span span = span_logits(g.root() / "qa_outputs", hidden);
-      return {{"start_logits", span.start}, {"end_logits", span.end}};
+    const auto scores = [summary = given.summary](int64_t out) {
+      return [summary, out](const Encoded& at) {
+        return linear(at.base.graph().root() / "classifier", summary(at), {.out = out});
+      };
+    };
+    if (given.classes || given.summary)
+      rows.push_back(head::logits("sequence-classification", given.classes ? given.classes : scores(labels())));
+    if (given.summary) {
+      rows.push_back(head::logits("multiple-choice", [score = scores(1)](const Encoded& at) {
+        return unflatten_choices(score(at), at.in.at("input_ids"));
+      }));
     }
-    throw lacks("a head for");
+    return rows;
   }
 
  protected:
   virtual TextEncoderTraits traits() const = 0;
-  /// Marks hidden_states.{i} and attentions.{i} on its way.
+  virtual TextHeads text_heads() const = 0;
+  /// f[batch, sequence, hidden]. Marks hidden_states.{i} and attentions.{i} on its way.
   virtual Value encode(const Scope& base, const Text& text) const = 0;
-  /// The base model's pooler_output: f32[batch, hidden].
-  virtual Value pool(const Scope&, const Value&) const { throw lacks("a pooler for"); }
-  /// One vector a text, which multiple-choice scores: f32[batch, hidden].
-  virtual Value summarize(const Scope& base, const Value& hidden) const { return pool(base, hidden); }
-  /// f32[batch, labels]
-  virtual Value classify(const Scope& base, const Value& hidden) const {
-    return linear(base.graph().root() / "classifier", summarize(base, hidden), {.out = labels()});
+  /// The base model's pooler_output: f[batch, hidden]; asked for where the traits have a pooler.
+  virtual Value pool(const Scope& base, const Value&) const {
+    throw Error(ONNXPORT_UNSUPPORTED, "the model type '" + model_type() + "' has no pooler", base.path());
   }
-  /// Every position's scores of the words: f32[batch, sequence, vocab].
-  virtual Value predict(const Scope&, const Value&) const { throw lacks("a head for"); }
 
   int64_t labels() const { return labels_; }
 
  private:
-  Error lacks(const std::string& what) const {
-    return {ONNXPORT_UNSUPPORTED, "the model type '" + model_type() + "' has not " + what + " '" + feature() + "'"};
-  }
-
   int64_t labels_;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The vocabulary of models that see: images are f[batch, channels, height, width], and tokens made from them
-// f[batch, n, width].
+// The vocabulary of models that see and hear: images are f[batch, channels, height, width], signals
+// f[batch, channels, length], and tokens made from either f[batch, n, width].
 #pragma once
 
 #include <string>
@@ -33,7 +33,7 @@ inline Extent extent(const Config& c, std::string_view key, int64_t fallback) {
 
 /// f32[batch, num_channels, height, width]. Source: ViTOnnxConfig and the other image models', transformers 4.30.
 inline TensorSpec pixel_values() {
-  return {"pixel_values", DType::f32, {axis::batch, axis::num_channels, axis::height, axis::width}};
+  return input::pixels("pixel_values", {axis::batch, axis::num_channels, axis::height, axis::width});
 }
 
 // -------------------------------------------------------------------------------- convolutions and pools
@@ -51,28 +51,51 @@ struct ConvOptions {
 /// -> f[batch, out, …, …]. Weights: weight f[out, in/groups, kernel], bias f[out]. Source: torch.nn.Conv2d.
 inline Value conv2d(const Scope& scope, const Value& x, const ConvOptions& options) {
   const int64_t in = options.in > 0 ? options.in : x.fixed(1);
-  const LayerScope names(scope);
   const auto pair = [](const Extent& e) { return std::vector<int64_t>{e.height, e.width}; };
   const Extent& pad = options.padding;
   std::vector<Value> inputs{
       x, scope.weight("weight", {options.out, in / options.groups, options.kernel.height, options.kernel.width})};
   if (options.bias) inputs.push_back(scope.weight("bias", {options.out}));
-  return scope.graph().op("Conv", inputs,
-                          {{"strides", pair(options.stride)},
-                           {"pads", std::vector<int64_t>{pad.height, pad.width, pad.height, pad.width}},
-                           {"dilations", pair(options.dilation)},
-                           {"group", options.groups}});
+  return scope
+      .op("Conv", inputs,
+          {{"strides", pair(options.stride)},
+           {"pads", {pad.height, pad.width, pad.height, pad.width}},
+           {"dilations", pair(options.dilation)},
+           {"group", options.groups}})
+      .in(scope.parent());
+}
+
+struct Conv1dOptions {
+  int64_t out;
+  int64_t kernel = 1, stride = 1;
+  int64_t padding = 0;  ///< on both sides
+  int64_t dilation = 1, groups = 1;
+  bool bias = true;
+  int64_t in = 0;  ///< 0: as many channels as x is known to have
+};
+/// A signal f[batch, in, length] -> f[batch, out, …]. Weights: weight f[out, in/groups, kernel], bias f[out].
+/// Source: torch.nn.Conv1d.
+inline Value conv1d(const Scope& scope, const Value& x, const Conv1dOptions& options) {
+  const int64_t in = options.in > 0 ? options.in : x.fixed(1);
+  std::vector<Value> inputs{x, scope.weight("weight", {options.out, in / options.groups, options.kernel})};
+  if (options.bias) inputs.push_back(scope.weight("bias", {options.out}));
+  return scope
+      .op("Conv", inputs,
+          {{"strides", {options.stride}},
+           {"pads", {options.padding, options.padding}},
+           {"dilations", {options.dilation}},
+           {"group", options.groups}})
+      .in(scope.parent());
 }
 
 /// By the statistics of the training. Weights: weight, bias, running_mean, running_var f[channels].
 /// Source: torch.nn.BatchNorm2d in evaluation.
 inline Value batch_norm(const Scope& scope, const Value& x, double epsilon = 1e-5) {
   const int64_t n = x.fixed(1);
-  const LayerScope names(scope);
   scope.graph().unused("*" + (scope / "num_batches_tracked").path());
   std::vector<Value> inputs{x};
   for (const char* name : {"weight", "bias", "running_mean", "running_var"}) inputs.push_back(scope.weight(name, {n}));
-  return scope.graph().composite("BatchNorm", inputs, {{"epsilon", epsilon}});
+  return scope.composite("BatchNorm", inputs, {{"epsilon", epsilon}}).in(scope.parent());
 }
 
 struct PoolOptions {
@@ -83,9 +106,9 @@ struct PoolOptions {
 namespace detail {
 inline std::vector<Attribute> window(const PoolOptions& options) {
   const Extent& pad = options.padding;
-  return {{"kernel_shape", std::vector<int64_t>{options.kernel.height, options.kernel.width}},
-          {"strides", std::vector<int64_t>{options.stride.height, options.stride.width}},
-          {"pads", std::vector<int64_t>{pad.height, pad.width, pad.height, pad.width}}};
+  return {{"kernel_shape", {options.kernel.height, options.kernel.width}},
+          {"strides", {options.stride.height, options.stride.width}},
+          {"pads", {pad.height, pad.width, pad.height, pad.width}}};
 }
 }  // namespace detail
 /// Source: torch.nn.MaxPool2d.
@@ -104,7 +127,7 @@ inline Value global_average_pool(const Value& x) {
 }
 /// f[batch, channels, height, width] -> f[batch, channels]
 inline Value mean_of_image(const Value& x) {
-  return x.graph().op("ReduceMean", {x}, {{"axes", std::vector<int64_t>{2, 3}}, {"keepdims", false}});
+  return x.graph().op("ReduceMean", {x}, {{"axes", {2, 3}}, {"keepdims", false}});
 }
 
 // ----------------------------------------------------------------------------------- layouts and sizes

@@ -2,6 +2,7 @@
 // Decoders with a cache: OnnxConfigWithPast, and what their definitions are written with.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,66 +11,98 @@
 
 namespace onnxport::sdk {
 
-/// Keys and values of one attention: f32[batch, kv heads, n, head size].
-struct KeyValue {
-  Value key, value;
-};
-
-/// What a decoder's layers keep of earlier tokens. Made from the graph's inputs: without past_key_values among them it
-/// is empty, and a layer sees only what it is given.
+/// What a decoder's layers keep of earlier tokens: the graph's states, by their names. Made from the graph's inputs:
+/// where a state is not among them there is no past, and a layer sees only what it is given.
 class Cache {
  public:
-  /// `own` and `cross` stand between a layer's number and "key": "" and none for a decoder, "decoder." and "encoder."
-  /// for one that attends to an encoder as well.
-  explicit Cache(const Inputs& inputs, std::string own = {}, std::string cross = {})
-      : inputs_(inputs), own_(std::move(own)), cross_(std::move(cross)) {}
+  /// `keeps`: whether anybody asks for what the states are after this step.
+  Cache(const Inputs& inputs, std::vector<State> states, bool keeps = true)
+      : states_(std::move(states)), keeps_(keeps) {
+    for (const State& state : states_) {
+      by_name_.emplace(state.name, &state);
+      const auto given = inputs.find(state.past);
+      if (given != inputs.end()) past_.emplace(state.name, given->second);
+    }
+  }
+  Cache(const Cache&) = delete;
+  Cache& operator=(const Cache&) = delete;
 
-  /// Self-attention: past keys and values before the fresh ones, f32[batch, kv heads, past + n, head size].
-  KeyValue extend(int64_t layer, const KeyValue& fresh) {
-    const KeyValue before = past(layer, own_);
-    KeyValue all = fresh;
-    if (before.key) all = {concat({before.key, fresh.key}, 2), concat({before.value, fresh.value}, 2)};
-    note(layer, own_, all);
-    return all;
+  /// What the state was before this step; absent in a first one.
+  Value past(const std::string& name) const {
+    const auto found = past_.find(name);
+    return found == past_.end() ? Value() : found->second;
+  }
+  /// Puts what is fresh behind the past, along the state's axis, and yields all of it.
+  Value append(const std::string& name, const Value& fresh) {
+    const State& state = state_of(name);
+    if (!state.grows) throw Error(ONNXPORT_INVALID_ARGUMENT, "the state '" + name + "' does not grow");
+    const Value before = past(name);
+    return replace(name, before ? concat({before, fresh}, static_cast<int64_t>(*state.grows)) : fresh);
+  }
+  /// What the state is from now on.
+  Value replace(const std::string& name, const Value& value) {
+    state_of(name);
+    return present_[name] = value;
   }
 
+  bool keeps() const { return keeps_; }
+  /// Keys and values of a layer's self-attention, f[batch, kv heads, n, head size]: before this step, and from now on.
+  KeyValue past(int64_t layer) const { return {past(key_of(layer)), past(value_of(layer))}; }
+  void keep(int64_t layer, const KeyValue& all) {
+    replace(key_of(layer), all.key);
+    replace(value_of(layer), all.value);
+  }
   /// Attention to an encoder: the keys and values of an earlier step, or those that `make` computes from its result.
   template <class Make>
   KeyValue over_encoder(int64_t layer, Make make) {
-    KeyValue all = past(layer, cross_);
+    const std::string stem = std::to_string(layer) + ".encoder.";
+    KeyValue all{past(stem + "key"), past(stem + "value")};
     if (!all.key) all = make();
-    note(layer, cross_, all);
-    return all;
+    return {replace(stem + "key", all.key), replace(stem + "value", all.value)};
   }
 
-  /// The first layer's past keys, whose axis 2 is the past's length; absent without a past.
-  Value past_keys() const { return past(0, own_).key; }
-  /// present.{i}.key|value of every attention that was asked for, in the order of the layers.
-  Outputs present() const { return present_; }
-  /// The same of self-attention only.
-  Outputs own_present() const {
-    Outputs own;
-    for (const auto& output : present_) {
-      if (cross_.empty() || output.first.find("." + cross_) == std::string::npos) own.push_back(output);
+  /// The first state that grows, as it was; absent without a past. Its axis 2 is the past's length where it holds keys.
+  Value past_keys() const {
+    const State* first = first_that_grows();
+    return first == nullptr ? Value() : past(first->name);
+  }
+  /// How many tokens lie behind: i64, a scalar; absent without a past.
+  Value past_length() const {
+    const State* first = first_that_grows();
+    const Value before = first == nullptr ? Value() : past(first->name);
+    return before ? size_of(before, static_cast<int64_t>(*first->grows)) : Value();
+  }
+  /// The outputs of every state that was set, in the order of the list; `only_new` leaves out those that are kept.
+  Outputs present(bool only_new = false) const {
+    Outputs outputs;
+    for (const State& state : states_) {
+      const auto found = present_.find(state.name);
+      if (only_new && state.kept) continue;
+      if (found != present_.end()) outputs.emplace_back(state.present, found->second);
     }
-    return own;
+    return outputs;
   }
 
  private:
-  KeyValue past(int64_t layer, const std::string& kind) const {
-    const std::string stem = "past_key_values." + std::to_string(layer) + "." + kind;
-    const auto key = inputs_.find(stem + "key"), value = inputs_.find(stem + "value");
-    return key == inputs_.end() || value == inputs_.end() ? KeyValue{} : KeyValue{key->second, value->second};
+  static std::string key_of(int64_t layer) { return std::to_string(layer) + ".key"; }
+  static std::string value_of(int64_t layer) { return std::to_string(layer) + ".value"; }
+  const State& state_of(const std::string& name) const {
+    const auto found = by_name_.find(name);
+    if (found != by_name_.end()) return *found->second;
+    throw Error(ONNXPORT_INVALID_ARGUMENT,
+                "the cache has no state '" + name + "'; states() lists those that there are");
   }
-  void note(int64_t layer, const std::string& kind, const KeyValue& all) {
-    const std::string stem = "present." + std::to_string(layer) + "." + kind;
-    present_.emplace_back(stem + "key", all.key);
-    present_.emplace_back(stem + "value", all.value);
+  const State* first_that_grows() const {
+    for (const State& state : states_) {
+      if (state.grows) return &state;
+    }
+    return nullptr;
   }
 
-  Inputs inputs_;
-  std::string own_, cross_;
-  Outputs present_;
+  std::vector<State> states_;
+  std::map<std::string, const State*> by_name_;
+  std::map<std::string, Value> past_, present_;
+  bool keeps_;
 };
 
 /// Where a decoder's positions come from.
@@ -78,21 +111,40 @@ enum class Positions {
   mask,      ///< counted along the attention mask, as generate() does: for batches that are padded on the left
   input,     ///< the graph input position_ids
 };
+/// "sequence", "mask" or "input"
+inline std::string name_of(Positions positions) {
+  if (positions == Positions::input) return "input";
+  return positions == Positions::mask ? "mask" : "sequence";
+}
 
 /// A decoder that can take past_key_values: the features that end in -with-past.
 class OnnxConfigWithPast : public OnnxConfig {
  public:
-  explicit OnnxConfigWithPast(const Request& request)
-      : OnnxConfigWithPast(
-            request, positions_of(request.options.choice("position_ids", "sequence", {"sequence", "mask", "input"}))) {}
+  /// Of a model whose positions the user may choose (--position-ids).
+  explicit OnnxConfigWithPast(const Request& request) : OnnxConfigWithPast(request, chosen_in(request.options)) {
+    are_a_choice_ = true;
+  }
 
   bool use_past() const { return use_past_; }
-  Positions positions() const { return positions_; }
+  /// What the user chose; else what generates as the original does, and in a feature that does not generate what the
+  /// original's forward() counts.
+  Positions positions() const {
+    if (positions_) return *positions_;
+    return task() == "causal-lm" ? positions_in_generation() : Positions::sequence;
+  }
+  /// Whether --position-ids has a say.
+  bool positions_are_a_choice() const { return are_a_choice_; }
+  /// What must be counted so that a batch that is padded on the left generates what the original does, in a client that
+  /// passes no positions. `mask` for a model that tells positions apart: learnt or sinusoidal ones, or rotary ones
+  /// whose angles depend on the longest (Rotary::depends_on_length). `sequence`, which is the smaller graph, where
+  /// scores depend on differences of positions only, as with other rotary ones.
+  virtual Positions positions_in_generation() const { return Positions::sequence; }
   virtual int64_t num_layers() const = 0;
   virtual int64_t num_attention_heads() const = 0;
   /// Heads and width of one cached key or value.
   virtual int64_t num_key_value_heads() const { return num_attention_heads(); }
   virtual int64_t head_size() const = 0;
+  virtual int64_t value_head_size() const { return head_size(); }
   /// Whether the cache has the shape that clients guess from a config: as many heads as the model, as wide as hidden
   /// size / heads. Where not, files leave these axes of past_key_values open, so that a client's empty first past fits.
   virtual bool has_usual_cache() const { return true; }
@@ -104,58 +156,60 @@ class OnnxConfigWithPast : public OnnxConfig {
   }
   std::vector<ValueOverride> values_override() const override { return {{"use_cache", use_past_ ? "true" : "false"}}; }
 
+  /// What a step leaves for the next one: here the keys and values of every layer. A cache of another form (one vector
+  /// for all heads, a convolution's last inputs, a recurrent state) is another list.
+  virtual std::vector<State> states() const {
+    std::vector<State> all;
+    for (int64_t i = 0; i < cached_layers(); ++i) {
+      const std::string layer = std::to_string(i);
+      all.push_back(cached(layer + ".key", past_shape(axis::past, head_size()), 2, axis::past_and_sequence));
+      all.push_back(cached(layer + ".value", past_shape(axis::past, value_head_size()), 2, axis::past_and_sequence));
+    }
+    return all;
+  }
+
   /// input_ids, past_key_values where there are any, attention_mask over both, and position_ids where they are asked
   /// for. `vocab` and `max_positions` bound what dummy inputs hold.
   std::vector<TensorSpec> text_inputs(int64_t vocab, int64_t max_positions) const {
-    std::vector<TensorSpec> specs{{"input_ids", DType::i64, {axis::batch, axis::sequence}, vocab}};
+    std::vector<TensorSpec> specs{input::ids("input_ids", {axis::batch, axis::sequence}, vocab)};
     if (use_past_) fill_with_past_key_values_(specs);
-    specs.push_back(
-        {"attention_mask", DType::i64, {axis::batch, use_past_ ? axis::past_and_sequence : axis::sequence}});
-    if (positions_ == Positions::input)
-      specs.push_back({"position_ids", DType::i64, {axis::batch, axis::sequence}, max_positions});
+    specs.push_back(input::mask("attention_mask", {axis::batch, use_past_ ? axis::past_and_sequence : axis::sequence},
+                                {.of = "input_ids"}));
+    if (positions() == Positions::input)
+      specs.push_back(
+          input::positions("position_ids", {axis::batch, axis::sequence}, {.of = "input_ids", .limit = max_positions}));
     return specs;
   }
 
   /// The positions of input_ids: i64[1 or batch, sequence].
   Value position_ids(const Inputs& in) const {
-    if (positions_ == Positions::input) return in.at("position_ids");
+    if (positions() == Positions::input) return in.at("position_ids");
     const Value ids = in.at("input_ids"), mask = in.at("attention_mask");
     Graph& g = ids.graph();
-    const Value past = Cache(in).past_keys();
-    if (positions_ == Positions::sequence) {
+    const Value past = cache_of(in).past_length();
+    if (positions() == Positions::sequence) {
       if (!past) return unsqueeze(range(size_of(ids, 1)), {0});
-      return unsqueeze(g.op("Range", {size_of(past, 2), size_of(mask, 1), g.integer(1)}), {0});
+      return unsqueeze(g.op("Range", {past, size_of(mask, 1), g.integer(1)}), {0});
     }
     // A padded place gets position 1, as in generate().
     const Value counted = g.op("CumSum", {mask}, {{"axis", 1}}) - g.integer(1);
     const Value all = where(cast(mask, DType::boolean), counted, g.integer(1));
-    return past ? from_row(all, 1, size_of(past, 2)) : all;
+    return past ? from_row(all, 1, past) : all;
   }
 
-  /// The outputs with those of the cache behind them, where the feature has a past.
-  Outputs with_present(Outputs outputs, const Cache& cache) const {
+  /// The states as this graph's inputs give them.
+  Cache cache_of(const Inputs& in) const { return {in, states(), use_past_}; }
+  /// The outputs with those of the cache behind them, where the feature has a past; `only_new` as in Cache::present.
+  Outputs with_present(Outputs outputs, const Cache& cache, bool only_new = false) const {
     if (!use_past_) return outputs;
-    for (auto& present : cache.present()) outputs.push_back(std::move(present));
+    for (auto& present : cache.present(only_new)) outputs.push_back(std::move(present));
     return outputs;
   }
 
-  /// past_key_values.{i}.key|value: f32[batch, kv heads, past_sequence, head size]
-  void fill_with_past_key_values_(std::vector<TensorSpec>& specs) const {
-    for (int64_t i = 0; i < cached_layers(); ++i) {
-      for (const char* part : {"key", "value"}) {
-        specs.push_back({"past_key_values." + std::to_string(i) + "." + part, DType::f32, past_shape(axis::past)});
-      }
-    }
-  }
-  /// present.{i}.key|value: f32[batch, kv heads, past_sequence + sequence, head size]
-  void fill_with_past_key_values_(std::vector<OutputSpec>& specs) const {
-    for (int64_t i = 0; i < cached_layers(); ++i) {
-      for (const char* part : {"key", "value"}) {
-        specs.push_back(
-            {"present." + std::to_string(i) + "." + part, {{0, axis::batch}, {2, axis::past_and_sequence}}});
-      }
-    }
-  }
+  /// The states as inputs: past_key_values.{i}.key|value: f32[batch, kv heads, past_sequence, head size].
+  void fill_with_past_key_values_(std::vector<TensorSpec>& specs) const { fill_in(states(), specs); }
+  /// The states as outputs: present.{i}.key|value: f32[batch, kv heads, past_sequence + sequence, head size].
+  void fill_with_past_key_values_(std::vector<OutputSpec>& specs) const { fill_in(states(), specs); }
 
  protected:
   /// num_layers(), after a look at whether it is a number of layers at all.
@@ -167,24 +221,47 @@ class OnnxConfigWithPast : public OnnxConfig {
                                      " at the most");
   }
 
-  /// The type of one cached key or value as an input: [batch, kv heads, length, head size].
-  std::vector<Dim> past_shape(const char* length) const {
-    if (has_usual_cache()) return {axis::batch, num_key_value_heads(), length, head_size()};
-    return {axis::batch, Dim::open(num_key_value_heads(), "kv_heads"), length, Dim::open(head_size(), "head_size")};
+  /// The type of one cached key or value as an input: [batch, kv heads, length, width].
+  std::vector<Dim> past_shape(const char* length, int64_t width) const {
+    if (has_usual_cache()) return {axis::batch, num_key_value_heads(), length, width};
+    return {axis::batch, Dim::open(num_key_value_heads(), "kv_heads"), length, Dim::open(width, "head_size")};
+  }
+
+  static void fill_in(const std::vector<State>& states, std::vector<TensorSpec>& specs) {
+    for (const State& state : states) specs.push_back(state.input());
+  }
+  static void fill_in(const std::vector<State>& states, std::vector<OutputSpec>& specs) {
+    for (const State& state : states) {
+      OutputSpec& spec = specs.emplace_back();
+      spec.name = state.present;
+      for (size_t i = 0; i < state.shape.size(); ++i) {
+        const Dim& dim = state.shape[i];
+        if (state.grows == i)
+          spec.axes[static_cast<int>(i)] = state.grown;
+        else if (!dim.is_static())
+          spec.axes[static_cast<int>(i)] = dim.symbol;
+      }
+    }
   }
 
   /// Of a model whose positions are not the user's choice.
   OnnxConfigWithPast(const Request& request, Positions positions)
-      : OnnxConfig(request), use_past_(request.feature.ends_with("-with-past")), positions_(positions) {}
+      : OnnxConfigWithPast(request, std::optional<Positions>(positions)) {}
 
  private:
-  static Positions positions_of(const std::string& name) {
+  OnnxConfigWithPast(const Request& request, std::optional<Positions> positions)
+      : OnnxConfig(request), use_past_(request.feature.ends_with("-with-past")), positions_(positions) {}
+
+  static std::optional<Positions> chosen_in(const Config& options) {
+    if (!options.has("position_ids")) return std::nullopt;
+    const std::string name = options.choice("position_ids", "", {"sequence", "mask", "input"});
     if (name == "input") return Positions::input;
     return name == "mask" ? Positions::mask : Positions::sequence;
   }
 
   bool use_past_;
-  Positions positions_;
+  bool are_a_choice_ = false;
+  std::optional<Positions> positions_;  // none: what the feature wants
 };
 
 /// The row of each text's last token that is no padding: f[batch, sequence, n] -> f[batch, n]. Without a padding id it
@@ -194,7 +271,7 @@ inline Value last_token(const Value& x, const Value& ids, std::optional<int64_t>
   if (!pad) return pick(x, 1, -1);
   const Value is_text = cast(g.op("Not", {g.op("Equal", {ids, g.integer(*pad)})}), DType::i64);
   const Value places = is_text * range(size_of(ids, 1));  // i64[batch, sequence]
-  const Value last = g.op("ReduceMax", {places}, {{"axes", std::vector<int64_t>{1}}, {"keepdims", 1}});
+  const Value last = g.op("ReduceMax", {places}, {{"axes", {1}}, {"keepdims", 1}});
   return g.op("GatherND", {x, last}, {{"batch_dims", 1}});
 }
 

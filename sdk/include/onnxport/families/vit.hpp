@@ -3,6 +3,8 @@
 // Source: ViTModel, transformers 4.30, and 4.57 for other sizes of images and for the pooler's options.
 #pragma once
 
+#include <onnxport/blocks/layer.hpp>
+#include <onnxport/blocks/stem.hpp>
 #include <onnxport/plugin.hpp>
 
 namespace onnxport::family {
@@ -54,9 +56,14 @@ class ViTOnnxConfig : public OnnxConfig {
   Outputs forward(Graph& g, const Inputs& in) const override {
     const Scope model = task() == "default" ? g.root() : g.root() / base_model_prefix();
     const Value hidden = encode(model, in.at("pixel_values"));
-    if (task() != "default") return {{"logits", classify(g, hidden)}};
-    if (g.wants("pooler_output")) g.mark("pooler_output", pool(model / "pooler", hidden));
-    return {{"last_hidden_state", hidden}};
+    if (task() == "default" && g.wants("pooler_output")) g.mark("pooler_output", pool(model / "pooler", hidden));
+    return head_for_feature().outputs({model, hidden, in});
+  }
+
+  Heads heads() const override {
+    return {head::hidden_states(), head::logits("image-classification", [this](const Encoded& at) {
+              return classify(at.base.graph(), at.hidden);
+            })};
   }
 
  protected:
@@ -70,22 +77,18 @@ class ViTOnnxConfig : public OnnxConfig {
   const ViTConfig c;
 
  private:
-  // Patches with their positions, which are interpolated where the image has another size than the model was trained
-  // for, after the first tokens with theirs: f32[batch, sequence, hidden].
+  // The first tokens and the patches, with positions that are resampled for images of another size than the model was
+  // trained for: f32[batch, sequence, hidden].
   Value embed(const Scope& s, const Value& pixels) const {
     s.graph().unused("*" + (s / "mask_token").path());
-    const std::vector<std::string> tokens = first_tokens();
-    const auto count = static_cast<int64_t>(tokens.size());
-    Value patches = conv2d(s / "patch_embeddings.projection", pixels,
-                           {.out = c.hidden, .kernel = c.patch, .stride = c.patch, .in = c.channels});
-    const Within names(s);
-    const Value positions = s.weight("position_embeddings", {1, count + c.grid.area(), c.hidden});
-    const Value grid = image_of(slice(positions, {1, count}), c.grid);
-    patches = patches + interpolate(grid, shape_of(patches, 2, 4), Interpolation::bicubic);
-    std::vector<Value> firsts;
-    for (int64_t i = 0; i < count; ++i)
-      firsts.push_back(s.weight(tokens[static_cast<size_t>(i)], {1, 1, c.hidden}) + slice(positions, {1, i, i + 1}));
-    return prepend(firsts, tokens_of(patches));
+    return patch_stem(s, pixels,
+                      {.width = c.hidden,
+                       .patch = c.patch,
+                       .channels = c.channels,
+                       .first_tokens = first_tokens(),
+                       .positions = "position_embeddings",
+                       .grid = c.grid})
+        .tokens;
   }
 
   // -> f32[batch, sequence, hidden]
@@ -94,30 +97,34 @@ class ViTOnnxConfig : public OnnxConfig {
     Value x = embed(model / "embeddings", pixels);
     g.mark("hidden_states.0", x);
     for (int64_t i = 0; i < c.layers; ++i) {
-      const Scope layer = model / "encoder.layer" / i;
-      Value h = layer_norm(layer / "layernorm_before", x, {.epsilon = c.epsilon});
-      x = attend(layer / "attention", h, i) + x;
-      h = layer_norm(layer / "layernorm_after", x, {.epsilon = c.epsilon});
-      h = linear(layer / "intermediate.dense", h, {.out = c.inner});
-      h = activation(h, c.activation);
-      x = linear(layer / "output.dense", h, {.out = c.hidden}) + x;
+      x = transformer_layer(model / "encoder.layer" / i, x, layer(),
+                            {.probabilities = "attentions." + std::to_string(i)});
       g.mark("hidden_states." + std::to_string(i + 1), x);
     }
-    return layer_norm(model / "layernorm", x, {.epsilon = c.epsilon});
+    return norm(model / "layernorm", x, {.epsilon = c.epsilon});
   }
 
-  Value attend(const Scope& s, const Value& x, int64_t layer) const {
-    const LinearOptions options{.out = c.hidden, .bias = c.qkv_bias};
-    const Value q = linear(s / "attention.query", x, options);
-    const Value k = linear(s / "attention.key", x, options);
-    const Value v = linear(s / "attention.value", x, options);
-    const Value h = attention(q, k, v, {.heads = c.heads, .probabilities = "attentions." + std::to_string(layer)});
-    return linear(s / "output.dense", h, {.out = c.hidden});
+  TransformerLayer layer() const {
+    return {.attention_at = "attention",
+            .feed_forward_at = "",
+            .attention = {.heads = c.heads,
+                          .head_size = c.hidden / c.heads,
+                          .projections = {.query = "attention.query",
+                                          .key = "attention.key",
+                                          .value = "attention.value",
+                                          .output = "output.dense",
+                                          .bias = {c.qkv_bias, c.qkv_bias, c.qkv_bias, true}}},
+            .feed_forward = {.inner = c.inner,
+                             .activation = c.activation,
+                             .up = "intermediate.dense",
+                             .down = "output.dense",
+                             .bias = true},
+            .attention_branch = {Placement::before, {.epsilon = c.epsilon}, "layernorm_before"},
+            .feed_forward_branch = {Placement::before, {.epsilon = c.epsilon}, "layernorm_after"}};
   }
 
   // The first token through a layer of its own: f32[batch, pooled]
   Value pool(const Scope& s, const Value& hidden) const {
-    const Within names(s);
     const Value x = linear(s / "dense", pick(hidden, 1, 0), {.out = c.pooled});
     return activation(x, c.pooler_activation);
   }

@@ -3,8 +3,8 @@
 // Source: BertModel, transformers 4.30 (modeling_bert.py).
 #pragma once
 
+#include <onnxport/blocks/layer.hpp>
 #include <onnxport/plugin.hpp>
-#include <onnxport/post_norm.hpp>
 
 namespace onnxport::family {
 
@@ -22,13 +22,12 @@ struct RelativePositions {
   Value operator()(const Scope& attention, const Value& q, const Value& k) const {
     Graph& g = attention.graph();
     const int64_t width = q.fixed(-1) / heads;
-    const Within names(attention);
-    const Value position = range(size_of(q, 1));
+    const Value position = range(size_of(q.in(attention), 1));
     const Value distance = unsqueeze(position, {1}) - unsqueeze(position, {0}) + g.integer(max_positions - 1);
     const Value table = embedding(attention / "distance_embedding", distance, {2 * max_positions - 1, width});
-    const Within again(attention);
-    Value scores = einsum("bhld,lrd->bhlr", {split_heads(q, heads), table});
-    if (type == "relative_key_query") scores = scores + einsum("bhrd,lrd->bhlr", {split_heads(k, heads), table});
+    Value scores = einsum("bhld,lrd->bhlr", {split_heads(q.in(attention), heads), table});
+    if (type == "relative_key_query")
+      scores = scores + einsum("bhrd,lrd->bhlr", {split_heads(k.in(attention), heads), table});
     return scores;
   }
 };
@@ -81,44 +80,47 @@ struct BertEncoder {
     return layer_norm(s / "LayerNorm", x, {.epsilon = epsilon});
   }
 
+  /// A layer with BERT's names, which normalises behind each sum.
+  TransformerLayer layer() const {
+    return {.attention_at = "attention",
+            .feed_forward_at = "",
+            .attention = {.heads = heads,
+                          .head_size = hidden / heads,
+                          .projections = {.query = "self.query",
+                                          .key = "self.key",
+                                          .value = "self.value",
+                                          .output = "output.dense",
+                                          .bias = all_biased},
+                          .causal = is_decoder},
+            .feed_forward = {.inner = inner,
+                             .activation = activation,
+                             .up = "intermediate.dense",
+                             .down = "output.dense",
+                             .bias = true},
+            .attention_branch = {Placement::after, {.epsilon = epsilon}, "attention.output.LayerNorm"},
+            .feed_forward_branch = {Placement::after, {.epsilon = epsilon}, "output.LayerNorm"}};
+  }
+
   /// The layers: x: f32[batch, sequence, hidden] -> the same.
   Value encode(const Scope& s, Value x, const Text& text) const {
-    static const PostNormNames names{.query = "attention.self.query",
-                                     .key = "attention.self.key",
-                                     .value = "attention.self.value",
-                                     .attention_output = "attention.output.dense",
-                                     .attention_norm = "attention.output.LayerNorm",
-                                     .up = "intermediate.dense",
-                                     .down = "output.dense",
-                                     .norm = "output.LayerNorm"};
     Graph& g = s.graph();
     g.mark("hidden_states.0", x);
-    const Value mask = attention_mask(text.mask, {.causal_for = is_decoder ? text.ids : Value()});
     for (int64_t i = 0; i < layers; ++i) {
-      const Scope layer = s / "layer" / i;
-      PostNormOptions options{.names = names,
-                              .heads = heads,
-                              .inner = inner,
-                              .activation = activation,
-                              .epsilon = epsilon,
-                              .bias = mask,
-                              .probabilities = "attentions." + std::to_string(i)};
+      const Scope at = s / "layer" / i;
+      Attended given{.mask = text.mask, .probabilities = "attentions." + std::to_string(i)};
       if (relative) {
-        options.scores = [&](const Value& q, const Value& k) {
-          return relative(layer / "attention.self", q, k) / std::sqrt(static_cast<double>(hidden / heads));
+        given.scores = [&](const Value& q, const Value& k) {
+          return relative(at / "attention.self", q, k) / std::sqrt(static_cast<double>(hidden / heads));
         };
       }
-      x = post_norm_layer(layer, x, options);
+      x = transformer_layer(at, x, layer(), given);
       g.mark("hidden_states." + std::to_string(i + 1), x);
     }
     return x;
   }
 
   /// The first token through a tanh layer: f32[batch, hidden].
-  Value pool(const Scope& s, const Value& x) const {
-    const Within names(s);
-    return tanh(linear(s / "dense", pick(x, 1, 0), {.out = hidden}));
-  }
+  Value pool(const Scope& s, const Value& x) const { return tanh(linear(s / "dense", pick(x, 1, 0), {.out = hidden})); }
 
   int64_t vocab, hidden, layers, heads, inner, max_positions, segments;
   double epsilon;

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+// An attention module, as data: how queries, keys and values are made and what is done to them before and after they
+// meet. What differs from call to call (masks, angles, a cache) is given apart.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <onnxport/blocks/feed_forward.hpp>
+#include <onnxport/blocks/norm.hpp>
+#include <onnxport/with_past.hpp>
+
+namespace onnxport::sdk {
+
+/// Which of the layers have a bias; one that makes all three goes by the query's.
+struct ProjectionBias {
+  bool query = false, key = false, value = false, output = false;
+};
+inline constexpr ProjectionBias all_biased{true, true, true, true};
+
+/// The layers that make queries, keys and values, and the one behind.
+struct Projections {
+  enum class Packing {
+    apart,   ///< a layer each
+    blocks,  ///< one layer: all queries, then all keys, then all values
+    groups,  ///< one layer: for each kv head its queries, its key, its value
+  };
+  Packing packing = Packing::apart;
+  std::string query = "q_proj", key = "k_proj", value = "v_proj";
+  std::string fused = "qkv_proj";
+  std::string output = "o_proj";
+  ProjectionBias bias{};
+  Matrix matrix = Matrix::out_in;
+};
+
+/// A norm of queries and keys.
+struct QueryKeyNorm {
+  Norm norm{.kind = Norm::Kind::rms};
+  bool per_head = true;  ///< false: over all heads at once, before they are split
+  std::string query = "q_norm", key = "k_norm";
+};
+
+struct AttentionBlock {
+  int64_t heads;
+  int64_t kv_heads = 0;  ///< 0: as many as heads
+  int64_t head_size;
+  int64_t value_size = 0;  ///< 0: as wide as a key
+  Projections projections{};
+  std::optional<QueryKeyNorm> query_key_norm{};
+  double clip = 0;     ///< queries, keys and values within ±clip; 0: as they are
+  double scale = 0;    ///< 0: 1/√head size
+  double softcap = 0;  ///< 0: none
+  bool causal = false;
+  int64_t window = 0;        ///< as of AttentionOptions
+  bool interleaved = false;  ///< rotary pairs are neighbours, not halves
+  std::string sinks{};       ///< the name of the weight f[heads] that stands for a key to nothing
+
+  int64_t key_heads() const { return kv_heads == 0 ? heads : kv_heads; }
+  int64_t value_width() const { return value_size == 0 ? head_size : value_size; }
+};
+
+/// What a decoder's layer attends to beside itself.
+struct OverEncoder {
+  Value hidden{};               ///< f[batch, encoder_sequence, n]; absent where the cache holds what is made of it
+  Value mask{};                 ///< i64[batch, encoder_sequence]: 1 where a place counts
+  std::string probabilities{};  ///< as of AttentionOptions
+};
+
+/// What an attention is given at a layer.
+struct Attended {
+  Value mask{};     ///< i64[batch, total]: 1 where a key counts
+  Value bias{};     ///< added to the scaled scores; broadcastable to f[batch, heads, query, total]
+  Angles angles{};  ///< of the tokens' positions; absent: not turned
+  Cache* cache = nullptr;
+  int64_t layer = 0;      ///< its number in the cache
+  OverEncoder encoder{};  ///< of a layer that attends to an encoder as well
+  /// Further scores that depend on queries and keys (f[batch, n, heads·d]); added as the bias is.
+  std::function<Value(const Value& q, const Value& k)> scores{};
+  std::string probabilities{};  ///< as of AttentionOptions
+};
+
+struct QueryKeyValue {
+  Value query, key, value;
+};
+
+/// x -> queries, keys and values, heads side by side (f[batch, n, heads·d]) or, where they are normed one by one, apart
+/// (f[batch, heads, n, d]).
+inline QueryKeyValue project(const Scope& scope, const Value& x, const AttentionBlock& block) {
+  const Projections& p = block.projections;
+  const int64_t heads = block.heads, kv_heads = block.key_heads(), d = block.head_size, dv = block.value_width();
+  QueryKeyValue made;
+  if (p.packing == Projections::Packing::apart) {
+    made = {project(scope / p.query, x, p.matrix, {.out = heads * d, .bias = p.bias.query}),
+            project(scope / p.key, x, p.matrix, {.out = kv_heads * d, .bias = p.bias.key}),
+            project(scope / p.value, x, p.matrix, {.out = kv_heads * dv, .bias = p.bias.value})};
+  } else {
+    const std::vector<int64_t> widths{heads * d, kv_heads * d, kv_heads * dv};
+    Value all = project(scope / p.fused, x, p.matrix, {.out = widths[0] + widths[1] + widths[2], .bias = p.bias.query});
+    if (p.packing == Projections::Packing::blocks) {
+      const std::vector<Value> parts = split(all, -1, widths);
+      made = {parts[0], parts[1], parts[2]};
+    } else {
+      all = reshape(all, {0, 0, kv_heads, heads / kv_heads * d + d + dv});
+      const std::vector<Value> parts = split(all, -1, {heads / kv_heads * d, d, dv});
+      made = {reshape(parts[0], {0, 0, widths[0]}), reshape(parts[1], {0, 0, widths[1]}),
+              reshape(parts[2], {0, 0, widths[2]})};
+    }
+  }
+  if (block.clip != 0) {
+    for (Value* part : {&made.query, &made.key, &made.value})
+      *part = scope.op("Clip", {*part}, {{"min", -block.clip}, {"max", block.clip}});
+  }
+  if (block.query_key_norm) {
+    const QueryKeyNorm& n = *block.query_key_norm;
+    if (n.per_head) made = {split_heads(made.query, heads), split_heads(made.key, kv_heads), made.value};
+    made.query = norm(scope / n.query, made.query, n.norm);
+    made.key = norm(scope / n.key, made.key, n.norm);
+  }
+  return made;
+}
+
+/// Attention of a text to itself: x: f[batch, n, width] -> the same. Names are those below `scope`.
+/// Source: the attention classes of transformers 4.57, GPT2Attention, LlamaAttention, BertSelfAttention and their like.
+inline Value attend(const Scope& scope, const Value& x, const AttentionBlock& block, const Attended& given) {
+  const Projections& p = block.projections;
+  const QueryKeyValue made = project(scope, x, block);
+  AttentionOptions options{.heads = block.heads,
+                           .kv_heads = block.key_heads(),
+                           .scale = block.scale,
+                           .bias = given.bias,
+                           .causal = block.causal,
+                           .softcap = block.softcap,
+                           .mask = given.mask,
+                           .window = block.window,
+                           .angles = given.angles,
+                           .interleaved = block.interleaved,
+                           .probabilities = given.probabilities};
+  if (given.cache != nullptr) {
+    options.past = given.cache->past(given.layer);
+    options.present = given.cache->keeps();
+  }
+  if (given.scores) {
+    const Value scores = given.scores(made.query, made.key);
+    options.bias = options.bias ? scores + options.bias : scores;
+  }
+  if (!block.sinks.empty()) options.sinks = scope.weight(block.sinks, {block.heads});
+  const AttentionResult result = attention(made.query, made.key, made.value, options);
+  if (options.present) given.cache->keep(given.layer, result.present);
+  return project(scope / p.output, result.mixed, p.matrix, {.out = x.fixed(-1), .bias = p.bias.output});
+}
+
+/// Attention of a decoder's text to an encoder's result: x: f[batch, n, width] -> the same. Keys and values are made
+/// once, and are the cache's from then on.
+inline Value attend_over(const Scope& scope, const Value& x, const AttentionBlock& block, const Attended& given) {
+  const Projections& p = block.projections;
+  const int64_t kv_heads = block.key_heads();
+  const auto heads_of = [&](const std::string& name, int64_t width, bool bias) {
+    return split_heads(project(scope / name, given.encoder.hidden, p.matrix, {.out = kv_heads * width, .bias = bias}),
+                       kv_heads);
+  };
+  const Value query =
+      project(scope / p.query, x, p.matrix, {.out = block.heads * block.head_size, .bias = p.bias.query});
+  const KeyValue seen = given.cache->over_encoder(given.layer, [&]() -> KeyValue {
+    return {heads_of(p.key, block.head_size, p.bias.key), heads_of(p.value, block.value_width(), p.bias.value)};
+  });
+  const Value mixed = attention(query, seen.key, seen.value,
+                                {.heads = block.heads,
+                                 .kv_heads = kv_heads,
+                                 .scale = block.scale,
+                                 .mask = given.encoder.mask,
+                                 .probabilities = given.encoder.probabilities})
+                          .mixed;
+  return project(scope / p.output, mixed, p.matrix, {.out = x.fixed(-1), .bias = p.bias.output});
+}
+
+}  // namespace onnxport::sdk

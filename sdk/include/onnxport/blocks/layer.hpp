@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// A layer of a transformer, as data: its halves and how each is joined to what came before.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include <onnxport/blocks/attention.hpp>
+#include <onnxport/blocks/feed_forward.hpp>
+#include <onnxport/blocks/norm.hpp>
+
+namespace onnxport::sdk {
+
+/// Where the norms of a branch stand.
+enum class Placement {
+  before,  ///< x + run(norm(x))
+  after,   ///< norm(x + run(x))
+  inside,  ///< x + norm(run(x)), as in OLMo 2
+  around,  ///< x + second(run(norm(x))), as in Gemma 2
+  none,    ///< x + run(x)
+};
+
+/// How a branch of a layer is joined to the trunk.
+struct Residual {
+  Placement placement = Placement::before;
+  Norm norm{};
+  std::string name = "norm";  ///< the norm's, below the layer
+  std::string second{};       ///< the one behind, where the norms stand around
+  double scale = 1;           ///< of what is added, as in Granite
+  std::string factor{};       ///< a learnt factor for each channel of what is added: the weight's name, f[width]
+};
+
+/// x with the branch `run` joined to it: f[batch, n, width] -> the same.
+template <class Run>
+Value residual(const Scope& layer, const Value& x, const Residual& form, Run run) {
+  const bool normed_first = form.placement == Placement::before || form.placement == Placement::around;
+  Value h = run(normed_first ? norm(layer / form.name, x, form.norm) : x);
+  if (form.placement == Placement::inside) h = norm(layer / form.name, h, form.norm);
+  if (form.placement == Placement::around) h = norm(layer / form.second, h, form.norm);
+  h = h.in(layer);
+  if (form.scale != 1) h = h * form.scale;
+  if (!form.factor.empty()) h = h * layer.weight(form.factor, {x.fixed(-1)});
+  h = h + x;
+  return form.placement == Placement::after ? norm(layer / form.name, h, form.norm) : h;
+}
+
+/// The half of a decoder's layer that attends to an encoder, between the other two.
+struct CrossAttention {
+  std::string at = "encoder_attn";
+  AttentionBlock attention;
+  Residual branch{.name = "encoder_attn_layer_norm"};
+};
+
+/// A layer: attention to itself, to an encoder where it has that, and a feed-forward.
+struct TransformerLayer {
+  std::string attention_at = "self_attn",
+              feed_forward_at = "mlp";  ///< modules below the layer; "" for the layer itself
+  AttentionBlock attention;
+  FeedForward feed_forward;
+  Residual attention_branch{.name = "input_layernorm"};
+  Residual feed_forward_branch{.name = "post_attention_layernorm"};
+  /// Both branches read what the layer was given, and their sum is joined to it: GPT-J, Falcon, Phi, Cohere. The norms
+  /// may be one and the same.
+  bool parallel = false;
+  std::optional<CrossAttention> cross{};
+};
+
+namespace detail {
+inline Scope module_at(const Scope& layer, const std::string& name) {
+  return name.empty() ? layer : layer / name;
+}
+}  // namespace detail
+
+/// x: f[batch, n, width] -> the same.
+inline Value transformer_layer(const Scope& layer, const Value& x, const TransformerLayer& form,
+                               const Attended& given) {
+  const auto attends = [&](const Value& h) {
+    return attend(detail::module_at(layer, form.attention_at), h, form.attention, given);
+  };
+  const auto feeds = [&](const Value& h) {
+    return feed_forward(detail::module_at(layer, form.feed_forward_at), h, form.feed_forward);
+  };
+  Value attended = residual(layer, x, form.attention_branch, attends);
+  if (form.cross) {
+    attended = residual(layer, attended, form.cross->branch, [&](const Value& h) {
+      return attend_over(layer / form.cross->at, h, form.cross->attention, given);
+    });
+  }
+  if (!form.parallel) return residual(layer, attended, form.feed_forward_branch, feeds);
+  const Value h = feeds(norm(layer / form.feed_forward_branch.name, x, form.feed_forward_branch.norm));
+  return (h + attended).in(layer);
+}
+
+}  // namespace onnxport::sdk

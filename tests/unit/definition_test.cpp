@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// A definition as a plugin writes it, over the host's real tables: where its nodes stand, and what its constants are.
+#include <onnxport/plugin.hpp>
+
+#include <boost/test/unit_test.hpp>
+
+#include "core/definition/host_tables.hpp"
+#include "core/definition/onnx_config.hpp"
+
+namespace sdk = onnxport::sdk;
+namespace ir = onnxport::ir;
+
+namespace {
+
+struct Fixture {
+  ir::Graph made;
+  onnxport_graph handle;
+  sdk::Graph g;
+
+  Fixture() : g((handle.graph = &made, &onnxport::plugin_host()), &handle) {}
+
+  sdk::Value input(const char* name, ir::TensorType type) { return {g, made.add_input(name, std::move(type))}; }
+  const std::string& scope_of_last() const { return made.nodes.back().scope; }
+  template <class T>
+  T scalar(double value, sdk::DType dtype) {
+    const ir::Value& constant = made[g.scalar(value, dtype).id()];
+    BOOST_TEST(static_cast<int32_t>(constant.type.dtype) == static_cast<int32_t>(dtype));
+    return constant.constant->as<T>()[0];
+  }
+};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(definitions, Fixture)
+
+BOOST_AUTO_TEST_CASE(an_operation_stands_where_its_first_placed_value_does) {
+  const sdk::Value x = input("x", {ir::DType::f32, {2, 4}});
+  const sdk::Value nowhere = x + x;
+  BOOST_TEST(scope_of_last() == "");
+  const sdk::Scope first = g.root() / "layers.0", second = g.root() / "layers.1";
+  const sdk::Value a = nowhere.in(first), b = x.in(second);
+  (void)(x * a);
+  BOOST_TEST(scope_of_last() == "layers.0");
+  (void)(a + b);
+  BOOST_TEST(scope_of_last() == "layers.0");
+  (void)(b + a);
+  BOOST_TEST(scope_of_last() == "layers.1");
+  (void)(2.0 - b);
+  BOOST_TEST(scope_of_last() == "layers.1");
+  (void)(first / "self").op("Relu", {b});
+  BOOST_TEST(scope_of_last() == "layers.0.self");
+}
+
+BOOST_AUTO_TEST_CASE(the_order_of_calls_means_nothing) {
+  const sdk::Value x = input("x", {ir::DType::f32, {2, 4}}).in(g.root() / "a");
+  const sdk::Value other = sdk::relu(x.in(g.root() / "b"));  // between, and in another module
+  const sdk::Value y = sdk::tanh(x);
+  BOOST_TEST(scope_of_last() == "a");
+  (void)(y + other);
+  BOOST_TEST(scope_of_last() == "a");
+}
+
+BOOST_AUTO_TEST_CASE(a_failure_names_the_module) {
+  const sdk::Value x = input("x", {ir::DType::f32, {2, 4}}).in(g.root() / "encoder.layer.3");
+  try {
+    (void)x.fixed(7);
+    BOOST_FAIL("a fixed length of an axis that is not there");
+  } catch (const sdk::Error& error) {
+    BOOST_TEST(error.place() == "encoder.layer.3");
+  }
+}
+
+BOOST_AUTO_TEST_CASE(an_input_that_is_not_there_is_named_beside_those_that_are) {
+  sdk::Inputs inputs;
+  inputs.emplace("input_ids", input("input_ids", {ir::DType::i64, {2, 4}}));
+  inputs.emplace("mask", input("mask", {ir::DType::i64, {2, 4}}));
+  BOOST_TEST(static_cast<bool>(inputs.at("mask")));
+  BOOST_TEST(!inputs.maybe("attention_mask"));
+  try {
+    (void)inputs.at("attention_mask");
+    BOOST_FAIL("an input that is not there");
+  } catch (const sdk::Error& error) {
+    BOOST_TEST(error.what() == std::string("the graph has no input 'attention_mask'; inputs() lists: input_ids, mask"));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(scalars_are_of_the_type_that_is_asked_for) {
+  BOOST_TEST(scalar<float>(0.1, sdk::DType::f32) == 0.1f);
+  BOOST_TEST(scalar<double>(0.1, sdk::DType::f64) == 0.1);
+  BOOST_TEST(scalar<int32_t>(-3, sdk::DType::i32) == -3);
+  BOOST_TEST(scalar<int64_t>(int64_t{1} << 40, sdk::DType::i64) == int64_t{1} << 40);
+  BOOST_TEST(scalar<uint8_t>(1, sdk::DType::boolean) == 1);
+}
+
+BOOST_AUTO_TEST_CASE(scalars_of_16_bits_are_rounded_to_the_nearest) {
+  const auto half = [&](double value) { return scalar<uint16_t>(value, sdk::DType::f16); };
+  BOOST_TEST(half(1.0) == 0x3c00);
+  BOOST_TEST(half(-2.0) == 0xc000);
+  BOOST_TEST(half(0.1) == 0x2e66);
+  BOOST_TEST(half(65504.0) == 0x7bff);
+  BOOST_TEST(half(65519.9) == 0x7bff);
+  BOOST_TEST(half(65520.0) == 0x7c00);
+  BOOST_TEST(half(0x1p-14) == 0x0400);
+  BOOST_TEST(half(0x1p-24) == 0x0001);
+  BOOST_TEST(half(0x1p-26) == 0x0000);
+  BOOST_TEST(half(2049.0) == half(2048.0));  // ties go to the even one
+  BOOST_TEST(half(2051.0) == half(2052.0));
+  BOOST_TEST(half(0x1.ffcp-15 + 0x1p-25) == 0x0400);  // rounds up into the normal numbers
+  const auto brain = [&](double value) { return scalar<uint16_t>(value, sdk::DType::bf16); };
+  BOOST_TEST(brain(1.0) == 0x3f80);
+  BOOST_TEST(brain(0.1) == 0x3dcd);
+  BOOST_TEST(brain(-3.0e38) == 0xff62);
+}
+
+BOOST_AUTO_TEST_CASE(a_list_in_braces_is_a_list) {
+  const sdk::Value x = input("x", {ir::DType::f32, {2, 4, 1}});
+  (void)g.op("Squeeze", {x}, {{"axes", {2}}});
+  BOOST_TEST(made.nodes.back().integers("axes") == std::vector<int64_t>{2}, boost::test_tools::per_element());
+  const sdk::Attribute reals("scales", {0.5, 2.0});
+  BOOST_TEST(reals.type == static_cast<int32_t>(ONNXPORT_ATTR_FLOATS));
+  BOOST_TEST(reals.floats == (std::vector<double>{0.5, 2.0}), boost::test_tools::per_element());
+  BOOST_TEST(sdk::reshape(x, {0, 4}).rank() == 2u);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
