@@ -77,8 +77,9 @@ ExportResult export_graphs(const OnnxConfig& config, const std::vector<GraphToEx
       nodes += lowered.nodes.size();
       parts.push_back(to_model(lowered, {.opset = options.opset, .metadata = metadata}));
     }
-    ModelParts whole =
-        parts.size() == 1 ? std::move(parts[0]) : merge_branches(std::move(parts[0]), std::move(parts[1]));
+    ModelParts whole = parts.size() == 1 ? std::move(parts[0])
+                                         : merge_branches(std::move(parts[0]), std::move(parts[1]),
+                                                          graph.definitions[1]->description.states);
     const pb::GraphProto& proto = whole.model.graph();
     ExportedGraph& told = result.graphs.emplace_back();
     told.file = graph.file;

@@ -38,7 +38,8 @@ void prefix_made(pb::GraphProto& graph, const std::string& branch) {
 
 class Merger {
  public:
-  Merger(ModelParts first, ModelParts cached) : first_(std::move(first)), cached_(std::move(cached)) {}
+  Merger(ModelParts first, ModelParts cached, const std::vector<StateSpec>& states)
+      : first_(std::move(first)), cached_(std::move(cached)), states_(states) {}
 
   ModelParts run() {
     ModelParts merged;
@@ -82,16 +83,16 @@ class Merger {
         *cached.add_output() = found->second;
         continue;
       }
-      const std::string given =
-          "past_key_values" + wanted.name().substr(std::min(wanted.name().size(), std::string_view("present").size()));
+      const std::string given = input_of_state(wanted.name());
       const pb::ValueInfoProto* input = nullptr;
       for (const pb::ValueInfoProto& one : cached.input()) {
         if (one.name() == given) input = &one;
       }
-      if (!wanted.name().starts_with("present.") || input == nullptr) {
-        throw Error(Failure::plugin,
-                    fmt::format("the cached step has neither an output '{}' nor an input '{}'", wanted.name(), given),
-                    "export with --layout split");
+      if (input == nullptr) {
+        throw Error(
+            Failure::plugin,
+            fmt::format("the cached step does not put out '{}', and has no state of that name to keep", wanted.name()),
+            "export with --layout split");
       }
       pb::NodeProto& pass = *cached.add_node();
       pass.set_op_type("Identity");
@@ -102,6 +103,14 @@ class Merger {
       output = *input;
       output.set_name(wanted.name());
     }
+  }
+
+  /// Empty where the output is no state.
+  std::string input_of_state(const std::string& output) const {
+    for (const StateSpec& state : states_) {
+      if (state.present == output) return state.past;
+    }
+    return {};
   }
 
   void take_inputs(const ModelParts& parts) {
@@ -169,6 +178,7 @@ class Merger {
   }
 
   ModelParts first_, cached_;
+  const std::vector<StateSpec>& states_;
   pb::GraphProto* graph_ = nullptr;
   std::map<std::string, std::string> inputs_;     // name -> type
   std::map<std::string, std::string> constants_;  // contents -> name
@@ -178,8 +188,8 @@ class Merger {
 
 }  // namespace
 
-ModelParts merge_branches(ModelParts first, ModelParts cached) {
-  return Merger(std::move(first), std::move(cached)).run();
+ModelParts merge_branches(ModelParts first, ModelParts cached, const std::vector<StateSpec>& states) {
+  return Merger(std::move(first), std::move(cached), states).run();
 }
 
 }  // namespace onnxport
