@@ -5,7 +5,7 @@
 #include <map>
 #include <memory>
 
-#include "core/onnx/merge.hpp"
+#include "core/layout.hpp"
 
 namespace onnxport {
 namespace {

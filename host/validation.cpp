@@ -8,7 +8,7 @@
 
 #include "core/dummy/sizes.hpp"
 #include "core/error.hpp"
-#include "core/onnx/merge.hpp"
+#include "core/layout.hpp"
 #include "core/output/staging.hpp"
 #include "core/validate/step_inputs.hpp"
 #include "host/cached_validation.hpp"

@@ -37,27 +37,29 @@ class BartOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
     return model.decode(base(g), step, cache, model.decoder_rows());
   }
 
-  Outputs head(Graph& g, const Value& decoded, const Inputs& in) const override {
-    if (task() == "default") return {{"last_hidden_state", decoded}};
-    if (task() == "seq2seq-lm") {
-      const TiedLinear lm_head{g.root() / "lm_head", model.table(base(g), "decoder"), c.tied};
-      const int64_t targets = c.shared ? c.vocab : c.decoder_vocab;
-      const Value logits = linear(lm_head, decoded, {.out = targets, .bias = false});
-      // A bias that is not saved is 0.
-      if (!g.root().has("final_logits_bias")) return {{"logits", logits}};
-      return {{"logits", logits + g.root().weight("final_logits_bias", {1, targets})}};
-    }
-    if (task() == "question-answering") {
-      const Span span = span_logits(g.root() / "qa_outputs", decoded);
-      return {{"start_logits", span.start}, {"end_logits", span.end}};
-    }
-    const Scope head = g.root() / "classification_head";
-    const Value x = linear(head / "dense", at_last_end(decoded, in.at("input_ids")), {.out = c.width});
-    return {{"logits", linear(head / "out_proj", tanh(x), {.out = c.labels})}};
+  Heads heads() const override {
+    return {head::hidden_states(), head::logits("seq2seq-lm", [this](const Encoded& at) { return words(at.hidden); }),
+            head::logits("sequence-classification", [this](const Encoded& at) { return classes(at); }),
+            head::answer_span()};
   }
 
  private:
   Scope base(Graph& g) const { return task() == "default" ? g.root() : g.root() / "model"; }
+
+  Value words(const Value& decoded) const {
+    Graph& g = decoded.graph();
+    const TiedLinear lm_head{g.root() / "lm_head", model.table(base(g), "decoder"), c.tied};
+    const int64_t targets = c.shared ? c.vocab : c.decoder_vocab;
+    const Value logits = linear(lm_head, decoded, {.out = targets, .bias = false});
+    // A bias that is not saved is 0.
+    return g.root().has("final_logits_bias") ? logits + g.root().weight("final_logits_bias", {1, targets}) : logits;
+  }
+
+  Value classes(const Encoded& at) const {
+    const Scope head = at.base / "classification_head";
+    const Value x = linear(head / "dense", at_last_end(at.hidden, at.in.at("input_ids")), {.out = c.width});
+    return linear(head / "out_proj", tanh(x), {.out = c.labels});
+  }
 
   // The decoder's vector at each text's last end token: f32[batch, width]
   Value at_last_end(const Value& decoded, const Value& ids) const {
@@ -91,9 +93,14 @@ class BartDecoderOnnxConfig final : public OnnxConfigWithPast {
     Cache cache = cache_of(in);
     const Value decoded =
         model.decode(base, {in.at("input_ids"), in.at("attention_mask"), {}, {}}, cache, c.decoder_vocab);
-    const TiedLinear lm_head{g.root() / "lm_head", model.table(base, "decoder"), c.tied};
-    const int64_t targets = c.tied ? c.decoder_vocab : c.vocab;
-    return with_present({{"logits", linear(lm_head, decoded, {.out = targets, .bias = false})}}, cache);
+    return with_present(head_for_feature().outputs({base, decoded, in}), cache);
+  }
+
+  Heads heads() const override {
+    return {head::logits("causal-lm", [this](const Encoded& at) {
+      const TiedLinear lm_head{at.base.graph().root() / "lm_head", model.table(at.base, "decoder"), c.tied};
+      return linear(lm_head, at.hidden, {.out = c.tied ? c.decoder_vocab : c.vocab, .bias = false});
+    })};
   }
 
  private:

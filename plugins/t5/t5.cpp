@@ -69,6 +69,7 @@ class T5OnnxConfig final : public OnnxSeq2SeqConfigWithPast {
   // -> f32[batch, decoder_sequence, width]
   Value decode(Graph& g, const DecoderStep& step, Cache& cache) const override {
     const Scope decoder = g.root() / "decoder";
+    g.unused("*.layer.1.EncDecAttention.relative_attention_bias.weight");  // saved by the first releases, never read
     Value x = embed(g, step.ids, "decoder");
     const Value bias = distance_bias(decoder, places_of(step, cache));
     for (int64_t i = 0; i < c.decoder_layers; ++i) {
@@ -86,17 +87,19 @@ class T5OnnxConfig final : public OnnxSeq2SeqConfigWithPast {
                   norm(decoder / "final_layer_norm", x, rms()));
   }
 
-  Outputs head(Graph& g, const Value& decoded, const Inputs&) const override {
-    g.unused("*.layer.1.EncDecAttention.relative_attention_bias.weight");  // saved by the first releases, never read
-    if (task() == "default") return {{"last_hidden_state", decoded}};
-    // A tied head's input is scaled down, as the embedding was not made for it.
-    Value x = decoded;
-    if (c.tied) x = x * (1 / std::sqrt(static_cast<double>(c.width)));
-    const TiedLinear lm_head{g.root() / "lm_head", shared(g), c.tied};
-    return {{"logits", linear(lm_head, x, {.out = c.vocab, .bias = false})}};
+  Heads heads() const override {
+    return {head::hidden_states(), head::logits("seq2seq-lm", [this](const Encoded& at) { return words(at.hidden); })};
   }
 
  private:
+  // A tied head's input is scaled down, as the embedding was not made for it.
+  Value words(const Value& decoded) const {
+    Graph& g = decoded.graph();
+    const Value x = c.tied ? decoded * (1 / std::sqrt(static_cast<double>(c.width))) : decoded;
+    const TiedLinear lm_head{g.root() / "lm_head", shared(g), c.tied};
+    return linear(lm_head, x, {.out = c.vocab, .bias = false});
+  }
+
   // Both sides' embedding, of which checkpoints may hold copies.
   static Scope shared(Graph& g) {
     g.unused("*coder.embed_tokens.weight");

@@ -10,7 +10,8 @@ import optimum.onnxruntime  # noqa: E402
 import torch  # noqa: E402
 
 import runner  # noqa: E402
-from models import Difference, close, exported, greedy, images, original, text_inputs  # noqa: E402
+from models import (Difference, close, exported, greedy, images, original, rows_may_start_anywhere,  # noqa: E402
+                    text_inputs)
 
 # feature -> optimum's class, and the outputs that this class returns
 HEADS = {
@@ -49,13 +50,6 @@ def causal(command, checkpoint):
             if options or rows_may_start_anywhere(model.config):
                 left = text_inputs(model.config, left=True)
                 same_generation(f"{what}, padded on the left", client, model, left, checkpoint.atol)
-
-
-def rows_may_start_anywhere(config):
-    """generate() counts positions from a row's first real token, a graph without position_ids from the first column.
-    That is the same to rotary positions, unless their frequencies depend on the length."""
-    scaling = getattr(config, "rope_scaling", None) or {}
-    return config.model_type != "gpt2" and scaling.get("rope_type", scaling.get("type")) not in ("dynamic", "longrope")
 
 
 def seq2seq(command, checkpoint):

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include <onnxport/heads.hpp>
 #include <onnxport/with_past.hpp>
 
 namespace onnxport::sdk {
@@ -40,8 +41,9 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
   virtual Value encode(Graph& graph, const Inputs& inputs) const = 0;
   /// -> f32[batch, decoder_sequence, width]. Attends through `cache`, to the encoder with over_encoder().
   virtual Value decode(Graph& graph, const DecoderStep& step, Cache& cache) const = 0;
-  /// What the feature puts out of the decoder's result; the caches are not its business.
-  virtual Outputs head(Graph& graph, const Value& decoded, const Inputs& inputs) const = 0;
+  /// What each feature puts out of the decoder's result, which heads read at the root; the caches are not their
+  /// business.
+  Heads heads() const override = 0;
 
   /// One graph with the inputs of transformers.onnx. A cached step takes what was made of the encoder's result from
   /// past_key_values, and the encoder does not run.
@@ -65,7 +67,7 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
     if (!use_past() || g.wants("encoder_last_hidden_state"))
       step.encoder_hidden = g.mark("encoder_last_hidden_state", encode(g, in));
     Cache cache = cache_of(in);
-    return with_present(head(g, decode(g, step, cache), in), cache);
+    return with_present(head_for_feature().outputs({g.root(), decode(g, step, cache), in}), cache);
   }
 
   /// encoder, decoder and, with a past, decoder_with_past: names of files, inputs and outputs as of optimum 2.
@@ -154,10 +156,10 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
   }
 
   Outputs step_of(Graph& g, const Inputs& in, bool is_cached) const {
-    const auto given = [&](const char* name) { return in.contains(name) ? in.at(name) : Value(); };
-    const DecoderStep step{in.at("input_ids"), {}, given("encoder_hidden_states"), given("encoder_attention_mask")};
+    const DecoderStep step{
+        in.at("input_ids"), {}, in.maybe("encoder_hidden_states"), in.maybe("encoder_attention_mask")};
     Cache cache = cache_of(in);
-    Outputs outputs = head(g, decode(g, step, cache), in);
+    Outputs outputs = head_for_feature().outputs({g.root(), decode(g, step, cache), in});
     return with_present(std::move(outputs), cache, is_cached);
   }
 };
