@@ -56,7 +56,7 @@ class Captioning : public sdk::OnnxSeq2SeqConfigWithPast {
   }
   sdk::Value encode(sdk::Graph&, const sdk::Inputs&) const override { return {}; }
   sdk::Value decode(sdk::Graph&, const sdk::DecoderStep&, sdk::Cache&) const override { return {}; }
-  sdk::Outputs head(sdk::Graph&, const sdk::Value&, const sdk::Inputs&) const override { return {}; }
+  sdk::Heads heads() const override { return {}; }
 };
 
 const sdk::detail::Tables& tables();
