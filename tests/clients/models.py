@@ -65,13 +65,6 @@ def text_inputs(config, *, rows=3, length=7, left=False, padded=True):
     return {"input_ids": ids, "attention_mask": mask}
 
 
-def rows_may_start_anywhere(config):
-    """generate() counts positions from a row's first real token. A graph without position_ids does so where positions
-    are learnt; to rotary ones it is all the same, unless their frequencies depend on the length."""
-    scaling = getattr(config, "rope_scaling", None) or {}
-    return scaling.get("rope_type", scaling.get("type")) not in ("dynamic", "longrope")
-
-
 def images(config):
     """pixel_values f32[2, channels, height, width] of the size that the config names, or 32."""
     size = getattr(config, "image_size", 32)

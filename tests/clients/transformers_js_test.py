@@ -10,8 +10,7 @@ import torch
 
 import checkpoints
 import runner
-from models import (NEW_TOKENS, Difference, close, exported, greedy, images, original, rows_may_start_anywhere,
-                    text_inputs)
+from models import NEW_TOKENS, Difference, close, exported, greedy, images, original, text_inputs
 
 
 class Node:
@@ -49,7 +48,7 @@ def generation(command, checkpoint):
     options = {"max_new_tokens": NEW_TOKENS, "min_new_tokens": NEW_TOKENS, "do_sample": False}
     ways = [["--layout", "merged"]]
     if causal:
-        ways = [["--position-ids", "input"]] + ([[]] if rows_may_start_anywhere(model.config) else [])
+        ways = [["--position-ids", "input"], []]
     for way in ways:
         with exported(command, checkpoint, *way) as folder:
             tokens = node.ask(checkpoint, folder, inputs, options)["tokens"]

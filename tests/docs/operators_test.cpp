@@ -31,9 +31,11 @@ Listing documented(const fs::path& page) {
   BOOST_REQUIRE(file);
   Listing listing;
   std::string domain;
+  bool listed = false;  // a subsection explains one operator
   for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("#")) listed = !line.starts_with("### ");
     if (line.starts_with("## ")) domain = line == "## Composites" ? ir::composite_domain : "";
-    if (!line.starts_with("| ") || line.starts_with("| operator ")) continue;
+    if (!listed || !line.starts_with("| ") || line.starts_with("| operator ")) continue;
     std::istringstream names(cell(line, 0));
     const std::string attributes = cell(line, 2);
     for (std::string name; names >> name;) {
