@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <map>
+
 #include "core/error.hpp"
 #include "core/layout.hpp"
 #include "core/onnx/model_file.hpp"
@@ -36,6 +38,17 @@ ir::Graph lowered_graph(const OnnxConfig& config, const Definition& definition, 
   return lower(graph,
                {.opset = form.opset, .patches = patches_of(config), .weights_as_stored = form.weights_as_stored});
 }
+
+namespace {
+
+/// Which outputs of the first step a cached one keeps as it was given them, and the inputs by which it was.
+std::map<std::string, std::string> kept_by(const Definition& cached) {
+  std::map<std::string, std::string> kept;
+  for (const StateSpec& state : cached.description.states) kept.emplace(state.present, state.past);
+  return kept;
+}
+
+}  // namespace
 
 ExportResult export_onnx(const OnnxConfig& config, const Definition& definition, const std::filesystem::path& folder,
                          const ExportOptions& options) {
@@ -75,7 +88,9 @@ ExportResult export_graphs(const OnnxConfig& config, const std::vector<GraphToEx
       }
       steps.push_back(lowered_graph(config, *definition, std::move(defined), form));
     }
-    const ir::Graph lowered = steps.size() == 1 ? std::move(steps[0]) : merge_steps({steps[0], steps[1]}, branch_input);
+    const ir::Graph lowered = steps.size() == 1
+                                  ? std::move(steps[0])
+                                  : merge_steps({steps[0], steps[1], kept_by(*graph.definitions[1])}, branch_input);
     ModelParts whole = to_model(lowered, {.opset = options.opset, .metadata = metadata});
     const pb::GraphProto& proto = whole.model.graph();
     ExportedGraph& told = result.graphs.emplace_back();

@@ -144,7 +144,7 @@ Verdict validate_model(const ValidateArguments& arguments, const Exported& expor
 std::string advice(const ValidateArguments& arguments, const Exported& exported) {
   if (!arguments.cases.empty() && exported.metadata("onnxport.position_ids", "") == "mask") {
     return "this file counts positions along the attention mask, as generate() does; where the case was recorded from "
-           "forward() without position_ids, export with --position-ids sequence, which is what that counts";
+           "forward() without being given any, export with --position-ids sequence, which is what that counts";
   }
   return "export it again from this checkpoint; where differences so large do not matter, pass a larger --atol";
 }

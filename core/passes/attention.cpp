@@ -70,7 +70,7 @@ class Attention {
  public:
   explicit Attention(Builder& b)
       : b_(b),
-        shared_(b.in_scope("attention_mask")),
+        shared_(b.in_scope("mask")),
         heads_(b.node().integer("heads", 0)),
         kv_heads_(b.node().integer("kv_heads", heads_)),
         softcap_(b.node().real("softcap", 0.0)),

@@ -43,13 +43,12 @@ void take_inputs(Graph& merged, const Graph& step) {
 }
 
 /// The state that a step was given, as its output.
-NamedValue pass_on(Graph& step, const std::string& output) {
-  const std::string_view present = "present";
-  const std::string given = "past_key_values" + output.substr(std::min(output.size(), present.size()));
-  const NamedValue* input = find(step.inputs, given);
-  if (!output.starts_with("present.") || input == nullptr) {
+NamedValue pass_on(Graph& step, const std::string& output, const DecoderSteps& steps) {
+  const auto given = steps.kept.find(output);
+  const NamedValue* input = given == steps.kept.end() ? nullptr : find(step.inputs, given->second);
+  if (input == nullptr) {
     throw Error(Failure::plugin,
-                fmt::format("the cached step has neither an output '{}' nor an input '{}'", output, given),
+                fmt::format("the cached step does not put out '{}', and keeps no state of that name", output),
                 "export with --layout split");
   }
   const ValueId same = step.add_node({"", "Identity", output, {input->value}, {}, {}, ""})[0];
@@ -58,11 +57,12 @@ NamedValue pass_on(Graph& step, const std::string& output) {
 }
 
 /// The cached step with the outputs of the first one, in their order.
-Graph with_outputs_of(const Graph& first, Graph cached) {
+Graph cached_with_all_outputs(const DecoderSteps& steps) {
+  Graph cached = steps.cached;
   std::vector<NamedValue> outputs;
-  for (const NamedValue& wanted : first.outputs) {
+  for (const NamedValue& wanted : steps.first.outputs) {
     const NamedValue* made = find(cached.outputs, wanted.name);
-    outputs.push_back(made != nullptr ? *made : pass_on(cached, wanted.name));
+    outputs.push_back(made != nullptr ? *made : pass_on(cached, wanted.name, steps));
   }
   cached.outputs = std::move(outputs);
   return cached;
@@ -89,7 +89,7 @@ Graph merge_steps(const DecoderSteps& steps, const std::string& condition) {
   ir::Node choose;
   choose.op = "If";
   choose.formal_inputs = 1;
-  choose.bodies = {{"then_branch", as_branch(with_outputs_of(steps.first, steps.cached), merged)},
+  choose.bodies = {{"then_branch", as_branch(cached_with_all_outputs(steps), merged)},
                    {"else_branch", as_branch(steps.first, merged)}};
   for (const NamedValue& input : merged.inputs) choose.inputs.push_back(input.value);
   choose.inputs.insert(choose.inputs.begin(), merged.add_input(condition, {ir::DType::boolean, {ir::Dim(1)}}));

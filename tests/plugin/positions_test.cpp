@@ -45,16 +45,13 @@ class Decoder {
   Decoder(const Decoder&) = delete;
   Decoder& operator=(const Decoder&) = delete;
 
+  const std::vector<StateSpec>& states() const { return description_.states; }
   const std::string& positions() const { return description_.texts.at("positions"); }
 
   Tensors first(const Tokens& tokens) {
     Tensors past;
-    for (const InputSpec& spec : description_.inputs) {
-      if (!spec.name.starts_with("past_key_values")) continue;
-      const ir::Shape& shape = spec.type.shape;
-      past.emplace(spec.name,
-                   ir::Tensor{ir::DType::f32, {tokens.ids.shape[0], shape[1].size(), 0, shape[3].size()}, {}});
-    }
+    for (const StateSpec& state : states())
+      past.emplace(state.past, empty_state(*description_.input(state.past), tokens.ids.shape[0]));
     return step(tokens, std::move(past));
   }
   Tensors step(const Tokens& tokens, Tensors past) {
@@ -109,9 +106,11 @@ BOOST_AUTO_TEST_CASE(counted_in_sequence_it_changes_the_logits) {
 
 BOOST_AUTO_TEST_CASE(a_cached_step_continues_a_batch_that_is_padded_on_the_left) {
   Decoder decoder(gpt2);
-  const SteppedDecoder steps{
-      [&](const Tokens& tokens) { return decoder.first(tokens); },
-      [&](const Tokens& tokens, const Tensors& before) { return decoder.step(tokens, as_past(before)); }};
+  const SteppedDecoder steps{[&](const Tokens& tokens) { return decoder.first(tokens); },
+                             [&](const Tokens& tokens, const Tensors& before) {
+                               return decoder.step(tokens, as_past(decoder.states(), before));
+                             },
+                             decoder.states()};
   const ValidationRun run = compare_cached_step(steps, padded, 4, {.absolute = 1e-4});
   for (const Difference& difference : run.differences)
     BOOST_TEST(difference.passes,

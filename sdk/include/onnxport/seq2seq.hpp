@@ -166,10 +166,9 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
 
 /// The places of a step's ids in the decoder's text, behind those of the cache: i64[decoder_sequence].
 inline Value decoder_places(const DecoderStep& step, const Cache& cache) {
-  const Value past = cache.past_keys();
-  if (!past) return range(size_of(step.ids, 1));
-  Graph& g = past.graph();
-  const Value before = size_of(past, 2);
+  const Value before = cache.past_length();
+  if (!before) return range(size_of(step.ids, 1));
+  Graph& g = before.graph();
   return g.op("Range", {before, before + size_of(step.ids, 1), g.integer(1)});
 }
 
