@@ -128,10 +128,11 @@ void infer_scan(Inference& x) {
 }  // namespace
 
 const std::vector<Operator>& control_operators() {
+  using enum AttributeKind;
   static const std::vector<Operator> rows{
       {"", "If", 1, 1 << 16, 1 << 16, infer_if},
       {"", "Loop", 0, 1 << 16, 1 << 16, infer_loop},
-      {"", "Scan", 1, 1 << 16, 1 << 16, infer_scan},
+      {"", "Scan", 1, 1 << 16, 1 << 16, infer_scan, {{"num_scan_inputs", integer}}},
   };
   return rows;
 }

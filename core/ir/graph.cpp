@@ -119,6 +119,7 @@ std::vector<ValueId> Graph::add_node(Node node, size_t outputs) {
   std::vector<Value> results(outputs);
   Inference inference{*this, node, results};
   try {
+    check_attributes(*op, node.attributes);
     op->infer(inference);
   } catch (const std::invalid_argument& problem) {
     throw Error(Failure::plugin, fmt::format("{}: {}: {}", where, describe(*this, node), problem.what()));

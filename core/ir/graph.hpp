@@ -101,7 +101,7 @@ class Graph {
   /// Weights that are same_as() give the same value. The name is that of the checkpoint.
   ValueId add_weight(std::string name, Weight weight);
   /// Appends a node after inferring its results' types. Throws Error(plugin) naming the operator, the scope and
-  /// the input types where it is unknown or its inputs do not fit.
+  /// the input types where it is unknown, or its inputs or attributes do not fit.
   std::vector<ValueId> add_node(Node node, size_t outputs = 1);
   /// A result without inference, for nodes that are known to be right (lowering copies types).
   ValueId add_value(Value value);

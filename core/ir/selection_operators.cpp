@@ -77,12 +77,25 @@ void infer_stack(Inference& x) {
 }  // namespace
 
 const std::vector<Operator>& selection_operators() {
+  using enum AttributeKind;
   static const std::vector<Operator> rows{
-      {"", "TopK", 1, 1, 2, infer_top_k},
+      {"", "TopK", 1, 1, 2, infer_top_k, {{"k", integer}, {"axis", integer}, {"largest", integer}, {"sorted", integer}}},
       {"", "NonZero", 1, 1, 1, infer_non_zero},
-      {"", "ScatterElements", 3, 3, 1, infer_scatter},
+      {"", "ScatterElements", 3, 3, 1, infer_scatter, {{"axis", integer}}},
       {"", "ScatterND", 3, 3, 1, infer_scatter},
-      {composite_domain, "MixtureOfExperts", 2, experts::count, 1, infer_mixture_of_experts},
+      {composite_domain,
+       "MixtureOfExperts",
+       2,
+       experts::count,
+       1,
+       infer_mixture_of_experts,
+       {{"top_k", integer},
+        {"normalize", integer},
+        {"normalize_epsilon", real},
+        {"scale", real},
+        {"activation", text},
+        {"limit", real},
+        {"alpha", real}}},
       {composite_domain, "Stack", 1, 1 << 16, 1, infer_stack},
   };
   return rows;

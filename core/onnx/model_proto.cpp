@@ -172,11 +172,8 @@ class Emitter {
     }
     if (const auto* i = std::get_if<int64_t>(&value))
       return constant_name(node.op == "TopK" ? ir::Tensor::i64({*i}) : ir::Tensor::i64_scalar(*i));
-    if (const auto* f = std::get_if<double>(&value)) {
-      const ir::DType dtype = frame.graph[node.inputs[0]].type.dtype;
-      if (ir::is_floating(dtype)) return constant_name(ir::float_scalar(*f, dtype));
-      if (dtype == ir::DType::i64) return constant_name(ir::Tensor::i64_scalar(static_cast<int64_t>(*f)));
-    }
+    if (const auto* f = std::get_if<double>(&value))
+      return constant_name(ir::scalar(*f, frame.graph[node.inputs[0]].type.dtype));
     throw Error(Failure::internal, fmt::format("{}: an operand of a type that cannot be written", node.name));
   }
 

@@ -39,7 +39,7 @@ class Builder {
   std::vector<ir::ValueId> run(ir::Node node, size_t outputs);
   ir::ValueId composite(const std::string& name, std::vector<ir::ValueId> inputs, ir::Attributes attributes = {});
 
-  /// A scalar of a float type.
+  /// A number as a tensor without axes.
   ir::ValueId scalar(double value, ir::DType dtype);
   ir::ValueId integers(std::vector<int64_t> values);
   ir::ValueId integer(int64_t value);

@@ -114,7 +114,9 @@ class Lowering {
     const bool one_cast = std::count_if(weight.transforms.begin(), weight.transforms.end(), is_cast) == 1;
     // Eight bits are a type since opset 19.
     const bool has_type = ir::size_of(weight.stored->dtype) > 1 || options_.opset >= 19;
-    if (!options_.weights_as_stored || !one_cast || !has_type || !only_moves_elements(weight))
+    // A stack is written whatever it is made of, so it is cast on the way.
+    const bool is_stack = !weight.pieces().empty();
+    if (!options_.weights_as_stored || !one_cast || !has_type || is_stack || !only_moves_elements(weight))
       return to.add_weight(value.name, std::move(weight));
     std::erase_if(weight.transforms, is_cast);
     const ValueId stored = to.add_weight(value.name, std::move(weight));
@@ -195,9 +197,7 @@ ValueId Builder::composite(const std::string& name, std::vector<ValueId> inputs,
 }
 
 ValueId Builder::scalar(double value, ir::DType dtype) {
-  if (ir::is_floating(dtype)) return graph().add_constant(ir::float_scalar(value, dtype));
-  if (dtype == ir::DType::i64) return integer(static_cast<int64_t>(value));
-  throw Error(Failure::internal, fmt::format("a scalar of type {}", ir::name_of(dtype)));
+  return graph().add_constant(ir::scalar(value, dtype));
 }
 ValueId Builder::integers(std::vector<int64_t> values) {
   return graph().add_constant(ir::Tensor::i64(std::move(values)));

@@ -186,6 +186,10 @@ class Precision {
   /// A checkpoint that has the type already is not cast there and back.
   static Weight weight_as(Weight weight, DType dtype) {
     if (weight.dtype() == dtype) return weight;
+    if (std::vector<Weight> pieces = weight.pieces(); !pieces.empty()) {
+      for (Weight& piece : pieces) piece = weight_as(piece, dtype);
+      return stacked(pieces);
+    }
     if (!only_moves_elements(weight)) return weight.then(CastTo{dtype});
     const size_t casts = static_cast<size_t>(
         std::count_if(weight.transforms.begin(), weight.transforms.end(),

@@ -30,6 +30,8 @@ class Rotary {
   Rotary(const Config& config, int64_t head_size, const RotaryLayerType& type)
       : Rotary(config, head_size, section_of(config, type), type.theta) {}
 
+  /// Whether angles depend on the longest position as well, so that scores do not follow from differences alone.
+  bool depends_on_length() const { return type_ == "dynamic" || type_ == "longrope"; }
   /// positions: i64[batch or 1, n].
   Angles angles(const Value& positions) const {
     Graph& g = positions.graph();
