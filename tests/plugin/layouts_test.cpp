@@ -13,7 +13,6 @@
 #include "core/export.hpp"
 #include "core/layout.hpp"
 #include "core/onnx/model_proto.hpp"
-#include "core/onnx/model_proto.hpp"
 #include "core/validate/validate.hpp"
 #include "registry/features_manager.hpp"
 #include "registry/loader.hpp"

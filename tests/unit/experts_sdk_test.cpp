@@ -8,6 +8,7 @@
 
 #include "core/checkpoint/checkpoint.hpp"
 #include "core/definition/host_tables.hpp"
+#include "core/definition/onnx_config.hpp"
 #include "core/definition/weights.hpp"
 #include "tests/support/both_back_ends.hpp"
 

@@ -139,6 +139,23 @@ BOOST_FIXTURE_TEST_CASE(masks_of_layers_are_shared_and_stand_apart, MaskedLayers
   BOOST_TEST(by_op["Shape"] == 1);
 }
 
+BOOST_AUTO_TEST_CASE(sinks_are_turned_while_they_are_written) {
+  const ValueId sinks = weight("sinks", {2});
+  for (const char* scope : {"a", "b"}) {
+    const std::vector<ValueId> inputs{x, x, x, absent, absent, absent, absent, absent, absent, sinks};
+    g.add_output(scope, add("Attention", inputs, {{"heads", int64_t{2}}}, scope));
+  }
+  const Graph lowered = lower(g, {.opset = 23, .patches = {}});
+  int expands = 0;
+  for (const Node& node : lowered.nodes) {
+    if (node.op != "Expand") continue;
+    ++expands;
+    BOOST_TEST(lowered[node.inputs[0]].name == "sinks");
+    BOOST_TEST(to_string(lowered[node.inputs[0]].type) == "f32[1, 2, 1, 1]");
+  }
+  BOOST_TEST(expands == 1);
+}
+
 BOOST_AUTO_TEST_CASE(the_fused_operator_joins_its_past_where_heads_have_keys_of_their_own) {
   for (const int64_t kv_heads : {1, 2}) {
     Fixture f;

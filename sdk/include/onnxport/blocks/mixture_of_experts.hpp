@@ -119,7 +119,7 @@ struct MixtureOptions {
 namespace detail {
 
 /// An activation's name in config.json as the composite has it. Throws UNSUPPORTED.
-inline std::string expert_activation(const Graph& g, const std::string& name) {
+inline std::string expert_activation(const std::string& name, const std::string& place) {
   if (name == "silu" || name == "swish") return "silu";
   if (name == "gelu" || name == "gelu_python") return "gelu";
   if (name == "gelu_new" || name == "gelu_pytorch_tanh" || name == "gelu_fast" || name == "gelu_accurate")
@@ -130,7 +130,7 @@ inline std::string expert_activation(const Graph& g, const std::string& name) {
               "experts with the activation \"" + name +
                   "\" are not supported; known: gelu, gelu_accurate, gelu_fast, gelu_new, gelu_python, "
                   "gelu_pytorch_tanh, relu, relu2, relu_squared, silu, swish",
-              g.scope());
+              place);
 }
 
 }  // namespace detail
@@ -143,7 +143,7 @@ inline Value mixture_of_experts(const Value& x, const Value& scores, const Exper
                                     {"normalize", options.normalize},
                                     {"normalize_epsilon", options.normalize_epsilon},
                                     {"scale", options.scale},
-                                    {"activation", detail::expert_activation(g, options.activation)}};
+                                    {"activation", detail::expert_activation(options.activation, g.path(x.place()))}};
   if (options.limit) attributes.emplace_back("limit", *options.limit);
   if (options.alpha) attributes.emplace_back("alpha", *options.alpha);
   return g.composite("MixtureOfExperts",
