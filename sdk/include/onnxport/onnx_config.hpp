@@ -66,6 +66,7 @@ struct Encoded {
   Scope base;        ///< the base model's module: the root in the base model's own checkpoints
   Value hidden;      ///< what the base model yields: f[batch, n, width]
   const Inputs& in;  ///< the graph's inputs
+  Value mask{};      ///< of a text encoder: i64[batch, n], 1 where a place of `hidden` counts
 };
 /// One head of a model: the feature that it serves, without "-with-past", and what it puts out.
 struct Head {
