@@ -15,7 +15,7 @@ namespace onnxport::sdk {
 struct TextDecoderTraits {
   std::string base = "model";              ///< the base model's name within the models with a head
   int64_t vocab;                           ///< ids are below this
-  int64_t max_positions;                   ///< and positions below this
+  int64_t max_positions = 0;               ///< and positions below this; 0: without a bound
   std::string embedding = "embed_tokens";  ///< of the words, below the base; a tied head takes its table
   bool tied = false;
   std::string words = "lm_head";

@@ -48,6 +48,8 @@ struct AttentionBlock {
   int64_t kv_heads = 0;  ///< 0: as many as heads
   int64_t head_size;
   int64_t value_size = 0;  ///< 0: as wide as a key
+  /// Keys and values are repeated for each of their queries and cached so, as in Falcon.
+  bool repeats_kv = false;
   Projections projections{};
   std::optional<QueryKeyNorm> query_key_norm{};
   double clip = 0;     ///< queries, keys and values within ±clip; 0: as they are
@@ -59,6 +61,7 @@ struct AttentionBlock {
   std::string sinks{};       ///< the name of the weight f[heads] that stands for a key to nothing
 
   int64_t key_heads() const { return kv_heads == 0 ? heads : kv_heads; }
+  int64_t cached_heads() const { return repeats_kv ? heads : key_heads(); }
   int64_t value_width() const { return value_size == 0 ? head_size : value_size; }
 };
 
@@ -86,6 +89,15 @@ struct QueryKeyValue {
   Value query, key, value;
 };
 
+/// Every head `times` times in a row: f[batch, n, heads·d] -> f[batch, n, heads·times·d].
+inline Value repeat_heads(const Value& x, int64_t heads, int64_t times) {
+  if (times == 1) return x;
+  const int64_t width = x.fixed(-1);
+  const Value apart = reshape(x, {0, 0, heads, 1, width / heads});
+  const std::vector<int64_t> repeated{1, 1, 1, times, 1};
+  return reshape(x.graph().op("Expand", {apart}, {{"shape", repeated}}), {0, 0, times * width});
+}
+
 /// x -> queries, keys and values, heads side by side (f[batch, n, heads·d]) or, where they are normed one by one, apart
 /// (f[batch, heads, n, d]).
 inline QueryKeyValue project(const Scope& scope, const Value& x, const AttentionBlock& block) {
@@ -109,13 +121,16 @@ inline QueryKeyValue project(const Scope& scope, const Value& x, const Attention
               reshape(parts[2], {0, 0, widths[2]})};
     }
   }
+  if (block.repeats_kv) {
+    for (Value* part : {&made.key, &made.value}) *part = repeat_heads(*part, kv_heads, heads / kv_heads);
+  }
   if (block.clip != 0) {
     for (Value* part : {&made.query, &made.key, &made.value})
       *part = scope.op("Clip", {*part}, {{"min", -block.clip}, {"max", block.clip}});
   }
   if (block.query_key_norm) {
     const QueryKeyNorm& n = *block.query_key_norm;
-    if (n.per_head) made = {split_heads(made.query, heads), split_heads(made.key, kv_heads), made.value};
+    if (n.per_head) made = {split_heads(made.query, heads), split_heads(made.key, block.cached_heads()), made.value};
     made.query = norm(scope / n.query, made.query, n.norm);
     made.key = norm(scope / n.key, made.key, n.norm);
   }
@@ -128,7 +143,7 @@ inline Value attend(const Scope& scope, const Value& x, const AttentionBlock& bl
   const Projections& p = block.projections;
   const QueryKeyValue made = project(scope, x, block);
   AttentionOptions options{.heads = block.heads,
-                           .kv_heads = block.key_heads(),
+                           .kv_heads = block.cached_heads(),
                            .scale = block.scale,
                            .bias = given.bias,
                            .causal = block.causal,

@@ -24,6 +24,7 @@ struct FeedForward {
   /// down(activation(gate(x)) · up(x)); with `gate_up` both are made by one layer, the gate first.
   std::string up = "up_proj", down = "down_proj", gate{}, gate_up{};
   bool bias = false;
+  bool down_bias = true;  ///< false: the last layer has none even so
   Matrix matrix = Matrix::out_in;
 };
 
@@ -43,7 +44,7 @@ inline Value feed_forward(const Scope& scope, const Value& x, const FeedForward&
   } else {
     h = activation(widen(form.up, form.inner), form.activation);
   }
-  return project(scope / form.down, h, form.matrix, {.out = x.fixed(-1), .bias = form.bias});
+  return project(scope / form.down, h, form.matrix, {.out = x.fixed(-1), .bias = form.bias && form.down_bias});
 }
 
 }  // namespace onnxport::sdk

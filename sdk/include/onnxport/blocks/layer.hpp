@@ -13,11 +13,12 @@ namespace onnxport::sdk {
 
 /// Where the norms of a branch stand.
 enum class Placement {
-  before,  ///< x + run(norm(x))
-  after,   ///< norm(x + run(x))
-  inside,  ///< x + norm(run(x)), as in OLMo 2
-  around,  ///< x + second(run(norm(x))), as in Gemma 2
-  none,    ///< x + run(x)
+  before,   ///< x + run(norm(x))
+  after,    ///< norm(x + run(x))
+  inside,   ///< x + norm(run(x)), as in OLMo 2
+  around,   ///< x + second(run(norm(x))), as in Gemma 2
+  none,     ///< x + run(x)
+  on_norm,  ///< norm(x) + run(norm(x)), as BLOOM may
 };
 
 /// How a branch of a layer is joined to the trunk.
@@ -33,14 +34,16 @@ struct Residual {
 /// x with the branch `run` joined to it: f[batch, n, width] -> the same.
 template <class Run>
 Value residual(const Scope& layer, const Value& x, const Residual& form, Run run) {
-  const bool normed_first = form.placement == Placement::before || form.placement == Placement::around;
-  Value h = run(normed_first ? norm(layer / form.name, x, form.norm) : x);
+  const bool normed_first = form.placement == Placement::before || form.placement == Placement::around ||
+                            form.placement == Placement::on_norm;
+  const Value read = normed_first ? norm(layer / form.name, x, form.norm) : x;
+  Value h = run(read);
   if (form.placement == Placement::inside) h = norm(layer / form.name, h, form.norm);
   if (form.placement == Placement::around) h = norm(layer / form.second, h, form.norm);
   h = h.in(layer);
   if (form.scale != 1) h = h * form.scale;
   if (!form.factor.empty()) h = h * layer.weight(form.factor, {x.fixed(-1)});
-  h = h + x;
+  h = h + (form.placement == Placement::on_norm ? read : x);
   return form.placement == Placement::after ? norm(layer / form.name, h, form.norm) : h;
 }
 

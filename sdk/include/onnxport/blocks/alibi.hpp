@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// Attention with linear biases (Press, Smith and Lewis, "Train Short, Test Long"): in place of positions, a key's score
+// grows with its place, in every head by a slope of its own.
+#pragma once
+
+#include <cmath>
+#include <vector>
+
+#include <onnxport/layers.hpp>
+
+namespace onnxport::sdk {
+
+struct Alibi {
+  int64_t heads;
+  /// The type that slopes, places and their products are rounded to on their way.
+  DType rounded = DType::f32;
+};
+
+/// Of 2ⁿ heads 2^(-8/2ⁿ) and its powers; of another number those of the next lower 2ⁿ, then every second one of 2ⁿ⁺¹.
+/// Source: build_alibi_tensor of BloomModel and FalconModel, transformers 4.57, with its rounding to 32 bits.
+inline std::vector<float> alibi_slopes(int64_t heads) {
+  int64_t whole = 1;
+  while (2 * whole <= heads) whole *= 2;
+  const auto power = [](int64_t of, int64_t exponent) {
+    return std::pow(static_cast<float>(std::exp2(-8.0 / static_cast<double>(of))), static_cast<float>(exponent));
+  };
+  std::vector<float> slopes;
+  for (int64_t i = 1; i <= whole; ++i) slopes.push_back(power(whole, i));
+  for (int64_t i = 1; i <= heads - whole; ++i) slopes.push_back(power(2 * whole, 2 * i - 1));
+  return slopes;
+}
+
+/// slope · place: mask: i64[batch, total] -> f32[batch, heads, 1, total], a bias of scores. Places are counted among
+/// the keys that count. That a query has a place, too, adds the same to all its scores, which softmax does not see.
+inline Value alibi(const Value& mask, const Alibi& form) {
+  Graph& g = mask.graph();
+  const auto rounded = [&](const Value& x) {
+    return form.rounded == DType::f32 ? x : cast(cast(x, form.rounded), DType::f32);
+  };
+  const Value places = (g.op("CumSum", {mask}, {{"axis", 1}}) - g.integer(1)) * mask;
+  const Value slopes = g.constant<float>(DType::f32, {form.heads, 1, 1}, alibi_slopes(form.heads));
+  return rounded(rounded(unsqueeze(cast(places, DType::f32), {1, 2})) * rounded(slopes));
+}
+
+}  // namespace onnxport::sdk
