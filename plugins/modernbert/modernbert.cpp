@@ -10,7 +10,7 @@ using namespace onnxport::sdk;
 
 namespace {
 
-const std::string global = "full_attention", local = "sliding_attention";
+constexpr const char *global = "full_attention", *local = "sliding_attention";
 
 struct ModernBertConfig {
   explicit ModernBertConfig(const Config& c)
