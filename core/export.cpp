@@ -3,11 +3,14 @@
 
 #include <fmt/format.h>
 
+#include <map>
+
 #include "core/error.hpp"
-#include "core/onnx/merge.hpp"
+#include "core/layout.hpp"
 #include "core/onnx/model_file.hpp"
 #include "core/onnx/model_proto.hpp"
 #include "core/passes/lower.hpp"
+#include "core/passes/merge_steps.hpp"
 #include "core/passes/precision.hpp"
 #include "core/passes/tie.hpp"
 
@@ -36,6 +39,17 @@ ir::Graph lowered_graph(const OnnxConfig& config, const Definition& definition, 
                {.opset = form.opset, .patches = patches_of(config), .weights_as_stored = form.weights_as_stored});
 }
 
+namespace {
+
+/// Which outputs of the first step a cached one keeps as it was given them, and the inputs by which it was.
+std::map<std::string, std::string> kept_by(const Definition& cached) {
+  std::map<std::string, std::string> kept;
+  for (const StateSpec& state : cached.description.states) kept.emplace(state.present, state.past);
+  return kept;
+}
+
+}  // namespace
+
 ExportResult export_onnx(const OnnxConfig& config, const Definition& definition, const std::filesystem::path& folder,
                          const ExportOptions& options) {
   return export_graphs(config, {{options.model_file, {&definition}}}, folder, options);
@@ -59,8 +73,7 @@ ExportResult export_graphs(const OnnxConfig& config, const std::vector<GraphToEx
   ExportResult result;
   const GraphForm form{.opset = options.opset, .dtype = options.dtype, .weights_as_stored = !options.linked.empty()};
   for (const GraphToExport& graph : graphs) {
-    std::vector<ModelParts> parts;
-    size_t nodes = 0;
+    std::vector<ir::Graph> steps;
     std::map<std::string, std::string> metadata = options.metadata;
     for (const Definition* definition : graph.definitions) {
       if (!definition->part.empty()) {
@@ -73,18 +86,18 @@ ExportResult export_graphs(const OnnxConfig& config, const std::vector<GraphToEx
       if (!form.weights_as_stored) {
         for (auto& [gone, kept] : tie_equal_weights(defined)) result.tied.emplace(std::move(gone), std::move(kept));
       }
-      const ir::Graph lowered = lowered_graph(config, *definition, std::move(defined), form);
-      nodes += lowered.nodes.size();
-      parts.push_back(to_model(lowered, {.opset = options.opset, .metadata = metadata}));
+      steps.push_back(lowered_graph(config, *definition, std::move(defined), form));
     }
-    ModelParts whole =
-        parts.size() == 1 ? std::move(parts[0]) : merge_branches(std::move(parts[0]), std::move(parts[1]));
+    const ir::Graph lowered = steps.size() == 1
+                                  ? std::move(steps[0])
+                                  : merge_steps({steps[0], steps[1], kept_by(*graph.definitions[1])}, branch_input);
+    ModelParts whole = to_model(lowered, {.opset = options.opset, .metadata = metadata});
     const pb::GraphProto& proto = whole.model.graph();
     ExportedGraph& told = result.graphs.emplace_back();
     told.file = graph.file;
     for (const pb::ValueInfoProto& input : proto.input()) told.inputs.push_back(input.name());
     for (const pb::ValueInfoProto& output : proto.output()) told.outputs.push_back(output.name());
-    told.nodes = nodes;
+    told.nodes = node_count(lowered);
     told.initializers = whole.weights.size() + static_cast<size_t>(proto.initializer_size());
     models.push_back({std::move(whole), graph.file});
   }

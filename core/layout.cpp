@@ -2,6 +2,7 @@
 #include "core/layout.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <map>
@@ -12,7 +13,13 @@
 namespace onnxport {
 namespace {
 
-constexpr const char* cached_suffix = "_with_past";
+/// The part that continues what this one began; empty where none does.
+std::string cached_step_of(const OnnxConfig& config, const std::string& part) {
+  for (const std::string& other : config.parts()) {
+    if (config.first_step(other) == part) return other;
+  }
+  return {};
+}
 
 }  // namespace
 
@@ -36,15 +43,22 @@ std::vector<GraphFile> graph_files(Layout layout, const OnnxConfig& config, cons
   }
   std::vector<GraphFile> files;
   for (const std::string& part : parts) {
-    const bool has_cached = std::find(parts.begin(), parts.end(), part + cached_suffix) != parts.end();
-    if (layout == Layout::split || !has_cached) {
-      if (layout == Layout::merged && part.ends_with(cached_suffix)) continue;  // stands under its first step
+    const std::string cached = layout == Layout::merged ? cached_step_of(config, part) : "";
+    if (layout == Layout::merged && !config.first_step(part).empty()) continue;  // stands under its first step
+    if (cached.empty())
       files.push_back({part + "_model.onnx", {part}});
-    } else {
-      files.push_back({part + "_model_merged.onnx", {part, part + cached_suffix}});
-    }
+    else
+      files.push_back({part + "_model_merged.onnx", {part, cached}});
   }
   const bool any = std::any_of(files.begin(), files.end(), [](const GraphFile& file) { return file.parts.size() > 1; });
+  if (layout == Layout::merged && !any && config.with_past()) {
+    throw Error(
+        Failure::usage,
+        fmt::format("--layout merged joins a first step and the cached ones, and plugin {} does not say which of "
+                    "its parts ({}) are those",
+                    config.plugin_id(), fmt::join(parts, ", ")),
+        "choose --layout split");
+  }
   if (layout == Layout::merged && !any) {
     throw Error(
         Failure::usage,

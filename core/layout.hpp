@@ -16,6 +16,9 @@ enum class Layout {
   merged,  ///< the same with both kinds of decoder step in one graph, under use_cache_branch
 };
 
+/// The input bool[1] of a merged graph that chooses: true runs the cached step.
+inline constexpr const char* branch_input = "use_cache_branch";
+
 /// One file of an export and the parts that it holds: one, or the two between which use_cache_branch chooses, the first
 /// step's before the cached one's.
 struct GraphFile {

@@ -2,176 +2,202 @@
 #include "host/cached_validation.hpp"
 
 #include <algorithm>
+#include <map>
 #include <memory>
 
-#include "core/onnx/merge.hpp"
+#include "core/layout.hpp"
 
 namespace onnxport {
 namespace {
 
-constexpr int64_t prefix = 4, step = 3;
+constexpr int64_t batch = 2, prefix = 4, step = 3;
 
 ir::Tensor flag(bool value) {
   return ir::Tensor::of<uint8_t>(ir::DType::boolean, {1}, {value ? uint8_t{1} : uint8_t{0}});
 }
 
-/// An empty cache: what a first step has behind it.
-Tensors no_past(const Description& description, int64_t batch) {
-  Tensors past;
-  for (const InputSpec& spec : description.inputs) {
-    if (!spec.name.starts_with("past_key_values")) continue;
-    std::vector<int64_t> shape;
-    for (const ir::Dim& dim : spec.type.shape) shape.push_back(dim.is_static() ? dim.size() : 0);
-    shape[0] = batch;
-    past.emplace(spec.name, ir::Tensor{spec.type.dtype, shape, {}});
-  }
-  return past;
+ir::Tensor ones(int64_t rows, int64_t width) {
+  return ir::Tensor::of<int64_t>(ir::DType::i64, {rows, width},
+                                 std::vector<int64_t>(static_cast<size_t>(rows * width), 1));
 }
 
-/// Positions as generation counts them, of the last n places of the mask.
-ir::Tensor positions_of(const Tokens& tokens) {
-  const int64_t batch = tokens.ids.shape[0], n = tokens.ids.shape[1], total = tokens.mask.shape[1];
-  const auto counts = tokens.mask.as<int64_t>();
-  std::vector<int64_t> positions;
-  for (int64_t b = 0; b < batch; ++b) {
-    int64_t seen = 0;
-    for (int64_t i = 0; i < total; ++i) {
-      seen += counts[static_cast<size_t>(b * total + i)];
-      if (i >= total - n) positions.push_back(std::max<int64_t>(0, seen - 1));
-    }
-  }
-  return ir::Tensor::of<int64_t>(ir::DType::i64, {batch, n}, positions);
-}
-
-bool takes(const Description& description, const std::string& name) {
-  return std::any_of(description.inputs.begin(), description.inputs.end(),
-                     [&](const InputSpec& spec) { return spec.name == name; });
-}
-
-/// The tensors and runs that a check is made of.
+/// The tensors and runs that a check is made of. Parts are told by what they state: the cached one has states, and
+/// names the one that fills them or is that itself; the others are those whose results either takes.
 class CacheCheck {
  public:
-  CacheCheck(const ExportToValidate& exported) : e_(exported) {}
+  explicit CacheCheck(const ExportToValidate& exported) : e_(exported) {}
 
   std::optional<ValidationRun> run(const Tolerance& tolerance) {
-    const Description& main = e_.config.description();
-    if (!e_.config.with_past()) return std::nullopt;
-    const bool single = e_.graphs.size() == 1 && e_.graphs[0].definitions.size() == 1;
-    if (single && takes(main, "decoder_input_ids"))
-      return compare_cached_step(one_graph(), tokens("decoder_"), prefix, tolerance);
-    if (single) return compare_cached_step(decoder_only(), tokens(""), prefix, tolerance);
-    return compare_cached_step(parts(), tokens("", "decoder"), prefix, tolerance);
+    if (!find_steps()) return std::nullopt;
+    const Description& cached = e_.config.description(cached_);
+    const std::optional<ir::Dim> axis = step_axis(cached);
+    if (!axis || axis->terms().size() != 1 || tokens_of(cached, *axis) == nullptr) return std::nullopt;
+    axis_ = *axis;
+    const SteppedDecoder decoder{
+        [this](const Tokens& tokens) { return run_step(first_, tokens, nullptr); },
+        [this](const Tokens& tokens, const Tensors& before) { return run_step(cached_, tokens, &before); },
+        cached.states};
+    return compare_cached_step(decoder, tokens(), prefix, tolerance);
   }
 
  private:
-  DummyOptions options() const {
-    DummyOptions options;
-    options.batch_size = 2;
-    options.seq_length = prefix + step;
-    options.varied = true;
-    return options;
-  }
+  // ------------------------------------------------------------------------------------------------- parts
 
-  /// Ids of a decoder; every place counts, so that each row of the cache is compared.
-  Tokens tokens(const std::string& stem, const std::string& part = {}) {
-    // A decoder's length is one below the encoder's in dummy inputs.
-    DummyOptions longer = options();
-    longer.seq_length = prefix + step + 1;
-    ir::Tensor ids = e_.config.generate_dummy_inputs(e_.preprocessor, longer, part).at(stem + "input_ids");
-    ids = along_sequence(ids, 0, prefix + step);
-    std::vector<int64_t> ones(static_cast<size_t>(ids.element_count()), 1);
-    ir::Tensor mask = ir::Tensor::of<int64_t>(ir::DType::i64, ids.shape, ones);
-    return {std::move(ids), std::move(mask)};
-  }
-
-  Runnable& file(const std::string& name) {
-    auto& slot = files_[name];
-    if (slot == nullptr) slot = load_backend("onnxruntime").load_file((e_.folder / name).string());
-    return *slot;
-  }
-
-  /// One graph for all steps; a first one has an empty past.
-  SteppedDecoder decoder_only() {
-    const auto call = [this](const Tokens& tokens, Tensors inputs) {
-      inputs.emplace("input_ids", tokens.ids);
-      inputs.emplace("attention_mask", tokens.mask);
-      if (takes(e_.config.description(), "position_ids")) inputs.emplace("position_ids", positions_of(tokens));
-      return file(e_.graphs[0].file).run(inputs);
-    };
-    return {[this, call](const Tokens& tokens) {
-              return call(tokens, no_past(e_.config.description(), tokens.ids.shape[0]));
-            },
-            [call](const Tokens& tokens, const Tensors& before) { return call(tokens, as_past(before)); }};
-  }
-
-  /// A graph of cached steps only: its first step is that of the definition.
-  SteppedDecoder one_graph() {
-    const Tensors dummy = e_.config.generate_dummy_inputs(e_.preprocessor, options());
-    WeightSource& weights = *e_.weights;
-    const std::vector<Definition> defined =
-        e_.config.define_parts(weights, {"encoder", "decoder"}, {.allow_unused = true});
-    Backend& reference = load_backend("reference");
-    const std::shared_ptr<Runnable> decoder = reference.load_graph(defined[1].graph);
-    const Tensors encoded =
-        reference.load_graph(defined[0].graph)
-            ->run({{"input_ids", dummy.at("input_ids")}, {"attention_mask", dummy.at("attention_mask")}});
-    return {[decoder, dummy, encoded](const Tokens& tokens) {
-              return decoder->run({{"input_ids", tokens.ids},
-                                   {"encoder_attention_mask", dummy.at("attention_mask")},
-                                   {"encoder_hidden_states", encoded.at("last_hidden_state")}});
-            },
-            [this, dummy](const Tokens& tokens, const Tensors& before) {
-              Tensors inputs = as_past(before);
-              inputs.emplace("input_ids", dummy.at("input_ids"));
-              inputs.emplace("attention_mask", dummy.at("attention_mask"));
-              inputs.emplace("decoder_input_ids", tokens.ids);
-              inputs.emplace("decoder_attention_mask", tokens.mask);
-              return file(e_.graphs[0].file).run(inputs);
-            }};
-  }
-
-  /// The files that hold a part, and whether it stands under use_cache_branch.
+  /// Where a part lies: in one of the files, and there under use_cache_branch or not.
   struct Holder {
     std::string file;
-    bool merged;
+    const Definition* other = nullptr;  // the branch beside it
   };
-  Holder holder_of(const std::string& part) const {
+  std::optional<Holder> holder_of(const std::string& part) const {
     for (const GraphToExport& graph : e_.graphs) {
       for (const Definition* definition : graph.definitions) {
-        if (definition->part == part) return {graph.file, graph.definitions.size() > 1};
+        if (definition->part != part) continue;
+        Holder holder{graph.file};
+        for (const Definition* other : graph.definitions) {
+          if (other != definition) holder.other = other;
+        }
+        return holder;
       }
+    }
+    return std::nullopt;
+  }
+
+  /// Finds the cached step among the exported parts, and what its first one is. False where there is none.
+  bool find_steps() {
+    for (const GraphToExport& graph : e_.graphs) {
+      for (const Definition* definition : graph.definitions) {
+        if (e_.config.description(definition->part).states.empty()) continue;
+        cached_ = first_ = definition->part;
+        // The model as one graph has the first step of its parts.
+        std::vector<std::string> steps = e_.config.parts();
+        if (!cached_.empty()) steps = {cached_};
+        for (const std::string& part : steps) {
+          if (const std::string first = e_.config.first_step(part); !first.empty()) first_ = first;
+        }
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /// The part that puts out `output`; empty where none does.
+  std::string maker_of(const std::string& output) const {
+    for (const std::string& part : e_.config.parts()) {
+      if (e_.config.description(part).output(output) != nullptr) return part;
     }
     return {};
   }
 
-  SteppedDecoder parts() {
-    const Tensors dummy = e_.config.generate_dummy_inputs(e_.preprocessor, options(), "encoder");
-    const ir::Tensor hidden = file(holder_of("encoder").file).run(dummy).at("last_hidden_state");
-    const ir::Tensor mask = dummy.at("attention_mask");
-    const Holder first = holder_of("decoder"), cached = holder_of("decoder_with_past");
-    return {[this, hidden, mask, first](const Tokens& tokens) {
-              Tensors inputs{
-                  {"input_ids", tokens.ids}, {"encoder_attention_mask", mask}, {"encoder_hidden_states", hidden}};
-              if (first.merged) {
-                inputs.merge(no_past(e_.config.description("decoder_with_past"), tokens.ids.shape[0]));
-                inputs.emplace(branch_input, flag(false));
-              }
-              return file(first.file).run(inputs);
-            },
-            [this, hidden, mask, cached](const Tokens& tokens, const Tensors& before) {
-              Tensors inputs = as_past(before);
-              inputs.emplace("input_ids", tokens.ids);
-              inputs.emplace("encoder_attention_mask", mask);
-              if (cached.merged) {
-                inputs.emplace("encoder_hidden_states", hidden);
-                inputs.emplace(branch_input, flag(true));
-              }
-              return file(cached.file).run(inputs);
-            }};
+  /// The part as something to run: its file or, where it is in none, its definition.
+  Runnable& runnable(const std::string& part) {
+    const std::optional<Holder> holder = holder_of(part);
+    auto& slot = runnables_[holder ? holder->file : part];
+    if (slot != nullptr) return *slot;
+    if (holder) {
+      slot = load_backend("onnxruntime").load_file((e_.folder / holder->file).string());
+    } else {
+      const std::vector<Definition> defined = e_.config.define_parts(*e_.weights, {part}, {.allow_unused = true});
+      slot = load_backend("reference").load_graph(defined[0].graph);
+    }
+    return *slot;
+  }
+
+  // ---------------------------------------------------------------------------------------------- values
+
+  /// What the part's inputs hold but for what a step gives them; values of the one graph, where that has the input.
+  const Tensors& dummy(const std::string& part) {
+    const auto known = dummies_.find(part);
+    if (known != dummies_.end()) return known->second;
+    DummyOptions options;
+    options.batch_size = batch;
+    options.seq_length = prefix + step + 1;  // of an encoder: another length
+    options.sizes[axis_.terms()[0].first] = prefix + step;
+    options.varied = true;
+    Tensors values = e_.config.generate_dummy_inputs(e_.preprocessor, options, part);
+    if (cached_.empty() && !part.empty() && part != first_) {
+      for (const auto& [name, value] : dummy("")) {
+        if (values.contains(name)) values[name] = value;
+      }
+    }
+    return dummies_.emplace(part, std::move(values)).first->second;
+  }
+
+  /// All tokens of the check; every place counts, so that each row of the cache is compared.
+  Tokens tokens() {
+    const InputSpec& spec = *tokens_of(e_.config.description(cached_), axis_);
+    return {dummy(cached_).at(spec.name), ones(batch, prefix + step)};
+  }
+
+  /// What an earlier part puts out.
+  const ir::Tensor& result(const std::string& output) {
+    const auto known = results_.find(output);
+    if (known != results_.end()) return known->second;
+    const std::string part = maker_of(output);
+    Tensors inputs = dummy(part);
+    for (const InputSpec& spec : e_.config.description(part).inputs) {
+      if (spec.role == ONNXPORT_ROLE_HIDDEN && !maker_of(spec.of).empty()) inputs[spec.name] = result(spec.of);
+    }
+    return results_.emplace(output, runnable(part).run(inputs).at(output)).first->second;
+  }
+
+  /// Which places of an earlier part's result count: those of that part's mask, where it has as many, else all.
+  ir::Tensor mask_of_result(const InputSpec& spec) {
+    const std::string part = maker_of(spec.of);
+    const int64_t width = result(spec.of).shape.at(1);
+    for (const InputSpec& input : e_.config.description(part).inputs) {
+      if (input.role != ONNXPORT_ROLE_MASK) continue;
+      const ir::Tensor& mask = dummy(part).at(input.name);
+      if (mask.shape == std::vector<int64_t>{batch, width} && mask.dtype == spec.type.dtype) return mask;
+    }
+    return mask_for(spec, ir::Dim(width), {ones(batch, width), ones(batch, width)});
+  }
+
+  ir::Tensor value_of(const InputSpec& spec, const Description& description, const Tokens& tokens,
+                      const Tensors& states) {
+    const InputSpec* fresh = tokens_of(description, axis_);
+    const auto state = states.find(spec.name);
+    if (state != states.end()) return state->second;
+    if (spec.role == ONNXPORT_ROLE_STATE) return empty_state(spec, batch);
+    if (&spec == fresh) return tokens.ids;
+    const bool is_of_tokens = fresh != nullptr && spec.of == fresh->name;
+    if (is_of_tokens && spec.role == ONNXPORT_ROLE_MASK) return mask_for(spec, axis_, tokens);
+    if (is_of_tokens && spec.role == ONNXPORT_ROLE_POSITIONS) return positions_for(spec, tokens);
+    const bool is_made = description.input(spec.of) == nullptr && !maker_of(spec.of).empty();
+    if (is_made && spec.role == ONNXPORT_ROLE_HIDDEN) return result(spec.of);
+    if (is_made && spec.role == ONNXPORT_ROLE_MASK) return mask_of_result(spec);
+    const ir::Tensor& whole = dummy(part_of(description)).at(spec.name);
+    // What belongs to tokens goes along with them.
+    const int64_t seen = tokens.mask.shape[1], n = tokens.ids.shape[1];
+    const bool is_over_step = spec.type.shape.size() >= 2 && spec.type.shape[1] == axis_;
+    return is_over_step ? along_sequence(whole, seen - n, seen) : whole;
+  }
+  std::string part_of(const Description& description) const {
+    return &description == &e_.config.description(first_) ? first_ : cached_;
+  }
+
+  Tensors run_step(const std::string& part, const Tokens& tokens, const Tensors* before) {
+    const Description& description = e_.config.description(part);
+    const Tensors states = before ? as_past(e_.config.description(cached_).states, *before) : Tensors{};
+    Tensors inputs;
+    for (const InputSpec& spec : description.inputs)
+      inputs.emplace(spec.name, value_of(spec, description, tokens, states));
+    const std::optional<Holder> holder = holder_of(part);
+    if (holder && holder->other != nullptr) {
+      const Description& other = e_.config.description(holder->other->part);
+      for (const InputSpec& spec : other.inputs) {
+        if (!inputs.contains(spec.name)) inputs.emplace(spec.name, value_of(spec, other, tokens, {}));
+      }
+      inputs.emplace(branch_input, flag(before != nullptr));
+    }
+    return runnable(part).run(inputs);
   }
 
   const ExportToValidate& e_;
-  std::map<std::string, std::unique_ptr<Runnable>> files_;
+  std::string cached_, first_;  // parts
+  ir::Dim axis_;                // of the tokens that a step adds
+  std::map<std::string, Tensors> dummies_;
+  Tensors results_;
+  std::map<std::string, std::unique_ptr<Runnable>> runnables_;  // by file, else by part
 };
 
 }  // namespace

@@ -74,7 +74,11 @@ std::map<std::string, std::string> metadata_of(const Selection& selection, const
   if (!arguments.outputs.empty()) metadata["onnxport.outputs"] = fmt::format("{}", fmt::join(arguments.outputs, ","));
   if (arguments.dtype != "fp32") metadata["onnxport.dtype"] = arguments.dtype;
   if (arguments.weights == "link") metadata["onnxport.weights"] = "link";
-  if (!arguments.position_ids.empty()) metadata["onnxport.position_ids"] = arguments.position_ids;
+  const auto& facts = selection.onnx_config->description().texts;
+  if (const auto positions = facts.find("positions"); positions != facts.end())
+    metadata["onnxport.position_ids"] = positions->second;
+  else if (!arguments.position_ids.empty())  // a plugin that does not tell
+    metadata["onnxport.position_ids"] = arguments.position_ids;
   return metadata;
 }
 

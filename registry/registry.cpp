@@ -8,9 +8,9 @@
 #include <algorithm>
 #include <boost/dll/runtime_symbol_info.hpp>
 #include <cstdlib>
-#include <numeric>
 #include <set>
 
+#include "core/edit_distance.hpp"
 #include "core/error.hpp"
 #include "registry/yaml.hpp"
 
@@ -99,21 +99,6 @@ std::vector<std::string> types_of(const Candidate& candidate) {
 
 std::string lines(const std::vector<std::string>& items) {
   return fmt::format("\n  {}", fmt::join(items, "\n  "));
-}
-
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
-    }
-  }
-  return row.back();
 }
 
 }  // namespace

@@ -107,8 +107,11 @@ std::string place_of(const ir::Node& node) {
 /// The function that evaluates a node. Throws Error(plugin) where there is none.
 Evaluate evaluation_of(const ir::Node& node) {
   std::vector<const Table*> tables;
-  if (node.domain.empty()) tables = {&operator_table(), &image_operator_table()};
-  if (node.domain == ir::composite_domain) tables = {&composite_table(), &image_composite_table()};
+  if (node.domain.empty()) {
+    tables = {&operator_table(), &image_operator_table(), &control_table(), &selection_operator_table()};
+  }
+  if (node.domain == ir::composite_domain)
+    tables = {&composite_table(), &image_composite_table(), &selection_composite_table()};
   for (const Table* table : tables) {
     if (const auto row = table->find(node.op); row != table->end()) return row->second;
   }
@@ -128,10 +131,11 @@ std::string shapes_of(const std::vector<at::Tensor>& tensors) {
   return text;
 }
 
-class GraphRunnable final : public Runnable {
+/// A graph and what is evaluated once: its constants and weights, and the functions of its nodes.
+class Program final : public Body {
  public:
-  explicit GraphRunnable(const ir::Graph& graph)
-      : graph_(graph), fixed_(graph.values.size()), uses_(graph.values.size(), 0) {
+  /// Keeps the reference.
+  explicit Program(const ir::Graph& graph) : graph_(graph), fixed_(graph.values.size()), uses_(graph.values.size(), 0) {
     for (size_t i = 1; i < graph_.values.size(); ++i) {
       const ir::Value& value = graph_.values[i];
       if (value.origin == ir::Origin::constant) fixed_[i] = to_aten(*value.constant);
@@ -140,27 +144,31 @@ class GraphRunnable final : public Runnable {
     for (const ir::Node& node : graph_.nodes) {
       for (ir::ValueId id : node.inputs) ++uses_[id];
       functions_.push_back(evaluation_of(node));
+      Bodies& bodies = bodies_.emplace_back();
+      for (const auto& [name, body] : node.bodies) bodies.emplace(name, std::make_unique<const Program>(*body));
     }
   }
 
-  Tensors run(const Tensors& inputs, const std::vector<std::string>& wanted) override {
-    return guarded([&] { return evaluate_all(inputs, results_of(wanted)); });
+  Results run(const std::vector<at::Tensor>& inputs) const override { return run(inputs, graph_.outputs); }
+
+  at::Tensor never_run(size_t output) const override {
+    const ir::TensorType& type = graph_[graph_.outputs.at(output).value].type;
+    std::vector<int64_t> shape{0};
+    for (const ir::Dim& dim : type.shape) shape.push_back(dim.maybe_size().value_or(0));
+    return widened(at::empty(shape, at::TensorOptions(scalar_type(type.dtype))));
   }
 
- private:
-  Tensors evaluate_all(const Tensors& inputs, const std::vector<ir::NamedValue>& results) const {
-    const c10::NoGradGuard no_gradients;
+  /// The tensors of some values. `inputs`: those of the graph, in its order.
+  Results run(const std::vector<at::Tensor>& inputs, const std::vector<ir::NamedValue>& results) const {
     std::vector<at::Tensor> values = fixed_;
     std::vector<int> left = uses_;
-    for (const ir::NamedValue& input : graph_.inputs) {
-      values[input.value] = to_aten(given_for(input.name, graph_[input.value].type, inputs));
-    }
+    for (size_t i = 0; i < graph_.inputs.size(); ++i) values[graph_.inputs[i].value] = inputs.at(i);
     for (const ir::NamedValue& result : results) ++left[result.value];
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
       const ir::Node& node = graph_.nodes[i];
       std::vector<at::Tensor> arguments;
       for (ir::ValueId id : node.inputs) arguments.push_back(id == ir::absent ? at::Tensor() : values[id]);
-      evaluate(functions_[i], node, arguments, values);
+      evaluate(functions_[i], {node, arguments, bodies_[i]}, values);
       // A result goes when its last user ran, or at once where it has none.
       for (ir::ValueId id : node.inputs) --left[id];
       for (const auto* ids : {&node.inputs, &node.outputs}) {
@@ -169,22 +177,50 @@ class GraphRunnable final : public Runnable {
         }
       }
     }
-    Tensors outputs;
-    for (const ir::NamedValue& result : results) outputs.emplace(result.name, from_aten(values[result.value]));
-    return outputs;
+    Results tensors;
+    for (const ir::NamedValue& result : results) tensors.push_back(values[result.value]);
+    return tensors;
   }
 
-  static void evaluate(Evaluate function, const ir::Node& node, const std::vector<at::Tensor>& arguments,
-                       std::vector<at::Tensor>& values) {
+ private:
+  static void evaluate(Evaluate function, const Call& call, std::vector<at::Tensor>& values) {
     try {
-      const Results results = function({node, arguments});
-      for (size_t k = 0; k < node.outputs.size(); ++k) values[node.outputs[k]] = results.at(k);
+      const Results results = function(call);
+      for (size_t k = 0; k < call.node.outputs.size(); ++k) values[call.node.outputs[k]] = results.at(k);
     } catch (const std::exception& problem) {
-      throw Error(Failure::plugin, "the reference cannot evaluate " + place_of(node) + " of " + shapes_of(arguments) +
-                                       ": " + first_line(problem));
+      throw Error(Failure::plugin, "the reference cannot evaluate " + place_of(call.node) + " of " +
+                                       shapes_of(call.inputs) + ": " + first_line(problem));
     }
   }
 
+  const ir::Graph& graph_;
+  std::vector<at::Tensor> fixed_;
+  std::vector<int> uses_;
+  std::vector<Evaluate> functions_;  // by node, as the bodies
+  std::vector<Bodies> bodies_;
+};
+
+class GraphRunnable final : public Runnable {
+ public:
+  explicit GraphRunnable(const ir::Graph& graph) : graph_(graph), program_(graph_) {}
+  GraphRunnable(const GraphRunnable&) = delete;
+  GraphRunnable& operator=(const GraphRunnable&) = delete;
+
+  Tensors run(const Tensors& inputs, const std::vector<std::string>& wanted) override {
+    return guarded([&] {
+      const c10::NoGradGuard no_gradients;
+      std::vector<at::Tensor> given;
+      for (const ir::NamedValue& input : graph_.inputs)
+        given.push_back(to_aten(given_for(input.name, graph_[input.value].type, inputs)));
+      const std::vector<ir::NamedValue> results = results_of(wanted);
+      const Results tensors = program_.run(given, results);
+      Tensors outputs;
+      for (size_t i = 0; i < results.size(); ++i) outputs.emplace(results[i].name, from_aten(tensors[i]));
+      return outputs;
+    });
+  }
+
+ private:
   std::vector<ir::NamedValue> results_of(const std::vector<std::string>& wanted) const {
     if (wanted.empty()) return graph_.outputs;
     std::map<std::string, ir::ValueId> known;
@@ -201,10 +237,8 @@ class GraphRunnable final : public Runnable {
     return results;
   }
 
-  ir::Graph graph_;
-  std::vector<at::Tensor> fixed_;
-  std::vector<int> uses_;
-  std::vector<Evaluate> functions_;
+  const ir::Graph graph_;
+  const Program program_;
 };
 
 class Libtorch final : public Backend {

@@ -6,6 +6,7 @@
 #include <ATen/ATen.h>
 
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,10 +15,24 @@
 
 namespace onnxport::reference {
 
+using Results = std::vector<at::Tensor>;
+
+/// A body of a node, ready to be run.
+class Body {
+ public:
+  virtual ~Body() = default;
+  /// Takes what the body's graph does, in its order.
+  virtual Results run(const std::vector<at::Tensor>& inputs) const = 0;
+  /// What an output is, stacked, where the body never ran: a tensor of its type without entries.
+  virtual at::Tensor never_run(size_t output) const = 0;
+};
+using Bodies = std::map<std::string, std::unique_ptr<const Body>>;
+
 /// What the evaluation of one node sees.
 struct Call {
   const ir::Node& node;
   const std::vector<at::Tensor>& inputs;  // undefined where absent
+  const Bodies& bodies;
 
   const at::Tensor& in(size_t index) const { return inputs.at(index); }
   bool has(size_t index) const { return index < inputs.size() && inputs[index].defined(); }
@@ -26,7 +41,6 @@ struct Call {
   std::vector<int64_t> integers(const std::string& key) const { return node.integers(key); }
 };
 
-using Results = std::vector<at::Tensor>;
 using Evaluate = Results (*)(const Call&);
 using Table = std::map<std::string_view, Evaluate>;
 
@@ -34,6 +48,11 @@ using Table = std::map<std::string_view, Evaluate>;
 const Table& operator_table();
 /// The composites, by name.
 const Table& composite_table();
+/// Those that run graphs.
+const Table& control_table();
+/// Those of both kinds that choose among entries.
+const Table& selection_operator_table();
+const Table& selection_composite_table();
 /// Those of both kinds that work on images.
 const Table& image_operator_table();
 const Table& image_composite_table();

@@ -37,7 +37,7 @@ Results average_pool(const Call& c) {
   const Tensor means = at::avg_pool2d(padded(c, 0), kernel, strides);
   if (c.integer("count_include_pad", 0) != 0) return {means};
   const std::vector<Tensor> ones{at::ones_like(c.in(0))};
-  return {means / at::avg_pool2d(padded({c.node, ones}, 0), kernel, strides)};
+  return {means / at::avg_pool2d(padded({c.node, ones, c.bodies}, 0), kernel, strides)};
 }
 
 Results global_average_pool(const Call& c) {

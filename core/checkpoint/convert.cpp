@@ -26,6 +26,25 @@ bool computes(const Transform& transform) {
          std::holds_alternative<InverseRoot>(transform);
 }
 
+/// Every step-th row of an axis.
+std::vector<std::byte> sliced(const SliceAxis& slice, const std::vector<std::byte>& bytes, size_t element,
+                              const std::vector<int64_t>& shape) {
+  const auto axis = static_cast<size_t>(slice.axis);
+  uint64_t outer = 1, inner = element;
+  for (size_t i = 0; i < axis; ++i) outer *= static_cast<uint64_t>(shape[i]);
+  for (size_t i = axis + 1; i < shape.size(); ++i) inner *= static_cast<uint64_t>(shape[i]);
+  std::vector<std::byte> out;
+  for (uint64_t i = 0; i < outer; ++i) {
+    for (int64_t row = slice.begin; row < slice.end; row += slice.step) {
+      const auto begin =
+          bytes.begin() +
+          static_cast<std::ptrdiff_t>((i * static_cast<uint64_t>(shape[axis]) + static_cast<uint64_t>(row)) * inner);
+      out.insert(out.end(), begin, begin + static_cast<std::ptrdiff_t>(inner));
+    }
+  }
+  return out;
+}
+
 /// One of the transforms that compute, over all elements of a weight.
 void compute(const Transform& transform, std::vector<float>& values, size_t rows) {
   if (const auto* scale = std::get_if<ScaleRows>(&transform)) {
@@ -54,18 +73,15 @@ std::vector<std::byte> apply(const Transform& transform, const std::vector<std::
     convert_elements(dtype, bytes.data(), cast->dtype, out.data(), count);
     dtype = cast->dtype;
   } else if (const auto* slice = std::get_if<SliceAxis>(&transform)) {
-    const auto axis = static_cast<size_t>(slice->axis);
-    uint64_t outer = 1, inner = size;
-    for (size_t i = 0; i < axis; ++i) outer *= static_cast<uint64_t>(shape[i]);
-    for (size_t i = axis + 1; i < shape.size(); ++i) inner *= static_cast<uint64_t>(shape[i]);
-    const uint64_t run = static_cast<uint64_t>(slice->end - slice->begin) * inner;
-    for (uint64_t i = 0; i < outer; ++i) {
-      const auto begin =
-          bytes.begin() + static_cast<std::ptrdiff_t>(
-                              (i * static_cast<uint64_t>(shape[axis]) + static_cast<uint64_t>(slice->begin)) * inner);
-      out.insert(out.end(), begin, begin + static_cast<std::ptrdiff_t>(run));
+    out = sliced(*slice, bytes, size, shape);
+    shape[static_cast<size_t>(slice->axis)] = (slice->end - slice->begin + slice->step - 1) / slice->step;
+  } else if (const auto* stack = std::get_if<StackWith>(&transform)) {
+    out = bytes;
+    for (const auto& other : stack->others) {
+      const ir::Tensor tensor = materialize(*other);
+      out.insert(out.end(), tensor.data.begin(), tensor.data.end());
     }
-    shape[axis] = slice->end - slice->begin;
+    shape.insert(shape.begin(), static_cast<int64_t>(1 + stack->others.size()));
   } else if (computes(transform)) {
     std::vector<float> values(bytes.size() / size);
     auto* floats = reinterpret_cast<std::byte*>(values.data());
@@ -75,8 +91,11 @@ std::vector<std::byte> apply(const Transform& transform, const std::vector<std::
     convert_elements(ir::DType::f32, floats, dtype, out.data(), values.size());
   } else {
     out.resize(bytes.size());
-    transpose_elements(size, {bytes.data(), shape[0], shape[1], shape[1]}, out.data());
-    std::swap(shape[0], shape[1]);
+    const int64_t rows = shape.end()[-2], columns = shape.end()[-1];
+    const size_t matrix = static_cast<size_t>(rows * columns) * size;
+    for (size_t at = 0; at < bytes.size(); at += matrix)
+      transpose_elements(size, {bytes.data() + at, rows, columns, columns}, out.data() + at);
+    std::swap(shape.end()[-1], shape.end()[-2]);
   }
   return out;
 }
@@ -112,16 +131,20 @@ TileReader::TileReader(const Weight& weight)
     } else if (const auto* slice = std::get_if<SliceAxis>(&transform)) {
       const auto axis = static_cast<size_t>(slice->axis);
       first_ += static_cast<uint64_t>(slice->begin * strides_[axis]);
-      shape_[axis] = slice->end - slice->begin;
-      if (!scale_.empty() && axis == scaled_axis_)
+      shape_[axis] = (slice->end - slice->begin + slice->step - 1) / slice->step;
+      strides_[axis] *= slice->step;
+      if (!scale_.empty() && axis == scaled_axis_) {
+        streams = streams && slice->step == 1;
         scale_ = {scale_.begin() + slice->begin, scale_.begin() + slice->end};
+      }
     } else if (const auto* scale = std::get_if<ScaleRows>(&transform)) {
       streams = streams && scale_.empty();
       scale_ = floats_of(*scale->factor);
       scaled_axis_ = 0;
       scaled_after_ = casts_.size();
-    } else if (computes(transform)) {
+    } else if (computes(transform) || std::holds_alternative<StackWith>(transform)) {
       streams = false;
+      order_is_final = true;  // the rest is done to whole bytes
     } else {
       const size_t last = shape_.size() - 1;
       if (scaled_axis_ + 1 >= last) scaled_axis_ = 2 * last - 1 - scaled_axis_;
@@ -269,6 +292,17 @@ void TileReader::read_block(const Block& block, std::span<std::byte> out) const 
   std::vector<std::byte> gathered(block.rows * block.columns * size);
   transpose_elements(size, matrix, gathered.data());
   cast(gathered.data(), block.rows * block.columns, out.data());
+}
+
+std::pair<uint64_t, uint64_t> TileReader::stored_range() const {
+  if (!whole_.empty()) return {stored_->offset, stored_->bytes};
+  uint64_t elements = 1;
+  for (size_t axis = 0; axis < shape_.size(); ++axis) {
+    if (shape_[axis] == 0) return {stored_->offset, 0};
+    elements += static_cast<uint64_t>((shape_[axis] - 1) * strides_[axis]);
+  }
+  const uint64_t size = ir::size_of(from_);
+  return {stored_->offset + first_ * size, elements * size};
 }
 
 std::pair<uint64_t, uint64_t> TileReader::stored_columns(uint64_t column, uint64_t columns) const {

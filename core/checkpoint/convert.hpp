@@ -28,6 +28,8 @@ class TileReader {
   uint64_t granularity() const { return granularity_; }
   /// Where the final bytes are the stored ones: their offset in the file.
   std::optional<uint64_t> untouched() const;
+  /// Offset and length of what the checkpoint holds of the view, with what lies between.
+  std::pair<uint64_t, uint64_t> stored_range() const;
   /// Fills `out` with the final bytes from `begin` on; both multiples of granularity().
   void read(uint64_t begin, std::span<std::byte> out) const;
 

@@ -196,9 +196,27 @@ class Work {
   std::exception_ptr failure_;
 };
 
+/// A stack as its pieces, and a stacked tensor that is turned or cut as the matrices in it: each is planned by itself,
+/// so that no more of the checkpoint is looked at than a matrix at a time.
+void add_in_pieces(const WriteJob& job, std::vector<WriteJob>& jobs) {
+  std::vector<Weight> pieces = job.weight.pieces();
+  const std::vector<Transform>& transforms = job.weight.transforms;
+  const auto moves = [](const Transform& transform) { return !std::holds_alternative<CastTo>(transform); };
+  if (pieces.empty() && job.weight.shape().size() > 2 && std::ranges::any_of(transforms, moves))
+    pieces = along_first_axis(job.weight);
+  if (pieces.empty()) jobs.push_back(job);
+  uint64_t offset = job.offset;
+  for (const Weight& piece : pieces) {
+    add_in_pieces({piece, job.descriptor, offset}, jobs);
+    offset += piece.bytes();
+  }
+}
+
 }  // namespace
 
-void write_weights(const std::vector<WriteJob>& jobs, const WriteOptions& options) {
+void write_weights(const std::vector<WriteJob>& wanted, const WriteOptions& options) {
+  std::vector<WriteJob> jobs;
+  for (const WriteJob& job : wanted) add_in_pieces(job, jobs);
   Work(jobs, options).run();
   std::set<const MappedFile*> sources;
   for (const WriteJob& job : jobs) sources.insert(job.weight.stored->file.get());

@@ -59,7 +59,7 @@ std::vector<int64_t> row_major_strides(const std::vector<int64_t>& shape);
 /// Whether elements with these strides lie in row-major order without gaps.
 bool is_contiguous(const std::vector<int64_t>& shape, const std::vector<int64_t>& strides);
 
-/// Swaps the last two axes of a matrix.
+/// Swaps the last two axes.
 struct TransposeMatrix {};
 /// Converts to another element type, rounding to nearest even.
 struct CastTo {
@@ -69,9 +69,9 @@ struct CastTo {
 struct ReshapeTo {
   std::vector<int64_t> shape;
 };
-/// Rows [begin, end) of an axis.
+/// Every step-th row in [begin, end) of an axis.
 struct SliceAxis {
-  int64_t axis, begin, end;
+  int64_t axis, begin, end, step = 1;
 };
 struct Weight;
 /// Row r of the first axis times factor[r]: a normalisation by fixed statistics, or a layer's scale.
@@ -87,7 +87,12 @@ struct AddWeight {
 struct InverseRoot {
   double epsilon;
 };
-using Transform = std::variant<TransposeMatrix, CastTo, ReshapeTo, SliceAxis, ScaleRows, AddWeight, InverseRoot>;
+/// Along a new first axis: this weight, then others of the same type and shape.
+struct StackWith {
+  std::vector<std::shared_ptr<const Weight>> others;
+};
+using Transform =
+    std::variant<TransposeMatrix, CastTo, ReshapeTo, SliceAxis, ScaleRows, AddWeight, InverseRoot, StackWith>;
 
 /// A view with its transforms, applied in order. Immutable value; cheap to copy.
 struct Weight {
@@ -99,10 +104,18 @@ struct Weight {
   std::vector<int64_t> shape() const;
   /// Bytes after the transforms.
   uint64_t bytes() const;
+  /// Another transform behind these. What it does to each piece of a stack alone is done before they are stacked.
   Weight then(Transform transform) const;
+  /// The weights that are stacked; none where this is no stack.
+  std::vector<Weight> pieces() const;
   /// Same stored elements and same transforms: to be written once.
   bool same_as(const Weight& other) const;
 };
+
+/// Weights of one type and shape along a new first axis. Throws Error(internal) where they differ.
+Weight stacked(const std::vector<Weight>& pieces);
+/// What stands at each place of the first axis, where all of a weight's transforms keep to those places; else none.
+std::vector<Weight> along_first_axis(const Weight& weight);
 
 /// Whether the weight's elements are the checkpoint's, at most in another order or type, and none is computed.
 bool only_moves_elements(const Weight& weight);

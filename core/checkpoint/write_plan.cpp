@@ -26,7 +26,7 @@ class Planner {
       if (const std::optional<uint64_t> source = reader.untouched())
         copy(i, *source);
       else if (!turn_in_bands(i, reader))
-        transform(i, reader.granularity());
+        transform(i, reader);
     }
     return std::move(plan_);
   }
@@ -56,14 +56,15 @@ class Planner {
            left.weight.stored->file == right.weight.stored->file;
   }
 
-  /// `grain`: a row of a matrix that is turned round, an element of others.
-  void transform(size_t job, uint64_t grain) {
+  void transform(size_t job, const TileReader& reader) {
+    const uint64_t grain = reader.granularity();  // a row of a matrix that is turned round, an element of others
     const Weight& weight = jobs_[job].weight;
     const uint64_t bytes = weight.bytes();
     const bool turned = grain > ir::size_of(weight.dtype());
     const uint64_t step =
         turned ? rows_of_tile(jobs_[job], grain) * grain : std::max(grain, tile_bytes / grain * grain);
-    plan_.regions.push_back({weight.stored->file.get(), weight.stored->offset, weight.stored->bytes});
+    const auto [offset, length] = reader.stored_range();
+    plan_.regions.push_back({weight.stored->file.get(), offset, length});
     for (uint64_t begin = 0; begin < bytes; begin += step) {
       add({.job = job, .begin = begin, .bytes = std::min(step, bytes - begin), .target = jobs_[job].offset + begin});
     }

@@ -99,4 +99,7 @@ struct Description {
   }
 };
 
+/// Takes an integer input of no stated role, limit and fill as the mask of the tokens or indices that have its shape.
+void settle_roles(Description& description);
+
 }  // namespace onnxport

@@ -106,7 +106,8 @@ onnxport_status* graph_node(onnxport_graph* self, const onnxport_node* from, onn
     node.inputs.assign(from->inputs, from->inputs + from->input_count);
     for (size_t i = 0; i < from->attribute_count; ++i) {
       const onnxport_attribute& attribute = from->attributes[i];
-      node.attributes.emplace(std::string(text(attribute.name)), attribute_from(attribute));
+      if (!node.attributes.emplace(std::string(text(attribute.name)), attribute_from(attribute)).second)
+        invalid(fmt::format("{} was given the attribute '{}' twice", node.op, text(attribute.name)));
     }
     const bool foreign = !node.domain.empty() && node.domain != ir::composite_domain;
     const std::vector<ir::ValueId> results = foreign && self->foreign_types != nullptr
@@ -120,6 +121,7 @@ onnxport_status* graph_constant(onnxport_graph* self, const onnxport_tensor* fro
   return guarded(ONNXPORT_INVALID_ARGUMENT, [&] {
     ir::Tensor tensor;
     tensor.dtype = static_cast<ir::DType>(from->dtype);
+    if (ir::size_of(tensor.dtype) == 0) invalid(fmt::format("there is no element type {}", from->dtype));
     tensor.shape.assign(from->shape, from->shape + from->rank);
     const size_t bytes = static_cast<size_t>(tensor.element_count()) * ir::size_of(tensor.dtype);
     if (bytes != from->bytes) invalid(fmt::format("a constant of {} bytes was given {}", bytes, from->bytes));

@@ -8,8 +8,10 @@
 #include <optional>
 
 #include "core/definition/host_tables.hpp"
+#include "core/definition/own_inputs.hpp"
 #include "core/definition/sentence_modules.hpp"
 #include "core/dummy/dummy_inputs.hpp"
+#include "core/dummy/sizes.hpp"
 #include "core/error.hpp"
 #include "core/passes/lower.hpp"
 
@@ -172,11 +174,25 @@ struct OnnxConfig::State {
     Description& description = descriptions[part];
     detail::DescriptionSink sink(description);
     call("describe", [&] { return plugin.table->describe(object, detail::abi(part), &sink); });
+    settle_roles(description);
     if (!description.inputs.empty() && !description.outputs.empty()) return;
     throw Error(Failure::plugin, fmt::format("plugin {} declares {} inputs and {} outputs for '{}' with feature "
                                              "'{}'{}; a model has at least one of each",
                                              plugin.plugin_id, description.inputs.size(), description.outputs.size(),
                                              model_type, feature, part.empty() ? "" : ", part '" + part + "'"));
+  }
+
+  /// Dummy inputs that the plugin makes itself; none where it was built before ABI 1.2 or makes none.
+  Tensors own_inputs(const std::string& part, const dummy::Sizes& sizes, const DummyOptions& options) const {
+    constexpr size_t needed = offsetof(onnxport_onnx_config_1, dummy_inputs) + sizeof plugin.table->dummy_inputs;
+    if (plugin.table->struct_size < needed || plugin.table->dummy_inputs == nullptr) return {};
+    std::vector<onnxport_size> lengths;
+    for (const auto& [symbol, size] : sizes) lengths.push_back({detail::abi(symbol), size});
+    const onnxport_dummy_request request{sizeof(onnxport_dummy_request), lengths.data(), lengths.size(), options.seed,
+                                         options.varied ? 1 : 0};
+    detail::OwnInputs own(descriptions.at(part), sizes);
+    call("dummy_inputs", [&] { return plugin.table->dummy_inputs(object, detail::abi(part), &request, &own); });
+    return std::move(own.made);
   }
 
   /// Throws where the user chose something that the plugin did not ask for.
@@ -221,7 +237,14 @@ OnnxConfig OnnxConfig::from_model_config(const PluginTable& plugin, const Json& 
   state->check_options();
   state->describe("");
   OnnxConfig made(std::move(state));
-  for (const std::string& part : made.parts()) made.state_->describe(part);
+  const std::vector<std::string> parts = made.parts();
+  for (const std::string& part : parts) made.state_->describe(part);
+  for (const std::string& part : parts) {
+    const std::string first = made.first_step(part);
+    if (first.empty() || (first != part && std::find(parts.begin(), parts.end(), first) != parts.end())) continue;
+    throw Error(Failure::plugin, fmt::format("plugin {} calls '{}' the first step of the part '{}'; its parts are: {}",
+                                             plugin.plugin_id, first, part, fmt::join(parts, ", ")));
+  }
   return made;
 }
 
@@ -274,6 +297,11 @@ const Description& OnnxConfig::description(const std::string& part) const {
 std::vector<std::string> OnnxConfig::parts() const {
   return state_->main().list("parts");
 }
+std::string OnnxConfig::first_step(const std::string& part) const {
+  const auto& texts = description(part).texts;
+  const auto found = texts.find("first_step");
+  return found == texts.end() ? std::string() : found->second;
+}
 int64_t OnnxConfig::default_onnx_opset() const {
   return state_->main().integer("default_opset", 18);
 }
@@ -305,7 +333,10 @@ const std::string& OnnxConfig::plugin_id() const {
 
 Tensors OnnxConfig::generate_dummy_inputs(const Preprocessor* preprocessor, const DummyOptions& options,
                                           const std::string& part) const {
-  return onnxport::generate_dummy_inputs(description(part), state_->config, preprocessor, options);
+  const Description& described = description(part);
+  const dummy::Sizes sizes = dummy::axis_sizes(described, state_->config, preprocessor, options);
+  const Tensors own = state_->own_inputs(part, sizes, options);
+  return onnxport::generate_dummy_inputs(described, state_->config, preprocessor, options, own);
 }
 
 bool OnnxConfig::use_external_data_format(uint64_t num_parameters) {
@@ -395,7 +426,7 @@ Definition OnnxConfig::define_part(WeightSource& weights, const std::string& par
     throw Error(Failure::plugin, fmt::format("plugin {} defines the output '{}', which it does not declare",
                                              state.plugin.plugin_id, given[0].name));
   }
-  if (followed) state.sentence->append(definition.graph);
+  if (followed) state.sentence->append(definition.graph, definition.description);
   known_steps.insert(handle.offered.begin(), handle.offered.end());
   for (const ir::NamedValue& mark : definition.graph.marks) known_steps.insert(mark.name);
   for (const std::string& wanted : options.outputs) {

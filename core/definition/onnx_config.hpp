@@ -45,6 +45,8 @@ struct DummyOptions {
   int64_t num_choices = -1;
   /// Of images; -1 takes what the image processor makes, else config.json's image_size, else 224.
   int64_t image_height = -1, image_width = -1;
+  /// Lengths of axes by their symbols, before anything else that tells of them.
+  std::map<std::string, int64_t> sizes{};
   bool is_pair = false;
   /// Tokens between the special ones: false repeats the tokenizer's unknown token, as transformers.onnx does; true
   /// draws them from the vocabulary, pads rows to different lengths and fills every segment, which tests more.
@@ -93,6 +95,8 @@ class OnnxConfig {
   std::vector<std::string> parts() const;
   /// What the plugin says of one of them.
   const Description& description(const std::string& part) const;
+  /// The part that fills the cache of this one, which only runs behind it; empty where it runs by itself.
+  std::string first_step(const std::string& part) const;
   int64_t default_onnx_opset() const;
   int64_t min_opset() const;
   double atol_for_validation() const;
@@ -103,14 +107,14 @@ class OnnxConfig {
   const std::string& feature() const;
   const std::string& plugin_id() const;
 
-  /// Real inputs of the declared names. `preprocessor` may be null: then special tokens come from config.json.
-  /// Source: OnnxConfig.generate_dummy_inputs, transformers 4.30.
+  /// Real inputs of the declared names: those that the plugin supplies, and the host's. `preprocessor` may be null:
+  /// then special tokens come from config.json. Source: OnnxConfig.generate_dummy_inputs, transformers 4.30.
   Tensors generate_dummy_inputs(const Preprocessor* preprocessor, const DummyOptions& options = {},
                                 const std::string& part = {}) const;
 
   /// Whether a model of so many parameters (4 bytes each) needs external data: protobuf ends at 2 GB.
   static bool use_external_data_format(uint64_t num_parameters);
-  /// {"past_key_values.0", …} from a nested output. Source: OnnxConfig of the same name, transformers 4.30.
+  /// {"NAME.0", …} from a nested output NAME. Source: OnnxConfig of the same name, transformers 4.30.
   static std::vector<std::pair<std::string, ir::Tensor>> flatten_output_collection_property(
       const std::string& name, const std::vector<ir::Tensor>& field);
 

@@ -93,6 +93,13 @@ ir::ValueId find_value(const std::vector<ir::NamedValue>& values, std::string_vi
   return ir::absent;
 }
 
+const InputSpec* mask_in(const Description& description) {
+  for (const InputSpec& input : description.inputs) {
+    if (input.role == ONNXPORT_ROLE_MASK) return &input;
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 SentenceModules SentenceModules::read(const fs::path& folder) {
@@ -112,25 +119,25 @@ SentenceModules SentenceModules::read(const fs::path& folder) {
   return result;
 }
 
-void SentenceModules::append(ir::Graph& graph) const {
-  sentence::State at{find_value(graph.outputs, "last_hidden_state"), find_value(graph.inputs, "attention_mask"),
-                     ir::absent};
+void SentenceModules::append(ir::Graph& graph, const Description& description) const {
+  const InputSpec* mask = mask_in(description);
+  sentence::State at{find_value(graph.outputs, "last_hidden_state"),
+                     mask == nullptr ? ir::absent : find_value(graph.inputs, mask->name), ir::absent};
   for (const sentence::Module& module : modules_) at.sentence = module(graph, at);
   std::erase_if(graph.outputs, [](const ir::NamedValue& output) { return output.name == "last_hidden_state"; });
   graph.outputs.insert(graph.outputs.begin(), {{"token_embeddings", at.tokens}, {"sentence_embedding", at.sentence}});
 }
 
 void SentenceModules::declare(Description& description) const {
-  const auto mask = std::find_if(description.inputs.begin(), description.inputs.end(),
-                                 [](const InputSpec& input) { return input.name == "attention_mask"; });
+  const InputSpec* mask = mask_in(description);
   const auto hidden = std::find_if(description.outputs.begin(), description.outputs.end(),
                                    [](const OutputSpec& output) { return output.name == "last_hidden_state"; });
-  const bool fits = mask != description.inputs.end() && hidden != description.outputs.end() &&
-                    mask->type.shape.size() == 2 && hidden->axes.size() >= 2 &&
-                    hidden->axes[0] == mask->type.shape[0] && hidden->axes[1] == mask->type.shape[1];
+  const bool fits = mask != nullptr && hidden != description.outputs.end() && mask->type.shape.size() == 2 &&
+                    hidden->axes.size() >= 2 && hidden->axes[0] == mask->type.shape[0] &&
+                    hidden->axes[1] == mask->type.shape[1];
   if (!fits) {
     throw Error(Failure::usage,
-                fmt::format("the feature {} needs a model whose last_hidden_state has a row for each of attention_mask",
+                fmt::format("the feature {} needs a model whose last_hidden_state has a row for each place of a mask",
                             sentence_embedding_feature),
                 "choose another feature");
   }

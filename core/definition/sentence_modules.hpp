@@ -12,7 +12,7 @@
 
 namespace onnxport {
 
-/// It works for every model whose plugin has `default_feature` with attention_mask: i64[batch, sequence] and
+/// It works for every model whose plugin has `default_feature` with a mask i64[batch, sequence] and
 /// last_hidden_state: f32[batch, sequence, n].
 inline constexpr std::string_view sentence_embedding_feature = "sentence-embedding";
 inline constexpr std::string_view default_feature = "default";
@@ -27,10 +27,11 @@ class SentenceModules {
   static SentenceModules read(const std::filesystem::path& folder);
 
   /// Replaces the output last_hidden_state by token_embeddings: f32[batch, sequence, n] and sentence_embedding:
-  /// f32[batch, m]. Throws Error(checkpoint) where the widths of model and modules differ.
-  void append(ir::Graph& graph) const;
-  /// The same in a description. Throws Error(usage) for a model whose last_hidden_state has not a row for each of
-  /// attention_mask.
+  /// f32[batch, m]. `description` says which input is the mask. Throws Error(checkpoint) where the widths of model and
+  /// modules differ.
+  void append(ir::Graph& graph, const Description& description) const;
+  /// The same in a description. Throws Error(usage) for a model whose last_hidden_state has not a row for each place of
+  /// its mask.
   void declare(Description& description) const;
 
  private:

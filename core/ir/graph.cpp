@@ -119,6 +119,7 @@ std::vector<ValueId> Graph::add_node(Node node, size_t outputs) {
   std::vector<Value> results(outputs);
   Inference inference{*this, node, results};
   try {
+    check_attributes(*op, node.attributes);
     op->infer(inference);
   } catch (const std::invalid_argument& problem) {
     throw Error(Failure::plugin, fmt::format("{}: {}: {}", where, describe(*this, node), problem.what()));
@@ -133,6 +134,14 @@ std::vector<ValueId> Graph::add_node(Node node, size_t outputs) {
 
 void Graph::add_output(std::string name, ValueId value) {
   outputs.push_back({std::move(name), value});
+}
+
+size_t node_count(const Graph& graph) {
+  size_t count = graph.nodes.size();
+  for (const Node& node : graph.nodes) {
+    for (const auto& [name, body] : node.bodies) count += node_count(*body);
+  }
+  return count;
 }
 
 std::string describe(const Graph& graph, const Node& node) {

@@ -28,6 +28,10 @@ constexpr ValueId absent = 0;
 using Attribute = std::variant<int64_t, double, std::string, std::vector<int64_t>, std::vector<double>>;
 using Attributes = std::map<std::string, Attribute>;
 
+class Graph;
+/// The graphs that a node runs, by ONNX's names for them: then_branch and else_branch, or body.
+using Bodies = std::map<std::string, std::shared_ptr<const Graph>>;
+
 /// Domain of the composites.
 inline constexpr const char* composite_domain = "onnxport";
 
@@ -40,6 +44,12 @@ struct Node {
   std::vector<ValueId> outputs;
   Attributes attributes;
   std::string name;  // given by lowering; empty before
+  /// Of If, Loop and Scan. A body sees nothing but its inputs: first those that the operator hands it, then what it
+  /// uses of the graph around it. These captures are the last of `inputs`, in the same order; both branches of an If
+  /// take all of them, used or not. So every pass sees who uses a value without looking into bodies.
+  Bodies bodies{};
+  /// With bodies: how many of `inputs` the operator takes itself. The others are captures.
+  size_t formal_inputs = 0;
 
   int64_t integer(const std::string& key, int64_t fallback) const;
   double real(const std::string& key, double fallback) const;
@@ -91,7 +101,7 @@ class Graph {
   /// Weights that are same_as() give the same value. The name is that of the checkpoint.
   ValueId add_weight(std::string name, Weight weight);
   /// Appends a node after inferring its results' types. Throws Error(plugin) naming the operator, the scope and
-  /// the input types where it is unknown or its inputs do not fit.
+  /// the input types where it is unknown, or its inputs or attributes do not fit.
   std::vector<ValueId> add_node(Node node, size_t outputs = 1);
   /// A result without inference, for nodes that are known to be right (lowering copies types).
   ValueId add_value(Value value);
@@ -101,6 +111,9 @@ class Graph {
   std::map<std::string, std::vector<ValueId>> constants_;  // by type, shape and first bytes
   std::map<std::string, std::vector<ValueId>> weights_;    // by name
 };
+
+/// The nodes of a graph and of all bodies in it.
+size_t node_count(const Graph& graph);
 
 /// "MatMul(f32[batch, 4], f32[4, 8])"
 std::string describe(const Graph& graph, const Node& node);

@@ -129,15 +129,38 @@ void infer_resize(Inference& x) {
 }  // namespace
 
 const std::vector<Operator>& image_operators() {
+  using enum AttributeKind;
+  static const std::vector<AttributeSpec> conv{{"kernel_shape", integers},
+                                               {"strides", integers},
+                                               {"pads", integers},
+                                               {"dilations", integers},
+                                               {"group", integer}};
+  static const std::vector<AttributeSpec> max_pool{{"kernel_shape", integers},
+                                                   {"strides", integers},
+                                                   {"pads", integers},
+                                                   {"dilations", integers},
+                                                   {"ceil_mode", integer}};
+  static const std::vector<AttributeSpec> average_pool{{"kernel_shape", integers}, {"strides", integers},
+                                                       {"pads", integers},         {"dilations", integers},
+                                                       {"ceil_mode", integer},     {"count_include_pad", integer}};
+  static const std::vector<AttributeSpec> resize{{"mode", text},
+                                                 {"coordinate_transformation_mode", text},
+                                                 {"nearest_mode", text},
+                                                 {"cubic_coeff_a", real},
+                                                 {"axes", integers},
+                                                 {"antialias", integer},
+                                                 {"exclude_outside", integer},
+                                                 {"extrapolation_value", real},
+                                                 {"keep_aspect_ratio_policy", text}};
   static const std::vector<Operator> rows{
-      {"", "Conv", 2, 3, 1, infer_conv},
-      {"", "MaxPool", 1, 1, 1, infer_pool},
-      {"", "AveragePool", 1, 1, 1, infer_pool},
+      {"", "Conv", 2, 3, 1, infer_conv, conv},
+      {"", "MaxPool", 1, 1, 1, infer_pool, max_pool},
+      {"", "AveragePool", 1, 1, 1, infer_pool, average_pool},
       {"", "GlobalAveragePool", 1, 1, 1, infer_global_pool},
-      {"", "BatchNormalization", 5, 5, 1, infer_batch_norm},
-      {"", "Resize", 1, 4, 1, infer_resize},
-      {composite_domain, "BatchNorm", 5, 5, 1, infer_batch_norm},
-      {composite_domain, "Interpolate", 2, 2, 1, infer_interpolate},
+      {"", "BatchNormalization", 5, 5, 1, infer_batch_norm, {{"epsilon", real}}},
+      {"", "Resize", 1, 4, 1, infer_resize, resize},
+      {composite_domain, "BatchNorm", 5, 5, 1, infer_batch_norm, {{"epsilon", real}}},
+      {composite_domain, "Interpolate", 2, 2, 1, infer_interpolate, {{"mode", text}, {"align_corners", integer}}},
   };
   return rows;
 }

@@ -41,9 +41,25 @@ inline DType dtype_of(const Inference& x, size_t input = 0) {
   return x.in(input).type.dtype;
 }
 
+inline void require_same_dtype(const Inference& x, size_t a, size_t b) {
+  if (dtype_of(x, a) != dtype_of(x, b)) refuse("its inputs have two element types; cast one");
+}
+
 /// Contents for results of rank 0 or 1 only.
 inline void set_contents(Inference& x, Shape contents) {
   x.results[0].contents = std::move(contents);
+}
+
+/// The inference of what yields its first input's type.
+inline void infer_same(Inference& x) {
+  set(x, dtype_of(x), x.shape(0));
+  if (x.node.op == "Identity") x.results[0].contents = x.in(0).contents;
+}
+
+/// The same, of floating-point tensors alone.
+inline void infer_float(Inference& x) {
+  if (!is_floating(dtype_of(x))) refuse("takes a floating-point tensor");
+  infer_same(x);
 }
 
 }  // namespace onnxport::ir

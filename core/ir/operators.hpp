@@ -34,19 +34,45 @@ struct Inference {
   const Shape& shape(size_t index) const { return in(index).type.shape; }
 };
 
+/// The kinds of attributes, in the order of Attribute's alternatives.
+enum class AttributeKind { integer, real, text, integers, reals };
+/// "int", "float", "text", "ints", "floats"
+std::string_view name_of(AttributeKind kind);
+
+struct AttributeSpec {
+  std::string_view name;
+  AttributeKind kind;
+};
+
 /// One row of the operator table.
 struct Operator {
   std::string_view domain, name;
   size_t min_inputs, max_inputs, max_outputs;
   void (*infer)(Inference&);
+  std::vector<AttributeSpec> attributes = {};  // all that there are; which of them must be given, `infer` knows
 };
 
 /// The row, or null where the operator is not known.
 const Operator* find_operator(std::string_view domain, std::string_view name);
 /// All rows, by domain and name.
 const std::vector<Operator>& operators();
-/// Those among them that work on images: convolutions, pools, resizing.
+
+/// Holds a node's attributes against its operator's; ints become floats where floats are meant. Throws
+/// std::invalid_argument for an attribute that the operator does not have, naming the nearest that it has, and for one
+/// of another kind.
+void check_attributes(const Operator& op, Attributes& attributes);
+
+// The rows by area, each in a file of its name.
+const std::vector<Operator>& elementwise_operators();
+const std::vector<Operator>& layout_operators();
+const std::vector<Operator>& reduction_operators();
+const std::vector<Operator>& linear_operators();
+const std::vector<Operator>& attention_operators();
 const std::vector<Operator>& image_operators();
+/// Those that run graphs: If, Loop, Scan.
+const std::vector<Operator>& control_operators();
+/// Those that choose among entries: TopK, scattering, a mixture of experts.
+const std::vector<Operator>& selection_operators();
 
 /// The numpy rule over symbolic dims. Throws std::invalid_argument where two dims cannot be equal.
 Shape broadcast(const Shape& a, const Shape& b);

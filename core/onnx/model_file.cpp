@@ -86,7 +86,7 @@ void set_external(pb::TensorProto& tensor, const Reference& reference) {
 /// The place of a weight in a file of the checkpoint that stays where it is; nullopt where it has none.
 std::optional<Reference> linked_place(const Weight& weight, const LinkedFiles& linked) {
   const auto file = linked.find(weight.stored->file.get());
-  if (file == linked.end()) return std::nullopt;
+  if (file == linked.end() || !weight.pieces().empty()) return std::nullopt;
   const std::optional<uint64_t> offset = TileReader(weight).untouched();
   if (!offset) return std::nullopt;
   return Reference{file->second, *offset, weight.bytes()};

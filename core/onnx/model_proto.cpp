@@ -29,7 +29,13 @@ constexpr Operand operands[] = {
     {"ReduceSum", "axes", 1, 13}, {"ReduceMean", "axes", 1, 18}, {"ReduceMax", "axes", 1, 18},
     {"ReduceMin", "axes", 1, 18}, {"ReduceProd", "axes", 1, 18}, {"ReduceL2", "axes", 1, 18},
     {"CumSum", "axis", 1, 11},    {"Trilu", "k", 1, 14},         {"Clip", "min", 1, 11},
-    {"Clip", "max", 2, 11},
+    {"Clip", "max", 2, 11},       {"TopK", "k", 1, 10},
+};
+
+/// A graph on its way into the file: the main one, or a body, in which captures go by their names outside.
+struct Frame {
+  const ir::Graph& graph;
+  std::map<ValueId, std::string> captured{};
 };
 
 class Emitter {
@@ -44,35 +50,67 @@ class Emitter {
     pb::OperatorSetIdProto* opset = model.add_opset_import();
     opset->set_domain("");
     opset->set_version(options_.opset);
-    for (const Node& node : graph_.nodes) {
-      if (!node.domain.empty() && domains_.insert(node.domain).second) {
-        pb::OperatorSetIdProto* import = model.add_opset_import();
-        import->set_domain(node.domain);
-        import->set_version(1);
-      }
-    }
+    import_domains(graph_);
     for (const auto& [key, value] : options_.metadata) {
       pb::StringStringEntryProto* entry = model.add_metadata_props();
       entry->set_key(key);
       entry->set_value(value);
     }
-    pb::GraphProto& graph = *model.mutable_graph();
-    graph.set_name(graph_.name);
-    // A tensor's name is free for a second layout of the same weight only under another name.
-    for (const ir::NamedValue& input : graph_.inputs) taken_.insert(input.name);
-    for (const ir::NamedValue& output : graph_.outputs) taken_.insert(output.name);
-    for (const Node& node : graph_.nodes) {
-      for (ValueId id : node.outputs) taken_.insert(graph_[id].name);
-    }
-    for (const ir::NamedValue& input : graph_.inputs) add_value_info(*graph.add_input(), input.value);
-    for (const Node& node : graph_.nodes) add_node(*graph.add_node(), node);
-    for (const ir::NamedValue& output : graph_.outputs) add_value_info(*graph.add_output(), output.value);
+    take_names(graph_, graph_.inputs.size());
+    add_graph(*model.mutable_graph(), {graph_}, graph_.inputs.size());
     return std::move(parts_);
   }
 
  private:
-  void add_value_info(pb::ValueInfoProto& info, ValueId id) {
-    const ir::Value& value = graph_[id];
+  void import_domains(const ir::Graph& graph) {
+    for (const Node& node : graph.nodes) {
+      if (!node.domain.empty() && domains_.insert(node.domain).second) {
+        pb::OperatorSetIdProto* import = parts_.model.add_opset_import();
+        import->set_domain(node.domain);
+        import->set_version(1);
+      }
+      for (const auto& [name, body] : node.bodies) import_domains(*body);
+    }
+  }
+
+  /// How many of a body's inputs the operator hands it; those behind them are captures.
+  static size_t own_inputs(const Node& node, const ir::Graph& body) {
+    return body.inputs.size() - (node.inputs.size() - node.formal_inputs);
+  }
+
+  /// Names that stand in the graph already. A tensor's name is free for a second layout of the same weight only under
+  /// another name.
+  void take_names(const ir::Graph& graph, size_t own) {
+    for (size_t i = 0; i < own; ++i) taken_.insert(graph[graph.inputs[i].value].name);
+    for (const ir::NamedValue& output : graph.outputs) taken_.insert(graph[output.value].name);
+    for (const Node& node : graph.nodes) {
+      for (ValueId id : node.outputs) taken_.insert(graph[id].name);
+      for (const auto& [name, body] : node.bodies) take_names(*body, own_inputs(node, *body));
+    }
+  }
+
+  /// The first `own` inputs are the graph's; the others are captured.
+  void add_graph(pb::GraphProto& to, const Frame& frame, size_t own) {
+    const ir::Graph& graph = frame.graph;
+    to.set_name(graph.name);
+    for (size_t i = 0; i < own; ++i) add_value_info(*to.add_input(), graph[graph.inputs[i].value]);
+    for (const Node& node : graph.nodes) add_node(*to.add_node(), node, frame);
+    for (const ir::NamedValue& output : graph.outputs) add_value_info(*to.add_output(), graph[output.value]);
+  }
+
+  /// Weights and constants of a body stand in the main graph, so that what several graphs use is in the file once.
+  void add_body(pb::AttributeProto& to, const std::string& name, const Node& node, const Frame& outer) {
+    const ir::Graph& body = *node.bodies.at(name);
+    Frame frame{body};
+    const size_t own = own_inputs(node, body);
+    for (size_t i = own; i < body.inputs.size(); ++i)
+      frame.captured[body.inputs[i].value] = name_of(outer, node.inputs[node.formal_inputs + i - own]);
+    to.set_name(name);
+    to.set_type(pb::AttributeProto_AttributeType_GRAPH);
+    add_graph(*to.mutable_g(), frame, own);
+  }
+
+  static void add_value_info(pb::ValueInfoProto& info, const ir::Value& value) {
     info.set_name(value.name);
     pb::TypeProto_Tensor& type = *info.mutable_type()->mutable_tensor_type();
     type.set_elem_type(static_cast<int32_t>(value.type.dtype));
@@ -90,7 +128,7 @@ class Emitter {
     }
   }
 
-  void add_node(pb::NodeProto& to, const Node& node) {
+  void add_node(pb::NodeProto& to, const Node& node, const Frame& frame) {
     to.set_name(node.name);
     to.set_op_type(node.op);
     if (!node.domain.empty()) to.set_domain(node.domain);
@@ -100,20 +138,24 @@ class Emitter {
       attributes.erase("end");
     }
     std::vector<std::string> inputs;
-    for (ValueId id : node.inputs) inputs.push_back(id == ir::absent ? std::string() : name_of(id));
-    if (node.domain.empty()) move_operands(node, attributes, inputs);
+    const size_t formal = node.bodies.empty() ? node.inputs.size() : node.formal_inputs;
+    for (size_t i = 0; i < formal; ++i)
+      inputs.push_back(node.inputs[i] == ir::absent ? std::string() : name_of(frame, node.inputs[i]));
+    if (node.domain.empty()) move_operands(node, frame, attributes, inputs);
     for (std::string& input : inputs) to.add_input(std::move(input));
-    for (ValueId id : node.outputs) to.add_output(graph_[id].name);
+    for (ValueId id : node.outputs) to.add_output(frame.graph[id].name);
     for (const auto& [name, value] : attributes) add_attribute(*to.add_attribute(), name, value);
+    for (const auto& [name, body] : node.bodies) add_body(*to.add_attribute(), name, node, frame);
   }
 
-  void move_operands(const Node& node, ir::Attributes& attributes, std::vector<std::string>& inputs) {
+  void move_operands(const Node& node, const Frame& frame, ir::Attributes& attributes,
+                     std::vector<std::string>& inputs) {
     for (const Operand& operand : operands) {
       if (operand.op != node.op || options_.opset < operand.from) continue;
       const auto found = attributes.find(std::string(operand.attribute));
       if (found == attributes.end()) continue;
       if (inputs.size() <= operand.input) inputs.resize(operand.input + 1);
-      inputs[operand.input] = operand_name(node, found->second);
+      inputs[operand.input] = operand_name(node, frame, found->second);
       attributes.erase(found);
     }
     // Steps of 1 are the default; the input is left out.
@@ -123,17 +165,15 @@ class Emitter {
     }
   }
 
-  std::string operand_name(const Node& node, const ir::Attribute& value) {
+  std::string operand_name(const Node& node, const Frame& frame, const ir::Attribute& value) {
     if (const auto* ints = std::get_if<std::vector<int64_t>>(&value)) {
       if (node.op == "Slice" && ints->empty()) return {};
       return constant_name(ir::Tensor::i64(*ints));
     }
-    if (const auto* i = std::get_if<int64_t>(&value)) return constant_name(ir::Tensor::i64_scalar(*i));
-    if (const auto* f = std::get_if<double>(&value)) {
-      const ir::DType dtype = graph_[node.inputs[0]].type.dtype;
-      if (ir::is_floating(dtype)) return constant_name(ir::float_scalar(*f, dtype));
-      if (dtype == ir::DType::i64) return constant_name(ir::Tensor::i64_scalar(static_cast<int64_t>(*f)));
-    }
+    if (const auto* i = std::get_if<int64_t>(&value))
+      return constant_name(node.op == "TopK" ? ir::Tensor::i64({*i}) : ir::Tensor::i64_scalar(*i));
+    if (const auto* f = std::get_if<double>(&value))
+      return constant_name(ir::scalar(*f, frame.graph[node.inputs[0]].type.dtype));
     throw Error(Failure::internal, fmt::format("{}: an operand of a type that cannot be written", node.name));
   }
 
@@ -157,13 +197,14 @@ class Emitter {
     }
   }
 
-  std::string name_of(ValueId id) {
-    const ir::Value& value = graph_[id];
+  std::string name_of(const Frame& frame, ValueId id) {
+    if (const auto captured = frame.captured.find(id); captured != frame.captured.end()) return captured->second;
+    const ir::Value& value = frame.graph[id];
     switch (value.origin) {
       case ir::Origin::constant:
         return constant_name(*value.constant);
       case ir::Origin::weight:
-        return weight_name(id);
+        return weight_name(value);
       default:
         return value.name;
     }
@@ -193,10 +234,11 @@ class Emitter {
     return name;
   }
 
-  std::string weight_name(ValueId id) {
-    const auto [known, fresh] = weights_.try_emplace(id);
-    if (!fresh) return known->second;
-    const ir::Value& value = graph_[id];
+  std::string weight_name(const ir::Value& value) {
+    std::vector<std::pair<std::shared_ptr<const Weight>, std::string>>& same_name = weights_[value.name];
+    for (const auto& [known, name] : same_name) {
+      if (known->same_as(*value.weight)) return name;
+    }
     const std::string name = unique(value.name);
     StreamedInitializer streamed;
     streamed.header.set_name(name);
@@ -204,7 +246,7 @@ class Emitter {
     for (const ir::Dim& dim : value.type.shape) streamed.header.add_dims(dim.size());
     streamed.weight = value.weight;
     parts_.weights.push_back(std::move(streamed));
-    known->second = name;
+    same_name.emplace_back(value.weight, name);
     return name;
   }
 
@@ -219,7 +261,8 @@ class Emitter {
   ModelParts parts_;
   std::set<std::string> domains_, taken_;
   std::vector<std::pair<ir::Tensor, std::string>> constants_;
-  std::map<ValueId, std::string> weights_;
+  /// By the checkpoint's name: several layouts of a tensor, and the names that they have here.
+  std::map<std::string, std::vector<std::pair<std::shared_ptr<const Weight>, std::string>>> weights_;
 };
 
 }  // namespace

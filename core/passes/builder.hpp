@@ -35,9 +35,11 @@ class Builder {
   ir::ValueId op(const std::string& name, std::vector<ir::ValueId> inputs, ir::Attributes attributes = {});
   std::vector<ir::ValueId> ops(const std::string& domain, const std::string& name, std::vector<ir::ValueId> inputs,
                                ir::Attributes attributes, size_t outputs);
+  /// Adds an If, Loop or Scan in the scope of the node; its bodies are lowered.
+  std::vector<ir::ValueId> run(ir::Node node, size_t outputs);
   ir::ValueId composite(const std::string& name, std::vector<ir::ValueId> inputs, ir::Attributes attributes = {});
 
-  /// A scalar of a float type.
+  /// A number as a tensor without axes.
   ir::ValueId scalar(double value, ir::DType dtype);
   ir::ValueId integers(std::vector<int64_t> values);
   ir::ValueId integer(int64_t value);

@@ -32,7 +32,7 @@ class Folding {
         // The value becomes a weight itself; its node is left without outputs.
         ir::Value& value = g_[node.outputs[0]];
         value.origin = ir::Origin::weight;
-        value.name = g_[node.input(0)].name;
+        value.name = name_of(node);
         value.weight = std::make_shared<const Weight>(*weight);
         node.outputs.clear();
       } else if (is(node, ir::composite_domain, "BatchNorm")) {
@@ -73,7 +73,44 @@ class Folding {
     return maker;
   }
 
+  /// Of a folded weight: the first input's, or what the names of a stack's pieces have in common:
+  /// "experts.0.up.weight", "experts.1.up.weight" -> "experts.up.weight".
+  std::string name_of(const Node& node) const {
+    std::string name = g_[node.input(0)].name;
+    if (!is(node, ir::composite_domain, "Stack")) return name;
+    std::vector<std::string> common = parts_of(name);
+    for (ValueId input : node.inputs) {
+      const std::vector<std::string> other = parts_of(g_[input].name);
+      if (other.size() != common.size()) return name;
+      for (size_t i = 0; i < other.size(); ++i) {
+        if (common[i] != other[i]) common[i].clear();
+      }
+    }
+    name.clear();
+    for (const std::string& part : common) name += (name.empty() || part.empty() ? "" : ".") + part;
+    return name.empty() ? g_[node.input(0)].name : name;
+  }
+
+  static std::vector<std::string> parts_of(const std::string& name) {
+    std::vector<std::string> parts(1);
+    for (char letter : name) {
+      if (letter == '.')
+        parts.emplace_back();
+      else
+        parts.back() += letter;
+    }
+    return parts;
+  }
+
   std::optional<Weight> folded_weight(const Node& node) const {
+    if (is(node, ir::composite_domain, "Stack")) {
+      std::vector<Weight> pieces;
+      for (ValueId input : node.inputs) {
+        if (!is_weight(input)) return std::nullopt;
+        pieces.push_back(weight(input));
+      }
+      return stacked(pieces);
+    }
     if (node.inputs.empty() || !is_weight(node.input(0))) return std::nullopt;
     if (is(node, "", "Add") && is_weight(node.input(1)) &&
         weight(node.input(0)).shape() == weight(node.input(1)).shape())
@@ -82,6 +119,12 @@ class Folding {
     if (!is_layout(node) || node.inputs.size() > 1 || layouts_[node.input(0)] != uses_[node.input(0)])
       return std::nullopt;
     return in_layout(node);
+  }
+
+  static bool swaps_last_two(std::vector<int64_t> perm) {
+    if (perm.size() < 3) return false;
+    std::swap(perm.end()[-1], perm.end()[-2]);
+    return std::is_sorted(perm.begin(), perm.end());
   }
 
   /// Two groups of axes that change places are the transpose of a matrix; axes of length 1 stand anywhere.
@@ -94,6 +137,7 @@ class Folding {
     }
     const auto cut = std::is_sorted_until(order.begin(), order.end());
     if (cut == order.end()) return from.then(ReshapeTo{std::move(to)});
+    if (swaps_last_two(perm)) return from.then(TransposeMatrix{});
     if (!std::is_sorted(cut, order.end()) || order.back() > order.front()) return std::nullopt;
     int64_t rows = 1, columns = 1;
     for (auto axis = order.begin(); axis != order.end(); ++axis)
@@ -113,11 +157,13 @@ class Folding {
     const auto axes = node.integers("axes"), starts = node.integers("starts"), steps = node.integers("steps");
     Weight sliced = from;
     for (size_t i = 0; i < axes.size(); ++i) {
-      if (!steps.empty() && steps[i] != 1) return std::nullopt;
+      const int64_t step = steps.empty() ? 1 : steps[i];
+      if (step < 1) return std::nullopt;
       const int64_t axis = axes[i] < 0 ? axes[i] + static_cast<int64_t>(shape.size()) : axes[i];
       const int64_t size = from.shape()[static_cast<size_t>(axis)];
       const int64_t begin = std::clamp<int64_t>(starts[i] < 0 ? starts[i] + size : starts[i], 0, size);
-      sliced = sliced.then(SliceAxis{axis, begin, begin + shape[static_cast<size_t>(axis)]});
+      const int64_t count = shape[static_cast<size_t>(axis)];
+      sliced = sliced.then(SliceAxis{axis, begin, begin + (count == 0 ? 0 : (count - 1) * step + 1), step});
     }
     return sliced;
   }

@@ -53,6 +53,12 @@ class Lowering {
     return std::move(to);
   }
 
+  /// Adds a node whose bodies a rule built.
+  std::vector<ValueId> emit_with_bodies(Node node, size_t outputs) {
+    lower_bodies(node, {.opset = options_.opset, .patches = {}, .weights_as_stored = options_.weights_as_stored});
+    return to.add_node(std::move(node), outputs);
+  }
+
   /// Adds a node of the lowered graph, lowering it first where a rule wants that.
   std::vector<ValueId> emit(Node node, size_t outputs) {
     const Rule rule = find_rule(node.domain, node.op, options_.opset);
@@ -74,8 +80,11 @@ class Lowering {
   ir::Graph to;
 
  private:
+  static void lower_bodies(Node& node, const LoweringOptions& options);
+
   /// A node of the definition: by the patch that claims it, else by the rules.
   std::vector<ValueId> patched(Node& node, const std::vector<ValueId>& original) {
+    lower_bodies(node, options_);
     for (const Patch& patch : options_.patches) {
       if (patch.domain != node.domain || patch.op != node.op) continue;
       std::vector<ir::TensorType> types;
@@ -105,7 +114,9 @@ class Lowering {
     const bool one_cast = std::count_if(weight.transforms.begin(), weight.transforms.end(), is_cast) == 1;
     // Eight bits are a type since opset 19.
     const bool has_type = ir::size_of(weight.stored->dtype) > 1 || options_.opset >= 19;
-    if (!options_.weights_as_stored || !one_cast || !has_type || !only_moves_elements(weight))
+    // A stack is written whatever it is made of, so it is cast on the way.
+    const bool is_stack = !weight.pieces().empty();
+    if (!options_.weights_as_stored || !one_cast || !has_type || is_stack || !only_moves_elements(weight))
       return to.add_weight(value.name, std::move(weight));
     std::erase_if(weight.transforms, is_cast);
     const ValueId stored = to.add_weight(value.name, std::move(weight));
@@ -173,6 +184,11 @@ std::vector<ValueId> Builder::ops(const std::string& domain, const std::string& 
   return lowering_.emit(std::move(node), outputs);
 }
 
+std::vector<ValueId> Builder::run(ir::Node node, size_t outputs) {
+  node.scope = node_.scope;
+  return lowering_.emit_with_bodies(std::move(node), outputs);
+}
+
 ValueId Builder::op(const std::string& name, std::vector<ValueId> inputs, ir::Attributes attributes) {
   return ops("", name, std::move(inputs), std::move(attributes), 1)[0];
 }
@@ -181,9 +197,7 @@ ValueId Builder::composite(const std::string& name, std::vector<ValueId> inputs,
 }
 
 ValueId Builder::scalar(double value, ir::DType dtype) {
-  if (ir::is_floating(dtype)) return graph().add_constant(ir::float_scalar(value, dtype));
-  if (dtype == ir::DType::i64) return integer(static_cast<int64_t>(value));
-  throw Error(Failure::internal, fmt::format("a scalar of type {}", ir::name_of(dtype)));
+  return graph().add_constant(ir::scalar(value, dtype));
 }
 ValueId Builder::integers(std::vector<int64_t> values) {
   return graph().add_constant(ir::Tensor::i64(std::move(values)));
@@ -213,12 +227,26 @@ bool Builder::stored_layout_needed(ValueId weight) const {
   return lowering_.weights_as_stored() || (it.origin == ir::Origin::weight && lowering_.plain(it.weight->stored.get()));
 }
 
-ir::Graph lower(const ir::Graph& graph, const LoweringOptions& options) {
+namespace {
+
+/// Everything but the names, which are given to a file as a whole.
+ir::Graph lower_nameless(const ir::Graph& graph, const LoweringOptions& options) {
   ir::Graph folded = graph;
   fold_weights(folded, options.patches);
   ir::Graph lowered = Lowering(folded, options).run();
   merge_equal_nodes(lowered);
   remove_unused_nodes(lowered);
+  return lowered;
+}
+
+}  // namespace
+
+void Lowering::lower_bodies(Node& node, const LoweringOptions& options) {
+  for (auto& [name, body] : node.bodies) body = std::make_shared<const ir::Graph>(lower_nameless(*body, options));
+}
+
+ir::Graph lower(const ir::Graph& graph, const LoweringOptions& options) {
+  ir::Graph lowered = lower_nameless(graph, options);
   name_nodes(lowered);
   return lowered;
 }

@@ -35,7 +35,8 @@ struct LoweringOptions {
 
 /// The lowered graph: still in canonical form (static operands as attributes), no composites, no operator that is
 /// newer than the opset, equal nodes merged, nodes without use removed, every node and value named. Marks are
-/// kept where their value is. Throws Error(usage) where the opset cannot express an operator.
+/// kept where their value is. Bodies are lowered likewise, each by itself. Throws Error(usage) where the opset cannot
+/// express an operator.
 ir::Graph lower(const ir::Graph& graph, const LoweringOptions& options);
 
 /// Does at export what depends on weights alone, in place: another layout of a weight, a sum of two, a normalisation by
@@ -46,7 +47,8 @@ void fold_weights(ir::Graph& graph, const std::vector<Patch>& patches);
 void merge_equal_nodes(ir::Graph& graph);
 /// Removes nodes whose results nobody uses, in place.
 void remove_unused_nodes(ir::Graph& graph);
-/// Gives every node and value its name after the module path, in place: "/encoder/layer.3/output/dense/MatMul".
+/// Gives every node and value its name after the module path, in place: "/encoder/layer.3/output/dense/MatMul". Names
+/// in bodies begin with the body's: "/then_branch/encoder/...".
 void name_nodes(ir::Graph& graph);
 
 }  // namespace onnxport

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "core/checkpoint/convert.hpp"
+#include "core/ir/experts.hpp"
 #include "core/ir/operators.hpp"
 #include "core/ir/scalar.hpp"
 
@@ -37,9 +38,37 @@ bool is_part_of(const std::string& path, const std::string& part) {
   return false;
 }
 
+/// Inputs that composites take in f32 whatever the others are: what is added to the scores of an attention, and what a
+/// router says of its experts.
+bool is_wide_input(const Node& node, size_t input) {
+  if (node.domain != ir::composite_domain) return false;
+  if (node.op == "Attention") return input == ir::AttentionInput::bias || input == ir::AttentionInput::sinks;
+  return node.op == "MixtureOfExperts" && (input == ir::experts::scores || input == ir::experts::choice);
+}
+
+/// The nodes that make a router's scores, from its own product on: close scores would choose other experts in 16 bits.
+std::set<const Node*> routers_of(const ir::Graph& graph) {
+  std::set<ValueId> scores;
+  std::set<const Node*> routers;
+  for (auto node = graph.nodes.rbegin(); node != graph.nodes.rend(); ++node) {
+    if (node->domain == ir::composite_domain && node->op == "MixtureOfExperts") {
+      scores.insert(node->input(ir::experts::scores));
+      scores.insert(node->input(ir::experts::choice));
+      continue;
+    }
+    if (std::none_of(node->outputs.begin(), node->outputs.end(), [&](ValueId id) { return scores.contains(id); }))
+      continue;
+    routers.insert(&*node);
+    const bool is_product = node->op == "Linear" || node->op == "MatMul" || node->op == "Gemm" || node->op == "Einsum";
+    if (!is_product) scores.insert(node->inputs.begin(), node->inputs.end());
+  }
+  return routers;
+}
+
 class Precision {
  public:
-  Precision(const ir::Graph& from, const PrecisionOptions& options) : from_(from), options_(options) {}
+  Precision(const ir::Graph& from, const PrecisionOptions& options)
+      : from_(from), options_(options), routers_(routers_of(from)) {}
 
   ir::Graph run() {
     to_.name = from_.name;
@@ -61,6 +90,8 @@ class Precision {
   bool is_float(ValueId id) const { return id != ir::absent && from_[id].type.dtype == DType::f32; }
 
   bool stays_wide(const Node& node) const {
+    if (!node.bodies.empty()) return true;  // a body is computed in the types that it was defined with
+    if (routers_.contains(&node)) return true;
     if (node.domain.empty() && wide_operators.contains(node.op)) return true;
     if (is_decomposed_norm(node, options_.opset)) return true;
     return std::any_of(options_.keep_in_fp32.begin(), options_.keep_in_fp32.end(),
@@ -92,8 +123,7 @@ class Precision {
     for (size_t i = 0; i < moved.inputs.size(); ++i) {
       ValueId& input = moved.inputs[i];
       beyond = beyond || (is_beyond(input) && !attention);  // whose mask hides values and does not become one
-      const bool joins_scores = attention && (i == ir::AttentionInput::bias || i == ir::AttentionInput::sinks);
-      const bool wide = !narrow || joins_scores;
+      const bool wide = !narrow || is_wide_input(node, i);
       input = is_float(input) ? as(input, wide ? DType::f32 : options_.dtype, node.scope) : plain(input);
     }
     const std::vector<ValueId> results = to_.add_node(std::move(moved), node.outputs.size());
@@ -156,6 +186,10 @@ class Precision {
   /// A checkpoint that has the type already is not cast there and back.
   static Weight weight_as(Weight weight, DType dtype) {
     if (weight.dtype() == dtype) return weight;
+    if (std::vector<Weight> pieces = weight.pieces(); !pieces.empty()) {
+      for (Weight& piece : pieces) piece = weight_as(piece, dtype);
+      return stacked(pieces);
+    }
     if (!only_moves_elements(weight)) return weight.then(CastTo{dtype});
     const size_t casts = static_cast<size_t>(
         std::count_if(weight.transforms.begin(), weight.transforms.end(),
@@ -178,6 +212,7 @@ class Precision {
 
   const ir::Graph& from_;
   const PrecisionOptions& options_;
+  const std::set<const Node*> routers_;
   ir::Graph to_;
   std::vector<ValueId> map_;
   std::set<ValueId> beyond_;

@@ -21,7 +21,8 @@ struct PrecisionOptions {
 /// - Inputs and outputs keep their types; Casts stand behind the ones and before the others.
 /// - Weights are stored in the type, and what meets them is computed in it.
 /// - In f32 stay: what is computed from integers and constants only (positions, rotary angles, masks) up to where it
-///   meets the rest; what attention adds to its scores, and their softmax; norms that the opset has no operator for, sums, powers and exponentials; the modules to be kept.
+///   meets the rest; what attention adds to its scores, and their softmax; norms that the opset has no operator for,
+///   what a router makes of its input, sums, powers and exponentials; the modules to be kept.
 /// - What lies beyond the type's range, such as the lowest float of a mask, becomes its lowest or largest number and
 ///   never an infinity, which would give NaN in a row that is masked as a whole.
 ir::Graph to_precision(const ir::Graph& graph, const PrecisionOptions& options);

@@ -201,7 +201,7 @@ std::span<const RuleRow> common_rules() {
 }
 
 Rule find_rule(const std::string& domain, const std::string& op, int64_t opset) {
-  for (const std::span<const RuleRow> field : {common_rules(), attention_rules(), image_rules()}) {
+  for (const std::span<const RuleRow> field : {common_rules(), attention_rules(), selection_rules(), image_rules()}) {
     for (const RuleRow& row : field) {
       if (domain == row.domain && op == row.op && opset < row.below) return row.rule;
     }

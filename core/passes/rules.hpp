@@ -22,6 +22,8 @@ constexpr int64_t every_opset = std::numeric_limits<int64_t>::max();
 std::span<const RuleRow> common_rules();
 /// Attention, its masks and rotary embeddings.
 std::span<const RuleRow> attention_rules();
+/// Mixtures of experts.
+std::span<const RuleRow> selection_rules();
 /// Operators on images.
 std::span<const RuleRow> image_rules();
 

@@ -43,6 +43,51 @@ std::string path_of(std::string_view scope) {
   return path;
 }
 
+/// No name stands twice in a file, those in bodies included: they begin with the body's ("/then_branch/encoder/...").
+class Naming {
+ public:
+  explicit Naming(ir::Graph& graph) : graph_(graph) {}
+
+  void run() {
+    for (const ir::NamedValue& named : graph_.inputs) taken_.insert(named.name);
+    for (const ir::NamedValue& named : graph_.outputs) taken_.insert(named.name);
+    name(graph_, "");
+    for (const ir::NamedValue& output : graph_.outputs) graph_[output.value].name = output.name;
+  }
+
+ private:
+  std::string unique(const std::string& wanted) {
+    std::string name = wanted;
+    while (!taken_.insert(name).second) name = fmt::format("{}_{}", wanted, ++counts_[wanted]);
+    return name;
+  }
+
+  void name(ir::Graph& graph, const std::string& place) {
+    for (Node& node : graph.nodes) {
+      node.name = unique(place + path_of(node.scope) + node.op);
+      for (size_t i = 0; i < node.outputs.size(); ++i)
+        graph[node.outputs[i]].name = fmt::format("{}_output_{}", node.name, i);
+      for (auto& [attribute, body] : node.bodies) {
+        ir::Graph named = *body;
+        name_body(named, place + "/" + attribute, named.inputs.size() - (node.inputs.size() - node.formal_inputs));
+        body = std::make_shared<const ir::Graph>(std::move(named));
+      }
+    }
+  }
+
+  /// Captures, which are the inputs behind the first `own`, go by their names outside.
+  void name_body(ir::Graph& body, const std::string& place, size_t own) {
+    const std::string module = place.substr(1) + "/";
+    name(body, place);
+    for (size_t i = 0; i < own; ++i) body[body.inputs[i].value].name = unique(module + body.inputs[i].name);
+    for (const ir::NamedValue& output : body.outputs) body[output.value].name = unique(module + output.name);
+  }
+
+  ir::Graph& graph_;
+  std::set<std::string> taken_;
+  std::map<std::string, int> counts_;
+};
+
 }  // namespace
 
 void merge_equal_nodes(ir::Graph& graph) {
@@ -55,9 +100,9 @@ void merge_equal_nodes(ir::Graph& graph) {
   kept.reserve(graph.nodes.size());  // `seen` points into it
   for (Node& node : graph.nodes) {
     for (ValueId& input : node.inputs) input = replacement[input];
-    // A graph output keeps the node that makes it: its name is the output's.
-    const bool named =
-        std::any_of(node.outputs.begin(), node.outputs.end(), [&](ValueId id) { return outputs.contains(id); });
+    // A graph output keeps the node that makes it: its name is the output's. Bodies are not compared.
+    const bool named = !node.bodies.empty() || std::any_of(node.outputs.begin(), node.outputs.end(),
+                                                           [&](ValueId id) { return outputs.contains(id); });
     auto key = std::tuple(node.domain, node.op, node.inputs, node.attributes, node.outputs.size());
     const auto found = named ? seen.end() : seen.find(key);
     if (found != seen.end()) {
@@ -88,21 +133,7 @@ void remove_unused_nodes(ir::Graph& graph) {
 }
 
 void name_nodes(ir::Graph& graph) {
-  std::set<std::string> taken;
-  std::map<std::string, int> counts;
-  for (const ir::NamedValue& named : graph.inputs) taken.insert(named.name);
-  for (const ir::NamedValue& named : graph.outputs) taken.insert(named.name);
-  const auto unique = [&](const std::string& wanted) {
-    std::string name = wanted;
-    while (!taken.insert(name).second) name = fmt::format("{}_{}", wanted, ++counts[wanted]);
-    return name;
-  };
-  for (Node& node : graph.nodes) {
-    node.name = unique(path_of(node.scope) + node.op);
-    for (size_t i = 0; i < node.outputs.size(); ++i)
-      graph[node.outputs[i]].name = fmt::format("{}_output_{}", node.name, i);
-  }
-  for (const ir::NamedValue& output : graph.outputs) graph[output.value].name = output.name;
+  Naming(graph).run();
 }
 
 }  // namespace onnxport

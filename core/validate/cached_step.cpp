@@ -5,15 +5,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 namespace onnxport {
 namespace {
-
-constexpr std::string_view present = "present.";
-
-bool is_present(const std::string& name) {
-  return name.starts_with(present);
-}
 
 /// Zeroes the rows of padded places, so that they compare equal: axis 0 is the batch, axis `axis` the places from
 /// `begin` of the mask on.
@@ -35,26 +30,27 @@ void blank_padding(ir::Tensor& tensor, size_t axis, const ir::Tensor& mask, int6
   }
 }
 
-}  // namespace
-
-Tensors as_past(const Tensors& outputs) {
-  Tensors past;
-  for (const auto& [name, tensor] : outputs) {
-    if (is_present(name)) past.emplace("past_key_values." + name.substr(present.size()), tensor);
-  }
-  return past;
+/// The state that the output is; null where it is none.
+const StateSpec* state_of(const std::vector<StateSpec>& states, const std::string& output) {
+  const auto found =
+      std::find_if(states.begin(), states.end(), [&](const StateSpec& state) { return state.present == output; });
+  return found == states.end() ? nullptr : &*found;
 }
 
-ir::Tensor along_sequence(const ir::Tensor& tensor, int64_t begin, int64_t end) {
-  ir::Tensor part{tensor.dtype, tensor.shape, {}};
-  part.shape[1] = end - begin;
-  size_t inner = ir::size_of(tensor.dtype);
-  for (size_t i = 2; i < tensor.shape.size(); ++i) inner *= static_cast<size_t>(tensor.shape[i]);
-  for (int64_t b = 0; b < tensor.shape[0]; ++b) {
-    const std::byte* row = tensor.data.data() + static_cast<size_t>(b * tensor.shape[1] + begin) * inner;
-    part.data.insert(part.data.end(), row, row + static_cast<size_t>(end - begin) * inner);
+/// The axis along which an output holds places, one for each token: the one by which a state grows, else axis 1.
+std::optional<size_t> place_axis(const StateSpec* state) {
+  return state == nullptr ? std::optional<size_t>(1) : state->grows;
+}
+
+}  // namespace
+
+Tensors as_past(const std::vector<StateSpec>& states, const Tensors& outputs) {
+  Tensors past;
+  for (const StateSpec& state : states) {
+    const auto found = outputs.find(state.present);
+    if (found != outputs.end()) past.emplace(state.past, found->second);
   }
-  return part;
+  return past;
 }
 
 ValidationRun compare_cached_step(const SteppedDecoder& decoder, const Tokens& tokens, int64_t prefix,
@@ -67,15 +63,17 @@ ValidationRun compare_cached_step(const SteppedDecoder& decoder, const Tokens& t
   Tensors expected;
   for (auto& [name, tensor] : whole) {
     const auto found = stepped.find(name);
-    if (found == stepped.end()) continue;  // an encoder's keys and values are not put out again
-    // present.* holds all places on its axis 2; an output over tokens has those of the rest on its axis 1.
-    const bool cache = is_present(name);
-    if (!cache && (tensor.shape.size() < 2 || tensor.shape[1] != total)) continue;
-    ir::Tensor rest = cache ? std::move(tensor) : along_sequence(tensor, prefix, total);
-    const bool over_tokens = !cache || rest.shape[2] == total;
-    if (over_tokens && rest.shape == found->second.shape) {
-      blank_padding(rest, cache ? 2 : 1, tokens.mask, cache ? 0 : prefix);
-      blank_padding(found->second, cache ? 2 : 1, tokens.mask, cache ? 0 : prefix);
+    if (found == stepped.end()) continue;  // a state that is kept is not put out again
+    const StateSpec* state = state_of(decoder.states, name);
+    const std::optional<size_t> axis = place_axis(state);
+    // A state holds all places, an output over tokens those of the rest; another output tells of no single token.
+    const bool has_places = axis && tensor.shape.size() > *axis && tensor.shape[*axis] == total;
+    if (state == nullptr && !has_places) continue;
+    const int64_t begin = state == nullptr ? prefix : 0;
+    ir::Tensor rest = state == nullptr ? along_sequence(tensor, prefix, total) : std::move(tensor);
+    if (has_places && rest.shape == found->second.shape) {
+      blank_padding(rest, *axis, tokens.mask, begin);
+      blank_padding(found->second, *axis, tokens.mask, begin);
     }
     expected.emplace(name, std::move(rest));
   }

@@ -15,8 +15,8 @@ class BagOnnxConfig final : public OnnxConfig {
         labels(request.config.num_labels()) {}
 
   std::vector<TensorSpec> inputs() const override {
-    return {{"input_ids", DType::i64, {axis::batch, axis::sequence}, vocab},
-            {"attention_mask", DType::i64, {axis::batch, axis::sequence}}};
+    return {input::ids("input_ids", {axis::batch, axis::sequence}, vocab),
+            input::mask("attention_mask", {axis::batch, axis::sequence}, {.of = "input_ids"})};
   }
 
   Outputs forward(Graph& g, const Inputs& in) const override {

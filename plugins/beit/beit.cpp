@@ -2,6 +2,7 @@
 // BEiT. Source: BeitModel and BeitForImageClassification, transformers 4.30, and 4.57 for other sizes of images
 // (modeling_beit.py).
 #include <onnxport/blocks/layer.hpp>
+#include <onnxport/blocks/stem.hpp>
 #include <onnxport/plugin.hpp>
 
 using namespace onnxport::sdk;
@@ -71,7 +72,7 @@ class BeitOnnxConfig final : public OnnxConfig {
 
  private:
   // What depends on how many patches an image has.
-  struct Patches {
+  struct Distances {
     Value size;    // i64[2], rows and columns
     Value index;   // i64[sequence, sequence], see relative_index
     Value shared;  // the bias of all layers, f32[1, heads, sequence, sequence], or absent
@@ -81,11 +82,17 @@ class BeitOnnxConfig final : public OnnxConfig {
   Value encode(const Scope& beit, const Value& pixels) const {
     Graph& g = beit.graph();
     const Scope embeddings = beit / "embeddings";
-    Value image = conv2d(embeddings / "patch_embeddings.projection", pixels,
-                         {.out = c.hidden, .kernel = c.patch, .stride = c.patch, .in = c.channels});
-    Patches patches{shape_of(image, 2, 4), {}, {}};
-    if (c.relative || c.shared_relative) patches.index = relative_index(beit / "encoder", image);
-    Value x = embed(embeddings, image, patches.size);
+    g.unused("*" + (embeddings / "mask_token").path());
+    const Patches made = patch_stem(embeddings, pixels,
+                                    {.width = c.hidden,
+                                     .patch = c.patch,
+                                     .channels = c.channels,
+                                     .first_tokens = {"cls_token"},
+                                     .positions = c.absolute ? "position_embeddings" : "",
+                                     .grid = c.grid});
+    Distances patches{made.size, {}, {}};
+    if (c.relative || c.shared_relative) patches.index = relative_index(beit / "encoder", made.image);
+    Value x = made.tokens;
     g.mark("hidden_states.0", x);
     if (c.shared_relative) patches.shared = relative_bias(beit / "encoder.relative_position_bias", patches);
     for (int64_t i = 0; i < c.layers; ++i) {
@@ -96,18 +103,6 @@ class BeitOnnxConfig final : public OnnxConfig {
       g.mark("hidden_states." + std::to_string(i + 1), x);
     }
     return c.mean_pooling ? x : layer_norm(beit / "layernorm", x, {.epsilon = c.epsilon});
-  }
-
-  // The class token before the patches: f32[batch, sequence, hidden].
-  Value embed(const Scope& s, const Value& patches, const Value& size) const {
-    s.graph().unused("*" + (s / "mask_token").path());
-    Value image = patches.in(s), cls = s.weight("cls_token", {1, 1, c.hidden});
-    if (c.absolute) {
-      const Value positions = s.weight("position_embeddings", {1, 1 + c.grid.area(), c.hidden});
-      image = image + interpolate(image_of(slice(positions, {1, 1}), c.grid), size, Interpolation::bicubic);
-      cls = cls + slice(positions, {1, 0, 1});
-    }
-    return prepend({cls}, tokens_of(image));
   }
 
   // Both halves of a layer are normed before, and scaled by a learnt factor a channel. Keys have no bias.
@@ -134,7 +129,7 @@ class BeitOnnxConfig final : public OnnxConfig {
   }
 
   // What a layer adds to its scores: a bias of its own, that of all layers, or both; absent without either.
-  Value bias_of(const Scope& self, const Patches& patches) const {
+  Value bias_of(const Scope& self, const Distances& patches) const {
     if (!c.relative) return patches.shared;
     const Value own = relative_bias(self / "relative_position_bias", patches);
     return patches.shared ? own + patches.shared : own;
@@ -158,7 +153,7 @@ class BeitOnnxConfig final : public OnnxConfig {
 
   // The bias of every pair of tokens, from a table of distances that is resampled where the image has another size than
   // the model was trained for: f32[1, heads, sequence, sequence].
-  Value relative_bias(const Scope& s, const Patches& patches) const {
+  Value relative_bias(const Scope& s, const Distances& patches) const {
     Extent distances(2 * c.grid.height - 1, 2 * c.grid.width - 1);
     if (c.columns_first) std::swap(distances.height, distances.width);
     const int64_t count = distances.area();

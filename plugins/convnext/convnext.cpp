@@ -49,10 +49,14 @@ class ConvNextOnnxConfig final : public OnnxConfig {
   Outputs forward(Graph& g, const Inputs& in) const override {
     const Scope convnext = task() == "default" ? g.root() : g.root() / "convnext";
     const Value hidden = encode(convnext, in.at("pixel_values"));
-    if (task() != "default")
-      return {{"logits", linear(g.root() / "classifier", pool(convnext, hidden), {.out = c.labels})}};
-    if (g.wants("pooler_output")) g.mark("pooler_output", pool(convnext, hidden));
-    return {{"last_hidden_state", hidden}};
+    if (task() == "default" && g.wants("pooler_output")) g.mark("pooler_output", pool(convnext, hidden));
+    return head_for_feature().outputs({convnext, hidden, in});
+  }
+
+  Heads heads() const override {
+    return {head::hidden_states(), head::logits("image-classification", [this](const Encoded& at) {
+              return linear(at.base.graph().root() / "classifier", pool(at.base, at.hidden), {.out = c.labels});
+            })};
   }
 
  private:

@@ -44,6 +44,7 @@ class Gpt2OnnxConfig final : public TextDecoder {
   int64_t num_layers() const override { return c.layers; }
   int64_t num_attention_heads() const override { return c.heads; }
   int64_t head_size() const override { return c.hidden / c.heads; }
+  Positions positions_in_generation() const override { return Positions::mask; }  // they are learnt
 
  private:
   TextDecoderTraits traits() const override {

@@ -109,6 +109,9 @@ class LlamaOnnxConfig final : public TextDecoder {
   int64_t num_key_value_heads() const override { return c.kv_heads; }
   int64_t head_size() const override { return c.head_size; }
   bool has_usual_cache() const override { return c.heads * c.head_size == c.hidden; }
+  Positions positions_in_generation() const override {
+    return c.rotary.depends_on_length() ? Positions::mask : Positions::sequence;
+  }
 
  private:
   TextDecoderTraits traits() const override {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // ResNet. Source: ResNetModel and ResNetForImageClassification, transformers 4.30, and 4.57 for
 // downsample_in_bottleneck (modeling_resnet.py).
+#include <onnxport/blocks/stem.hpp>
 #include <onnxport/plugin.hpp>
 
 using namespace onnxport::sdk;
@@ -47,10 +48,14 @@ class ResNetOnnxConfig final : public OnnxConfig {
   Outputs forward(Graph& g, const Inputs& in) const override {
     const Scope resnet = task() == "default" ? g.root() : g.root() / "resnet";
     const Value hidden = encode(resnet, in.at("pixel_values")).in(resnet / "pooler");
-    if (task() != "default")
-      return {{"logits", linear(g.root() / "classifier.1", mean_of_image(hidden), {.out = c.labels})}};
-    if (g.wants("pooler_output")) g.mark("pooler_output", global_average_pool(hidden));
-    return {{"last_hidden_state", hidden}};
+    if (task() == "default" && g.wants("pooler_output")) g.mark("pooler_output", global_average_pool(hidden));
+    return head_for_feature().outputs({resnet, hidden, in});
+  }
+
+  Heads heads() const override {
+    return {head::hidden_states(), head::logits("image-classification", [this](const Encoded& at) {
+              return linear(at.base.graph().root() / "classifier.1", mean_of_image(at.hidden), {.out = c.labels});
+            })};
   }
 
  private:
@@ -101,7 +106,7 @@ class ResNetOnnxConfig final : public OnnxConfig {
   }
 
   static Value conv_norm(const Scope& s, const Value& x, const ConvOptions& options) {
-    return batch_norm(s / "normalization", conv2d(s / "convolution", x, options));
+    return conv_stem(s, x, options, {.batch_norm = "normalization"});
   }
 
   const ResNetConfig c;

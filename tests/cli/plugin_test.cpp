@@ -89,6 +89,31 @@ BOOST_AUTO_TEST_CASE(a_plugin_of_another_author_works_as_well) {
   BOOST_TEST(fs::exists(sandbox / "out/model.onnx"));
 }
 
+BOOST_AUTO_TEST_CASE(plugins_of_earlier_abis_export_and_validate) {
+  struct Row {
+    const char *kind, *type, *weights;
+  };
+  const Row rows[] = {
+      {"frozen_1_0", "frozen-1-0", R"({"linear.weight":{"dtype":"F32","shape":[4,4],"data_offsets":[0,64]}})"},
+      {"frozen_1_1", "frozen-1-1", R"({"table.weight":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}})"}};
+  for (const auto& [kind, type, weights] : rows) {
+    const Sandbox sandbox;
+    model_of(sandbox, type);
+    sandbox.write_safetensors("model/model.safetensors", weights, std::string(kind) == "frozen_1_0" ? 64 : 16);
+    const Outcome exported =
+        sandbox.run({"export", "-m", "model", "--plugin-dir", fixture_plugins(kind).string(), "out"});
+    BOOST_TEST(exported.status == 0, exported.err);
+    BOOST_TEST(contains(exported.out, "batch 3, sequence 11, padded"), exported.out);
+  }
+  const Sandbox sandbox;
+  model_of(sandbox, "frozen-1-1");
+  sandbox.write_safetensors("model/model.safetensors", rows[1].weights, 16);
+  const Outcome split = sandbox.run(
+      {"export", "-m", "model", "--layout", "split", "--plugin-dir", fixture_plugins("frozen_1_1").string(), "out"});
+  BOOST_TEST(split.status == 0, split.err);
+  BOOST_TEST(fs::exists(sandbox / "out/whole_model.onnx"));
+}
+
 BOOST_AUTO_TEST_CASE(check_loads_and_reports) {
   const Sandbox sandbox;
   const Outcome good = sandbox.run({"plugins", "check", (fixture_plugins("c_linear") / "fixture_c_linear").string()});

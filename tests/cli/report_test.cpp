@@ -233,6 +233,54 @@ BOOST_AUTO_TEST_CASE(recorded_outputs_are_compared) {
           .status == 1);
 }
 
+/// A file that counts positions along the mask is no failure of the model where a padded recording counts otherwise.
+BOOST_AUTO_TEST_CASE(a_recording_that_counts_positions_otherwise_is_told) {
+  const fs::path folder = golden("BertModel").parent_path().parent_path() / "gpt2/GPT2Model";
+  if (!fs::exists(folder)) return;
+  const Sandbox sandbox;
+  const auto compared = [&](const std::string& positions) {
+    BOOST_TEST(sandbox
+                   .run({"export", "-m", folder.string(), "--feature", "default-with-past", "--no-validate",
+                         "--position-ids", positions, positions})
+                   .status == 0);
+    return sandbox.run({"validate", positions, "--case", (folder / "case-default-with-past-1.safetensors").string()});
+  };
+  BOOST_TEST(compared("sequence").status == 0);
+  const Outcome differs = compared("mask");
+  BOOST_TEST(differs.status == 1);
+  BOOST_TEST(differs.err.find("--position-ids sequence") != std::string::npos, differs.err);
+}
+
+BOOST_AUTO_TEST_CASE(what_a_decoder_counts_is_in_the_metadata) {
+  const fs::path folder = golden("BertModel").parent_path().parent_path() / "gpt2/GPT2Model";
+  if (!fs::exists(folder)) return;
+  const Sandbox sandbox;
+  for (const auto& [feature, counted] : {std::pair{"causal-lm-with-past", "mask"}, std::pair{"default", "sequence"}}) {
+    BOOST_TEST(sandbox.run({"export", "-m", folder.string(), "--feature", feature, "--no-validate", feature}).status ==
+               0);
+    const Outcome outcome = sandbox.run({"inspect", std::string(feature) + "/model.onnx", "--json"});
+    BOOST_TEST(parsed(outcome).at("metadata").at("onnxport.position_ids") == counted);
+  }
+}
+
+/// As exports wrote it before they stated what they count.
+BOOST_AUTO_TEST_CASE(a_file_that_does_not_say_what_it_counts_counts_in_sequence) {
+  const fs::path folder = golden("BertModel").parent_path().parent_path() / "gpt2/GPT2Model";
+  if (!fs::exists(folder) || !has_reference()) return;
+  const Sandbox sandbox;
+  BOOST_TEST(sandbox
+                 .run({"export", "-m", folder.string(), "--feature", "causal-lm-with-past", "--no-validate",
+                       "--position-ids", "sequence", "out"})
+                 .status == 0);
+  std::string file = sandbox.read("out/model.onnx");
+  const std::string key = "onnxport.position_ids";
+  const size_t at = file.find(key);
+  BOOST_REQUIRE(at != std::string::npos);
+  sandbox.write("out/model.onnx", file.replace(at, key.size(), "onnxport.another_name"));
+  const Outcome outcome = sandbox.run({"validate", "out", "-m", folder.string()});
+  BOOST_TEST(outcome.status == 0, outcome.out);
+}
+
 BOOST_AUTO_TEST_CASE(too_little_memory_is_told_before_the_work) {
 #if !defined(__SANITIZE_ADDRESS__)
   if (!has_reference()) return;

@@ -46,16 +46,8 @@ def causal(command, checkpoint):
             client = optimum.onnxruntime.ORTModelForCausalLM.from_pretrained(folder)
             close(f"{what}: logits", client(**inputs, use_cache=True).logits[kept], expected[kept], checkpoint.atol)
             same_generation(what, client, model, text_inputs(model.config, padded=False), checkpoint.atol)
-            if options or rows_may_start_anywhere(model.config):
-                left = text_inputs(model.config, left=True)
-                same_generation(f"{what}, padded on the left", client, model, left, checkpoint.atol)
-
-
-def rows_may_start_anywhere(config):
-    """generate() counts positions from a row's first real token, a graph without position_ids from the first column.
-    That is the same to rotary positions, unless their frequencies depend on the length."""
-    scaling = getattr(config, "rope_scaling", None) or {}
-    return config.model_type != "gpt2" and scaling.get("rope_type", scaling.get("type")) not in ("dynamic", "longrope")
+            left = text_inputs(model.config, left=True)
+            same_generation(f"{what}, padded on the left", client, model, left, checkpoint.atol)
 
 
 def seq2seq(command, checkpoint):

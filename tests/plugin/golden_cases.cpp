@@ -64,12 +64,23 @@ void expect_equal(const std::string& who, const Tensors& expected, const Tensors
   }
 }
 
+/// The definition as it was recorded: by forward(), which is given no positions and counts them in sequence, whatever a
+/// type counts when it generates.
+OnnxConfig as_recorded(const Golden& golden, const Checkpoint& checkpoint) {
+  const LoadedPlugin& plugin = load(registry().find(golden.model_type), plugin_host());
+  const auto made = [&](const Json& options) {
+    return OnnxConfig::from_folder({plugin.onnx_config, plugin.manifest->id},
+                                   {checkpoint.config(), golden.folder, options}, golden.model_type, golden.feature);
+  };
+  OnnxConfig config = made(Json::object());
+  const auto positions = config.description().texts.find("positions");
+  const bool otherwise = positions != config.description().texts.end() && positions->second != "sequence";
+  return otherwise ? made({{"position_ids", "sequence"}}) : std::move(config);
+}
+
 void run_golden(const Golden& golden) {
   const Checkpoint checkpoint = Checkpoint::open(golden.folder);
-  const LoadedPlugin& plugin = load(registry().find(golden.model_type), plugin_host());
-  const OnnxConfig config =
-      OnnxConfig::from_folder({plugin.onnx_config, plugin.manifest->id}, {checkpoint.config(), golden.folder},
-                              golden.model_type, golden.feature);
+  const OnnxConfig config = as_recorded(golden, checkpoint);
   WeightSource weights(checkpoint);
   const Definition definition = config.define(weights, {.outputs = golden.outputs});
   std::vector<ValidationInputs> recorded;

@@ -12,7 +12,7 @@
 #include "core/error.hpp"
 #include "core/export.hpp"
 #include "core/layout.hpp"
-#include "core/onnx/merge.hpp"
+#include "core/onnx/model_proto.hpp"
 #include "core/validate/validate.hpp"
 #include "registry/features_manager.hpp"
 #include "registry/loader.hpp"

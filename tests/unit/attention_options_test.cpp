@@ -191,4 +191,46 @@ BOOST_DATA_TEST_CASE(with_others, boost::unit_test::data::make(together()), opti
   check(options);
 }
 
+BOOST_FIXTURE_TEST_CASE(what_does_not_fit_is_refused, Fixture) {
+  using In = AttentionInput;
+  const ValueId q = input("q", {batch, n, Dim(24)}, filled({1, 1, 24}, 1));
+  const ValueId cache = input("cache", {batch, Dim(4), past, Dim(6)}, filled({1, 4, 1, 6}, 1));
+  const ValueId narrow = input("narrow", {batch, Dim(4), past, Dim(3)}, filled({1, 4, 1, 3}, 1));
+  const ValueId mask = input("mask", {batch, n}, Tensor::of<int64_t>(DType::i64, {1, 1}, {1}));
+  const ValueId real = input("real", {batch, n}, filled({1, 1}, 1));
+  const ValueId table = input("table", {batch, n, Dim(4)}, filled({1, 1, 4}, 1));
+  const ValueId sinks = input("sinks", {Dim(2)}, filled({2}, 1));
+  struct Refused {
+    const char* why;
+    std::map<size_t, ValueId> given;
+    Attributes attributes;
+    size_t outputs;
+  };
+  const Refused rows[] = {
+      {"past keys and values are two inputs", {{In::past_key, cache}}, {}, 1},
+      {"the width of the past's heads", {{In::past_key, cache}, {In::past_value, narrow}}, {}, 1},
+      {"the length of its mask", {{In::past_key, cache}, {In::past_value, cache}, {In::mask, mask}}, {}, 1},
+      {"its mask must be i64", {{In::mask, real}}, {}, 1},
+      {"cosines and sines are two inputs", {{In::sines, table}}, {}, 1},
+      {"angles are for wider heads", {{In::cosines, table}, {In::sines, table}}, {}, 1},
+      {"the number of its sinks", {{In::sinks, sinks}}, {}, 1},
+      {"a window of -1 keys", {}, {{"window", int64_t{-1}}}, 1},
+      {"yields 3 results, or 4", {}, {{"present", int64_t{1}}}, 2},
+      {"yields 1 results, or 2", {}, {}, 3},
+  };
+  for (const Refused& row : rows) {
+    std::vector<ValueId> inputs(In::sinks + 1, absent);
+    for (size_t i : {In::q, In::k, In::v}) inputs[i] = q;
+    for (const auto& [place, value] : row.given) inputs[place] = value;
+    Attributes attributes = row.attributes;
+    attributes.emplace("heads", heads);
+    try {
+      add_all("Attention", inputs, attributes, row.outputs);
+      BOOST_ERROR("was taken, but: " << row.why);
+    } catch (const Error& error) {
+      BOOST_TEST(std::string(error.what()).find(row.why) != std::string::npos, error.what() << " is not: " << row.why);
+    }
+  }
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -36,7 +36,8 @@ SteppedDecoder decoder(bool forgets) {
             if (forgets) all[0] = 0;
             for (const float id : ids_of(tokens)) all.push_back(id);
             return sums(all, tokens.ids.shape[1]);
-          }};
+          },
+          {{"past_key_values.0.key", "present.0.key", 2}}};
 }
 
 Tokens seven() {
@@ -67,8 +68,29 @@ BOOST_AUTO_TEST_CASE(an_output_that_nothing_is_compared_with_does_not_pass) {
   BOOST_TEST(!compare_cached_step(silent, seven(), 4, {.absolute = 1e-6}).passes);
 }
 
+BOOST_AUTO_TEST_CASE(a_state_that_is_replaced_is_compared_as_a_whole) {
+  // The running sum is all that is kept: f32[1, 1], which another number of tokens does not lengthen.
+  const auto summing = [](float forgotten) -> SteppedDecoder {
+    const auto out = [](float sum, const Tokens& tokens) {
+      std::vector<float> logits;
+      for (const float id : ids_of(tokens)) logits.push_back(sum += id);
+      return Tensors{{"logits", Tensor::of<float>(DType::f32, {1, tokens.ids.shape[1], 1}, logits)},
+                     {"sum.out", Tensor::of<float>(DType::f32, {1, 1}, {sum})}};
+    };
+    return {[out](const Tokens& tokens) { return out(0, tokens); },
+            [out, forgotten](const Tokens& tokens, const Tensors& before) {
+              return out(before.at("sum.out").as<float>()[0] - forgotten, tokens);
+            },
+            {{"sum.in", "sum.out", std::nullopt}}};
+  };
+  BOOST_TEST(compare_cached_step(summing(0), seven(), 4, {.absolute = 1e-6}).passes);
+  const ValidationRun wrong = compare_cached_step(summing(2), seven(), 4, {.absolute = 1e-6});
+  BOOST_REQUIRE(wrong.differences.size() == 2u);
+  for (const Difference& difference : wrong.differences) BOOST_TEST(difference.max_abs == 2.0);
+}
+
 BOOST_AUTO_TEST_CASE(presents_become_the_past) {
-  const Tensors past = as_past(sums({1, 2}, 1));
+  const Tensors past = as_past(decoder(false).states, sums({1, 2}, 1));
   BOOST_TEST(past.size() == 1u);
   BOOST_TEST(past.count("past_key_values.0.key") == 1u);
 }

@@ -70,6 +70,20 @@ BOOST_AUTO_TEST_CASE(a_failure_names_the_module) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(an_input_that_is_not_there_is_named_beside_those_that_are) {
+  sdk::Inputs inputs;
+  inputs.emplace("input_ids", input("input_ids", {ir::DType::i64, {2, 4}}));
+  inputs.emplace("mask", input("mask", {ir::DType::i64, {2, 4}}));
+  BOOST_TEST(static_cast<bool>(inputs.at("mask")));
+  BOOST_TEST(!inputs.maybe("attention_mask"));
+  try {
+    (void)inputs.at("attention_mask");
+    BOOST_FAIL("an input that is not there");
+  } catch (const sdk::Error& error) {
+    BOOST_TEST(error.what() == std::string("the graph has no input 'attention_mask'; inputs() lists: input_ids, mask"));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(scalars_are_of_the_type_that_is_asked_for) {
   BOOST_TEST(scalar<float>(0.1, sdk::DType::f32) == 0.1f);
   BOOST_TEST(scalar<double>(0.1, sdk::DType::f64) == 0.1);

@@ -35,10 +35,18 @@ ir::Shape shape(const std::vector<std::string>& dims) {
 
 Description text_model(const std::vector<std::string>& dims, int64_t vocabulary = 100, int64_t types = 2) {
   Description out;
-  out.inputs = {{"input_ids", {DType::i64, shape(dims)}, vocabulary},
-                {"attention_mask", {DType::i64, shape(dims)}},
-                {"token_type_ids", {DType::i64, shape(dims)}, types}};
+  out.inputs = {{"input_ids", {DType::i64, shape(dims)}, vocabulary, {}, ONNXPORT_ROLE_IDS},
+                {"attention_mask", {DType::i64, shape(dims)}, 0, {}, ONNXPORT_ROLE_MASK, "input_ids"},
+                {"token_type_ids", {DType::i64, shape(dims)}, types, {}, ONNXPORT_ROLE_TOKEN_TYPES, "input_ids"}};
   return out;
+}
+
+InputSpec input(const std::string& name, DType dtype, const std::vector<std::string>& dims, Role role,
+                const std::string& of = {}) {
+  InputSpec spec{name, {dtype, shape(dims)}};
+  spec.role = role;
+  spec.of = of;
+  return spec;
 }
 
 std::vector<int64_t> row(const Tensors& tensors, const std::string& name, int64_t index) {
@@ -230,7 +238,7 @@ BOOST_AUTO_TEST_CASE(varied_rows_differ_and_are_padded) {
 
 BOOST_AUTO_TEST_CASE(same_seed_same_numbers) {
   Description model = text_model({"batch", "choice", "sequence"});
-  model.inputs.push_back({"pixel_values", {DType::f32, shape({"batch", "3", "height", "width"})}});
+  model.inputs.push_back(input("pixel_values", DType::f32, {"batch", "3", "height", "width"}, ONNXPORT_ROLE_PIXELS));
   const Json config = {{"image_size", 4}};
   const DummyOptions options{.varied = true, .seed = 7};
   const Tensors a = generate_dummy_inputs(model, config, nullptr, options),
@@ -248,7 +256,8 @@ BOOST_AUTO_TEST_CASE(same_seed_same_numbers) {
 
 BOOST_AUTO_TEST_CASE(images_are_of_the_sizes_and_values_that_the_processor_makes) {
   Description model;
-  model.inputs = {{"pixel_values", {DType::f32, shape({"batch", "num_channels", "height", "width"})}}};
+  model.inputs = {
+      input("pixel_values", DType::f32, {"batch", "num_channels", "height", "width"}, ONNXPORT_ROLE_PIXELS)};
   const Json config = {{"image_size", {6, 4}}, {"num_channels", 2}};
   const auto made = [&](const Preprocessor* preprocessor, const DummyOptions& options) {
     return generate_dummy_inputs(model, config, preprocessor, options).at("pixel_values");
@@ -273,10 +282,12 @@ BOOST_AUTO_TEST_CASE(images_are_of_the_sizes_and_values_that_the_processor_makes
 
 BOOST_AUTO_TEST_CASE(a_past_has_another_length_and_the_mask_covers_both) {
   Description model;
-  model.inputs = {{"input_ids", {DType::i64, shape({"batch", "sequence"})}, 50},
-                  {"attention_mask", {DType::i64, shape({"batch", "past_sequence + sequence"})}},
-                  {"position_ids", {DType::i64, shape({"batch", "sequence"})}},
-                  {"past_key_values.0.key", {DType::f32, shape({"batch", "4", "past_sequence", "6"})}}};
+  model.inputs = {
+      input("input_ids", DType::i64, {"batch", "sequence"}, ONNXPORT_ROLE_IDS),
+      input("attention_mask", DType::i64, {"batch", "past_sequence + sequence"}, ONNXPORT_ROLE_MASK, "input_ids"),
+      input("position_ids", DType::i64, {"batch", "sequence"}, ONNXPORT_ROLE_POSITIONS, "input_ids"),
+      input("past_key_values.0.key", DType::f32, {"batch", "4", "past_sequence", "6"}, ONNXPORT_ROLE_STATE)};
+  model.inputs[0].limit = 50;
   Preprocessor tokenizer = cls_sep();
   tokenizer.pads_left = true;
   const Tensors tensors =
@@ -312,11 +323,99 @@ BOOST_AUTO_TEST_CASE(short_rows_and_single_tokens) {
 
 BOOST_AUTO_TEST_CASE(boxes_are_in_order) {
   Description model;
-  model.inputs = {{"bbox", {DType::i64, shape({"batch", "sequence", "4"})}}};
+  model.inputs = {input("bbox", DType::i64, {"batch", "sequence", "4"}, ONNXPORT_ROLE_BOXES)};
   const Tensors tensors = generate_dummy_inputs(model, Json::object(), nullptr, {.varied = true});
   const auto boxes = tensors.at("bbox").as<int64_t>();
   for (size_t i = 0; i < boxes.size(); i += 4)
     BOOST_TEST((boxes[i] <= boxes[i + 2] && boxes[i + 1] <= boxes[i + 3] && boxes[i + 2] <= 1000));
+}
+
+BOOST_AUTO_TEST_CASE(each_text_has_a_mask_of_its_own) {
+  Description model;
+  for (const std::string text : {"question", "answer"}) {
+    model.inputs.push_back(input(text, DType::i64, {"batch", text + "s"}, ONNXPORT_ROLE_IDS));
+    model.inputs.push_back(input(text + "_seen", DType::i64, {"batch", text + "s"}, ONNXPORT_ROLE_MASK, text));
+    model.inputs.back().limit = 0;
+    model.axes[text + "s"] = {.usual = text == "question" ? 9 : 17};
+  }
+  const Json config = {{"pad_token_id", 1}, {"vocab_size", 50}};
+  const Tensors tensors = generate_dummy_inputs(model, config, nullptr, {.batch_size = 3, .varied = true});
+  int64_t padded = 0;
+  for (const std::string text : {"question", "answer"}) {
+    for (int64_t r = 0; r < 3; ++r) {
+      const auto ids = row(tensors, text, r), mask = row(tensors, text + "_seen", r);
+      for (size_t i = 0; i < ids.size(); ++i) BOOST_TEST((ids[i] == 1) == (mask[i] == 0));
+      padded += std::count(mask.begin(), mask.end(), 0);
+    }
+  }
+  BOOST_TEST(tensors.at("answer_seen").shape == (std::vector<int64_t>{3, 17}));
+  BOOST_TEST(padded > 2);
+}
+
+BOOST_AUTO_TEST_CASE(sound_has_a_shortest_length_and_steps) {
+  Description model;
+  model.inputs = {input("sound", DType::f32, {"batch", "samples"}, ONNXPORT_ROLE_WAVEFORM),
+                  input("heard", DType::i64, {"batch", "samples"}, ONNXPORT_ROLE_MASK, "sound")};
+  model.inputs[0].low = -0.25;
+  model.inputs[0].high = 0.5;
+  model.axes["samples"] = {.usual = 500, .minimum = 400, .maximum = 1000, .step = 320};
+  const auto length = [&](int64_t wanted) {
+    DummyOptions options{.batch_size = 2, .varied = true};
+    if (wanted > 0) options.sizes["samples"] = wanted;
+    return generate_dummy_inputs(model, Json::object(), nullptr, options).at("sound").shape[1];
+  };
+  BOOST_TEST(length(0) == 640);
+  BOOST_TEST(length(10) == 640);
+  BOOST_TEST(length(641) == 960);
+  BOOST_TEST(length(5000) == 960);
+  const Tensors tensors = generate_dummy_inputs(model, Json::object(), nullptr, {.batch_size = 2, .varied = true});
+  for (const float sample : tensors.at("sound").as<float>()) BOOST_TEST((sample >= -0.25F && sample < 0.5F));
+  const auto first = row(tensors, "heard", 0), second = row(tensors, "heard", 1);
+  BOOST_TEST(std::count(first.begin(), first.end(), 0) == 0);
+  BOOST_TEST(second.front() == 1);
+  BOOST_TEST(second.back() == 0);
+}
+
+BOOST_AUTO_TEST_CASE(images_of_one_batch_fill_their_place_or_not) {
+  Description model;
+  model.inputs = {input("image", DType::f32, {"batch", "3", "height", "width"}, ONNXPORT_ROLE_PIXELS),
+                  input("there", DType::i64, {"batch", "height", "width"}, ONNXPORT_ROLE_MASK, "image")};
+  const Json config = {{"image_size", {8, 6}}};
+  const auto mask = generate_dummy_inputs(model, config, nullptr, {.varied = true}).at("there");
+  const auto there = mask.as<int64_t>();
+  BOOST_TEST(std::count(there.begin(), there.begin() + 48, 0) == 0);
+  BOOST_TEST(std::count(there.begin() + 48, there.end(), 1) == 6 * 4);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_said_of_values_holds) {
+  Description model;
+  model.inputs = {input("global", DType::i64, {"batch", "sequence"}, ONNXPORT_ROLE_GLOBAL_MASK),
+                  input("use", DType::boolean, {"1"}, ONNXPORT_ROLE_FLAG),
+                  input("scale", DType::f32, {"batch"}, ONNXPORT_ROLE_OTHER)};
+  model.inputs[1].fill = 1;
+  model.inputs[2].fill = 0.5;
+  const Tensors tensors = generate_dummy_inputs(model, Json::object(), nullptr, {.seq_length = 3});
+  BOOST_TEST(row(tensors, "global", 1) == (std::vector<int64_t>{1, 0, 0}));
+  BOOST_TEST(tensors.at("use").as<uint8_t>()[0] == 1);
+  BOOST_TEST(tensors.at("scale").as<float>()[1] == 0.5F);
+}
+
+BOOST_AUTO_TEST_CASE(an_input_without_a_role_goes_by_its_type) {
+  Description model;
+  model.inputs = {{"a", {DType::i64, shape({"batch", "sequence"})}, 9},
+                  {"b", {DType::i64, shape({"batch", "sequence"})}},
+                  {"c", {DType::i64, shape({"batch"})}},
+                  {"d", {DType::f32, shape({"batch"})}}};
+  settle_roles(model);
+  BOOST_TEST(model.inputs[1].role == ONNXPORT_ROLE_MASK);
+  BOOST_TEST(model.inputs[1].of == "a");
+  BOOST_TEST(model.inputs[2].role == ONNXPORT_ROLE_OTHER);
+  const Tensors tensors = generate_dummy_inputs(model, Json::object(), nullptr, {.batch_size = 3, .varied = true});
+  for (const int64_t index : tensors.at("a").as<int64_t>()) BOOST_TEST((index >= 0 && index < 9));
+  BOOST_TEST(row(tensors, "b", 0) == std::vector<int64_t>(8, 1));
+  BOOST_TEST(row(tensors, "b", 1).back() == 0);
+  BOOST_TEST(tensors.at("c").as<int64_t>()[2] == 1);
+  BOOST_TEST(tensors.at("d").shape == (std::vector<int64_t>{3}));
 }
 
 BOOST_AUTO_TEST_CASE(an_unknown_axis_is_named) {

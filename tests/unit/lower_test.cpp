@@ -77,6 +77,106 @@ BOOST_AUTO_TEST_CASE(attention_is_fused_from_23) {
   BOOST_TEST(counts(23)["Softmax"] == 0);
 }
 
+BOOST_AUTO_TEST_CASE(an_attention_of_the_fused_operator_has_no_mask_of_its_own_where_it_is_a_triangle) {
+  g.add_output("y", add("Attention", {x, x, x}, {{"heads", int64_t{2}}, {"causal", int64_t{1}}}));
+  BOOST_TEST(counts(22)["Where"] == 1);
+  BOOST_TEST(counts(23)["Where"] == 0);
+  BOOST_TEST(counts(23)["Range"] == 0);
+}
+
+namespace {
+
+/// Layers of one kind over a mask, defined with a mask that is made once and added as a bias, or with one that is an
+/// input of every layer.
+struct MaskedLayers : Fixture {
+  ValueId mask = g.add_input("mask", {DType::i64, {batch, sequence}});
+  ValueId relative = g.add_input("relative", {DType::f32, {Dim(1), Dim(2), sequence, sequence}});
+
+  Graph lowered(int64_t opset) const { return lower(g, {.opset = opset, .patches = {}}); }
+
+  ValueId layer(ValueId h, ValueId bias, ValueId hidden, int64_t causal, int64_t window) {
+    const std::string scope = "layer." + std::to_string(g.nodes.size());
+    return add("Attention", {h, h, h, bias, hidden}, {{"heads", int64_t{2}}, {"causal", causal}, {"window", window}},
+               scope);
+  }
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(masks_of_layers_cost_no_more_than_one_that_is_made_once) {
+  for (const int64_t opset : {13, 18, 23}) {
+    for (const int64_t causal : {0, 1}) {
+      for (const bool biased : {false, true}) {
+        MaskedLayers once, each;
+        ValueId bias = once.add("AttentionMask", {once.mask, once.x}, {{"causal", causal}});
+        if (biased) bias = once.add("Add", {once.relative, bias});
+        ValueId h = once.x, i = each.x;
+        for (int layer = 0; layer < 3; ++layer) {
+          h = once.layer(h, bias, absent, 0, 0);
+          i = each.layer(i, biased ? each.relative : absent, each.mask, causal, 0);
+        }
+        once.g.add_output("y", h);
+        each.g.add_output("y", i);
+        BOOST_TEST(each.lowered(opset).nodes.size() <= once.lowered(opset).nodes.size(),
+                   "opset " << opset << ", causal " << causal << ", biased " << biased);
+      }
+    }
+  }
+}
+
+BOOST_FIXTURE_TEST_CASE(masks_of_layers_are_shared_and_stand_apart, MaskedLayers) {
+  ValueId h = x;
+  for (const int64_t window : {0, 2, 0, 2}) h = layer(h, absent, mask, 1, window);
+  g.add_output("y", h);
+  const Graph made = lowered(18);
+  std::map<std::string, int> by_op;
+  for (const Node& node : made.nodes) {
+    ++by_op[node.op];
+    if (node.op == "Where") BOOST_TEST(node.name.starts_with("/attention_mask/"), node.name);
+  }
+  BOOST_TEST(by_op["Where"] == 2);  // one for each window
+  BOOST_TEST(by_op["Range"] == 1);
+  BOOST_TEST(by_op["Shape"] == 1);
+}
+
+BOOST_AUTO_TEST_CASE(sinks_are_turned_while_they_are_written) {
+  const ValueId sinks = weight("sinks", {2});
+  for (const char* scope : {"a", "b"}) {
+    const std::vector<ValueId> inputs{x, x, x, absent, absent, absent, absent, absent, absent, sinks};
+    g.add_output(scope, add("Attention", inputs, {{"heads", int64_t{2}}}, scope));
+  }
+  const Graph lowered = lower(g, {.opset = 23, .patches = {}});
+  int expands = 0;
+  for (const Node& node : lowered.nodes) {
+    if (node.op != "Expand") continue;
+    ++expands;
+    BOOST_TEST(lowered[node.inputs[0]].name == "sinks");
+    BOOST_TEST(to_string(lowered[node.inputs[0]].type) == "f32[1, 2, 1, 1]");
+  }
+  BOOST_TEST(expands == 1);
+}
+
+BOOST_AUTO_TEST_CASE(the_fused_operator_joins_its_past_where_heads_have_keys_of_their_own) {
+  for (const int64_t kv_heads : {1, 2}) {
+    Fixture f;
+    const ValueId past = f.g.add_input("past", {DType::f32, {f.batch, Dim(kv_heads), Dim::symbol("past"), Dim(4)}});
+    const ValueId k = f.g.add_input("k", {DType::f32, {f.batch, f.sequence, Dim(4 * kv_heads)}});
+    const std::vector<ValueId> results =
+        f.g.add_node({composite_domain,
+                      "Attention",
+                      "m",
+                      {f.x, k, k, absent, absent, past, past},
+                      {},
+                      {{"heads", int64_t{2}}, {"kv_heads", kv_heads}, {"present", int64_t{1}}},
+                      ""},
+                     3);
+    for (size_t i = 0; i < results.size(); ++i) f.g.add_output("y" + std::to_string(i), results[i]);
+    BOOST_TEST(f.g[results[1]].type.shape[2].to_string() == "past + sequence");
+    BOOST_TEST(f.counts(23)["Concat"] == (kv_heads == 2 ? 0 : 2));
+    BOOST_TEST(f.counts(18)["Concat"] == 2);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_tied_weight_is_in_the_file_once) {
   const ValueId ids = g.add_input("ids", {DType::i64, {batch, sequence}});
   const ValueId table = weight("table", {32, 8});

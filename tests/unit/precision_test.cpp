@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "core/checkpoint/checkpoint.hpp"
+#include "core/ir/operators.hpp"
 #include "core/ir/scalar.hpp"
 #include "core/passes/lower.hpp"
 #include "core/passes/precision.hpp"
@@ -108,6 +109,47 @@ BOOST_AUTO_TEST_CASE(what_comes_from_integers_stays_wide_until_it_meets_the_rest
   BOOST_TEST((type_of(narrowed, "Mul") == DType::f32));  // the angles, which come first
   BOOST_TEST((type_of(narrowed, "Cos") == DType::f32));
   BOOST_TEST((narrowed[narrowed.nodes.at(narrowed.nodes.size() - 2).outputs[0]].type.dtype == DType::f16));
+}
+
+BOOST_AUTO_TEST_CASE(axes_that_the_file_leaves_open_stay_open) {
+  g[x].open_axes = {{1, "width"}};
+  g.add_output("y", add("Tanh", {x}));
+  const Graph narrowed = narrow();
+  BOOST_TEST(narrowed[narrowed.inputs[0].value].open_axes.at(1) == "width");
+  BOOST_TEST(narrowed[narrowed.inputs[1].value].open_axes.empty());
+}
+
+BOOST_AUTO_TEST_CASE(attention_adds_to_its_scores_in_f32) {
+  const Dim batch = Dim::symbol("batch"), n = Dim::symbol("n"), past = Dim::symbol("past");
+  const ValueId q = g.add_input("q", {DType::f32, {batch, n, Dim(8)}});
+  const ValueId cache = g.add_input("cache", {DType::f32, {batch, Dim(2), past, Dim(4)}});
+  const ValueId bias = g.add_input("bias", {DType::f32, {Dim(1), Dim(2), n, past + n}});
+  const ValueId keys = g.add_input("keys", {DType::i64, {batch, past + n}});
+  const ValueId table = g.add_input("table", {DType::f32, {batch, n, Dim(2)}});
+  const std::vector<ValueId> results =
+      g.add_node({composite_domain,
+                  "Attention",
+                  "m",
+                  {q, q, q, bias, keys, cache, cache, table, table, weight("sinks", {2})},
+                  {},
+                  {{"heads", int64_t{2}}, {"causal", int64_t{1}}, {"present", int64_t{1}}},
+                  ""},
+                 3);
+  for (size_t i = 0; i < results.size(); ++i) g.add_output("y" + std::to_string(i), results[i]);
+  for (const DType dtype : {DType::f16, DType::bf16}) {
+    const Graph narrowed = narrow(dtype);
+    for (const Node& node : narrowed.nodes) {
+      if (node.op != "Attention") continue;
+      const auto type = [&](size_t input) { return narrowed[node.inputs.at(input)].type.dtype; };
+      for (size_t input : {AttentionInput::bias, AttentionInput::sinks}) BOOST_TEST((type(input) == DType::f32));
+      BOOST_TEST((type(AttentionInput::mask) == DType::i64));
+      for (size_t input : {AttentionInput::q, AttentionInput::past_key, AttentionInput::past_value,
+                           AttentionInput::cosines, AttentionInput::sines})
+        BOOST_TEST((type(input) == dtype));
+    }
+    BOOST_TEST(count(narrowed, "Clip") == 0);
+    for (const Node& node : lower(narrowed, {.opset = 18, .patches = {}}).nodes) BOOST_TEST(node.op != "Clip");
+  }
 }
 
 BOOST_AUTO_TEST_CASE(masks_stay_finite) {

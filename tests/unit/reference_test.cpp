@@ -570,7 +570,8 @@ BOOST_AUTO_TEST_CASE(every_documented_operator_has_an_evaluator) {
   std::string domain, line;
   size_t checked = 0;
   const std::regex row(R"(^\| ([A-Z][A-Za-z0-9 ]*?) \|.*)"), word("[A-Za-z0-9]+");
-  while (std::getline(page, line)) {
+  // Of what lowering yields the reference sees nothing.
+  while (std::getline(page, line) && line != "## What lowering yields") {
     if (line.starts_with("## ")) domain = line == "## Composites" ? composite_domain : "";
     std::smatch match;
     if (!std::regex_match(line, match, row)) continue;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The SDK's classes over the host's real tables: config fields, and the children of OnnxConfig.
 #include <onnxport/plugin.hpp>
+#include <onnxport/rotary.hpp>
 
 #include <boost/test/unit_test.hpp>
 
@@ -213,6 +214,38 @@ BOOST_AUTO_TEST_CASE(positions_are_a_choice) {
   BOOST_TEST((decoder.positions() == sdk::Positions::input));
   BOOST_TEST(decoder.text_inputs(99, 40).back().name == "position_ids");
   BOOST_TEST(Decoder({config(), "any", "causal-lm", config().none()}).text_inputs(99, 40).size() == 2u);
+}
+
+/// Only what generates must count as generate() does; other heads answer what forward() answers.
+BOOST_AUTO_TEST_CASE(positions_unless_the_user_chooses) {
+  class Learnt : public Decoder {
+   public:
+    using Decoder::Decoder;
+    sdk::Positions positions_in_generation() const override { return sdk::Positions::mask; }
+  };
+  onnxport::Json chosen{{"position_ids", "sequence"}};
+  onnxport_config node;
+  node.json = &chosen;
+  const sdk::Config options(&onnxport::plugin_host(), &node), none = config().none();
+  const auto counted = [](const auto& decoder) { return sdk::name_of(decoder.positions()); };
+  BOOST_TEST(counted(Learnt({config(), "any", "causal-lm-with-past", none})) == "mask");
+  BOOST_TEST(counted(Learnt({config(), "any", "causal-lm", none})) == "mask");
+  BOOST_TEST(counted(Learnt({config(), "any", "sequence-classification", none})) == "sequence");
+  BOOST_TEST(counted(Learnt({config(), "any", "causal-lm", options})) == "sequence");
+  BOOST_TEST(counted(Decoder({config(), "any", "causal-lm", none})) == "sequence");
+  BOOST_TEST(Decoder({config(), "any", "causal-lm", none}).positions_are_a_choice());
+  BOOST_TEST(!EncoderDecoder({config(), "any", "seq2seq-lm", none}).positions_are_a_choice());
+}
+
+BOOST_AUTO_TEST_CASE(angles_that_depend_on_the_length) {
+  const auto depends = [&](const char* type) {
+    json["rope_scaling"] = {{"rope_type", type}, {"factor", 2.0}};
+    root.members.clear();
+    return sdk::Rotary(config(), 8).depends_on_length();
+  };
+  BOOST_TEST(depends("dynamic"));
+  BOOST_TEST(!depends("linear"));
+  BOOST_TEST(!depends("default"));
 }
 
 BOOST_AUTO_TEST_CASE(the_seeds_static_helpers) {

@@ -62,10 +62,12 @@ struct Fixture {
 ir::Graph appended(const fs::path& root) {
   ir::Graph graph;
   const ir::Dim batch = ir::Dim::symbol("batch"), sequence = ir::Dim::symbol("sequence");
-  graph.add_input("attention_mask", {ir::DType::i64, {batch, sequence}});
+  Description description;
+  description.inputs = {{"mask", {ir::DType::i64, {batch, sequence}}, 0, {}, ONNXPORT_ROLE_MASK}};
+  graph.add_input("mask", description.inputs[0].type);
   const ir::ValueId tokens = graph.add_input("tokens", {ir::DType::f32, {batch, sequence, ir::Dim(4)}});
   graph.add_output("last_hidden_state", tokens);
-  SentenceModules::read(root).append(graph);
+  SentenceModules::read(root).append(graph, description);
   return graph;
 }
 
@@ -161,7 +163,7 @@ BOOST_AUTO_TEST_CASE(only_models_with_a_mask_and_tokens) {
   description.outputs = {{"last_hidden_state", {ir::Dim::symbol("batch"), ir::Dim::symbol("sequence")}}};
   BOOST_CHECK_THROW(found.declare(description), Error);
   description.inputs = {
-      {"attention_mask", {ir::DType::i64, {ir::Dim::symbol("batch"), ir::Dim::symbol("sequence")}}, 0}};
+      {"mask", {ir::DType::i64, {ir::Dim::symbol("batch"), ir::Dim::symbol("sequence")}}, 0, {}, ONNXPORT_ROLE_MASK}};
   description.outputs[0].axes[1] = ir::Dim::symbol("decoder_sequence");
   BOOST_CHECK_THROW(found.declare(description), Error);  // another text than the mask's
   description.outputs[0].axes[1] = ir::Dim::symbol("sequence");

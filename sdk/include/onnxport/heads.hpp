@@ -49,6 +49,12 @@ inline Span span_logits(const Scope& scope, const Value& hidden) {
 
 namespace head {
 
+/// A head that reads what `transform` makes of the base model's result, f[batch, n, width].
+inline Head behind(std::function<Value(const Encoded&)> transform, Head head) {
+  return {head.feature, [transform = std::move(transform), outputs = head.outputs](const Encoded& at) {
+            return outputs({at.base, transform(at), at.in, at.mask});
+          }};
+}
 /// Classes of every token, by a layer of the root.
 inline Head token_classes(std::string layer, const LinearOptions& options) {
   return logits("token-classification", [layer = std::move(layer), options](const Encoded& at) {
@@ -64,6 +70,20 @@ inline Head answer_span(std::string layer = "qa_outputs") {
 }
 
 }  // namespace head
+
+/// The mean of the tokens that count: hidden: f[batch, n, width], mask: i64[batch, n], 1 where one counts
+/// -> f[batch, width].
+inline Value mean_of_tokens(const Value& hidden, const Value& mask) {
+  const Value counts = unsqueeze(cast(mask, hidden.dtype()), {2});
+  return sum(hidden * counts, {1}) / sum(counts, {1});
+}
+/// The first token that counts, which is not the first of all where texts are padded on the left: hidden:
+/// f[batch, n, width], mask: i64[batch, n] -> f[batch, width].
+inline Value first_counted_token(const Value& hidden, const Value& mask) {
+  Graph& g = hidden.graph();
+  const Value first = g.op("ArgMax", {cast(mask, DType::i32)}, {{"axis", 1}, {"keepdims", 1}});
+  return g.op("GatherND", {hidden, first}, {{"batch_dims", 1}});
+}
 
 /// The first token through a layer of the head's own: first: f32[batch, n] -> f32[batch, labels].
 /// Source: RobertaClassificationHead and MPNetClassificationHead, transformers 4.30.

@@ -26,7 +26,7 @@ inline Value linear(const Scope& scope, const Value& x, const LinearOptions& opt
 }
 
 /// The same with the weight as f[in, out]. Source: Conv1D of transformers.pytorch_utils, 4.30.
-inline Value conv1d(const Scope& scope, const Value& x, const LinearOptions& options) {
+inline Value linear_in_out(const Scope& scope, const Value& x, const LinearOptions& options) {
   const int64_t in = x.fixed(-1);
   Value y = scope.op("MatMul", {x, scope.weight("weight", {in, options.out})});
   if (options.bias) y = y + scope.weight("bias", {options.out});

@@ -42,7 +42,23 @@ struct OutputSpec {
 /// axis is dynamic here). Source: OnnxConfig._tasks_to_common_outputs, transformers 4.30.
 std::vector<OutputSpec> common_outputs(std::string_view feature);
 
-using Inputs = std::map<std::string, Value>;
+/// The graph's inputs by their names.
+class Inputs : public std::map<std::string, Value> {
+ public:
+  /// Throws INVALID_ARGUMENT, listing the inputs, where there is none of that name.
+  const Value& at(const std::string& name) const {
+    const auto found = find(name);
+    if (found != end()) return found->second;
+    std::string known;
+    for (const auto& input : *this) known += (known.empty() ? "" : ", ") + input.first;
+    throw Error(ONNXPORT_INVALID_ARGUMENT, "the graph has no input '" + name + "'; inputs() lists: " + known);
+  }
+  /// The input, or an absent value.
+  Value maybe(const std::string& name) const {
+    const auto found = find(name);
+    return found == end() ? Value() : found->second;
+  }
+};
 using Outputs = std::vector<std::pair<std::string, Value>>;
 
 /// What a head reads.
@@ -50,6 +66,7 @@ struct Encoded {
   Scope base;        ///< the base model's module: the root in the base model's own checkpoints
   Value hidden;      ///< what the base model yields: f[batch, n, width]
   const Inputs& in;  ///< the graph's inputs
+  Value mask{};      ///< of a text encoder: i64[batch, n], 1 where a place of `hidden` counts
 };
 /// One head of a model: the feature that it serves, without "-with-past", and what it puts out.
 struct Head {

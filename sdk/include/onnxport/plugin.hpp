@@ -257,6 +257,7 @@ struct OnnxConfigTable {
         tell.integer("with_past", past->use_past() ? 1 : 0);
         tell.integer("num_layers", past->num_layers());
         tell.integer("num_attention_heads", past->num_attention_heads());
+        if (past->positions_are_a_choice()) tell.text("positions", name_of(past->positions()));
       }
       for (const auto& [key, json] : config.values_override())
         check(host, out->value_override(out, to_abi(key), to_abi(json)));

@@ -12,13 +12,26 @@
 
 namespace onnxport::sdk {
 
+/// One of a model's kinds of layers, where these turn by different angles.
+struct RotaryLayerType {
+  std::string name;    ///< as in layer_types: rope_parameters has a map of this name
+  double theta;        ///< where that map gives none: what the config's older field says
+  bool scaled = true;  ///< whether rope_scaling, which older configs have instead, is meant for these layers
+};
+
 /// How positions become angles, by a config's rope_theta, rope_scaling (or rope_parameters) and what they refer to.
 class Rotary {
  public:
   /// `head_size` is the width of one head, of which partial_rotary_factor is turned.
   Rotary(const Config& config, int64_t head_size)
-      : Rotary(config, head_size, config.section(config.has("rope_parameters") ? "rope_parameters" : "rope_scaling")) {}
+      : Rotary(config, head_size, config.section(config.has("rope_parameters") ? "rope_parameters" : "rope_scaling"),
+               config.real("rope_theta", 10000.0)) {}
+  /// The same for one kind of layers. Throws CONFIG where rope_parameters does not tell them apart.
+  Rotary(const Config& config, int64_t head_size, const RotaryLayerType& type)
+      : Rotary(config, head_size, section_of(config, type), type.theta) {}
 
+  /// Whether angles depend on the longest position as well, so that scores do not follow from differences alone.
+  bool depends_on_length() const { return type_ == "dynamic" || type_ == "longrope"; }
   /// positions: i64[batch or 1, n].
   Angles angles(const Value& positions) const {
     Graph& g = positions.graph();
@@ -30,9 +43,9 @@ class Rotary {
   }
 
  private:
-  Rotary(const Config& config, int64_t head_size, const Config& scaling)
+  Rotary(const Config& config, int64_t head_size, const Config& scaling, double theta)
       : type_(type_of(scaling)),
-        base_(scaling.real("rope_theta", config.real("rope_theta", 10000.0))),
+        base_(scaling.real("rope_theta", theta)),
         width_(static_cast<int64_t>(static_cast<double>(head_size) *
                                     scaling.real("partial_rotary_factor", config.real("partial_rotary_factor", 1.0)))),
         max_positions_(config.integer("max_position_embeddings", 2048)) {
@@ -55,6 +68,17 @@ class Rotary {
     } else if (type_ == "longrope") {
       scale_longrope(config, scaling);
     }
+  }
+
+  static Config section_of(const Config& config, const RotaryLayerType& type) {
+    if (!config.has("rope_parameters")) return type.scaled ? config.section("rope_scaling") : config.none();
+    const Config all = config.section("rope_parameters");
+    if (all.has("rope_type") || all.has("rope_theta")) {
+      throw Error(ONNXPORT_CONFIG,
+                  "config field 'rope_parameters' is one map for all layers; expected a map for each layer type, '" +
+                      type.name + "' among them");
+    }
+    return all.section(type.name);
   }
 
   static std::string type_of(const Config& scaling) {

@@ -156,8 +156,8 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
   }
 
   Outputs step_of(Graph& g, const Inputs& in, bool is_cached) const {
-    const auto given = [&](const char* name) { return in.contains(name) ? in.at(name) : Value(); };
-    const DecoderStep step{in.at("input_ids"), {}, given("encoder_hidden_states"), given("encoder_attention_mask")};
+    const DecoderStep step{
+        in.at("input_ids"), {}, in.maybe("encoder_hidden_states"), in.maybe("encoder_attention_mask")};
     Cache cache = cache_of(in);
     Outputs outputs = head_for_feature().outputs({g.root(), decode(g, step, cache), in});
     return with_present(std::move(outputs), cache, is_cached);
@@ -166,10 +166,9 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
 
 /// The places of a step's ids in the decoder's text, behind those of the cache: i64[decoder_sequence].
 inline Value decoder_places(const DecoderStep& step, const Cache& cache) {
-  const Value past = cache.past_keys();
-  if (!past) return range(size_of(step.ids, 1));
-  Graph& g = past.graph();
-  const Value before = size_of(past, 2);
+  const Value before = cache.past_length();
+  if (!before) return range(size_of(step.ids, 1));
+  Graph& g = before.graph();
   return g.op("Range", {before, before + size_of(step.ids, 1), g.integer(1)});
 }
 

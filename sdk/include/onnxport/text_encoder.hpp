@@ -25,7 +25,7 @@ struct TextEncoderTraits {
   bool pooler = true;    // whether the base model ends in a pooler
 };
 
-/// The heads of a text encoder. A row of the table stands for each that is given; `classifier` and `qa_outputs` are the
+/// The heads of a text encoder. A row of the table stands for each that is given; `classifier` and `span` are the
 /// layers behind them, as in all of BERT's relatives.
 struct TextHeads {
   /// Every position's scores of the words, f[batch, sequence, vocab]: masked-lm, and causal-lm.
@@ -35,6 +35,10 @@ struct TextHeads {
   std::function<Value(const Encoded&)> summary{};
   /// Classes of a text by a head of the model's own: f[batch, labels].
   std::function<Value(const Encoded&)> classes{};
+  /// What token-classification and question-answering read at every position, f[batch, sequence, n]; where it is not
+  /// given, what the base model yields.
+  std::function<Value(const Encoded&)> tokens{};
+  std::string span = "qa_outputs";  ///< the layer of question-answering
 };
 
 /// An encoder with the features of BERT: default, masked-lm, causal-lm, sequence-classification, token-classification,
@@ -79,12 +83,14 @@ class TextEncoder : public OnnxConfig {
     const Value hidden = encode(base, text);
     if (t.pooler && g.wants("pooler_output")) g.mark("pooler_output", pool(base, hidden));
 
-    return head_for_feature().outputs({base, hidden, in});
+    return head_for_feature().outputs({base, hidden, in, text.mask});
   }
 
   Heads heads() const final {
-    Heads rows{head::hidden_states(), head::token_classes("classifier", {.out = labels()}), head::answer_span()};
     const TextHeads given = text_heads();
+    Heads rows{head::hidden_states()};
+    for (const Head& row : {head::token_classes("classifier", {.out = labels()}), head::answer_span(given.span)})
+      rows.push_back(given.tokens ? head::behind(given.tokens, row) : row);
     if (given.words) {
       rows.push_back(head::logits("masked-lm", given.words));
       rows.push_back(head::logits("causal-lm", given.words));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The vocabulary of models that see: images are f[batch, channels, height, width], and tokens made from them
-// f[batch, n, width].
+// The vocabulary of models that see and hear: images are f[batch, channels, height, width], signals
+// f[batch, channels, length], and tokens made from either f[batch, n, width].
 #pragma once
 
 #include <string>
@@ -61,6 +61,29 @@ inline Value conv2d(const Scope& scope, const Value& x, const ConvOptions& optio
           {{"strides", pair(options.stride)},
            {"pads", {pad.height, pad.width, pad.height, pad.width}},
            {"dilations", pair(options.dilation)},
+           {"group", options.groups}})
+      .in(scope.parent());
+}
+
+struct Conv1dOptions {
+  int64_t out;
+  int64_t kernel = 1, stride = 1;
+  int64_t padding = 0;  ///< on both sides
+  int64_t dilation = 1, groups = 1;
+  bool bias = true;
+  int64_t in = 0;  ///< 0: as many channels as x is known to have
+};
+/// A signal f[batch, in, length] -> f[batch, out, …]. Weights: weight f[out, in/groups, kernel], bias f[out].
+/// Source: torch.nn.Conv1d.
+inline Value conv1d(const Scope& scope, const Value& x, const Conv1dOptions& options) {
+  const int64_t in = options.in > 0 ? options.in : x.fixed(1);
+  std::vector<Value> inputs{x, scope.weight("weight", {options.out, in / options.groups, options.kernel})};
+  if (options.bias) inputs.push_back(scope.weight("bias", {options.out}));
+  return scope
+      .op("Conv", inputs,
+          {{"strides", {options.stride}},
+           {"pads", {options.padding, options.padding}},
+           {"dilations", {options.dilation}},
            {"group", options.groups}})
       .in(scope.parent());
 }

@@ -111,16 +111,34 @@ enum class Positions {
   mask,      ///< counted along the attention mask, as generate() does: for batches that are padded on the left
   input,     ///< the graph input position_ids
 };
+/// "sequence", "mask" or "input"
+inline std::string name_of(Positions positions) {
+  if (positions == Positions::input) return "input";
+  return positions == Positions::mask ? "mask" : "sequence";
+}
 
 /// A decoder that can take past_key_values: the features that end in -with-past.
 class OnnxConfigWithPast : public OnnxConfig {
  public:
-  explicit OnnxConfigWithPast(const Request& request)
-      : OnnxConfigWithPast(
-            request, positions_of(request.options.choice("position_ids", "sequence", {"sequence", "mask", "input"}))) {}
+  /// Of a model whose positions the user may choose (--position-ids).
+  explicit OnnxConfigWithPast(const Request& request) : OnnxConfigWithPast(request, chosen_in(request.options)) {
+    are_a_choice_ = true;
+  }
 
   bool use_past() const { return use_past_; }
-  Positions positions() const { return positions_; }
+  /// What the user chose; else what generates as the original does, and in a feature that does not generate what the
+  /// original's forward() counts.
+  Positions positions() const {
+    if (positions_) return *positions_;
+    return task() == "causal-lm" ? positions_in_generation() : Positions::sequence;
+  }
+  /// Whether --position-ids has a say.
+  bool positions_are_a_choice() const { return are_a_choice_; }
+  /// What must be counted so that a batch that is padded on the left generates what the original does, in a client that
+  /// passes no positions. `mask` for a model that tells positions apart: learnt or sinusoidal ones, or rotary ones
+  /// whose angles depend on the longest (Rotary::depends_on_length). `sequence`, which is the smaller graph, where
+  /// scores depend on differences of positions only, as with other rotary ones.
+  virtual Positions positions_in_generation() const { return Positions::sequence; }
   virtual int64_t num_layers() const = 0;
   virtual int64_t num_attention_heads() const = 0;
   /// Heads and width of one cached key or value.
@@ -157,7 +175,7 @@ class OnnxConfigWithPast : public OnnxConfig {
     if (use_past_) fill_with_past_key_values_(specs);
     specs.push_back(input::mask("attention_mask", {axis::batch, use_past_ ? axis::past_and_sequence : axis::sequence},
                                 {.of = "input_ids"}));
-    if (positions_ == Positions::input)
+    if (positions() == Positions::input)
       specs.push_back(
           input::positions("position_ids", {axis::batch, axis::sequence}, {.of = "input_ids", .limit = max_positions}));
     return specs;
@@ -165,11 +183,11 @@ class OnnxConfigWithPast : public OnnxConfig {
 
   /// The positions of input_ids: i64[1 or batch, sequence].
   Value position_ids(const Inputs& in) const {
-    if (positions_ == Positions::input) return in.at("position_ids");
+    if (positions() == Positions::input) return in.at("position_ids");
     const Value ids = in.at("input_ids"), mask = in.at("attention_mask");
     Graph& g = ids.graph();
     const Value past = cache_of(in).past_length();
-    if (positions_ == Positions::sequence) {
+    if (positions() == Positions::sequence) {
       if (!past) return unsqueeze(range(size_of(ids, 1)), {0});
       return unsqueeze(g.op("Range", {past, size_of(mask, 1), g.integer(1)}), {0});
     }
@@ -228,16 +246,22 @@ class OnnxConfigWithPast : public OnnxConfig {
 
   /// Of a model whose positions are not the user's choice.
   OnnxConfigWithPast(const Request& request, Positions positions)
-      : OnnxConfig(request), use_past_(request.feature.ends_with("-with-past")), positions_(positions) {}
+      : OnnxConfigWithPast(request, std::optional<Positions>(positions)) {}
 
  private:
-  static Positions positions_of(const std::string& name) {
+  OnnxConfigWithPast(const Request& request, std::optional<Positions> positions)
+      : OnnxConfig(request), use_past_(request.feature.ends_with("-with-past")), positions_(positions) {}
+
+  static std::optional<Positions> chosen_in(const Config& options) {
+    if (!options.has("position_ids")) return std::nullopt;
+    const std::string name = options.choice("position_ids", "", {"sequence", "mask", "input"});
     if (name == "input") return Positions::input;
     return name == "mask" ? Positions::mask : Positions::sequence;
   }
 
   bool use_past_;
-  Positions positions_;
+  bool are_a_choice_ = false;
+  std::optional<Positions> positions_;  // none: what the feature wants
 };
 
 /// The row of each text's last token that is no padding: f[batch, sequence, n] -> f[batch, n]. Without a padding id it

@@ -14,7 +14,7 @@ enum class Matrix { out_in, in_out };
 
 /// A matrix of either kind: x: f[..., in] -> f[..., out].
 inline Value project(const Scope& scope, const Value& x, Matrix matrix, const LinearOptions& options) {
-  return matrix == Matrix::in_out ? conv1d(scope, x, options) : linear(scope, x, options);
+  return matrix == Matrix::in_out ? linear_in_out(scope, x, options) : linear(scope, x, options);
 }
 
 struct FeedForward {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <onnxport/blocks/layer.hpp>
+#include <onnxport/blocks/stem.hpp>
 #include <onnxport/plugin.hpp>
 
 namespace onnxport::family {
@@ -76,21 +77,18 @@ class ViTOnnxConfig : public OnnxConfig {
   const ViTConfig c;
 
  private:
-  // Patches with their positions, which are interpolated where the image has another size than the model was trained
-  // for, after the first tokens with theirs: f32[batch, sequence, hidden].
+  // The first tokens and the patches, with positions that are resampled for images of another size than the model was
+  // trained for: f32[batch, sequence, hidden].
   Value embed(const Scope& s, const Value& pixels) const {
     s.graph().unused("*" + (s / "mask_token").path());
-    const std::vector<std::string> tokens = first_tokens();
-    const auto count = static_cast<int64_t>(tokens.size());
-    Value patches = conv2d(s / "patch_embeddings.projection", pixels,
-                           {.out = c.hidden, .kernel = c.patch, .stride = c.patch, .in = c.channels});
-    const Value positions = s.weight("position_embeddings", {1, count + c.grid.area(), c.hidden});
-    const Value grid = image_of(slice(positions, {1, count}), c.grid);
-    patches = patches + interpolate(grid, shape_of(patches, 2, 4), Interpolation::bicubic);
-    std::vector<Value> firsts;
-    for (int64_t i = 0; i < count; ++i)
-      firsts.push_back(s.weight(tokens[static_cast<size_t>(i)], {1, 1, c.hidden}) + slice(positions, {1, i, i + 1}));
-    return prepend(firsts, tokens_of(patches));
+    return patch_stem(s, pixels,
+                      {.width = c.hidden,
+                       .patch = c.patch,
+                       .channels = c.channels,
+                       .first_tokens = first_tokens(),
+                       .positions = "position_embeddings",
+                       .grid = c.grid})
+        .tokens;
   }
 
   // -> f32[batch, sequence, hidden]

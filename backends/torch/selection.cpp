@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// Operators that choose among entries, and those that put entries back.
+#include <ATen/TensorIndexing.h>
+
+#include "backends/torch/evaluator.hpp"
+#include "core/ir/experts.hpp"
+
+namespace onnxport::reference {
+namespace {
+
+using at::Tensor;
+
+Results top_k(const Call& c) {
+  const auto [values, indices] = at::topk(c.in(0), c.integer("k", 1), c.integer("axis", -1));
+  return {values, indices};
+}
+
+Results non_zero(const Call& c) {
+  return {at::nonzero(c.in(0)).transpose(0, 1)};
+}
+
+Results scatter_elements(const Call& c) {
+  return {at::scatter(c.in(0), c.integer("axis", 0), c.in(1), c.in(2))};
+}
+
+/// The last axis of the indices names entries, or whole parts, of the leading axes.
+Results scatter_nd(const Call& c) {
+  Tensor y = c.in(0).clone();
+  const int64_t depth = c.in(1).size(-1);
+  std::vector<at::indexing::TensorIndex> at_entries;
+  for (int64_t i = 0; i < depth; ++i) at_entries.emplace_back(c.in(1).select(-1, i));
+  return {y.index_put_(at_entries, c.in(2))};
+}
+
+Results stack(const Call& c) {
+  return {at::stack(c.inputs)};
+}
+
+// ------------------------------------------------------------------------------------------------ experts
+
+Tensor activated(const std::string& name, const Tensor& x) {
+  if (name == "silu") return at::silu(x);
+  if (name == "gelu") return at::gelu(x);
+  if (name == "gelu_tanh") return at::gelu(x, "tanh");
+  const Tensor r = at::relu(x);
+  return name == "relu2" ? r * r : r;
+}
+
+/// x: f[tokens, hidden] -> the same, by one expert.
+Tensor expert(const Call& c, int64_t index, const Tensor& x) {
+  using namespace ir::experts;
+  const auto linear = [&](size_t weight, size_t bias, const Tensor& of) {
+    return at::linear(of, c.in(weight).select(0, index), c.has(bias) ? c.in(bias).select(0, index) : Tensor());
+  };
+  const std::string activation = c.node.text("activation", "silu");
+  Tensor inner = linear(up, up_bias, x);
+  if (!c.has(gate)) return linear(down, down_bias, activated(activation, inner));
+  Tensor gates = linear(gate, gate_bias, x);
+  if (c.node.has("limit")) {
+    const double limit = c.real("limit", 0);
+    gates = at::clamp_max(gates, limit);
+    inner = at::clamp(inner, -limit, limit);
+  }
+  if (c.node.has("alpha"))
+    inner = gates * at::sigmoid(gates * c.real("alpha", 1)) * (inner + 1);
+  else
+    inner = activated(activation, gates) * inner;
+  return linear(down, down_bias, inner);
+}
+
+Results mixture_of_experts(const Call& c) {
+  using namespace ir::experts;
+  const Tensor x = c.in(ir::experts::x).flatten(0, -2), scores = c.in(ir::experts::scores).flatten(0, -2);
+  const Tensor choice = c.has(ir::experts::choice) ? c.in(ir::experts::choice).flatten(0, -2) : scores;
+  const Tensor chosen = std::get<1>(at::topk(choice, c.integer("top_k", 1), -1));
+  Tensor shares = at::gather(scores, 1, chosen);
+  if (c.integer("normalize", 0) != 0) shares = shares / (shares.sum(-1, true) + c.real("normalize_epsilon", 0));
+  shares = shares * c.real("scale", 1);
+  Tensor y = at::zeros_like(x);
+  for (int64_t i = 0; i < scores.size(1); ++i) {
+    const Tensor places = at::nonzero(chosen == i);
+    if (places.size(0) == 0) continue;
+    const Tensor tokens = places.select(1, 0), share = shares.index({tokens, places.select(1, 1)});
+    y.index_add_(0, tokens, expert(c, i, at::index_select(x, 0, tokens)) * share.unsqueeze(1));
+  }
+  return {y.reshape_as(c.in(ir::experts::x))};
+}
+
+}  // namespace
+
+const Table& selection_operator_table() {
+  static const Table table{
+      {"TopK", top_k}, {"NonZero", non_zero}, {"ScatterElements", scatter_elements}, {"ScatterND", scatter_nd}};
+  return table;
+}
+
+const Table& selection_composite_table() {
+  static const Table table{{"MixtureOfExperts", mixture_of_experts}, {"Stack", stack}};
+  return table;
+}
+
+}  // namespace onnxport::reference

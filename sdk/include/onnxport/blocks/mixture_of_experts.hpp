@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+// Mixtures of experts: a router's scores choose some of many feed-forward layers for each token, which alone are run
+// and read. Experts that all tokens share are ordinary layers beside it.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <onnxport/layers.hpp>
+
+namespace onnxport::sdk {
+
+/// The weights of all experts, stacked along a first axis, each in torch's layout; absent: without.
+struct Experts {
+  Value gate{};                               ///< f[experts, inner, hidden]
+  Value up{};                                 ///< the same
+  Value down{};                               ///< f[experts, hidden, inner]
+  Value gate_bias{}, up_bias{}, down_bias{};  ///< f[experts, inner], the same, f[experts, hidden]
+};
+
+/// How a checkpoint holds experts, of which it names either the layers one by one or two stacked tensors for all.
+struct ExpertsLayout {
+  int64_t count, hidden, inner;
+  bool gated = true;
+  bool bias = false;
+  /// Apart: "0.gate_proj.weight", "0.gate_proj.bias", …, f[inner, hidden] and f[hidden, inner]. `up` empty: always
+  /// stacked.
+  std::string gate = "gate_proj", up = "up_proj", down = "down_proj";
+  /// Stacked: f[experts, 2·inner, hidden] ("gate_up_proj", and with "_bias" behind it) and f[experts, hidden, inner]
+  /// (`stacked_down`); without gates the first is f[experts, inner, hidden].
+  std::string stacked_up = "gate_up_proj", stacked_down = "down_proj";
+  /// Stacked matrices are f[in, out]: f[experts, hidden, 2·inner] and f[experts, inner, hidden].
+  bool turned = false;
+  /// Rows of gate and up take turns in the stacked tensor, gate first; else all of gate's come before all of up's.
+  bool interleaved = false;
+};
+
+namespace detail {
+
+/// One layer of all experts that the checkpoint keeps apart.
+inline Value stack_of(const Scope& experts, const std::string& layer, int64_t count,
+                      const std::vector<int64_t>& shape) {
+  std::vector<Value> pieces;
+  for (int64_t i = 0; i < count; ++i) pieces.push_back((experts / i).weight(layer, shape));
+  return experts.graph().composite("Stack", pieces);
+}
+
+/// The part of gate (0) or up (1) in what a checkpoint holds as one, along an axis of twice the length.
+inline Value half_of(const Value& both, int64_t axis, int64_t part, bool interleaved) {
+  const int64_t length = both.fixed(axis) / 2;
+  const int64_t begin = interleaved ? part : part * length;
+  return both.graph().op("Slice", {both},
+                         {{"starts", std::vector<int64_t>{begin}},
+                          {"ends", std::vector<int64_t>{interleaved ? 2 * length : begin + length}},
+                          {"axes", std::vector<int64_t>{axis}},
+                          {"steps", std::vector<int64_t>{interleaved ? 2 : 1}}});
+}
+
+inline Experts experts_apart(const Scope& scope, const ExpertsLayout& layout) {
+  const int64_t n = layout.count, hidden = layout.hidden, inner = layout.inner;
+  Experts experts;
+  if (layout.gated) experts.gate = stack_of(scope, layout.gate + ".weight", n, {inner, hidden});
+  experts.up = stack_of(scope, layout.up + ".weight", n, {inner, hidden});
+  experts.down = stack_of(scope, layout.down + ".weight", n, {hidden, inner});
+  if (!layout.bias) return experts;
+  if (layout.gated) experts.gate_bias = stack_of(scope, layout.gate + ".bias", n, {inner});
+  experts.up_bias = stack_of(scope, layout.up + ".bias", n, {inner});
+  experts.down_bias = stack_of(scope, layout.down + ".bias", n, {hidden});
+  return experts;
+}
+
+inline Experts experts_stacked(const Scope& scope, const ExpertsLayout& layout) {
+  const int64_t n = layout.count, hidden = layout.hidden, inner = layout.inner, wide = layout.gated ? 2 * inner : inner;
+  const auto matrices = [&](const std::string& name, int64_t out, int64_t in) {
+    if (!layout.turned) return scope.weight(name, {n, out, in});
+    return scope.weight(name, {n, in, out});
+  };
+  const auto in_torch_layout = [&](const Value& x) { return layout.turned ? transpose(x, {0, 2, 1}) : x; };
+  const auto part = [&](const Value& both, int64_t axis, int64_t which) {
+    return layout.gated ? half_of(both, axis, which, layout.interleaved) : both;
+  };
+  const int64_t out_axis = layout.turned ? 2 : 1;
+  const Value up = matrices(layout.stacked_up, wide, hidden);
+  Experts experts;
+  if (layout.gated) experts.gate = in_torch_layout(part(up, out_axis, 0));
+  experts.up = in_torch_layout(part(up, out_axis, 1));
+  experts.down = in_torch_layout(matrices(layout.stacked_down, hidden, inner));
+  if (!layout.bias) return experts;
+  const Value bias = scope.weight(layout.stacked_up + "_bias", {n, wide});
+  if (layout.gated) experts.gate_bias = part(bias, 1, 0);
+  experts.up_bias = part(bias, 1, 1);
+  experts.down_bias = scope.weight(layout.stacked_down + "_bias", {n, hidden});
+  return experts;
+}
+
+}  // namespace detail
+
+/// The experts of a module, in whichever of the two ways the checkpoint holds them. Nothing is copied in the graph:
+/// what is stacked, cut or turned is so while it is written.
+/// Source: Qwen3MoeSparseMoeBlock (apart) and GptOssExperts (stacked, turned, interleaved), transformers 4.57.
+inline Experts experts_of(const Scope& scope, const ExpertsLayout& layout) {
+  const bool apart = !layout.up.empty() && (scope / 0).has(layout.up + ".weight");
+  return apart ? detail::experts_apart(scope, layout) : detail::experts_stacked(scope, layout);
+}
+
+struct MixtureOptions {
+  int64_t top_k;
+  Value choice{};                   ///< what to choose by, f[..., experts]; absent: the scores
+  bool normalize = false;           ///< the chosen's scores are divided by their sum
+  double normalize_epsilon = 0;     ///< plus this
+  double scale = 1;                 ///< and multiplied by this
+  std::string activation = "silu";  ///< by its name in config.json
+  std::optional<double> limit{};    ///< gates are at most this, and up's results within ± this
+  std::optional<double> alpha{};    ///< gate · sigmoid(alpha · gate) · (up + 1) in place of activation(gate) · up
+};
+
+namespace detail {
+
+/// An activation's name in config.json as the composite has it. Throws UNSUPPORTED.
+inline std::string expert_activation(const std::string& name, const std::string& place) {
+  if (name == "silu" || name == "swish") return "silu";
+  if (name == "gelu" || name == "gelu_python") return "gelu";
+  if (name == "gelu_new" || name == "gelu_pytorch_tanh" || name == "gelu_fast" || name == "gelu_accurate")
+    return "gelu_tanh";
+  if (name == "relu") return "relu";
+  if (name == "relu2" || name == "relu_squared") return "relu2";
+  throw Error(ONNXPORT_UNSUPPORTED,
+              "experts with the activation \"" + name +
+                  "\" are not supported; known: gelu, gelu_accurate, gelu_fast, gelu_new, gelu_python, "
+                  "gelu_pytorch_tanh, relu, relu2, relu_squared, silu, swish",
+              place);
+}
+
+}  // namespace detail
+
+/// x: f[..., hidden], scores: f[..., experts], what each expert counts if it is chosen -> f[..., hidden]
+inline Value mixture_of_experts(const Value& x, const Value& scores, const Experts& experts,
+                                const MixtureOptions& options) {
+  Graph& g = x.graph();
+  std::vector<Attribute> attributes{{"top_k", options.top_k},
+                                    {"normalize", options.normalize},
+                                    {"normalize_epsilon", options.normalize_epsilon},
+                                    {"scale", options.scale},
+                                    {"activation", detail::expert_activation(options.activation, g.path(x.place()))}};
+  if (options.limit) attributes.emplace_back("limit", *options.limit);
+  if (options.alpha) attributes.emplace_back("alpha", *options.alpha);
+  return g.composite("MixtureOfExperts",
+                     {x, scores, options.choice, experts.gate, experts.up, experts.down, experts.gate_bias,
+                      experts.up_bias, experts.down_bias},
+                     attributes);
+}
+
+}  // namespace onnxport::sdk

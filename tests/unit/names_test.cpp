@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// What plugins describe is known by what it is: core, registry and host hold no input's name and no model type.
+#include <algorithm>
+#include <boost/test/unit_test.hpp>
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <sstream>
+
+namespace {
+
+namespace fs = std::filesystem;
+
+const fs::path root = fs::path(ONNXPORT_TEST_SOURCE_DIR).parent_path();
+
+std::string contents(const fs::path& file) {
+  std::ifstream stream(file);
+  std::ostringstream text;
+  text << stream.rdbuf();
+  return text.str();
+}
+
+/// Every text in quotation marks of a C++ source, but for comments and the names of included files.
+std::vector<std::string> texts_in(const fs::path& file) {
+  static const std::regex quoted(R"re("((?:[^"\\]|\\.)*)")re"), comment(R"((^|\s)//.*$)");
+  std::vector<std::string> texts;
+  std::istringstream lines(contents(file));
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("#include")) continue;
+    line = std::regex_replace(line, comment, "");
+    for (std::sregex_iterator at(line.begin(), line.end(), quoted), end; at != end; ++at) texts.push_back((*at)[1]);
+  }
+  return texts;
+}
+
+/// The places where a text of core, registry or host matches, but for those that the command itself defines.
+std::string found_in_host(const std::regex& what, const std::vector<std::string>& of_the_command = {}) {
+  std::string found;
+  for (const char* folder : {"core", "registry", "host"}) {
+    for (const fs::directory_entry& entry : fs::recursive_directory_iterator(root / folder)) {
+      if (entry.path().extension() != ".cpp" && entry.path().extension() != ".hpp") continue;
+      for (const std::string& text : texts_in(entry.path())) {
+        const bool is_of_command =
+            std::find(of_the_command.begin(), of_the_command.end(), text) != of_the_command.end();
+        if (std::regex_search(text, what) && !(is_of_command && folder == std::string("host")))
+          found += "\n" + fs::relative(entry.path(), root).string() + ": \"" + text + "\"";
+      }
+    }
+  }
+  return found;
+}
+
+std::string any_of(const std::vector<std::string>& words) {
+  std::string alternatives;
+  for (const std::string& word : words) alternatives += (alternatives.empty() ? "" : "|") + word;
+  return "(" + alternatives + ")";
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(names)
+
+BOOST_AUTO_TEST_CASE(the_host_knows_no_input_by_its_name) {
+  const std::vector<std::string> inputs{
+      "input_ids",       "attention_mask",    "token_type_ids",        "position_ids",    "bbox",
+      "pixel_values",    "pixel_mask",        "input_values",          "input_features",  "inputs_embeds",
+      "encoder_outputs", "decoder_input_ids", "encoder_hidden_states", "past_key_values", "present\\.",
+      "cache_position"};
+  // The key of the command's own option, and where a file keeps what was chosen.
+  const std::string found = found_in_host(std::regex(any_of(inputs)), {"position_ids", "onnxport.position_ids"});
+  BOOST_TEST(found.empty(), found);
+}
+
+BOOST_AUTO_TEST_CASE(the_host_knows_no_model_type) {
+  std::vector<std::string> types;
+  for (const fs::directory_entry& entry : fs::directory_iterator(root / "plugins")) {
+    static const std::regex listed(R"(types: \[([^\]]*)\])"), word(R"([A-Za-z0-9_-]+)");
+    const std::string manifest = contents(entry.path() / "plugin.yaml");
+    for (std::sregex_iterator at(manifest.begin(), manifest.end(), listed), end; at != end; ++at) {
+      const std::string list = (*at)[1];
+      for (std::sregex_iterator type(list.begin(), list.end(), word); type != end; ++type) types.push_back(type->str());
+    }
+  }
+  BOOST_REQUIRE(types.size() > 20u);
+  const std::string found = found_in_host(std::regex("^" + any_of(types) + "$"));
+  BOOST_TEST(found.empty(), found);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_looked_for_would_be_found) {
+  BOOST_TEST(!found_in_host(std::regex("^decoder_sequence$")).empty());
+  BOOST_TEST(!found_in_host(std::regex("^decoder_sequence$"), {"decoder_sequence"}).empty());
+  BOOST_TEST(found_in_host(std::regex("^position_ids$"), {"position_ids"}).empty());
+}
+
+BOOST_AUTO_TEST_SUITE_END()
