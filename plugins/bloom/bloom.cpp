@@ -101,7 +101,7 @@ class BloomOnnxConfig final : public TextDecoder {
     Value x = embedding(s / "word_embeddings", in.at("input_ids"), {c.vocab, c.hidden});
     x = norm(s / "word_embeddings_layernorm", x, {.epsilon = c.epsilon});
     Attended given{.mask = in.at("attention_mask"), .cache = &cache};
-    given.bias = alibi(given.mask.in(s / "alibi"), {.heads = c.heads});
+    given.bias = alibi(given.mask.in(s), {.heads = c.heads});
     for (int64_t& i = given.layer; i < c.layers; ++i) {
       g.mark("hidden_states." + std::to_string(i), x);
       given.probabilities = "attentions." + std::to_string(i);
