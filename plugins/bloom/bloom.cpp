@@ -23,7 +23,7 @@ struct BloomConfig {
         folds_cache(c.written_before(4, 44)) {
     require_multiple({"hidden_size", hidden}, {"n_head", heads});
     c.no_effect({"slow_but_exact", "attention_softmax_in_fp32", "masked_softmax_fusion", "bias_dropout_fusion",
-                 "skip_bias_add", "offset_alibi", "seq_length", "unk_token_id"});
+                 "skip_bias_add", "skip_bias_add_qkv", "offset_alibi", "n_inner", "seq_length", "unk_token_id"});
   }
   int64_t vocab, hidden, layers, heads;
   double epsilon;

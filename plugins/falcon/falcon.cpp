@@ -31,6 +31,7 @@ struct FalconConfig {
     require_multiple({"hidden_size", hidden}, {"num_attention_heads", heads});
     if (!c.boolean("alibi", false)) rotary.emplace(c, hidden / heads);
     c.no_effect({"rope_theta", "rope_scaling", "rope_parameters"});  // beside ALiBi
+    c.no_effect({"apply_residual_connection_post_layernorm"});       // of the code that Falcon was first published with
     refuse_what_cannot_run();
     if (multi_query) kv_heads = 1;
     require_multiple({"num_attention_heads", heads}, {"num_kv_heads", kv_heads});
@@ -72,7 +73,7 @@ struct FalconConfig {
     for (const auto& row : rows) {
       if (row.stated)
         throw Error(ONNXPORT_UNSUPPORTED,
-                    std::string("config.json states ") + row.what + ", which FalconModel does not compute either");
+                    std::string("config.json states ") + row.what + ", which FalconModel cannot run either");
     }
   }
 };
