@@ -115,10 +115,10 @@ class FalconOnnxConfig final : public TextDecoder {
       given.bias = alibi(given.mask.in(s), {.heads = c.heads, .in_bf16 = true}) * scale;
     }
     Value x = embedding(s / "word_embeddings", in.at("input_ids"), {c.vocab, c.hidden});
-    for (given.layer = 0; given.layer < c.layers; ++given.layer) {
-      const std::string index = std::to_string(given.layer);
-      given.probabilities = "attentions." + index;
-      x = transformer_layer(s / "h" / index, g.mark("hidden_states." + index, x), layer(), given);
+    for (int64_t& i = given.layer; i < c.layers; ++i) {
+      g.mark("hidden_states." + std::to_string(i), x);
+      given.probabilities = "attentions." + std::to_string(i);
+      x = transformer_layer(s / "h" / i, x, layer(), given);
     }
     return g.mark("hidden_states." + std::to_string(c.layers), norm(s / "ln_f", x, {.epsilon = c.epsilon}));
   }
@@ -141,8 +141,8 @@ class FalconOnnxConfig final : public TextDecoder {
                              .up = "dense_h_to_4h",
                              .down = "dense_4h_to_h",
                              .bias = c.bias},
-            .attention_branch = {.norm = {.epsilon = c.epsilon}, .name = attention_norm},
-            .feed_forward_branch = {.norm = {.epsilon = c.epsilon}, .name = feed_forward_norm},
+            .attention_branch = {Placement::before, {.epsilon = c.epsilon}, attention_norm},
+            .feed_forward_branch = {Placement::before, {.epsilon = c.epsilon}, feed_forward_norm},
             .parallel = c.parallel};
   }
 
