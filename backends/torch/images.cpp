@@ -15,15 +15,20 @@ Ints integers_or(const Call& c, const char* name, const Ints& fallback) {
   return values.empty() ? fallback : values;
 }
 
-/// The image with a border of `value`; ATen pads both sides of an axis alike, ONNX each by its own width.
+/// The image or signal with a border of `value`; ATen pads both sides of an axis alike, ONNX each by its own width, and
+/// names the last axis first.
 Tensor padded(const Call& c, double value) {
-  const Ints pads = integers_or(c, "pads", {0, 0, 0, 0});  // top, left, bottom, right
-  return at::constant_pad_nd(c.in(0), {pads[1], pads[3], pads[0], pads[2]}, value);
+  const auto axes = static_cast<size_t>(c.in(0).dim() - 2);
+  const Ints pads = integers_or(c, "pads", Ints(2 * axes, 0));  // all begins, then all ends
+  Ints reversed;
+  for (size_t i = axes; i-- > 0;) reversed.insert(reversed.end(), {pads[i], pads[i + axes]});
+  return at::constant_pad_nd(c.in(0), reversed, value);
 }
 
 Results conv(const Call& c) {
-  return {at::convolution(padded(c, 0), c.in(1), c.has(2) ? c.in(2) : Tensor(), integers_or(c, "strides", {1, 1}),
-                          {0, 0}, integers_or(c, "dilations", {1, 1}), false, {0, 0}, c.integer("group", 1))};
+  const Ints ones(static_cast<size_t>(c.in(0).dim() - 2), 1), zeros(ones.size(), 0);
+  return {at::convolution(padded(c, 0), c.in(1), c.has(2) ? c.in(2) : Tensor(), integers_or(c, "strides", ones), zeros,
+                          integers_or(c, "dilations", ones), false, zeros, c.integer("group", 1))};
 }
 
 Results max_pool(const Call& c) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Operators on images, f[batch, channels, height, width].
+// Operators on images, f[batch, channels, height, width], and convolutions over signals, f[batch, channels, length], as
+// well.
 #include <algorithm>
 
 #include "core/ir/inference.hpp"
@@ -7,9 +8,9 @@
 namespace onnxport::ir {
 namespace {
 
-constexpr size_t spatial = 2;  // axes that a window slides over
+constexpr size_t spatial = 2;  // axes of an image that a window slides over
 
-/// A window that slides over height and width, from a node's attributes.
+/// A window that slides over one or more axes, from a node's attributes.
 struct Window {
   std::vector<int64_t> kernel, strides, pads, dilations;
 };
@@ -23,8 +24,9 @@ std::vector<int64_t> attribute_of(const Inference& x, const char* name, size_t c
 }
 
 Window window_of(const Inference& x, std::vector<int64_t> kernel) {
-  Window window{std::move(kernel), attribute_of(x, "strides", spatial, 1), attribute_of(x, "pads", 2 * spatial, 0),
-                attribute_of(x, "dilations", spatial, 1)};
+  const size_t axes = kernel.size();
+  Window window{std::move(kernel), attribute_of(x, "strides", axes, 1), attribute_of(x, "pads", 2 * axes, 0),
+                attribute_of(x, "dilations", axes, 1)};
   for (const auto* sizes : {&window.kernel, &window.strides, &window.dilations}) {
     if (std::any_of(sizes->begin(), sizes->end(), [](int64_t size) { return size < 1; }))
       refuse("kernel, strides and dilations must be above 0");
@@ -38,9 +40,10 @@ Window window_of(const Inference& x, std::vector<int64_t> kernel) {
 /// How many places the window has: ⌊(size + pads - dilation·(kernel - 1) - 1) / stride⌋ + 1 along each axis.
 Shape places(const Shape& image, const Window& window) {
   Shape shape;
-  for (size_t i = 0; i < spatial; ++i) {
+  const size_t axes = window.kernel.size();
+  for (size_t i = 0; i < axes; ++i) {
     const int64_t reach = window.dilations[i] * (window.kernel[i] - 1) + 1;
-    const Dim room = image[i + 2] + Dim(window.pads[i] + window.pads[i + spatial] - reach);
+    const Dim room = image[i + 2] + Dim(window.pads[i] + window.pads[i + axes] - reach);
     if (room.is_static() && room.size() < 0)
       refuse(fmt::format("a window of {} does not fit into {} with its padding", reach, image[i + 2].to_string()));
     shape.push_back(floor_divide(room, window.strides[i]) + Dim(1));
@@ -49,21 +52,23 @@ Shape places(const Shape& image, const Window& window) {
 }
 
 void infer_conv(Inference& x) {
-  require_rank(x, 0, 4);
-  require_rank(x, 1, 4);
-  if (dtype_of(x, 0) != dtype_of(x, 1)) refuse("image and weight have two element types; cast one");
   const Shape &image = x.shape(0), &weight = x.shape(1);
-  const auto outputs = weight[0].maybe_size(), inputs = weight[1].maybe_size(), height = weight[2].maybe_size(),
-             width = weight[3].maybe_size();
+  if (image.size() != 3 && image.size() != 4) refuse("input 0 must be of rank 3, a signal, or of rank 4, an image");
+  require_rank(x, 1, image.size());
+  if (dtype_of(x, 0) != dtype_of(x, 1)) refuse("image and weight have two element types; cast one");
   const int64_t group = x.node.integer("group", 1);
-  if (!outputs || !inputs || !height || !width) refuse("the shape of its weight must be known");
+  if (!element_count(weight)) refuse("the shape of its weight must be known");
+  const std::optional<int64_t> outputs = weight[0].maybe_size(), inputs = weight[1].maybe_size();
+  std::vector<int64_t> kernel;
+  for (size_t i = 2; i < weight.size(); ++i) kernel.push_back(weight[i].size());
   if (group < 1 || *outputs % group != 0)
     refuse(fmt::format("{} channels do not divide into {} groups", *outputs, group));
   // A symbolic number of channels is left to the run time.
   if (image[1].is_static()) require_same(image[1], Dim(*inputs * group), "the channels of the image");
   if (x.has(2)) require_same(x.shape(2).at(0), weight[0], "the bias");
-  const Shape area = places(image, window_of(x, {*height, *width}));
-  set(x, dtype_of(x), {image[0], weight[0], area[0], area[1]});
+  Shape shape = places(image, window_of(x, kernel));
+  shape.insert(shape.begin(), {image[0], weight[0]});
+  set(x, dtype_of(x), std::move(shape));
 }
 
 void infer_pool(Inference& x) {

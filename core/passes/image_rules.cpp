@@ -40,7 +40,9 @@ Results interpolate(Builder& b) {
 Results convolution(Builder& b) {
   ir::Attributes attributes = b.node().attributes;
   const ir::Shape& weight = b.shape(b.node().input(1));
-  attributes["kernel_shape"] = std::vector<int64_t>{weight[2].size(), weight[3].size()};
+  std::vector<int64_t> kernel;
+  for (size_t i = 2; i < weight.size(); ++i) kernel.push_back(weight[i].size());
+  attributes["kernel_shape"] = std::move(kernel);
   return b.graph().add_node({"", "Conv", b.node().scope, b.node().inputs, {}, std::move(attributes), ""});
 }
 

@@ -85,9 +85,11 @@ class BloomOnnxConfig final : public TextDecoder {
 
   /// f[batch·heads, d, n] or f[batch·heads, n, d] -> f[batch, heads, n, d], and back.
   Value unfolded(const Value& x, const State& state, const Value& ids) const {
-    const Value heads = x.graph().integers({c.heads});
-    const Value y = reshape(x, concat({shape_of(ids, 0, 1), heads, shape_of(x, 1, 3)}, 0));
-    return state.grows == 2 ? transpose(y, {0, 1, 3, 2}) : y;
+    Graph& g = x.graph();
+    // The length may be 0, which a reshape takes for "as it is": it goes in front, where that is right.
+    const Value y = transpose(x, state.grows == 2 ? std::vector<int64_t>{2, 0, 1} : std::vector<int64_t>{1, 0, 2});
+    const Value shape = concat({g.integers({0}), shape_of(ids, 0, 1), g.integers({c.heads, head_size()})}, 0);
+    return transpose(reshape(y, shape), {1, 2, 0, 3});
   }
   static Value refolded(const Value& x, const State& state) {
     const Value y = state.grows == 2 ? transpose(x, {0, 1, 3, 2}) : x;

@@ -55,7 +55,8 @@ class Gpt2OnnxConfig final : public TextDecoder {
             .tied = c.tied,
             .labels = c.labels,
             .pad = c.pad,
-            .token_classes = "classifier"};
+            .token_classes = "classifier",
+            .span = "qa_outputs"};
   }
 
   Value decode(const Scope& s, const Inputs& in, Cache& cache) const override {
@@ -113,7 +114,7 @@ ONNXPORT_PLUGIN({
     .vendor = "onnxport",
     .models = {{.types = {"gpt2"},
                 .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past",
-                             "sequence-classification", "token-classification"},
+                             "sequence-classification", "token-classification", "question-answering"},
                 .architectures = {{"GPT2LMHeadModel", "causal-lm"}, {"GPT2DoubleHeadsModel", "causal-lm"}},
                 .make = make<Gpt2OnnxConfig>}},
 })

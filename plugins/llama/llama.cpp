@@ -2,12 +2,15 @@
 // Llama, Mistral, Qwen2 and Qwen3. Source: LlamaModel, MistralModel, Qwen2Model, Qwen3Model and their heads,
 // transformers 4.57.
 #include <onnxport/blocks/layer.hpp>
+#include <onnxport/layer_types.hpp>
 #include <onnxport/plugin.hpp>
 #include <onnxport/rotary.hpp>
 
 using namespace onnxport::sdk;
 
 namespace {
+
+const std::string full = "full_attention", sliding = "sliding_attention";
 
 enum class Bias { never, always, by_config };
 enum class Window { none, every_layer, later_layers };
@@ -44,7 +47,8 @@ struct LlamaConfig {
         qkv_bias(has(family.qkv_bias, c, "attention_bias")),
         output_bias(has(family.output_bias, c, "attention_bias")),
         mlp_bias(has(family.mlp_bias, c, "mlp_bias")),
-        windows(windows_of(c, family, layers)),
+        window(window_of(c, family)),
+        types(types_of(c, family, *this)),
         rotary(c, head_size),
         labels(c.num_labels()),
         pad(c.maybe_integer("pad_token_id")) {
@@ -55,47 +59,33 @@ struct LlamaConfig {
   std::string activation;
   double epsilon;
   bool tied, qkv_bias, output_bias, mlp_bias;
-  std::vector<int64_t> windows;  // of each layer, in keys; 0: none
+  int64_t window;                  // in keys; 0: none
+  std::vector<std::string> types;  // of each layer; empty: all have the window
   Rotary rotary;
   int64_t labels;
   std::optional<int64_t> pad;
+
+  bool slides(int64_t layer) const { return types.empty() || types[static_cast<size_t>(layer)] == sliding; }
 
  private:
   static bool has(Bias bias, const Config& c, const char* field) {
     return bias == Bias::by_config ? c.boolean(field, false) : bias == Bias::always;
   }
 
-  static std::vector<int64_t> windows_of(const Config& c, const Family& family, int64_t layers) {
-    if (layers > 100'000)
-      throw Error(ONNXPORT_CONFIG,
-                  "config field 'num_hidden_layers' is " + std::to_string(layers) + "; expected 100000 at the most");
-    std::vector<int64_t> windows(static_cast<size_t>(layers), 0);
-    if (family.window == Window::none) return windows;
+  static int64_t window_of(const Config& c, const Family& family) {
+    if (family.window == Window::none) return 0;
     const int64_t window = c.count("sliding_window", c.is_null("sliding_window") ? 0 : 4096);
-    if (family.window == Window::every_layer) {
-      std::fill(windows.begin(), windows.end(), window);
-      return windows;
-    }
-    const bool used = c.boolean("use_sliding_window", false) && window > 0;
-    const int64_t first = c.count("max_window_layers", 28);
-    const std::vector<std::string> types = c.texts("layer_types");
-    if (!types.empty() && types.size() != windows.size()) {
-      throw Error(ONNXPORT_CONFIG, "config field 'layer_types' has " + std::to_string(types.size()) +
-                                       " entries; expected num_hidden_layers (" + std::to_string(layers) + ")");
-    }
-    for (size_t i = 0; i < windows.size(); ++i) {
-      const bool slides = types.empty() ? used && static_cast<int64_t>(i) >= first : slides_by(types[i], used);
-      if (slides) windows[i] = window;
-    }
-    return windows;
+    return family.window == Window::every_layer || c.boolean("use_sliding_window", false) ? window : 0;
   }
 
-  static bool slides_by(const std::string& layer_type, bool used) {
-    if (layer_type == "full_attention") return false;
-    if (layer_type == "sliding_attention" && used) return true;
-    throw Error(ONNXPORT_UNSUPPORTED,
-                "config field 'layer_types' has an entry \"" + layer_type +
-                    "\"; supported: full_attention, and sliding_attention where use_sliding_window is true");
+  static std::vector<std::string> types_of(const Config& c, const Family& family, const LlamaConfig& self) {
+    if (family.window != Window::later_layers) return {};
+    LayerTypes kinds{self.layers, {full}};
+    if (self.window > 0) kinds.known.push_back(sliding);
+    kinds.otherwise = [&self, first = c.count("max_window_layers", 28)](int64_t i) {
+      return self.window > 0 && i >= first ? sliding : full;
+    };
+    return layer_types(c, kinds);
   }
 };
 
@@ -150,7 +140,7 @@ class LlamaOnnxConfig final : public TextDecoder {
                       .head_size = c.head_size,
                       .projections = {.bias = {c.qkv_bias, c.qkv_bias, c.qkv_bias, c.output_bias}},
                       .causal = true,
-                      .window = c.windows[static_cast<size_t>(index)]},
+                      .window = c.slides(index) ? c.window : 0},
         .feed_forward = {.inner = c.inner, .activation = c.activation, .gate = "gate_proj", .bias = c.mlp_bias},
         .attention_branch = {.norm = rms(), .name = "input_layernorm"},
         .feed_forward_branch = {.norm = rms(), .name = "post_attention_layernorm"}};

@@ -10,7 +10,7 @@ using namespace onnxport::sdk;
 
 namespace {
 
-const std::string global = "full_attention", local = "sliding_attention";
+constexpr const char *global = "full_attention", *local = "sliding_attention";
 
 struct ModernBertConfig {
   explicit ModernBertConfig(const Config& c)
@@ -60,17 +60,17 @@ class ModernBertOnnxConfig final : public TextEncoder {
   Value encode(const Scope& s, const Text& text) const override {
     Graph& g = s.graph();
     Value x = embedding(s / "embeddings.tok_embeddings", text.ids, {c.vocab, c.hidden});
-    x = norm(s / "embeddings.norm", x, c.norm);
+    x = g.mark("hidden_states.0", norm(s / "embeddings.norm", x, c.norm));
     const Value positions = unsqueeze(range(size_of(text.ids, 1)), {0}).in(s / "rotary_emb");
     std::map<std::string, Angles> angles;
     for (const auto& [type, rotary] : c.rotary) angles.emplace(type, rotary.angles(positions));
     for (int64_t i = 0; i < c.layers; ++i) {
-      g.mark("hidden_states." + std::to_string(i), x);
       x = transformer_layer(
           s / "layers" / i, x, layer(i),
           {.mask = text.mask, .angles = angles.at(type(i)), .probabilities = "attentions." + std::to_string(i)});
+      g.mark("hidden_states." + std::to_string(i + 1), x);
     }
-    return g.mark("hidden_states." + std::to_string(c.layers), norm(s / "final_norm", x, c.norm));
+    return norm(s / "final_norm", x, c.norm);
   }
 
   const std::string& type(int64_t layer) const { return c.types[static_cast<size_t>(layer)]; }

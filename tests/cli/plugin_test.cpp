@@ -58,6 +58,19 @@ BOOST_AUTO_TEST_CASE(a_plugin_that_fails_names_the_place) {
                 {"org.onnxport.test.misfit", "layer.3.attention"});
 }
 
+BOOST_AUTO_TEST_CASE(a_feature_that_is_listed_and_not_defined_is_told) {
+  const Sandbox sandbox;
+  model_of(sandbox, "headless");
+  Words asked = with_plugin(fixture_plugins("headless"));
+  asked.insert(asked.end(), {"--feature", "masked-lm"});
+  const Words told{"org.onnxport.test.headless", "has no head for the feature 'masked-lm'"};
+  check_failure(sandbox, asked, 4, told);
+  check_failure(sandbox, {"plugins", "check", fixture_plugins("headless").string()}, 4, told);
+  // And of none of ours.
+  for (const auto& plugin : fs::directory_iterator(fs::path(ONNXPORT_BUILD_DIR) / "lib/onnxport/plugins"))
+    BOOST_TEST(sandbox.run({"plugins", "check", plugin.path().string()}).status == 0, plugin.path());
+}
+
 BOOST_AUTO_TEST_CASE(a_plugin_that_throws_is_caught) {
   const Sandbox sandbox;
   for (const char* type : {"throws-in-create", "throws-in-describe", "throws-in-forward"}) {

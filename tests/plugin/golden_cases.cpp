@@ -2,8 +2,8 @@
 // One test case per recorded checkpoint and feature: exported at several opsets, run by ONNX Runtime, and compared with
 // what the original model answered. Where the reference back end is built, it is held to the same recordings.
 //
-// The recordings of tests/fixtures/goldens always run; where ONNXPORT_GOLDENS names a folder with an index.json, all of
-// that folder that a plugin covers runs as well.
+// The recordings of tests/fixtures/goldens always run; where ONNXPORT_GOLDENS lists folders with an index.json, by colons,
+// all of them that a plugin covers run as well.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <iostream>
 #include <set>
+#include <sstream>
 
 #include "core/backend.hpp"
 #include "core/definition/onnx_config.hpp"
@@ -137,13 +138,17 @@ std::vector<Golden> goldens_of(const fs::path& root) {
 
 bool register_golden_cases() {
   std::vector<fs::path> roots{fs::path(ONNXPORT_TEST_SOURCE_DIR) / "fixtures/goldens"};
-  if (const char* more = std::getenv("ONNXPORT_GOLDENS"); more != nullptr && *more != '\0') roots.emplace_back(more);
+  const char* given = std::getenv("ONNXPORT_GOLDENS");
+  std::istringstream more(given == nullptr ? "" : given);
+  for (std::string root; std::getline(more, root, ':');) {
+    if (!root.empty()) roots.emplace_back(root);
+  }
   auto& master = boost::unit_test::framework::master_test_suite();
   for (const fs::path& root : roots) {
     for (const Golden& golden : goldens_of(root)) {
-      // Both folders may hold a recording of one name, and not the same one.
-      std::string name =
-          (root == roots[0] ? "" : "given/") + fs::relative(golden.folder, root).string() + "/" + golden.feature;
+      // Several folders may hold a recording of one name, and not the same one.
+      std::string name = (root == roots[0] ? "" : "given/" + root.filename().string() + "/") +
+                         fs::relative(golden.folder, root).string() + "/" + golden.feature;
       for (char& c : name) {
         if (c == '/' || c == '.') c = '_';
       }

@@ -46,24 +46,27 @@ struct Image {
   }
 };
 
-/// A graph of one operator on an image; further inputs are constants.
+/// A graph of one operator on an image or a signal; further inputs are constants.
 struct One {
   Graph g;
   Tensors inputs;
   One(const std::string& domain, const std::string& op, const std::vector<Tensor>& given, Attributes attributes) {
-    const Dim height = Dim::symbol("height"), width = Dim::symbol("width");
-    std::vector<ValueId> ids{
-        g.add_input("x", {DType::f32, {Dim::symbol("batch"), Dim(given[0].shape[1]), height, width}})};
+    Shape shape{Dim::symbol("batch"), Dim(given[0].shape[1]), Dim::symbol("height"), Dim::symbol("width")};
+    shape.resize(given[0].shape.size());
+    std::vector<ValueId> ids{g.add_input("x", {DType::f32, shape})};
     inputs["x"] = given[0];
     for (size_t i = 1; i < given.size(); ++i) ids.push_back(g.add_constant(given[i]));
     g.add_output("y", g.add_node({domain, op, "test", ids, {}, std::move(attributes), ""})[0]);
   }
 };
 
-/// The reference's result is what `expected` says at each place, and ONNX Runtime's the same at every opset.
+/// The reference's result is what `expected` says at each place (of a signal: of an image of one row), and ONNX
+/// Runtime's the same at every opset.
 void check(One one, const std::function<double(int64_t, int64_t, int64_t, int64_t)>& expected) {
   const Tensor y = load_backend("reference").load_graph(one.g)->run(one.inputs).at("y");
-  const Image image{y};
+  Tensor rows = y;
+  if (rows.shape.size() == 3) rows.shape.insert(rows.shape.begin() + 2, 1);
+  const Image image{rows};
   for (int64_t b = 0; b < image.size(0); ++b) {
     for (int64_t c = 0; c < image.size(1); ++c) {
       for (int64_t i = 0; i < image.size(2); ++i) {
@@ -165,6 +168,27 @@ BOOST_AUTO_TEST_CASE(a_convolution_with_every_option) {
                 if (y >= 0 && y < 9 && z >= 0 && z < 8)
                   sum += kernel.at(c, in, u, v) * image.at(b, c / 3 * 2 + in, y, z);
               }
+            }
+          }
+          return sum;
+        });
+}
+
+BOOST_AUTO_TEST_CASE(a_convolution_over_a_signal) {
+  const Tensor x = numbers({2, 4, 11}), weight = numbers({6, 2, 3}), bias = numbers({6});
+  const auto signal = x.as<float>(), kernel = weight.as<float>();
+  check({"",
+         "Conv",
+         {x, weight, bias},
+         {{"strides", Ints{2}}, {"pads", Ints{3, 1}}, {"dilations", Ints{2}}, {"group", int64_t{2}}}},
+        [&](int64_t b, int64_t c, int64_t, int64_t j) {
+          double sum = bias.as<float>()[static_cast<size_t>(c)];
+          for (int64_t in = 0; in < 2; ++in) {
+            for (int64_t v = 0; v < 3; ++v) {
+              const int64_t at = 2 * j - 3 + 2 * v;
+              if (at >= 0 && at < 11)
+                sum += kernel[static_cast<size_t>((c * 2 + in) * 3 + v)] *
+                       signal[static_cast<size_t>((b * 4 + c / 3 * 2 + in) * 11 + at)];
             }
           }
           return sum;

@@ -132,7 +132,7 @@ BOOST_FIXTURE_TEST_CASE(masks_of_layers_are_shared_and_stand_apart, MaskedLayers
   std::map<std::string, int> by_op;
   for (const Node& node : made.nodes) {
     ++by_op[node.op];
-    if (node.op == "Where") BOOST_TEST(node.name.starts_with("/attention_mask/"), node.name);
+    if (node.op == "Where") BOOST_TEST(node.name.starts_with("/mask/"), node.name);
   }
   BOOST_TEST(by_op["Where"] == 2);  // one for each window
   BOOST_TEST(by_op["Range"] == 1);

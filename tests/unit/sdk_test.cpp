@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The SDK's classes over the host's real tables: config fields, and the children of OnnxConfig.
+#include <onnxport/layer_types.hpp>
 #include <onnxport/plugin.hpp>
 #include <onnxport/rotary.hpp>
 
@@ -246,6 +247,52 @@ BOOST_AUTO_TEST_CASE(angles_that_depend_on_the_length) {
   BOOST_TEST(depends("dynamic"));
   BOOST_TEST(!depends("linear"));
   BOOST_TEST(!depends("default"));
+}
+
+BOOST_AUTO_TEST_CASE(rotary_parameters_of_a_layer_type) {
+  const auto refused = [&](const onnxport::Json& parameters) {
+    json["rope_parameters"] = parameters;
+    root.members.clear();
+    return refusal([](const sdk::Config& c) { sdk::Rotary(c, 8, {.name = "full_attention", .theta = 10000.0}); });
+  };
+  BOOST_TEST(refused({{"full_attention", {{"rope_type", "linear"}, {"factor", 2.0}}}}) == "accepted");
+  BOOST_TEST(refused({{"sliding_attention", {{"rope_type", "linear"}}}}) == "accepted");
+  BOOST_TEST(refused({{"rope_type", "linear"}, {"factor", 2.0}})
+                 .starts_with("config field 'rope_parameters' is one map for all layers"));
+  BOOST_TEST(refused({{"full_attention", {{"rope_type", "mrope"}}}}).find("rope_parameters.full_attention.rope_type") !=
+             std::string::npos);
+
+  // Of what older releases wrote, a kind of layers may take the scaling or leave it.
+  json.erase("rope_parameters");
+  json["rope_scaling"] = {{"rope_type", "dynamic"}, {"factor", 2.0}};
+  root.members.clear();
+  const auto depends = [&](bool scaled) {
+    return sdk::Rotary(config(), 8, {.name = "full_attention", .theta = 10000.0, .scaled = scaled}).depends_on_length();
+  };
+  BOOST_TEST(depends(true));
+  BOOST_TEST(!depends(false));
+}
+
+BOOST_AUTO_TEST_CASE(kinds_of_layers) {
+  const std::vector<std::string> known{"full_attention", "sliding_attention"};
+  const sdk::LayerTypes wanted{3, known, [&](int64_t i) { return known[i % 2 == 0 ? 0 : 1]; }};
+  BOOST_TEST(sdk::layer_types(config(), wanted) == (std::vector{known[0], known[1], known[0]}),
+             boost::test_tools::per_element());
+
+  const auto refused = [&](const onnxport::Json& types) {
+    json["layer_types"] = types;
+    root.members.clear();
+    return refusal([&](const sdk::Config& c) { sdk::layer_types(c, wanted); });
+  };
+  BOOST_TEST(refused({known[1], known[1], known[1]}) == "accepted");
+  BOOST_TEST(refused({known[1]}) == "config field 'layer_types' has 1 entries; expected num_hidden_layers (3)");
+  BOOST_TEST(refused(onnxport::Json::array()).find("has 0 entries") != std::string::npos);
+  BOOST_TEST(refused({known[0], "chunked_attention", known[0]}) ==
+             "config field 'layer_types' has an entry \"chunked_attention\"; supported: full_attention, "
+             "sliding_attention");
+  BOOST_TEST(refusal([&](const sdk::Config& c) {
+               sdk::layer_types(c, {1'000'000, known});
+             }).find("at the most") != std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(the_seeds_static_helpers) {

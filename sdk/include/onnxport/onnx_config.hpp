@@ -140,14 +140,13 @@ class OnnxConfig {
   /// f32. Source: PreTrainedModel._keep_in_fp32_modules, transformers 4.57.
   virtual std::vector<std::string> keep_in_fp32() const { return {}; }
 
-  /// The row of heads() for this feature. Throws UNSUPPORTED where there is none.
+  /// The row of heads() for this feature. Throws INTERNAL where there is none, since that is the plugin's mistake.
   Head head_for_feature() const {
     for (Head& row : heads()) {
       if (row.feature == task()) return std::move(row);
     }
-    throw Error(ONNXPORT_UNSUPPORTED, "the plugin lists the feature '" + feature() + "' for the model type '" +
-                                          model_type() + "' and defines no head '" + task() +
-                                          "'; add its row to heads(), or take the feature off the list");
+    throw Error(ONNXPORT_INTERNAL, "the model type '" + model_type() + "' has no head for the feature '" + feature() +
+                                       "'; add a row '" + task() + "' to heads(), or take the feature off the list");
   }
 
   const std::string& model_type() const { return model_type_; }

@@ -172,10 +172,4 @@ inline Value decoder_places(const DecoderStep& step, const Cache& cache) {
   return g.op("Range", {before, before + size_of(step.ids, 1), g.integer(1)});
 }
 
-/// The additive mask of a decoder's self-attention: f32[batch or 1, 1, decoder_sequence, past + decoder_sequence].
-inline Value self_mask(const DecoderStep& step, const Cache& cache) {
-  if (step.mask) return attention_mask(step.mask, {.causal_for = step.ids});
-  return causal_mask(step.ids, cache.past_keys());
-}
-
 }  // namespace onnxport::sdk
