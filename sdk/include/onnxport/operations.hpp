@@ -4,6 +4,7 @@
 
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <onnxport/graph.hpp>
@@ -143,6 +144,17 @@ inline Value pick(const Value& x, int64_t axis, int64_t index) {
 /// Splits an axis into parts of the given sizes.
 inline std::vector<Value> split(const Value& x, int64_t axis, const std::vector<int64_t>& sizes) {
   return x.graph().add({"", "Split", {x}, {{"axis", axis}, {"split", sizes}}, sizes.size()});
+}
+
+/// Splits the last axis in two: x[..., :first] and what is behind.
+inline std::pair<Value, Value> split_at(const Value& x, int64_t first) {
+  const std::vector<Value> parts = split(x, -1, {first, x.fixed(-1) - first});
+  return {parts[0], parts[1]};
+}
+
+/// Repeats axes of length 1: `expand(x, {1, heads, 1, 1})`, where 1 leaves an axis as it is.
+inline Value expand(const Value& x, const std::vector<int64_t>& shape) {
+  return x.graph().op("Expand", {x}, {{"shape", shape}});
 }
 
 /// The length of an axis as an i64 scalar.

@@ -32,6 +32,9 @@ class Rotary {
 
   /// Whether angles depend on the longest position as well, so that scores do not follow from differences alone.
   bool depends_on_length() const { return type_ == "dynamic" || type_ == "longrope"; }
+  /// What scores are multiplied by beside 1/√d: YaRN's magnitude by mscale_all_dim, squared, where a scaling states
+  /// that. Source: DeepseekV3Attention, transformers 4.57.
+  double score_factor() const { return score_factor_; }
   /// positions: i64[batch or 1, n].
   Angles angles(const Value& positions) const {
     Graph& g = positions.graph();
@@ -57,6 +60,10 @@ class Rotary {
     }
     for (int64_t i = 0; i < width_; i += 2)
       frequencies_.push_back(std::pow(base_, -static_cast<double>(i) / static_cast<double>(width_)));
+    if (type_ != "default") {
+      const double grown = magnitude(scaling.real("factor", 1), scaling.real("mscale_all_dim", 0));
+      score_factor_ = grown * grown;
+    }
     if (type_ == "linear") {
       for (double& f : frequencies_) f /= factor(scaling);
     } else if (type_ == "dynamic") {
@@ -93,6 +100,11 @@ class Rotary {
     throw Error(ONNXPORT_CONFIG, "config field 'rope_scaling.factor' is missing: expected a number");
   }
 
+  /// How much larger angles and scores are made where positions are stretched.
+  static double magnitude(double stretch, double scale) {
+    return stretch <= 1 ? 1.0 : 0.1 * scale * std::log(stretch) + 1.0;
+  }
+
   /// Long waves are stretched, short ones kept, those between blended.
   void scale_llama3(const Config& scaling) {
     const double by = factor(scaling), low = scaling.real("low_freq_factor", 1.0),
@@ -113,9 +125,9 @@ class Rotary {
     };
     const auto original = given("original_max_position_embeddings", static_cast<double>(max_positions_));
     const auto width = static_cast<double>(width_);
-    const auto magnitude = [&](double scale) { return by <= 1 ? 1.0 : 0.1 * scale * std::log(by) + 1.0; };
     const double mscale = given("mscale", 0), mscale_all = given("mscale_all_dim", 0);
-    attention_factor_ = mscale != 0 && mscale_all != 0 ? magnitude(mscale) / magnitude(mscale_all) : magnitude(1);
+    const bool both = mscale != 0 && mscale_all != 0;
+    attention_factor_ = both ? magnitude(by, mscale) / magnitude(by, mscale_all) : magnitude(by, 1);
     attention_factor_ = scaling.real("attention_factor", attention_factor_);
     const auto dimension_of = [&](double turns) {
       return width * std::log(original / (turns * 2 * M_PI)) / (2 * std::log(base_));
@@ -186,7 +198,7 @@ class Rotary {
   std::string type_;
   double base_;
   int64_t width_, max_positions_, original_positions_ = 0;
-  double factor_ = 1, attention_factor_ = 1;
+  double factor_ = 1, attention_factor_ = 1, score_factor_ = 1;
   std::vector<double> frequencies_, long_frequencies_;
 };
 
@@ -194,6 +206,14 @@ class Rotary {
 /// Source: apply_rotary_pos_emb, LlamaAttention, transformers 4.57.
 inline Value rotate(const Value& x, const Angles& angles) {
   return x.graph().composite("RotaryEmbedding", {x, angles.cos, angles.sin}, {{"interleaved", false}});
+}
+
+/// Pairs that are neighbours as the halves that rotate() turns: (x0, x1, x2, x3, …) -> (x0, x2, …, x1, x3, …) in every
+/// head, f[batch, heads, n, d] -> the same. Source: apply_rotary_pos_emb_interleave, DeepseekV3Attention,
+/// transformers 4.57.
+inline Value pairs_as_halves(const Value& x) {
+  const int64_t d = x.fixed(-1);
+  return reshape(transpose(reshape(x, {0, 0, 0, d / 2, 2}), {0, 1, 2, 4, 3}), {0, 0, 0, d});
 }
 
 }  // namespace onnxport::sdk

@@ -224,7 +224,8 @@ class OnnxConfigWithPast : public OnnxConfig {
   /// The type of one cached key or value as an input: [batch, kv heads, length, width].
   std::vector<Dim> past_shape(const char* length, int64_t width) const {
     if (has_usual_cache()) return {axis::batch, num_key_value_heads(), length, width};
-    return {axis::batch, Dim::open(num_key_value_heads(), "kv_heads"), length, Dim::open(width, "head_size")};
+    const char* name = width == head_size() ? "head_size" : "value_head_size";
+    return {axis::batch, Dim::open(num_key_value_heads(), "kv_heads"), length, Dim::open(width, name)};
   }
 
   static void fill_in(const std::vector<State>& states, std::vector<TensorSpec>& specs) {

@@ -137,11 +137,9 @@ inline QueryKeyValue project(const Scope& scope, const Value& x, const Attention
   return made;
 }
 
-/// Attention of a text to itself: x: f[batch, n, width] -> the same. Names are those below `scope`.
-/// Source: the attention classes of transformers 4.57, GPT2Attention, LlamaAttention, BertSelfAttention and their like.
-inline Value attend(const Scope& scope, const Value& x, const AttentionBlock& block, const Attended& given) {
-  const Projections& p = block.projections;
-  const QueryKeyValue made = project(scope, x, block);
+/// Attention between queries, keys and values that are made already -> f[batch, n, heads·value size], before the layer
+/// behind: for a module that makes them in a way of its own. Of `block`, what project() reads is not looked at.
+inline Value mix(const Scope& scope, const QueryKeyValue& made, const AttentionBlock& block, const Attended& given) {
   AttentionOptions options{.heads = block.heads,
                            .kv_heads = block.cached_heads(),
                            .scale = block.scale,
@@ -164,7 +162,15 @@ inline Value attend(const Scope& scope, const Value& x, const AttentionBlock& bl
   if (!block.sinks.empty()) options.sinks = scope.weight(block.sinks, {block.heads});
   const AttentionResult result = attention(made.query, made.key, made.value, options);
   if (options.present) given.cache->keep(given.layer, result.present);
-  return project(scope / p.output, result.mixed, p.matrix, {.out = x.fixed(-1), .bias = p.bias.output});
+  return result.mixed;
+}
+
+/// Attention of a text to itself: x: f[batch, n, width] -> the same. Names are those below `scope`.
+/// Source: the attention classes of transformers 4.57, GPT2Attention, LlamaAttention, BertSelfAttention and their like.
+inline Value attend(const Scope& scope, const Value& x, const AttentionBlock& block, const Attended& given) {
+  const Projections& p = block.projections;
+  const Value mixed = mix(scope, project(scope, x, block), block, given);
+  return project(scope / p.output, mixed, p.matrix, {.out = x.fixed(-1), .bias = p.bias.output});
 }
 
 /// Attention of a decoder's text to an encoder's result: x: f[batch, n, width] -> the same. Keys and values are made

@@ -3,6 +3,7 @@
 // and read. Experts that all tokens share are ordinary layers beside it.
 #pragma once
 
+#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -103,6 +104,39 @@ inline Experts experts_stacked(const Scope& scope, const ExpertsLayout& layout) 
 inline Experts experts_of(const Scope& scope, const ExpertsLayout& layout) {
   const bool apart = !layout.up.empty() && (scope / 0).has(layout.up + ".weight");
   return apart ? detail::experts_apart(scope, layout) : detail::experts_stacked(scope, layout);
+}
+
+/// Experts in groups of neighbours, of which a token first chooses the best.
+struct ExpertGroups {
+  int64_t count;          ///< all of one size
+  int64_t kept;           ///< so many of which a token may choose from
+  int64_t judged_by = 2;  ///< a group is worth the sum of so many of its best experts
+  double outside = -std::numeric_limits<double>::infinity();  ///< what experts of other groups are worth
+};
+
+/// choice: f[..., experts], what each expert is worth -> the same, where those outside of a token's best groups are
+/// out. Throws INVALID_ARGUMENT where experts do not divide into such groups. Source: DeepseekV3TopkRouter,
+/// transformers 4.57.
+inline Value within_groups(const Value& choice, const ExpertGroups& groups) {
+  Graph& g = choice.graph();
+  const int64_t experts = choice.fixed(-1), size = groups.count > 0 ? experts / groups.count : 0;
+  if (size * groups.count != experts || size < groups.judged_by || groups.kept < 1 || groups.kept > groups.count) {
+    throw Error(ONNXPORT_INVALID_ARGUMENT,
+                std::to_string(groups.kept) + " of " + std::to_string(groups.count) + " groups of " +
+                    std::to_string(experts) + " experts, each judged by its " + std::to_string(groups.judged_by) +
+                    " best, cannot be chosen: expected groups of one size that have so many",
+                g.path(choice.place()));
+  }
+  if (groups.kept == groups.count) return choice;
+  const auto best = [&](const Value& x, int64_t count) { return g.add({"", "TopK", {x}, {{"k", count}}, 2})[0]; };
+  std::vector<int64_t> together(choice.rank() - 1, 0), apart = together;
+  together.push_back(experts);
+  apart.insert(apart.end(), {groups.count, size});
+  const Value grouped = reshape(choice, apart);
+  const Value worth = sum(best(grouped, groups.judged_by), {-1});  // f[..., groups]
+  const Value least = g.op("ReduceMin", {best(worth, groups.kept)}, {{"axes", {-1}}, {"keepdims", 1}});
+  const Value kept = unsqueeze(g.op("GreaterOrEqual", {worth, least}), {-1});
+  return reshape(where(kept, grouped, g.scalar(groups.outside, choice.dtype())), together);
 }
 
 struct MixtureOptions {
