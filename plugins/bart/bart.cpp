@@ -63,10 +63,8 @@ class BartOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
 
   // The decoder's vector at each text's last end token: f32[batch, width]
   Value at_last_end(const Value& decoded, const Value& ids) const {
-    Graph& g = decoded.graph();
-    const Value is_end = cast(g.op("Equal", {ids, g.integer(c.eos)}), DType::i64);
-    const Value last = g.op("ReduceMax", {is_end * range(size_of(ids, 1))}, {{"axes", {1}}});
-    return g.op("GatherND", {decoded, last}, {{"batch_dims", 1}});
+    const Value is_end = cast(equal(ids, c.eos), DType::i64);
+    return row_at(decoded, largest(is_end * range(size_of(ids, 1)), {1}, true));
   }
 
   const Transformer model;

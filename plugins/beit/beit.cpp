@@ -146,7 +146,7 @@ class BeitOnnxConfig final : public OnnxConfig {
     const Value all = concat({g.integers({0}), places}, 0);
     const Value zero_distance = (rows - 1) * stride + columns + 2;
     const Value distance = unsqueeze(all, {1}) - unsqueeze(all, {0}) + zero_distance;
-    const Value is_class = g.op("Equal", {range(size_of(all, 0)), g.integer(0)});
+    const Value is_class = equal(range(size_of(all, 0)), 0);
     const Value from_class = unsqueeze(is_class, {1}), to_class = unsqueeze(is_class, {0});
     return where(from_class, where(to_class, g.integer(2), g.integer(0)), where(to_class, g.integer(1), distance));
   }

@@ -83,7 +83,7 @@ inline Value mean_of_tokens(const Value& hidden, const Value& mask) {
 inline Value first_counted_token(const Value& hidden, const Value& mask) {
   Graph& g = hidden.graph();
   const Value first = g.op("ArgMax", {cast(mask, DType::i32)}, {{"axis", 1}, {"keepdims", 1}});
-  return g.op("GatherND", {hidden, first}, {{"batch_dims", 1}});
+  return row_at(hidden, first);
 }
 
 /// The first token through a layer of the head's own: first: f32[batch, n] -> f32[batch, labels].

@@ -66,9 +66,8 @@ inline Value rms_norm(const Scope& scope, const Value& x, double epsilon) {
 /// Positions of tokens that are not padding, counted from padding + 1; padding keeps its own: ids: i64[batch, sequence]
 /// -> the same. Source: create_position_ids_from_input_ids, transformers 4.30.
 inline Value positions_past_padding(const Value& ids, int64_t padding) {
-  Graph& g = ids.graph();
-  const Value counts = cast(g.op("Not", {g.op("Equal", {ids, g.integer(padding)})}), DType::i64);
-  return g.op("CumSum", {counts}, {{"axis", 1}}) * counts + g.integer(padding);
+  const Value counts = cast(logical_not(equal(ids, padding)), DType::i64);
+  return cumulative_sum(counts, 1) * counts + ids.graph().integer(padding);
 }
 
 struct NormOptions {

@@ -83,9 +83,23 @@ inline Value mean(const Value& x, const std::vector<int64_t>& axes) {
 inline Value sum(const Value& x, const std::vector<int64_t>& axes) {
   return x.graph().op("ReduceSum", {x}, {{"axes", axes}, {"keepdims", 0}});
 }
-/// The largest over axes, which disappear.
-inline Value largest(const Value& x, const std::vector<int64_t>& axes) {
-  return x.graph().op("ReduceMax", {x}, {{"axes", axes}, {"keepdims", 0}});
+/// The largest over axes, which disappear, or stay with a length of 1.
+inline Value largest(const Value& x, const std::vector<int64_t>& axes, bool keep = false) {
+  return x.graph().op("ReduceMax", {x}, {{"axes", axes}, {"keepdims", keep}});
+}
+/// Sums of all entries up to each along an axis.
+inline Value cumulative_sum(const Value& x, int64_t axis) {
+  return x.graph().op("CumSum", {x}, {{"axis", axis}});
+}
+/// boolean: where both are the same.
+inline Value equal(const Value& a, const Value& b) {
+  return a.graph().op("Equal", {a, b});
+}
+inline Value equal(const Value& a, int64_t b) {
+  return equal(a, a.graph().integer(b));
+}
+inline Value logical_not(const Value& x) {
+  return x.graph().op("Not", {x});
 }
 inline Value matmul(const Value& a, const Value& b) {
   return a.graph().op("MatMul", {a, b});
@@ -120,6 +134,10 @@ inline Value concat(const std::vector<Value>& parts, int64_t axis) {
 /// Rows of an axis by index: `gather(x, g.integer(0), 1)` is x[:, 0].
 inline Value gather(const Value& x, const Value& indices, int64_t axis = 0) {
   return x.graph().op("Gather", {x, indices}, {{"axis", axis}});
+}
+/// One row of each entry of a batch: x: f[batch, n, width], places: i64[batch, 1] -> f[batch, width].
+inline Value row_at(const Value& x, const Value& places) {
+  return x.graph().op("GatherND", {x, places}, {{"batch_dims", 1}});
 }
 inline Value einsum(const char* equation, const std::vector<Value>& inputs) {
   return inputs.at(0).graph().op("Einsum", inputs, {{"equation", equation}});

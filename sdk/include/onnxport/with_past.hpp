@@ -192,7 +192,7 @@ class OnnxConfigWithPast : public OnnxConfig {
       return unsqueeze(g.op("Range", {past, size_of(mask, 1), g.integer(1)}), {0});
     }
     // A padded place gets position 1, as in generate().
-    const Value counted = g.op("CumSum", {mask}, {{"axis", 1}}) - g.integer(1);
+    const Value counted = cumulative_sum(mask, 1) - g.integer(1);
     const Value all = where(cast(mask, DType::boolean), counted, g.integer(1));
     return past ? from_row(all, 1, past) : all;
   }
@@ -268,12 +268,10 @@ class OnnxConfigWithPast : public OnnxConfig {
 /// The row of each text's last token that is no padding: f[batch, sequence, n] -> f[batch, n]. Without a padding id it
 /// is the last place. Source: GPT2ForSequenceClassification and its relatives, transformers 4.57.
 inline Value last_token(const Value& x, const Value& ids, std::optional<int64_t> pad) {
-  Graph& g = x.graph();
   if (!pad) return pick(x, 1, -1);
-  const Value is_text = cast(g.op("Not", {g.op("Equal", {ids, g.integer(*pad)})}), DType::i64);
+  const Value is_text = cast(logical_not(equal(ids, *pad)), DType::i64);
   const Value places = is_text * range(size_of(ids, 1));  // i64[batch, sequence]
-  const Value last = g.op("ReduceMax", {places}, {{"axes", {1}}, {"keepdims", 1}});
-  return g.op("GatherND", {x, last}, {{"batch_dims", 1}});
+  return row_at(x, largest(places, {1}, true));
 }
 
 }  // namespace onnxport::sdk

@@ -39,7 +39,7 @@ inline Value alibi(const Value& mask, const Alibi& form) {
     for (float& slope : slopes) slope = std::bit_cast<float>(uint32_t{detail::bf16_bits(slope)} << 16);
   }
   const auto rounded = [&](const Value& x) { return form.in_bf16 ? cast(cast(x, DType::bf16), DType::f32) : x; };
-  const Value places = (g.op("CumSum", {mask}, {{"axis", 1}}) - g.integer(1)) * mask;
+  const Value places = (cumulative_sum(mask, 1) - g.integer(1)) * mask;
   return rounded(rounded(unsqueeze(cast(places, DType::f32), {1, 2})) *
                  g.constant<float>(DType::f32, {form.heads, 1, 1}, slopes));
 }
