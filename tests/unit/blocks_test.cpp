@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every field of the SDK's blocks against the arithmetic that it stands for, written out with plain operations over the
+// same weights. Both run by the reference, so that what is compared is the definition.
+#include <unistd.h>
+
+#include <onnxport/blocks/layer.hpp>
+
+#include <boost/test/unit_test.hpp>
+#include <filesystem>
+#include <fstream>
+
+#include "core/checkpoint/checkpoint.hpp"
+#include "core/definition/host_tables.hpp"
+#include "core/definition/onnx_config.hpp"
+#include "tests/support/both_back_ends.hpp"
+#include "tests/support/graph_fixture.hpp"
+
+namespace fs = std::filesystem;
+using namespace onnxport::sdk;
+namespace ir = onnxport::ir;
+
+namespace {
+
+constexpr int64_t batch = 2, n = 5, width = 12;
+
+/// Defines both sides of an equation over x: f32[batch, n, width] and mask: i64[batch, n], and compares them.
+class Equation {
+ public:
+  using Side = std::function<Value(const Scope&, const Value& x, const Value& mask)>;
+
+  Equation() {
+    std::string pattern = (fs::temp_directory_path() / "onnxport-blocks-XXXXXX").string();
+    BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
+    folder_ = pattern;
+    std::ofstream(folder_ / "config.json") << R"({"model_type": "blocks"})";
+  }
+  ~Equation() { fs::remove_all(folder_); }
+
+  void check(const Side& block, const Side& formula) const {
+    // Once to learn which weights are asked for, and then with numbers for them.
+    onnxport::WeightSource asked;
+    define(asked, block, formula);
+    std::map<std::string, ir::Tensor> tensors;
+    float step = 0.37F;
+    for (const auto& [name, shape] : asked.requested())
+      tensors.emplace(name, onnxport::test::filled(shape, step += 0.11F));
+    onnxport::write_safetensors(folder_ / "model.safetensors", tensors);
+    const onnxport::Checkpoint checkpoint = onnxport::Checkpoint::open(folder_);
+    onnxport::WeightSource weights(checkpoint);
+    const ir::Graph graph = define(weights, block, formula);
+    // The second text is padded on its left.
+    std::vector<int64_t> counts(batch * n, 1);
+    counts[n] = counts[n + 1] = 0;
+    const onnxport::Tensors results =
+        onnxport::test::by_reference(graph, {{"x", onnxport::test::filled({batch, n, width}, 0.7F)},
+                                             {"mask", ir::Tensor::of<int64_t>(ir::DType::i64, {batch, n}, counts)}});
+    onnxport::test::check_equal({{"y", results.at("block")}}, {{"y", results.at("formula")}}, 2e-5, "block");
+  }
+
+ private:
+  static ir::Graph define(onnxport::WeightSource& weights, const Side& block, const Side& formula) {
+    ir::Graph graph;
+    const ir::Dim texts = ir::Dim::symbol("batch"), tokens = ir::Dim::symbol("sequence");
+    graph.add_input("x", {ir::DType::f32, {texts, tokens, ir::Dim(width)}});
+    graph.add_input("mask", {ir::DType::i64, {texts, tokens}});
+    onnxport_graph handle;
+    handle.graph = &graph;
+    handle.weights = &weights;
+    Graph g(&onnxport::plugin_host(), &handle);
+    const Value x = g.input("x"), mask = g.input("mask");
+    graph.add_output("block", block(g.root() / "layer", x, mask).id());
+    graph.add_output("formula", formula(g.root() / "layer", x, mask).id());
+    return graph;
+  }
+
+  fs::path folder_;
+};
+
+// ------------------------------------------------------------------------------------ the arithmetic, written out
+
+Value times(const Value& x, const Value& weight) {  // weight: f[out, in]
+  return matmul(x, transpose(weight, {1, 0}));
+}
+Value norm_by_hand(const Scope& s, const Value& x, const Norm& form) {
+  const int64_t size = x.fixed(-1);
+  const auto mean_of = [](const Value& v) { return unsqueeze(mean(v, {-1}), {-1}); };
+  Value y = form.kind == Norm::Kind::layer ? x - mean_of(x) : x;
+  y = y / sqrt(mean_of(y * y) + form.epsilon);
+  if (form.weight) y = y * (s.weight("weight", {size}) + form.offset);
+  return form.kind == Norm::Kind::layer && form.bias ? y + s.weight("bias", {size}) : y;
+}
+Value heads(const Value& x, int64_t count) {
+  return transpose(reshape(x, {0, 0, count, x.fixed(-1) / count}), {0, 2, 1, 3});
+}
+
+struct Scores {
+  double scale;
+  double softcap = 0;
+  bool causal = false;
+  int64_t window = 0;
+  Value sinks{};  // f[heads]
+};
+/// q, k, v: f[batch, heads, n, d] -> f[batch, n, heads·d].
+Value attend_by_hand(const QueryKeyValue& made, const Value& mask, const Scores& how) {
+  Graph& g = mask.graph();
+  Value scores = matmul(made.query, transpose(made.key, {0, 1, 3, 2})) * how.scale;
+  if (how.softcap != 0) scores = tanh(scores / how.softcap) * how.softcap;
+  const Value place = range(size_of(mask, 1)), from = unsqueeze(place, {1}), to = unsqueeze(place, {0});
+  Value seen = cast(unsqueeze(mask, {1, 2}), DType::boolean);
+  const auto also = [&](const Value& condition) { seen = g.op("And", {seen, condition}); };
+  if (how.causal) also(g.op("LessOrEqual", {to, from}));
+  if (how.window != 0) also(g.op("Less", {g.op("Abs", {to - from}), g.integer(how.window)}));
+  scores = where(seen, scores, g.scalar(-1e30));
+  if (!how.sinks) return reshape(transpose(matmul(softmax(scores), made.value), {0, 2, 1, 3}), {0, 0, -1});
+  const Value sink = exp(reshape(how.sinks, {1, -1, 1, 1})), shares = exp(scores);
+  const Value probabilities = shares / (unsqueeze(sum(shares, {-1}), {-1}) + sink);
+  return reshape(transpose(matmul(probabilities, made.value), {0, 2, 1, 3}), {0, 0, -1});
+}
+
+constexpr int64_t head_count = 4, size = 6;
+const double usual_scale = 1 / std::sqrt(static_cast<double>(size));
+
+/// Projections of a block whose layers are apart, by their names and without biases, heads apart.
+QueryKeyValue made_by_hand(const Scope& s, const Value& x, const AttentionBlock& block) {
+  const auto made = [&](const char* name, int64_t count, int64_t d) {
+    return heads(times(x, (s / name).weight("weight", {count * d, width})), count);
+  };
+  return {made("q_proj", block.heads, block.head_size), made("k_proj", block.key_heads(), block.head_size),
+          made("v_proj", block.key_heads(), block.value_width())};
+}
+Value output_by_hand(const Scope& s, const Value& mixed) {
+  return times(mixed, (s / "o_proj").weight("weight", {width, mixed.fixed(-1)}));
+}
+
+AttentionBlock plain() {
+  return {.heads = head_count, .head_size = size};
+}
+
+void check_attention(const AttentionBlock& block,
+                     const std::function<Value(const Scope&, const Value&, const Value&)>& mixed) {
+  Equation().check(
+      [&](const Scope& s, const Value& x, const Value& mask) { return attend(s, x, block, {.mask = mask}); },
+      [&](const Scope& s, const Value& x, const Value& mask) { return output_by_hand(s, mixed(s, x, mask)); });
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(blocks, *boost::unit_test::precondition(onnxport::test::both_built))
+
+BOOST_AUTO_TEST_CASE(norms) {
+  for (const Norm& form : {Norm{}, Norm{.bias = false}, Norm{.weight = false, .bias = false},
+                           Norm{.kind = Norm::Kind::rms, .epsilon = 1e-2}, Norm{.kind = Norm::Kind::rms, .offset = 1},
+                           Norm{.offset = 0.5}}) {
+    Equation().check([&](const Scope& s, const Value& x, const Value&) { return norm(s / "n", x, form); },
+                     [&](const Scope& s, const Value& x, const Value&) { return norm_by_hand(s / "n", x, form); });
+  }
+}
+
+BOOST_AUTO_TEST_CASE(branches) {
+  const Norm form{.epsilon = 1e-3};
+  const auto run = [](const Value& h) { return tanh(h * 1.5); };
+  const auto normed = [&](const Scope& s, const char* name, const Value& x) { return norm_by_hand(s / name, x, form); };
+  const auto check = [&](const Residual& branch, const std::function<Value(const Scope&, const Value&)>& formula) {
+    Equation().check([&](const Scope& s, const Value& x, const Value&) { return residual(s, x, branch, run); },
+                     [&](const Scope& s, const Value& x, const Value&) { return formula(s, x); });
+  };
+  using S = const Scope&;
+  using V = const Value&;
+  check({Placement::before, form, "a"}, [&](S s, V x) { return x + run(normed(s, "a", x)); });
+  check({Placement::after, form, "a"}, [&](S s, V x) { return normed(s, "a", x + run(x)); });
+  check({Placement::inside, form, "a"}, [&](S s, V x) { return x + normed(s, "a", run(x)); });
+  check({Placement::around, form, "a", "b"}, [&](S s, V x) { return x + normed(s, "b", run(normed(s, "a", x))); });
+  check({Placement::none, form}, [&](S, V x) { return x + run(x); });
+  check({Placement::on_norm, form, "a"}, [&](S s, V x) { return normed(s, "a", x) + run(normed(s, "a", x)); });
+  check({.norm = form, .name = "a", .scale = 0.25}, [&](S s, V x) { return x + run(normed(s, "a", x)) * 0.25; });
+  check({.norm = form, .name = "a", .factor = "f"},
+        [&](S s, V x) { return x + run(normed(s, "a", x)) * s.weight("f", {width}); });
+}
+
+BOOST_AUTO_TEST_CASE(branches_side_by_side) {
+  const TransformerLayer form{.attention = plain(),
+                              .feed_forward = {.inner = 7},
+                              .attention_branch = {.name = "a"},
+                              .feed_forward_branch = {.name = "b"},
+                              .parallel = true};
+  Equation().check(
+      [&](const Scope& s, const Value& x, const Value& mask) { return transformer_layer(s, x, form, {.mask = mask}); },
+      [&](const Scope& s, const Value& x, const Value& mask) {
+        const Value attended = attend(s / "self_attn", norm_by_hand(s / "a", x, {}), form.attention, {.mask = mask});
+        return x + attended + feed_forward(s / "mlp", norm_by_hand(s / "b", x, {}), form.feed_forward);
+      });
+}
+
+BOOST_AUTO_TEST_CASE(feed_forwards) {
+  const auto weight = [](const Scope& s, const char* name, int64_t out, int64_t in) {
+    return (s / name).weight("weight", {out, in});
+  };
+  Equation().check([](const Scope& s, const Value& x,
+                      const Value&) { return feed_forward(s, x, {.inner = 7, .activation = "relu", .bias = true}); },
+                   [&](const Scope& s, const Value& x, const Value&) {
+                     const Value h =
+                         relu(times(x, weight(s, "up_proj", 7, width)) + (s / "up_proj").weight("bias", {7}));
+                     return times(h, weight(s, "down_proj", width, 7)) + (s / "down_proj").weight("bias", {width});
+                   });
+  Equation().check(
+      [](const Scope& s, const Value& x, const Value&) {
+        return feed_forward(s, x, {.inner = 7, .activation = "relu", .gate = "gate", .bias = true, .down_bias = false});
+      },
+      [&](const Scope& s, const Value& x, const Value&) {
+        const Value gate = relu(times(x, weight(s, "gate", 7, width)) + (s / "gate").weight("bias", {7}));
+        const Value up = times(x, weight(s, "up_proj", 7, width)) + (s / "up_proj").weight("bias", {7});
+        return times(gate * up, weight(s, "down_proj", width, 7));
+      });
+  Equation().check(
+      [](const Scope& s, const Value& x, const Value&) {
+        return feed_forward(s, x, {.inner = 7, .activation = "relu", .gate_up = "both"});
+      },
+      [&](const Scope& s, const Value& x, const Value&) {
+        const Value both = times(x, weight(s, "both", 14, width));
+        return times(relu(slice(both, {2, 0, 7})) * slice(both, {2, 7}), weight(s, "down_proj", width, 7));
+      });
+  Equation().check(
+      [](const Scope& s, const Value& x, const Value&) {
+        return feed_forward(s, x, {.inner = 7, .activation = "relu", .matrix = Matrix::in_out});
+      },
+      [&](const Scope& s, const Value& x, const Value&) {
+        return matmul(relu(matmul(x, weight(s, "up_proj", width, 7))), weight(s, "down_proj", 7, width));
+      });
+}
+
+BOOST_AUTO_TEST_CASE(scores) {
+  AttentionBlock block = plain();
+  Scores how{.scale = usual_scale};
+  const auto by_hand = [&](const Scope& s, const Value& x, const Value& mask) {
+    if (!block.sinks.empty()) how.sinks = s.weight(block.sinks, {head_count});
+    return attend_by_hand(made_by_hand(s, x, block), mask, how);
+  };
+  check_attention(block, by_hand);
+  block.scale = how.scale = 0.9;
+  block.softcap = how.softcap = 0.4;
+  check_attention(block, by_hand);
+  block.causal = how.causal = true;
+  block.window = how.window = 2;
+  check_attention(block, by_hand);
+  block.causal = how.causal = false;
+  check_attention(block, by_hand);
+  block.value_size = 3;
+  check_attention(block, by_hand);
+  block.window = how.window = 0;
+  block.softcap = how.softcap = 0;
+  block.sinks = "sinks";
+  check_attention(block, by_hand);
+}
+
+BOOST_AUTO_TEST_CASE(queries_keys_and_values) {
+  const Scores how{.scale = usual_scale};
+  AttentionBlock clipped = plain();
+  clipped.clip = 0.3;
+  check_attention(clipped, [&](const Scope& s, const Value& x, const Value& mask) {
+    QueryKeyValue made = made_by_hand(s, x, clipped);
+    for (Value* part : {&made.query, &made.key, &made.value})
+      *part = x.graph().op("Clip", {*part}, {{"min", -0.3}, {"max", 0.3}});
+    return attend_by_hand(made, mask, how);
+  });
+  for (const bool per_head : {true, false}) {
+    AttentionBlock normed = plain();
+    normed.query_key_norm = {.norm = {.kind = Norm::Kind::rms}, .per_head = per_head, .query = "qn", .key = "kn"};
+    check_attention(normed, [&](const Scope& s, const Value& x, const Value& mask) {
+      QueryKeyValue made = made_by_hand(s, x, normed);
+      for (auto [part, name] : {std::pair{&made.query, "qn"}, std::pair{&made.key, "kn"}}) {
+        if (per_head) {
+          *part = norm_by_hand(s / name, *part, normed.query_key_norm->norm);
+        } else {
+          const Value side_by_side = reshape(transpose(*part, {0, 2, 1, 3}), {0, 0, head_count * size});
+          *part = heads(norm_by_hand(s / name, side_by_side, normed.query_key_norm->norm), head_count);
+        }
+      }
+      return attend_by_hand(made, mask, how);
+    });
+  }
+}
+
+BOOST_AUTO_TEST_CASE(projections_in_one_layer) {
+  constexpr int64_t kv_heads = 2, per = head_count / kv_heads;
+  const Scores how{.scale = usual_scale};
+  const auto repeated = [](const Value& x) {  // f[batch, kv heads, n, d] -> each for its queries
+    return reshape(expand(unsqueeze(x, {2}), {1, 1, per, 1, 1}), {0, head_count, -1, size});
+  };
+  AttentionBlock block = plain();
+  block.kv_heads = kv_heads;
+  block.projections = {.packing = Projections::Packing::blocks, .fused = "qkv"};
+  const auto all = [](const Scope& s, const Value& x) {
+    return times(x, (s / "qkv").weight("weight", {(head_count + 2 * kv_heads) * size, width}));
+  };
+  check_attention(block, [&](const Scope& s, const Value& x, const Value& mask) {
+    const std::vector<Value> parts = split(all(s, x), -1, {head_count * size, kv_heads * size, kv_heads * size});
+    return attend_by_hand(
+        {heads(parts[0], head_count), repeated(heads(parts[1], kv_heads)), repeated(heads(parts[2], kv_heads))}, mask,
+        how);
+  });
+  for (const bool repeats : {false, true}) {
+    block.projections.packing = Projections::Packing::groups;
+    block.repeats_kv = repeats;
+    check_attention(block, [&](const Scope& s, const Value& x, const Value& mask) {
+      // Rows of the layer: for each kv head its queries, its key, its value.
+      const Value rows = heads(all(s, x), kv_heads * (per + 2));
+      std::vector<Value> queries, keys, values;
+      for (int64_t group = 0; group < kv_heads; ++group) {
+        const int64_t first = group * (per + 2);
+        queries.push_back(slice(rows, {1, first, first + per}));
+        keys.push_back(slice(rows, {1, first + per, first + per + 1}));
+        values.push_back(slice(rows, {1, first + per + 1, first + per + 2}));
+      }
+      return attend_by_hand({concat(queries, 1), repeated(concat(keys, 1)), repeated(concat(values, 1))}, mask, how);
+    });
+  }
+}
+
+BOOST_AUTO_TEST_CASE(angles) {
+  for (const bool interleaved : {false, true}) {
+    AttentionBlock block = plain();
+    block.interleaved = interleaved;
+    const auto tables = [](const Value& mask) {  // of the first four of six dimensions
+      const Value at = unsqueeze(cast(range(size_of(mask, 1)), DType::f32), {0, 2});
+      const Value turns = at * at.graph().constant<float>(DType::f32, {2}, {0.9F, 0.2F});
+      return Angles{at.graph().op("Cos", {turns}), at.graph().op("Sin", {turns})};
+    };
+    const auto turned = [&](const Value& x, const Angles& angles) {
+      std::vector<Value> d = split(x, -1, {1, 1, 1, 1, 1, 1});
+      for (int64_t pair = 0; pair < 2; ++pair) {
+        const auto first = static_cast<size_t>(interleaved ? 2 * pair : pair),
+                   second = static_cast<size_t>(interleaved ? 2 * pair + 1 : pair + 2);
+        const Value cos = unsqueeze(slice(angles.cos, {2, pair, pair + 1}), {1}),
+                    sin = unsqueeze(slice(angles.sin, {2, pair, pair + 1}), {1});
+        const Value a = d[first], b = d[second];
+        d[first] = a * cos - b * sin;
+        d[second] = b * cos + a * sin;
+      }
+      return concat(d, -1);
+    };
+    Equation().check([&](const Scope& s, const Value& x,
+                         const Value& mask) { return attend(s, x, block, {.mask = mask, .angles = tables(mask)}); },
+                     [&](const Scope& s, const Value& x, const Value& mask) {
+                       const QueryKeyValue made = made_by_hand(s, x, block);
+                       const Angles at = tables(mask);
+                       return output_by_hand(
+                           s, attend_by_hand({turned(made.query, at), turned(made.key, at), made.value}, mask,
+                                             {.scale = usual_scale}));
+                     });
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
