@@ -39,6 +39,7 @@ struct BartConfig {
         activation(c.text("activation_function", "gelu")),
         scale(c.boolean("scale_embedding", false) ? std::sqrt(static_cast<double>(width)) : 1.0),
         shared(c.boolean("share_encoder_decoder_embeddings", true)),
+        own_tables(c.written_since(5, 0)),
         tied(c.boolean("tie_word_embeddings", true)),
         eos(c.integer("eos_token_id", 2)),
         labels(c.num_labels()) {
@@ -61,7 +62,9 @@ struct BartConfig {
   int64_t positions;
   std::string activation;
   double scale;
-  bool shared, tied;
+  bool shared;
+  bool own_tables;  // a side's table that is saved beside the shared one is one of its own
+  bool tied;
   int64_t eos, labels;
 };
 
@@ -81,6 +84,8 @@ class Transformer {
     const Scope own = model / side / "embed_tokens";
     if (!c.shared) return own;
     model.graph().unused((model / "*coder.embed_tokens.weight").path());
+    model.graph().unused((model / "shared.weight").path());
+    if (c.own_tables && own.has("weight")) return own;
     return first_with("weight", {model / "shared", own, model / "encoder.embed_tokens"});
   }
 

@@ -23,7 +23,7 @@ struct BloomConfig {
         folds_cache(c.written_before(4, 44)) {
     require_multiple({"hidden_size", hidden}, {"n_head", heads});
     c.no_effect({"slow_but_exact", "attention_softmax_in_fp32", "masked_softmax_fusion", "bias_dropout_fusion",
-                 "skip_bias_add", "offset_alibi", "seq_length", "unk_token_id"});
+                 "skip_bias_add", "skip_bias_add_qkv", "offset_alibi", "n_inner", "seq_length", "unk_token_id"});
   }
   int64_t vocab, hidden, layers, heads;
   double epsilon;
@@ -98,44 +98,40 @@ class BloomOnnxConfig final : public TextDecoder {
 
   Value layers(const Scope& s, const Inputs& in, Cache& cache) const {
     Graph& g = s.graph();
+    if (c.sliced) {  // products summed in pretraining_tp slices, which leave out the bias behind them
+      g.unused("*.self_attention.dense.bias");
+      g.unused("*.mlp.dense_4h_to_h.bias");
+    }
     Value x = embedding(s / "word_embeddings", in.at("input_ids"), {c.vocab, c.hidden});
     x = norm(s / "word_embeddings_layernorm", x, {.epsilon = c.epsilon});
     Attended given{.mask = in.at("attention_mask"), .cache = &cache};
-    given.bias = alibi(given.mask.in(s / "alibi"), {.heads = c.heads});
+    given.bias = alibi(given.mask.in(s), {.heads = c.heads});
     for (int64_t& i = given.layer; i < c.layers; ++i) {
       g.mark("hidden_states." + std::to_string(i), x);
       given.probabilities = "attentions." + std::to_string(i);
-      x = transformer_layer(s / "h" / i, x, layer(g), given);
+      x = transformer_layer(s / "h" / i, x, layer(), given);
     }
     return g.mark("hidden_states." + std::to_string(c.layers), norm(s / "ln_f", x, {.epsilon = c.epsilon}));
   }
 
-  TransformerLayer layer(Graph& g) const {
-    if (c.sliced) {  // summed in pretraining_tp slices, which leave the bias behind them out
-      g.unused("*.self_attention.dense.bias");
-      g.unused("*.mlp.dense_4h_to_h.bias");
-    }
-    const Residual branch{.placement = c.on_norm ? Placement::on_norm : Placement::before,
-                          .norm = {.epsilon = c.epsilon}};
-    TransformerLayer form{.attention_at = "self_attention",
-                          .attention = {.heads = c.heads,
-                                        .head_size = head_size(),
-                                        .projections = {.packing = Projections::Packing::groups,
-                                                        .fused = "query_key_value",
-                                                        .output = "dense",
-                                                        .bias = {true, true, true, !c.sliced}},
-                                        .causal = true},
-                          .feed_forward = {.inner = 4 * c.hidden,
-                                           .activation = "gelu_new",
-                                           .up = "dense_h_to_4h",
-                                           .down = "dense_4h_to_h",
-                                           .bias = true,
-                                           .down_bias = !c.sliced},
-                          .attention_branch = branch,
-                          .feed_forward_branch = branch};
-    form.attention_branch.name = "input_layernorm";
-    form.feed_forward_branch.name = "post_attention_layernorm";
-    return form;
+  TransformerLayer layer() const {
+    const Placement placement = c.on_norm ? Placement::on_norm : Placement::before;
+    return {.attention_at = "self_attention",
+            .attention = {.heads = c.heads,
+                          .head_size = head_size(),
+                          .projections = {.packing = Projections::Packing::groups,
+                                          .fused = "query_key_value",
+                                          .output = "dense",
+                                          .bias = {true, true, true, !c.sliced}},
+                          .causal = true},
+            .feed_forward = {.inner = 4 * c.hidden,
+                             .activation = "gelu_new",
+                             .up = "dense_h_to_4h",
+                             .down = "dense_4h_to_h",
+                             .bias = true,
+                             .down_bias = !c.sliced},
+            .attention_branch = {placement, {.epsilon = c.epsilon}, "input_layernorm"},
+            .feed_forward_branch = {placement, {.epsilon = c.epsilon}, "post_attention_layernorm"}};
   }
 
   const BloomConfig c;

@@ -31,6 +31,7 @@ struct FalconConfig {
     require_multiple({"hidden_size", hidden}, {"num_attention_heads", heads});
     if (!c.boolean("alibi", false)) rotary.emplace(c, hidden / heads);
     c.no_effect({"rope_theta", "rope_scaling", "rope_parameters"});  // beside ALiBi
+    c.no_effect({"apply_residual_connection_post_layernorm"});       // of the code that Falcon was first published with
     refuse_what_cannot_run();
     if (multi_query) kv_heads = 1;
     require_multiple({"num_attention_heads", heads}, {"num_kv_heads", kv_heads});
@@ -49,6 +50,13 @@ struct FalconConfig {
   std::optional<int64_t> pad;
   std::optional<Rotary> rotary;  // without it, ALiBi
 
+  /// Of attention and feed-forward.
+  std::pair<const char*, const char*> norm_names() const {
+    if (!parallel) return {"input_layernorm", "post_attention_layernorm"};
+    if (norms == 2) return {"ln_attn", "ln_mlp"};
+    return {"input_layernorm", "input_layernorm"};
+  }
+
  private:
   /// Combinations that a config can state and for which the reference's layers lack a weight or a step.
   void refuse_what_cannot_run() const {
@@ -65,7 +73,7 @@ struct FalconConfig {
     for (const auto& row : rows) {
       if (row.stated)
         throw Error(ONNXPORT_UNSUPPORTED,
-                    std::string("config.json states ") + row.what + ", which FalconModel does not compute either");
+                    std::string("config.json states ") + row.what + ", which FalconModel cannot run either");
     }
   }
 };
@@ -79,6 +87,9 @@ class FalconOnnxConfig final : public TextDecoder {
   int64_t num_key_value_heads() const override { return c.multi_query ? 1 : c.heads; }
   int64_t head_size() const override { return c.hidden / c.heads; }
   bool has_usual_cache() const override { return !c.multi_query; }
+  Positions positions_in_generation() const override {
+    return c.rotary && c.rotary->depends_on_length() ? Positions::mask : Positions::sequence;
+  }
 
  private:
   TextDecoderTraits traits() const override {
@@ -96,25 +107,24 @@ class FalconOnnxConfig final : public TextDecoder {
   Value decode(const Scope& s, const Inputs& in, Cache& cache) const override {
     Graph& g = s.graph();
     Attended given{.mask = in.at("attention_mask"), .cache = &cache};
-    if (c.rotary)
+    if (c.rotary) {
       given.angles = c.rotary->angles(position_ids(in).in(s / "rotary_emb"));
-    else  // once, as attn_implementation="sdpa" counts it, which is the reference's default; "eager" adds it twice
-      given.bias = alibi(given.mask.in(s), {.heads = c.heads, .rounded = DType::bf16}) * scale();
+    } else {
+      // Once, as the reference's default (attn_implementation="sdpa") and the paper have it; its "eager" adds it twice.
+      const double scale = 1 / std::sqrt(static_cast<double>(head_size()));
+      given.bias = alibi(given.mask.in(s), {.heads = c.heads, .in_bf16 = true}) * scale;
+    }
     Value x = embedding(s / "word_embeddings", in.at("input_ids"), {c.vocab, c.hidden});
-    for (given.layer = 0; given.layer < c.layers; ++given.layer) {
-      const std::string index = std::to_string(given.layer);
-      given.probabilities = "attentions." + index;
-      x = transformer_layer(s / "h" / index, g.mark("hidden_states." + index, x), layer(), given);
+    for (int64_t& i = given.layer; i < c.layers; ++i) {
+      g.mark("hidden_states." + std::to_string(i), x);
+      given.probabilities = "attentions." + std::to_string(i);
+      x = transformer_layer(s / "h" / i, x, layer(), given);
     }
     return g.mark("hidden_states." + std::to_string(c.layers), norm(s / "ln_f", x, {.epsilon = c.epsilon}));
   }
 
-  double scale() const { return 1 / std::sqrt(static_cast<double>(head_size())); }
-
   TransformerLayer layer() const {
-    const bool two = c.parallel && c.norms == 2;
-    const char* first = two ? "ln_attn" : "input_layernorm";
-    const char* second = two ? "ln_mlp" : c.parallel ? first : "post_attention_layernorm";
+    const auto [attention_norm, feed_forward_norm] = c.norm_names();
     using Packing = Projections::Packing;
     return {.attention_at = "self_attention",
             .attention = {.heads = c.heads,
@@ -131,8 +141,8 @@ class FalconOnnxConfig final : public TextDecoder {
                              .up = "dense_h_to_4h",
                              .down = "dense_4h_to_h",
                              .bias = c.bias},
-            .attention_branch = {.norm = {.epsilon = c.epsilon}, .name = first},
-            .feed_forward_branch = {.norm = {.epsilon = c.epsilon}, .name = second},
+            .attention_branch = {Placement::before, {.epsilon = c.epsilon}, attention_norm},
+            .feed_forward_branch = {Placement::before, {.epsilon = c.epsilon}, feed_forward_norm},
             .parallel = c.parallel};
   }
 

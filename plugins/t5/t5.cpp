@@ -20,7 +20,9 @@ struct T5Config {
         buckets(c.size("relative_attention_num_buckets", 32)),
         max_distance(c.size("relative_attention_max_distance", 128)),
         epsilon(c.real("layer_norm_epsilon", 1e-6)),
-        tied(c.boolean("tie_word_embeddings", !is_mt5)) {
+        tied(c.boolean("tie_word_embeddings", !is_mt5)),
+        own_head(c.written_since(5, 0)),
+        scaled(own_head ? !is_mt5 && c.boolean("scale_decoder_outputs", tied) : tied) {
     // "relu", or "gated-gelu": the activation, and whether a second product gates it.
     const std::string form = c.text("feed_forward_proj", is_mt5 ? "gated-gelu" : "relu");
     const bool is_gated = form.starts_with("gated-");
@@ -32,6 +34,8 @@ struct T5Config {
   int64_t vocab, width, head_size, inner, layers, decoder_layers, heads, buckets, max_distance;
   double epsilon;
   bool tied;
+  bool own_head;  // a head that is saved beside the embedding is one of its own, whatever `tied` says
+  bool scaled;    // what the head reads
   std::string activation;
   bool gated;
 };
@@ -92,12 +96,14 @@ class T5OnnxConfig final : public OnnxSeq2SeqConfigWithPast {
   }
 
  private:
-  // A tied head's input is scaled down, as the embedding was not made for it.
+  // A tied head's input is scaled down, as the embedding was not made for it. Version 5 keeps the two apart, and never
+  // scales mT5's.
   Value words(const Value& decoded) const {
     Graph& g = decoded.graph();
-    const Value x = c.tied ? decoded * (1 / std::sqrt(static_cast<double>(c.width))) : decoded;
-    const TiedLinear lm_head{g.root() / "lm_head", shared(g), c.tied};
-    return linear(lm_head, x, {.out = c.vocab, .bias = false});
+    const Scope own = g.root() / "lm_head";
+    const Value x = c.scaled ? decoded * (1 / std::sqrt(static_cast<double>(c.width))) : decoded;
+    const bool tied = c.tied && !(c.own_head && own.has("weight"));
+    return linear(TiedLinear{own, shared(g), tied}, x, {.out = c.vocab, .bias = false});
   }
 
   // Both sides' embedding, of which checkpoints may hold copies.

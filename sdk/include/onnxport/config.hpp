@@ -178,11 +178,13 @@ class Config {
   /// Whether config.json was written by a version of transformers before major.minor, to which later options mean
   /// nothing; false where it does not tell.
   bool written_before(int64_t major, int64_t minor) const {
-    const std::string version = text("transformers_version", "");
-    const size_t dot = version.find('.');
-    if (dot == std::string::npos) return false;
-    const std::pair<int64_t, int64_t> written{std::atoll(version.c_str()), std::atoll(version.c_str() + dot + 1)};
-    return written < std::pair{major, minor};
+    const auto written = version();
+    return written && *written < std::pair{major, minor};
+  }
+  /// Whether it was written by that version or a later one; false where it does not tell.
+  bool written_since(int64_t major, int64_t minor) const {
+    const auto written = version();
+    return written && *written >= std::pair{major, minor};
   }
 
   /// The number of labels of a classification head: the size of id2label, else num_labels, else 2.
@@ -194,6 +196,13 @@ class Config {
   }
 
  private:
+  /// Major and minor of the version that wrote config.json.
+  std::optional<std::pair<int64_t, int64_t>> version() const {
+    const std::string written = text("transformers_version", "");
+    const size_t dot = written.find('.');
+    if (dot == std::string::npos) return std::nullopt;
+    return std::pair<int64_t, int64_t>{std::atoll(written.c_str()), std::atoll(written.c_str() + dot + 1)};
+  }
   const onnxport_config* member(std::string_view key) const { return api_->member(node_, to_abi(key)); }
   std::string full(std::string_view key) const {
     return path_.empty() ? std::string(key) : path_ + "." + std::string(key);

@@ -2,6 +2,7 @@
 // What text models end in: words, spans and choices.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <optional>
 #include <string>
@@ -115,8 +116,11 @@ inline Value masked_lm_head(const Scope& scope, const Value& hidden, const Maske
   x = activation(x, options.activation);
   x = layer_norm(scope / options.names.norm, x, {.epsilon = options.epsilon});
 
+  // A layer that is not tied has a bias of its own since version 5, the last of the names; before there was one alone.
+  std::vector<std::string> names = options.names.bias;
+  if (!options.tied) std::reverse(names.begin(), names.end());
   std::string bias = options.names.bias.at(0);
-  for (auto name = options.names.bias.rbegin(); name != options.names.bias.rend(); ++name) {
+  for (auto name = names.rbegin(); name != names.rend(); ++name) {
     if (scope.has(*name)) bias = *name;
     g.unused((scope / *name).path());
   }

@@ -154,12 +154,14 @@ class Rotary {
                                        std::to_string(shorter.size()) + " and " + std::to_string(longer.size()) +
                                        " entries; expected " + std::to_string(frequencies_.size()) + " in each");
     }
-    double by = scaling.real("factor", 1.0);
-    original_positions_ = max_positions_;
-    if (const auto original = config.maybe_integer("original_max_position_embeddings"); original && *original > 0) {
-      original_positions_ = *original;
-      by = static_cast<double>(max_positions_) / static_cast<double>(*original);
-    }
+    // Version 4 reads the length of the first training from the config's top level alone; version 5 from the map, where
+    // a stated factor counts as well.
+    const bool newer = config.has("rope_parameters");
+    const char* field = "original_max_position_embeddings";
+    const int64_t stated = config.integer(field, newer ? scaling.integer(field, 0) : 0);
+    original_positions_ = stated > 0 ? stated : max_positions_;
+    const double ratio = static_cast<double>(max_positions_) / static_cast<double>(original_positions_);
+    const double by = !newer && stated > 0 ? ratio : scaling.real("factor", newer ? ratio : 1.0);
     const double grown = std::sqrt(1 + std::log(by) / std::log(static_cast<double>(original_positions_)));
     attention_factor_ = scaling.real("attention_factor", by <= 1 ? 1.0 : grown);
     long_frequencies_ = frequencies_;

@@ -3,6 +3,7 @@
 // grows with its place, in every head by a slope of its own.
 #pragma once
 
+#include <bit>
 #include <cmath>
 #include <vector>
 
@@ -12,8 +13,7 @@ namespace onnxport::sdk {
 
 struct Alibi {
   int64_t heads;
-  /// The type that slopes, places and their products are rounded to on their way.
-  DType rounded = DType::f32;
+  bool in_bf16 = false;  ///< slopes, places and their products are rounded to bfloat16, as in Falcon
 };
 
 /// Of 2ⁿ heads 2^(-8/2ⁿ) and its powers; of another number those of the next lower 2ⁿ, then every second one of 2ⁿ⁺¹.
@@ -34,12 +34,14 @@ inline std::vector<float> alibi_slopes(int64_t heads) {
 /// the keys that count. That a query has a place, too, adds the same to all its scores, which softmax does not see.
 inline Value alibi(const Value& mask, const Alibi& form) {
   Graph& g = mask.graph();
-  const auto rounded = [&](const Value& x) {
-    return form.rounded == DType::f32 ? x : cast(cast(x, form.rounded), DType::f32);
-  };
+  std::vector<float> slopes = alibi_slopes(form.heads);
+  if (form.in_bf16) {
+    for (float& slope : slopes) slope = std::bit_cast<float>(uint32_t{detail::bf16_bits(slope)} << 16);
+  }
+  const auto rounded = [&](const Value& x) { return form.in_bf16 ? cast(cast(x, DType::bf16), DType::f32) : x; };
   const Value places = (g.op("CumSum", {mask}, {{"axis", 1}}) - g.integer(1)) * mask;
-  const Value slopes = g.constant<float>(DType::f32, {form.heads, 1, 1}, alibi_slopes(form.heads));
-  return rounded(rounded(unsqueeze(cast(places, DType::f32), {1, 2})) * rounded(slopes));
+  return rounded(rounded(unsqueeze(cast(places, DType::f32), {1, 2})) *
+                 g.constant<float>(DType::f32, {form.heads, 1, 1}, slopes));
 }
 
 }  // namespace onnxport::sdk
