@@ -39,13 +39,11 @@ struct DeepseekConfig {
         tied(c.boolean("tie_word_embeddings", false)),
         labels(c.num_labels()),
         pad(c.maybe_integer("pad_token_id")) {
-    if (c.written_before(5, 0)) groups.outside = 0;  // and so not out where all that is inside is worth less
-    const int64_t kv_heads = c.size("num_key_value_heads", heads);
-    if (kv_heads != heads) {
-      throw Error(ONNXPORT_UNSUPPORTED, "config field 'num_key_value_heads' is " + std::to_string(kv_heads) +
-                                            "; expected num_attention_heads (" + std::to_string(heads) +
-                                            "), since every head's keys are made of the latents");
-    }
+    if (c.written_before(5, 0)) groups.outside = 0;  // and so before what is inside and worth less
+    require_equal({"num_key_value_heads", c.size("num_key_value_heads", heads)}, {"num_attention_heads", heads});
+    if (dense_layers < layers)
+      require_at_most({"num_experts_per_tok", top_k},
+                      {"the experts of topk_group groups", groups.kept * (experts / groups.count)});
     c.no_effect({"qk_head_dim", "head_dim", "pretraining_tp", "num_nextn_predict_layers", "num_mtp_layers",
                  "output_router_logits", "ep_size", "moe_layer_freq", "scoring_func", "topk_method", "aux_loss_alpha",
                  "seq_aux"});
@@ -90,11 +88,13 @@ class DeepseekOnnxConfig final : public TextDecoder {
     g.unused("*rotary_emb.inv_freq");                        // saved by older releases; config.json tells it
     g.unused("*layers." + std::to_string(c.layers) + ".*");  // predicts one more token, in training (section 2.2)
     const Angles angles = c.rotary.angles(position_ids(in).in(s / "rotary_emb"));
-    Attended given{.mask = in.at("attention_mask"), .cache = &cache};
     Value x = embedding(s / "embed_tokens", in.at("input_ids"), {c.vocab, c.hidden});
-    for (int64_t i = given.layer = 0; i < c.layers; given.layer = ++i) {
+    for (int64_t i = 0; i < c.layers; ++i) {
       g.mark("hidden_states." + std::to_string(i), x);
-      given.probabilities = "attentions." + std::to_string(i);
+      const Attended given{.mask = in.at("attention_mask"),
+                           .cache = &cache,
+                           .layer = i,
+                           .probabilities = "attentions." + std::to_string(i)};
       const Scope layer = s / "layers" / i, attention = layer / "self_attn", mlp = layer / "mlp";
       x = residual(layer, x, {.norm = rms(), .name = "input_layernorm"}, [&](const Value& h) {
         const Value mixed = mix(attention, expand_latents(attention, h, angles), attention_block(), given);
@@ -138,19 +138,18 @@ class DeepseekOnnxConfig final : public TextDecoder {
   /// DeepSeekMoE (section 2.1.2): experts are chosen by their affinity and a bias that balances their load, which has
   /// no part in what they count; and from a few groups only, so that few machines work on a token.
   Value mixture(const Scope& s, const Value& h) const {
-    const Scope gate = s / "gate";
+    const Scope gate = s / "gate", experts = s / "experts";
     const Value affinity = sigmoid(linear(gate, h, {.out = c.experts, .bias = false}));
     const Value balanced = affinity + gate.weight("e_score_correction_bias", {c.experts});
-    const Experts experts =
-        experts_of(s / "experts", {.count = c.experts, .hidden = c.hidden, .inner = c.expert_inner});
-    const Value routed = mixture_of_experts(h, affinity, experts,
-                                            {.top_k = c.top_k,
-                                             .choice = within_groups(balanced, c.groups),
-                                             .normalize = c.normalize,
-                                             .normalize_epsilon = 1e-20,
-                                             .scale = c.scale,
-                                             .activation = c.activation});
-    return routed + feed_forward(s / "shared_experts", h, gated(c.shared_experts * c.expert_inner));
+    const Value routed = mixture_of_experts(
+        h.in(experts), affinity, experts_of(experts, {.count = c.experts, .hidden = c.hidden, .inner = c.expert_inner}),
+        {.top_k = c.top_k,
+         .choice = within_groups(balanced, c.groups),
+         .normalize = c.normalize,
+         .normalize_epsilon = 1e-20,
+         .scale = c.scale,
+         .activation = c.activation});
+    return routed.in(s) + feed_forward(s / "shared_experts", h, gated(c.shared_experts * c.expert_inner));
   }
 
   FeedForward gated(int64_t inner) const { return {.inner = inner, .activation = c.activation, .gate = "gate_proj"}; }

@@ -133,6 +133,21 @@ BOOST_AUTO_TEST_CASE(a_decoder_fills_in_its_past) {
   BOOST_TEST(without.values_override()[0].second == "false");
 }
 
+/// Heads or widths that clients do not guess are open in files, where values need not be as wide as keys.
+BOOST_AUTO_TEST_CASE(values_may_be_narrower_than_keys) {
+  class Narrow : public Decoder {
+   public:
+    using Decoder::Decoder;
+    int64_t value_head_size() const override { return 10; }
+    bool has_usual_cache() const override { return false; }
+  };
+  const auto inputs = Narrow({config(), "any", "causal-lm-with-past", config().none()}).inputs();
+  BOOST_TEST(shape_of(inputs[1]) == "batch, 4, past_sequence, 16");
+  BOOST_TEST(inputs[1].shape[3].symbol == "head_size");
+  BOOST_TEST(shape_of(inputs[2]) == "batch, 4, past_sequence, 10");
+  BOOST_TEST(inputs[2].shape[3].symbol == "value_head_size");
+}
+
 BOOST_AUTO_TEST_CASE(an_encoder_decoder_has_four_caches_a_layer) {
   const EncoderDecoder model({config(), "any", "seq2seq-lm-with-past", config().none()});
   const auto inputs = model.inputs();
@@ -293,6 +308,20 @@ BOOST_AUTO_TEST_CASE(kinds_of_layers) {
   BOOST_TEST(refusal([&](const sdk::Config& c) {
                sdk::layer_types(c, {1'000'000, known});
              }).find("at the most") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(scores_grow_with_a_stretch_where_the_config_says_so) {
+  const auto factor = [&](const onnxport::Json& scaling) {
+    json["rope_scaling"] = scaling;
+    root.members.clear();
+    return sdk::Rotary(config(), 8).score_factor();
+  };
+  const double grown = 0.1 * 0.5 * std::log(8.0) + 1;
+  BOOST_TEST(factor({{"rope_type", "yarn"}, {"factor", 8.0}, {"mscale_all_dim", 0.5}}) == grown * grown);
+  BOOST_TEST(factor({{"rope_type", "linear"}, {"factor", 8.0}, {"mscale_all_dim", 0.5}}) == grown * grown);
+  BOOST_TEST(factor({{"rope_type", "yarn"}, {"factor", 8.0}, {"mscale", 0.5}}) == 1);
+  BOOST_TEST(factor({{"rope_type", "default"}, {"factor", 8.0}, {"mscale_all_dim", 0.5}}) == 1);
+  BOOST_TEST(factor(nullptr) == 1);
 }
 
 BOOST_AUTO_TEST_CASE(the_seeds_static_helpers) {

@@ -242,5 +242,17 @@ inline void require_multiple(const Field& whole, const Field& parts) {
                                    ", not a multiple of " + std::string(parts.name) + " (" +
                                    std::to_string(parts.value) + ")");
 }
+/// Throws CONFIG where a field is not what another one is, or above a bound.
+inline void require_equal(const Field& field, const Field& other) {
+  if (field.value == other.value) return;
+  throw Error(ONNXPORT_CONFIG, "config field '" + std::string(field.name) + "' is " + std::to_string(field.value) +
+                                   "; expected " + std::string(other.name) + " (" + std::to_string(other.value) + ")");
+}
+inline void require_at_most(const Field& field, const Field& bound) {
+  if (field.value <= bound.value) return;
+  throw Error(ONNXPORT_CONFIG, "config field '" + std::string(field.name) + "' is " + std::to_string(field.value) +
+                                   "; expected at most " + std::string(bound.name) + " (" +
+                                   std::to_string(bound.value) + ")");
+}
 
 }  // namespace onnxport::sdk
