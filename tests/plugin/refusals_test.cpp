@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// Combinations of options that a config can state and the reference cannot run are refused by name.
+#include <boost/test/unit_test.hpp>
+#include <filesystem>
+
+#include "core/definition/onnx_config.hpp"
+#include "core/error.hpp"
+#include "registry/loader.hpp"
+#include "registry/registry.hpp"
+
+namespace {
+
+namespace fs = std::filesystem;
+using namespace onnxport;
+
+/// What is said of a recorded checkpoint's config with other values.
+std::string said_of(const char* recorded, const char* values) {
+  SearchOptions search;
+  search.environment = false;
+  search.plugin_dirs = {fs::path(ONNXPORT_BUILD_DIR) / "lib/onnxport/plugins"};
+  const Registry registry = Registry::discover(search);
+  Json config = Checkpoint::open(fs::path(ONNXPORT_TEST_SOURCE_DIR) / "fixtures/goldens" / recorded).config();
+  config.update(Json::parse(values));
+  const std::string type = config.at("model_type");
+  const LoadedPlugin& plugin = load(registry.find(type), plugin_host());
+  try {
+    OnnxConfig::from_model_config({plugin.onnx_config, plugin.manifest->id}, config, type, "causal-lm");
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "accepted";
+}
+
+std::string said_of_falcon(const char* values) {
+  return said_of("falcon/FalconForCausalLM", values);
+}
+
+bool mentions(const std::string& message, const char* what) {
+  return message.find(what) != std::string::npos;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(refusals)
+
+BOOST_AUTO_TEST_CASE(what_no_falcon_can_run) {
+  BOOST_TEST(said_of_falcon(R"({"num_kv_heads": 3})") == "accepted");
+  BOOST_TEST(mentions(said_of_falcon(R"({"parallel_attn": false})"), "without parallel_attn"));
+  BOOST_TEST(mentions(said_of_falcon(R"({"num_ln_in_parallel_attn": 3})"), "num_ln_in_parallel_attn other than"));
+  BOOST_TEST(mentions(said_of_falcon(R"({"num_kv_heads": 4})"), "not a multiple of num_kv_heads (4)"));
+  const char* old_form = R"({"new_decoder_architecture": false, "num_ln_in_parallel_attn": 2})";
+  BOOST_TEST(mentions(said_of_falcon(old_form), "num_ln_in_parallel_attn 2 without"));
+  const char* grouped_old_form =
+      R"({"new_decoder_architecture": false, "num_ln_in_parallel_attn": 1, "multi_query": false})";
+  BOOST_TEST(mentions(said_of_falcon(grouped_old_form), "num_kv_heads other than"));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
