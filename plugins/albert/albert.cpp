@@ -43,7 +43,9 @@ class AlbertOnnxConfig final : public TextEncoder {
     Attended given{.mask = step.mask, .probabilities = "attentions." + std::to_string(step.index)};
     // Unlike BERT's, these scores are not scaled.
     if (bert.relative)
-      given.scores = [&](const Value& q, const Value& k) { return bert.relative(s / "attention", q, k); };
+      given.scores = [this](const Scope& attention, const QueryKeyValue& made) {
+        return bert.relative(attention, made.query, made.key);
+      };
     return transformer_layer(s, x, layer(), given);
   }
 

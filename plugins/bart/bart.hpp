@@ -94,12 +94,8 @@ class Transformer {
     const Scope s = model / "encoder";
     Graph& g = s.graph();
     Value x = embed(model, {"encoder", ids, range(size_of(ids, 1)), c.vocab});
-    for (int64_t i = 0; i < c.encoder.layers; ++i) {
-      const std::string index = std::to_string(i);
-      g.mark("encoder_hidden_states." + index, x);
-      x = transformer_layer(s / "layers" / i, x, layer(c.encoder),
-                            {.mask = mask, .probabilities = "encoder_attentions." + index});
-    }
+    x = transformer_layers(
+        s / "layers", x, {c.encoder.layers, [this](int64_t) { return layer(c.encoder); }, "encoder_"}, {.mask = mask});
     return g.mark("encoder_hidden_states." + std::to_string(c.encoder.layers), finish(s, x));
   }
 
@@ -113,19 +109,10 @@ class Transformer {
     const std::string side = alone ? "" : "decoder_";  // by itself it has no other side
     TransformerLayer form = layer(c.decoder);
     form.attention.causal = true;
+    if (alone) g.unused((s / "layers.*.encoder_attn*").path());
     if (!alone) form.cross = {"encoder_attn", form.attention, {f.norm, {}, "encoder_attn_layer_norm"}};
-    for (int64_t i = 0; i < c.decoder.layers; ++i) {
-      const Scope at = s / "layers" / i;
-      const std::string index = std::to_string(i);
-      g.mark(side + "hidden_states." + index, x);
-      if (alone) g.unused((at / "encoder_attn*").path());
-      x = transformer_layer(at, x, form,
-                            {.mask = step.mask,
-                             .cache = &cache,
-                             .layer = i,
-                             .encoder = {step.encoder_hidden, step.encoder_mask, "cross_attentions." + index},
-                             .probabilities = side + "attentions." + index});
-    }
+    x = transformer_layers(s / "layers", x, {c.decoder.layers, [&](int64_t) { return form; }, side},
+                           {.mask = step.mask, .cache = &cache, .encoder = {step.encoder_hidden, step.encoder_mask}});
     return g.mark(side + "hidden_states." + std::to_string(c.decoder.layers), finish(s, x));
   }
 

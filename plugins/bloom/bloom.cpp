@@ -106,11 +106,7 @@ class BloomOnnxConfig final : public TextDecoder {
     x = norm(s / "word_embeddings_layernorm", x, {.epsilon = c.epsilon});
     Attended given{.mask = in.at("attention_mask"), .cache = &cache};
     given.bias = alibi(given.mask.in(s), {.heads = c.heads});
-    for (int64_t& i = given.layer; i < c.layers; ++i) {
-      g.mark("hidden_states." + std::to_string(i), x);
-      given.probabilities = "attentions." + std::to_string(i);
-      x = transformer_layer(s / "h" / i, x, layer(), given);
-    }
+    x = transformer_layers(s / "h", x, {c.layers, [this](int64_t) { return layer(); }}, given);
     return g.mark("hidden_states." + std::to_string(c.layers), norm(s / "ln_f", x, {.epsilon = c.epsilon}));
   }
 

@@ -42,14 +42,9 @@ class DistilBertOnnxConfig final : public TextEncoder {
   }
 
   Value encode(const Scope& s, const Text& text) const override {
-    Graph& g = s.graph();
-    Value x = g.mark("hidden_states.0", embed(s / "embeddings", text.ids));
-    for (int64_t i = 0; i < c.layers; ++i) {
-      x = transformer_layer(s / "transformer.layer" / i, x, layer(),
-                            {.mask = text.mask, .probabilities = "attentions." + std::to_string(i)});
-      g.mark("hidden_states." + std::to_string(i + 1), x);
-    }
-    return x;
+    const Value x = transformer_layers(s / "transformer.layer", embed(s / "embeddings", text.ids),
+                                       {c.layers, [this](int64_t) { return layer(); }}, {.mask = text.mask});
+    return s.graph().mark("hidden_states." + std::to_string(c.layers), x);
   }
 
   TransformerLayer layer() const {

@@ -115,11 +115,7 @@ class FalconOnnxConfig final : public TextDecoder {
       given.bias = alibi(given.mask.in(s), {.heads = c.heads, .in_bf16 = true}) * scale;
     }
     Value x = embedding(s / "word_embeddings", in.at("input_ids"), {c.vocab, c.hidden});
-    for (int64_t& i = given.layer; i < c.layers; ++i) {
-      g.mark("hidden_states." + std::to_string(i), x);
-      given.probabilities = "attentions." + std::to_string(i);
-      x = transformer_layer(s / "h" / i, x, layer(), given);
-    }
+    x = transformer_layers(s / "h", x, {c.layers, [this](int64_t) { return layer(); }}, given);
     return g.mark("hidden_states." + std::to_string(c.layers), norm(s / "ln_f", x, {.epsilon = c.epsilon}));
   }
 

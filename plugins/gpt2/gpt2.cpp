@@ -67,14 +67,8 @@ class Gpt2OnnxConfig final : public TextDecoder {
     g.unused("*.ln_cross_attn.*");
     Value x = embedding(s / "wte", in.at("input_ids"), {c.vocab, c.hidden}) +
               embedding(s / "wpe", position_ids(in), {c.positions, c.hidden});
-    for (int64_t i = 0; i < c.layers; ++i) {
-      g.mark("hidden_states." + std::to_string(i), x);
-      x = transformer_layer(s / "h" / i, x, layer(i),
-                            {.mask = in.at("attention_mask"),
-                             .cache = &cache,
-                             .layer = i,
-                             .probabilities = "attentions." + std::to_string(i)});
-    }
+    x = transformer_layers(s / "h", x, {c.layers, [this](int64_t i) { return layer(i); }},
+                           {.mask = in.at("attention_mask"), .cache = &cache});
     return g.mark("hidden_states." + std::to_string(c.layers), norm(s / "ln_f", x, {.epsilon = c.epsilon}));
   }
 

@@ -119,15 +119,8 @@ class LlamaOnnxConfig final : public TextDecoder {
     g.unused("*rotary_emb.inv_freq");  // saved by older releases; config.json tells it
     Value x = embedding(s / "embed_tokens", in.at("input_ids"), {c.vocab, c.hidden});
     const Angles angles = c.rotary.angles(position_ids(in).in(s / "rotary_emb"));
-    for (int64_t i = 0; i < c.layers; ++i) {
-      g.mark("hidden_states." + std::to_string(i), x);
-      x = transformer_layer(s / "layers" / i, x, layer(i),
-                            {.mask = in.at("attention_mask"),
-                             .angles = angles,
-                             .cache = &cache,
-                             .layer = i,
-                             .probabilities = "attentions." + std::to_string(i)});
-    }
+    x = transformer_layers(s / "layers", x, {c.layers, [this](int64_t i) { return layer(i); }},
+                           {.mask = in.at("attention_mask"), .angles = angles, .cache = &cache});
     return g.mark("hidden_states." + std::to_string(c.layers), norm(s / "norm", x, rms()));
   }
 

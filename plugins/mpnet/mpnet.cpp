@@ -54,18 +54,14 @@ class MPNetOnnxConfig final : public TextEncoder {
   }
 
   Value encode(const Scope& s, const Text& text) const override {
-    Graph& g = s.graph();
-    Value x = g.mark("hidden_states.0", embed(s / "embeddings", text.ids));
     const Value places = range(size_of(text.ids, 1));
     const Value distances =
         relative_bias(s / "encoder.relative_attention_bias", places, places,
                       {.buckets = buckets, .max_distance = max_distance, .heads = c.heads, .rows = c.rows});
-    for (int64_t i = 0; i < c.layers; ++i) {
-      x = transformer_layer(s / "encoder.layer" / i, x, layer(),
-                            {.mask = text.mask, .bias = distances, .probabilities = "attentions." + std::to_string(i)});
-      g.mark("hidden_states." + std::to_string(i + 1), x);
-    }
-    return x;
+    const Value x =
+        transformer_layers(s / "encoder.layer", embed(s / "embeddings", text.ids),
+                           {c.layers, [this](int64_t) { return layer(); }}, {.mask = text.mask, .bias = distances});
+    return s.graph().mark("hidden_states." + std::to_string(c.layers), x);
   }
 
   TransformerLayer layer() const {

@@ -62,11 +62,9 @@ class T5OnnxConfig final : public OnnxSeq2SeqConfigWithPast {
     Value x = embed(g, ids, "encoder");
     const Value places = range(size_of(ids, 1));
     const Value bias = distance_bias(encoder, {places, places, true});
-    for (int64_t i = 0; i < c.layers; ++i) {
-      g.mark("encoder_hidden_states." + std::to_string(i), x);
-      x = transformer_layer(encoder / "block" / i / "layer", x, layer(Side::encoder),
-                            {.mask = mask, .bias = bias, .probabilities = "encoder_attentions." + std::to_string(i)});
-    }
+    x = transformer_layers(encoder / "block", x,
+                           {c.layers, [this](int64_t) { return layer(Side::encoder); }, "encoder_"},
+                           {.mask = mask, .bias = bias});
     return g.mark("encoder_hidden_states." + std::to_string(c.layers), norm(encoder / "final_layer_norm", x, rms()));
   }
 
@@ -76,17 +74,9 @@ class T5OnnxConfig final : public OnnxSeq2SeqConfigWithPast {
     g.unused("*.layer.1.EncDecAttention.relative_attention_bias.weight");  // saved by the first releases, never read
     Value x = embed(g, step.ids, "decoder");
     const Value bias = distance_bias(decoder, places_of(step, cache));
-    for (int64_t i = 0; i < c.decoder_layers; ++i) {
-      const std::string index = std::to_string(i);
-      g.mark("decoder_hidden_states." + index, x);
-      x = transformer_layer(decoder / "block" / i / "layer", x, layer(Side::decoder),
-                            {.mask = step.mask,
-                             .bias = bias,
-                             .cache = &cache,
-                             .layer = i,
-                             .encoder = {step.encoder_hidden, step.encoder_mask, "cross_attentions." + index},
-                             .probabilities = "decoder_attentions." + index});
-    }
+    x = transformer_layers(
+        decoder / "block", x, {c.decoder_layers, [this](int64_t) { return layer(Side::decoder); }, "decoder_"},
+        {.mask = step.mask, .bias = bias, .cache = &cache, .encoder = {step.encoder_hidden, step.encoder_mask}});
     return g.mark("decoder_hidden_states." + std::to_string(c.decoder_layers),
                   norm(decoder / "final_layer_norm", x, rms()));
   }
@@ -123,7 +113,7 @@ class T5OnnxConfig final : public OnnxSeq2SeqConfigWithPast {
   // The halves of a layer are numbered. Scores are not scaled: the initialisation of the weights accounts for it.
   TransformerLayer layer(Side side) const {
     const bool decodes = side == Side::decoder;
-    const std::string last = decodes ? "2." : "1.";
+    const std::string last = decodes ? "layer.2." : "layer.1.";
     const AttentionBlock attention{.heads = c.heads,
                                    .head_size = c.head_size,
                                    .projections = {.query = "q", .key = "k", .value = "v", .output = "o"},
@@ -131,13 +121,13 @@ class T5OnnxConfig final : public OnnxSeq2SeqConfigWithPast {
                                    .causal = decodes};
     FeedForward inner{.inner = c.inner, .activation = c.activation, .up = c.gated ? "wi_1" : "wi", .down = "wo"};
     if (c.gated) inner.gate = "wi_0";
-    TransformerLayer form{.attention_at = "0.SelfAttention",
+    TransformerLayer form{.attention_at = "layer.0.SelfAttention",
                           .feed_forward_at = last + "DenseReluDense",
                           .attention = attention,
                           .feed_forward = inner,
-                          .attention_branch = {.norm = rms(), .name = "0.layer_norm"},
+                          .attention_branch = {.norm = rms(), .name = "layer.0.layer_norm"},
                           .feed_forward_branch = {.norm = rms(), .name = last + "layer_norm"}};
-    if (decodes) form.cross = {"1.EncDecAttention", attention, {.norm = rms(), .name = "1.layer_norm"}};
+    if (decodes) form.cross = {"layer.1.EncDecAttention", attention, {.norm = rms(), .name = "layer.1.layer_norm"}};
     return form;
   }
 

@@ -65,6 +65,10 @@ struct AttentionBlock {
   int64_t value_width() const { return value_size == 0 ? head_size : value_size; }
 };
 
+struct QueryKeyValue {
+  Value query, key, value;
+};
+
 /// What a decoder's layer attends to beside itself.
 struct OverEncoder {
   Value hidden{};               ///< f[batch, encoder_sequence, n]; absent where the cache holds what is made of it
@@ -80,13 +84,10 @@ struct Attended {
   Cache* cache = nullptr;
   int64_t layer = 0;      ///< its number in the cache
   OverEncoder encoder{};  ///< of a layer that attends to an encoder as well
-  /// Further scores that depend on queries and keys (f[batch, n, heads·d]); added as the bias is.
-  std::function<Value(const Value& q, const Value& k)> scores{};
+  /// Further scores that depend on queries and keys (f[batch, n, heads·d]) and weights of the module; added as the bias
+  /// is.
+  std::function<Value(const Scope& module, const QueryKeyValue& made)> scores{};
   std::string probabilities{};  ///< as of AttentionOptions
-};
-
-struct QueryKeyValue {
-  Value query, key, value;
 };
 
 /// Every head `times` times in a row: f[batch, n, heads·d] -> f[batch, n, heads·times·d].
@@ -156,7 +157,7 @@ inline Value mix(const Scope& scope, const QueryKeyValue& made, const AttentionB
     options.present = given.cache->keeps();
   }
   if (given.scores) {
-    const Value scores = given.scores(made.query, made.key);
+    const Value scores = given.scores(scope, made);
     options.bias = options.bias ? scores + options.bias : scores;
   }
   if (!block.sinks.empty()) options.sinks = scope.weight(block.sinks, {block.heads});

@@ -2,6 +2,7 @@
 // A layer of a transformer, as data: its halves and how each is joined to what came before.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -92,6 +93,27 @@ inline Value transformer_layer(const Scope& layer, const Value& x, const Transfo
   if (!form.parallel) return residual(layer, attended, form.feed_forward_branch, feeds);
   const Value h = feeds(norm(layer / form.feed_forward_branch.name, x, form.feed_forward_branch.norm));
   return (h + attended).in(layer);
+}
+
+/// Layers in a row.
+struct LayerStack {
+  int64_t count;
+  std::function<TransformerLayer(int64_t)> layer;  ///< by its number
+  std::string steps{};                             ///< before the names of its steps: "encoder_", "decoder_"
+};
+
+/// x: f[batch, n, width] -> what the last of the layers `scope`.0, `scope`.1, … yields. What each of them reads is the
+/// step {steps}hidden_states.{i}; its probabilities are {steps}attentions.{i}, and those over an encoder
+/// cross_attentions.{i}.
+inline Value transformer_layers(const Scope& scope, Value x, const LayerStack& stack, Attended given) {
+  for (given.layer = 0; given.layer < stack.count; ++given.layer) {
+    const std::string index = std::to_string(given.layer);
+    scope.graph().mark(stack.steps + "hidden_states." + index, x);
+    given.probabilities = stack.steps + "attentions." + index;
+    given.encoder.probabilities = "cross_attentions." + index;
+    x = transformer_layer(scope / index, x, stack.layer(given.layer), given);
+  }
+  return x;
 }
 
 }  // namespace onnxport::sdk

@@ -102,21 +102,15 @@ struct BertEncoder {
   }
 
   /// The layers: x: f32[batch, sequence, hidden] -> the same.
-  Value encode(const Scope& s, Value x, const Text& text) const {
-    Graph& g = s.graph();
-    g.mark("hidden_states.0", x);
-    for (int64_t i = 0; i < layers; ++i) {
-      const Scope at = s / "layer" / i;
-      Attended given{.mask = text.mask, .probabilities = "attentions." + std::to_string(i)};
-      if (relative) {
-        given.scores = [&](const Value& q, const Value& k) {
-          return relative(at / "attention.self", q, k) / std::sqrt(static_cast<double>(hidden / heads));
-        };
-      }
-      x = transformer_layer(at, x, layer(), given);
-      g.mark("hidden_states." + std::to_string(i + 1), x);
+  Value encode(const Scope& s, const Value& x, const Text& text) const {
+    Attended given{.mask = text.mask};
+    if (relative) {
+      given.scores = [this](const Scope& attention, const QueryKeyValue& made) {
+        return relative(attention / "self", made.query, made.key) / std::sqrt(static_cast<double>(hidden / heads));
+      };
     }
-    return x;
+    const Value y = transformer_layers(s / "layer", x, {layers, [this](int64_t) { return layer(); }}, given);
+    return s.graph().mark("hidden_states." + std::to_string(layers), y);
   }
 
   /// The first token through a tanh layer: f32[batch, hidden].

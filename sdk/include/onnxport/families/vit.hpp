@@ -93,14 +93,9 @@ class ViTOnnxConfig : public OnnxConfig {
 
   // -> f32[batch, sequence, hidden]
   Value encode(const Scope& model, const Value& pixels) const {
-    Graph& g = model.graph();
-    Value x = embed(model / "embeddings", pixels);
-    g.mark("hidden_states.0", x);
-    for (int64_t i = 0; i < c.layers; ++i) {
-      x = transformer_layer(model / "encoder.layer" / i, x, layer(),
-                            {.probabilities = "attentions." + std::to_string(i)});
-      g.mark("hidden_states." + std::to_string(i + 1), x);
-    }
+    const Value x = transformer_layers(model / "encoder.layer", embed(model / "embeddings", pixels),
+                                       {c.layers, [this](int64_t) { return layer(); }}, {});
+    model.graph().mark("hidden_states." + std::to_string(c.layers), x);
     return norm(model / "layernorm", x, {.epsilon = c.epsilon});
   }
 
