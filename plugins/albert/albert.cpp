@@ -74,18 +74,13 @@ class AlbertOnnxConfig final : public TextEncoder {
   }
 
   TextHeads text_heads() const override {
-    return {.words = [this](const Encoded& at) { return predict(at.base, at.hidden); },
-            .summary = [this](const Encoded& at) { return pool(at.base, at.hidden); }};
-  }
-
-  Value predict(const Scope& s, const Value& hidden) const {
-    MaskedLmHeadOptions head{.names = {.norm = "LayerNorm"},
-                             .width = width,
-                             .vocab = bert.vocab,
-                             .activation = bert.activation,
-                             .epsilon = bert.epsilon};
-    if (bert.tied) head.tied = s / "embeddings.word_embeddings";
-    return masked_lm_head(s.graph().root() / "predictions", hidden, head);
+    return {.masked_lm = WordsHead{.at = "predictions",
+                                   .head = {.names = {.norm = "LayerNorm"},
+                                            .width = width,
+                                            .vocab = bert.vocab,
+                                            .activation = bert.activation,
+                                            .epsilon = bert.epsilon},
+                                   .tied = bert.tied}};
   }
 
   const BertEncoder bert;

@@ -21,18 +21,13 @@ class BertOnnxConfig final : public TextEncoder {
   Value pool(const Scope& s, const Value& hidden) const override { return bert.pool(s / "pooler", hidden); }
 
   TextHeads text_heads() const override {
-    return {.words = [this](const Encoded& at) { return predict(at.base, at.hidden); },
-            .summary = [this](const Encoded& at) { return pool(at.base, at.hidden); }};
-  }
-
-  Value predict(const Scope& s, const Value& hidden) const {
-    MaskedLmHeadOptions head{.names = {.dense = "transform.dense", .norm = "transform.LayerNorm"},
-                             .width = bert.hidden,
-                             .vocab = bert.vocab,
-                             .activation = bert.activation,
-                             .epsilon = bert.epsilon};
-    if (bert.tied) head.tied = s / "embeddings.word_embeddings";
-    return masked_lm_head(s.graph().root() / "cls.predictions", hidden, head);
+    return {.masked_lm = WordsHead{.at = "cls.predictions",
+                                   .head = {.names = {.dense = "transform.dense", .norm = "transform.LayerNorm"},
+                                            .width = bert.hidden,
+                                            .vocab = bert.vocab,
+                                            .activation = bert.activation,
+                                            .epsilon = bert.epsilon},
+                                   .tied = bert.tied}};
   }
 
   const BertEncoder bert;

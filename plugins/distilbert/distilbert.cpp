@@ -62,27 +62,20 @@ class DistilBertOnnxConfig final : public TextEncoder {
             .feed_forward_branch = {Placement::after, {.epsilon = epsilon}, "output_layer_norm"}};
   }
 
+  // A text's vector is its first token through a layer of the heads' own.
   TextHeads text_heads() const override {
-    return {.words = [this](const Encoded& at) { return predict(at.base, at.hidden); },
-            .summary = [this](const Encoded& at) { return summarize(at.base.graph().root(), at.hidden); }};
-  }
-
-  // The first token through a layer of the heads' own.
-  Value summarize(const Scope& root, const Value& hidden) const {
-    return relu(linear(root / "pre_classifier", pick(hidden, 1, 0), {.out = c.dim}));
-  }
-
-  Value predict(const Scope& s, const Value& hidden) const {
-    MaskedLmHeadOptions head{.names = {.dense = "vocab_transform",
-                                       .norm = "vocab_layer_norm",
-                                       .decoder = "vocab_projector",
-                                       .bias = {"vocab_projector.bias"}},
-                             .width = c.dim,
-                             .vocab = c.vocab,
-                             .activation = c.activation,
-                             .epsilon = epsilon};
-    if (c.tied) head.tied = s / "embeddings.word_embeddings";
-    return masked_lm_head(s.graph().root(), hidden, head);
+    return {.masked_lm = WordsHead{.head = {.names = {.dense = "vocab_transform",
+                                                      .norm = "vocab_layer_norm",
+                                                      .decoder = "vocab_projector",
+                                                      .bias = {"vocab_projector.bias"}},
+                                            .width = c.dim,
+                                            .vocab = c.vocab,
+                                            .activation = c.activation,
+                                            .epsilon = epsilon},
+                                   .tied = c.tied},
+            .summary = [this](const Encoded& at) {
+              return relu(linear(at.base.graph().root() / "pre_classifier", pick(at.hidden, 1, 0), {.out = c.dim}));
+            }};
   }
 
   const DistilBertConfig c;

@@ -46,7 +46,14 @@ class ElectraOnnxConfig final : public TextEncoder {
   }
 
   TextHeads text_heads() const override {
-    return {.words = [this](const Encoded& at) { return predict(at.base, at.hidden); },
+    return {.masked_lm = WordsHead{.head = {.names = {.dense = "generator_predictions.dense",
+                                                      .norm = "generator_predictions.LayerNorm",
+                                                      .decoder = "generator_lm_head",
+                                                      .bias = {"generator_lm_head.bias"}},
+                                            .width = width,
+                                            .vocab = bert.vocab,
+                                            .epsilon = bert.epsilon},
+                                   .tied = bert.tied},
             .summary = [this](const Encoded& at) { return summarize(at.base.graph().root(), at.hidden); },
             .classes = [this](const Encoded& at) { return classify(at.base.graph().root(), at.hidden); }};
   }
@@ -68,19 +75,6 @@ class ElectraOnnxConfig final : public TextEncoder {
     const Scope head = root / "classifier";
     const Value x = activation(linear(head / "dense", pick(hidden, 1, 0), {.out = bert.hidden}), "gelu");
     return linear(head / "out_proj", x, {.out = labels()});
-  }
-
-  // The generator's head.
-  Value predict(const Scope& s, const Value& hidden) const {
-    MaskedLmHeadOptions head{.names = {.dense = "generator_predictions.dense",
-                                       .norm = "generator_predictions.LayerNorm",
-                                       .decoder = "generator_lm_head",
-                                       .bias = {"generator_lm_head.bias"}},
-                             .width = width,
-                             .vocab = bert.vocab,
-                             .epsilon = bert.epsilon};
-    if (bert.tied) head.tied = s / "embeddings.word_embeddings";
-    return masked_lm_head(s.graph().root(), hidden, head);
   }
 
   const BertEncoder bert;

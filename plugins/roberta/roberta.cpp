@@ -32,19 +32,13 @@ class RobertaOnnxConfig final : public TextEncoder {
 
   // A text's class is read at its first token, <s>, through a layer of the head's own.
   TextHeads text_heads() const override {
-    return {.words = [this](const Encoded& at) { return predict(at.base, at.hidden); },
-            .summary = [this](const Encoded& at) { return pool(at.base, at.hidden); },
-            .classes =
-                [this](const Encoded& at) {
-                  const Scope head = at.base.graph().root() / "classifier";
-                  return first_token_classifier(head, pick(at.hidden, 1, 0), bert.hidden, labels());
-                }};
-  }
-
-  Value predict(const Scope& s, const Value& hidden) const {
-    MaskedLmHeadOptions head{.width = bert.hidden, .vocab = bert.vocab, .epsilon = bert.epsilon};
-    if (bert.tied) head.tied = s / "embeddings.word_embeddings";
-    return masked_lm_head(s.graph().root() / "lm_head", hidden, head);
+    return {.masked_lm = WordsHead{.at = "lm_head",
+                                   .head = {.width = bert.hidden, .vocab = bert.vocab, .epsilon = bert.epsilon},
+                                   .tied = bert.tied},
+            .classes = [this](const Encoded& at) {
+              const Scope head = at.base.graph().root() / "classifier";
+              return first_token_classifier(head, pick(at.hidden, 1, 0), bert.hidden, labels());
+            }};
   }
 
   const BertEncoder bert;

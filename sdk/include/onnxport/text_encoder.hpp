@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,13 +26,23 @@ struct TextEncoderTraits {
   bool pooler = true;    // whether the base model ends in a pooler
 };
 
+/// A masked-lm head: where it is, and whether the embedding's table scores the words.
+struct WordsHead {
+  std::string at{};  ///< below the root; empty: the root itself
+  MaskedLmHeadOptions head;
+  bool tied = true;
+  std::string table = "embeddings.word_embeddings";  ///< below the base model
+};
+
 /// The heads of a text encoder. A row of the table stands for each that is given; `classifier` and `span` are the
 /// layers behind them, as in all of BERT's relatives.
 struct TextHeads {
-  /// Every position's scores of the words, f[batch, sequence, vocab]: masked-lm, and causal-lm.
+  /// Every position's scores of the words, f[batch, sequence, vocab]: masked-lm, and causal-lm. In BERT's form, or by a
+  /// head of the model's own.
+  std::optional<WordsHead> masked_lm{};
   std::function<Value(const Encoded&)> words{};
   /// One vector a text, f[batch, n]: multiple-choice scores it, and sequence-classification too, unless
-  /// `classes` is given.
+  /// `classes` is given. Where it is not given, what the pooler yields.
   std::function<Value(const Encoded&)> summary{};
   /// Classes of a text by a head of the model's own: f[batch, labels].
   std::function<Value(const Encoded&)> classes{};
@@ -87,7 +98,11 @@ class TextEncoder : public OnnxConfig {
   }
 
   Heads heads() const final {
-    const TextHeads given = text_heads();
+    TextHeads given = text_heads();
+    if (given.masked_lm)
+      given.words = [words = *given.masked_lm](const Encoded& at) { return scores_of_words(words, at); };
+    if (!given.summary && traits().pooler)
+      given.summary = [this](const Encoded& at) { return pool(at.base, at.hidden); };
     Heads rows{head::hidden_states()};
     for (const Head& row : {head::token_classes("classifier", {.out = labels()}), head::answer_span(given.span)})
       rows.push_back(given.tokens ? head::behind(given.tokens, row) : row);
@@ -123,6 +138,13 @@ class TextEncoder : public OnnxConfig {
   int64_t labels() const { return labels_; }
 
  private:
+  static Value scores_of_words(const WordsHead& words, const Encoded& at) {
+    MaskedLmHeadOptions head = words.head;
+    if (words.tied) head.tied = at.base / words.table;
+    const Scope root = at.base.graph().root();
+    return masked_lm_head(words.at.empty() ? root : root / words.at, at.hidden, head);
+  }
+
   int64_t labels_;
 };
 
