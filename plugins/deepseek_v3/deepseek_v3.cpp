@@ -41,9 +41,12 @@ struct DeepseekConfig {
         pad(c.maybe_integer("pad_token_id")) {
     if (c.written_before(5, 0)) groups.outside = 0;  // and so before what is inside and worth less
     require_equal({"num_key_value_heads", c.size("num_key_value_heads", heads)}, {"num_attention_heads", heads});
-    if (dense_layers < layers)
+    if (dense_layers < layers) {
+      require_multiple({"n_routed_experts", experts}, {"n_group", groups.count});
+      require_at_most({"topk_group", groups.kept}, {"n_group", groups.count});
       require_at_most({"num_experts_per_tok", top_k},
                       {"the experts of topk_group groups", groups.kept * (experts / groups.count)});
+    }
     c.no_effect({"qk_head_dim", "head_dim", "pretraining_tp", "num_nextn_predict_layers", "num_mtp_layers",
                  "output_router_logits", "ep_size", "moe_layer_freq", "scoring_func", "topk_method", "aux_loss_alpha",
                  "seq_aux"});

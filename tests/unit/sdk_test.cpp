@@ -112,6 +112,16 @@ BOOST_AUTO_TEST_CASE(refusals_name_the_field) {
              }) == "config field 'name' is \"gelu\"; supported: relu, silu");
   BOOST_TEST(refusal([](const sdk::Config& c) { c.size("none", -1); }) ==
              "config field 'none' is -1; expected more than 0");
+  BOOST_TEST(refusal([](const sdk::Config&) {
+               sdk::require_multiple({"width", 9}, {"heads", 4});
+             }) == "config field 'width' is 9, not a multiple of heads (4)");
+  BOOST_TEST(refusal([](const sdk::Config&) {
+               sdk::require_equal({"kv_heads", 2}, {"heads", 4});
+             }) == "config field 'kv_heads' is 2; expected heads (4)");
+  BOOST_TEST(refusal([](const sdk::Config&) {
+               sdk::require_at_most({"chosen", 5}, {"experts", 4});
+             }) == "config field 'chosen' is 5; expected at most experts (4)");
+  BOOST_TEST(refusal([](const sdk::Config&) { sdk::require_at_most({"chosen", 4}, {"experts", 4}); }) == "accepted");
 }
 
 BOOST_AUTO_TEST_CASE(a_decoder_fills_in_its_past) {

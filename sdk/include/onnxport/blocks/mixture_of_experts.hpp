@@ -121,7 +121,7 @@ inline Value within_groups(const Value& choice, const ExpertGroups& groups) {
   Graph& g = choice.graph();
   const int64_t experts = choice.fixed(-1), size = groups.count > 0 ? experts / groups.count : 0;
   if (size * groups.count != experts || size < groups.judged_by || groups.kept < 1 || groups.kept > groups.count) {
-    throw Error(ONNXPORT_INVALID_ARGUMENT,
+    throw Error(ONNXPORT_CONFIG,
                 std::to_string(groups.kept) + " of " + std::to_string(groups.count) + " groups of " +
                     std::to_string(experts) + " experts, each judged by its " + std::to_string(groups.judged_by) +
                     " best, cannot be chosen: expected groups of one size that have so many",
