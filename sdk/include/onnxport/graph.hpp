@@ -51,6 +51,31 @@ struct Dim {
   bool is_static() const { return size >= 0; }
 };
 
+/// An attribute of a node: a number, a text, or a list of numbers. `{"axes", {1}}` is a list of one.
+struct Attribute {
+  std::string name;
+  int32_t type;
+  int64_t i = 0;
+  double f = 0;
+  std::string s;
+  std::vector<int64_t> ints;
+  std::vector<double> floats;
+  Attribute(std::string n, int64_t v) : name(std::move(n)), type(ONNXPORT_ATTR_INT), i(v) {}
+  Attribute(std::string n, int v) : Attribute(std::move(n), static_cast<int64_t>(v)) {}
+  Attribute(std::string n, bool v) : Attribute(std::move(n), static_cast<int64_t>(v)) {}
+  Attribute(std::string n, double v) : name(std::move(n)), type(ONNXPORT_ATTR_FLOAT), f(v) {}
+  Attribute(std::string n, std::string v) : name(std::move(n)), type(ONNXPORT_ATTR_STRING), s(std::move(v)) {}
+  Attribute(std::string n, const char* v) : Attribute(std::move(n), std::string(v)) {}
+  Attribute(std::string n, std::vector<int64_t> v) : name(std::move(n)), type(ONNXPORT_ATTR_INTS), ints(std::move(v)) {}
+  Attribute(std::string n, std::vector<double> v)
+      : name(std::move(n)), type(ONNXPORT_ATTR_FLOATS), floats(std::move(v)) {}
+  /// A list in braces is one of integers or of reals, and never a single number.
+  template <class Number>
+  Attribute(std::string n, std::initializer_list<Number> v)
+      : Attribute(std::move(n),
+                  std::vector<std::conditional_t<std::is_integral_v<Number>, int64_t, double>>(v.begin(), v.end())) {}
+};
+
 class Graph;
 class Scope;
 
@@ -80,8 +105,6 @@ class Value {
   onnxport_value id_ = 0;
   uint32_t place_ = 0;
 };
-
-struct Attribute;
 
 /// A place in the module tree. Weight names and node names follow from it: (scope / "query") holds
 /// "….query.weight". An immutable value.
@@ -115,31 +138,6 @@ class Scope {
  private:
   Graph* graph_;
   std::string path_;
-};
-
-/// An attribute of a node: a number, a text, or a list of numbers. `{"axes", {1}}` is a list of one.
-struct Attribute {
-  std::string name;
-  int32_t type;
-  int64_t i = 0;
-  double f = 0;
-  std::string s;
-  std::vector<int64_t> ints;
-  std::vector<double> floats;
-  Attribute(std::string n, int64_t v) : name(std::move(n)), type(ONNXPORT_ATTR_INT), i(v) {}
-  Attribute(std::string n, int v) : Attribute(std::move(n), static_cast<int64_t>(v)) {}
-  Attribute(std::string n, bool v) : Attribute(std::move(n), static_cast<int64_t>(v)) {}
-  Attribute(std::string n, double v) : name(std::move(n)), type(ONNXPORT_ATTR_FLOAT), f(v) {}
-  Attribute(std::string n, std::string v) : name(std::move(n)), type(ONNXPORT_ATTR_STRING), s(std::move(v)) {}
-  Attribute(std::string n, const char* v) : Attribute(std::move(n), std::string(v)) {}
-  Attribute(std::string n, std::vector<int64_t> v) : name(std::move(n)), type(ONNXPORT_ATTR_INTS), ints(std::move(v)) {}
-  Attribute(std::string n, std::vector<double> v)
-      : name(std::move(n)), type(ONNXPORT_ATTR_FLOATS), floats(std::move(v)) {}
-  /// A list in braces is one of integers or of reals, and never a single number.
-  template <class Number>
-  Attribute(std::string n, std::initializer_list<Number> v)
-      : Attribute(std::move(n),
-                  std::vector<std::conditional_t<std::is_integral_v<Number>, int64_t, double>>(v.begin(), v.end())) {}
 };
 
 /// One operation: which, on what, with what. docs/operators.md lists them.
