@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <onnxport/blocks/layer.hpp>
+#include <onnxport/blocks/stem.hpp>
 
 #include <boost/test/unit_test.hpp>
 #include <filesystem>
@@ -42,8 +43,7 @@ class Equation {
     define(asked, block, formula);
     std::map<std::string, ir::Tensor> tensors;
     float step = 0.37F;
-    for (const auto& [name, shape] : asked.requested())
-      tensors.emplace(name, onnxport::test::filled(shape, step += 0.11F));
+    for (const auto& [name, shape] : asked.requested()) tensors.emplace(name, numbers_for(name, shape, step += 0.11F));
     onnxport::write_safetensors(folder_ / "model.safetensors", tensors);
     const onnxport::Checkpoint checkpoint = onnxport::Checkpoint::open(folder_);
     onnxport::WeightSource weights(checkpoint);
@@ -58,6 +58,15 @@ class Equation {
   }
 
  private:
+  /// A variance is above 0; the rest is of both signs.
+  static ir::Tensor numbers_for(const std::string& name, const std::vector<int64_t>& shape, float step) {
+    ir::Tensor tensor = onnxport::test::filled(shape, step);
+    if (!name.ends_with("running_var")) return tensor;
+    std::vector<float> values = onnxport::test::numbers(tensor);
+    for (float& value : values) value = std::fabs(value) + 0.1F;
+    return ir::Tensor::of<float>(ir::DType::f32, shape, values);
+  }
+
   static ir::Graph define(onnxport::WeightSource& weights, const Side& block, const Side& formula) {
     ir::Graph graph;
     const ir::Dim texts = ir::Dim::symbol("batch"), tokens = ir::Dim::symbol("sequence");
@@ -225,6 +234,34 @@ BOOST_AUTO_TEST_CASE(feed_forwards) {
       },
       [&](const Scope& s, const Value& x, const Value&) {
         return matmul(relu(matmul(x, weight(s, "up_proj", width, 7))), weight(s, "down_proj", 7, width));
+      });
+}
+
+BOOST_AUTO_TEST_CASE(convolutions_over_signals) {
+  constexpr int64_t out = 7;
+  const Conv1dOptions options{.out = out, .kernel = 3, .padding = 0};
+  const auto signal = [](const Value& x) { return transpose(x, {0, 2, 1}); };  // f[batch, width, n]
+  const auto convolved = [&](const Scope& s, const Value& x) {
+    const Value weight = s.weight("weight", {out, width, 3});
+    Value sum;
+    for (int64_t k = 0; k < 3; ++k) {
+      const Value seen = slice(signal(x), {2, k, k == 2 ? to_end : k - 2});
+      const Value part = matmul(squeeze(slice(weight, {2, k, k + 1}), {2}), seen);
+      sum = sum ? sum + part : part;
+    }
+    return sum + reshape(s.weight("bias", {out}), {1, out, 1});
+  };
+  Equation().check([&](const Scope& s, const Value& x, const Value&) { return conv1d(s / "c", signal(x), options); },
+                   [&](const Scope& s, const Value& x, const Value&) { return convolved(s / "c", x); });
+  Equation().check(
+      [&](const Scope& s, const Value& x, const Value&) {
+        return conv_stem(s, signal(x), options, {.convolution = "c", .batch_norm = "n", .activation = "relu"});
+      },
+      [&](const Scope& s, const Value& x, const Value&) {
+        const auto channel = [&](const char* name) { return reshape((s / "n").weight(name, {out}), {1, out, 1}); };
+        const Value spread = sqrt(channel("running_var") + 1e-5);
+        const Value normed = (convolved(s / "c", x) - channel("running_mean")) / spread;
+        return relu(normed * channel("weight") + channel("bias"));
       });
 }
 
