@@ -12,7 +12,8 @@ class BartOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
  public:
   explicit BartOnnxConfig(const Request& request)
       : OnnxSeq2SeqConfigWithPast(request),
-        model(row_of(families, request.model_type), BartConfig(request.config, row_of(families, request.model_type))),
+        model(row_of(families, request.model_type),
+              BartConfig(request.config.with_names(names), row_of(families, request.model_type))),
         c(model.config()) {}
 
   std::string base_model_prefix() const override { return "model"; }
@@ -63,7 +64,11 @@ class BartOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
 
   // The decoder's vector at each text's last end token: f32[batch, width]
   Value at_last_end(const Value& decoded, const Value& ids) const {
-    const Value is_end = cast(equal(ids, c.eos), DType::i64);
+    if (c.eos.size() != 1) {
+      throw Error(ONNXPORT_UNSUPPORTED, "config field 'eos_token_id' lists " + std::to_string(c.eos.size()) +
+                                            " tokens; a text's class is read at the last place of one");
+    }
+    const Value is_end = cast(equal(ids, c.eos[0]), DType::i64);
     return row_at(decoded, largest(is_end * range(size_of(ids, 1)), {1}, true));
   }
 
@@ -76,7 +81,8 @@ class BartDecoderOnnxConfig final : public OnnxConfigWithPast {
  public:
   explicit BartDecoderOnnxConfig(const Request& request)
       : OnnxConfigWithPast(request, Positions::sequence),
-        model(row_of(families, request.model_type), BartConfig(request.config, row_of(families, request.model_type))),
+        model(row_of(families, request.model_type),
+              BartConfig(request.config.with_names(names), row_of(families, request.model_type))),
         c(model.config()) {}
 
   std::string base_model_prefix() const override { return "model"; }
@@ -97,7 +103,7 @@ class BartDecoderOnnxConfig final : public OnnxConfigWithPast {
   Heads heads() const override {
     return {head::logits("causal-lm", [this](const Encoded& at) {
       const TiedLinear lm_head{at.base.graph().root() / "lm_head", model.table(at.base, "decoder"), c.tied};
-      return linear(lm_head, at.hidden, {.out = c.tied ? c.decoder_vocab : c.vocab, .bias = false});
+      return linear(lm_head, at.hidden, {.out = c.tied.by_config ? c.decoder_vocab : c.vocab, .bias = false});
     })};
   }
 

@@ -38,15 +38,16 @@ struct LlamaConfig {
         inner(c.size("intermediate_size", 11008)),
         layers(c.count("num_hidden_layers", 32)),
         heads(c.size("num_attention_heads", 32)),
-        kv_heads(c.size("num_key_value_heads", family.kv_heads == 0 ? heads : family.kv_heads)),
+        kv_heads(c.size("num_key_value_heads", kv_default(c, family, heads))),
         head_size(c.size("head_dim", family.head_size == 0 ? std::max<int64_t>(1, hidden / heads) : family.head_size)),
         positions(c.size("max_position_embeddings", 2048)),
         activation(c.text("hidden_act", "silu")),
         epsilon(c.real("rms_norm_eps", 1e-6)),
-        tied(c.boolean("tie_word_embeddings", false)),
+        tied(c.tie(false)),
         qkv_bias(has(family.qkv_bias, c, "attention_bias")),
         output_bias(has(family.output_bias, c, "attention_bias")),
         mlp_bias(has(family.mlp_bias, c, "mlp_bias")),
+        causal(c.boolean("is_causal", true)),
         window(window_of(c, family)),
         types(types_of(c, family, *this)),
         rotary(c, head_size),
@@ -58,7 +59,9 @@ struct LlamaConfig {
   int64_t vocab, hidden, inner, layers, heads, kv_heads, head_size, positions;
   std::string activation;
   double epsilon;
-  bool tied, qkv_bias, output_bias, mlp_bias;
+  Tie tied;
+  bool qkv_bias, output_bias, mlp_bias;
+  bool causal;                     // false: an encoder that was made of the decoder
   int64_t window;                  // in keys; 0: none
   std::vector<std::string> types;  // of each layer; empty: all have the window
   Rotary rotary;
@@ -70,6 +73,11 @@ struct LlamaConfig {
  private:
   static bool has(Bias bias, const Config& c, const char* field) {
     return bias == Bias::by_config ? c.boolean(field, false) : bias == Bias::always;
+  }
+
+  // Null says as many as heads, where absence says the class's default.
+  static int64_t kv_default(const Config& c, const Family& family, int64_t heads) {
+    return family.kv_heads == 0 || c.is_null("num_key_value_heads") ? heads : family.kv_heads;
   }
 
   static int64_t window_of(const Config& c, const Family& family) {
@@ -132,7 +140,7 @@ class LlamaOnnxConfig final : public TextDecoder {
                       .kv_heads = c.kv_heads,
                       .head_size = c.head_size,
                       .projections = {.bias = {c.qkv_bias, c.qkv_bias, c.qkv_bias, c.output_bias}},
-                      .causal = true,
+                      .causal = c.causal,
                       .window = c.slides(index) ? c.window : 0},
         .feed_forward = {.inner = c.inner, .activation = c.activation, .gate = "gate_proj", .bias = c.mlp_bias},
         .attention_branch = {.norm = rms(), .name = "input_layernorm"},

@@ -245,6 +245,14 @@ class Graph {
   }
   /// Whether the user asked for a further output that costs work.
   bool wants(std::string_view name) { return api_->wants(handle_, to_abi(name)) != 0; }
+  /// Where the checkpoint has no tensor of `module`, that of `other` is taken: of a table that two modules share either
+  /// may have been kept.
+  void stand_in(const Scope& module, const Scope& other) { stand_ins_.emplace(module.path(), other.path()); }
+  /// The path of the module that stands in for this one; null where none does.
+  const std::string* stand_in_of(const std::string& path) const {
+    const auto found = stand_ins_.find(path);
+    return found == stand_ins_.end() ? nullptr : &found->second;
+  }
   /// Tensors that are known not to be used, as a pattern with *.
   void unused(std::string_view pattern) { check(host_, weights_->unused(handle_, to_abi(pattern))); }
 
@@ -295,6 +303,7 @@ class Graph {
   onnxport_graph* handle_;
   const onnxport_graph_1* api_;
   const onnxport_weights_1* weights_;
+  std::map<std::string, std::string> stand_ins_;
   std::map<std::string, uint32_t> places_;
   std::deque<std::string> paths_{std::string()};  // [0] is nowhere; references stay valid
 };
@@ -335,7 +344,11 @@ inline Value Value::in(const Scope& module) const {
 
 inline Value Scope::weight(std::string_view name, const std::vector<int64_t>& shape) const {
   onnxport_value id = 0;
-  const std::string full = (*this / name).path();
+  std::string full = (*this / name).path();
+  if (const std::string* other = graph_->stand_in_of(path_); other != nullptr && !has(name)) {
+    const Scope instead(*graph_, *other);
+    if (instead.has(name)) full = (instead / name).path();
+  }
   check(graph_->host(), graph_->weights().weight(graph_->handle(), to_abi(full), shape.data(),
                                                  static_cast<uint32_t>(shape.size()), &id));
   return {*graph_, id, graph_->place(path_)};

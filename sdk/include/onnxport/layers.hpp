@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <onnxport/operations.hpp>
+#include <onnxport/tie.hpp>
 
 namespace onnxport::sdk {
 
@@ -37,10 +38,10 @@ inline Value linear_in_out(const Scope& scope, const Value& x, const LinearOptio
 struct TiedLinear {
   Scope own;        ///< "lm_head"
   Scope embedding;  ///< where the weight is taken from if they are tied
-  bool tied;
+  Tie tied;
 };
 inline Value linear(const TiedLinear& head, const Value& x, const LinearOptions& options) {
-  if (!head.tied) return linear(head.own, x, options);
+  if (!head.tied.holds_for(head.own)) return linear(head.own, x, options);
   Graph& g = x.graph();
   g.unused(head.own.path() + ".weight");
   std::vector<Value> inputs{x, head.embedding.weight("weight", {options.out, x.fixed(-1)})};

@@ -17,7 +17,7 @@ struct TextDecoderTraits {
   int64_t vocab;                           ///< ids are below this
   int64_t max_positions = 0;               ///< and positions below this; 0: without a bound
   std::string embedding = "embed_tokens";  ///< of the words, below the base; a tied head takes its table
-  bool tied = false;
+  Tie tied = false;
   std::string words = "lm_head";
   bool words_bias = false;
   double words_scale = 1;    ///< of the words' scores
@@ -45,6 +45,8 @@ class TextDecoder : public OnnxConfigWithPast {
 
   Outputs forward(Graph& g, const Inputs& in) const override {
     const Scope base = task() == "default" ? g.root() : g.root() / traits().base;
+    const TextDecoderTraits t = traits();
+    if (t.tied && !t.words.empty()) g.stand_in(base / t.embedding, g.root() / t.words);
     Cache cache = cache_of(in);
     const Value hidden = decode(base, in, cache);
     return with_present(head_for_feature().outputs({base, hidden, in}), cache);

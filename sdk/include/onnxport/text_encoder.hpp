@@ -30,7 +30,7 @@ struct TextEncoderTraits {
 struct WordsHead {
   std::string at{};  ///< below the root; empty: the root itself
   MaskedLmHeadOptions head;
-  bool tied = true;
+  Tie tied = true;
   std::string table = "embeddings.word_embeddings";  ///< below the base model
 };
 
@@ -140,9 +140,9 @@ class TextEncoder : public OnnxConfig {
  private:
   static Value scores_of_words(const WordsHead& words, const Encoded& at) {
     MaskedLmHeadOptions head = words.head;
-    if (words.tied) head.tied = at.base / words.table;
-    const Scope root = at.base.graph().root();
-    return masked_lm_head(words.at.empty() ? root : root / words.at, at.hidden, head);
+    const Scope root = at.base.graph().root(), scope = words.at.empty() ? root : root / words.at;
+    if (words.tied.holds_for(scope / head.names.decoder)) head.tied = at.base / words.table;
+    return masked_lm_head(scope, at.hidden, head);
   }
 
   int64_t labels_;
