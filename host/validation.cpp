@@ -38,13 +38,11 @@ int64_t longest_sequence(const OnnxConfig& config, const Json& model_config) {
 }
 
 /// Whether some input has that axis.
-bool has_axis(const OnnxConfig& config, const char* name) {
-  for (const auto& [input, axes] : config.inputs()) {
-    for (const auto& [axis, symbol] : axes) {
-      if (symbol == name) return true;
-    }
-  }
-  return false;
+bool has_axis(const Description& description, const char* name) {
+  return std::any_of(description.inputs.begin(), description.inputs.end(), [&](const InputSpec& input) {
+    const std::vector<ir::Dim>& shape = input.type.shape;
+    return std::any_of(shape.begin(), shape.end(), [&](const ir::Dim& dim) { return dim.to_string() == name; });
+  });
 }
 
 struct ImageSize {
@@ -63,12 +61,13 @@ void choose_lengths(const Description& description, size_t set, DummyOptions& op
 }
 
 /// The lengths that the axes height and width have in these inputs.
-ImageSize image_size_of(const OnnxConfig& config, const Tensors& inputs) {
+ImageSize image_size_of(const Description& description, const Tensors& inputs) {
   ImageSize size{0, 0};
-  for (const auto& [input, axes] : config.inputs()) {
-    for (const auto& [axis, symbol] : axes) {
-      if (symbol == "height") size.height = inputs.at(input).shape[static_cast<size_t>(axis)];
-      if (symbol == "width") size.width = inputs.at(input).shape[static_cast<size_t>(axis)];
+  for (const InputSpec& input : description.inputs) {
+    for (size_t axis = 0; axis < input.type.shape.size(); ++axis) {
+      const std::string symbol = input.type.shape[axis].to_string();
+      if (symbol == "height") size.height = inputs.at(input.name).shape[axis];
+      if (symbol == "width") size.width = inputs.at(input.name).shape[axis];
     }
   }
   return size;
@@ -142,10 +141,11 @@ std::vector<ValidationInputs> validation_inputs(const OnnxConfig& config, const 
   };
   std::vector<Shape> shapes{{2, 8, 4, false, 0}, {3, 11, 3, true, 1}, {1, 5, 2, true, 2}};
   const int64_t longest = longest_sequence(config, model_config);
-  const bool choices = has_axis(config, "choice");
-  const bool sequence =
-      has_axis(config, "sequence") || has_axis(config, "encoder_sequence") || has_axis(config, "decoder_sequence");
-  const bool images = has_axis(config, "height") && has_axis(config, "width");
+  const Description& description = config.description(part);
+  const auto has = [&](const char* axis) { return has_axis(description, axis); };
+  const bool choices = has("choice");
+  const bool sequence = has("sequence") || has("encoder_sequence") || has("decoder_sequence");
+  const bool images = has("height") && has("width");
   std::vector<ValidationInputs> sets;
   int64_t before = 0;
   std::optional<ImageSize> trained;
@@ -164,7 +164,7 @@ std::vector<ValidationInputs> validation_inputs(const OnnxConfig& config, const 
     if (sequence) label += fmt::format(", sequence {}", length);
     // The first row is always full, so a single row has no padding unless it has choices.
     if (sequence && shape.varied && (shape.batch > 1 || choices)) label += ", padded";
-    choose_lengths(config.description(part), sets.size(), options, label);
+    choose_lengths(description, sets.size(), options, label);
     if (images && trained) {
       // Larger by half and a quarter, then by a few pixels that fill no further patch.
       options.image_height = sets.size() == 1 ? trained->height * 3 / 2 : trained->height + 7;
@@ -173,7 +173,7 @@ std::vector<ValidationInputs> validation_inputs(const OnnxConfig& config, const 
     }
     sets.push_back({std::move(label), config.generate_dummy_inputs(preprocessor, options, part), std::nullopt});
     if (images && !trained) {
-      trained = image_size_of(config, sets[0].inputs);
+      trained = image_size_of(description, sets[0].inputs);
       sets[0].label += fmt::format(", image {}x{}", trained->height, trained->width);
     }
   }

@@ -200,6 +200,35 @@ BOOST_AUTO_TEST_CASE(branches_side_by_side) {
       });
 }
 
+/// What a block does not do is refused, not left out.
+BOOST_AUTO_TEST_CASE(rows_that_ask_for_more_than_is_done) {
+  const auto refused = [](const TransformerLayer& form, const std::string& what) {
+    const auto side = [&](const Scope& s, const Value& x, const Value& mask) {
+      Cache cache(Inputs(), {cached("0.encoder.key", {}), cached("0.encoder.value", {})}, false);
+      return transformer_layer(s, x, form, {.mask = mask, .cache = &cache, .encoder = {.hidden = x, .mask = mask}});
+    };
+    BOOST_CHECK_EXCEPTION(Equation().check(side, side), Error, [&](const Error& error) {
+      return error.code() == ONNXPORT_UNSUPPORTED && std::string(error.what()).find(what) != std::string::npos;
+    });
+  };
+  TransformerLayer crossed{.attention = plain(), .feed_forward = {.inner = 7}};
+  const auto over_encoder = [&](const AttentionBlock& block) {
+    crossed.cross = CrossAttention{.attention = block};
+    return crossed;
+  };
+  const std::pair<AttentionBlock, std::string> rows[] = {
+      {{.heads = 4, .head_size = 6, .projections = {.packing = Projections::Packing::blocks}}, "projections"},
+      {{.heads = 4, .head_size = 6, .query_key_norm = QueryKeyNorm{}}, "norms of queries"},
+      {{.heads = 4, .head_size = 6, .repeats_kv = true}, "repeated"},
+      {{.heads = 4, .head_size = 6, .clip = 0.3}, "clipped"},
+      {{.heads = 4, .head_size = 6, .sinks = "sinks"}, "sinks"}};
+  for (const auto& [block, what] : rows) refused(over_encoder(block), what);
+  for (const Residual& branch :
+       {Residual{.placement = Placement::after}, Residual{.scale = 0.5}, Residual{.factor = "gamma"}})
+    refused({.attention = plain(), .feed_forward = {.inner = 7}, .feed_forward_branch = branch, .parallel = true},
+            "beside the attention");
+}
+
 BOOST_AUTO_TEST_CASE(feed_forwards) {
   const auto weight = [](const Scope& s, const char* name, int64_t out, int64_t in) {
     return (s / name).weight("weight", {out, in});

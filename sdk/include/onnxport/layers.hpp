@@ -57,13 +57,6 @@ inline Value embedding(const Scope& scope, const Value& ids, const EmbeddingOpti
   return scope.composite("Embedding", {scope.weight("weight", {options.count, options.width}), ids}).in(scope.parent());
 }
 
-/// x / √(mean(x²) + ε) · weight over the last axis. Weight: f[n]. Source: LlamaRMSNorm and T5LayerNorm,
-/// transformers 4.57.
-inline Value rms_norm(const Scope& scope, const Value& x, double epsilon) {
-  const int64_t n = x.fixed(-1);
-  return scope.composite("RMSNorm", {x, scope.weight("weight", {n})}, {{"epsilon", epsilon}}).in(scope.parent());
-}
-
 /// Positions of tokens that are not padding, counted from padding + 1; padding keeps its own: ids: i64[batch, sequence]
 /// -> the same. Source: create_position_ids_from_input_ids, transformers 4.30.
 inline Value positions_past_padding(const Value& ids, int64_t padding) {

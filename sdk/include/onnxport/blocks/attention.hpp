@@ -95,8 +95,7 @@ inline Value repeat_heads(const Value& x, int64_t heads, int64_t times) {
   if (times == 1) return x;
   const int64_t width = x.fixed(-1);
   const Value apart = reshape(x, {0, 0, heads, 1, width / heads});
-  const std::vector<int64_t> repeated{1, 1, 1, times, 1};
-  return reshape(x.graph().op("Expand", {apart}, {{"shape", repeated}}), {0, 0, times * width});
+  return reshape(expand(apart, {1, 1, 1, times, 1}), {0, 0, times * width});
 }
 
 /// x -> queries, keys and values, heads side by side (f[batch, n, heads·d]) or, where they are normed one by one, apart
@@ -174,10 +173,29 @@ inline Value attend(const Scope& scope, const Value& x, const AttentionBlock& bl
   return project(scope / p.output, mixed, p.matrix, {.out = x.fixed(-1), .bias = p.bias.output});
 }
 
+namespace detail {
+/// What a block states that an attention to an encoder does not do; null where it does all.
+inline const char* not_over_encoder(const AttentionBlock& block) {
+  if (block.projections.packing != Projections::Packing::apart) return "projections in one layer";
+  if (block.query_key_norm) return "norms of queries and keys";
+  if (block.repeats_kv) return "repeated keys and values";
+  if (block.clip != 0) return "clipped queries, keys and values";
+  if (!block.sinks.empty()) return "sinks";
+  return nullptr;
+}
+}  // namespace detail
+
 /// Attention of a decoder's text to an encoder's result: x: f[batch, n, width] -> the same. Keys and values are made
-/// once, and are the cache's from then on.
+/// once, and are the cache's from then on. Causality, windows and rotary pairs are a text's own and not looked at.
+/// Throws UNSUPPORTED where the block states what else it does not do.
 inline Value attend_over(const Scope& scope, const Value& x, const AttentionBlock& block, const Attended& given) {
   const Projections& p = block.projections;
+  if (const char* what = detail::not_over_encoder(block)) {
+    throw Error(ONNXPORT_UNSUPPORTED,
+                std::string("an attention to an encoder has no ") + what +
+                    "; write it with Cache::over_encoder() and attention()",
+                scope.path());
+  }
   const int64_t kv_heads = block.key_heads();
   const auto heads_of = [&](const std::string& name, int64_t width, bool bias) {
     return split_heads(project(scope / name, given.encoder.hidden, p.matrix, {.out = kv_heads * width, .bias = bias}),
@@ -192,6 +210,7 @@ inline Value attend_over(const Scope& scope, const Value& x, const AttentionBloc
                                 {.heads = block.heads,
                                  .kv_heads = kv_heads,
                                  .scale = block.scale,
+                                 .softcap = block.softcap,
                                  .mask = given.encoder.mask,
                                  .probabilities = given.encoder.probabilities})
                           .mixed;
