@@ -19,6 +19,7 @@ struct TextDecoderTraits {
   std::string embedding = "embed_tokens";  ///< of the words, below the base; a tied head takes its table
   Tie tied = false;
   std::string words = "lm_head";
+  std::string words_also{};  ///< another name under which releases save the layer of words
   bool words_bias = false;
   double words_scale = 1;    ///< of the words' scores
   double words_softcap = 0;  ///< of the words' scores; 0: none
@@ -75,7 +76,10 @@ class TextDecoder : public OnnxConfigWithPast {
 
  private:
   static Value scores_of_words(const TextDecoderTraits& t, const Encoded& at) {
-    const TiedLinear layer{at.base.graph().root() / t.words, at.base / t.embedding, t.tied};
+    const Scope root = at.base.graph().root();
+    const Scope words =
+        t.words_also.empty() ? root / t.words : first_with("weight", {root / t.words, root / t.words_also});
+    const TiedLinear layer{words, at.base / t.embedding, t.tied};
     Value scores = linear(layer, at.hidden, {.out = t.vocab, .bias = t.words_bias});
     if (t.words_scale != 1) scores = scores * t.words_scale;
     if (t.words_softcap != 0) scores = tanh(scores / t.words_softcap) * t.words_softcap;

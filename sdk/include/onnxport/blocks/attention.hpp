@@ -29,6 +29,8 @@ struct Projections {
     groups,  ///< one layer: for each kv head its queries, its key, its value
   };
   Packing packing = Packing::apart;
+  int64_t groups = 0;        ///< so many groups of heads in place of one for each kv head, as in CodeGen
+  bool value_first = false;  ///< in a group the values are before the keys
   std::string query = "q_proj", key = "k_proj", value = "v_proj";
   std::string fused = "qkv_proj";
   std::string output = "o_proj";
@@ -41,6 +43,7 @@ struct QueryKeyNorm {
   Norm norm{.kind = Norm::Kind::rms};
   bool per_head = true;  ///< false: over all heads at once, before they are split
   std::string query = "q_norm", key = "k_norm";
+  std::string each{};  ///< every head has a weight of its own, {each}.{i} below the norm, as in StableLM; without bias
 };
 
 struct AttentionBlock {
@@ -98,6 +101,16 @@ inline Value repeat_heads(const Value& x, int64_t heads, int64_t times) {
   return reshape(expand(apart, {1, 1, 1, times, 1}), {0, 0, times * width});
 }
 
+/// Every head normed with a weight of its own: f[batch, heads, n, d] -> the same. Weights: {i}.weight f[d].
+/// Source: StableLmLayerNormPerHead, transformers 4.57.
+inline Value norm_each_head(const Scope& scope, const Value& x, Norm form) {
+  form.weight = form.bias = false;
+  std::vector<Value> weights;
+  for (int64_t i = 0; i < x.fixed(1); ++i)
+    weights.push_back(unsqueeze((scope / i).weight("weight", {x.fixed(-1)}), {0, 1}));
+  return norm(scope, x, form) * concat(weights, 0);
+}
+
 /// x -> queries, keys and values, heads side by side (f[batch, n, heads·d]) or, where they are normed one by one, apart
 /// (f[batch, heads, n, d]).
 inline QueryKeyValue project(const Scope& scope, const Value& x, const AttentionBlock& block) {
@@ -115,10 +128,16 @@ inline QueryKeyValue project(const Scope& scope, const Value& x, const Attention
       const std::vector<Value> parts = split(all, -1, widths);
       made = {parts[0], parts[1], parts[2]};
     } else {
-      all = reshape(all, {0, 0, kv_heads, heads / kv_heads * d + d + dv});
-      const std::vector<Value> parts = split(all, -1, {heads / kv_heads * d, d, dv});
-      made = {reshape(parts[0], {0, 0, widths[0]}), reshape(parts[1], {0, 0, widths[1]}),
-              reshape(parts[2], {0, 0, widths[2]})};
+      const int64_t groups = p.groups == 0 ? kv_heads : p.groups;
+      const size_t key = p.value_first ? 2 : 1, value = 3 - key;
+      std::vector<int64_t> order(3);
+      order[0] = widths[0] / groups;
+      order[key] = widths[1] / groups;
+      order[value] = widths[2] / groups;
+      all = reshape(all, {0, 0, groups, order[0] + order[1] + order[2]});
+      const std::vector<Value> parts = split(all, -1, order);
+      made = {reshape(parts[0], {0, 0, widths[0]}), reshape(parts[key], {0, 0, widths[1]}),
+              reshape(parts[value], {0, 0, widths[2]})};
     }
   }
   if (block.repeats_kv) {
@@ -131,8 +150,12 @@ inline QueryKeyValue project(const Scope& scope, const Value& x, const Attention
   if (block.query_key_norm) {
     const QueryKeyNorm& n = *block.query_key_norm;
     if (n.per_head) made = {split_heads(made.query, heads), split_heads(made.key, block.cached_heads()), made.value};
-    made.query = norm(scope / n.query, made.query, n.norm);
-    made.key = norm(scope / n.key, made.key, n.norm);
+    const auto normed = [&](const std::string& name, const Value& part) {
+      return n.each.empty() ? norm(scope / name, part, n.norm)
+                            : norm_each_head(scope / name / n.each, part, n.norm).in(scope);
+    };
+    made.query = normed(n.query, made.query);
+    made.key = normed(n.key, made.key);
   }
   return made;
 }
