@@ -20,7 +20,7 @@ struct GptNeoXConfig {
         epsilon(c.real("layer_norm_eps", 1e-5)),
         bias(c.boolean("attention_bias", true)),
         parallel(c.boolean("use_parallel_residual", true)),
-        tied(c.boolean("tie_word_embeddings", false)),
+        tied(c.tie(false)),
         rotary(c, std::max<int64_t>(1, hidden / heads),
                RotaryFields{.theta = c.real("rotary_emb_base", 10000.0), .partial = c.real("rotary_pct", 0.25)}),
         labels(c.num_labels()),
@@ -31,7 +31,8 @@ struct GptNeoXConfig {
   int64_t vocab, hidden, inner, layers, heads, positions;
   std::string activation;
   double epsilon;
-  bool bias, parallel, tied;
+  bool bias, parallel;
+  Tie tied;
   Rotary rotary;
   int64_t labels;
   std::optional<int64_t> pad;

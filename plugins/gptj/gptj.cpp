@@ -32,7 +32,7 @@ struct GptjConfig {
         inner(c.size("n_inner", 4 * hidden)),
         activation(c.text("activation_function", "gelu_new")),
         epsilon(c.real("layer_norm_epsilon", 1e-5)),
-        tied(c.boolean("tie_word_embeddings", false)),
+        tied(c.tie(false)),
         rotary(c.none(), turned),
         labels(c.num_labels()),
         pad(c.maybe_integer("pad_token_id")) {
@@ -47,7 +47,7 @@ struct GptjConfig {
   int64_t vocab, positions, hidden, layers, heads, turned, inner;
   std::string activation;
   double epsilon;
-  bool tied;
+  Tie tied;
   Rotary rotary;
   int64_t labels;
   std::optional<int64_t> pad;

@@ -21,7 +21,7 @@ struct PhiConfig {
         activation(c.text("hidden_act", "gelu_new")),
         epsilon(c.real("layer_norm_eps", 1e-5)),
         query_key_norm(c.boolean("qk_layernorm", false)),
-        tied(c.boolean("tie_word_embeddings", false)),
+        tied(c.tie(false)),
         rotary(c, head_size,
                RotaryFields{.theta = c.real("rope_theta", 10000.0), .partial = c.real("partial_rotary_factor", 0.5)}),
         labels(c.num_labels()),
@@ -31,7 +31,8 @@ struct PhiConfig {
   int64_t vocab, hidden, inner, layers, heads, kv_heads, head_size, positions;
   std::string activation;
   double epsilon;
-  bool query_key_norm, tied;
+  bool query_key_norm;
+  Tie tied;
   Rotary rotary;
   int64_t labels;
   std::optional<int64_t> pad;

@@ -22,7 +22,7 @@ struct StableLmConfig {
         qkv_bias(c.boolean("use_qkv_bias", false)),
         query_key_norm(c.boolean("qk_layernorm", false)),
         parallel(c.boolean("use_parallel_residual", false)),
-        tied(c.boolean("tie_word_embeddings", false)),
+        tied(c.tie(false)),
         rotary(c, std::max<int64_t>(1, hidden / heads),
                RotaryFields{.theta = c.real("rope_theta", 10000.0), .partial = c.real("partial_rotary_factor", 0.25)}),
         labels(c.num_labels()),
@@ -33,7 +33,8 @@ struct StableLmConfig {
   int64_t vocab, hidden, inner, layers, heads, kv_heads, positions;
   std::string activation;
   double epsilon;
-  bool qkv_bias, query_key_norm, parallel, tied;
+  bool qkv_bias, query_key_norm, parallel;
+  Tie tied;
   Rotary rotary;
   int64_t labels;
   std::optional<int64_t> pad;

@@ -22,7 +22,7 @@ struct Starcoder2Config {
         epsilon(c.real("norm_epsilon", 1e-5)),
         bias(c.boolean("use_bias", true)),
         window(c.has("sliding_window") ? c.size("sliding_window") : 0),
-        tied(c.boolean("tie_word_embeddings", true)),
+        tied(c.tie(true)),
         rotary(c, head_size),
         labels(c.num_labels()),
         pad(c.maybe_integer("pad_token_id")) {
@@ -36,7 +36,7 @@ struct Starcoder2Config {
   double epsilon;
   bool bias;
   int64_t window;  // in keys; 0: none
-  bool tied;
+  Tie tied;
   Rotary rotary;
   int64_t labels;
   std::optional<int64_t> pad;

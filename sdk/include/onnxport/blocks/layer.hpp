@@ -108,6 +108,7 @@ struct LayerStack {
   int64_t count;
   std::function<TransformerLayer(int64_t)> layer;  ///< by its number
   std::string steps{};                             ///< before the names of its steps: "encoder_", "decoder_"
+  std::function<Angles(int64_t)> angles{};         ///< by its number, where layers differ in them
 };
 
 /// x: f[batch, n, width] -> what the last of the layers `scope`.0, `scope`.1, … yields. What each of them reads is the
@@ -119,6 +120,7 @@ inline Value transformer_layers(const Scope& scope, Value x, const LayerStack& s
     scope.graph().mark(stack.steps + "hidden_states." + index, x);
     given.probabilities = stack.steps + "attentions." + index;
     given.encoder.probabilities = "cross_attentions." + index;
+    if (stack.angles) given.angles = stack.angles(given.layer);
     x = transformer_layer(scope / index, x, stack.layer(given.layer), given);
   }
   return x;
