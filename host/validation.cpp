@@ -186,16 +186,17 @@ void Verdict::add(const Verdict& other) {
 }
 
 Tolerance tolerance_for(const OnnxConfig& config, ir::DType dtype, std::optional<double> atol) {
-  if (atol) return {.absolute = *atol};
+  if (atol) return {.absolute = *atol, .relative = usual_relative};
   // 16 units in the last place of the type: dozens of layers each round a few times.
   const double units = dtype == ir::DType::f16 ? 0x1p-11 * 16 : dtype == ir::DType::bf16 ? 0x1p-8 * 16 : 0;
-  return {.absolute = config.atol_for_validation(), .of_largest = units};
+  return {.absolute = config.atol_for_validation(), .relative = usual_relative, .of_largest = units};
 }
 
 std::string describe(const Tolerance& tolerance) {
-  if (tolerance.of_largest == 0) return number(tolerance.absolute);
-  return fmt::format("{} and {:.1f} % of an output's largest value", number(tolerance.absolute),
-                     tolerance.of_largest * 100);
+  std::string text = number(tolerance.absolute);
+  if (tolerance.relative > 0) text += fmt::format(" + {:.0e} of each value", tolerance.relative);
+  if (tolerance.of_largest > 0) text += fmt::format(" and {:.1f} % of an output's largest", tolerance.of_largest * 100);
+  return text;
 }
 
 Verdict validate_file(const OnnxConfig* config, const FileToValidate& written, const Tolerance& tolerance,
@@ -217,6 +218,7 @@ Verdict validate_file(const OnnxConfig* config, const FileToValidate& written, c
   json["runtime"] = runtime.version();
   json["checker"] = true;
   json["atol"] = tolerance.absolute;
+  json["rtol"] = tolerance.relative;
   if (tolerance.of_largest > 0) json["tolerance_of_largest"] = tolerance.of_largest;
   const std::unique_ptr<Runnable> onnx = runtime.load_file(written.file.string());
   console.line(fmt::format("validation: {} against {}, tolerance {}", runtime.version(), against, describe(tolerance)));
