@@ -39,7 +39,8 @@ struct GptjConfig {
     require_multiple({"n_embd", hidden}, {"n_head", heads});
     require_multiple({"n_head", heads}, {"the groups of heads in qkv_proj", family.groups});
     require_at_most({"rotary_dim", turned}, {"the width of a head, n_embd / n_head", hidden / heads});
-    c.no_effect({"n_ctx"});  // of older releases
+    c.no_effect({"resid_pdrop", "embd_pdrop", "attn_pdrop"});  // of training
+    c.no_effect({"n_ctx"});                                    // of older releases
     // Of the code that GPT-J and CodeGen were first published with.
     c.no_effect({"rotary", "scale_attn_weights", "summary_type", "summary_use_proj", "summary_activation",
                  "summary_first_dropout", "summary_proj_to_labels"});

@@ -27,6 +27,7 @@ struct PhiConfig {
         labels(c.num_labels()),
         pad(c.maybe_integer("pad_token_id")) {
     require_multiple({"num_attention_heads", heads}, {"num_key_value_heads", kv_heads});
+    c.no_effect({"resid_pdrop", "embd_pdrop"});  // of training
   }
   int64_t vocab, hidden, inner, layers, heads, kv_heads, head_size, positions;
   std::string activation;

@@ -346,6 +346,23 @@ BOOST_AUTO_TEST_CASE(queries_keys_and_values) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(norms_that_every_head_has_for_itself) {
+  AttentionBlock block = plain();
+  block.query_key_norm = {.norm = {.epsilon = 1e-3}, .query = "qn", .key = "kn", .each = "norms"};
+  check_attention(block, [&](const Scope& s, const Value& x, const Value& mask) {
+    QueryKeyValue made = made_by_hand(s, x, block);
+    for (auto [part, name] : {std::pair{&made.query, "qn"}, std::pair{&made.key, "kn"}}) {
+      std::vector<Value> normed;
+      for (int64_t i = 0; i < head_count; ++i) {
+        normed.push_back(
+            norm_by_hand(s / name / "norms" / i, slice(*part, {1, i, i + 1}), {.epsilon = 1e-3, .bias = false}));
+      }
+      *part = concat(normed, 1);
+    }
+    return attend_by_hand(made, mask, {.scale = usual_scale});
+  });
+}
+
 BOOST_AUTO_TEST_CASE(projections_in_one_layer) {
   constexpr int64_t kv_heads = 2, per = head_count / kv_heads;
   const Scores how{.scale = usual_scale};
@@ -378,6 +395,29 @@ BOOST_AUTO_TEST_CASE(projections_in_one_layer) {
         values.push_back(slice(rows, {1, first + per + 1, first + per + 2}));
       }
       return attend_by_hand({concat(queries, 1), repeated(concat(keys, 1)), repeated(concat(values, 1))}, mask, how);
+    });
+  }
+}
+
+BOOST_AUTO_TEST_CASE(groups_of_several_heads_in_one_layer) {
+  constexpr int64_t groups = 2, per = head_count / groups;
+  for (const bool value_first : {false, true}) {
+    AttentionBlock block = plain();
+    block.projections = {
+        .packing = Projections::Packing::groups, .groups = groups, .value_first = value_first, .fused = "qkv"};
+    check_attention(block, [&](const Scope& s, const Value& x, const Value& mask) {
+      // Rows of the layer: for each group its queries, then its keys and values in either order.
+      const Value rows = heads(times(x, (s / "qkv").weight("weight", {3 * head_count * size, width})), 3 * head_count);
+      std::vector<Value> parts[3];
+      for (int64_t group = 0; group < groups; ++group) {
+        for (int64_t part = 0; part < 3; ++part) {
+          const int64_t first = (3 * group + part) * per;
+          parts[part].push_back(slice(rows, {1, first, first + per}));
+        }
+      }
+      const size_t key = value_first ? 2 : 1;
+      return attend_by_hand({concat(parts[0], 1), concat(parts[key], 1), concat(parts[3 - key], 1)}, mask,
+                            {.scale = usual_scale});
     });
   }
 }
