@@ -25,6 +25,7 @@ class BartOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
   int64_t decoder_vocab_size() const override { return model.decoder_rows(); }
   int64_t encoder_width() const override { return c.width; }
   bool has_usual_cache() const override { return c.encoder.heads == c.decoder.heads; }
+  int64_t max_positions() const override { return c.positions; }
   // A text's class is read at the place of its last end token, on the decoder's side.
   const char* decoder_axis() const override {
     return task() == "sequence-classification" ? axis::encoder_sequence : OnnxSeq2SeqConfigWithPast::decoder_axis();
@@ -90,6 +91,7 @@ class BartDecoderOnnxConfig final : public OnnxConfigWithPast {
   int64_t num_layers() const override { return c.decoder.layers; }
   int64_t num_attention_heads() const override { return c.decoder.heads; }
   int64_t head_size() const override { return c.width / c.decoder.heads; }
+  int64_t max_positions() const override { return c.positions; }
   std::vector<TensorSpec> inputs() const override { return text_inputs(c.decoder_vocab, c.positions); }
 
   Outputs forward(Graph& g, const Inputs& in) const override {

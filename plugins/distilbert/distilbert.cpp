@@ -36,7 +36,9 @@ class DistilBertOnnxConfig final : public TextEncoder {
   explicit DistilBertOnnxConfig(const Request& request) : TextEncoder(request), c(request.config.with_names(names)) {}
 
  private:
-  TextEncoderTraits traits() const override { return {.base = "distilbert", .vocab = c.vocab, .pooler = false}; }
+  TextEncoderTraits traits() const override {
+    return {.base = "distilbert", .vocab = c.vocab, .pooler = false, .max_positions = c.max_positions};
+  }
 
   Value embed(const Scope& s, const Value& ids) const {
     const Value positions = (s / "position_embeddings").weight("weight", {c.max_positions, c.dim});

@@ -45,7 +45,9 @@ class MPNetOnnxConfig final : public TextEncoder {
   explicit MPNetOnnxConfig(const Request& request) : TextEncoder(request), c(request.config) {}
 
  private:
-  TextEncoderTraits traits() const override { return {.base = "mpnet", .vocab = c.vocab}; }
+  TextEncoderTraits traits() const override {
+    return {.base = "mpnet", .vocab = c.vocab, .max_positions = c.max_positions - 1 - padding};
+  }
 
   Value embed(const Scope& s, const Value& ids) const {
     const Value positions = positions_past_padding(ids, padding);

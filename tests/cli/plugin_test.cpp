@@ -103,6 +103,7 @@ BOOST_AUTO_TEST_CASE(a_plugin_of_another_author_works_as_well) {
 }
 
 BOOST_AUTO_TEST_CASE(plugins_of_earlier_abis_export_and_validate) {
+  if (!has_reference()) return;
   struct Row {
     const char *kind, *type, *weights;
   };

@@ -39,6 +39,7 @@ class TextDecoder : public OnnxConfigWithPast {
 
   std::string base_model_prefix() const override { return traits().base; }
   double atol_for_validation() const override { return 1e-4; }
+  int64_t max_positions() const override { return traits().max_positions; }
   std::vector<TensorSpec> inputs() const override {
     const TextDecoderTraits t = traits();
     return text_inputs(t.vocab, t.max_positions);
