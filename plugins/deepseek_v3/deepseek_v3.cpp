@@ -104,7 +104,7 @@ class DeepseekOnnxConfig final : public TextDecoder {
         return linear(attention / "o_proj", mixed, {.out = c.hidden, .bias = c.bias});
       });
       x = residual(layer, x, {.norm = rms(), .name = "post_attention_layernorm"}, [&](const Value& h) {
-        return i < c.dense_layers ? feed_forward(mlp, h, gated(c.inner)) : mixture(mlp, h);
+        return i < c.dense_layers ? feed_forward(mlp, h, gated(c.inner)) : mixture_feed_forward(mlp, h, mixture());
       });
     }
     return g.mark("hidden_states." + std::to_string(c.layers), norm(s / "norm", x, rms()));
@@ -140,19 +140,17 @@ class DeepseekOnnxConfig final : public TextDecoder {
 
   /// DeepSeekMoE (section 2.1.2): experts are chosen by their affinity and a bias that balances their load, which has
   /// no part in what they count; and from a few groups only, so that few machines work on a token.
-  Value mixture(const Scope& s, const Value& h) const {
-    const Scope gate = s / "gate", experts = s / "experts";
-    const Value affinity = sigmoid(linear(gate, h, {.out = c.experts, .bias = false}));
-    const Value balanced = affinity + gate.weight("e_score_correction_bias", {c.experts});
-    const Value routed = mixture_of_experts(
-        h.in(experts), affinity, experts_of(experts, {.count = c.experts, .hidden = c.hidden, .inner = c.expert_inner}),
-        {.top_k = c.top_k,
-         .choice = within_groups(balanced, c.groups),
-         .normalize = c.normalize,
-         .normalize_epsilon = 1e-20,
-         .scale = c.scale,
-         .activation = c.activation});
-    return routed.in(s) + feed_forward(s / "shared_experts", h, gated(c.shared_experts * c.expert_inner));
+  MixtureFeedForward mixture() const {
+    return {.experts = {.count = c.experts, .hidden = c.hidden, .inner = c.expert_inner},
+            .options = {.top_k = c.top_k,
+                        .normalize = c.normalize,
+                        .normalize_epsilon = 1e-20,
+                        .scale = c.scale,
+                        .activation = c.activation},
+            .scores = MixtureFeedForward::Scores::sigmoid,
+            .balance = "e_score_correction_bias",
+            .groups = c.groups,
+            .shared = gated(c.shared_experts * c.expert_inner)};
   }
 
   FeedForward gated(int64_t inner) const { return {.inner = inner, .activation = c.activation, .gate = "gate_proj"}; }

@@ -266,6 +266,48 @@ BOOST_AUTO_TEST_CASE(feed_forwards) {
       });
 }
 
+BOOST_AUTO_TEST_CASE(mixtures_of_experts) {
+  constexpr int64_t experts = 3, inner = 7;
+  MixtureFeedForward form{.experts = {.count = experts, .hidden = width, .inner = inner},
+                          .options = {.top_k = 2, .normalize = true, .scale = 1.5},
+                          .shared = FeedForward{.inner = 5, .activation = "silu", .gate = "gate_proj"},
+                          .shared_gate = "shared_gate"};
+  const auto gated = [](const Scope& s, const Value& x, int64_t size) {
+    const Value gate = times(x, (s / "gate_proj").weight("weight", {size, width}));
+    const Value up = times(x, (s / "up_proj").weight("weight", {size, width}));
+    return times(gate * sigmoid(gate) * up, (s / "down_proj").weight("weight", {width, size}));
+  };
+  for (const bool by_balance : {false, true}) {
+    form.scores = by_balance ? MixtureFeedForward::Scores::sigmoid : MixtureFeedForward::Scores::softmax;
+    form.balance = by_balance ? "balance" : "";
+    Equation().check(
+        [&](const Scope& s, const Value& x, const Value&) { return mixture_feed_forward(s, x, form); },
+        [&](const Scope& s, const Value& x, const Value&) {
+          Graph& g = s.graph();
+          const Value products = times(x, (s / "gate").weight("weight", {experts, width}));
+          const Value scores = by_balance ? sigmoid(products) : softmax(products);
+          const Value choice = by_balance ? scores + (s / "gate").weight("balance", {experts}) : scores;
+          // All but the one that is worth least.
+          const Value least = unsqueeze(g.op("ReduceMin", {choice}, {{"axes", {-1}}, {"keepdims", 0}}), {-1});
+          const Value chosen = scores * cast(g.op("Greater", {choice, least}), DType::f32);
+          const Value shares = chosen / unsqueeze(sum(chosen, {-1}), {-1}) * 1.5;
+          Value y =
+              gated(s / "shared_experts", x, 5) * sigmoid(times(x, (s / "shared_gate").weight("weight", {1, width})));
+          for (int64_t i = 0; i < experts; ++i)
+            y = y + gated(s / "experts" / i, x, inner) * slice(shares, {2, i, i + 1});
+          return y;
+        });
+  }
+  const TransformerLayer layer{.attention = plain(), .mixture = form};
+  Equation().check(
+      [&](const Scope& s, const Value& x, const Value& mask) { return transformer_layer(s, x, layer, {.mask = mask}); },
+      [&](const Scope& s, const Value& x, const Value& mask) {
+        const Value h =
+            x + attend(s / "self_attn", norm_by_hand(s / "input_layernorm", x, {}), layer.attention, {.mask = mask});
+        return h + mixture_feed_forward(s / "mlp", norm_by_hand(s / "post_attention_layernorm", h, {}), form);
+      });
+}
+
 BOOST_AUTO_TEST_CASE(convolutions_over_signals) {
   constexpr int64_t out = 7;
   const Conv1dOptions options{.out = out, .kernel = 3, .padding = 0};

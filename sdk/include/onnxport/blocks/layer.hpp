@@ -8,6 +8,7 @@
 
 #include <onnxport/blocks/attention.hpp>
 #include <onnxport/blocks/feed_forward.hpp>
+#include <onnxport/blocks/mixture_of_experts.hpp>
 #include <onnxport/blocks/norm.hpp>
 
 namespace onnxport::sdk {
@@ -61,6 +62,7 @@ struct TransformerLayer {
               feed_forward_at = "mlp";  ///< modules below the layer; "" for the layer itself
   AttentionBlock attention;
   FeedForward feed_forward;
+  std::optional<MixtureFeedForward> mixture{};  ///< in place of feed_forward
   Residual attention_branch{.name = "input_layernorm"};
   Residual feed_forward_branch{.name = "post_attention_layernorm"};
   /// Both branches read what the layer was given, and their sum is joined to it: GPT-J, Falcon, Phi, Cohere. The norms
@@ -83,7 +85,8 @@ inline Value transformer_layer(const Scope& layer, const Value& x, const Transfo
     return attend(detail::module_at(layer, form.attention_at), h, form.attention, given);
   };
   const auto feeds = [&](const Value& h) {
-    return feed_forward(detail::module_at(layer, form.feed_forward_at), h, form.feed_forward);
+    const Scope module = detail::module_at(layer, form.feed_forward_at);
+    return form.mixture ? mixture_feed_forward(module, h, *form.mixture) : feed_forward(module, h, form.feed_forward);
   };
   Value attended = residual(layer, x, form.attention_branch, attends);
   if (form.cross) {

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include <onnxport/layers.hpp>
+#include <onnxport/blocks/feed_forward.hpp>
 
 namespace onnxport::sdk {
 
@@ -184,6 +184,42 @@ inline Value mixture_of_experts(const Value& x, const Value& scores, const Exper
                      {x, scores, options.choice, experts.gate, experts.up, experts.down, experts.gate_bias,
                       experts.up_bias, experts.down_bias},
                      attributes);
+}
+
+/// A feed-forward of experts as a whole: the router, the experts, and those that all tokens share.
+struct MixtureFeedForward {
+  enum class Scores {
+    softmax,  ///< the router's products over all experts
+    sigmoid,  ///< each of them by itself
+  };
+  ExpertsLayout experts;
+  MixtureOptions options;  ///< what to choose by is made of the scores
+  Scores scores = Scores::softmax;
+  std::string router = "gate", experts_at = "experts";  ///< modules
+  bool router_bias = false;
+  /// A weight of the router, f[experts], that is added to what experts are chosen by, and not to what they count.
+  std::string balance{};
+  std::optional<ExpertGroups> groups{};
+  std::optional<FeedForward> shared{};
+  std::string shared_at = "shared_experts";
+  std::string shared_gate{};  ///< a layer whose sigmoid, one for a token, scales what the shared ones yield
+};
+
+/// x: f[..., hidden] -> the same. Names are those below `scope`.
+/// Source: MixtralSparseMoeBlock, Qwen2MoeSparseMoeBlock and DeepseekV3MoE, transformers 4.57.
+inline Value mixture_feed_forward(const Scope& scope, const Value& x, const MixtureFeedForward& form) {
+  const Scope router = scope / form.router;
+  const Value products = linear(router, x, {.out = form.experts.count, .bias = form.router_bias});
+  const Value scores = form.scores == MixtureFeedForward::Scores::softmax ? softmax(products) : sigmoid(products);
+  MixtureOptions options = form.options;
+  if (!form.balance.empty()) options.choice = scores + router.weight(form.balance, {form.experts.count});
+  if (form.groups) options.choice = within_groups(options.choice ? options.choice : scores, *form.groups);
+  const Value mixed = mixture_of_experts(x, scores, experts_of(scope / form.experts_at, form.experts), options);
+  if (!form.shared) return mixed;
+  Value shared = feed_forward(scope / form.shared_at, x, *form.shared);
+  if (!form.shared_gate.empty())
+    shared = shared * sigmoid(linear(scope / form.shared_gate, x, {.out = 1, .bias = false}));
+  return mixed.in(scope) + shared;
 }
 
 }  // namespace onnxport::sdk
