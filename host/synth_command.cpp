@@ -133,7 +133,10 @@ int run_synth(const SynthArguments& arguments, Console& console) {
   const Json config = read_json(file);
   const Selection selection = select(arguments.plugins, config, file, {arguments.feature, arguments.plugin}, console);
   WeightSource weights;
-  selection.onnx_config->define(weights);
+  // A layout's parts may ask for more than the one graph: a cached step runs without its encoder.
+  std::vector<std::string> graphs = selection.onnx_config->parts();
+  graphs.emplace_back();
+  selection.onnx_config->define_parts(weights, graphs);
 
   StagedOutput output(arguments.output);
   if (!output.is_folder())

@@ -77,8 +77,8 @@ Verdict validate_cases(const ValidateArguments& arguments, const fs::path& file,
   require_backends(false);
   Comparison recorded;
   for (const fs::path& path : arguments.cases) recorded.inputs.push_back(read_case(path));
-  return validate_file(nullptr, {file, form_of(summary), {recorded}}, {.absolute = arguments.atol.value_or(case_atol)},
-                       console);
+  return validate_file(nullptr, {file, form_of(summary), {recorded}},
+                       {.absolute = arguments.atol.value_or(case_atol), .relative = usual_relative}, console);
 }
 
 /// What the files of an export say of it.

@@ -38,13 +38,11 @@ int64_t longest_sequence(const OnnxConfig& config, const Json& model_config) {
 }
 
 /// Whether some input has that axis.
-bool has_axis(const OnnxConfig& config, const char* name) {
-  for (const auto& [input, axes] : config.inputs()) {
-    for (const auto& [axis, symbol] : axes) {
-      if (symbol == name) return true;
-    }
-  }
-  return false;
+bool has_axis(const Description& description, const char* name) {
+  return std::any_of(description.inputs.begin(), description.inputs.end(), [&](const InputSpec& input) {
+    const std::vector<ir::Dim>& shape = input.type.shape;
+    return std::any_of(shape.begin(), shape.end(), [&](const ir::Dim& dim) { return dim.to_string() == name; });
+  });
 }
 
 struct ImageSize {
@@ -63,12 +61,13 @@ void choose_lengths(const Description& description, size_t set, DummyOptions& op
 }
 
 /// The lengths that the axes height and width have in these inputs.
-ImageSize image_size_of(const OnnxConfig& config, const Tensors& inputs) {
+ImageSize image_size_of(const Description& description, const Tensors& inputs) {
   ImageSize size{0, 0};
-  for (const auto& [input, axes] : config.inputs()) {
-    for (const auto& [axis, symbol] : axes) {
-      if (symbol == "height") size.height = inputs.at(input).shape[static_cast<size_t>(axis)];
-      if (symbol == "width") size.width = inputs.at(input).shape[static_cast<size_t>(axis)];
+  for (const InputSpec& input : description.inputs) {
+    for (size_t axis = 0; axis < input.type.shape.size(); ++axis) {
+      const std::string symbol = input.type.shape[axis].to_string();
+      if (symbol == "height") size.height = inputs.at(input.name).shape[axis];
+      if (symbol == "width") size.width = inputs.at(input.name).shape[axis];
     }
   }
   return size;
@@ -142,10 +141,11 @@ std::vector<ValidationInputs> validation_inputs(const OnnxConfig& config, const 
   };
   std::vector<Shape> shapes{{2, 8, 4, false, 0}, {3, 11, 3, true, 1}, {1, 5, 2, true, 2}};
   const int64_t longest = longest_sequence(config, model_config);
-  const bool choices = has_axis(config, "choice");
-  const bool sequence =
-      has_axis(config, "sequence") || has_axis(config, "encoder_sequence") || has_axis(config, "decoder_sequence");
-  const bool images = has_axis(config, "height") && has_axis(config, "width");
+  const Description& description = config.description(part);
+  const auto has = [&](const char* axis) { return has_axis(description, axis); };
+  const bool choices = has("choice");
+  const bool sequence = has("sequence") || has("encoder_sequence") || has("decoder_sequence");
+  const bool images = has("height") && has("width");
   std::vector<ValidationInputs> sets;
   int64_t before = 0;
   std::optional<ImageSize> trained;
@@ -164,7 +164,7 @@ std::vector<ValidationInputs> validation_inputs(const OnnxConfig& config, const 
     if (sequence) label += fmt::format(", sequence {}", length);
     // The first row is always full, so a single row has no padding unless it has choices.
     if (sequence && shape.varied && (shape.batch > 1 || choices)) label += ", padded";
-    choose_lengths(config.description(part), sets.size(), options, label);
+    choose_lengths(description, sets.size(), options, label);
     if (images && trained) {
       // Larger by half and a quarter, then by a few pixels that fill no further patch.
       options.image_height = sets.size() == 1 ? trained->height * 3 / 2 : trained->height + 7;
@@ -173,7 +173,7 @@ std::vector<ValidationInputs> validation_inputs(const OnnxConfig& config, const 
     }
     sets.push_back({std::move(label), config.generate_dummy_inputs(preprocessor, options, part), std::nullopt});
     if (images && !trained) {
-      trained = image_size_of(config, sets[0].inputs);
+      trained = image_size_of(description, sets[0].inputs);
       sets[0].label += fmt::format(", image {}x{}", trained->height, trained->width);
     }
   }
@@ -186,16 +186,17 @@ void Verdict::add(const Verdict& other) {
 }
 
 Tolerance tolerance_for(const OnnxConfig& config, ir::DType dtype, std::optional<double> atol) {
-  if (atol) return {.absolute = *atol};
+  if (atol) return {.absolute = *atol, .relative = usual_relative};
   // 16 units in the last place of the type: dozens of layers each round a few times.
   const double units = dtype == ir::DType::f16 ? 0x1p-11 * 16 : dtype == ir::DType::bf16 ? 0x1p-8 * 16 : 0;
-  return {.absolute = config.atol_for_validation(), .of_largest = units};
+  return {.absolute = config.atol_for_validation(), .relative = usual_relative, .of_largest = units};
 }
 
 std::string describe(const Tolerance& tolerance) {
-  if (tolerance.of_largest == 0) return number(tolerance.absolute);
-  return fmt::format("{} and {:.1f} % of an output's largest value", number(tolerance.absolute),
-                     tolerance.of_largest * 100);
+  std::string text = number(tolerance.absolute);
+  if (tolerance.relative > 0) text += fmt::format(" + {:.0e} of each value", tolerance.relative);
+  if (tolerance.of_largest > 0) text += fmt::format(" and {:.1f} % of an output's largest", tolerance.of_largest * 100);
+  return text;
 }
 
 Verdict validate_file(const OnnxConfig* config, const FileToValidate& written, const Tolerance& tolerance,
@@ -217,6 +218,7 @@ Verdict validate_file(const OnnxConfig* config, const FileToValidate& written, c
   json["runtime"] = runtime.version();
   json["checker"] = true;
   json["atol"] = tolerance.absolute;
+  json["rtol"] = tolerance.relative;
   if (tolerance.of_largest > 0) json["tolerance_of_largest"] = tolerance.of_largest;
   const std::unique_ptr<Runnable> onnx = runtime.load_file(written.file.string());
   console.line(fmt::format("validation: {} against {}, tolerance {}", runtime.version(), against, describe(tolerance)));

@@ -10,6 +10,7 @@
 #include <set>
 #include <sstream>
 
+#include "core/checkpoint/kind.hpp"
 #include "core/checkpoint/torch_file.hpp"
 #include "core/error.hpp"
 
@@ -175,6 +176,7 @@ Checkpoint Checkpoint::open_config(const fs::path& folder) {
   }
   const fs::path config = folder / "config.json";
   if (!fs::exists(config, ignored)) {
+    explain_missing_config(folder);
     throw Error(Failure::checkpoint, fmt::format("{} has no config.json", folder.string()),
                 "a checkpoint is a folder as save_pretrained writes it");
   }
@@ -219,6 +221,7 @@ Checkpoint Checkpoint::open(const fs::path& folder) {
     add_file(contents, folder / there.front());
   checkpoint.tensors_ = std::move(contents.tensors);
   checkpoint.notes_ = std::move(contents.notes);
+  refuse_other_kinds(checkpoint);
   return checkpoint;
 }
 

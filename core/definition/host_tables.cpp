@@ -470,7 +470,8 @@ DescriptionSink::DescriptionSink(Description& target) : onnxport_description{}, 
 void throw_status(onnxport_status* status, const std::string& plugin_id, const std::string& model_type) {
   if (status == nullptr) return;
   const std::unique_ptr<onnxport_status> owned(status);
-  const std::string where = owned->place.empty() ? "" : fmt::format(" at '{}'", owned->place);
+  const bool is_told = owned->place.empty() || owned->text.starts_with(fmt::format("'{}'", owned->place));
+  const std::string where = is_told ? "" : fmt::format(" at '{}'", owned->place);
   switch (owned->code) {
     case ONNXPORT_CONFIG:
       throw Error(

@@ -115,17 +115,18 @@ void name_axes(const OutputSpec& spec, const Description& description, ir::Tenso
   }
 }
 
-/// Whether a declared axis agrees with what the graph yields.
-void check_declared_axes(const OutputSpec& spec, const ir::TensorType& type) {
-  if (spec.axes.size() > type.shape.size()) {
-    throw Error(Failure::plugin, fmt::format("output '{}' is declared with {} axes, and the graph yields {}", spec.name,
-                                             spec.axes.size(), to_string(type)));
-  }
+/// Whether declared axes agree with what the graph yields.
+void check_declared_axes(const std::string& plugin_id, const OutputSpec& spec, const ir::TensorType& type) {
+  const auto fail = [&](const std::string& declared) {
+    throw Error(Failure::plugin,
+                fmt::format("plugin {} declares {} of the output '{}', and its graph yields {}", plugin_id, declared,
+                            spec.name, to_string(type)),
+                "this is a defect of the plugin; tell its author, with this message");
+  };
+  if (spec.axes.size() > type.shape.size()) fail(fmt::format("{} axes", spec.axes.size()));
   for (size_t i = 0; i < spec.axes.size(); ++i) {
-    if (spec.axes[i] && !(*spec.axes[i] == type.shape[i])) {
-      throw Error(Failure::plugin, fmt::format("axis {} of output '{}' is declared as '{}', and the graph yields {}", i,
-                                               spec.name, spec.axes[i]->to_string(), to_string(type)));
-    }
+    if (spec.axes[i] && !(*spec.axes[i] == type.shape[i]))
+      fail(fmt::format("'{}' as axis {}", spec.axes[i]->to_string(), i));
   }
 }
 
@@ -418,7 +419,7 @@ Definition OnnxConfig::define_part(WeightSource& weights, const std::string& par
                                                state.plugin.plugin_id, spec.name));
     }
     name_axes(spec, definition.description, definition.graph[found->value].type);
-    check_declared_axes(spec, definition.graph[found->value].type);
+    check_declared_axes(state.plugin.plugin_id, spec, definition.graph[found->value].type);
     definition.graph.outputs.push_back(*found);
     given.erase(found);
   }

@@ -84,9 +84,10 @@ Difference compare_one(const std::string& name, const ir::Tensor& expected, cons
   for (size_t i = 0; i < want.size(); ++i) {
     if (!std::isfinite(want[i]) || !std::isfinite(got[i])) {
       result.finite = false;
-      if (want[i] == got[i]) continue;
-      if (std::isnan(want[i]) && std::isnan(got[i])) {
-        ++on_both;
+      const bool both_nan = std::isnan(want[i]) && std::isnan(got[i]);
+      if (both_nan || want[i] == got[i]) {
+        if (both_nan || tolerance.only_finite) ++on_both;
+        if (tolerance.only_finite) ++result.mismatches;
         continue;
       }
       ++result.mismatches;
@@ -109,7 +110,8 @@ Difference compare_one(const std::string& name, const ir::Tensor& expected, cons
   if (on_one_side > 0) {
     result.problem = fmt::format("{} elements are NaN or infinite on one side only", on_one_side);
   } else if (on_both > 0) {
-    result.problem = fmt::format("{} elements are NaN on both sides", on_both);
+    result.problem =
+        fmt::format("{} elements are NaN{} on both sides", on_both, tolerance.only_finite ? " or infinite" : "");
   }
   result.passes = result.mismatches == 0;
   return result;

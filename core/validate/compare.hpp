@@ -21,8 +21,8 @@ struct Difference {
   int64_t elements = 0, mismatches = 0;
   bool finite = true;  ///< no NaN or infinity on either side
   bool passes = false;
-  std::string problem;  ///< a missing output, another shape or type, NaN: in words; else empty. NaN on both sides
-                        ///< passes, and is told
+  std::string problem;  ///< a missing output, another shape or type, NaN: in words; else empty. NaN on both sides is
+                        ///< told, and passes unless the tolerance says otherwise
 };
 
 /// What still counts as equal: |a - e| ≤ absolute + relative · |e| + of_largest · max|e|, the last over the output.
@@ -31,10 +31,15 @@ struct Tolerance {
   double relative = 0;
   /// For models in 16 bits, whose sums are off by a part of what is summed and not of what comes out.
   double of_largest = 0;
+  /// Whether NaN and infinity never pass, since nobody recorded them as what the model says.
+  bool only_finite = false;
 };
+/// What numpy.allclose, and so transformers.onnx, allows of each value besides the absolute tolerance.
+inline constexpr double usual_relative = 1e-5;
 
 /// One difference an expected output, in order of name. An element passes where it is within the tolerance, and where
-/// both are the same infinity or both are NaN. Floats of different widths compare; else the types must be equal.
+/// both are the same infinity or both are NaN, unless the tolerance wants finite numbers only. Floats of different
+/// widths compare; else the types must be equal.
 std::vector<Difference> compare(const Tensors& expected, const Tensors& actual, const Tolerance& tolerance);
 inline std::vector<Difference> compare(const Tensors& expected, const Tensors& actual, double atol, double rtol = 0) {
   return compare(expected, actual, Tolerance{.absolute = atol, .relative = rtol});

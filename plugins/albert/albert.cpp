@@ -18,7 +18,7 @@ class AlbertOnnxConfig final : public TextEncoder {
 
  private:
   TextEncoderTraits traits() const override {
-    return {.base = "albert", .vocab = bert.vocab, .segments = bert.segments};
+    return {.base = "albert", .vocab = bert.vocab, .segments = bert.segments, .max_positions = bert.max_positions};
   }
 
   // num_hidden_layers steps through a few groups of layers, each group serving a run of steps.

@@ -12,7 +12,8 @@ class BartOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
  public:
   explicit BartOnnxConfig(const Request& request)
       : OnnxSeq2SeqConfigWithPast(request),
-        model(row_of(families, request.model_type), BartConfig(request.config, row_of(families, request.model_type))),
+        model(row_of(families, request.model_type),
+              BartConfig(request.config.with_names(names), row_of(families, request.model_type))),
         c(model.config()) {}
 
   std::string base_model_prefix() const override { return "model"; }
@@ -24,6 +25,7 @@ class BartOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
   int64_t decoder_vocab_size() const override { return model.decoder_rows(); }
   int64_t encoder_width() const override { return c.width; }
   bool has_usual_cache() const override { return c.encoder.heads == c.decoder.heads; }
+  int64_t max_positions() const override { return c.positions; }
   // A text's class is read at the place of its last end token, on the decoder's side.
   const char* decoder_axis() const override {
     return task() == "sequence-classification" ? axis::encoder_sequence : OnnxSeq2SeqConfigWithPast::decoder_axis();
@@ -63,7 +65,11 @@ class BartOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
 
   // The decoder's vector at each text's last end token: f32[batch, width]
   Value at_last_end(const Value& decoded, const Value& ids) const {
-    const Value is_end = cast(equal(ids, c.eos), DType::i64);
+    if (c.eos.size() != 1) {
+      throw Error(ONNXPORT_UNSUPPORTED, "config field 'eos_token_id' lists " + std::to_string(c.eos.size()) +
+                                            " tokens; a text's class is read at the last place of one");
+    }
+    const Value is_end = cast(equal(ids, c.eos[0]), DType::i64);
     return row_at(decoded, largest(is_end * range(size_of(ids, 1)), {1}, true));
   }
 
@@ -76,7 +82,8 @@ class BartDecoderOnnxConfig final : public OnnxConfigWithPast {
  public:
   explicit BartDecoderOnnxConfig(const Request& request)
       : OnnxConfigWithPast(request, Positions::sequence),
-        model(row_of(families, request.model_type), BartConfig(request.config, row_of(families, request.model_type))),
+        model(row_of(families, request.model_type),
+              BartConfig(request.config.with_names(names), row_of(families, request.model_type))),
         c(model.config()) {}
 
   std::string base_model_prefix() const override { return "model"; }
@@ -84,6 +91,7 @@ class BartDecoderOnnxConfig final : public OnnxConfigWithPast {
   int64_t num_layers() const override { return c.decoder.layers; }
   int64_t num_attention_heads() const override { return c.decoder.heads; }
   int64_t head_size() const override { return c.width / c.decoder.heads; }
+  int64_t max_positions() const override { return c.positions; }
   std::vector<TensorSpec> inputs() const override { return text_inputs(c.decoder_vocab, c.positions); }
 
   Outputs forward(Graph& g, const Inputs& in) const override {
@@ -97,7 +105,7 @@ class BartDecoderOnnxConfig final : public OnnxConfigWithPast {
   Heads heads() const override {
     return {head::logits("causal-lm", [this](const Encoded& at) {
       const TiedLinear lm_head{at.base.graph().root() / "lm_head", model.table(at.base, "decoder"), c.tied};
-      return linear(lm_head, at.hidden, {.out = c.tied ? c.decoder_vocab : c.vocab, .bias = false});
+      return linear(lm_head, at.hidden, {.out = c.tied.by_config ? c.decoder_vocab : c.vocab, .bias = false});
     })};
   }
 

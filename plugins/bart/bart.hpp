@@ -28,6 +28,9 @@ inline constexpr Family families[] = {
     {"marian", Placement::after, false, false, Places::sinusoidal, 0, 58101, 1024},
 };
 
+inline constexpr std::initializer_list<std::pair<const char*, const char*>> names{
+    {"d_model", "hidden_size"}, {"encoder_attention_heads", "num_attention_heads"}};
+
 struct BartConfig {
   BartConfig(const Config& c, const Family& family)
       : vocab(c.size("vocab_size", family.vocab)),
@@ -40,9 +43,9 @@ struct BartConfig {
         scale(c.boolean("scale_embedding", false) ? std::sqrt(static_cast<double>(width)) : 1.0),
         shared(c.boolean("share_encoder_decoder_embeddings", true)),
         own_tables(c.written_since(5, 0)),
-        tied(c.boolean("tie_word_embeddings", true)),
-        eos(c.integer("eos_token_id", 2)),
-        labels(c.num_labels()) {
+        tied(c.tie(true)),
+        eos(c.has("eos_token_id") ? c.ids("eos_token_id") : std::vector<int64_t>{2}),
+        labels(c.num_labels(3)) {
     for (const int64_t heads : {encoder.heads, decoder.heads}) {
       if (width % heads != 0) {
         throw Error(ONNXPORT_CONFIG, "config field 'd_model' is " + std::to_string(width) +
@@ -64,8 +67,9 @@ struct BartConfig {
   double scale;
   bool shared;
   bool own_tables;  // a side's table that is saved beside the shared one is one of its own
-  bool tied;
-  int64_t eos, labels;
+  Tie tied;
+  std::vector<int64_t> eos;  // one, but for generation, which takes several
+  int64_t labels;
 };
 
 /// Encoder and decoder over a module "model".
@@ -77,7 +81,7 @@ class Transformer {
 
   /// Rows of the decoder's embedding. Parted from the encoder's it starts as a copy of that, and has a vocabulary of
   /// its own only where the head is tied to it.
-  int64_t decoder_rows() const { return c.shared || !c.tied ? c.vocab : c.decoder_vocab; }
+  int64_t decoder_rows() const { return c.shared || !c.tied.by_config ? c.vocab : c.decoder_vocab; }
 
   /// The embedding of a side ("encoder", "decoder"), which both share unless the config parts them.
   Scope table(const Scope& model, const std::string& side) const {

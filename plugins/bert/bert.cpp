@@ -11,7 +11,9 @@ class BertOnnxConfig final : public TextEncoder {
   explicit BertOnnxConfig(const Request& request) : TextEncoder(request), bert(request.config) {}
 
  private:
-  TextEncoderTraits traits() const override { return {.base = "bert", .vocab = bert.vocab, .segments = bert.segments}; }
+  TextEncoderTraits traits() const override {
+    return {.base = "bert", .vocab = bert.vocab, .segments = bert.segments, .max_positions = bert.max_positions};
+  }
 
   Value encode(const Scope& s, const Text& text) const override {
     const Value x = bert.embed(s / "embeddings", {.ids = text.ids, .segments = text.segments});

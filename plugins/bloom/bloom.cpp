@@ -17,7 +17,7 @@ struct BloomConfig {
         epsilon(c.real("layer_norm_epsilon", 1e-5)),
         on_norm(c.boolean("apply_residual_connection_post_layernorm", false)),
         sliced(c.integer("pretraining_tp", 1) > 1 && c.boolean("slow_but_exact", false)),
-        tied(c.boolean("tie_word_embeddings", true)),
+        tied(c.tie(true)),
         labels(c.num_labels()),
         pad(c.maybe_integer("pad_token_id")),
         folds_cache(c.written_before(4, 44)) {
@@ -27,7 +27,8 @@ struct BloomConfig {
   }
   int64_t vocab, hidden, layers, heads;
   double epsilon;
-  bool on_norm, sliced, tied;
+  bool on_norm, sliced;
+  Tie tied;
   int64_t labels;
   std::optional<int64_t> pad;
   bool folds_cache;

@@ -36,7 +36,7 @@ struct DeepseekConfig {
         scale(c.real("routed_scaling_factor", 2.5)),
         activation(c.text("hidden_act", "silu")),
         epsilon(c.real("rms_norm_eps", 1e-6)),
-        tied(c.boolean("tie_word_embeddings", false)),
+        tied(c.tie(false)),
         labels(c.num_labels()),
         pad(c.maybe_integer("pad_token_id")) {
     if (c.written_before(5, 0)) groups.outside = 0;  // and so before what is inside and worth less
@@ -63,7 +63,7 @@ struct DeepseekConfig {
   double scale;
   std::string activation;
   double epsilon;
-  bool tied;
+  Tie tied;
   int64_t labels;
   std::optional<int64_t> pad;
 };

@@ -10,6 +10,9 @@ namespace {
 
 constexpr double epsilon = 1e-12;  // of every norm; the config has no field for it
 
+constexpr std::initializer_list<std::pair<const char*, const char*>> names{
+    {"dim", "hidden_size"}, {"n_heads", "num_attention_heads"}, {"n_layers", "num_hidden_layers"}};
+
 struct DistilBertConfig {
   explicit DistilBertConfig(const Config& c)
       : vocab(c.size("vocab_size", 30522)),
@@ -19,21 +22,23 @@ struct DistilBertConfig {
         inner(c.size("hidden_dim", 4 * 768)),
         max_positions(c.size("max_position_embeddings", 512)),
         activation(c.text("activation", "gelu")),
-        tied(c.boolean("tie_word_embeddings", true)) {
+        tied(c.tie(true)) {
     require_multiple({"dim", dim}, {"n_heads", heads});
     c.boolean("sinusoidal_pos_embds", false);  // either way the checkpoint holds the table
   }
   int64_t vocab, dim, layers, heads, inner, max_positions;
   std::string activation;
-  bool tied;
+  Tie tied;
 };
 
 class DistilBertOnnxConfig final : public TextEncoder {
  public:
-  explicit DistilBertOnnxConfig(const Request& request) : TextEncoder(request), c(request.config) {}
+  explicit DistilBertOnnxConfig(const Request& request) : TextEncoder(request), c(request.config.with_names(names)) {}
 
  private:
-  TextEncoderTraits traits() const override { return {.base = "distilbert", .vocab = c.vocab, .pooler = false}; }
+  TextEncoderTraits traits() const override {
+    return {.base = "distilbert", .vocab = c.vocab, .pooler = false, .max_positions = c.max_positions};
+  }
 
   Value embed(const Scope& s, const Value& ids) const {
     const Value positions = (s / "position_embeddings").weight("weight", {c.max_positions, c.dim});

@@ -35,7 +35,11 @@ class ElectraOnnxConfig final : public TextEncoder {
 
  private:
   TextEncoderTraits traits() const override {
-    return {.base = "electra", .vocab = bert.vocab, .segments = bert.segments, .pooler = false};
+    return {.base = "electra",
+            .vocab = bert.vocab,
+            .segments = bert.segments,
+            .pooler = false,
+            .max_positions = bert.max_positions};
   }
 
   // BERT over embeddings of a width of their own.

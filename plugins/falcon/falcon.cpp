@@ -25,7 +25,7 @@ struct FalconConfig {
         activation(c.text("activation", "gelu")),
         epsilon(c.real("layer_norm_epsilon", 1e-5)),
         positions(c.size("max_position_embeddings", 2048)),
-        tied(c.boolean("tie_word_embeddings", true)),
+        tied(c.tie(true)),
         labels(c.num_labels()),
         pad(c.maybe_integer("pad_token_id")) {
     require_multiple({"hidden_size", hidden}, {"num_attention_heads", heads});
@@ -45,7 +45,7 @@ struct FalconConfig {
   std::string activation;
   double epsilon;
   int64_t positions;
-  bool tied;
+  Tie tied;
   int64_t labels;
   std::optional<int64_t> pad;
   std::optional<Rotary> rotary;  // without it, ALiBi

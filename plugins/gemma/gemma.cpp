@@ -94,7 +94,7 @@ struct GemmaConfig {
         activation(c.text(family.activation, "gelu_pytorch_tanh")),
         rms{.kind = Norm::Kind::rms, .epsilon = c.real("rms_norm_eps", 1e-6), .offset = 1},
         bias(c.boolean("attention_bias", false)),
-        tied(c.boolean("tie_word_embeddings", true)),
+        tied(c.tie(true)),
         causal(!c.boolean("use_bidirectional_attention", false)),
         scale(family.query_scalar ? 1 / std::sqrt(c.real("query_pre_attn_scalar", 256)) : 0),
         score_cap(cap_of(c, "attn_logit_softcapping", family.scores)),
@@ -118,7 +118,9 @@ struct GemmaConfig {
   int64_t vocab, hidden, inner, layers, heads, kv_heads, head_size, positions;
   std::string activation;
   Norm rms;
-  bool bias, tied, causal;
+  bool bias;
+  Tie tied;
+  bool causal;
   double scale, score_cap, word_cap;  // 0: the usual one, none, none
   int64_t window;                     // in keys; 0: none
   std::vector<std::string> types;     // of each layer; empty: all see the whole text

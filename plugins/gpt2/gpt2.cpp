@@ -7,6 +7,11 @@ using namespace onnxport::sdk;
 
 namespace {
 
+constexpr std::initializer_list<std::pair<const char*, const char*>> names{{"n_embd", "hidden_size"},
+                                                                           {"n_positions", "max_position_embeddings"},
+                                                                           {"n_head", "num_attention_heads"},
+                                                                           {"n_layer", "num_hidden_layers"}};
+
 struct Gpt2Config {
   explicit Gpt2Config(const Config& c)
       : vocab(c.size("vocab_size", 50257)),
@@ -19,7 +24,7 @@ struct Gpt2Config {
         epsilon(c.real("layer_norm_epsilon", 1e-5)),
         scale_weights(c.boolean("scale_attn_weights", true)),
         scale_by_layer(c.boolean("scale_attn_by_inverse_layer_idx", false)),
-        tied(c.boolean("tie_word_embeddings", true)),
+        tied(c.tie(true)),
         labels(c.num_labels()),
         pad(c.maybe_integer("pad_token_id")) {
     require_multiple({"n_embd", hidden}, {"n_head", heads});
@@ -32,14 +37,15 @@ struct Gpt2Config {
   int64_t vocab, positions, hidden, layers, heads, inner;
   std::string activation;
   double epsilon;
-  bool scale_weights, scale_by_layer, tied;
+  bool scale_weights, scale_by_layer;
+  Tie tied;
   int64_t labels;
   std::optional<int64_t> pad;
 };
 
 class Gpt2OnnxConfig final : public TextDecoder {
  public:
-  explicit Gpt2OnnxConfig(const Request& request) : TextDecoder(request), c(request.config) {}
+  explicit Gpt2OnnxConfig(const Request& request) : TextDecoder(request), c(request.config.with_names(names)) {}
 
   int64_t num_layers() const override { return c.layers; }
   int64_t num_attention_heads() const override { return c.heads; }

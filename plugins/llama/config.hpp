@@ -47,10 +47,11 @@ struct LlamaConfig {
         activation(c.text("hidden_act", "silu")),
         norm(norm_of(c, family)),
         clip(family.clips ? c.real("clip_qkv", 0) : 0),
-        tied(c.boolean("tie_word_embeddings", family.otherwise.tied)),
+        tied(c.tie(family.otherwise.tied)),
         qkv_bias(has(family.bias.qkv, c, "attention_bias")),
         output_bias(has(family.bias.output, c, "attention_bias")),
         mlp_bias(has(family.bias.mlp, c, "mlp_bias")),
+        causal(c.boolean("is_causal", true)),
         multipliers(multipliers_of(c, family)),
         window(window_of(c, family)),
         turns(turning_of(c, family, layers)),
@@ -68,7 +69,9 @@ struct LlamaConfig {
   std::string activation;
   Norm norm;
   double clip;
-  bool tied, qkv_bias, output_bias, mlp_bias;
+  Tie tied;
+  bool qkv_bias, output_bias, mlp_bias;
+  bool causal;  // false: an encoder that was made of the decoder
   Multipliers multipliers;
   int64_t window;  // in keys; 0: none
   Turning turns;

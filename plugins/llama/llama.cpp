@@ -60,7 +60,7 @@ class LlamaOnnxConfig final : public TextDecoder {
                                                         .bias = {c.qkv_bias, c.qkv_bias, c.qkv_bias, c.output_bias}},
                                         .clip = c.clip,
                                         .scale = c.multipliers.scores,
-                                        .causal = true,
+                                        .causal = c.causal,
                                         .window = c.slides(index) ? c.window : 0},
                           .feed_forward = {.inner = c.inner,
                                            .activation = c.activation,

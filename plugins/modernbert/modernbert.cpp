@@ -29,7 +29,7 @@ struct ModernBertConfig {
         mlp_bias(c.boolean("mlp_bias", false)),
         classifier_bias(c.boolean("classifier_bias", false)),
         decoder_bias(c.boolean("decoder_bias", true)),
-        tied(c.boolean("tie_word_embeddings", true)),
+        tied(c.tie(true)),
         types(layer_types(c, {layers, {global, local}, [every = c.size("global_attn_every_n_layers", 3)](int64_t i) {
                                 return i % every == 0 ? global : local;
                               }})) {
@@ -45,7 +45,8 @@ struct ModernBertConfig {
   int64_t vocab, hidden, inner, layers, heads, window;
   std::string activation, classifier_activation, pooling;
   Norm norm;
-  bool attention_bias, mlp_bias, classifier_bias, decoder_bias, tied;
+  bool attention_bias, mlp_bias, classifier_bias, decoder_bias;
+  Tie tied;
   std::vector<std::string> types;  // of each layer
   std::map<std::string, Rotary> rotary;
 };

@@ -24,7 +24,7 @@ struct MPNetConfig {
         epsilon(c.real("layer_norm_eps", 1e-12)),
         activation(c.text("hidden_act", "gelu")),
         is_decoder(c.boolean("is_decoder", false)),
-        tied(c.boolean("tie_word_embeddings", true)) {
+        tied(c.tie(true)) {
     require_multiple({"hidden_size", hidden}, {"num_attention_heads", heads});
     // Fewer rows than buckets serve texts whose distances do not reach further; half of them are for keys before.
     if (rows <= buckets / 2) {
@@ -36,7 +36,8 @@ struct MPNetConfig {
   int64_t vocab, hidden, layers, heads, inner, max_positions, rows;
   double epsilon;
   std::string activation;
-  bool is_decoder, tied;
+  bool is_decoder;
+  Tie tied;
 };
 
 class MPNetOnnxConfig final : public TextEncoder {
@@ -44,7 +45,9 @@ class MPNetOnnxConfig final : public TextEncoder {
   explicit MPNetOnnxConfig(const Request& request) : TextEncoder(request), c(request.config) {}
 
  private:
-  TextEncoderTraits traits() const override { return {.base = "mpnet", .vocab = c.vocab}; }
+  TextEncoderTraits traits() const override {
+    return {.base = "mpnet", .vocab = c.vocab, .max_positions = c.max_positions - 1 - padding};
+  }
 
   Value embed(const Scope& s, const Value& ids) const {
     const Value positions = positions_past_padding(ids, padding);

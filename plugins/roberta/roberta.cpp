@@ -19,7 +19,9 @@ class RobertaOnnxConfig final : public TextEncoder {
         padding(request.config.integer("pad_token_id", 1)) {}
 
  private:
-  TextEncoderTraits traits() const override { return {.base = "roberta", .vocab = bert.vocab}; }
+  TextEncoderTraits traits() const override {
+    return {.base = "roberta", .vocab = bert.vocab, .max_positions = bert.max_positions - 1 - padding};
+  }
 
   // BERT without segments; positions count the tokens that are not padding.
   Value encode(const Scope& s, const Text& text) const override {

@@ -8,6 +8,11 @@ using namespace onnxport::sdk;
 
 namespace {
 
+constexpr std::initializer_list<std::pair<const char*, const char*>> names{{"d_model", "hidden_size"},
+                                                                           {"d_kv", "head_dim"},
+                                                                           {"num_heads", "num_attention_heads"},
+                                                                           {"num_layers", "num_hidden_layers"}};
+
 struct T5Config {
   T5Config(const Config& c, bool is_mt5)
       : vocab(c.size("vocab_size", is_mt5 ? 250112 : 32128)),
@@ -20,9 +25,8 @@ struct T5Config {
         buckets(c.size("relative_attention_num_buckets", 32)),
         max_distance(c.size("relative_attention_max_distance", 128)),
         epsilon(c.real("layer_norm_epsilon", 1e-6)),
-        tied(c.boolean("tie_word_embeddings", !is_mt5)),
-        own_head(c.written_since(5, 0)),
-        scaled(own_head ? !is_mt5 && c.boolean("scale_decoder_outputs", tied) : tied) {
+        tied(c.tie(!is_mt5)),
+        scaled(c.written_since(5, 0) ? !is_mt5 && c.boolean("scale_decoder_outputs", tied.by_config) : tied.by_config) {
     // "relu", or "gated-gelu": the activation, and whether a second product gates it.
     const std::string form = c.text("feed_forward_proj", is_mt5 ? "gated-gelu" : "relu");
     const bool is_gated = form.starts_with("gated-");
@@ -33,9 +37,8 @@ struct T5Config {
   }
   int64_t vocab, width, head_size, inner, layers, decoder_layers, heads, buckets, max_distance;
   double epsilon;
-  bool tied;
-  bool own_head;  // a head that is saved beside the embedding is one of its own, whatever `tied` says
-  bool scaled;    // what the head reads
+  Tie tied;
+  bool scaled;  // what the head reads
   std::string activation;
   bool gated;
 };
@@ -43,7 +46,7 @@ struct T5Config {
 class T5OnnxConfig final : public OnnxSeq2SeqConfigWithPast {
  public:
   explicit T5OnnxConfig(const Request& request)
-      : OnnxSeq2SeqConfigWithPast(request), c(request.config, request.model_type == "mt5") {}
+      : OnnxSeq2SeqConfigWithPast(request), c(request.config.with_names(names), request.model_type == "mt5") {}
 
   double atol_for_validation() const override { return 1e-4; }
   std::string base_model_prefix() const override { return "transformer"; }
@@ -90,16 +93,15 @@ class T5OnnxConfig final : public OnnxSeq2SeqConfigWithPast {
   // scales mT5's.
   Value words(const Value& decoded) const {
     Graph& g = decoded.graph();
-    const Scope own = g.root() / "lm_head";
     const Value x = c.scaled ? decoded * (1 / std::sqrt(static_cast<double>(c.width))) : decoded;
-    const bool tied = c.tied && !(c.own_head && own.has("weight"));
-    return linear(TiedLinear{own, shared(g), tied}, x, {.out = c.vocab, .bias = false});
+    return linear(TiedLinear{g.root() / "lm_head", shared(g), c.tied}, x, {.out = c.vocab, .bias = false});
   }
 
   // Both sides' embedding, of which checkpoints may hold copies.
   static Scope shared(Graph& g) {
     g.unused("*coder.embed_tokens.weight");
-    return first_with("weight", {g.root() / "shared", g.root() / "encoder.embed_tokens"});
+    return first_with("weight",
+                      {g.root() / "shared", g.root() / "encoder.embed_tokens", g.root() / "decoder.embed_tokens"});
   }
 
   Value embed(Graph& g, const Value& ids, const char* side) const {

@@ -70,4 +70,19 @@ BOOST_AUTO_TEST_CASE(what_no_smollm3_can_run) {
   BOOST_TEST(mentions(said_of("smollm3/SmolLM3ForCausalLM", too_few), "'no_rope_layers' has 1 entries; expected"));
 }
 
+BOOST_AUTO_TEST_CASE(what_no_gptj_can_run) {
+  const auto said_of_gptj = [](const char* values) { return said_of("gptj/GPTJForCausalLM", values); };
+  BOOST_TEST(said_of_gptj(R"({"n_head": 2, "rotary_dim": 16})") == "accepted");
+  BOOST_TEST(mentions(said_of_gptj(R"({"rotary_dim": 16})"), "'rotary_dim' is 16; expected at most"));
+  // Without a number the whole width would be turned in each head, and so it must have one head only.
+  BOOST_TEST(mentions(said_of_gptj(R"({"rotary_dim": null})"), "'rotary_dim' is 32; expected at most"));
+  BOOST_TEST(said_of_gptj(R"({"rotary_dim": null, "n_head": 1})") == "accepted");
+  // The names of other models mean the same.
+  BOOST_TEST(mentions(said_of_gptj(R"({"num_attention_heads": 16})"), "'rotary_dim' is 4; expected at most"));
+
+  const auto said_of_codegen = [](const char* values) { return said_of("codegen/CodeGenForCausalLM", values); };
+  BOOST_TEST(said_of_codegen(R"({"n_head": 8})") == "accepted");
+  BOOST_TEST(mentions(said_of_codegen(R"({"n_head": 2})"), "not a multiple of the groups of heads in qkv_proj (4)"));
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <onnxport/blocks/layer.hpp>
+#include <onnxport/blocks/stem.hpp>
 
 #include <boost/test/unit_test.hpp>
 #include <filesystem>
@@ -42,8 +43,7 @@ class Equation {
     define(asked, block, formula);
     std::map<std::string, ir::Tensor> tensors;
     float step = 0.37F;
-    for (const auto& [name, shape] : asked.requested())
-      tensors.emplace(name, onnxport::test::filled(shape, step += 0.11F));
+    for (const auto& [name, shape] : asked.requested()) tensors.emplace(name, numbers_for(name, shape, step += 0.11F));
     onnxport::write_safetensors(folder_ / "model.safetensors", tensors);
     const onnxport::Checkpoint checkpoint = onnxport::Checkpoint::open(folder_);
     onnxport::WeightSource weights(checkpoint);
@@ -58,6 +58,15 @@ class Equation {
   }
 
  private:
+  /// A variance is above 0; the rest is of both signs.
+  static ir::Tensor numbers_for(const std::string& name, const std::vector<int64_t>& shape, float step) {
+    ir::Tensor tensor = onnxport::test::filled(shape, step);
+    if (!name.ends_with("running_var")) return tensor;
+    std::vector<float> values = onnxport::test::numbers(tensor);
+    for (float& value : values) value = std::fabs(value) + 0.1F;
+    return ir::Tensor::of<float>(ir::DType::f32, shape, values);
+  }
+
   static ir::Graph define(onnxport::WeightSource& weights, const Side& block, const Side& formula) {
     ir::Graph graph;
     const ir::Dim texts = ir::Dim::symbol("batch"), tokens = ir::Dim::symbol("sequence");
@@ -191,6 +200,35 @@ BOOST_AUTO_TEST_CASE(branches_side_by_side) {
       });
 }
 
+/// What a block does not do is refused, not left out.
+BOOST_AUTO_TEST_CASE(rows_that_ask_for_more_than_is_done) {
+  const auto refused = [](const TransformerLayer& form, const std::string& what) {
+    const auto side = [&](const Scope& s, const Value& x, const Value& mask) {
+      Cache cache(Inputs(), {cached("0.encoder.key", {}), cached("0.encoder.value", {})}, false);
+      return transformer_layer(s, x, form, {.mask = mask, .cache = &cache, .encoder = {.hidden = x, .mask = mask}});
+    };
+    BOOST_CHECK_EXCEPTION(Equation().check(side, side), Error, [&](const Error& error) {
+      return error.code() == ONNXPORT_UNSUPPORTED && std::string(error.what()).find(what) != std::string::npos;
+    });
+  };
+  TransformerLayer crossed{.attention = plain(), .feed_forward = {.inner = 7}};
+  const auto over_encoder = [&](const AttentionBlock& block) {
+    crossed.cross = CrossAttention{.attention = block};
+    return crossed;
+  };
+  const std::pair<AttentionBlock, std::string> rows[] = {
+      {{.heads = 4, .head_size = 6, .projections = {.packing = Projections::Packing::blocks}}, "projections"},
+      {{.heads = 4, .head_size = 6, .query_key_norm = QueryKeyNorm{}}, "norms of queries"},
+      {{.heads = 4, .head_size = 6, .repeats_kv = true}, "repeated"},
+      {{.heads = 4, .head_size = 6, .clip = 0.3}, "clipped"},
+      {{.heads = 4, .head_size = 6, .sinks = "sinks"}, "sinks"}};
+  for (const auto& [block, what] : rows) refused(over_encoder(block), what);
+  for (const Residual& branch :
+       {Residual{.placement = Placement::after}, Residual{.scale = 0.5}, Residual{.factor = "gamma"}})
+    refused({.attention = plain(), .feed_forward = {.inner = 7}, .feed_forward_branch = branch, .parallel = true},
+            "beside the attention");
+}
+
 BOOST_AUTO_TEST_CASE(feed_forwards) {
   const auto weight = [](const Scope& s, const char* name, int64_t out, int64_t in) {
     return (s / name).weight("weight", {out, in});
@@ -225,6 +263,34 @@ BOOST_AUTO_TEST_CASE(feed_forwards) {
       },
       [&](const Scope& s, const Value& x, const Value&) {
         return matmul(relu(matmul(x, weight(s, "up_proj", width, 7))), weight(s, "down_proj", 7, width));
+      });
+}
+
+BOOST_AUTO_TEST_CASE(convolutions_over_signals) {
+  constexpr int64_t out = 7;
+  const Conv1dOptions options{.out = out, .kernel = 3, .padding = 0};
+  const auto signal = [](const Value& x) { return transpose(x, {0, 2, 1}); };  // f[batch, width, n]
+  const auto convolved = [&](const Scope& s, const Value& x) {
+    const Value weight = s.weight("weight", {out, width, 3});
+    Value sum;
+    for (int64_t k = 0; k < 3; ++k) {
+      const Value seen = slice(signal(x), {2, k, k == 2 ? to_end : k - 2});
+      const Value part = matmul(squeeze(slice(weight, {2, k, k + 1}), {2}), seen);
+      sum = sum ? sum + part : part;
+    }
+    return sum + reshape(s.weight("bias", {out}), {1, out, 1});
+  };
+  Equation().check([&](const Scope& s, const Value& x, const Value&) { return conv1d(s / "c", signal(x), options); },
+                   [&](const Scope& s, const Value& x, const Value&) { return convolved(s / "c", x); });
+  Equation().check(
+      [&](const Scope& s, const Value& x, const Value&) {
+        return conv_stem(s, signal(x), options, {.convolution = "c", .batch_norm = "n", .activation = "relu"});
+      },
+      [&](const Scope& s, const Value& x, const Value&) {
+        const auto channel = [&](const char* name) { return reshape((s / "n").weight(name, {out}), {1, out, 1}); };
+        const Value spread = sqrt(channel("running_var") + 1e-5);
+        const Value normed = (convolved(s / "c", x) - channel("running_mean")) / spread;
+        return relu(normed * channel("weight") + channel("bias"));
       });
 }
 
@@ -280,6 +346,23 @@ BOOST_AUTO_TEST_CASE(queries_keys_and_values) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(norms_that_every_head_has_for_itself) {
+  AttentionBlock block = plain();
+  block.query_key_norm = {.norm = {.epsilon = 1e-3}, .query = "qn", .key = "kn", .each = "norms"};
+  check_attention(block, [&](const Scope& s, const Value& x, const Value& mask) {
+    QueryKeyValue made = made_by_hand(s, x, block);
+    for (auto [part, name] : {std::pair{&made.query, "qn"}, std::pair{&made.key, "kn"}}) {
+      std::vector<Value> normed;
+      for (int64_t i = 0; i < head_count; ++i) {
+        normed.push_back(
+            norm_by_hand(s / name / "norms" / i, slice(*part, {1, i, i + 1}), {.epsilon = 1e-3, .bias = false}));
+      }
+      *part = concat(normed, 1);
+    }
+    return attend_by_hand(made, mask, {.scale = usual_scale});
+  });
+}
+
 BOOST_AUTO_TEST_CASE(projections_in_one_layer) {
   constexpr int64_t kv_heads = 2, per = head_count / kv_heads;
   const Scores how{.scale = usual_scale};
@@ -312,6 +395,29 @@ BOOST_AUTO_TEST_CASE(projections_in_one_layer) {
         values.push_back(slice(rows, {1, first + per + 1, first + per + 2}));
       }
       return attend_by_hand({concat(queries, 1), repeated(concat(keys, 1)), repeated(concat(values, 1))}, mask, how);
+    });
+  }
+}
+
+BOOST_AUTO_TEST_CASE(groups_of_several_heads_in_one_layer) {
+  constexpr int64_t groups = 2, per = head_count / groups;
+  for (const bool value_first : {false, true}) {
+    AttentionBlock block = plain();
+    block.projections = {
+        .packing = Projections::Packing::groups, .groups = groups, .value_first = value_first, .fused = "qkv"};
+    check_attention(block, [&](const Scope& s, const Value& x, const Value& mask) {
+      // Rows of the layer: for each group its queries, then its keys and values in either order.
+      const Value rows = heads(times(x, (s / "qkv").weight("weight", {3 * head_count * size, width})), 3 * head_count);
+      std::vector<Value> parts[3];
+      for (int64_t group = 0; group < groups; ++group) {
+        for (int64_t part = 0; part < 3; ++part) {
+          const int64_t first = (3 * group + part) * per;
+          parts[part].push_back(slice(rows, {1, first, first + per}));
+        }
+      }
+      const size_t key = value_first ? 2 : 1;
+      return attend_by_hand({concat(parts[0], 1), concat(parts[key], 1), concat(parts[3 - key], 1)}, mask,
+                            {.scale = usual_scale});
     });
   }
 }

@@ -71,6 +71,10 @@ BOOST_AUTO_TEST_CASE(nan_passes_only_beside_nan) {
   BOOST_TEST(both.passes);
   BOOST_TEST(!both.finite);
   BOOST_TEST(contains(both.problem, "NaN"), both.problem);  // worth a word all the same
+  // Where nobody recorded it, it is what no model is meant to say.
+  const Tolerance finite{.absolute = 1, .only_finite = true};
+  for (const float value : {not_a_number, infinity})
+    BOOST_TEST(!compare({{"y", f32({1}, {value})}}, {{"y", f32({1}, {value})}}, finite)[0].passes);
 }
 
 BOOST_AUTO_TEST_CASE(infinities_pass_only_beside_equal_ones) {

@@ -34,7 +34,10 @@ class Pointing : public sdk::OnnxConfig {
     const auto rows = static_cast<int64_t>(places.size());
     return {sdk::DummyTensor::of("place", sdk::DType::i64, {rows}, places)};
   }
-  sdk::Outputs forward(sdk::Graph&, const sdk::Inputs&) const override { return {}; }
+  /// Not as the feature's outputs are declared.
+  sdk::Outputs forward(sdk::Graph&, const sdk::Inputs& in) const override {
+    return {{"last_hidden_state", in.at("shift")}};
+  }
 
  private:
   bool wrong_;
@@ -100,6 +103,16 @@ BOOST_AUTO_TEST_CASE(own_dummy_inputs_that_do_not_fit_are_told) {
                           return text.find("org.onnxport.test.inputs") != std::string::npos &&
                                  text.find("'place' are i64[4], expected i64[3]") != std::string::npos;
                         });
+}
+
+BOOST_AUTO_TEST_CASE(an_output_unlike_its_declaration_is_told) {
+  const onnxport::OnnxConfig config = config_of("pointing", "default");
+  onnxport::WeightSource weights;
+  BOOST_CHECK_EXCEPTION(config.define(weights), onnxport::Error, [](const onnxport::Error& error) {
+    return std::string(error.what()) ==
+           "plugin org.onnxport.test.inputs declares 2 axes of the output 'last_hidden_state', and its graph yields "
+           "f32[batch]";
+  });
 }
 
 BOOST_AUTO_TEST_CASE(an_older_host_is_told_what_it_knows) {

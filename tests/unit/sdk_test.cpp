@@ -298,6 +298,18 @@ BOOST_AUTO_TEST_CASE(rotary_parameters_of_a_layer_type) {
   BOOST_TEST(!depends(false));
 }
 
+BOOST_AUTO_TEST_CASE(rotary_fields_of_older_configs) {
+  const auto refused = [&](const onnxport::Json& parameters) {
+    json["rope_parameters"] = parameters;
+    root.members.clear();
+    return refusal([](const sdk::Config& c) { sdk::Rotary(c, 8, sdk::RotaryFields{.partial = 0.125}); });
+  };
+  json["partial_rotary_factor"] = 0.5;  // is not looked at, since the fields given stand for it
+  BOOST_TEST(refused(nullptr).starts_with("rotary embeddings turn 1 dimensions of a head"));
+  BOOST_TEST(refused({{"rope_theta", 10000.0}}).starts_with("rotary embeddings turn 1 dimensions of a head"));
+  BOOST_TEST(refused({{"partial_rotary_factor", 0.25}}) == "accepted");
+}
+
 BOOST_AUTO_TEST_CASE(kinds_of_layers) {
   const std::vector<std::string> known{"full_attention", "sliding_attention"};
   const sdk::LayerTypes wanted{3, known, [&](int64_t i) { return known[i % 2 == 0 ? 0 : 1]; }};

@@ -17,7 +17,9 @@ class Encoder : public sdk::TextEncoder {
   using TextEncoder::TextEncoder;
 
  protected:
-  sdk::TextEncoderTraits traits() const override { return {.base = "base", .vocab = 50, .segments = 2}; }
+  sdk::TextEncoderTraits traits() const override {
+    return {.base = "base", .vocab = 50, .segments = 2, .max_positions = 40};
+  }
   sdk::TextHeads text_heads() const override { return {}; }
   sdk::Value encode(const sdk::Scope&, const sdk::Text& text) const override { return text.ids; }
 };
@@ -46,6 +48,7 @@ BOOST_AUTO_TEST_CASE(inputs_are_those_of_the_reference) {
   BOOST_TEST(inputs[0].shape.size() == 2u);
   BOOST_TEST(Encoder(fixture.request("multiple-choice")).inputs()[0].shape.size() == 3u);
   BOOST_TEST(Encoder(fixture.request("default")).base_model_prefix() == "base");
+  BOOST_TEST(Encoder(fixture.request("default")).max_positions() == 40);
 }
 
 BOOST_AUTO_TEST_CASE(an_answer_has_two_ends) {

@@ -4,12 +4,13 @@
 
 #include <cstdlib>
 #include <initializer_list>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include <onnxport/error.hpp>
+#include <onnxport/tie.hpp>
 
 namespace onnxport::sdk {
 
@@ -127,6 +128,12 @@ class Config {
     return values;
   }
 
+  /// One token's id or a list of them: eos_token_id.
+  std::vector<int64_t> ids(std::string_view key) const {
+    if (api_->type(member(key)) == ONNXPORT_CONFIG_INT) return {integer(key)};
+    return integers(key);
+  }
+
   std::vector<double> reals(std::string_view key) const {
     if (!has(key)) return {};
     const onnxport_config* node = member(key);
@@ -187,10 +194,21 @@ class Config {
     return written && *written >= std::pair{major, minor};
   }
 
-  /// The number of labels of a classification head: the size of id2label, else num_labels, else 2.
-  /// Source: PretrainedConfig.num_labels, transformers 4.30.
-  int64_t num_labels() const {
-    const int64_t stated = integer("num_labels", 2);
+  /// Whether a head takes the embedding's table, by tie_word_embeddings.
+  Tie tie(bool fallback) const { return {boolean("tie_word_embeddings", fallback), written_since(5, 0)}; }
+
+  /// The same config, where a field may have another name: {"n_head", "num_attention_heads"}. Source: attribute_map of
+  /// the config classes, transformers 4.57.
+  Config with_names(std::initializer_list<std::pair<const char*, const char*>> names) const {
+    Config named = *this;
+    for (const auto& [own, other] : names) named.names_.emplace(own, other);
+    return named;
+  }
+
+  /// The number of labels of a classification head: the size of id2label, else num_labels, else the class's own
+  /// default. Source: PretrainedConfig.num_labels, transformers 4.30.
+  int64_t num_labels(int64_t fallback = 2) const {
+    const int64_t stated = integer("num_labels", fallback);
     if (const auto labels = entries("id2label"); labels && *labels > 0) return static_cast<int64_t>(*labels);
     return stated;
   }
@@ -203,7 +221,12 @@ class Config {
     if (dot == std::string::npos) return std::nullopt;
     return std::pair<int64_t, int64_t>{std::atoll(written.c_str()), std::atoll(written.c_str() + dot + 1)};
   }
-  const onnxport_config* member(std::string_view key) const { return api_->member(node_, to_abi(key)); }
+  const onnxport_config* member(std::string_view key) const {
+    const onnxport_config* own = api_->member(node_, to_abi(key));
+    const auto other = names_.find(std::string(key));
+    if (other == names_.end() || api_->type(own) != ONNXPORT_CONFIG_ABSENT) return own;
+    return api_->member(node_, to_abi(other->second));
+  }
   std::string full(std::string_view key) const {
     return path_.empty() ? std::string(key) : path_ + "." + std::string(key);
   }
@@ -228,6 +251,7 @@ class Config {
   const onnxport_host* host_;
   const onnxport_config* node_;
   std::string path_;
+  std::map<std::string, std::string> names_;
 };
 
 /// A field by its name in config.json, for messages.

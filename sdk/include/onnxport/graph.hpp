@@ -51,6 +51,31 @@ struct Dim {
   bool is_static() const { return size >= 0; }
 };
 
+/// An attribute of a node: a number, a text, or a list of numbers. `{"axes", {1}}` is a list of one.
+struct Attribute {
+  std::string name;
+  int32_t type;
+  int64_t i = 0;
+  double f = 0;
+  std::string s;
+  std::vector<int64_t> ints;
+  std::vector<double> floats;
+  Attribute(std::string n, int64_t v) : name(std::move(n)), type(ONNXPORT_ATTR_INT), i(v) {}
+  Attribute(std::string n, int v) : Attribute(std::move(n), static_cast<int64_t>(v)) {}
+  Attribute(std::string n, bool v) : Attribute(std::move(n), static_cast<int64_t>(v)) {}
+  Attribute(std::string n, double v) : name(std::move(n)), type(ONNXPORT_ATTR_FLOAT), f(v) {}
+  Attribute(std::string n, std::string v) : name(std::move(n)), type(ONNXPORT_ATTR_STRING), s(std::move(v)) {}
+  Attribute(std::string n, const char* v) : Attribute(std::move(n), std::string(v)) {}
+  Attribute(std::string n, std::vector<int64_t> v) : name(std::move(n)), type(ONNXPORT_ATTR_INTS), ints(std::move(v)) {}
+  Attribute(std::string n, std::vector<double> v)
+      : name(std::move(n)), type(ONNXPORT_ATTR_FLOATS), floats(std::move(v)) {}
+  /// A list in braces is one of integers or of reals, and never a single number.
+  template <class Number>
+  Attribute(std::string n, std::initializer_list<Number> v)
+      : Attribute(std::move(n),
+                  std::vector<std::conditional_t<std::is_integral_v<Number>, int64_t, double>>(v.begin(), v.end())) {}
+};
+
 class Graph;
 class Scope;
 
@@ -80,8 +105,6 @@ class Value {
   onnxport_value id_ = 0;
   uint32_t place_ = 0;
 };
-
-struct Attribute;
 
 /// A place in the module tree. Weight names and node names follow from it: (scope / "query") holds
 /// "….query.weight". An immutable value.
@@ -115,31 +138,6 @@ class Scope {
  private:
   Graph* graph_;
   std::string path_;
-};
-
-/// An attribute of a node: a number, a text, or a list of numbers. `{"axes", {1}}` is a list of one.
-struct Attribute {
-  std::string name;
-  int32_t type;
-  int64_t i = 0;
-  double f = 0;
-  std::string s;
-  std::vector<int64_t> ints;
-  std::vector<double> floats;
-  Attribute(std::string n, int64_t v) : name(std::move(n)), type(ONNXPORT_ATTR_INT), i(v) {}
-  Attribute(std::string n, int v) : Attribute(std::move(n), static_cast<int64_t>(v)) {}
-  Attribute(std::string n, bool v) : Attribute(std::move(n), static_cast<int64_t>(v)) {}
-  Attribute(std::string n, double v) : name(std::move(n)), type(ONNXPORT_ATTR_FLOAT), f(v) {}
-  Attribute(std::string n, std::string v) : name(std::move(n)), type(ONNXPORT_ATTR_STRING), s(std::move(v)) {}
-  Attribute(std::string n, const char* v) : Attribute(std::move(n), std::string(v)) {}
-  Attribute(std::string n, std::vector<int64_t> v) : name(std::move(n)), type(ONNXPORT_ATTR_INTS), ints(std::move(v)) {}
-  Attribute(std::string n, std::vector<double> v)
-      : name(std::move(n)), type(ONNXPORT_ATTR_FLOATS), floats(std::move(v)) {}
-  /// A list in braces is one of integers or of reals, and never a single number.
-  template <class Number>
-  Attribute(std::string n, std::initializer_list<Number> v)
-      : Attribute(std::move(n),
-                  std::vector<std::conditional_t<std::is_integral_v<Number>, int64_t, double>>(v.begin(), v.end())) {}
 };
 
 /// One operation: which, on what, with what. docs/operators.md lists them.
@@ -247,6 +245,14 @@ class Graph {
   }
   /// Whether the user asked for a further output that costs work.
   bool wants(std::string_view name) { return api_->wants(handle_, to_abi(name)) != 0; }
+  /// Where the checkpoint has no tensor of `module`, that of `other` is taken: of a table that two modules share either
+  /// may have been kept.
+  void stand_in(const Scope& module, const Scope& other) { stand_ins_.emplace(module.path(), other.path()); }
+  /// The path of the module that stands in for this one; null where none does.
+  const std::string* stand_in_of(const std::string& path) const {
+    const auto found = stand_ins_.find(path);
+    return found == stand_ins_.end() ? nullptr : &found->second;
+  }
   /// Tensors that are known not to be used, as a pattern with *.
   void unused(std::string_view pattern) { check(host_, weights_->unused(handle_, to_abi(pattern))); }
 
@@ -297,6 +303,7 @@ class Graph {
   onnxport_graph* handle_;
   const onnxport_graph_1* api_;
   const onnxport_weights_1* weights_;
+  std::map<std::string, std::string> stand_ins_;
   std::map<std::string, uint32_t> places_;
   std::deque<std::string> paths_{std::string()};  // [0] is nowhere; references stay valid
 };
@@ -337,7 +344,11 @@ inline Value Value::in(const Scope& module) const {
 
 inline Value Scope::weight(std::string_view name, const std::vector<int64_t>& shape) const {
   onnxport_value id = 0;
-  const std::string full = (*this / name).path();
+  std::string full = (*this / name).path();
+  if (const std::string* other = graph_->stand_in_of(path_); other != nullptr && !has(name)) {
+    const Scope instead(*graph_, *other);
+    if (instead.has(name)) full = (instead / name).path();
+  }
   check(graph_->host(), graph_->weights().weight(graph_->handle(), to_abi(full), shape.data(),
                                                  static_cast<uint32_t>(shape.size()), &id));
   return {*graph_, id, graph_->place(path_)};

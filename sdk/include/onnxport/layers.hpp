@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <onnxport/operations.hpp>
+#include <onnxport/tie.hpp>
 
 namespace onnxport::sdk {
 
@@ -37,10 +38,10 @@ inline Value linear_in_out(const Scope& scope, const Value& x, const LinearOptio
 struct TiedLinear {
   Scope own;        ///< "lm_head"
   Scope embedding;  ///< where the weight is taken from if they are tied
-  bool tied;
+  Tie tied;
 };
 inline Value linear(const TiedLinear& head, const Value& x, const LinearOptions& options) {
-  if (!head.tied) return linear(head.own, x, options);
+  if (!head.tied.holds_for(head.own)) return linear(head.own, x, options);
   Graph& g = x.graph();
   g.unused(head.own.path() + ".weight");
   std::vector<Value> inputs{x, head.embedding.weight("weight", {options.out, x.fixed(-1)})};
@@ -54,13 +55,6 @@ struct EmbeddingOptions {
 /// ids: i64[...] -> f[..., width]. Weight: f[count, width]. Source: torch.nn.Embedding.
 inline Value embedding(const Scope& scope, const Value& ids, const EmbeddingOptions& options) {
   return scope.composite("Embedding", {scope.weight("weight", {options.count, options.width}), ids}).in(scope.parent());
-}
-
-/// x / √(mean(x²) + ε) · weight over the last axis. Weight: f[n]. Source: LlamaRMSNorm and T5LayerNorm,
-/// transformers 4.57.
-inline Value rms_norm(const Scope& scope, const Value& x, double epsilon) {
-  const int64_t n = x.fixed(-1);
-  return scope.composite("RMSNorm", {x, scope.weight("weight", {n})}, {{"epsilon", epsilon}}).in(scope.parent());
 }
 
 /// Positions of tokens that are not padding, counted from padding + 1; padding keeps its own: ids: i64[batch, sequence]

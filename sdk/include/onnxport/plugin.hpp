@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The header that every plugin includes. Declare what the plugin is with ONNXPORT_PLUGIN; everything else is reached
-// from there, but for blocks that only some models have: post_norm.hpp, relative_bias.hpp, rotary.hpp.
+// from there, but for what only some models have: blocks/, families/, layer_types.hpp, relative_bias.hpp, rotary.hpp.
 #pragma once
 
 #include <cstddef>

@@ -19,16 +19,27 @@ struct RotaryLayerType {
   bool scaled = true;  ///< whether rope_scaling, which older configs have instead, is meant for these layers
 };
 
+/// What rope_parameters holds, for configs that have not got it: from their older fields, with their class's defaults.
+struct RotaryFields {
+  double theta = 10000;
+  double partial = 1;  ///< the part of every head that is turned
+};
+
 /// How positions become angles, by a config's rope_theta, rope_scaling (or rope_parameters) and what they refer to.
 class Rotary {
  public:
   /// `head_size` is the width of one head, of which partial_rotary_factor is turned.
   Rotary(const Config& config, int64_t head_size)
+      : Rotary(config, head_size,
+               {.theta = config.real("rope_theta", 10000.0), .partial = config.real("partial_rotary_factor", 1.0)}) {}
+  /// The same for a config whose older fields have other names or defaults.
+  Rotary(const Config& config, int64_t head_size, const RotaryFields& older)
       : Rotary(config, head_size, config.section(config.has("rope_parameters") ? "rope_parameters" : "rope_scaling"),
-               config.real("rope_theta", 10000.0)) {}
+               older) {}
   /// The same for one kind of layers. Throws CONFIG where rope_parameters does not tell them apart.
   Rotary(const Config& config, int64_t head_size, const RotaryLayerType& type)
-      : Rotary(config, head_size, section_of(config, type), type.theta) {}
+      : Rotary(config, head_size, section_of(config, type),
+               RotaryFields{.theta = type.theta, .partial = config.real("partial_rotary_factor", 1.0)}) {}
 
   /// Whether angles depend on the longest position as well, so that scores do not follow from differences alone.
   bool depends_on_length() const { return type_ == "dynamic" || type_ == "longrope"; }
@@ -46,11 +57,11 @@ class Rotary {
   }
 
  private:
-  Rotary(const Config& config, int64_t head_size, const Config& scaling, double theta)
+  Rotary(const Config& config, int64_t head_size, const Config& scaling, const RotaryFields& older)
       : type_(type_of(scaling)),
-        base_(scaling.real("rope_theta", theta)),
+        base_(scaling.real("rope_theta", older.theta)),
         width_(static_cast<int64_t>(static_cast<double>(head_size) *
-                                    scaling.real("partial_rotary_factor", config.real("partial_rotary_factor", 1.0)))),
+                                    scaling.real("partial_rotary_factor", older.partial))),
         max_positions_(config.integer("max_position_embeddings", 2048)) {
     constexpr int64_t widest = 1 << 20;
     if (width_ <= 0 || width_ % 2 != 0 || width_ > widest) {

@@ -17,8 +17,9 @@ struct TextDecoderTraits {
   int64_t vocab;                           ///< ids are below this
   int64_t max_positions = 0;               ///< and positions below this; 0: without a bound
   std::string embedding = "embed_tokens";  ///< of the words, below the base; a tied head takes its table
-  bool tied = false;
+  Tie tied = false;
   std::string words = "lm_head";
+  std::string words_also{};  ///< another name under which releases save the layer of words
   bool words_bias = false;
   double words_scale = 1;    ///< of the words' scores
   double words_softcap = 0;  ///< of the words' scores; 0: none
@@ -38,6 +39,7 @@ class TextDecoder : public OnnxConfigWithPast {
 
   std::string base_model_prefix() const override { return traits().base; }
   double atol_for_validation() const override { return 1e-4; }
+  int64_t max_positions() const override { return traits().max_positions; }
   std::vector<TensorSpec> inputs() const override {
     const TextDecoderTraits t = traits();
     return text_inputs(t.vocab, t.max_positions);
@@ -45,6 +47,8 @@ class TextDecoder : public OnnxConfigWithPast {
 
   Outputs forward(Graph& g, const Inputs& in) const override {
     const Scope base = task() == "default" ? g.root() : g.root() / traits().base;
+    const TextDecoderTraits t = traits();
+    if (t.tied && !t.words.empty()) g.stand_in(base / t.embedding, g.root() / t.words);
     Cache cache = cache_of(in);
     const Value hidden = decode(base, in, cache);
     return with_present(head_for_feature().outputs({base, hidden, in}), cache);
@@ -73,7 +77,10 @@ class TextDecoder : public OnnxConfigWithPast {
 
  private:
   static Value scores_of_words(const TextDecoderTraits& t, const Encoded& at) {
-    const TiedLinear layer{at.base.graph().root() / t.words, at.base / t.embedding, t.tied};
+    const Scope root = at.base.graph().root();
+    const Scope words =
+        t.words_also.empty() ? root / t.words : first_with("weight", {root / t.words, root / t.words_also});
+    const TiedLinear layer{words, at.base / t.embedding, t.tied};
     Value scores = linear(layer, at.hidden, {.out = t.vocab, .bias = t.words_bias});
     if (t.words_scale != 1) scores = scores * t.words_scale;
     if (t.words_softcap != 0) scores = tanh(scores / t.words_softcap) * t.words_softcap;

@@ -20,17 +20,18 @@ struct Text {
 
 /// What tells one text encoder from another at its rim.
 struct TextEncoderTraits {
-  std::string base;      // the base model's name within the models with a head: "bert"
-  int64_t vocab;         // ids are below this
-  int64_t segments = 0;  // token_type_ids are below this; 0: the model is given none
-  bool pooler = true;    // whether the base model ends in a pooler
+  std::string base;           // the base model's name within the models with a head: "bert"
+  int64_t vocab;              // ids are below this
+  int64_t segments = 0;       // token_type_ids are below this; 0: the model is given none
+  bool pooler = true;         // whether the base model ends in a pooler
+  int64_t max_positions = 0;  // of the longest text; 0: without a bound
 };
 
 /// A masked-lm head: where it is, and whether the embedding's table scores the words.
 struct WordsHead {
   std::string at{};  ///< below the root; empty: the root itself
   MaskedLmHeadOptions head;
-  bool tied = true;
+  Tie tied = true;
   std::string table = "embeddings.word_embeddings";  ///< below the base model
 };
 
@@ -68,6 +69,7 @@ class TextEncoder : public OnnxConfig {
 
   std::string base_model_prefix() const override { return traits().base; }
   double atol_for_validation() const override { return 1e-4; }
+  int64_t max_positions() const override { return traits().max_positions; }
 
   /// input_ids, attention_mask and, where the model has segments, token_type_ids. Source: BertOnnxConfig and
   /// RobertaOnnxConfig, transformers 4.30.
@@ -140,9 +142,9 @@ class TextEncoder : public OnnxConfig {
  private:
   static Value scores_of_words(const WordsHead& words, const Encoded& at) {
     MaskedLmHeadOptions head = words.head;
-    if (words.tied) head.tied = at.base / words.table;
-    const Scope root = at.base.graph().root();
-    return masked_lm_head(words.at.empty() ? root : root / words.at, at.hidden, head);
+    const Scope root = at.base.graph().root(), scope = words.at.empty() ? root : root / words.at;
+    if (words.tied.holds_for(scope / head.names.decoder)) head.tied = at.base / words.table;
+    return masked_lm_head(scope, at.hidden, head);
   }
 
   int64_t labels_;

@@ -191,9 +191,10 @@ class OnnxConfigWithPast : public OnnxConfig {
       if (!past) return unsqueeze(range(size_of(ids, 1)), {0});
       return unsqueeze(g.op("Range", {past, size_of(mask, 1), g.integer(1)}), {0});
     }
-    // A padded place gets position 1, as in generate().
+    // A padded place, which nobody reads, has the position that forward() counts: a text that is padded on its right is
+    // then the same either way.
     const Value counted = cumulative_sum(mask, 1) - g.integer(1);
-    const Value all = where(cast(mask, DType::boolean), counted, g.integer(1));
+    const Value all = where(cast(mask, DType::boolean), counted, unsqueeze(range(size_of(mask, 1)), {0}));
     return past ? from_row(all, 1, past) : all;
   }
 

@@ -29,6 +29,8 @@ struct Projections {
     groups,  ///< one layer: for each kv head its queries, its key, its value
   };
   Packing packing = Packing::apart;
+  int64_t groups = 0;        ///< so many groups of heads in place of one for each kv head, as in CodeGen
+  bool value_first = false;  ///< in a group the values are before the keys
   std::string query = "q_proj", key = "k_proj", value = "v_proj";
   std::string fused = "qkv_proj";
   std::string output = "o_proj";
@@ -41,6 +43,7 @@ struct QueryKeyNorm {
   Norm norm{.kind = Norm::Kind::rms};
   bool per_head = true;  ///< false: over all heads at once, before they are split
   std::string query = "q_norm", key = "k_norm";
+  std::string each{};  ///< every head has a weight of its own, {each}.{i} below the norm, as in StableLM; without bias
 };
 
 struct AttentionBlock {
@@ -95,8 +98,17 @@ inline Value repeat_heads(const Value& x, int64_t heads, int64_t times) {
   if (times == 1) return x;
   const int64_t width = x.fixed(-1);
   const Value apart = reshape(x, {0, 0, heads, 1, width / heads});
-  const std::vector<int64_t> repeated{1, 1, 1, times, 1};
-  return reshape(x.graph().op("Expand", {apart}, {{"shape", repeated}}), {0, 0, times * width});
+  return reshape(expand(apart, {1, 1, 1, times, 1}), {0, 0, times * width});
+}
+
+/// Every head normed with a weight of its own: f[batch, heads, n, d] -> the same. Weights: {i}.weight f[d].
+/// Source: StableLmLayerNormPerHead, transformers 4.57.
+inline Value norm_each_head(const Scope& scope, const Value& x, Norm form) {
+  form.weight = form.bias = false;
+  std::vector<Value> weights;
+  for (int64_t i = 0; i < x.fixed(1); ++i)
+    weights.push_back(unsqueeze((scope / i).weight("weight", {x.fixed(-1)}), {0, 1}));
+  return norm(scope, x, form) * concat(weights, 0);
 }
 
 /// x -> queries, keys and values, heads side by side (f[batch, n, heads·d]) or, where they are normed one by one, apart
@@ -116,10 +128,16 @@ inline QueryKeyValue project(const Scope& scope, const Value& x, const Attention
       const std::vector<Value> parts = split(all, -1, widths);
       made = {parts[0], parts[1], parts[2]};
     } else {
-      all = reshape(all, {0, 0, kv_heads, heads / kv_heads * d + d + dv});
-      const std::vector<Value> parts = split(all, -1, {heads / kv_heads * d, d, dv});
-      made = {reshape(parts[0], {0, 0, widths[0]}), reshape(parts[1], {0, 0, widths[1]}),
-              reshape(parts[2], {0, 0, widths[2]})};
+      const int64_t groups = p.groups == 0 ? kv_heads : p.groups;
+      const size_t key = p.value_first ? 2 : 1, value = 3 - key;
+      std::vector<int64_t> order(3);
+      order[0] = widths[0] / groups;
+      order[key] = widths[1] / groups;
+      order[value] = widths[2] / groups;
+      all = reshape(all, {0, 0, groups, order[0] + order[1] + order[2]});
+      const std::vector<Value> parts = split(all, -1, order);
+      made = {reshape(parts[0], {0, 0, widths[0]}), reshape(parts[key], {0, 0, widths[1]}),
+              reshape(parts[value], {0, 0, widths[2]})};
     }
   }
   if (block.repeats_kv) {
@@ -132,8 +150,12 @@ inline QueryKeyValue project(const Scope& scope, const Value& x, const Attention
   if (block.query_key_norm) {
     const QueryKeyNorm& n = *block.query_key_norm;
     if (n.per_head) made = {split_heads(made.query, heads), split_heads(made.key, block.cached_heads()), made.value};
-    made.query = norm(scope / n.query, made.query, n.norm);
-    made.key = norm(scope / n.key, made.key, n.norm);
+    const auto normed = [&](const std::string& name, const Value& part) {
+      return n.each.empty() ? norm(scope / name, part, n.norm)
+                            : norm_each_head(scope / name / n.each, part, n.norm).in(scope);
+    };
+    made.query = normed(n.query, made.query);
+    made.key = normed(n.key, made.key);
   }
   return made;
 }
@@ -174,10 +196,29 @@ inline Value attend(const Scope& scope, const Value& x, const AttentionBlock& bl
   return project(scope / p.output, mixed, p.matrix, {.out = x.fixed(-1), .bias = p.bias.output});
 }
 
+namespace detail {
+/// What a block states that an attention to an encoder does not do; null where it does all.
+inline const char* not_over_encoder(const AttentionBlock& block) {
+  if (block.projections.packing != Projections::Packing::apart) return "projections in one layer";
+  if (block.query_key_norm) return "norms of queries and keys";
+  if (block.repeats_kv) return "repeated keys and values";
+  if (block.clip != 0) return "clipped queries, keys and values";
+  if (!block.sinks.empty()) return "sinks";
+  return nullptr;
+}
+}  // namespace detail
+
 /// Attention of a decoder's text to an encoder's result: x: f[batch, n, width] -> the same. Keys and values are made
-/// once, and are the cache's from then on.
+/// once, and are the cache's from then on. Causality, windows and rotary pairs are a text's own and not looked at.
+/// Throws UNSUPPORTED where the block states what else it does not do.
 inline Value attend_over(const Scope& scope, const Value& x, const AttentionBlock& block, const Attended& given) {
   const Projections& p = block.projections;
+  if (const char* what = detail::not_over_encoder(block)) {
+    throw Error(ONNXPORT_UNSUPPORTED,
+                std::string("an attention to an encoder has no ") + what +
+                    "; write it with Cache::over_encoder() and attention()",
+                scope.path());
+  }
   const int64_t kv_heads = block.key_heads();
   const auto heads_of = [&](const std::string& name, int64_t width, bool bias) {
     return split_heads(project(scope / name, given.encoder.hidden, p.matrix, {.out = kv_heads * width, .bias = bias}),
@@ -192,6 +233,7 @@ inline Value attend_over(const Scope& scope, const Value& x, const AttentionBloc
                                 {.heads = block.heads,
                                  .kv_heads = kv_heads,
                                  .scale = block.scale,
+                                 .softcap = block.softcap,
                                  .mask = given.encoder.mask,
                                  .probabilities = given.encoder.probabilities})
                           .mixed;

@@ -64,7 +64,7 @@ struct TransformerLayer {
   Residual attention_branch{.name = "input_layernorm"};
   Residual feed_forward_branch{.name = "post_attention_layernorm"};
   /// Both branches read what the layer was given, and their sum is joined to it: GPT-J, Falcon, Phi, Cohere. The norms
-  /// may be one and the same.
+  /// may be one and the same; the feed-forward's stands before it, and nothing scales what it adds.
   bool parallel = false;
   std::optional<CrossAttention> cross{};
 };
@@ -75,7 +75,8 @@ inline Scope module_at(const Scope& layer, const std::string& name) {
 }
 }  // namespace detail
 
-/// x: f[batch, n, width] -> the same.
+/// x: f[batch, n, width] -> the same. Throws UNSUPPORTED where branches side by side are to be joined in a way of their
+/// own.
 inline Value transformer_layer(const Scope& layer, const Value& x, const TransformerLayer& form,
                                const Attended& given) {
   const auto attends = [&](const Value& h) {
@@ -90,8 +91,15 @@ inline Value transformer_layer(const Scope& layer, const Value& x, const Transfo
       return attend_over(layer / form.cross->at, h, form.cross->attention, given);
     });
   }
-  if (!form.parallel) return residual(layer, attended, form.feed_forward_branch, feeds);
-  const Value h = feeds(norm(layer / form.feed_forward_branch.name, x, form.feed_forward_branch.norm));
+  const Residual& fed = form.feed_forward_branch;
+  if (!form.parallel) return residual(layer, attended, fed, feeds);
+  if (fed.placement != Placement::before || fed.scale != 1 || !fed.factor.empty()) {
+    throw Error(ONNXPORT_UNSUPPORTED,
+                "a feed-forward beside the attention reads a norm and is added as it is; write another one with "
+                "residual()",
+                layer.path());
+  }
+  const Value h = feeds(norm(layer / fed.name, x, fed.norm));
   return (h + attended).in(layer);
 }
 

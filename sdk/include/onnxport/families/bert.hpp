@@ -53,7 +53,7 @@ struct BertEncoder {
         relative{c.choice("position_embedding_type", "absolute", {"absolute", "relative_key", "relative_key_query"}),
                  heads, max_positions},
         is_decoder(c.boolean("is_decoder", false)),
-        tied(c.boolean("tie_word_embeddings", true)) {
+        tied(c.tie(true)) {
     require_multiple({"hidden_size", hidden}, {"num_attention_heads", heads});
   }
 
@@ -120,7 +120,8 @@ struct BertEncoder {
   double epsilon;
   std::string activation;
   RelativePositions relative;
-  bool is_decoder, tied;
+  bool is_decoder;
+  Tie tied;
 };
 
 }  // namespace onnxport::family
