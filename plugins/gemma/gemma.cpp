@@ -112,6 +112,7 @@ struct GemmaConfig {
     // The first files say "gelu" and mean its approximation.
     if (std::string_view(family.activation) == "hidden_act" && activation == "gelu") activation = "gelu_pytorch_tanh";
     c.no_effect({"hidden_act", "hidden_activation"});  // where the other one rules
+    // The first is Gemma 2's, which Gemma 3 keeps and never reads; the second is what layer_types came from.
     c.no_effect({"attn_logit_softcapping", "_sliding_window_pattern", "cache_implementation"});
   }
   int64_t vocab, hidden, inner, layers, heads, kv_heads, head_size, positions;

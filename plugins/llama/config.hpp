@@ -62,6 +62,7 @@ struct LlamaConfig {
                                                                : family.otherwise.pad) {
     require_multiple({"num_attention_heads", heads}, {"num_key_value_heads", kv_heads});
     c.no_effect({"pretraining_tp"});  // splits products for training; the result is the same
+    c.no_effect({"embd_pdrop", "resid_pdrop"});
     c.no_effect({"max_window_layers", "original_max_position_embeddings"});  // without the options that they are of
   }
   int64_t vocab, hidden, inner, layers, heads, kv_heads, head_size, positions;

@@ -55,6 +55,21 @@ BOOST_AUTO_TEST_CASE(what_no_falcon_can_run) {
   BOOST_TEST(mentions(said_of_falcon(grouped_old_form), "num_kv_heads other than"));
 }
 
+BOOST_AUTO_TEST_CASE(what_no_gemma_can_run) {
+  const char* both_ways = R"({"use_bidirectional_attention": true})";
+  BOOST_TEST(mentions(said_of("gemma2/Gemma2ForCausalLM", both_ways), "'use_bidirectional_attention' is true"));
+  BOOST_TEST(said_of("gemma3_text/Gemma3ForCausalLM-v5.24", both_ways) == "accepted");
+  const char* without_window = R"({"sliding_window": null})";
+  BOOST_TEST(mentions(said_of("gemma2/Gemma2ForCausalLM", without_window), "\"sliding_attention\""));
+  const char* one_map = R"({"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}})";
+  BOOST_TEST(mentions(said_of("gemma3_text/Gemma3ForCausalLM-v5.24", one_map), "one map for all layers"));
+}
+
+BOOST_AUTO_TEST_CASE(what_no_smollm3_can_run) {
+  const char* too_few = R"({"no_rope_layers": [1]})";
+  BOOST_TEST(mentions(said_of("smollm3/SmolLM3ForCausalLM", too_few), "'no_rope_layers' has 1 entries; expected"));
+}
+
 BOOST_AUTO_TEST_CASE(what_no_gptj_can_run) {
   const auto said_of_gptj = [](const char* values) { return said_of("gptj/GPTJForCausalLM", values); };
   BOOST_TEST(said_of_gptj(R"({"n_head": 2, "rotary_dim": 16})") == "accepted");
