@@ -67,7 +67,7 @@ Verdict validate_export(const ExportToValidate& exported, const Tolerance& toler
 /// What validation accepts: `atol` where the user gave one, else the model's own and, for models in 16 bits, a part of
 /// each output's largest value that fits the type's precision.
 Tolerance tolerance_for(const OnnxConfig& config, ir::DType dtype, std::optional<double> atol);
-/// "1e-05", "1e-05 and 0.8 % of an output's largest value"
+/// "1e-05", "1e-05 + 1e-05 of each value + 8e-03 of an output's largest"
 std::string describe(const Tolerance& tolerance);
 
 }  // namespace onnxport

@@ -29,7 +29,7 @@ struct Difference {
 struct Tolerance {
   double absolute = 0;
   double relative = 0;
-  /// For models in 16 bits, whose sums are off by a part of what is summed and not of what comes out.
+  /// Sums are off by a part of what is summed and not of what comes out: most in 16 bits.
   double of_largest = 0;
   /// Whether NaN and infinity never pass, since nobody recorded them as what the model says.
   bool only_finite = false;
