@@ -158,11 +158,10 @@ class Mixture {
 
   // ------------------------------------------------------------------------------------------- its bodies
 
-  /// Adds the passed values from `first` on as inputs of a body.
-  std::map<std::string, ValueId> take(Body& body, size_t first = 0) const {
+  /// Adds the passed values as inputs of a body.
+  std::map<std::string, ValueId> take(Body& body) const {
     std::map<std::string, ValueId> values;
-    for (size_t i = first; i < passed_.size(); ++i)
-      values[passed_[i].name] = body.input(passed_[i].name, passed_[i].type);
+    for (const Passed& passed : passed_) values[passed.name] = body.input(passed.name, passed.type);
     return values;
   }
 

@@ -132,7 +132,7 @@ class Transformer {
     Value x = embedding(table(model, text.side), text.ids, {text.vocab, c.width}).in(s);
     if (c.scale != 1.0) x = x * c.scale;
     x = x + places(s / "embed_positions", text.places);
-    return f.embedding_norm ? layer_norm(s / "layernorm_embedding", x, {}) : x;
+    return f.embedding_norm ? norm(s / "layernorm_embedding", x, {}) : x;
   }
 
   // The places' vectors: f32[n, width]
@@ -177,7 +177,7 @@ class Transformer {
             .feed_forward_branch = {f.norm, {}, "final_layer_norm"}};
   }
 
-  Value finish(const Scope& s, const Value& x) const { return f.final_norm ? layer_norm(s / "layer_norm", x, {}) : x; }
+  Value finish(const Scope& s, const Value& x) const { return f.final_norm ? norm(s / "layer_norm", x, {}) : x; }
 
   const Family& f;
   BartConfig c;

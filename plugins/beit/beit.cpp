@@ -102,7 +102,7 @@ class BeitOnnxConfig final : public OnnxConfig {
                              .probabilities = "attentions." + std::to_string(i)});
       g.mark("hidden_states." + std::to_string(i + 1), x);
     }
-    return c.mean_pooling ? x : layer_norm(beit / "layernorm", x, {.epsilon = c.epsilon});
+    return c.mean_pooling ? x : norm(beit / "layernorm", x, {.epsilon = c.epsilon});
   }
 
   // Both halves of a layer are normed before, and scaled by a learnt factor a channel. Keys have no bias.
@@ -167,7 +167,7 @@ class BeitOnnxConfig final : public OnnxConfig {
   // f32[batch, hidden]: the norm of the patches' mean, or the class token.
   Value pool(const Scope& s, const Value& hidden) const {
     if (!c.mean_pooling) return pick(hidden.in(s), 1, 0);
-    return layer_norm(s / "layernorm", mean(slice(hidden.in(s), {1, 1}), {1}), {.epsilon = c.epsilon});
+    return norm(s / "layernorm", mean(slice(hidden.in(s), {1, 1}), {1}), {.epsilon = c.epsilon});
   }
 
   const BeitConfig c;

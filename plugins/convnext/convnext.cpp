@@ -84,7 +84,7 @@ class ConvNextOnnxConfig final : public OnnxConfig {
   Value block(const Scope& s, const Value& x) const {
     const int64_t width = x.fixed(1);
     Value h = conv2d(s / "dwconv", x, {.out = width, .kernel = 7, .padding = 3, .groups = width});
-    h = layer_norm(s / "layernorm", channels_last(h), {.epsilon = 1e-6});
+    h = norm(s / "layernorm", channels_last(h), {.epsilon = 1e-6});
     h = linear(s / "pwconv1", h, {.out = 4 * width});
     h = activation(h, c.activation);
     h = linear(s / "pwconv2", h, {.out = width});
@@ -93,13 +93,13 @@ class ConvNextOnnxConfig final : public OnnxConfig {
   }
 
   static Value norm_of_channels(const Scope& s, const Value& x) {
-    const Value h = layer_norm(s, channels_last(x.in(s)), {.epsilon = 1e-6});
+    const Value h = norm(s, channels_last(x.in(s)), {.epsilon = 1e-6});
     return channels_first(h.in(s));
   }
 
   // -> f32[batch, widths.back()]
   Value pool(const Scope& convnext, const Value& hidden) const {
-    return layer_norm(convnext / "layernorm", mean_of_image(hidden.in(convnext)), {.epsilon = c.epsilon});
+    return norm(convnext / "layernorm", mean_of_image(hidden.in(convnext)), {.epsilon = c.epsilon});
   }
 
   const ConvNextConfig c;

@@ -4,7 +4,7 @@
 #include <onnxport/blocks/layer.hpp>
 #include <onnxport/blocks/mixture_of_experts.hpp>
 #include <onnxport/plugin.hpp>
-#include <onnxport/rotary.hpp>
+#include <onnxport/rotary_decoder.hpp>
 
 using namespace onnxport::sdk;
 
@@ -68,29 +68,26 @@ struct DeepseekConfig {
   std::optional<int64_t> pad;
 };
 
-class DeepseekOnnxConfig final : public TextDecoder {
+class DeepseekOnnxConfig final : public RotaryDecoder {
  public:
-  explicit DeepseekOnnxConfig(const Request& request) : TextDecoder(request), c(request.config) {}
+  explicit DeepseekOnnxConfig(const Request& request) : RotaryDecoder(request), c(request.config) {}
 
   int64_t num_layers() const override { return c.layers; }
   int64_t num_attention_heads() const override { return c.heads; }
   int64_t head_size() const override { return c.nope + c.rope; }
   int64_t value_head_size() const override { return c.value; }
   bool has_usual_cache() const override { return c.heads * head_size() == c.hidden && c.value == head_size(); }
-  Positions positions_in_generation() const override {
-    return c.rotary.depends_on_length() ? Positions::mask : Positions::sequence;
-  }
 
  private:
+  const Rotary& rotary() const override { return c.rotary; }
   TextDecoderTraits traits() const override {
     return {.vocab = c.vocab, .max_positions = c.positions, .tied = c.tied, .labels = c.labels, .pad = c.pad};
   }
 
   Value decode(const Scope& s, const Inputs& in, Cache& cache) const override {
     Graph& g = s.graph();
-    g.unused("*rotary_emb.inv_freq");                        // saved by older releases; config.json tells it
     g.unused("*layers." + std::to_string(c.layers) + ".*");  // predicts one more token, in training (section 2.2)
-    const Angles angles = c.rotary.angles(position_ids(in).in(s / "rotary_emb"));
+    const Angles of_text = angles(s, in);
     Value x = embedding(s / "embed_tokens", in.at("input_ids"), {c.vocab, c.hidden});
     for (int64_t i = 0; i < c.layers; ++i) {
       g.mark("hidden_states." + std::to_string(i), x);
@@ -100,7 +97,7 @@ class DeepseekOnnxConfig final : public TextDecoder {
                            .probabilities = "attentions." + std::to_string(i)};
       const Scope layer = s / "layers" / i, attention = layer / "self_attn", mlp = layer / "mlp";
       x = residual(layer, x, {.norm = rms(), .name = "input_layernorm"}, [&](const Value& h) {
-        const Value mixed = mix(attention, expand_latents(attention, h, angles), attention_block(), given);
+        const Value mixed = mix(attention, expand_latents(attention, h, of_text), attention_block(), given);
         return linear(attention / "o_proj", mixed, {.out = c.hidden, .bias = c.bias});
       });
       x = residual(layer, x, {.norm = rms(), .name = "post_attention_layernorm"}, [&](const Value& h) {
@@ -112,8 +109,8 @@ class DeepseekOnnxConfig final : public TextDecoder {
 
   /// Multi-head latent attention (section 2.1.1): tokens are pressed into latents, of which every head's queries, keys
   /// and values are made. Positions turn a part of their own, which for keys is one for all heads.
-  QueryKeyValue expand_latents(const Scope& s, const Value& h, const Angles& angles) const {
-    const auto turned = [&](const Value& x) { return rotate(c.interleaved ? pairs_as_halves(x) : x, angles); };
+  QueryKeyValue expand_latents(const Scope& s, const Value& h, const Angles& turns) const {
+    const auto turned = [&](const Value& x) { return rotate(c.interleaved ? pairs_as_halves(x) : x, turns); };
     const auto [q_nope, q_rope] = split_at(split_heads(queries(s, h), c.heads), c.nope);
 
     const auto [latent, shared] =

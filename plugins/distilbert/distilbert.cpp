@@ -43,7 +43,7 @@ class DistilBertOnnxConfig final : public TextEncoder {
   Value embed(const Scope& s, const Value& ids) const {
     const Value positions = (s / "position_embeddings").weight("weight", {c.max_positions, c.dim});
     const Value x = embedding(s / "word_embeddings", ids, {c.vocab, c.dim}) + first_rows(positions, size_of(ids, 1));
-    return layer_norm(s / "LayerNorm", x, {.epsilon = epsilon});
+    return norm(s / "LayerNorm", x, {.epsilon = epsilon});
   }
 
   Value encode(const Scope& s, const Text& text) const override {

@@ -2,7 +2,7 @@
 // GPT-NeoX and Pythia. Source: GPTNeoXModel and its heads, transformers 4.57 and 5.24 (modeling_gpt_neox.py).
 #include <onnxport/blocks/layer.hpp>
 #include <onnxport/plugin.hpp>
-#include <onnxport/rotary.hpp>
+#include <onnxport/rotary_decoder.hpp>
 
 using namespace onnxport::sdk;
 
@@ -38,18 +38,16 @@ struct GptNeoXConfig {
   std::optional<int64_t> pad;
 };
 
-class GptNeoXOnnxConfig final : public TextDecoder {
+class GptNeoXOnnxConfig final : public RotaryDecoder {
  public:
-  explicit GptNeoXOnnxConfig(const Request& request) : TextDecoder(request), c(request.config) {}
+  explicit GptNeoXOnnxConfig(const Request& request) : RotaryDecoder(request), c(request.config) {}
 
   int64_t num_layers() const override { return c.layers; }
   int64_t num_attention_heads() const override { return c.heads; }
   int64_t head_size() const override { return c.hidden / c.heads; }
-  Positions positions_in_generation() const override {
-    return c.rotary.depends_on_length() ? Positions::mask : Positions::sequence;
-  }
 
  private:
+  const Rotary& rotary() const override { return c.rotary; }
   TextDecoderTraits traits() const override {
     return {.base = "gpt_neox",
             .vocab = c.vocab,
@@ -68,11 +66,9 @@ class GptNeoXOnnxConfig final : public TextDecoder {
     Graph& g = s.graph();
     g.unused("*.attention.bias");  // the causal mask, which older releases saved
     g.unused("*.attention.masked_bias");
-    g.unused("*rotary_emb.inv_freq");
     Value x = embedding(s / "embed_in", in.at("input_ids"), {c.vocab, c.hidden});
-    const Angles angles = c.rotary.angles(position_ids(in).in(s / "rotary_emb"));
     x = transformer_layers(s / "layers", x, {c.layers, [this](int64_t) { return layer(); }},
-                           {.mask = in.at("attention_mask"), .angles = angles, .cache = &cache});
+                           {.mask = in.at("attention_mask"), .angles = angles(s, in), .cache = &cache});
     return g.mark("hidden_states." + std::to_string(c.layers), norm(s / "final_layer_norm", x, {.epsilon = c.epsilon}));
   }
 

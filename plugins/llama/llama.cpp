@@ -3,6 +3,7 @@
 // SmolLM3Model, GraniteModel, OlmoModel, Olmo2Model, Phi3Model and their heads, transformers 4.57 and 5.24.
 #include <onnxport/blocks/layer.hpp>
 #include <onnxport/plugin.hpp>
+#include <onnxport/rotary_decoder.hpp>
 
 #include "config.hpp"
 
@@ -10,21 +11,19 @@ using namespace llama;
 
 namespace {
 
-class LlamaOnnxConfig final : public TextDecoder {
+class LlamaOnnxConfig final : public RotaryDecoder {
  public:
   explicit LlamaOnnxConfig(const Request& request)
-      : TextDecoder(request), family(row_of(families, request.model_type)), c(request.config, family) {}
+      : RotaryDecoder(request), family(row_of(families, request.model_type)), c(request.config, family) {}
 
   int64_t num_layers() const override { return c.layers; }
   int64_t num_attention_heads() const override { return c.heads; }
   int64_t num_key_value_heads() const override { return c.kv_heads; }
   int64_t head_size() const override { return c.head_size; }
   bool has_usual_cache() const override { return c.heads * c.head_size == c.hidden; }
-  Positions positions_in_generation() const override {
-    return c.rotary.depends_on_length() ? Positions::mask : Positions::sequence;
-  }
 
  private:
+  const Rotary& rotary() const override { return c.rotary; }
   TextDecoderTraits traits() const override {
     return {.base = task() == "question-answering" ? family.heads.span_base : "model",
             .vocab = c.vocab,
@@ -40,13 +39,12 @@ class LlamaOnnxConfig final : public TextDecoder {
 
   Value decode(const Scope& s, const Inputs& in, Cache& cache) const override {
     Graph& g = s.graph();
-    g.unused("*rotary_emb.inv_freq");  // saved by older releases; config.json tells it
     Value x = embedding(s / "embed_tokens", in.at("input_ids"), {c.vocab, c.hidden});
     if (c.multipliers.embedding != 1) x = x * c.multipliers.embedding;
-    const Angles angles = c.rotary.angles(position_ids(in).in(s / "rotary_emb"));
+    const Angles of_text = angles(s, in);
     const LayerStack stack{.count = c.layers,
                            .layer = [this](int64_t i) { return layer(i); },
-                           .angles = [&](int64_t i) { return c.turns(i) ? angles : Angles{}; }};
+                           .angles = [&](int64_t i) { return c.turns(i) ? of_text : Angles{}; }};
     x = transformer_layers(s / "layers", x, stack, {.mask = in.at("attention_mask"), .cache = &cache});
     return g.mark("hidden_states." + std::to_string(c.layers), norm(s / "norm", x, c.norm));
   }

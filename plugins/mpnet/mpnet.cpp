@@ -53,7 +53,7 @@ class MPNetOnnxConfig final : public TextEncoder {
     const Value positions = positions_past_padding(ids, padding);
     const Value x = embedding(s / "word_embeddings", ids, {c.vocab, c.hidden}) +
                     embedding(s / "position_embeddings", positions, {c.max_positions, c.hidden});
-    return layer_norm(s / "LayerNorm", x, {.epsilon = c.epsilon});
+    return norm(s / "LayerNorm", x, {.epsilon = c.epsilon});
   }
 
   Value encode(const Scope& s, const Text& text) const override {

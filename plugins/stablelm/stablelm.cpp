@@ -2,7 +2,7 @@
 // StableLM. Source: StableLmModel and its heads, transformers 4.57 and 5.24 (modeling_stablelm.py).
 #include <onnxport/blocks/layer.hpp>
 #include <onnxport/plugin.hpp>
-#include <onnxport/rotary.hpp>
+#include <onnxport/rotary_decoder.hpp>
 
 using namespace onnxport::sdk;
 
@@ -40,30 +40,26 @@ struct StableLmConfig {
   std::optional<int64_t> pad;
 };
 
-class StableLmOnnxConfig final : public TextDecoder {
+class StableLmOnnxConfig final : public RotaryDecoder {
  public:
-  explicit StableLmOnnxConfig(const Request& request) : TextDecoder(request), c(request.config) {}
+  explicit StableLmOnnxConfig(const Request& request) : RotaryDecoder(request), c(request.config) {}
 
   int64_t num_layers() const override { return c.layers; }
   int64_t num_attention_heads() const override { return c.heads; }
   int64_t num_key_value_heads() const override { return c.kv_heads; }
   int64_t head_size() const override { return c.hidden / c.heads; }
-  Positions positions_in_generation() const override {
-    return c.rotary.depends_on_length() ? Positions::mask : Positions::sequence;
-  }
 
  private:
+  const Rotary& rotary() const override { return c.rotary; }
   TextDecoderTraits traits() const override {
     return {.vocab = c.vocab, .max_positions = c.positions, .tied = c.tied, .labels = c.labels, .pad = c.pad};
   }
 
   Value decode(const Scope& s, const Inputs& in, Cache& cache) const override {
     Graph& g = s.graph();
-    g.unused("*rotary_emb.inv_freq");  // saved by older releases; config.json tells it
     Value x = embedding(s / "embed_tokens", in.at("input_ids"), {c.vocab, c.hidden});
-    const Angles angles = c.rotary.angles(position_ids(in).in(s / "rotary_emb"));
     x = transformer_layers(s / "layers", x, {c.layers, [this](int64_t) { return layer(); }},
-                           {.mask = in.at("attention_mask"), .angles = angles, .cache = &cache});
+                           {.mask = in.at("attention_mask"), .angles = angles(s, in), .cache = &cache});
     return g.mark("hidden_states." + std::to_string(c.layers), norm(s / "norm", x, {.epsilon = c.epsilon}));
   }
 

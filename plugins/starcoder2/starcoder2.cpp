@@ -2,7 +2,7 @@
 // StarCoder2. Source: Starcoder2Model and its heads, transformers 4.57 and 5.24 (modeling_starcoder2.py).
 #include <onnxport/blocks/layer.hpp>
 #include <onnxport/plugin.hpp>
-#include <onnxport/rotary.hpp>
+#include <onnxport/rotary_decoder.hpp>
 
 using namespace onnxport::sdk;
 
@@ -42,31 +42,27 @@ struct Starcoder2Config {
   std::optional<int64_t> pad;
 };
 
-class Starcoder2OnnxConfig final : public TextDecoder {
+class Starcoder2OnnxConfig final : public RotaryDecoder {
  public:
-  explicit Starcoder2OnnxConfig(const Request& request) : TextDecoder(request), c(request.config) {}
+  explicit Starcoder2OnnxConfig(const Request& request) : RotaryDecoder(request), c(request.config) {}
 
   int64_t num_layers() const override { return c.layers; }
   int64_t num_attention_heads() const override { return c.heads; }
   int64_t num_key_value_heads() const override { return c.kv_heads; }
   int64_t head_size() const override { return c.head_size; }
   bool has_usual_cache() const override { return c.heads * c.head_size == c.hidden; }
-  Positions positions_in_generation() const override {
-    return c.rotary.depends_on_length() ? Positions::mask : Positions::sequence;
-  }
 
  private:
+  const Rotary& rotary() const override { return c.rotary; }
   TextDecoderTraits traits() const override {
     return {.vocab = c.vocab, .max_positions = c.positions, .tied = c.tied, .labels = c.labels, .pad = c.pad};
   }
 
   Value decode(const Scope& s, const Inputs& in, Cache& cache) const override {
     Graph& g = s.graph();
-    g.unused("*rotary_emb.inv_freq");  // saved by older releases; config.json tells it
     Value x = embedding(s / "embed_tokens", in.at("input_ids"), {c.vocab, c.hidden});
-    const Angles angles = c.rotary.angles(position_ids(in).in(s / "rotary_emb"));
     x = transformer_layers(s / "layers", x, {c.layers, [this](int64_t) { return layer(); }},
-                           {.mask = in.at("attention_mask"), .angles = angles, .cache = &cache});
+                           {.mask = in.at("attention_mask"), .angles = angles(s, in), .cache = &cache});
     return g.mark("hidden_states." + std::to_string(c.layers), norm(s / "norm", x, {.epsilon = c.epsilon}));
   }
 

@@ -30,16 +30,21 @@ inline Tensors by_reference(const ir::Graph& graph, const Tensors& inputs) {
   return load_backend("reference").load_graph(graph)->run(inputs);
 }
 
+/// What an ONNX file computes; the file is gone afterwards.
+inline Tensors run_model(const pb::ModelProto& model, const Tensors& values) {
+  std::string pattern = (std::filesystem::temp_directory_path() / "onnxport-graph-XXXXXX").string();
+  BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
+  const std::string file = pattern + "/model.onnx";
+  std::ofstream(file, std::ios::binary) << model.SerializeAsString();
+  Tensors results = load_backend("onnxruntime").load_file(file)->run(values);
+  std::filesystem::remove_all(pattern);
+  return results;
+}
+
 /// ONNX Runtime's results for the graph, lowered to the opset. Its weights must be constants.
 inline Tensors by_runtime(const ir::Graph& graph, int64_t opset, const Tensors& inputs) {
-  std::string folder = (std::filesystem::temp_directory_path() / "onnxport-both-XXXXXX").string();
-  BOOST_REQUIRE(::mkdtemp(folder.data()) != nullptr);
-  const std::filesystem::path file = std::filesystem::path(folder) / "model.onnx";
-  const ModelParts parts = to_model(lower(graph, {.opset = opset, .patches = {}}), {.opset = opset, .metadata = {}});
-  std::ofstream(file, std::ios::binary) << parts.model.SerializeAsString();
-  const Tensors outputs = load_backend("onnxruntime").load_file(file.string())->run(inputs);
-  std::filesystem::remove_all(folder);
-  return outputs;
+  const ir::Graph lowered = lower(graph, {.opset = opset, .patches = {}});
+  return run_model(to_model(lowered, {.opset = opset, .metadata = {}}).model, inputs);
 }
 
 /// Both yield the same shapes and, up to `tolerance`, the same numbers.

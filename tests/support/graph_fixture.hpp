@@ -2,19 +2,13 @@
 // A graph with values for its inputs, and whether what each opset's form of it computes is what the reference does.
 #pragma once
 
-#include <unistd.h>
-
 #include <boost/test/unit_test.hpp>
 #include <cmath>
-#include <filesystem>
-#include <fstream>
 
-#include "core/backend.hpp"
 #include "core/ir/operators.hpp"
-#include "core/onnx/model_proto.hpp"
-#include "core/passes/lower.hpp"
 #include "core/passes/precision.hpp"
 #include "core/validate/compare.hpp"
+#include "tests/support/both_back_ends.hpp"
 
 namespace onnxport::test {
 
@@ -30,17 +24,6 @@ inline ir::Tensor filled(const std::vector<int64_t>& shape, float step) {
 inline std::vector<float> numbers(const ir::Tensor& tensor) {
   const auto values = tensor.as<float>();
   return {values.begin(), values.end()};
-}
-
-/// What an ONNX file computes; the file is gone afterwards.
-inline Tensors run_model(const pb::ModelProto& model, const Tensors& values) {
-  std::string pattern = (std::filesystem::temp_directory_path() / "onnxport-graph-XXXXXX").string();
-  BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-  const std::string file = pattern + "/model.onnx";
-  std::ofstream(file, std::ios::binary) << model.SerializeAsString();
-  Tensors results = load_backend("onnxruntime").load_file(file)->run(values);
-  std::filesystem::remove_all(pattern);
-  return results;
 }
 
 /// A graph whose inputs have the given names, types and values.

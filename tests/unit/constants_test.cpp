@@ -1,17 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Constants of every element type reach the reference and the written file with their values.
-#include <unistd.h>
-
 #include <boost/test/unit_test.hpp>
-#include <filesystem>
-#include <fstream>
 
-#include "core/backend.hpp"
 #include "core/definition/host_tables.hpp"
 #include "core/definition/onnx_config.hpp"
 #include "core/ir/scalar.hpp"
-#include "core/onnx/model_proto.hpp"
-#include "core/passes/lower.hpp"
+#include "tests/support/both_back_ends.hpp"
 
 using namespace onnxport;
 using namespace onnxport::ir;
@@ -50,14 +44,7 @@ Graph plus_constant(const Tensor& constant) {
 }
 
 float run_file(const Graph& g, int64_t opset) {
-  std::string pattern = (std::filesystem::temp_directory_path() / "onnxport-constants-XXXXXX").string();
-  BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-  const ModelParts parts = to_model(lower(g, {.opset = opset, .patches = {}}), {.opset = opset, .metadata = {}});
-  const std::string file = pattern + "/model.onnx";
-  std::ofstream(file, std::ios::binary) << parts.model.SerializeAsString();
-  const Tensors outputs = load_backend("onnxruntime").load_file(file)->run({{"x", Tensor::f32_scalar(10.F)}});
-  std::filesystem::remove_all(pattern);
-  return outputs.at("y").as<float>()[0];
+  return test::by_runtime(g, opset, {{"x", Tensor::f32_scalar(10.F)}}).at("y").as<float>()[0];
 }
 
 }  // namespace

@@ -1,34 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // Operators on images: their sizes, the reference against plain loops, and ONNX Runtime on the lowered form.
-#include <unistd.h>
-
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
-#include <filesystem>
-#include <fstream>
 #include <functional>
-#include <iostream>
 
-#include "core/backend.hpp"
 #include "core/error.hpp"
-#include "core/onnx/model_proto.hpp"
-#include "core/passes/lower.hpp"
+#include "tests/support/both_back_ends.hpp"
 
 using namespace onnxport;
 using namespace onnxport::ir;
-namespace fs = std::filesystem;
 namespace utf = boost::unit_test;
 
 namespace {
 
 using Ints = std::vector<int64_t>;
-
-boost::test_tools::assertion_result both_built(utf::test_unit_id) {
-  if (backend_installed("reference") && backend_installed("onnxruntime")) return true;
-  std::cout << "skipped: a back end is not built\n";
-  return false;
-}
 
 /// Numbers that repeat late, of both signs.
 Tensor numbers(Ints shape) {
@@ -75,19 +61,12 @@ void check(One one, const std::function<double(int64_t, int64_t, int64_t, int64_
       }
     }
   }
-  std::string pattern = (fs::temp_directory_path() / "onnxport-images-XXXXXX").string();
-  BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
   for (int64_t opset : {13, 15, 18, 21, 24}) {
-    const fs::path file = fs::path(pattern) / "one.onnx";
-    const Graph lowered = lower(one.g, {.opset = opset, .patches = {}});
-    std::ofstream(file, std::ios::binary)
-        << to_model(lowered, {.opset = opset, .metadata = {}}).model.SerializeAsString();
-    const Tensor found = load_backend("onnxruntime").load_file(file.string())->run(one.inputs).at("y");
+    const Tensor found = test::by_runtime(one.g, opset, one.inputs).at("y");
     BOOST_REQUIRE(found.shape == y.shape);
     for (size_t i = 0; i < found.as<float>().size(); ++i)
       BOOST_TEST(std::fabs(found.as<float>()[i] - y.as<float>()[i]) < 1e-5, "opset " << opset << ", element " << i);
   }
-  fs::remove_all(pattern);
 }
 
 std::string shape_of(Graph& g, ValueId x, const std::string& op, std::vector<ValueId> others, Attributes attributes) {
@@ -150,7 +129,7 @@ BOOST_AUTO_TEST_CASE(refusals) {
 
 BOOST_AUTO_TEST_SUITE_END()
 
-BOOST_AUTO_TEST_SUITE(images, *utf::precondition(both_built))
+BOOST_AUTO_TEST_SUITE(images, *utf::precondition(test::both_built))
 
 BOOST_AUTO_TEST_CASE(a_convolution_with_every_option) {
   const Tensor x = numbers({2, 4, 9, 8}), weight = numbers({6, 2, 3, 2}), bias = numbers({6});

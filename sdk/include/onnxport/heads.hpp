@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include <onnxport/blocks/norm.hpp>
 #include <onnxport/onnx_config.hpp>
 
 namespace onnxport::sdk {
@@ -114,7 +115,7 @@ inline Value masked_lm_head(const Scope& scope, const Value& hidden, const Maske
   Graph& g = scope.graph();
   Value x = linear(scope / options.names.dense, hidden, {.out = options.width});
   x = activation(x, options.activation);
-  x = layer_norm(scope / options.names.norm, x, {.epsilon = options.epsilon});
+  x = norm(scope / options.names.norm, x, {.epsilon = options.epsilon});
 
   // A layer that is not tied has a bias of its own since version 5, the last of the names; before there was one alone.
   std::vector<std::string> names = options.names.bias;

@@ -64,18 +64,6 @@ inline Value positions_past_padding(const Value& ids, int64_t padding) {
   return cumulative_sum(counts, 1) * counts + ids.graph().integer(padding);
 }
 
-struct NormOptions {
-  double epsilon = 1e-5;
-  bool bias = true;
-};
-/// Over the last axis. Weights: weight, bias f[n]. Source: torch.nn.LayerNorm.
-inline Value layer_norm(const Scope& scope, const Value& x, const NormOptions& options) {
-  const int64_t n = x.fixed(-1);
-  std::vector<Value> inputs{x, scope.weight("weight", {n})};
-  if (options.bias) inputs.push_back(scope.weight("bias", {n}));
-  return scope.composite("LayerNorm", inputs, {{"epsilon", options.epsilon}}).in(scope.parent());
-}
-
 /// f[batch, n, heads·d] -> f[batch, heads, n, d]
 inline Value split_heads(const Value& x, int64_t heads) {
   return x.graph().composite("SplitHeads", {x}, {{"heads", heads}});

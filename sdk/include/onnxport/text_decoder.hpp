@@ -46,8 +46,8 @@ class TextDecoder : public OnnxConfigWithPast {
   }
 
   Outputs forward(Graph& g, const Inputs& in) const override {
-    const Scope base = task() == "default" ? g.root() : g.root() / traits().base;
     const TextDecoderTraits t = traits();
+    const Scope base = task() == "default" ? g.root() : g.root() / t.base;
     if (t.tied && !t.words.empty()) g.stand_in(base / t.embedding, g.root() / t.words);
     Cache cache = cache_of(in);
     const Value hidden = decode(base, in, cache);

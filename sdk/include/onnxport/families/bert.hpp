@@ -77,7 +77,7 @@ struct BertEncoder {
       x = x + (in.positions ? embedding(positions, in.positions, {max_positions, width})
                             : first_rows(positions.weight("weight", {max_positions, width}), size_of(in.ids, 1)));
     }
-    return layer_norm(s / "LayerNorm", x, {.epsilon = epsilon});
+    return norm(s / "LayerNorm", x, {.epsilon = epsilon});
   }
 
   /// A layer with BERT's names, which normalises behind each sum.
