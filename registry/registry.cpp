@@ -346,7 +346,7 @@ void Registry::resolve_extensions() {
                  "correct model_types in the manifest");
           break;
         }
-        models.push_back({{alias.type}, base->features, base->architectures});
+        models.push_back({{alias.type}, base->features, base->architectures, base->known_gaps});
       }
       if (!extension.is_healthy()) continue;
       extension.manifest.models = std::move(models);

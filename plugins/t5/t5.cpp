@@ -157,9 +157,6 @@ class T5OnnxConfig final : public OnnxSeq2SeqConfigWithPast {
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.t5",
     .name = "T5 and mT5",
-    .version = "0.1.0",
-    .license = "Apache-2.0",
-    .vendor = "onnxport",
     .models = {{.types = {"t5", "mt5"},
                 .features = {"default", "default-with-past", "seq2seq-lm", "seq2seq-lm-with-past"},
                 .make = make<T5OnnxConfig>}},
