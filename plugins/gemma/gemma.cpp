@@ -237,6 +237,8 @@ ONNXPORT_PLUGIN({
     .models = {{.types = {"gemma", "gemma2"},
                 .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past",
                              "sequence-classification", "token-classification"},
+                .known_gaps = {{.option = "use_bidirectional_attention=true",
+                                .reason = "their attention looks back only; gemma3_text looks both ways"}},
                 .make = make<GemmaOnnxConfig>},
                {.types = {"gemma3_text"},
                 .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past",

@@ -155,6 +155,21 @@ BOOST_AUTO_TEST_CASE(other_names_of_features) {
   BOOST_TEST(parsed(sandbox.run({"features", "--json"})).at("model_types").at("bert").size() == 7u);
 }
 
+BOOST_AUTO_TEST_CASE(features_tells_known_gaps) {
+  const Sandbox sandbox;
+  const std::string plugins = fixture_plugins("c_linear").string();
+  const Outcome told = sandbox.run({"features", "c-linear", "--plugin-dir", plugins});
+  BOOST_TEST(contains(told.out, "known not to work:\n  bias=true: the matrix is all that it has\n"), told.out);
+  for (const Words& words : {Words{"features", "c-linear"}, Words{"features"}}) {
+    Words all = words;
+    all.insert(all.end(), {"--json", "--plugin-dir", plugins});
+    const auto gaps = parsed(sandbox.run(all)).at("known_gaps").at("c-linear");
+    BOOST_TEST(gaps.size() == 1u);
+    BOOST_TEST(gaps[0].at("option") == "bias=true");
+    BOOST_TEST(gaps[0].at("reason") == "the matrix is all that it has");
+  }
+}
+
 BOOST_AUTO_TEST_CASE(file_names_and_external_data) {
   const Sandbox sandbox;
   sandbox.checkpoint();
