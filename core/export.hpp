@@ -9,11 +9,10 @@
 #include <vector>
 
 #include "core/definition/onnx_config.hpp"
+#include "core/ir/target.hpp"
 #include "core/progress.hpp"
 
 namespace onnxport {
-
-enum class Target { onnx, ort };
 
 /// A file that was written, or will be.
 struct ExportedFile {
