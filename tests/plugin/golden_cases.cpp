@@ -2,8 +2,8 @@
 // One test case per recorded checkpoint and feature: exported at several opsets, run by ONNX Runtime, and compared with
 // what the original model answered. Where the reference back end is built, it is held to the same recordings.
 //
-// The recordings of tests/fixtures/goldens always run; where ONNXPORT_GOLDENS lists folders with an index.json, by colons,
-// all of them that a plugin covers run as well.
+// The recordings of tests/fixtures/goldens always run; where ONNXPORT_GOLDENS lists folders with an index.json, by
+// colons, all of them that a plugin covers run as well.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -14,10 +14,10 @@
 #include <set>
 #include <sstream>
 
-#include "core/backend.hpp"
+#include "core/backend/backend.hpp"
 #include "core/definition/onnx_config.hpp"
 #include "core/error.hpp"
-#include "core/export.hpp"
+#include "core/export/export.hpp"
 #include "core/validate/validate.hpp"
 #include "registry/features_manager.hpp"
 #include "registry/registry.hpp"
