@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
-#include "core/definition/description.hpp"
 #include "core/definition/sentence_module.hpp"
+#include "core/description/description.hpp"
 #include "core/ir/graph.hpp"
 
 namespace onnxport {

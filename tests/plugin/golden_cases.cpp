@@ -15,10 +15,10 @@
 #include <set>
 #include <sstream>
 
-#include "core/backend.hpp"
+#include "core/backend/backend.hpp"
 #include "core/definition/onnx_config.hpp"
 #include "core/error.hpp"
-#include "core/export.hpp"
+#include "core/export/export.hpp"
 #include "core/validate/validate.hpp"
 #include "registry/features_manager.hpp"
 #include "registry/registry.hpp"
