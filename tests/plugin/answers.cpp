@@ -5,8 +5,8 @@
 
 #include <set>
 
-#include "core/backend.hpp"
-#include "core/export.hpp"
+#include "core/backend/backend.hpp"
+#include "core/export/export.hpp"
 #include "core/validate/validate.hpp"
 
 namespace onnxport::test {

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "core/export.hpp"
+#include "core/export/export.hpp"
 #include "core/validate/validate.hpp"
 #include "tests/plugin/fixture.hpp"
 #include "tests/support/skips.hpp"

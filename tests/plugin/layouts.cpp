@@ -5,7 +5,8 @@
 
 #include <set>
 
-#include "core/layout.hpp"
+#include "core/export/defined_graphs.hpp"
+#include "core/package/layout.hpp"
 #include "core/validate/validate.hpp"
 
 namespace onnxport::test {

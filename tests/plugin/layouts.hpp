@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "core/backend.hpp"
-#include "core/export.hpp"
+#include "core/backend/backend.hpp"
+#include "core/export/export.hpp"
 #include "tests/plugin/answers.hpp"
 
 namespace onnxport::test {

@@ -8,6 +8,7 @@
 
 #include "core/checkpoint/random_weights.hpp"
 #include "core/definition/wanted_tensors.hpp"
+#include "registry/features_manager.hpp"
 
 namespace onnxport::test {
 namespace {
@@ -53,6 +54,18 @@ bool states(const Json& config, const std::string& option) {
   return sign != std::string::npos && *node == Json::parse(option.substr(sign + 1));
 }
 
+/// What a recording without a feature is exported by, which is its class: the base model's, or one with heads of its
+/// own, all of which a recording of a …ForPreTraining has.
+std::string feature_of_class(const Recording& recording) {
+  if (recording.architecture.ends_with("ForPreTraining")) return "pretraining";
+  for (const Candidate& candidate : built_plugins().candidates()) {
+    const Manifest::Model* model = candidate.manifest.model(recording.model_type);
+    if (model == nullptr) continue;
+    return FeaturesManager::feature_from_architecture(*model, recording.architecture).value_or("default");
+  }
+  return "default";
+}
+
 }  // namespace
 
 std::string Recording::name() const {
@@ -73,6 +86,7 @@ std::vector<Recording> recordings_in(const fs::path& root) {
     recording.model_type = row.at("model_type");
     recording.architecture = row.at("architecture");
     recording.feature = row.at("feature");
+    if (recording.feature == "default") recording.feature = feature_of_class(recording);
     recording.atol = row.at("atol");
     for (const char* list : {"cases", "extra_cases"}) {
       for (const Json& name : row.value(list, Json::array())) recording.cases.push_back(name);

@@ -8,7 +8,7 @@
 #include <fstream>
 #include <functional>
 
-#include "core/backend.hpp"
+#include "core/backend/backend.hpp"
 #include "core/error.hpp"
 #include "tests/support/skips.hpp"
 
