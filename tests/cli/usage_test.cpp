@@ -32,7 +32,7 @@ BOOST_AUTO_TEST_CASE(options_that_do_not_exist_or_do_not_fit) {
       {{"export", "-m", "bert", "--external-data", "--weights", "embed", "out"}, {"--external-data", "embed"}},
       {{"export", "-m", "bert", "--target", "ort", "out"}, {"--target ort", "--target onnx"}},
       {{"export", "-m", "bert", "--target", "tpu", "out"}, {"tpu"}},
-      {{"export", "-m", "bert", "--layout", "split", "out"}, {"--layout split", "single"}},
+      {{"export", "-m", "bert", "--no-validate", "--layout", "split", "out"}, {"--layout split", "single"}},
       {{"export", "-m", "bert", "--dtype", "int4", "out"}, {"int4"}},
       {{"export", "-m", "bert", "--no-validate", "--outputs", "nose", "out"}, {"'nose'", "hidden_states"}},
       {{"export", "-m", "bert", "--plugin", "org.nobody", "out"}, {"org.nobody", "plugins list"}},
