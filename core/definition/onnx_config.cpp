@@ -78,7 +78,7 @@ OnnxConfig OnnxConfig::from_folder(const PluginTable& plugin, const ModelFolder&
   if (feature != sentence_embedding_feature)
     return from_model_config(plugin, folder.config, model_type, feature, folder.options);
   SentenceModules modules = SentenceModules::read(folder.path);
-  OnnxConfig made = from_model_config(plugin, folder.config, model_type, std::string(default_feature), folder.options);
+  OnnxConfig made = from_model_config(plugin, folder.config, model_type, modules.base_feature(), folder.options);
   State& state = *made.state_;
   Description& description = state.descriptions.at("");
   state.defined_outputs = description.outputs;

@@ -10,12 +10,11 @@
 
 #include "core/definition/onnx_config.hpp"
 #include "core/files/mapped_file.hpp"
+#include "core/ir/target.hpp"
 #include "core/onnx/exported_file.hpp"
 #include "core/progress.hpp"
 
 namespace onnxport {
-
-enum class Target { onnx, ort };
 
 struct ExportOptions {
   int64_t opset = 18;

@@ -11,45 +11,41 @@
 
 #include "core/ir/experts.hpp"
 #include "core/ir/scalar.hpp"
-#include "core/passes/rules.hpp"
+#include "core/operators/experts_lowering.hpp"
 
-namespace onnxport {
+namespace onnxport::ir {
 namespace {
-
-using ir::DType;
-using ir::ValueId;
-using Results = std::vector<ValueId>;
 
 /// A graph that a node runs, under construction.
 class Body {
  public:
   Body(std::string name, std::string scope) : scope_(std::move(scope)) { graph_.name = std::move(name); }
 
-  ValueId input(const std::string& name, ir::TensorType type) { return graph_.add_input(name, std::move(type)); }
+  ValueId input(const std::string& name, TensorType type) { return graph_.add_input(name, std::move(type)); }
   void output(const std::string& name, ValueId value) { graph_.add_output(name, value); }
-  ValueId op(const std::string& name, Results inputs, ir::Attributes attributes = {}) {
+  ValueId op(const std::string& name, Results inputs, Attributes attributes = {}) {
     return graph_.add_node({"", name, scope_, std::move(inputs), {}, std::move(attributes), ""})[0];
   }
-  ValueId composite(const std::string& name, Results inputs, ir::Attributes attributes = {}) {
-    return graph_.add_node({ir::composite_domain, name, scope_, std::move(inputs), {}, std::move(attributes), ""})[0];
+  ValueId composite(const std::string& name, Results inputs, Attributes attributes = {}) {
+    return graph_.add_node({composite_domain, name, scope_, std::move(inputs), {}, std::move(attributes), ""})[0];
   }
-  ValueId scalar(double value, DType dtype) { return graph_.add_constant(ir::float_scalar(value, dtype)); }
-  ValueId run(ir::Node node) {
+  ValueId scalar(double value, DType dtype) { return graph_.add_constant(float_scalar(value, dtype)); }
+  ValueId run(Node node) {
     node.scope = scope_;
     return graph_.add_node(std::move(node))[0];
   }
   DType dtype(ValueId id) const { return graph_[id].type.dtype; }
-  std::shared_ptr<const ir::Graph> graph() && { return std::make_shared<const ir::Graph>(std::move(graph_)); }
+  std::shared_ptr<const Graph> graph() && { return std::make_shared<const Graph>(std::move(graph_)); }
 
  private:
-  ir::Graph graph_;
+  Graph graph_;
   std::string scope_;
 };
 
 /// A value that stands in the outer graph, in a body, and in a body of that.
 struct Passed {
   std::string name;
-  ir::TensorType type;
+  TensorType type;
 };
 
 ValueId activated(Body& body, const std::string& name, ValueId x) {
@@ -61,9 +57,9 @@ ValueId activated(Body& body, const std::string& name, ValueId x) {
 }
 
 /// What stands between an expert's first and last layer. `gate` may be absent.
-ValueId inner_of(Body& body, const ir::Node& node, ValueId gate, ValueId up) {
+ValueId inner_of(Body& body, const Node& node, ValueId gate, ValueId up) {
   const std::string activation = node.text("activation", "silu");
-  if (gate == ir::absent) return activated(body, activation, up);
+  if (gate == absent) return activated(body, activation, up);
   if (node.has("limit")) {
     const double limit = node.real("limit", 0);
     gate = body.op("Clip", {gate}, {{"max", limit}});
@@ -80,8 +76,8 @@ class Mixture {
   explicit Mixture(Builder& b) : b_(b), node_(b.node()) {}
 
   ValueId run() {
-    using namespace ir::experts;
-    const ValueId x = flat(node_.input(ir::experts::x));
+    using namespace experts;
+    const ValueId x = flat(node_.input(experts::x));
     const ValueId shares = routing(flat(node_.input(scores)), flat(node_.input(choice)));
     const ValueId used =
         b_.op("Not", {b_.op("Equal", {b_.op("ReduceSum", {b_.op("Abs", {shares})},
@@ -96,9 +92,9 @@ class Mixture {
                                       {"up_bias", up_bias},
                                       {"down_bias", down_bias},
                                       {"gate_bias", gate_bias}}) {
-      if (node_.input(input) != ir::absent) walk(inputs, name, node_.input(input));
+      if (node_.input(input) != absent) walk(inputs, name, node_.input(input));
     }
-    ir::Node scan;
+    Node scan;
     scan.op = "Scan";
     scan.formal_inputs = inputs.size();
     scan.attributes["num_scan_inputs"] = static_cast<int64_t>(inputs.size() - 1);
@@ -107,7 +103,7 @@ class Mixture {
     scan.inputs = std::move(inputs);
     scan.bodies["body"] = one_expert();
     const ValueId sum = b_.run(std::move(scan), 1)[0];
-    return in_shape_of(node_.input(ir::experts::x), cast(sum, b_.dtype(x)));
+    return in_shape_of(node_.input(experts::x), cast(sum, b_.dtype(x)));
   }
 
  private:
@@ -118,7 +114,7 @@ class Mixture {
   }
   /// f[..., n] -> f[tokens, n]
   ValueId flat(ValueId x) {
-    if (x == ir::absent || b_.shape(x).size() == 2) return x;
+    if (x == absent || b_.shape(x).size() == 2) return x;
     return b_.reshape(x, {-1, b_.shape(x).back().size()});
   }
   ValueId in_shape_of(ValueId like, ValueId x) {
@@ -129,12 +125,12 @@ class Mixture {
 
   /// f32[experts, tokens]: what an expert counts for a token, and 0 where it is not chosen.
   ValueId routing(ValueId scores, ValueId choice) {
-    const ir::Attributes last{{"axis", int64_t{1}}};
+    const Attributes last{{"axis", int64_t{1}}};
     scores = cast(scores, DType::f32);
-    ir::Attributes best = last;
+    Attributes best = last;
     best["k"] = node_.integer("top_k", 1);
-    const Results top = b_.ops("", "TopK", {choice == ir::absent ? scores : choice}, best, 2);
-    ValueId share = choice == ir::absent ? top[0] : b_.op("GatherElements", {scores, top[1]}, last);
+    const Results top = b_.ops("", "TopK", {choice == absent ? scores : choice}, best, 2);
+    ValueId share = choice == absent ? top[0] : b_.op("GatherElements", {scores, top[1]}, last);
     if (node_.integer("normalize", 0) != 0) {
       ValueId sum = b_.op("ReduceSum", {share}, {{"axes", std::vector<int64_t>{1}}, {"keepdims", int64_t{1}}});
       if (const double epsilon = node_.real("normalize_epsilon", 0); epsilon != 0)
@@ -146,12 +142,12 @@ class Mixture {
     return b_.transpose(b_.op("ScatterElements", {zeros_like(scores), top[1], share}, last), {1, 0});
   }
 
-  void pass(std::string name, ir::TensorType type) { passed_.push_back({std::move(name), std::move(type)}); }
+  void pass(std::string name, TensorType type) { passed_.push_back({std::move(name), std::move(type)}); }
 
   /// An input whose first axis is that of the experts.
   void walk(Results& inputs, const std::string& name, ValueId value) {
     inputs.push_back(value);
-    ir::TensorType slice = b_.value(value).type;
+    TensorType slice = b_.value(value).type;
     slice.shape.erase(slice.shape.begin());
     pass(name, std::move(slice));
   }
@@ -166,9 +162,9 @@ class Mixture {
   }
 
   /// sum, whether the expert is used, what is passed -> sum
-  std::shared_ptr<const ir::Graph> one_expert() const {
+  std::shared_ptr<const Graph> one_expert() const {
     Body body("expert", node_.scope);
-    ir::Node choose;
+    Node choose;
     choose.op = "If";
     choose.formal_inputs = 1;
     const ValueId sum = body.input(passed_[0].name, passed_[0].type);
@@ -179,7 +175,7 @@ class Mixture {
     return std::move(body).graph();
   }
 
-  std::shared_ptr<const ir::Graph> unchanged() const {
+  std::shared_ptr<const Graph> unchanged() const {
     Body body("unused", node_.scope);
     body.output("sum", take(body).at("sum"));
     return std::move(body).graph();
@@ -187,7 +183,7 @@ class Mixture {
 
   /// The sum with what the expert makes of the tokens that chose it. A token is in it once, so that no entry of the sum
   /// is written twice.
-  std::shared_ptr<const ir::Graph> added() const {
+  std::shared_ptr<const Graph> added() const {
     Body body("used", node_.scope);
     std::map<std::string, ValueId> in = take(body);
     const auto linear = [&](const std::string& name, ValueId of) {
@@ -195,11 +191,11 @@ class Mixture {
       if (in.contains(name + "_bias")) inputs.push_back(in.at(name + "_bias"));
       return body.op("Gemm", std::move(inputs), {{"transB", int64_t{1}}});
     };
-    const ir::Attributes first{{"axis", int64_t{0}}};
+    const Attributes first{{"axis", int64_t{0}}};
     const ValueId entries = body.op("NonZero", {in.at("share")});
     const ValueId tokens = body.op("Squeeze", {entries}, {{"axes", std::vector<int64_t>{0}}});
     const ValueId rows = body.op("Gather", {in.at("x"), tokens}, first);
-    const ValueId gate = in.contains("gate") ? linear("gate", rows) : ir::absent;
+    const ValueId gate = in.contains("gate") ? linear("gate", rows) : absent;
     ValueId y = linear("down", inner_of(body, node_, gate, linear("up", rows)));
     if (body.dtype(y) != DType::f32) y = body.op("Cast", {y}, {{"to", static_cast<int64_t>(DType::f32)}});
     const ValueId share =
@@ -212,30 +208,14 @@ class Mixture {
   }
 
   Builder& b_;
-  const ir::Node& node_;
+  const Node& node_;
   std::vector<Passed> passed_;
-};
-
-Results mixture_of_experts(Builder& b) {
-  return {Mixture(b).run()};
-}
-
-/// A part of the result each, one behind the other.
-Results stack(Builder& b) {
-  Results parts;
-  for (ValueId input : b.node().inputs) parts.push_back(b.unsqueeze(input, {0}));
-  return {b.op("Concat", parts, {{"axis", int64_t{0}}})};
-}
-
-constexpr RuleRow rows[] = {
-    {ir::composite_domain, "MixtureOfExperts", every_opset, mixture_of_experts},
-    {ir::composite_domain, "Stack", every_opset, stack},
 };
 
 }  // namespace
 
-std::span<const RuleRow> selection_rules() {
-  return rows;
+Results lower_mixture_of_experts(Builder& b) {
+  return {Mixture(b).run()};
 }
 
-}  // namespace onnxport
+}  // namespace onnxport::ir

@@ -1,21 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/passes/attention.hpp"
+#include "core/operators/attention_lowering.hpp"
 
 #include <cmath>
 
 #include "core/ir/operators.hpp"
 #include "core/ir/scalar.hpp"
-#include "core/passes/attention_mask.hpp"
+#include "core/operators/heads.hpp"
+#include "core/operators/masks.hpp"
 
-namespace onnxport {
-
-using ir::ValueId;
-using Results = std::vector<ValueId>;
-
-ValueId into_heads(Builder& b, ValueId x, int64_t heads, std::vector<int64_t> perm) {
-  const int64_t width = b.shape(x)[2].size() / heads;
-  return b.transpose(b.reshape(x, {0, 0, heads, width}), std::move(perm));
-}
+namespace onnxport::ir {
 
 namespace {
 
@@ -25,16 +18,16 @@ size_t length_axis(Builder& b, ValueId x) {
 }
 
 bool is_16_bit(Builder& b, ValueId x) {
-  return b.dtype(x) == ir::DType::f16 || b.dtype(x) == ir::DType::bf16;
+  return b.dtype(x) == DType::f16 || b.dtype(x) == DType::bf16;
 }
 
-ValueId cast(Builder& b, ValueId x, ir::DType dtype) {
+ValueId cast(Builder& b, ValueId x, DType dtype) {
   return b.dtype(x) == dtype ? x : b.op("Cast", {x}, {{"to", static_cast<int64_t>(dtype)}});
 }
 
 /// A bias in f32 for an operator of another type: the masked score becomes one of that type.
-ValueId bias_as(Builder& b, ValueId bias, ir::DType dtype) {
-  const double bound = ir::bound_of(dtype);
+ValueId bias_as(Builder& b, ValueId bias, DType dtype) {
+  const double bound = bound_of(dtype);
   if (b.dtype(bias) != dtype) bias = b.op("Clip", {bias}, {{"min", -bound}, {"max", bound}});
   return cast(b, bias, dtype);
 }
@@ -52,7 +45,7 @@ ValueId apart_transposed(Builder& b, ValueId x, int64_t heads) {
 /// Every kv head serves a run of heads: [batch, kv, a, c] -> [batch, heads, a, c]; `grows` is the axis (2 or 3) whose
 /// length is known at run time only.
 ValueId repeat_heads(Builder& b, ValueId x, int64_t heads, size_t grows) {
-  const ir::Shape shape = b.shape(x);
+  const Shape shape = b.shape(x);
   const int64_t kv_heads = shape[1].size(), times = heads / kv_heads;
   if (times == 1) return x;
   const ValueId wide = b.op("Expand", {b.unsqueeze(x, {2})}, {{"shape", std::vector<int64_t>{1, 1, times, 1, 1}}});
@@ -62,7 +55,7 @@ ValueId repeat_heads(Builder& b, ValueId x, int64_t heads, size_t grows) {
   return b.reshape(wide, target);
 }
 
-using In = ir::AttentionInput;
+using In = AttentionInput;
 
 /// An attention on its way down. Steps replace its values: rotary tables are applied, masks are made a bias, the cache
 /// is joined; what remains is softmax(scale · q kᵀ + bias) v.
@@ -101,10 +94,10 @@ class Attention {
     const ValueId mask = b_.node().input(In::mask), past = b_.node().input(In::past_key);
     const size_t key_axis = length_axis(b_, k_), query_axis = length_axis(b_, q_);
     total_ = b_.shape(k_)[key_axis];
-    if (past != ir::absent) total_ = b_.shape(past)[2] + total_;
-    if (mask != ir::absent)
+    if (past != absent) total_ = b_.shape(past)[2] + total_;
+    if (mask != absent)
       total_length_ = shared_.length(mask, 1);
-    else if (past != ir::absent)
+    else if (past != absent)
       total_length_ = shared_.op("Add", {shared_.length(past, 2), shared_.length(k_, key_axis)});
     else
       total_length_ = shared_.length(k_, key_axis);
@@ -114,53 +107,53 @@ class Attention {
 
   void turn() {
     const ValueId cos = b_.node().input(In::cosines), sin = b_.node().input(In::sines);
-    if (cos == ir::absent) return;
-    const ir::Attributes how{{"interleaved", b_.node().integer("interleaved", 0)}};
+    if (cos == absent) return;
+    const Attributes how{{"interleaved", b_.node().integer("interleaved", 0)}};
     q_ = b_.composite("RotaryEmbedding", {apart(b_, q_, heads_), cos, sin}, how);
     k_ = b_.composite("RotaryEmbedding", {apart(b_, k_, kv_heads_), cos, sin}, how);
   }
 
   void join() {
     const ValueId past_key = b_.node().input(In::past_key), past_value = b_.node().input(In::past_value);
-    if (!present_ && past_key == ir::absent) return;
+    if (!present_ && past_key == absent) return;
     k_ = apart(b_, k_, kv_heads_);
     v_ = apart(b_, v_, kv_heads_);
-    if (past_key == ir::absent) return;
+    if (past_key == absent) return;
     k_ = b_.op("Concat", {past_key, k_}, {{"axis", int64_t{2}}});
     v_ = b_.op("Concat", {past_value, v_}, {{"axis", int64_t{2}}});
   }
 
   void hide() {
-    const ir::DType scores = is_16_bit(b_, q_) ? ir::DType::f32 : b_.dtype(q_);
+    const DType scores = is_16_bit(b_, q_) ? DType::f32 : b_.dtype(q_);
     const Sight sight{.mask = b_.node().input(In::mask),
                       .query_length = query_length_,
                       .total_length = total_length_,
                       .causal = b_.node().integer("causal", 0) != 0,
                       .window = b_.node().integer("window", 0)};
-    if (bias_ != ir::absent) bias_ = cast(b_, bias_, scores);
+    if (bias_ != absent) bias_ = cast(b_, bias_, scores);
     if (!sight.limited()) return;
-    if (bias_ == ir::absent)
+    if (bias_ == absent)
       bias_ = mask_scores(shared_, sight, scores);
     else
-      bias_ = b_.op("Where", {counted_keys(shared_, sight), bias_, b_.scalar(ir::masked_score, scores)});
+      bias_ = b_.op("Where", {counted_keys(shared_, sight), bias_, b_.scalar(masked_score, scores)});
   }
 
   /// From opset 23 ONNX has an operator of this name. It knows no sinks. Its text in ONNX 1.19 has the soft cap behind
   /// the mask, which undoes the mask, where later ones and ONNX Runtime 1.32 have it in front. ONNX Runtime 1.32 does
   /// not yield the probabilities without present keys. A window, which it does not know either, is part of the mask.
-  bool is_fused() const { return b_.opset() >= 23 && softcap_ == 0.0 && sinks_ == ir::absent && !probabilities_; }
+  bool is_fused() const { return b_.opset() >= 23 && softcap_ == 0.0 && sinks_ == absent && !probabilities_; }
 
   /// Whether the fused operator's own causality says all: where queries and keys are not of one length, runtimes differ
   /// in where the first query stands.
   bool is_triangle() const {
     return is_fused() && b_.node().integer("causal", 0) != 0 && b_.node().integer("window", 0) == 0 &&
-           bias_ == ir::absent && b_.node().input(In::mask) == ir::absent && query_ == total_;
+           bias_ == absent && b_.node().input(In::mask) == absent && query_ == total_;
   }
 
   /// Whether the fused operator joins past and present: in ONNX Runtime 1.32 that is a tenth to a third faster than
   /// Concat, but half as fast where several heads share a key.
   bool joins_itself() const {
-    return is_fused() && present_ && kv_heads_ == heads_ && b_.node().input(In::past_key) != ir::absent;
+    return is_fused() && present_ && kv_heads_ == heads_ && b_.node().input(In::past_key) != absent;
   }
 
   Results fused() {
@@ -168,10 +161,10 @@ class Attention {
     Results inputs{q_, k_, v_};
     if (split)  // the operator wants all of them in one form
       inputs = {apart(b_, q_, heads_), apart(b_, k_, kv_heads_), apart(b_, v_, kv_heads_)};
-    inputs.push_back(bias_ == ir::absent ? ir::absent : bias_as(b_, full_bias(), b_.dtype(q_)));
-    ir::Attributes attributes{{"q_num_heads", heads_}, {"kv_num_heads", kv_heads_}, {"scale", scale_}};
+    inputs.push_back(bias_ == absent ? absent : bias_as(b_, full_bias(), b_.dtype(q_)));
+    Attributes attributes{{"q_num_heads", heads_}, {"kv_num_heads", kv_heads_}, {"scale", scale_}};
     if (is_triangle()) attributes.emplace("is_causal", int64_t{1});
-    ValueId mixed = ir::absent;
+    ValueId mixed = absent;
     if (joins_itself()) {
       inputs.insert(inputs.end(), {b_.node().input(In::past_key), b_.node().input(In::past_value)});
       const Results results = b_.ops("", "Attention", inputs, attributes, 3);
@@ -186,11 +179,11 @@ class Attention {
 
   /// The bias with its query and key axes at full length, which the fused operator wants.
   ValueId full_bias() {
-    const ir::Shape shape = b_.shape(bias_);
+    const Shape shape = b_.shape(bias_);
     const size_t rank = shape.size();
     const bool query = rank >= 2 && shape[rank - 2] == query_, total = rank >= 1 && shape[rank - 1] == total_;
     if (query && total) return bias_;
-    const ir::Attributes first{{"axis", int64_t{0}}};
+    const Attributes first{{"axis", int64_t{0}}};
     const ValueId full = shared_.op("Concat", {b_.integers({1, 1}), query_length_, total_length_}, first);
     return b_.op("Expand", {bias_, full});
   }
@@ -199,12 +192,12 @@ class Attention {
   ///   k ─ headsᵀ ─ MatMul ─ Mul(scale) ─ [softcap] ─ Add(bias) ─ Softmax ─ MatMul ─ merge
   ///   v ─ heads ───────────────────────────────────────────────────────────┘
   Results decomposed() {
-    const ir::DType dtype = b_.dtype(q_);
+    const DType dtype = b_.dtype(q_);
     ValueId queries = apart(b_, q_, heads_);
     const ValueId keys = repeat_heads(b_, apart_transposed(b_, k_, kv_heads_), heads_, 3);
     const ValueId values = repeat_heads(b_, apart(b_, v_, kv_heads_), heads_, 2);
     // In f16 the product of long vectors may pass the largest number before it is scaled.
-    const bool early = scale_ != 1.0 && dtype == ir::DType::f16;
+    const bool early = scale_ != 1.0 && dtype == DType::f16;
     if (early) queries = b_.op("Mul", {queries, b_.scalar(scale_, dtype)});
     ValueId scores = b_.op("MatMul", {queries, keys});
     if (scale_ != 1.0 && !early) scores = b_.op("Mul", {scores, b_.scalar(scale_, dtype)});
@@ -213,9 +206,9 @@ class Attention {
       scores = b_.op("Mul", {b_.op("Tanh", {b_.op("Div", {scores, cap})}), cap});
     }
     // In 16 bits the lowest number does not outweigh a score, so that masks are added, and exponentials summed, in f32.
-    if (is_16_bit(b_, q_)) scores = cast(b_, scores, ir::DType::f32);
-    if (bias_ != ir::absent) scores = b_.op("Add", {scores, bias_});
-    const ValueId shares = sinks_ == ir::absent ? b_.op("Softmax", {scores}, {{"axis", int64_t{-1}}}) : drained(scores);
+    if (is_16_bit(b_, q_)) scores = cast(b_, scores, DType::f32);
+    if (bias_ != absent) scores = b_.op("Add", {scores, bias_});
+    const ValueId shares = sinks_ == absent ? b_.op("Softmax", {scores}, {{"axis", int64_t{-1}}}) : drained(scores);
     const ValueId probabilities = cast(b_, shares, dtype);
     const ValueId mixed = b_.composite("MergeHeads", {b_.op("MatMul", {probabilities, values})});
     if (!probabilities_) return {mixed};
@@ -227,7 +220,7 @@ class Attention {
   ///   scores ─────────── Concat ─ Softmax ─ Slice
   ///   sinks ─ Expand[batch, heads, query, 1] ┘
   ValueId drained(ValueId scores) {
-    const ir::Attributes last{{"axis", int64_t{-1}}};
+    const Attributes last{{"axis", int64_t{-1}}};
     const ValueId one = b_.integers({1});
     const ValueId column =
         shared_.op("Concat", {shared_.length(q_, 0), one, query_length_, one}, {{"axis", int64_t{0}}});
@@ -242,8 +235,8 @@ class Attention {
 
   /// f[1, heads, 1, 1]; a weight is turned into that while it is written.
   ValueId sink_of_heads() {
-    const ir::Value stored = b_.value(sinks_);
-    if (stored.origin != ir::Origin::weight) return b_.reshape(sinks_, {1, heads_, 1, 1});
+    const Value stored = b_.value(sinks_);
+    if (stored.origin != Origin::weight) return b_.reshape(sinks_, {1, heads_, 1, 1});
     return b_.graph().add_weight(stored.name, stored.weight->then(ReshapeTo{{1, heads_, 1, 1}}));
   }
 
@@ -253,14 +246,14 @@ class Attention {
   double scale_ = 1.0, softcap_;
   bool present_ = false, probabilities_ = false;
   ValueId q_, k_, v_, bias_, sinks_;
-  ir::Dim query_, total_;
-  ValueId query_length_ = ir::absent, total_length_ = ir::absent;
+  Dim query_, total_;
+  ValueId query_length_ = absent, total_length_ = absent;
 };
 
 }  // namespace
 
-std::vector<ValueId> lower_attention(Builder& b) {
+Results lower_attention(Builder& b) {
   return Attention(b).run();
 }
 
-}  // namespace onnxport
+}  // namespace onnxport::ir

@@ -1,33 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Attention, its masks and rotary embeddings.
+// Attention: the composite, and ONNX's operator of that name.
+#include <fmt/format.h>
+
 #include "core/ir/inference.hpp"
+#include "core/operators/areas.hpp"
+#include "core/operators/attention_lowering.hpp"
+#include "core/operators/masks.hpp"
 
 namespace onnxport::ir {
 namespace {
-
-int64_t window_of(const Inference& x) {
-  const int64_t window = x.node.integer("window", 0);
-  if (window < 0) refuse(fmt::format("a window of {} keys; 0 is none", window));
-  return window;
-}
-
-void infer_attention_mask(Inference& x) {
-  require_rank(x, 0, 2);
-  const bool placed = x.node.integer("causal", 0) != 0 || window_of(x) != 0;
-  if (placed && !x.has(1)) refuse("a causal mask, or one with a window, needs to know the queries");
-  const Shape& mask = x.shape(0);
-  set(x, DType::f32, {mask[0], Dim(1), placed ? x.shape(1).at(1) : Dim(1), mask[1]});
-}
-
-void infer_causal_mask(Inference& x) {
-  const Dim query = x.shape(0).at(1);
-  Dim total = query;
-  if (x.has(1)) {
-    require_rank(x, 1, 4);
-    total = x.shape(1)[2] + query;
-  }
-  set(x, DType::f32, {Dim(1), Dim(1), query, total});
-}
 
 /// Queries, keys or values of an attention, which come as f[batch, n, heads·d] or f[batch, heads, n, d].
 struct Heads {
@@ -117,33 +98,7 @@ void infer_attention(Inference& x) {
   if (x.results.size() > least) set(x, dtype_of(x), scores, least);
 }
 
-void infer_rotary_embedding(Inference& x) {
-  require_rank(x, 0, 4);
-  for (size_t i : {1, 2}) {
-    require_rank(x, i, 3);
-    require_same_dtype(x, 0, i);
-    require_same(x.shape(i)[1], x.shape(0)[2], "the length of the angles");
-  }
-  const auto half = x.shape(1)[2].maybe_size(), width = x.shape(0)[3].maybe_size();
-  if (!half || !width || 2 * *half > *width) refuse("its angles are for wider heads than it has");
-  infer_float(x);
-}
-
-void infer_split_heads(Inference& x) {
-  require_rank(x, 0, 3);
-  const int64_t heads = x.node.integer("heads", 0);
-  const auto width = x.shape(0)[2].maybe_size();
-  if (heads <= 0 || !width || *width % heads != 0) refuse(fmt::format("does not divide into {} heads", heads));
-  set(x, dtype_of(x), {x.shape(0)[0], Dim(heads), x.shape(0)[1], Dim(*width / heads)});
-}
-
-void infer_merge_heads(Inference& x) {
-  require_rank(x, 0, 4);
-  const Shape& from = x.shape(0);
-  set(x, dtype_of(x), {from[0], from[2], from[1] * from[3]});
-}
-
-// ------------------------------------------------------------- ONNX's fused operators, which lowering yields
+// ------------------------------------------------------------------- ONNX's operator, which lowering yields
 
 void infer_onnx_attention(Inference& x) {
   const int64_t heads = x.node.integer("q_num_heads", 0), kv_heads = x.node.integer("kv_num_heads", 0);
@@ -167,21 +122,36 @@ void infer_onnx_attention(Inference& x) {
 
 const std::vector<Operator>& attention_operators() {
   using enum AttributeKind;
-  static const std::vector<AttributeSpec> attention{
-      {"heads", integer},  {"kv_heads", integer}, {"scale", real},          {"softcap", real},
-      {"causal", integer}, {"window", integer},   {"interleaved", integer}, {"present", integer}};
-  static const std::vector<AttributeSpec> onnx_attention{
-      {"q_num_heads", integer},      {"kv_num_heads", integer}, {"scale", real},
-      {"is_causal", integer},        {"softcap", real},         {"qk_matmul_output_mode", integer},
-      {"softmax_precision", integer}};
   static const std::vector<Operator> rows{
-      {composite_domain, "AttentionMask", 1, 2, 1, infer_attention_mask, {{"causal", integer}, {"window", integer}}},
-      {composite_domain, "CausalMask", 1, 2, 1, infer_causal_mask},
-      {composite_domain, "Attention", 3, 10, 4, infer_attention, attention},
-      {composite_domain, "RotaryEmbedding", 3, 3, 1, infer_rotary_embedding, {{"interleaved", integer}}},
-      {composite_domain, "SplitHeads", 1, 1, 1, infer_split_heads, {{"heads", integer}}},
-      {composite_domain, "MergeHeads", 1, 1, 1, infer_merge_heads},
-      {"", "Attention", 3, 6, 3, infer_onnx_attention, onnx_attention},
+      {.domain = composite_domain,
+       .name = "Attention",
+       .inputs = {3, 10},
+       .max_outputs = 4,
+       .infer = infer_attention,
+       .attributes = {{"heads", integer},
+                      {"kv_heads", integer, "as `heads`"},
+                      {"scale", real, "1/√d"},
+                      {"softcap", real, "0"},
+                      {"causal", integer, "0"},
+                      {"window", integer, "0"},
+                      {"interleaved", integer, "0"},
+                      {"present", integer, "0"}},
+       .lowering = {{lower_attention}},
+       // What is added to the scores is in f32. Its mask hides values and does not become one.
+       .precision = {.wide_inputs = {AttentionInput::bias, AttentionInput::sinks}, .beyond = Precision::Beyond::never},
+       .documentation = {"see below", "see below"}},
+      {.name = "Attention",
+       .inputs = {3, 6},
+       .max_outputs = 3,
+       .infer = infer_onnx_attention,
+       .attributes = {{"q_num_heads", integer},
+                      {"kv_num_heads", integer},
+                      {"scale", real},
+                      {"is_causal", integer},
+                      {"softcap", real},
+                      {"qk_matmul_output_mode", integer},
+                      {"softmax_precision", integer}},
+       .documentation = {.inputs = "q, k, v, [bias], [past key], [past value]", .made_from = "Attention"}},
   };
   return rows;
 }

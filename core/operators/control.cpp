@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Operators that run graphs. Bodies speak of the same symbols as the graph around them.
+#include <fmt/format.h>
+
 #include "core/ir/inference.hpp"
+#include "core/operators/areas.hpp"
 
 namespace onnxport::ir {
 namespace {
@@ -131,9 +134,27 @@ void infer_scan(Inference& x) {
 const std::vector<Operator>& control_operators() {
   using enum AttributeKind;
   static const std::vector<Operator> rows{
-      {"", "If", 1, 1 << 16, 1 << 16, infer_if},
-      {"", "Loop", 0, 1 << 16, 1 << 16, infer_loop},
-      {"", "Scan", 1, 1 << 16, 1 << 16, infer_scan, {{"num_scan_inputs", integer}}},
+      {.name = "If",
+       .inputs = {1, any_number},
+       .max_outputs = any_number,
+       .infer = infer_if,
+       .documentation = {"condition: bool, captures...",
+                         "bodies `then_branch`, `else_branch`; see [below](#graphs-in-graphs)"}},
+      {.name = "Loop",
+       .inputs = {0, any_number},
+       .max_outputs = any_number,
+       .infer = infer_loop,
+       .documentation = {"[times: i64], [condition: bool], states..., captures...",
+                         "body `body`: time, condition, states, captures → condition, states, rows; yields states, "
+                         "then rows stacked"}},
+      {.name = "Scan",
+       .inputs = {1, any_number},
+       .max_outputs = any_number,
+       .infer = infer_scan,
+       .attributes = {{"num_scan_inputs", integer}},
+       .documentation = {"states..., what is walked..., captures...",
+                         "body `body`: states, slices of the first axis, captures → states, rows; yields states, then "
+                         "rows stacked"}},
   };
   return rows;
 }

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Operators on images, f[batch, channels, height, width], and convolutions over signals, f[batch, channels, length], as
 // well.
+#include <fmt/format.h>
+
 #include <algorithm>
 
+#include "core/ir/builder.hpp"
 #include "core/ir/inference.hpp"
+#include "core/operators/areas.hpp"
 
 namespace onnxport::ir {
 namespace {
@@ -93,15 +97,6 @@ void infer_global_pool(Inference& x) {
   set(x, dtype_of(x), {x.shape(0)[0], x.shape(0)[1], Dim(1), Dim(1)});
 }
 
-void infer_batch_norm(Inference& x) {
-  if (x.shape(0).size() < 2) refuse("its input has no axis of channels");
-  for (size_t i = 1; i < 5; ++i) {
-    require_rank(x, i, 1);
-    require_same(x.shape(i)[0], x.shape(0)[1], "the channels");
-  }
-  set(x, dtype_of(x), x.shape(0));
-}
-
 /// The lengths that an i64[count] input holds, as far as they are known.
 Shape lengths_of(const Inference& x, size_t input, size_t count) {
   require_rank(x, input, 1);
@@ -131,41 +126,99 @@ void infer_resize(Inference& x) {
   set(x, dtype_of(x), std::move(shape));
 }
 
+// ------------------------------------------------------------------------------------------------- lowering
+
+/// The window is the weight's; files say it besides, for readers that look for it there.
+Results convolution(Builder& b) {
+  Attributes attributes = b.node().attributes;
+  const Shape& weight = b.shape(b.node().input(1));
+  std::vector<int64_t> kernel;
+  for (size_t i = 2; i < weight.size(); ++i) kernel.push_back(weight[i].size());
+  attributes["kernel_shape"] = std::move(kernel);
+  return b.keep(std::move(attributes));
+}
+
+/// Resize of the last two axes as torch.nn.functional.interpolate places the samples; from opset 18 it takes sizes of
+/// these axes alone.
+Results interpolate(Builder& b) {
+  const ValueId x = b.node().input(0), size = b.node().input(1);
+  const std::string mode = b.node().text("mode", "nearest");
+  Attributes attributes{{"mode", std::string("nearest")}};
+  if (mode == "nearest") {
+    attributes["coordinate_transformation_mode"] = std::string("asymmetric");
+    attributes["nearest_mode"] = std::string("floor");
+  } else {
+    const bool corners = b.node().integer("align_corners", 0) != 0;
+    attributes["mode"] = std::string(mode == "bicubic" ? "cubic" : "linear");
+    attributes["coordinate_transformation_mode"] = std::string(corners ? "align_corners" : "half_pixel");
+    if (mode == "bicubic") attributes["cubic_coeff_a"] = -0.75;
+  }
+  if (b.opset() >= 18) {
+    attributes["axes"] = std::vector<int64_t>{2, 3};
+    return {b.op("Resize", {x, absent, absent, size}, attributes)};
+  }
+  const ValueId sizes = b.op("Concat", {b.length(x, 0), b.length(x, 1), size}, {{"axis", int64_t{0}}});
+  return {b.op("Resize", {x, absent, absent, sizes}, attributes)};
+}
+
 }  // namespace
 
 const std::vector<Operator>& image_operators() {
   using enum AttributeKind;
-  static const std::vector<AttributeSpec> conv{{"kernel_shape", integers},
-                                               {"strides", integers},
-                                               {"pads", integers},
-                                               {"dilations", integers},
-                                               {"group", integer}};
-  static const std::vector<AttributeSpec> max_pool{{"kernel_shape", integers},
-                                                   {"strides", integers},
-                                                   {"pads", integers},
-                                                   {"dilations", integers},
-                                                   {"ceil_mode", integer}};
-  static const std::vector<AttributeSpec> average_pool{{"kernel_shape", integers}, {"strides", integers},
-                                                       {"pads", integers},         {"dilations", integers},
-                                                       {"ceil_mode", integer},     {"count_include_pad", integer}};
-  static const std::vector<AttributeSpec> resize{{"mode", text},
-                                                 {"coordinate_transformation_mode", text},
-                                                 {"nearest_mode", text},
-                                                 {"cubic_coeff_a", real},
-                                                 {"axes", integers},
-                                                 {"antialias", integer},
-                                                 {"exclude_outside", integer},
-                                                 {"extrapolation_value", real},
-                                                 {"keep_aspect_ratio_policy", text}};
+  static const char* const image = "x: f[batch, c, height, width]";
   static const std::vector<Operator> rows{
-      {"", "Conv", 2, 3, 1, infer_conv, conv},
-      {"", "MaxPool", 1, 1, 1, infer_pool, max_pool},
-      {"", "AveragePool", 1, 1, 1, infer_pool, average_pool},
-      {"", "GlobalAveragePool", 1, 1, 1, infer_global_pool},
-      {"", "BatchNormalization", 5, 5, 1, infer_batch_norm, {{"epsilon", real}}},
-      {"", "Resize", 1, 4, 1, infer_resize, resize},
-      {composite_domain, "BatchNorm", 5, 5, 1, infer_batch_norm, {{"epsilon", real}}},
-      {composite_domain, "Interpolate", 2, 2, 1, infer_interpolate, {{"mode", text}, {"align_corners", integer}}},
+      {.name = "Conv",
+       .inputs = {2, 3},
+       .infer = infer_conv,
+       .attributes = {{"strides", integers, "1, 1"},
+                      {"pads", integers, "top, left, bottom, right; 0"},
+                      {"dilations", integers, "1, 1"},
+                      {"group", integer, "1"},
+                      {"kernel_shape", integers, "the weight's"}},
+       .lowering = {{convolution}},
+       .documentation = {"x: f[batch, c, height, width], weight: f[n, c/group, kh, kw], [bias: f[n]]; or a signal: "
+                         "f[batch, c, length], f[n, c/group, k]",
+                         "each side is ⌊(size + pads - dilation·(kernel - 1) - 1)/stride⌋ + 1 long"}},
+      {.name = "MaxPool",
+       .infer = infer_pool,
+       .attributes = {{"kernel_shape", integers},
+                      {"strides", integers},
+                      {"pads", integers},
+                      {"dilations", integers},
+                      {"ceil_mode", integer, "0; nothing else is supported"}},
+       .documentation = {image, "sizes as Conv's; the padding never wins"}},
+      {.name = "AveragePool",
+       .infer = infer_pool,
+       .attributes = {{"kernel_shape", integers},
+                      {"strides", integers},
+                      {"pads", integers},
+                      {"dilations", integers, "1, 1; nothing else is supported"},
+                      {"ceil_mode", integer, "0; nothing else is supported"},
+                      {"count_include_pad", integer, "0"}},
+       .documentation = {image}},
+      {.name = "GlobalAveragePool", .infer = infer_global_pool, .documentation = {image, "f[batch, c, 1, 1]"}},
+      {.domain = composite_domain,
+       .name = "Interpolate",
+       .inputs = {2},
+       .infer = infer_interpolate,
+       .attributes = {{"mode", text, "nearest, bilinear or bicubic; nearest"}, {"align_corners", integer, "0"}},
+       .lowering = {{interpolate}},
+       .documentation = {"x: f[batch, c, height, width], size: i64[2]",
+                         "resampled as torch.nn.functional.interpolate does it, bicubic with a = -0.75; at the "
+                         "image's own size nothing changes"}},
+      {.name = "Resize",
+       .inputs = {1, 4},
+       .infer = infer_resize,
+       .attributes = {{"mode", text},
+                      {"coordinate_transformation_mode", text},
+                      {"nearest_mode", text},
+                      {"cubic_coeff_a", real},
+                      {"axes", integers},
+                      {"antialias", integer},
+                      {"exclude_outside", integer},
+                      {"extrapolation_value", real},
+                      {"keep_aspect_ratio_policy", text}},
+       .documentation = {.inputs = "x, roi, scales, sizes", .made_from = "Interpolate"}},
   };
   return rows;
 }

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Operators that move elements and leave them as they are, and those that tell lengths.
+// Operators that move elements and leave them as they are.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <set>
 
+#include "core/ir/builder.hpp"
 #include "core/ir/inference.hpp"
+#include "core/operators/areas.hpp"
 
 namespace onnxport::ir {
 namespace {
@@ -183,43 +187,6 @@ void infer_slice(Inference& x) {
   }
 }
 
-void infer_gather(Inference& x) {
-  if (dtype_of(x, 1) != DType::i64 && dtype_of(x, 1) != DType::i32) refuse("its indices must be integers");
-  const Shape& data = x.shape(0);
-  const size_t axis = axis_index(x.node.integer("axis", 0), data.size());
-  Shape shape(data.begin(), data.begin() + axis);
-  shape.insert(shape.end(), x.shape(1).begin(), x.shape(1).end());
-  shape.insert(shape.end(), data.begin() + axis + 1, data.end());
-  set(x, dtype_of(x), std::move(shape));
-  const auto& contents = x.in(0).contents;
-  const auto& indices = x.in(1).contents;
-  if (!contents || !indices || data.size() != 1) return;
-  Shape picked;
-  for (const Dim& index : *indices) {
-    if (!index.is_static()) return;
-    picked.push_back((*contents)[axis_index(index.size(), contents->size())]);
-  }
-  set_contents(x, std::move(picked));
-}
-
-void infer_gather_nd(Inference& x) {
-  if (dtype_of(x, 1) != DType::i64) refuse("its indices must be i64");
-  const Shape& data = x.shape(0);
-  const Shape& indices = x.shape(1);
-  const auto batch_dims = static_cast<size_t>(x.node.integer("batch_dims", 0));
-  const auto depth = indices.empty() ? std::nullopt : indices.back().maybe_size();
-  if (!depth || batch_dims >= indices.size() || batch_dims + static_cast<size_t>(*depth) > data.size())
-    refuse("the last axis of its indices does not fit its data");
-  for (size_t i = 0; i < batch_dims; ++i) require_same(data[i], indices[i], "a batch axis");
-  Shape shape(indices.begin(), indices.end() - 1);
-  shape.insert(shape.end(), data.begin() + static_cast<std::ptrdiff_t>(batch_dims) + *depth, data.end());
-  set(x, dtype_of(x), std::move(shape));
-}
-
-void infer_gather_elements(Inference& x) {
-  set(x, dtype_of(x), x.shape(1));
-}
-
 void infer_concat(Inference& x) {
   Shape shape = x.shape(0);
   const size_t axis = axis_index(x.node.integer("axis", 0), shape.size());
@@ -258,58 +225,74 @@ void infer_expand(Inference& x) {
   set(x, dtype_of(x), broadcast(x.shape(0), attribute_or_input(x, 1, "shape")));
 }
 
-void infer_shape(Inference& x) {
-  const Shape& from = x.shape(0);
-  const auto rank = static_cast<int64_t>(from.size());
-  auto clamp = [rank](int64_t at) { return std::clamp<int64_t>(at < 0 ? at + rank : at, 0, rank); };
-  const int64_t start = clamp(x.node.integer("start", 0)), end = clamp(x.node.integer("end", rank));
-  Shape contents(from.begin() + start, from.begin() + std::max(start, end));
-  set(x, DType::i64, {Dim(static_cast<int64_t>(contents.size()))});
-  set_contents(x, std::move(contents));
+/// Any number of equal shapes -> [n, ...].
+void infer_stack(Inference& x) {
+  for (size_t i = 0; i < x.node.inputs.size(); ++i) {
+    if (!x.has(i)) refuse(fmt::format("input {} is absent", i));
+    if (!(x.in(i).type == x.in(0).type))
+      refuse(fmt::format("input {} is {}, and input 0 is {}", i, to_string(x.in(i).type), to_string(x.in(0).type)));
+  }
+  Shape shape = x.shape(0);
+  shape.insert(shape.begin(), Dim(static_cast<int64_t>(x.node.inputs.size())));
+  set(x, dtype_of(x), std::move(shape));
 }
 
-void infer_size(Inference& x) {
-  const Dim dim = x.shape(0)[axis_index(x.node.integer("axis", 0), x.shape(0).size())];
-  set(x, DType::i64, {});
-  set_contents(x, {dim});
-}
-
-void infer_range(Inference& x) {
-  for (size_t i = 0; i < 3; ++i) require_rank(x, i, 0);
-  const auto& start = x.in(0).contents;
-  const auto& limit = x.in(1).contents;
-  const auto& delta = x.in(2).contents;
-  Dim length = Dim::symbol("length of " + x.node.scope);
-  if (start && limit && delta && (*delta)[0] == Dim(1)) length = (*limit)[0] - (*start)[0];
-  set(x, dtype_of(x), {length});
+/// A part of the result each, one behind the other.
+Results stack(Builder& b) {
+  Results parts;
+  for (ValueId input : b.node().inputs) parts.push_back(b.unsqueeze(input, {0}));
+  return {b.op("Concat", parts, {{"axis", int64_t{0}}})};
 }
 
 }  // namespace
 
 const std::vector<Operator>& layout_operators() {
   using enum AttributeKind;
+  const Operand second{.input = 1, .since = 13};
   static const std::vector<Operator> rows{
-      {"", "Reshape", 1, 2, 1, infer_reshape, {{"shape", integers}}},
-      {"", "Transpose", 1, 1, 1, infer_transpose, {{"perm", integers}}},
-      {"", "Unsqueeze", 1, 1, 1, infer_unsqueeze, {{"axes", integers}}},
-      {"", "Squeeze", 1, 1, 1, infer_squeeze, {{"axes", integers}}},
-      {"",
-       "Slice",
-       1,
-       3,
-       1,
-       infer_slice,
-       {{"starts", integers}, {"ends", integers}, {"axes", integers}, {"steps", integers}}},
-      {"", "Gather", 2, 2, 1, infer_gather, {{"axis", integer}}},
-      {"", "GatherElements", 2, 2, 1, infer_gather_elements, {{"axis", integer}}},
-      {"", "GatherND", 2, 2, 1, infer_gather_nd, {{"batch_dims", integer}}},
-      {"", "Concat", 1, 4096, 1, infer_concat, {{"axis", integer}}},
-      {"", "Split", 1, 1, 4096, infer_split, {{"axis", integer}, {"split", integers}}},
-      {"", "Expand", 1, 2, 1, infer_expand, {{"shape", integers}}},
-      {"", "Trilu", 1, 1, 1, infer_same, {{"upper", integer}, {"k", integer}}},
-      {"", "Shape", 1, 1, 1, infer_shape, {{"start", integer}, {"end", integer}}},
-      {"", "Range", 3, 3, 1, infer_range},
-      {composite_domain, "Size", 1, 1, 1, infer_size, {{"axis", integer}}},
+      {.name = "Reshape",
+       .inputs = {1, 2},
+       .infer = infer_reshape,
+       .attributes = {{"shape", integers, "0 copies the axis, one -1", second}},
+       .documentation = {"x, [shape: i64 1-D]", "attribute or input"}},
+      {.name = "Transpose", .infer = infer_transpose, .attributes = {{"perm", integers}}, .documentation = {"x"}},
+      {.name = "Unsqueeze",
+       .infer = infer_unsqueeze,
+       .attributes = {{"axes", integers, "", second}},
+       .documentation = {"x", "given, never implied"}},
+      {.name = "Squeeze",
+       .infer = infer_squeeze,
+       .attributes = {{"axes", integers, "", second}},
+       .documentation = {"x", "given, never implied"}},
+      {.name = "Slice",
+       .inputs = {1, 3},
+       .infer = infer_slice,
+       .attributes = {{"starts", integers, "", {.input = 1, .since = 10}},
+                      {"ends", integers, "", {.input = 2, .since = 10}},
+                      {"axes", integers, "", {.input = 3, .since = 10}},
+                      {"steps", integers, "1", {.input = 4, .since = 10}}},
+       .documentation = {"x, [starts, ends: i64 1-D]", "starts/ends as attributes, or as inputs"}},
+      {.name = "Concat",
+       .inputs = {1, any_number},
+       .infer = infer_concat,
+       .attributes = {{"axis", integer}},
+       .documentation = {"x..."}},
+      {.name = "Split",
+       .max_outputs = any_number,
+       .infer = infer_split,
+       .attributes = {{"axis", integer, "0"}, {"split", integers, "the sizes", second}},
+       .documentation = {"x", "as many outputs as sizes"}},
+      {.name = "Expand",
+       .inputs = {1, 2},
+       .infer = infer_expand,
+       .attributes = {{"shape", integers, "", second}},
+       .documentation = {"x, [shape: i64 1-D]", "attribute or input"}},
+      {.domain = composite_domain,
+       .name = "Stack",
+       .inputs = {1, any_number},
+       .infer = infer_stack,
+       .lowering = {{stack}},
+       .documentation = {"x... of one shape", "[n, ...]; of weights: one weight"}},
   };
   return rows;
 }
