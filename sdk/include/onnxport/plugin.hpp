@@ -59,9 +59,15 @@ struct Plugin {
   uint32_t abi_minor_needed = 0;
 };
 
+/// A model's onnx-config of class T.
 template <class T>
 std::unique_ptr<OnnxConfig> make(const Request& request) {
-  return std::make_unique<T>(request);
+  static_assert(std::is_base_of_v<OnnxConfig, T>, "make<T>: T derives from OnnxConfig or one of its children");
+  static_assert(!std::is_abstract_v<T>, "make<T>: T defines inputs() and forward(), or what its base asks for instead");
+  if constexpr (std::is_base_of_v<OnnxConfig, T> && !std::is_abstract_v<T>) {
+    static_assert(std::is_constructible_v<T, const Request&>, "make<T>: T has a constructor from a const Request&");
+    return std::make_unique<T>(request);
+  }
 }
 
 namespace detail {
