@@ -128,6 +128,8 @@ bool add_golden_cases() {
     }
     add_forms(plugin);
   }
+  if (!backend_installed("reference"))
+    skips().push_back({"what the reference says to the recordings", "the reference back end is not built"});
   std::map<std::string, int> without_plugin;
   for (const fs::path& folder : given_folders()) {
     for (const Recording& recording : recordings_in(folder)) {
