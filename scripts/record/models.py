@@ -101,9 +101,10 @@ def answer(model, given, names):
         words["past_key_values"] = cache_of(states)
     if cached or "use_cache" in inspect.signature(model.forward).parameters:
         words["use_cache"] = cached
-    outputs = dict(model(**words, return_dict=True).items())
+    found = model(**words, return_dict=True)
+    outputs = dict(found.items())
     if cached:
-        outputs.update(named_states(outputs["past_key_values"], "present"))
+        outputs.update(named_states(found.past_key_values, "present"))
     absent = [name for name in names if name not in outputs]
     if absent:
         sys.exit(f"{type(model).__name__} gives no {', '.join(absent)}; it gives {', '.join(outputs)}")
