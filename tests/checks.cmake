@@ -24,3 +24,9 @@ target_compile_options(writer_threads PRIVATE -fsanitize=thread -O1)
 target_link_options(writer_threads PRIVATE -fsanitize=thread)
 target_link_libraries(writer_threads PRIVATE onnxport_core Boost::unit_test_framework Threads::Threads)
 set_target_properties(writer_threads PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin/tests")
+
+# The scripts themselves.
+foreach(name IN ITEMS check touched)
+  add_test(NAME script_${name} COMMAND "${CMAKE_CURRENT_SOURCE_DIR}/scripts/${name}")
+  set_tests_properties(script_${name} PROPERTIES SKIP_RETURN_CODE 77 LABELS checks)
+endforeach()
