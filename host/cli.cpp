@@ -7,7 +7,7 @@
 #include <algorithm>
 
 #include "core/error.hpp"
-#include "core/export.hpp"
+#include "core/export/export.hpp"
 #include "core/version.hpp"
 #include "host/commands.hpp"
 #include "host/usage_error.hpp"

@@ -8,7 +8,7 @@
 #include <algorithm>
 
 #include "core/edit_distance.hpp"
-#include "registry/registry.hpp"
+#include "registry/nearest.hpp"
 
 namespace onnxport {
 namespace {

@@ -6,9 +6,9 @@
 
 #include <algorithm>
 
-#include "core/checkpoint/elements.hpp"
 #include "core/error.hpp"
 #include "core/printable.hpp"
+#include "core/tensor/elements.hpp"
 
 namespace onnxport {
 namespace {

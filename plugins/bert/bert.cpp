@@ -29,7 +29,8 @@ class BertOnnxConfig final : public TextEncoder {
                                             .vocab = bert.vocab,
                                             .activation = bert.activation,
                                             .epsilon = bert.epsilon},
-                                   .tied = bert.tied}};
+                                   .tied = bert.tied},
+            .pair = PairHead{}};
   }
 
   const BertEncoder bert;
@@ -40,12 +41,8 @@ class BertOnnxConfig final : public TextEncoder {
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.bert",
     .name = "BERT",
-    .version = "0.1.0",
-    .license = "Apache-2.0",
-    .vendor = "onnxport",
     .models = {{.types = {"bert"},
                 .features = {"default", "masked-lm", "causal-lm", "sequence-classification", "token-classification",
-                             "multiple-choice", "question-answering"},
-                .architectures = {{"BertForPreTraining", "masked-lm"}},
+                             "multiple-choice", "question-answering", "pretraining", "next-sentence-prediction"},
                 .make = make<BertOnnxConfig>}},
 })
