@@ -17,7 +17,7 @@ endforeach()
 
 # The writer of weights and its tests with ThreadSanitizer; the rest of the core has no threads there, and is linked as it
 # is. Built when its check runs.
-file(GLOB writer_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/core/checkpoint/*.cpp")
+file(GLOB writer_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/core/checkpoint/*.cpp" "${PROJECT_SOURCE_DIR}/core/files/*.cpp")
 add_executable(writer_threads EXCLUDE_FROM_ALL ${writer_sources} unit/main.cpp unit/weight_test.cpp unit/stacked_weight_test.cpp)
 target_compile_definitions(writer_threads PRIVATE ${ONNXPORT_TEST_DEFINITIONS})
 target_compile_options(writer_threads PRIVATE -fsanitize=thread -O1)

@@ -155,7 +155,7 @@ check_tidy() {
   TIDY_HEADERS="$(git diff --name-only --diff-filter=d "$base" -- '*.hpp' | paste -sd '|')"
   export TIDY_HEADERS="${TIDY_HEADERS:-none}"
   export -f tidy_one
-  deadline=$(($(date +%s) + ${ONNXPORT_TIDY_SECONDS:-300}))
+  deadline=$(($(date +%s) + ${ONNXPORT_TIDY_SECONDS:-180}))
   if [ "${#files[@]}" -gt 0 ]; then
     printf '%s\0' "${files[@]}" |
       xargs -0 -n 1 -P "$(job_count)" bash -c 'tidy_one "$@"' tidy_one "$scratch" "$deadline"
