@@ -17,9 +17,9 @@
 #include "core/format_bytes.hpp"
 #include "core/output/staging.hpp"
 #include "host/commands.hpp"
-#include "host/interrupt.hpp"
-#include "host/selection.hpp"
-#include "host/weight_storage.hpp"
+#include "host/model/selection.hpp"
+#include "host/plan/choices.hpp"
+#include "host/process/interrupt.hpp"
 
 namespace onnxport {
 namespace {
@@ -146,7 +146,7 @@ int run_synth(const SynthArguments& arguments, Console& console) {
                 "a checkpoint is a folder; leave .onnx away");
   std::vector<TensorPlan> tensors;
   uint64_t bytes = 0, parameters = 0;
-  const ir::DType dtype = dtype_named(arguments.dtype);
+  const ir::DType dtype = value_of(dtype_choices, arguments.dtype);
   for (const auto& [name, shape] : weights.requested()) {
     tensors.push_back({name, dtype, shape});
     bytes += tensors.back().bytes();
