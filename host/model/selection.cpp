@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "host/selection.hpp"
+#include "host/model/selection.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

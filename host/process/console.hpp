@@ -9,6 +9,8 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
+#include "core/progress.hpp"
+
 namespace onnxport {
 
 class Console {
@@ -59,6 +61,9 @@ class Console {
   std::chrono::steady_clock::time_point drawn_{};
   std::unique_ptr<nlohmann::ordered_json> result_;
 };
+
+/// Progress that is shown on the console and ends where the user interrupts.
+Progress progress_on(Console& console);
 
 /// Maps a failure to the message on standard error (or in the object of --json) and the exit status.
 int report_failure(Console& console, std::exception_ptr failure);

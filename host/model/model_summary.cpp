@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "host/model_summary.hpp"
+#include "host/model/model_summary.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

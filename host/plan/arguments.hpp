@@ -16,13 +16,18 @@ struct PluginArguments {
   std::optional<std::filesystem::path> trust;
 };
 
-struct ExportArguments {
-  PluginArguments plugins;
-  std::string model;                // a folder, or a model id
+/// Options that say where the checkpoint comes from.
+struct ModelArguments {
+  std::string name;                 // a folder, or a model id
   std::string revision;             // of a model id; empty: main
   std::filesystem::path cache_dir;  // empty: that of the environment
   bool refresh = false;             // ask the hub what the revision stands for now
-  std::string feature;              // empty: by config.json's architectures
+};
+
+struct ExportArguments {
+  PluginArguments plugins;
+  ModelArguments model;
+  std::string feature;  // empty: by config.json's architectures
   std::optional<int64_t> opset;
   std::optional<double> atol;
   std::string target = "onnx", weights = "copy", layout = "single", dtype = "fp32";
@@ -42,10 +47,7 @@ struct ExportArguments {
 struct ValidateArguments {
   PluginArguments plugins;
   std::filesystem::path output;
-  std::string model;  // as for an export
-  std::string revision;
-  std::filesystem::path cache_dir;
-  bool refresh = false;
+  ModelArguments model;
   std::vector<std::filesystem::path> cases;
   std::optional<double> atol;
   std::string plugin;

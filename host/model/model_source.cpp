@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "host/model_source.hpp"
+#include "host/model/model_source.hpp"
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
 #include "core/error.hpp"
-#include "core/format_bytes.hpp"
-#include "host/interrupt.hpp"
 #include "hub/names.hpp"
 
 namespace onnxport {
@@ -43,11 +39,12 @@ void require_id(const std::string& model, const fs::path& path, const fs::file_s
 
 }  // namespace
 
-ModelSource::ModelSource(const Request& request, Console& console) : folder_(request.model), name_(request.model) {
+ModelSource::ModelSource(const ModelArguments& request, const Progress& progress)
+    : folder_(request.name), name_(request.name) {
   std::error_code reason;
-  fs::path path = fs::absolute(request.model, reason).lexically_normal();
+  fs::path path = fs::absolute(request.name, reason).lexically_normal();
   if (!path.has_filename()) path = path.parent_path();  // "checkpoint/"
-  const fs::file_status status = fs::status(request.model, reason);
+  const fs::file_status status = fs::status(request.name, reason);
   hub::ModelRequest wanted;
   fs::path cache = request.cache_dir;
   if (fs::is_directory(status)) {
@@ -62,8 +59,8 @@ ModelSource::ModelSource(const Request& request, Console& console) : folder_(req
     name_ = wanted.id = *id;
     cache = path.parent_path();
   } else {
-    require_id(request.model, path, status, reason);
-    wanted.id = request.model;
+    require_id(request.name, path, status, reason);
+    wanted.id = request.name;
   }
   if (!request.revision.empty()) {
     wanted.revision = request.revision;
@@ -71,10 +68,7 @@ ModelSource::ModelSource(const Request& request, Console& console) : folder_(req
   }
   wanted.refresh = request.refresh;
   wanted.settings = hub::Settings::from_environment(cache);
-  wanted.progress.report = [&console](const std::string& phase, uint64_t done, uint64_t total) {
-    console.progress(phase, done, total);
-  };
-  wanted.progress.cancel = &interrupt_flag();
+  wanted.progress = progress;
   try {
     model_.emplace(hub::Model::open(wanted));
   } catch (const Error& error) {
@@ -85,20 +79,11 @@ ModelSource::ModelSource(const Request& request, Console& console) : folder_(req
   folder_ = model_->folder();
 }
 
-void ModelSource::fetch_weights(Console& console) {
-  if (!model_) return;
+std::optional<FetchedCheckpoint> ModelSource::fetch_weights() {
+  if (!model_) return std::nullopt;
   model_->fetch_weights();
-  console.end_progress();
-  for (const std::string& note : model_->notes()) console.note(note);
-  const std::string source =
-      model_->fetched_files() == 0
-          ? "from the cache"
-          : fmt::format("{} files, {} downloaded", model_->fetched_files(), format_bytes(model_->fetched_bytes()));
-  console.line(fmt::format("checkpoint: {}, commit {} ({})", name_, model_->commit().substr(0, 12), source));
-  console.result()["checkpoint"] = {{"folder", folder_.string()},
-                                    {"commit", model_->commit()},
-                                    {"fetched_files", model_->fetched_files()},
-                                    {"fetched_bytes", model_->fetched_bytes()}};
+  return FetchedCheckpoint{name_,          folder_, model_->commit(), model_->fetched_files(), model_->fetched_bytes(),
+                           model_->notes()};
 }
 
 }  // namespace onnxport

@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "core/validate/cached_step.hpp"
-#include "host/validation.hpp"
+#include "host/validation/validate_export.hpp"
 
 namespace onnxport {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "host/interrupt.hpp"
+#include "host/process/interrupt.hpp"
 
 #include <csignal>
 

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "core/definition/onnx_config.hpp"
-#include "host/arguments.hpp"
-#include "host/console.hpp"
+#include "host/plan/arguments.hpp"
+#include "host/process/console.hpp"
 #include "registry/features_manager.hpp"
 
 namespace onnxport {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "host/cached_validation.hpp"
+#include "host/validation/cached_validation.hpp"
 
 #include <algorithm>
 #include <map>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "host/recorded_case.hpp"
+#include "host/validation/recorded_case.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -82,8 +82,8 @@ std::string names_of(const std::vector<TensorInfo>& tensors) {
 
 }  // namespace
 
-void check_case(const ValidationInputs& recorded, const std::filesystem::path& file, const ModelSummary& model,
-                Console& console) {
+std::vector<std::string> check_case(const ValidationInputs& recorded, const std::filesystem::path& file,
+                                    const ModelSummary& model) {
   const Lengths lengths = lengths_of(model.inputs, recorded.inputs);
   std::vector<std::string> problems;
   for (const TensorInfo& input : model.inputs) {
@@ -110,11 +110,11 @@ void check_case(const ValidationInputs& recorded, const std::filesystem::path& f
                     "and the options that the case was recorded with",
                     printable(names_of(model.inputs)), printable(names_of(model.outputs))));
   }
-  std::vector<TensorInfo> unrecorded = model.outputs;
-  std::erase_if(unrecorded, [&](const TensorInfo& output) { return recorded.expected->contains(output.name); });
-  if (!unrecorded.empty())
-    console.note(fmt::format("{} does not record these outputs, which are not compared: {}", file.string(),
-                             printable(names_of(unrecorded))));
+  std::vector<std::string> unrecorded;
+  for (const TensorInfo& output : model.outputs) {
+    if (!recorded.expected->contains(output.name)) unrecorded.push_back(output.name);
+  }
+  return unrecorded;
 }
 
 }  // namespace onnxport

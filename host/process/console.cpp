@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "host/console.hpp"
+#include "host/process/console.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -11,7 +11,7 @@
 #include "core/error.hpp"
 #include "core/format_bytes.hpp"
 #include "core/printable.hpp"
-#include "host/interrupt.hpp"
+#include "host/process/interrupt.hpp"
 
 namespace onnxport {
 namespace {
@@ -139,6 +139,11 @@ void Console::finish(int exit_status) {
   const std::string document = printed.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
   fmt::print("{}\n", printable_json(document));
   std::fflush(stdout);
+}
+
+Progress progress_on(Console& console) {
+  return {[&console](const std::string& phase, uint64_t done, uint64_t total) { console.progress(phase, done, total); },
+          &interrupt_flag()};
 }
 
 int report_failure(Console& console, std::exception_ptr failure) {
