@@ -4,6 +4,8 @@
 #define BOOST_TEST_ALTERNATIVE_INIT_API
 #include <boost/test/unit_test.hpp>
 
+#include "tests/support/verified_passes.hpp"
+
 bool register_golden_cases();
 
 int main(int argc, char** argv) {

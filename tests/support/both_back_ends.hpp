@@ -15,7 +15,7 @@
 
 #include "core/backend.hpp"
 #include "core/onnx/model_proto.hpp"
-#include "core/passes/lower.hpp"
+#include "core/passes/pipeline.hpp"
 
 namespace onnxport::test {
 
