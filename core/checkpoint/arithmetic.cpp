@@ -7,7 +7,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "core/checkpoint/elements.hpp"
+#include "core/tensor/elements.hpp"
 #include "core/error.hpp"
 
 namespace onnxport {

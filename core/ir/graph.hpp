@@ -17,8 +17,8 @@
 #include <vector>
 
 #include "core/checkpoint/weight.hpp"
-#include "core/ir/tensor.hpp"
 #include "core/ir/types.hpp"
+#include "core/tensor/tensor.hpp"
 
 namespace onnxport::ir {
 

@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "core/checkpoint/arithmetic.hpp"
-#include "core/checkpoint/elements.hpp"
+#include "core/tensor/elements.hpp"
 #include "core/error.hpp"
 #include "core/ir/builder.hpp"
 #include "core/ir/inference.hpp"

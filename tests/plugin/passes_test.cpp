@@ -8,7 +8,7 @@
 #include <string>
 
 #include "core/definition/onnx_config.hpp"
-#include "core/export.hpp"
+#include "core/export/export.hpp"
 #include "registry/features_manager.hpp"
 #include "registry/loader.hpp"
 
