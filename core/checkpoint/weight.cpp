@@ -161,13 +161,13 @@ std::vector<Weight> Weight::pieces() const {
   return pieces;
 }
 
-Weight constant_weight(ir::Tensor constant) {
+Weight constant_weight(std::shared_ptr<const ir::Tensor> constant) {
   auto stored = std::make_shared<StoredTensor>();
   stored->name = "a constant";
-  stored->dtype = constant.dtype;
-  stored->shape = constant.shape;
-  stored->bytes = constant.data.size();
-  stored->constant = std::make_shared<const ir::Tensor>(std::move(constant));
+  stored->dtype = constant->dtype;
+  stored->shape = constant->shape;
+  stored->bytes = constant->data.size();
+  stored->constant = std::move(constant);
   return {std::move(stored), {}};
 }
 

@@ -98,7 +98,7 @@ struct Weight {
 };
 
 /// A constant as a weight, for others to be computed with.
-Weight constant_weight(ir::Tensor constant);
+Weight constant_weight(std::shared_ptr<const ir::Tensor> constant);
 /// The two as numpy broadcasts them. Throws Error(internal) where types differ or shapes do not broadcast.
 Weight combined(Arithmetic how, const Weight& left, const Weight& right);
 /// Row r of the first axis times factor[r]: a normalisation by fixed statistics, or a layer's scale.

@@ -31,15 +31,18 @@ class Folding {
     done_.assign(g_.values.size(), 0);
     layouts_.assign(g_.values.size(), 0);
     for (const auto& users : g_.users()) uses_.push_back(static_cast<int>(users.size()));
-    std::vector<bool> known(g_.values.size());
-    for (size_t id = 0; id < known.size(); ++id) known[id] = is_known(static_cast<ValueId>(id));
+    for (const ir::Value& value : g_.values) {
+      results_.emplace_back();
+      if (value.origin == ir::Origin::weight) results_.back() = *value.weight;
+      if (value.origin == ir::Origin::constant) results_.back() = constant_weight(value.constant);
+    }
     for (Node& node : g_.nodes) {
       for (ValueId id : node.outputs) makers_[id] = &node;
       const ir::Fold fold = fold_of(node);
-      const bool foldable = fold.rule != nullptr &&
-                            std::all_of(node.inputs.begin(), node.inputs.end(), [&](ValueId id) { return known[id]; });
-      if (!foldable) continue;
-      known[node.outputs[0]] = true;
+      if (fold.rule == nullptr || node.outputs.size() != 1) continue;
+      const std::optional<Weight> result = result_of(node, fold);
+      if (!result) continue;
+      results_[node.outputs[0]] = result;
       for (ValueId id : node.inputs) ++(fold.layout ? layouts_ : done_)[id];
     }
   }
@@ -66,7 +69,6 @@ class Folding {
   }
   bool is_weight(ValueId id) const { return g_[id].origin == ir::Origin::weight; }
   bool is_constant(ValueId id) const { return g_[id].origin == ir::Origin::constant; }
-  bool is_known(ValueId id) const { return is_weight(id) || is_constant(id); }
   const Weight& weight(ValueId id) const { return *g_[id].weight; }
 
   ir::Fold fold_of(const Node& node) const {
@@ -76,27 +78,36 @@ class Folding {
 
   // ------------------------------------------------------------------------------- nodes of known inputs alone
 
+  /// What a node makes of weights and constants, whether or not it will stand in the file.
+  std::optional<Weight> result_of(const Node& node, const ir::Fold& fold) const {
+    std::vector<Weight> inputs;
+    for (ValueId id : node.inputs) {
+      if (!results_[id]) return std::nullopt;
+      inputs.push_back(*results_[id]);
+    }
+    std::vector<int64_t> shape;
+    for (const ir::Dim& dim : g_[node.outputs[0]].type.shape) {
+      if (!dim.is_static()) return std::nullopt;
+      shape.push_back(dim.size());
+    }
+    return fold.rule({node, inputs, shape});
+  }
+
   /// The node's result becomes a weight or a constant itself, and the node is left without outputs.
   bool fold_node(Node& node) {
-    const ir::Fold fold = fold_of(node);
-    if (fold.rule == nullptr || node.outputs.size() != 1) return false;
-    if (!std::all_of(node.inputs.begin(), node.inputs.end(), [this](ValueId id) { return is_known(id); })) return false;
-    std::vector<Weight> inputs;
-    for (ValueId id : node.inputs) inputs.push_back(is_weight(id) ? weight(id) : constant_weight(*g_[id].constant));
+    if (node.outputs.size() != 1 || !results_[node.outputs[0]]) return false;
+    const auto all_inputs = [&](auto holds) { return std::all_of(node.inputs.begin(), node.inputs.end(), holds); };
+    if (!all_inputs([this](ValueId id) { return is_weight(id) || is_constant(id); })) return false;
+    const Weight& result = *results_[node.outputs[0]];
     ir::Value& value = g_[node.outputs[0]];
-    std::vector<int64_t> shape;
-    for (const ir::Dim& dim : value.type.shape) shape.push_back(dim.size());
-    const std::optional<Weight> result = fold.rule({node, inputs, shape});
-    if (!result) return false;
-    if (std::all_of(node.inputs.begin(), node.inputs.end(), [this](ValueId id) { return is_constant(id); })) {
-      if (result->bytes() > most_constant_bytes) return false;
+    if (all_inputs([this](ValueId id) { return is_constant(id); })) {
+      if (result.bytes() > most_constant_bytes) return false;
       value.origin = ir::Origin::constant;
-      value.constant = std::make_shared<const ir::Tensor>(materialize(*result));
+      value.constant = std::make_shared<const ir::Tensor>(materialize(result));
     } else {
-      // A file names tensors of the checkpoint. One that was only computed with has no bytes there.
-      if (result->stored->constant != nullptr || !may_replace(node, fold, *result)) return false;
+      if (!may_replace(node, result)) return false;
       value.origin = ir::Origin::weight;
-      value.weight = std::make_shared<const Weight>(*result);
+      value.weight = std::make_shared<const Weight>(result);
       value.name = name_of(node);
     }
     node.outputs.clear();
@@ -105,14 +116,16 @@ class Folding {
 
   /// Whether the result may stand in the file: where someone needs a weight as it is stored, another layout of it, or
   /// anything that is made of it and not small, would be a second copy.
-  bool may_replace(const Node& node, const ir::Fold& fold, const Weight& result) const {
+  bool may_replace(const Node& node, const Weight& result) const {
+    // A file names tensors of the checkpoint. One that was only computed with has no bytes there.
+    const auto is_computed_with = [](const Weight& piece) { return piece.stored->constant != nullptr; };
     const std::vector<Weight> pieces = result.pieces();
     const bool stack = !pieces.empty();
-    const auto is_computed_with = [](const Weight& piece) { return piece.stored->constant != nullptr; };
-    if (std::any_of(pieces.begin(), pieces.end(), is_computed_with)) return false;
+    if (is_computed_with(result) || std::any_of(pieces.begin(), pieces.end(), is_computed_with)) return false;
     if (options_.weights_as_stored && !stack && !lies_as_stored(result)) return false;
-    if (fold.layout && layouts_[node.input(0)] + done_[node.input(0)] != uses_[node.input(0)]) return false;
-    if (fold.layout || stack || result.bytes() <= small_bytes) return true;
+    const bool layout = fold_of(node).layout;
+    if (layout && layouts_[node.input(0)] + done_[node.input(0)] != uses_[node.input(0)]) return false;
+    if (layout || stack || result.bytes() <= small_bytes) return true;
     return std::all_of(node.inputs.begin(), node.inputs.end(), [&](ValueId id) {
       return !is_weight(id) || weight(id).same_as(result) || weight(id).bytes() <= small_bytes ||
              layouts_[id] + done_[id] == uses_[id];
@@ -175,6 +188,7 @@ class Folding {
     makers_.resize(g_.values.size(), nullptr);
     for (std::vector<int>* counts : {&layouts_, &done_}) counts->resize(g_.values.size(), 0);
     uses_.resize(g_.values.size(), 1);
+    results_.resize(g_.values.size());
     return id;
   }
 
@@ -223,6 +237,7 @@ class Folding {
   ir::Graph& g_;
   const FoldOptions& options_;
   std::vector<const Node*> makers_;
+  std::vector<std::optional<Weight>> results_;  // by value: what it is where that is known at export
   /// By value: all users; those that want another layout of it and nothing else; those that are done at export.
   std::vector<int> uses_, layouts_, done_;
 };
