@@ -30,6 +30,11 @@ void infer_binary(Inference& x) {
   set_contents(x, std::move(contents));
 }
 
+void infer_is_nan(Inference& x) {
+  if (!is_floating(dtype_of(x))) refuse("takes a floating-point tensor");
+  set(x, DType::boolean, x.shape(0));
+}
+
 void infer_logical(Inference& x) {
   if (dtype_of(x, 0) != DType::boolean || dtype_of(x, 1) != DType::boolean) refuse("takes boolean tensors");
   set(x, DType::boolean, broadcast(x.shape(0), x.shape(1)));
@@ -84,6 +89,7 @@ const std::vector<Operator>& elementwise_operators() {
       {"", "HardSigmoid", 1, 1, 1, infer_float, {{"alpha", real}, {"beta", real}}},
       {"", "Gelu", 1, 1, 1, infer_float, {{"approximate", text}}},
       {"", "Clip", 1, 1, 1, infer_same, {{"min", real}, {"max", real}}},
+      {"", "IsNaN", 1, 1, 1, infer_is_nan},
       {"", "Not", 1, 1, 1, infer_not},
       {"", "Add", 2, 2, 1, infer_binary},
       {"", "Sub", 2, 2, 1, infer_binary},

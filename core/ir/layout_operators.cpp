@@ -258,6 +258,18 @@ void infer_expand(Inference& x) {
   set(x, dtype_of(x), broadcast(x.shape(0), attribute_or_input(x, 1, "shape")));
 }
 
+/// f[batch, c·size², height, width] -> f[batch, c, height·size, width·size]
+void infer_depth_to_space(Inference& x) {
+  require_rank(x, 0, 4);
+  const int64_t size = x.node.integer("blocksize", 0);
+  const std::string mode = x.node.text("mode", "DCR");
+  if (mode != "DCR" && mode != "CRD") refuse("there is no mode '" + mode + "'; known: DCR, CRD");
+  const Shape& from = x.shape(0);
+  if (size < 1 || !from[1].is_static() || from[1].size() % (size * size) != 0)
+    refuse(fmt::format("{} channels do not make squares of {} by {}", from[1].to_string(), size, size));
+  set(x, dtype_of(x), {from[0], Dim(from[1].size() / (size * size)), from[2] * Dim(size), from[3] * Dim(size)});
+}
+
 void infer_shape(Inference& x) {
   const Shape& from = x.shape(0);
   const auto rank = static_cast<int64_t>(from.size());
@@ -305,6 +317,7 @@ const std::vector<Operator>& layout_operators() {
       {"", "GatherND", 2, 2, 1, infer_gather_nd, {{"batch_dims", integer}}},
       {"", "Concat", 1, 4096, 1, infer_concat, {{"axis", integer}}},
       {"", "Split", 1, 1, 4096, infer_split, {{"axis", integer}, {"split", integers}}},
+      {"", "DepthToSpace", 1, 1, 1, infer_depth_to_space, {{"blocksize", integer}, {"mode", text}}},
       {"", "Expand", 1, 2, 1, infer_expand, {{"shape", integers}}},
       {"", "Trilu", 1, 1, 1, infer_same, {{"upper", integer}, {"k", integer}}},
       {"", "Shape", 1, 1, 1, infer_shape, {{"start", integer}, {"end", integer}}},

@@ -14,8 +14,9 @@ namespace {
 std::vector<Operator> make_table() {
   std::vector<Operator> rows;
   for (const std::vector<Operator>* area : {&elementwise_operators(), &layout_operators(), &reduction_operators(),
-                                            &linear_operators(), &attention_operators(), &image_operators(),
-                                            &control_operators(), &selection_operators()}) {
+                                            &linear_operators(), &attention_operators(), &control_operators(),
+                                            &selection_operators(), &window_operators(), &resampling_operators(),
+                                            &padding_operators(), &channel_norm_operators(), &sequence_operators()}) {
     rows.insert(rows.end(), area->begin(), area->end());
   }
   std::sort(rows.begin(), rows.end(), [](const Operator& a, const Operator& b) {

@@ -68,7 +68,14 @@ const std::vector<Operator>& layout_operators();
 const std::vector<Operator>& reduction_operators();
 const std::vector<Operator>& linear_operators();
 const std::vector<Operator>& attention_operators();
-const std::vector<Operator>& image_operators();
+/// Those that slide a window: convolutions, pools.
+const std::vector<Operator>& window_operators();
+/// Those that sample between pixels.
+const std::vector<Operator>& resampling_operators();
+const std::vector<Operator>& padding_operators();
+const std::vector<Operator>& channel_norm_operators();
+/// Recurrent layers.
+const std::vector<Operator>& sequence_operators();
 /// Those that run graphs: If, Loop, Scan.
 const std::vector<Operator>& control_operators();
 /// Those that choose among entries: TopK, scattering, a mixture of experts.

@@ -10,13 +10,22 @@
 namespace onnxport::ir {
 namespace {
 
+/// How many are wanted: an attribute, or i64[1] where only the run knows.
+Dim chosen(const Inference& x) {
+  if (x.has(1) && x.node.has("k")) refuse("has k as an attribute and as an input");
+  if (!x.has(1)) return Dim(x.node.integer("k", 0));
+  require_rank(x, 1, 1);
+  if (dtype_of(x, 1) != DType::i64 || !(x.shape(1)[0] == Dim(1))) refuse("its k must be i64[1]");
+  return x.in(1).contents ? (*x.in(1).contents)[0] : Dim::symbol("chosen of " + x.node.scope);
+}
+
 void infer_top_k(Inference& x) {
-  const int64_t k = x.node.integer("k", 0);
+  const Dim k = chosen(x);
   Shape shape = x.shape(0);
   Dim& along = shape[axis_index(x.node.integer("axis", -1), shape.size())];
-  if (k <= 0 || (along.is_static() && along.size() < k))
-    refuse(fmt::format("the {} largest of {}", k, along.to_string()));
-  along = Dim(k);
+  if (k.is_static() && (k.size() <= 0 || (along.is_static() && along.size() < k.size())))
+    refuse(fmt::format("the {} largest of {}", k.size(), along.to_string()));
+  along = k;
   set(x, dtype_of(x), shape);
   if (x.results.size() > 1) set(x, DType::i64, shape, 1);
 }
@@ -25,10 +34,35 @@ void infer_non_zero(Inference& x) {
   set(x, DType::i64, {Dim(static_cast<int64_t>(x.shape(0).size())), Dim::symbol("entries of " + x.node.scope)});
 }
 
-void infer_scatter(Inference& x) {
+/// What both kinds of scattering ask for; `wanted` is the shape of the updates.
+void infer_scatter(Inference& x, const Shape& wanted) {
   if (dtype_of(x, 1) != DType::i64) refuse("its indices must be i64");
   if (dtype_of(x, 0) != dtype_of(x, 2)) refuse("its updates are of another type than its data");
+  const Shape& updates = x.shape(2);
+  bool fits = updates.size() == wanted.size();
+  for (size_t i = 0; fits && i < wanted.size(); ++i)
+    fits = !updates[i].is_static() || !wanted[i].is_static() || updates[i] == wanted[i];
+  if (!fits) refuse(fmt::format("its updates are {}; expected {}", to_string(updates), to_string(wanted)));
+  static constexpr std::string_view known[] = {"none", "add", "mul", "min", "max"};
+  const std::string reduction = x.node.text("reduction", "none");
+  if (std::find(std::begin(known), std::end(known), reduction) == std::end(known))
+    refuse(fmt::format("there is no reduction '{}'; known: {}", reduction, fmt::join(known, ", ")));
   set(x, dtype_of(x), x.shape(0));
+}
+
+void infer_scatter_elements(Inference& x) {
+  axis_index(x.node.integer("axis", 0), x.shape(0).size());
+  require_rank(x, 1, x.shape(0).size());
+  infer_scatter(x, x.shape(1));
+}
+
+void infer_scatter_nd(Inference& x) {
+  const Shape &data = x.shape(0), &indices = x.shape(1);
+  const auto depth = indices.empty() ? std::nullopt : indices.back().maybe_size();
+  if (!depth || static_cast<size_t>(*depth) > data.size()) refuse("the last axis of its indices does not fit its data");
+  Shape wanted(indices.begin(), indices.end() - 1);
+  wanted.insert(wanted.end(), data.begin() + *depth, data.end());
+  infer_scatter(x, wanted);
 }
 
 void infer_mixture_of_experts(Inference& x) {
@@ -79,10 +113,10 @@ void infer_stack(Inference& x) {
 const std::vector<Operator>& selection_operators() {
   using enum AttributeKind;
   static const std::vector<Operator> rows{
-      {"", "TopK", 1, 1, 2, infer_top_k, {{"k", integer}, {"axis", integer}}},
+      {"", "TopK", 1, 2, 2, infer_top_k, {{"k", integer}, {"axis", integer}, {"largest", integer}}},
       {"", "NonZero", 1, 1, 1, infer_non_zero},
-      {"", "ScatterElements", 3, 3, 1, infer_scatter, {{"axis", integer}}},
-      {"", "ScatterND", 3, 3, 1, infer_scatter},
+      {"", "ScatterElements", 3, 3, 1, infer_scatter_elements, {{"axis", integer}, {"reduction", text}}},
+      {"", "ScatterND", 3, 3, 1, infer_scatter_nd, {{"reduction", text}}},
       {composite_domain,
        "MixtureOfExperts",
        2,

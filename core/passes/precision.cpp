@@ -21,7 +21,9 @@ using ir::ValueId;
 /// Operators that lose too much in 16 bits, whatever their place.
 const std::set<std::string> wide_operators{"Exp",      "Log",        "Pow",      "Sqrt",       "Reciprocal",
                                            "Sin",      "Cos",        "CumSum",   "ReduceMean", "ReduceSum",
-                                           "ReduceL2", "ReduceProd", "Softplus", "LogSoftmax"};
+                                           "ReduceL2", "ReduceProd", "Softplus", "LogSoftmax", "GridSample"};
+/// And composites: sums over whole channels, and states that pass through every step.
+const std::set<std::string> wide_composites{"GroupNorm", "InstanceNorm", "LSTM", "GRU"};
 
 /// Norms that an opset has an operator for sum in f32 by themselves (stash_type); their decompositions do not.
 bool is_decomposed_norm(const Node& node, int64_t opset) {
@@ -93,6 +95,7 @@ class Precision {
     if (!node.bodies.empty()) return true;  // a body is computed in the types that it was defined with
     if (routers_.contains(&node)) return true;
     if (node.domain.empty() && wide_operators.contains(node.op)) return true;
+    if (node.domain == ir::composite_domain && wide_composites.contains(node.op)) return true;
     if (is_decomposed_norm(node, options_.opset)) return true;
     return std::any_of(options_.keep_in_fp32.begin(), options_.keep_in_fp32.end(),
                        [&](const std::string& part) { return is_part_of(node.scope, part); });

@@ -24,7 +24,16 @@ std::span<const RuleRow> common_rules();
 std::span<const RuleRow> attention_rules();
 /// Mixtures of experts.
 std::span<const RuleRow> selection_rules();
-/// Operators on images.
-std::span<const RuleRow> image_rules();
+/// Convolutions and pools.
+std::span<const RuleRow> window_rules();
+/// Samples between pixels.
+std::span<const RuleRow> resampling_rules();
+std::span<const RuleRow> grid_sample_rules();
+std::span<const RuleRow> padding_rules();
+std::span<const RuleRow> channel_norm_rules();
+/// Recurrent layers.
+std::span<const RuleRow> sequence_rules();
+/// Results that are put back among others.
+std::span<const RuleRow> scatter_rules();
 
 }  // namespace onnxport
