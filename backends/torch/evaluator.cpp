@@ -112,8 +112,12 @@ Evaluate evaluation_of(const ir::Node& node) {
               &selection_operator_table()};
   }
   if (node.domain == ir::composite_domain)
-    tables = {&composite_table(),            &window_composite_table(),   &resampling_composite_table(),
-              &channel_norm_composite_table(), &sequence_composite_table(), &selection_composite_table()};
+    tables = {&composite_table(),
+              &window_composite_table(),
+              &resampling_composite_table(),
+              &channel_norm_composite_table(),
+              &sequence_composite_table(),
+              &selection_composite_table()};
   for (const Table* table : tables) {
     if (const auto row = table->find(node.op); row != table->end()) return row->second;
   }

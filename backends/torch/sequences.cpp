@@ -42,8 +42,8 @@ Results lstm(const Call& c) {
 
 Results gru(const Call& c) {
   const Layer layer(c);
-  const auto [y, state] = at::gru(layer.x, layer.state(c, places::state), layer.weights, layer.biases, 1, 0.0, false,
-                                  layer.both, false);
+  const auto [y, state] =
+      at::gru(layer.x, layer.state(c, places::state), layer.weights, layer.biases, 1, 0.0, false, layer.both, false);
   return {layer.in_order(y), state};
 }
 

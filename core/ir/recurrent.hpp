@@ -8,8 +8,8 @@
 
 namespace onnxport::ir::recurrent {
 
-/// x: f[length, batch, width]; what it starts from, f[directions, batch, hidden] or absent for zeros; then the weights of
-/// each direction.
+/// x: f[length, batch, width]; what it starts from, f[directions, batch, hidden] or absent for zeros; then the weights
+/// of each direction.
 inline constexpr size_t x = 0, state = 1, cell = 2, weights = 3;
 
 /// Of one direction, as torch has them: f[gates·hidden, width], f[gates·hidden, hidden], f[gates·hidden] twice or

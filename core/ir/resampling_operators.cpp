@@ -69,14 +69,13 @@ void infer_interpolate(Inference& x) {
   const bool antialias = x.node.integer("antialias", 0) != 0, by_size = x.node.input(1) != absent;
   if (by_size == (x.node.has("scales") || x.node.input(2) != absent)) refuse("needs either a size or scales");
   if (x.node.has("scales") && x.node.input(2) != absent) refuse("has scales as an attribute and as an input");
-  if (antialias && (rank != 4 || mode == "nearest" || !by_size || x.node.text("coordinates", "half_pixel") != "half_pixel"))
+  if (antialias &&
+      (rank != 4 || mode == "nearest" || !by_size || x.node.text("coordinates", "half_pixel") != "half_pixel"))
     refuse("antialias is for bilinear and bicubic samples at the centres of pixels, to a given size");
   if (antialias && x.node.has("cubic_factor") && x.node.real("cubic_factor", 0) != -0.5)
     refuse("antialias has Pillow's filter, whose factor is -0.5; leave cubic_factor out");
   const size_t axes = rank - 2;
-  Shape shape = by_size                  ? lengths_of(x, 1, axes)
-                : x.node.has("scales") ? scaled(x, axes)
-                                         : unknown_sizes(x, axes);
+  Shape shape = by_size ? lengths_of(x, 1, axes) : x.node.has("scales") ? scaled(x, axes) : unknown_sizes(x, axes);
   shape.insert(shape.begin(), {x.shape(0)[0], x.shape(0)[1]});
   set(x, dtype_of(x), std::move(shape));
 }
@@ -121,8 +120,9 @@ void infer_grid_sample(Inference& x) {
 
 const std::vector<Operator>& resampling_operators() {
   using enum AttributeKind;
-  static const std::vector<AttributeSpec> interpolate{{"mode", text},          {"coordinates", text}, {"rounding", text},
-                                                      {"cubic_factor", real}, {"antialias", integer}, {"scales", reals}};
+  static const std::vector<AttributeSpec> interpolate{{"mode", text},         {"coordinates", text},
+                                                      {"rounding", text},     {"cubic_factor", real},
+                                                      {"antialias", integer}, {"scales", reals}};
   static const std::vector<AttributeSpec> resize{{"mode", text},
                                                  {"coordinate_transformation_mode", text},
                                                  {"nearest_mode", text},

@@ -57,7 +57,8 @@ void infer_recurrent(Inference& x) {
   set_results(x, {directions, hidden.size()});
 }
 
-/// ONNX's operators, which lowering yields: x, w[directions, gates·hidden, width], r[…, hidden], [b], [lengths], states.
+/// ONNX's operators, which lowering yields: x, w[directions, gates·hidden, width], r[…, hidden], [b], [lengths],
+/// states.
 void infer_lowered(Inference& x) {
   const int64_t directions = directions_of(x), hidden = x.node.integer("hidden_size", 0);
   set_results(x, {directions, hidden});

@@ -100,7 +100,8 @@ void infer_conv(Inference& x) {
   if (dtype_of(x, 0) != dtype_of(x, 1)) refuse("image and weight have two element types; cast one");
   const Window window = window_of(x, kernel_of(x));
   const int64_t group = x.node.integer("group", 1), outputs = weight[0].size();
-  if (group < 1 || outputs % group != 0) refuse(fmt::format("{} channels do not divide into {} groups", outputs, group));
+  if (group < 1 || outputs % group != 0)
+    refuse(fmt::format("{} channels do not divide into {} groups", outputs, group));
   // A symbolic number of channels is left to the run time.
   if (image[1].is_static()) require_same(image[1], Dim(weight[1].size() * group), "the channels of the image");
   if (x.has(2)) require_same(x.shape(2).at(0), weight[0], "the bias");

@@ -29,8 +29,8 @@ constexpr Operand operands[] = {
     {"ReduceSum", "axes", 1, 13}, {"ReduceMean", "axes", 1, 18}, {"ReduceMax", "axes", 1, 18},
     {"ReduceMin", "axes", 1, 18}, {"ReduceProd", "axes", 1, 18}, {"ReduceL2", "axes", 1, 18},
     {"CumSum", "axis", 1, 11},    {"Trilu", "k", 1, 14},         {"Clip", "min", 1, 11},
-    {"Clip", "max", 2, 11},       {"TopK", "k", 1, 10},
-    {"Pad", "pads", 1, 11},       {"Pad", "value", 2, 11},       {"Pad", "axes", 3, 18},
+    {"Clip", "max", 2, 11},       {"TopK", "k", 1, 10},          {"Pad", "pads", 1, 11},
+    {"Pad", "value", 2, 11},      {"Pad", "axes", 3, 18},
 };
 
 /// A graph on its way into the file: the main one, or a body, in which captures go by their names outside.

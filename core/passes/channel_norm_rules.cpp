@@ -57,8 +57,8 @@ ValueId in_shape_of(Builder& b, ValueId like, ValueId x) {
   return open < 2 ? b.reshape(x, std::move(shape)) : b.op("Reshape", {x, b.op("Shape", {like})});
 }
 
-/// A group is a channel of another layout. ONNX's GroupNormalization, of opset 21, says the same and takes twice as long
-/// in ONNX Runtime 1.32, where it is a function.
+/// A group is a channel of another layout. ONNX's GroupNormalization, of opset 21, says the same and takes twice as
+/// long in ONNX Runtime 1.32, where it is a function.
 ///
 ///   x ─ Reshape[batch, groups, -1] ─ InstanceNormalization ─ Reshape ─ Mul(weight) ─ Add(bias)
 Results group_norm(Builder& b) {

@@ -20,7 +20,9 @@ class GatheredSamples {
         mode_(b.node().text("mode", "bilinear")),
         padding_(b.node().text("padding_mode", "zeros")),
         corners_(b.node().integer("align_corners", 0) != 0),
-        taps_(mode_ == "nearest" ? 1 : mode_ == "bilinear" ? 2 : 4) {}
+        taps_(mode_ == "nearest"    ? 1
+              : mode_ == "bilinear" ? 2
+                                    : 4) {}
 
   ValueId run() {
     const int64_t channels = b_.shape(image_)[1].size();
@@ -37,8 +39,8 @@ class GatheredSamples {
     const ValueId samples =
         b_.op("MatMul", {b_.reshape(weights, {0, -1, 1, count}), b_.reshape(around, {0, -1, count, channels})});
     const ValueId by_channel = b_.transpose(b_.op("Squeeze", {samples}, {{"axes", Ints{2}}}), {0, 2, 1});
-    const ValueId shape = b_.op(
-        "Concat", {b_.integers({0, channels}), b_.length(grid_, 1), b_.length(grid_, 2)}, {{"axis", int64_t{0}}});
+    const ValueId shape =
+        b_.op("Concat", {b_.integers({0, channels}), b_.length(grid_, 1), b_.length(grid_, 2)}, {{"axis", int64_t{0}}});
     return b_.op("Reshape", {by_channel, shape});
   }
 

@@ -70,8 +70,7 @@ Results wrapped(Builder& b) {
       const ValueId begin = b.op("Sub", {b.length(x, static_cast<size_t>(axes[i])), pad(i)});
       parts.insert(parts.begin(), sliced(b, x, axes[i], begin, b.integers({to_end})));
     }
-    if (known.empty() || known[i + count] > 0)
-      parts.push_back(sliced(b, x, axes[i], b.integers({0}), pad(i + count)));
+    if (known.empty() || known[i + count] > 0) parts.push_back(sliced(b, x, axes[i], b.integers({0}), pad(i + count)));
     if (parts.size() > 1) x = b.op("Concat", parts, {{"axis", axes[i]}});
   }
   return {x};

@@ -39,9 +39,7 @@ ir::Attributes placement(const ir::Node& node) {
 /// samples lie further apart than pixels, cut off at the borders, and scaled to a sum of 1.
 ValueId filter_matrix(Builder& b, ValueId from, ValueId to) {
   const auto number = [&](double value) { return b.scalar(value, ir::DType::f32); };
-  const auto real = [&](ValueId x) {
-    return b.op("Cast", {x}, {{"to", static_cast<int64_t>(ir::DType::f32)}});
-  };
+  const auto real = [&](ValueId x) { return b.op("Cast", {x}, {{"to", static_cast<int64_t>(ir::DType::f32)}}); };
   const auto centres = [&](ValueId length) { return b.op("Add", {real(counted(b, length)), number(0.5)}); };
   const ValueId scale = b.op("Div", {real(from), real(to)});
   const ValueId distance = b.op("Sub", {centres(from), b.unsqueeze(b.op("Mul", {centres(to), scale}), {1})});
@@ -86,8 +84,7 @@ Results interpolate(Builder& b) {
     return {b.op("Resize", {x, ir::absent, ir::absent, size}, attributes)};
   }
   const auto reals = [&](const std::vector<float>& values) {
-    return b.graph().add_constant(
-        ir::Tensor::of<float>(ir::DType::f32, {static_cast<int64_t>(values.size())}, values));
+    return b.graph().add_constant(ir::Tensor::of<float>(ir::DType::f32, {static_cast<int64_t>(values.size())}, values));
   };
   if (scales == ir::absent) {
     const std::vector<double> factors = node.reals("scales");

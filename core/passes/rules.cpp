@@ -201,8 +201,9 @@ std::span<const RuleRow> common_rules() {
 }
 
 Rule find_rule(const std::string& domain, const std::string& op, int64_t opset) {
-  for (const std::span<const RuleRow> field : {common_rules(), attention_rules(), selection_rules(), scatter_rules(), window_rules(),
-                                              resampling_rules(), grid_sample_rules(), padding_rules(), channel_norm_rules(), sequence_rules()}) {
+  for (const std::span<const RuleRow> field :
+       {common_rules(), attention_rules(), selection_rules(), scatter_rules(), window_rules(), resampling_rules(),
+        grid_sample_rules(), padding_rules(), channel_norm_rules(), sequence_rules()}) {
     for (const RuleRow& row : field) {
       if (domain == row.domain && op == row.op && opset < row.below) return row.rule;
     }

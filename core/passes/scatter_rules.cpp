@@ -16,8 +16,8 @@ Results scatter(Builder& b) {
   const int64_t since = reduction == "none" ? 13 : reduction == "add" || reduction == "mul" ? 16 : 18;
   if (b.opset() < since) {
     throw Error(Failure::usage,
-                fmt::format("'{}': {} with the reduction '{}' needs opset {}, and {} was asked for", node.scope, node.op,
-                            reduction, since, b.opset()),
+                fmt::format("'{}': {} with the reduction '{}' needs opset {}, and {} was asked for", node.scope,
+                            node.op, reduction, since, b.opset()),
                 fmt::format("pass --opset {} or above", since));
   }
   ir::Attributes attributes = node.attributes;

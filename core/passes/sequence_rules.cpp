@@ -29,8 +29,9 @@ class Recurrent {
     const ir::Node& node = b_.node();
     attributes["direction"] = node.text("direction", "forward");
     attributes["hidden_size"] = hidden_;
-    Results inputs{node.input(places::x), matrices(places::input_weight), matrices(places::state_weight), biases(), ir::absent,
-                   node.input(places::state)};
+    Results inputs{
+        node.input(places::x),    matrices(places::input_weight), matrices(places::state_weight), biases(), ir::absent,
+        node.input(places::state)};
     if (node.input(places::cell) != ir::absent) inputs.push_back(node.input(places::cell));
     Results results = b_.ops("", gates_.op, std::move(inputs), std::move(attributes), outputs);
     // [length, directions, batch, hidden] -> [length, batch, directions·hidden]
