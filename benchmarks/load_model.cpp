@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "core/backend.hpp"
+#include "core/backend/backend.hpp"
 #include "core/onnx/model_proto.hpp"
 
 namespace {

@@ -5,7 +5,7 @@
 #include <map>
 #include <memory>
 
-#include "core/layout.hpp"
+#include "core/package/layout.hpp"
 
 namespace onnxport {
 namespace {

@@ -8,10 +8,10 @@
 #include <algorithm>
 
 #include "core/error.hpp"
-#include "core/export.hpp"
+#include "core/export/export.hpp"
 #include "core/version.hpp"
 #include "host/commands.hpp"
-#include "registry/registry.hpp"
+#include "registry/nearest.hpp"
 
 namespace onnxport {
 namespace {

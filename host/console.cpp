@@ -9,7 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.hpp"
-#include "core/output/staging.hpp"
+#include "core/format_bytes.hpp"
 #include "host/interrupt.hpp"
 
 namespace onnxport {

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.hpp"
-#include "core/output/staging.hpp"
+#include "core/format_bytes.hpp"
 #include "host/commands.hpp"
 #include "host/model_summary.hpp"
 

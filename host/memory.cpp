@@ -13,7 +13,7 @@
 #include <thread>
 
 #include "core/error.hpp"
-#include "core/output/staging.hpp"
+#include "core/format_bytes.hpp"
 
 namespace onnxport {
 namespace {

@@ -6,9 +6,9 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.hpp"
-#include "core/hub/names.hpp"
-#include "core/output/staging.hpp"
+#include "core/format_bytes.hpp"
 #include "host/interrupt.hpp"
+#include "hub/names.hpp"
 
 namespace onnxport {
 namespace {

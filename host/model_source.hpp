@@ -6,8 +6,8 @@
 #include <optional>
 #include <string>
 
-#include "core/hub/model.hpp"
 #include "host/console.hpp"
+#include "hub/model.hpp"
 
 namespace onnxport {
 

@@ -22,7 +22,7 @@ std::vector<std::string> types_of(const Manifest& manifest) {
   return types;
 }
 
-nlohmann::ordered_json describe(const Candidate& candidate) {
+nlohmann::ordered_json json_of(const Candidate& candidate) {
   return {{"id", candidate.manifest.id},
           {"version", candidate.manifest.version},
           {"state", std::string(to_string(candidate.state))},
@@ -62,14 +62,14 @@ int run_plugins_list(const PluginArguments& arguments, Console& console) {
   json["places"] = nlohmann::ordered_json::array();
   json["plugins"] = nlohmann::ordered_json::array();
   for (size_t place = 0; place < registry->places().size(); ++place) {
-    const Registry::Place& searched = registry->places()[place];
+    const Place& searched = registry->places()[place];
     json["places"].push_back(
         {{"name", searched.name}, {"directory", searched.directory.string()}, {"exists", searched.exists}});
     console.line(fmt::format("{}: {}{}", searched.name, searched.directory.string(),
                              searched.exists ? "" : " (does not exist)"));
     for (const Candidate& candidate : registry->candidates()) {
       if (candidate.place_index != place) continue;
-      json["plugins"].push_back(describe(candidate));
+      json["plugins"].push_back(json_of(candidate));
       const std::string& id = candidate.manifest.id.empty() ? candidate.manifest_path.string() : candidate.manifest.id;
       console.line(fmt::format("  {:<12} {} {}: {}", to_string(candidate.state), id, candidate.manifest.version,
                                fmt::join(types_of(candidate.manifest), ", ")));
@@ -98,7 +98,7 @@ int run_plugins_check(const PluginsCheckArguments& arguments, Console& console) 
   for (const Candidate& candidate : registry->candidates()) {
     if (candidate.place_index != 0) continue;
     ++checked;
-    json["plugins"].push_back(describe(candidate));
+    json["plugins"].push_back(json_of(candidate));
     if (!candidate.is_healthy())
       throw Error(Failure::plugin, candidate.manifest_path.string() + ": " + candidate.reason, candidate.hint);
     const LoadedPlugin& plugin = load(candidate, plugin_host());

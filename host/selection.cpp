@@ -5,7 +5,7 @@
 #include <fmt/ranges.h>
 
 #include "core/error.hpp"
-#include "core/export.hpp"
+#include "core/export/export.hpp"
 
 namespace onnxport {
 namespace {

@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "core/error.hpp"
-#include "core/layout.hpp"
+#include "core/export/defined_graphs.hpp"
 #include "core/split_list.hpp"
 #include "host/commands.hpp"
 #include "host/model_source.hpp"

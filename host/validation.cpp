@@ -8,8 +8,9 @@
 
 #include "core/dummy/sizes.hpp"
 #include "core/error.hpp"
-#include "core/layout.hpp"
+#include "core/format_bytes.hpp"
 #include "core/output/staging.hpp"
+#include "core/package/layout.hpp"
 #include "core/validate/step_inputs.hpp"
 #include "host/cached_validation.hpp"
 #include "host/interrupt.hpp"

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/definition/onnx_config.hpp"
-#include "core/export.hpp"
+#include "core/export/export.hpp"
 #include "core/validate/validate.hpp"
 #include "host/console.hpp"
 

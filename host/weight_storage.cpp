@@ -8,6 +8,7 @@
 #include <set>
 
 #include "core/error.hpp"
+#include "core/format_bytes.hpp"
 #include "core/output/linking.hpp"
 #include "core/output/throughput.hpp"
 #include "host/memory.hpp"

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-#include "core/export.hpp"
+#include "core/export/export.hpp"
 #include "core/output/staging.hpp"
 #include "host/arguments.hpp"
 #include "host/console.hpp"

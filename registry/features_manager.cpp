@@ -47,6 +47,7 @@ constexpr auto model_classes = std::to_array<NamePair>({
     {"document-question-answering", "AutoModelForDocumentQuestionAnswering"},
     {"mask-generation", "AutoModelForMaskGeneration"},
     {"next-sentence-prediction", "AutoModelForNextSentencePrediction"},
+    {"pretraining", "AutoModelForPreTraining"},
     {"sentence-embedding", "AutoModel"},
     {"universal-segmentation", "AutoModelForUniversalSegmentation"},
     {"visual-question-answering", "AutoModelForVisualQuestionAnswering"},
@@ -80,6 +81,9 @@ constexpr auto endings = std::to_array<NamePair>({
     {"LMHeadModel", "causal-lm"},
     {"WithLMHeadModel", ""},  // masked and causal models are called so
     {"HeadsModel", ""},
+    {"DoubleHeadsModel", "double-heads"},
+    {"ForPreTraining", "masked-lm"},  // what such a checkpoint is downloaded for
+    {"ForPreTraining", "pretraining"},
     {"ForConditionalGeneration", "seq2seq-lm"},
     {"ForConditionalGeneration", "speech2seq-lm"},
     {"ForConditionalGeneration", "vision2seq-lm"},

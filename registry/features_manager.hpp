@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/backend.hpp"
+#include "core/backend/backend.hpp"
 #include "core/definition/weights.hpp"
 #include "registry/registry.hpp"
 

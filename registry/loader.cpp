@@ -2,47 +2,32 @@
 #include "registry/loader.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
-#include <algorithm>
 #include <boost/dll/shared_library.hpp>
-#include <cstddef>
 #include <exception>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "core/error.hpp"
-#include "registry/registry.hpp"
+#include "registry/candidate.hpp"
+#include "registry/plugin_facts.hpp"
 #include "registry/trust.hpp"
 
 namespace onnxport {
 namespace {
 
+using namespace detail;
 using Path = std::filesystem::path;
-
-/// The size that a struct has to have for `member` to be in it.
-#define ONNXPORT_SIZE_THROUGH(type, member) (offsetof(type, member) + sizeof(type::member))
 
 // The sizes of version 1.0, which every plugin of this major version has at least.
 constexpr size_t plugin_size = ONNXPORT_SIZE_THROUGH(onnxport_plugin, get_interface);
 constexpr size_t magic_size = ONNXPORT_SIZE_THROUGH(onnxport_magic, vendor);
-constexpr size_t model_size = ONNXPORT_SIZE_THROUGH(onnxport_model, architecture_count);
 constexpr size_t onnx_config_size = ONNXPORT_SIZE_THROUGH(onnxport_onnx_config_1, lower);
-#undef ONNXPORT_SIZE_THROUGH
-
-/// No struct of the ABI comes near this; what is larger is no size.
-constexpr size_t largest_struct = 1 << 16;
-constexpr size_t largest_count = 1 << 16;
-
-[[noreturn]] void refuse(const Path& library, const std::string& what, const std::string& hint) {
-  throw Error(Failure::plugin, fmt::format("{}: {}", library.string(), what), hint);
-}
-
-constexpr const char* rebuild = "build the plugin again with the SDK of this version of onnxport";
-constexpr const char* report = "the plugin has a defect: tell its vendor, or remove it";
 
 /// Calls into the plugin. Its functions are C, but might be written in a language with exceptions.
 template <class Function>
@@ -51,138 +36,10 @@ auto guarded(const Path& library, const char* what, Function function) {
     return function();
   } catch (const std::exception& error) {
     refuse(library, fmt::format("{} threw an exception ({}); expected that none leaves a plugin", what, error.what()),
-           report);
+           report_hint);
   } catch (...) {
-    refuse(library, fmt::format("{} threw an exception; expected that none leaves a plugin", what), report);
+    refuse(library, fmt::format("{} threw an exception; expected that none leaves a plugin", what), report_hint);
   }
-}
-
-/// What a plugin says of itself, copied and checked.
-class Facts {
- public:
-  Facts(const onnxport_plugin& plugin, const Path& library) : library_(library) {
-    manifest.id = text(plugin.id, "id");
-    manifest.name = text(plugin.name, "name");
-    manifest.version = text(plugin.version, "version");
-    manifest.license = text(plugin.license, "license");
-    manifest.vendor = text(plugin.vendor, "vendor");
-    check_list(plugin.models, plugin.model_count, "models");
-    for (size_t i = 0; i < plugin.model_count; ++i) {
-      const onnxport_model* from = plugin.models[i];
-      if (from == nullptr || from->struct_size < model_size || from->struct_size > largest_struct) {
-        refuse(library_,
-               fmt::format("entry {} of its models is null or has a wrong struct_size, expected at least {}", i,
-                           model_size),
-               rebuild);
-      }
-      Manifest::Model model;
-      model.types = texts(from->model_types, from->model_type_count, "model types");
-      model.features = texts(from->features, from->feature_count, "features");
-      check_list(from->architectures, from->architecture_count, "architectures");
-      for (size_t j = 0; j < from->architecture_count; ++j) {
-        model.architectures.emplace_back(text(from->architectures[j].name, "architecture"),
-                                         text(from->architectures[j].feature, "feature of an architecture"));
-      }
-      manifest.models.push_back(std::move(model));
-    }
-  }
-
-  Manifest manifest;
-
- private:
-  void check_list(const void* data, size_t count, const char* what) const {
-    if (count > largest_count || (count > 0 && data == nullptr)) {
-      refuse(library_, fmt::format("its {} are said to be {}, which cannot be right", what, count), report);
-    }
-  }
-  std::string text(onnxport_string string, const char* what) const {
-    check_list(string.data, string.size, what);
-    return string.size == 0 ? std::string() : std::string(string.data, string.size);
-  }
-  std::vector<std::string> texts(const onnxport_string* strings, size_t count, const char* what) const {
-    check_list(strings, count, what);
-    std::vector<std::string> result;
-    for (size_t i = 0; i < count; ++i) result.push_back(text(strings[i], what));
-    return result;
-  }
-
-  const Path& library_;
-};
-
-std::string listed(std::vector<std::string> items) {
-  std::sort(items.begin(), items.end());
-  return fmt::format("[{}]", fmt::join(items, ", "));
-}
-
-std::vector<std::string> all_types(const Manifest& manifest) {
-  std::vector<std::string> types;
-  for (const Manifest::Model& model : manifest.models)
-    types.insert(types.end(), model.types.begin(), model.types.end());
-  return types;
-}
-
-void check_magic(const onnxport_magic& magic, const onnxport_host& host, const Path& library) {
-  std::vector<std::string> differences;
-  const auto differ = [&](const char* what, const std::string& found, const std::string& expected) {
-    differences.push_back(fmt::format("{}: found {}, expected {}", what, found, expected));
-  };
-  constexpr uint32_t pointer_bits = sizeof(void*) * 8;
-  if (magic.pointer_bits != pointer_bits) {
-    differ("pointer width", fmt::format("{} bits", magic.pointer_bits), fmt::format("{}", pointer_bits));
-  }
-  if (magic.endian_mark != ONNXPORT_ENDIAN_MARK) {
-    differ("byte order mark", fmt::format("{:#010x}", magic.endian_mark),
-           fmt::format("{:#010x}", ONNXPORT_ENDIAN_MARK));
-  }
-  if (magic.abi_major != host.abi_major) {
-    differ("ABI major version", fmt::format("{}", magic.abi_major), fmt::format("{}", host.abi_major));
-  }
-  if (magic.abi_minor_needed > host.abi_minor) {
-    differ("lowest ABI minor version that it needs", fmt::format("{}", magic.abi_minor_needed),
-           fmt::format("at most {}", host.abi_minor));
-  }
-  std::string vendor(magic.vendor, std::find(magic.vendor, std::end(magic.vendor), '\0'));
-  if (vendor != ONNXPORT_ABI_VENDOR) {
-    for (char& c : vendor) {
-      if (c < 0x20 || c > 0x7e) c = '?';
-    }
-    differ("ABI vendor", fmt::format("'{}'", vendor), fmt::format("'{}'", ONNXPORT_ABI_VENDOR));
-  }
-  if (differences.empty()) return;
-  refuse(library, fmt::format("the plugin does not fit this host:\n  {}", fmt::join(differences, "\n  ")),
-         "install the build of the plugin that fits this version of onnxport, or another onnxport");
-}
-
-void check_facts(const Manifest& found, const Manifest& expected, const Path& library) {
-  std::vector<std::string> differences;
-  const auto compare = [&](const std::string& what, const std::string& library_says, const std::string& manifest_says) {
-    if (library_says != manifest_says) {
-      differences.push_back(fmt::format("{}: found {} in the library, expected {} after the manifest", what,
-                                        library_says, manifest_says));
-    }
-  };
-  compare("id", found.id, expected.id);
-  compare("name", found.name, expected.name);
-  compare("version", found.version, expected.version);
-  compare("license", found.license, expected.license);
-  compare("vendor", found.vendor, expected.vendor);
-  compare("model types", listed(all_types(found)), listed(all_types(expected)));
-  for (const Manifest::Model& model : expected.models) {
-    for (const std::string& type : model.types) {
-      const Manifest::Model* other = found.model(type);
-      if (other == nullptr) continue;
-      compare(fmt::format("features of {}", type), listed(other->features), listed(model.features));
-      const auto architectures = [](const Manifest::Model& of) {
-        std::vector<std::string> pairs;
-        for (const auto& [name, feature] : of.architectures) pairs.push_back(name + ": " + feature);
-        return listed(pairs);
-      };
-      compare(fmt::format("architectures of {}", type), architectures(*other), architectures(model));
-    }
-  }
-  if (differences.empty()) return;
-  refuse(library, fmt::format("the library is not what its manifest says:\n  {}", fmt::join(differences, "\n  ")),
-         "build the plugin again, with the same facts in plugin.yaml and in the source");
 }
 
 /// What stays open until the process ends.
@@ -217,7 +74,7 @@ std::unique_ptr<Opened> open(const Path& library, const Manifest& manifest, cons
   const auto entry = opened->handle.get<std::remove_pointer_t<onnxport_plugin_entry_fn>>(ONNXPORT_ENTRY_SYMBOL);
   const onnxport_plugin* plugin = guarded(library, ONNXPORT_ENTRY_SYMBOL, [&] { return entry(); });
   if (plugin == nullptr) {
-    refuse(library, fmt::format("{} gave null, expected the plugin's data", ONNXPORT_ENTRY_SYMBOL), report);
+    refuse(library, fmt::format("{} gave null, expected the plugin's data", ONNXPORT_ENTRY_SYMBOL), report_hint);
   }
 
   // The magic block first: where it differs, nothing behind it can be trusted to lie where this host reads
@@ -229,32 +86,33 @@ std::unique_ptr<Opened> open(const Path& library, const Manifest& manifest, cons
         library,
         fmt::format("found struct_size {} with a magic block of {}, expected at least {} and {}", plugin->struct_size,
                     plugin->struct_size < through_magic ? 0 : plugin->magic.struct_size, through_magic, magic_size),
-        rebuild);
+        rebuild_hint);
   }
   check_magic(plugin->magic, host, library);
   if (plugin->struct_size < plugin_size) {
     refuse(library, fmt::format("found struct_size {}, expected at least {}", plugin->struct_size, plugin_size),
-           rebuild);
+           rebuild_hint);
   }
-  check_facts(Facts(*plugin, library).manifest, manifest, library);
+  check_facts(*plugin, manifest, library);
 
-  if (plugin->get_interface == nullptr) refuse(library, "found no get_interface, expected a function", report);
+  if (plugin->get_interface == nullptr) refuse(library, "found no get_interface, expected a function", report_hint);
   constexpr onnxport_string name{"onnx-config", 11};
   const auto* table = static_cast<const onnxport_onnx_config_1*>(
       guarded(library, "get_interface", [&] { return plugin->get_interface(name, 1); }));
   if (table == nullptr) {
-    refuse(library, "the plugin does not offer the interface \"onnx-config\" 1, expected it of every plugin", report);
+    refuse(library, "the plugin does not offer the interface \"onnx-config\" 1, expected it of every plugin",
+           report_hint);
   }
   if (table->struct_size < onnx_config_size || table->struct_size > largest_struct) {
     refuse(library,
            fmt::format("its interface \"onnx-config\" 1 has struct_size {}, expected at least {}", table->struct_size,
                        onnx_config_size),
-           rebuild);
+           rebuild_hint);
   }
   if (table->create == nullptr || table->release == nullptr || table->describe == nullptr ||
       table->forward == nullptr) {
     refuse(library, "its interface \"onnx-config\" 1 lacks create, release, describe or forward, expected all four",
-           report);
+           report_hint);
   }
   opened->manifest = manifest;
   opened->loaded.plugin = plugin;

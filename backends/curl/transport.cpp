@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // HTTP by libcurl.
-#include "core/hub/transport.hpp"
+#include "hub/transport.hpp"
 
 #include <curl/curl.h>
 

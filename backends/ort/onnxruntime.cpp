@@ -11,7 +11,7 @@
 #include <cstring>
 #include <filesystem>
 
-#include "core/backend.hpp"
+#include "core/backend/backend.hpp"
 #include "core/error.hpp"
 
 namespace onnxport {

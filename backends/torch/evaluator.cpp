@@ -7,7 +7,7 @@
 #include <cstring>
 #include <map>
 
-#include "core/backend.hpp"
+#include "core/backend/backend.hpp"
 #include "core/error.hpp"
 
 namespace onnxport {

@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "core/checkpoint/elements.hpp"
 #include "core/checkpoint/weight.hpp"
+#include "core/tensor/elements.hpp"
 
 namespace onnxport {
 

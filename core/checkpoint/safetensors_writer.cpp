@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.hpp"
-#include "core/output/output_file.hpp"
+#include "core/files/output_file.hpp"
 
 namespace onnxport {
 namespace {

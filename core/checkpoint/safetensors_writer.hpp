@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "core/ir/types.hpp"
+#include "core/tensor/dtype.hpp"
 
 namespace onnxport {
 

@@ -9,39 +9,10 @@
 #include <variant>
 #include <vector>
 
-#include "core/checkpoint/bus_guard.hpp"
-#include "core/ir/tensor.hpp"
+#include "core/files/mapped_file.hpp"
+#include "core/tensor/tensor.hpp"
 
 namespace onnxport {
-
-/// One mapped file of a checkpoint. Shared by the views into it; unmapped with the last.
-class MappedFile {
- public:
-  /// Maps the file read-only. Throws Error(checkpoint) where it cannot be opened or is empty.
-  static std::shared_ptr<const MappedFile> open(const std::string& path);
-  ~MappedFile();
-  MappedFile(const MappedFile&) = delete;
-  MappedFile& operator=(const MappedFile&) = delete;
-
-  std::span<const std::byte> bytes() const { return bytes_; }
-  const std::string& path() const { return path_; }
-  /// Gives back pages that were read and are not needed soon. They stay in the page cache, and no longer count as
-  /// memory of this process.
-  void forget(uint64_t offset, uint64_t bytes) const;
-  /// The open descriptor, for copy_file_range.
-  int descriptor() const { return descriptor_; }
-  /// Throws Error(checkpoint) where size or modification time differ from those at open(), or where a part could not be
-  /// read. Until then a file that was cut off reads as zeros there.
-  void check_unchanged() const;
-
- private:
-  MappedFile() = default;
-  std::string path_;
-  std::span<const std::byte> bytes_;
-  int descriptor_ = -1;
-  int64_t modified_ns_ = 0;
-  std::unique_ptr<BusGuard> guard_;
-};
 
 /// A tensor as it lies in a checkpoint file: little-endian, row-major or a view with strides.
 struct StoredTensor {

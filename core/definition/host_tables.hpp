@@ -4,7 +4,6 @@
 
 #include <onnxport/abi.h>
 
-#include <deque>
 #include <map>
 #include <memory>
 #include <set>
@@ -12,21 +11,15 @@
 #include <string_view>
 #include <vector>
 
-#include "core/definition/description.hpp"
+#include "core/definition/status.hpp"
 #include "core/definition/weights.hpp"
-#include "core/error.hpp"
+#include "core/description/description.hpp"
 #include "core/ir/graph.hpp"
 
-/// A status: code, text and place.
-struct onnxport_status {
-  onnxport_code code;
-  std::string text, place;
-};
-
-/// One node of config.json, made when someone asks for it. `tree` notes which fields are read.
+/// One node of config.json, made when someone asks for it. `read` notes what is asked for at the top.
 struct onnxport_config {
   const onnxport::Json* json = nullptr;   // null: absent
-  std::set<std::string>* read = nullptr;  // top-level keys that were read
+  std::set<std::string>* read = nullptr;  // keys that were read
   bool top = false;
   mutable std::map<std::string, std::unique_ptr<onnxport_config>, std::less<>> members;
   mutable std::map<size_t, std::unique_ptr<onnxport_config>> entries;
@@ -47,21 +40,10 @@ struct onnxport_graph {
 
 namespace onnxport::detail {
 
-inline std::string_view text(onnxport_string from) {
-  return from.size == 0 ? std::string_view{} : std::string_view{from.data, from.size};
-}
-inline onnxport_string abi(std::string_view from) {
-  return {from.data(), from.size()};
-}
-
-/// Turns a plugin's failure into the host's error, naming the plugin and the place; frees the status.
-void throw_status(onnxport_status* status, const std::string& plugin_id, const std::string& model_type);
-
-/// A description sink over `out`; the returned object holds what the table points to.
-struct DescriptionSink : onnxport_description {
-  explicit DescriptionSink(Description& out);
-  Description& out;
-};
+// The tables by interface, each in a file of its name.
+const onnxport_graph_1& graph_table();
+const onnxport_weights_1& weights_table();
+const onnxport_config_1& config_table();
 
 /// The attributes of a node as the ABI has them; borrowed from the node.
 std::vector<onnxport_attribute> abi_attributes(const ir::Node& node);

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <stdexcept>
 
-#include "core/definition/host_tables.hpp"
+#include "core/definition/status.hpp"
 
 namespace onnxport::detail {
 namespace {
@@ -36,15 +36,12 @@ ir::Tensor checked(const OwnInputs& into, const std::string& name, const onnxpor
 }
 
 onnxport_status* take(onnxport_tensors* self, onnxport_string name, const onnxport_tensor* tensor) {
-  try {
+  return guarded(ONNXPORT_INVALID_ARGUMENT, [&] {
     auto& into = *static_cast<OwnInputs*>(self);
     std::string known(text(name));
     ir::Tensor made = checked(into, known, *tensor);
     into.made.insert_or_assign(std::move(known), std::move(made));
-    return nullptr;
-  } catch (const std::exception& error) {
-    return new onnxport_status{ONNXPORT_INVALID_ARGUMENT, error.what(), ""};
-  }
+  });
 }
 
 }  // namespace

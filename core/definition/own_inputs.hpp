@@ -7,8 +7,8 @@
 #include <map>
 #include <string>
 
-#include "core/backend.hpp"
-#include "core/definition/description.hpp"
+#include "core/description/description.hpp"
+#include "core/tensor/tensor.hpp"
 
 namespace onnxport::detail {
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "core/error.hpp"
 
@@ -45,8 +46,32 @@ ModulesFile read_modules(const fs::path& root) {
   return file;
 }
 
+/// Classes of sentence-transformers, and of PyLate, whose checkpoints have the same form.
 bool is_of_type(const ModulesFile::Entry& entry, std::string_view name) {
-  return entry.type.starts_with("sentence_transformers.") && entry.type.ends_with(fmt::format(".{}", name));
+  const bool known = entry.type.starts_with("sentence_transformers.") || entry.type.starts_with("pylate.models.");
+  return known && entry.type.ends_with(fmt::format(".{}", name));
+}
+
+bool is_transformer(const ModulesFile::Entry& entry) {
+  return is_of_type(entry, "Transformer") || is_of_type(entry, "MLMTransformer");
+}
+
+/// A file that may be missing, which is an empty one.
+Json read_if_there(const fs::path& path) {
+  std::error_code ignored;
+  if (!fs::exists(path, ignored)) return Json::object();
+  const Json json = read_json(path);
+  if (json.is_object()) return json;
+  throw Error(Failure::checkpoint, path.string() + ": expected an object", "download the file again");
+}
+
+/// What the transformer is loaded for, by the file that sentence-transformers keeps beside its config.json.
+std::string task_of(const ModulesFile& file) {
+  const ModulesFile::Entry& transformer = file.entries[0];
+  const char* usual = is_of_type(transformer, "MLMTransformer") ? "fill-mask" : "feature-extraction";
+  const Json config = read_if_there(file.root / transformer.path / "sentence_bert_config.json");
+  const auto task = config.find("transformer_task");
+  return task != config.end() && task->is_string() ? task->get<std::string>() : usual;
 }
 
 /// The file lies in the transformer's own folder, or above it and names that folder.
@@ -60,7 +85,7 @@ ModulesFile find_modules(const fs::path& folder) {
     const std::string& first = file.entries[0].path;
     const fs::path transformer = first.empty() ? root : (root / first).lexically_normal();
     if (transformer == model) return file;
-    if (root == model && !is_of_type(file.entries[0], "Transformer")) return file;  // read() tells what it is
+    if (root == model && !is_transformer(file.entries[0])) return file;  // read() tells what it is
     if (root == model) {
       throw Error(Failure::checkpoint, fmt::format("{} keeps its transformer in '{}'", file.name(), first),
                   fmt::format("pass -m {}", transformer.string()));
@@ -72,7 +97,7 @@ ModulesFile find_modules(const fs::path& folder) {
               "choose another feature, or add modules.json and the folders that it names");
 }
 
-sentence::Module read_module(const ModulesFile& file, const ModulesFile::Entry& entry) {
+sentence::Module read_module(const ModulesFile& file, const ModulesFile::Entry& entry, const char* subject) {
   const sentence::ModuleType* type = sentence::find_module_type(entry.type.substr(entry.type.rfind('.') + 1));
   if (type == nullptr || !is_of_type(entry, type->name)) {
     throw Error(Failure::checkpoint,
@@ -80,10 +105,46 @@ sentence::Module read_module(const ModulesFile& file, const ModulesFile::Entry& 
                             entry.type, sentence::known_module_types()),
                 "export --feature default, and do the model's further steps outside of the graph");
   }
-  sentence::ModuleFolder folder{file.root, entry.path, Json::object()};
-  if (type->configured) folder.config = read_json(file.root / entry.path / "config.json");
+  sentence::ModuleFolder folder{file.root, entry.path, Json::object(), subject};
+  const fs::path config = file.root / entry.path / "config.json";
+  // Those without a folder of their own say the model's.
+  if (type->configured || !entry.path.empty())
+    folder.config = type->configured ? read_json(config) : read_if_there(config);
   if (!folder.config.is_object()) folder.refuse("expected an object");
   return type->read(folder);
+}
+
+/// What the transformer yields, by the task that it is loaded for.
+struct Base {
+  const char *task, *feature, *output;
+  bool kept;  // whether its tokens are worth an output
+};
+constexpr Base bases[] = {
+    {"feature-extraction", "default", "last_hidden_state", true},
+    {"fill-mask", "masked-lm", "logits", false},
+};
+
+const Base& base_of(const ModulesFile& file) {
+  const std::string task = task_of(file);
+  for (const Base& base : bases) {
+    if (task == base.task) return base;
+  }
+  throw Error(
+      Failure::usage,
+      fmt::format("{} loads its transformer for '{}', and the feature {} knows feature-extraction and fill-mask",
+                  file.name(), task, sentence_embedding_feature),
+      fmt::format("choose --feature {}", task));
+}
+
+/// What is put before a text, by the name of the task: of config_sentence_transformers.json.
+std::map<std::string, std::string> prompts_in(const Json& settings) {
+  std::map<std::string, std::string> prompts;
+  const auto given = settings.find("prompts");
+  if (given == settings.end() || !given->is_object()) return prompts;
+  for (const auto& [name, prompt] : given->items()) {
+    if (prompt.is_string() && !prompt.get_ref<const std::string&>().empty()) prompts[name] = prompt.get<std::string>();
+  }
+  return prompts;
 }
 
 ir::ValueId find_value(const std::vector<ir::NamedValue>& values, std::string_view name) {
@@ -104,46 +165,91 @@ const InputSpec* mask_in(const Description& description) {
 
 SentenceModules SentenceModules::read(const fs::path& folder) {
   const ModulesFile file = find_modules(folder);
-  if (!is_of_type(file.entries[0], "Transformer")) {
+  if (!is_transformer(file.entries[0])) {
     throw Error(Failure::checkpoint,
                 fmt::format("{} begins with a module of the type '{}', expected a Transformer", file.name(),
                             file.entries[0].type),
                 "choose another feature: sentence-embedding starts from a transformer");
   }
-  if (file.entries.size() < 2 || !is_of_type(file.entries[1], "Pooling")) {
+  if (file.entries.size() < 2) {
     throw Error(Failure::checkpoint, file.name() + " has no Pooling behind the transformer",
                 "choose another feature: nothing here makes one vector of a text's tokens");
   }
+  const bool pools = std::any_of(file.entries.begin(), file.entries.end(), [](const ModulesFile::Entry& entry) {
+    return is_of_type(entry, "Pooling") || is_of_type(entry, "SpladePooling");
+  });
+  const Base& base = base_of(file);
+  const Json settings = read_if_there(file.root / "config_sentence_transformers.json");
   SentenceModules result;
-  for (size_t i = 1; i < file.entries.size(); ++i) result.modules_.push_back(read_module(file, file.entries[i]));
+  result.feature_ = base.feature;
+  result.output_ = base.output;
+  result.prompts_ = prompts_in(settings);
+  const char* subject = pools ? sentence::sentence_name : sentence::tokens_name;
+  for (size_t i = 1; i < file.entries.size(); ++i)
+    result.modules_.push_back(read_module(file, file.entries[i], subject));
+  // PyLate normalises without a module that would say so.
+  if (settings.value("model_type", Json()) == "ColBERT")
+    result.modules_.push_back(
+        sentence::find_module_type("Normalize")->read({file.root, "normalize", Json::object(), subject}));
+
+  std::set<std::string> made{sentence::tokens_name};
+  for (size_t i = 0; i < result.modules_.size(); ++i) {
+    const sentence::Module& module = result.modules_[i];
+    if (!made.contains(module.reads)) {
+      throw Error(Failure::checkpoint,
+                  fmt::format("{}: the module '{}' reads '{}', which none before it makes", file.name(),
+                              file.entries[i + 1].type, module.reads),
+                  "choose another feature: nothing here makes one vector of a text's tokens");
+    }
+    made.insert(module.writes);
+  }
+  if (base.kept || !made.contains(sentence::sentence_name)) result.outputs_.push_back(sentence::tokens_name);
+  if (made.contains(sentence::sentence_name)) result.outputs_.push_back(sentence::sentence_name);
   return result;
+}
+
+bool SentenceModules::exclude_prompt() const {
+  return std::any_of(modules_.begin(), modules_.end(), [](const sentence::Module& m) { return m.excludes_prompt; });
 }
 
 void SentenceModules::append(ir::Graph& graph, const Description& description) const {
   const InputSpec* mask = mask_in(description);
-  sentence::State at{find_value(graph.outputs, "last_hidden_state"),
-                     mask == nullptr ? ir::absent : find_value(graph.inputs, mask->name), ir::absent};
-  for (const sentence::Module& module : modules_) at.sentence = module(graph, at);
-  std::erase_if(graph.outputs, [](const ir::NamedValue& output) { return output.name == "last_hidden_state"; });
-  graph.outputs.insert(graph.outputs.begin(), {{"token_embeddings", at.tokens}, {"sentence_embedding", at.sentence}});
+  sentence::Features features{mask == nullptr ? ir::absent : find_value(graph.inputs, mask->name),
+                              find_value(graph.inputs, prompt_length_input),
+                              {{sentence::tokens_name, find_value(graph.outputs, output_)}}};
+  for (const sentence::Module& module : modules_) features.values[module.writes] = module.run(graph, features);
+  std::erase_if(graph.outputs, [&](const ir::NamedValue& output) { return output.name == output_; });
+  for (size_t i = 0; i < outputs_.size(); ++i) {
+    graph.outputs.insert(graph.outputs.begin() + static_cast<std::ptrdiff_t>(i),
+                         {outputs_[i], features.values.at(outputs_[i])});
+  }
 }
 
 void SentenceModules::declare(Description& description) const {
   const InputSpec* mask = mask_in(description);
-  const auto hidden = std::find_if(description.outputs.begin(), description.outputs.end(),
-                                   [](const OutputSpec& output) { return output.name == "last_hidden_state"; });
-  const bool fits = mask != nullptr && hidden != description.outputs.end() && mask->type.shape.size() == 2 &&
-                    hidden->axes.size() >= 2 && hidden->axes[0] == mask->type.shape[0] &&
-                    hidden->axes[1] == mask->type.shape[1];
+  const auto given = std::find_if(description.outputs.begin(), description.outputs.end(),
+                                  [&](const OutputSpec& output) { return output.name == output_; });
+  const bool fits = mask != nullptr && given != description.outputs.end() && mask->type.shape.size() == 2 &&
+                    given->axes.size() >= 2 && given->axes[0] == mask->type.shape[0] &&
+                    given->axes[1] == mask->type.shape[1];
   if (!fits) {
     throw Error(Failure::usage,
-                fmt::format("the feature {} needs a model whose last_hidden_state has a row for each place of a mask",
-                            sentence_embedding_feature),
+                fmt::format("the feature {} needs a model whose {} has a row for each place of a mask",
+                            sentence_embedding_feature, output_),
                 "choose another feature");
   }
-  hidden->name = "token_embeddings";
-  const OutputSpec sentence{"sentence_embedding", {hidden->axes[0]}};
-  description.outputs.insert(hidden + 1, sentence);
+  const std::vector<std::optional<ir::Dim>> places{given->axes[0], given->axes[1]};
+  auto at = description.outputs.erase(given);
+  for (const std::string& name : outputs_) {
+    const bool tokens = name == sentence::tokens_name;
+    at = description.outputs.insert(at, {name, tokens ? places : std::vector{places[0]}}) + 1;
+  }
+  if (!exclude_prompt()) return;
+  InputSpec& length = description.inputs.emplace_back();
+  length.name = prompt_length_input;
+  length.type = {ir::DType::i64, {ir::Dim::symbol("prompts")}};
+  length.limit = 3;
+  description.axes["prompts"] = {.usual = 1, .minimum = 1, .maximum = 1};
 }
 
 }  // namespace onnxport

@@ -6,8 +6,8 @@
 
 #include <algorithm>
 
-#include "core/checkpoint/elements.hpp"
 #include "core/error.hpp"
+#include "core/tensor/elements.hpp"
 
 namespace onnxport {
 namespace {

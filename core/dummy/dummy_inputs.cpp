@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "core/dummy/sizes.hpp"
 #include "core/dummy/text.hpp"
 #include "core/dummy/values.hpp"
 
@@ -17,11 +16,9 @@ using ir::Tensor;
 /// Makes the inputs of one description, each by its role.
 class Maker {
  public:
-  Maker(const Description& description, const Json& config, const Preprocessor* preprocessor,
-        const DummyOptions& options)
-      : description_(description), config_(config), preprocessor_(preprocessor), options_(options) {
-    const dummy::Sizes sizes = dummy::axis_sizes(description, config, preprocessor, options);
-    for (const InputSpec& spec : description.inputs) shapes_[spec.name] = dummy::shape_of(spec, sizes);
+  Maker(const DummyModel& model, const dummy::Sizes& sizes, const DummyOptions& options)
+      : description_(model.description), config_(model.config), preprocessor_(model.preprocessor), options_(options) {
+    for (const InputSpec& spec : description_.inputs) shapes_[spec.name] = dummy::shape_of(spec, sizes);
   }
 
   Tensor make(const InputSpec& spec) const {
@@ -131,13 +128,18 @@ class Maker {
 }  // namespace
 
 Tensors generate_dummy_inputs(const Description& description, const Json& config, const Preprocessor* preprocessor,
-                              const DummyOptions& options, const Tensors& given) {
-  const Maker maker(description, config, preprocessor, options);
-  Tensors tensors = given;
-  for (const InputSpec& spec : description.inputs) {
-    if (!given.contains(spec.name)) tensors.emplace(spec.name, maker.make(spec));
+                              const DummyOptions& options) {
+  return fill_dummy_inputs({}, {description, config, preprocessor},
+                           dummy::axis_sizes(description, config, preprocessor, options), options);
+}
+
+Tensors fill_dummy_inputs(Tensors given, const DummyModel& model, const dummy::Sizes& sizes,
+                          const DummyOptions& options) {
+  const Maker maker(model, sizes, options);
+  for (const InputSpec& spec : model.description.inputs) {
+    if (!given.contains(spec.name)) given.emplace(spec.name, maker.make(spec));
   }
-  return tensors;
+  return given;
 }
 
 }  // namespace onnxport

@@ -7,7 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "core/definition/onnx_config.hpp"
+#include "core/checkpoint/checkpoint.hpp"
+#include "core/description/description.hpp"
+#include "core/dummy/dummy_options.hpp"
+#include "core/dummy/preprocessor.hpp"
 
 namespace onnxport::dummy {
 

@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "core/definition/description.hpp"
+#include "core/description/description.hpp"
 #include "core/dummy/preprocessor.hpp"
 #include "core/dummy/random.hpp"
-#include "core/ir/tensor.hpp"
+#include "core/tensor/tensor.hpp"
 
 namespace onnxport::dummy {
 

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "core/error.hpp"
 #include "core/ir/operators.hpp"
 
@@ -109,13 +111,13 @@ std::vector<ValueId> Graph::add_node(Node node, size_t outputs) {
       throw Error(Failure::plugin, fmt::format("{}: {} got a value that does not exist", where, node.op));
   }
   while (!node.inputs.empty() && node.inputs.back() == absent) node.inputs.pop_back();
-  if (node.inputs.size() < op->min_inputs || node.inputs.size() > op->max_inputs || outputs > op->max_outputs) {
+  if (node.inputs.size() < op->inputs.least || node.inputs.size() > op->inputs.most || outputs > op->max_outputs) {
     throw Error(Failure::plugin,
                 fmt::format("{}: {} was given {} inputs and {} outputs; it takes {} to {} and yields up to {}", where,
-                            describe(*this, node), node.inputs.size(), outputs, op->min_inputs, op->max_inputs,
+                            describe(*this, node), node.inputs.size(), outputs, op->inputs.least, op->inputs.most,
                             op->max_outputs));
   }
-  for (size_t i = 0; i < op->min_inputs; ++i) {
+  for (size_t i = 0; i < op->inputs.least; ++i) {
     if (node.inputs[i] == absent)
       throw Error(Failure::plugin, fmt::format("{}: input {} of {} is absent", where, i, node.op));
   }
@@ -137,6 +139,26 @@ std::vector<ValueId> Graph::add_node(Node node, size_t outputs) {
 
 void Graph::add_output(std::string name, ValueId value) {
   outputs.push_back({std::move(name), value});
+}
+
+std::vector<std::vector<size_t>> Graph::users() const {
+  std::vector<std::vector<size_t>> users(values.size());
+  for (size_t at = 0; at < nodes.size(); ++at) {
+    for (ValueId input : nodes[at].inputs) users[input].push_back(at);
+  }
+  for (const NamedValue& output : outputs) users[output.value].push_back(nodes.size());
+  return users;
+}
+
+void Graph::replace(const std::map<ValueId, ValueId>& by) {
+  if (by.empty()) return;
+  const auto replaced = [&](ValueId& value) {
+    if (const auto found = by.find(value); found != by.end()) value = found->second;
+  };
+  for (Node& node : nodes) std::for_each(node.inputs.begin(), node.inputs.end(), replaced);
+  for (auto* list : {&outputs, &marks}) {
+    for (NamedValue& named : *list) replaced(named.value);
+  }
 }
 
 size_t node_count(const Graph& graph) {

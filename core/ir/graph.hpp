@@ -16,8 +16,8 @@
 #include <vector>
 
 #include "core/checkpoint/weight.hpp"
-#include "core/ir/tensor.hpp"
 #include "core/ir/types.hpp"
+#include "core/tensor/tensor.hpp"
 
 namespace onnxport::ir {
 
@@ -107,6 +107,16 @@ class Graph {
   /// A result without inference, for nodes that are known to be right (lowering copies types).
   ValueId add_value(Value value);
   void add_output(std::string name, ValueId value);
+
+  /// By value: the places in `nodes` of those that take it, each as often as it does; for an output of the graph
+  /// nodes.size(). What bodies use is among their node's inputs.
+  std::vector<std::vector<size_t>> users() const;
+  /// Lets what takes a value (nodes, outputs and marks) take another instead. None may stand for one that is replaced.
+  void replace(const std::map<ValueId, ValueId>& by);
+  void replace(ValueId value, ValueId by) { replace(std::map<ValueId, ValueId>{{value, by}}); }
+  /// Throws Error(internal), saying what is wrong and where, unless every value is made once, before it is used, and is
+  /// what its operator makes of its inputs; bodies likewise. Passes are held against it in tests.
+  void verify() const;
 
  private:
   std::map<std::string, std::vector<ValueId>> constants_;  // by type, shape and first bytes

@@ -4,40 +4,34 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <tuple>
+#include <map>
+#include <utility>
 
 #include "core/ir/inference.hpp"
 
 namespace onnxport::ir {
-namespace {
-
-std::vector<Operator> make_table() {
-  std::vector<Operator> rows;
-  for (const std::vector<Operator>* area : {&elementwise_operators(), &layout_operators(), &reduction_operators(),
-                                            &linear_operators(), &attention_operators(), &control_operators(),
-                                            &selection_operators(), &window_operators(), &resampling_operators(),
-                                            &padding_operators(), &channel_norm_operators(), &sequence_operators()}) {
-    rows.insert(rows.end(), area->begin(), area->end());
-  }
-  std::sort(rows.begin(), rows.end(), [](const Operator& a, const Operator& b) {
-    return std::tie(a.domain, a.name) < std::tie(b.domain, b.name);
-  });
-  return rows;
-}
-
-}  // namespace
-
-const std::vector<Operator>& operators() {
-  static const std::vector<Operator> table = make_table();
-  return table;
-}
 
 const Operator* find_operator(std::string_view domain, std::string_view name) {
-  const auto& table = operators();
-  const auto found =
-      std::lower_bound(table.begin(), table.end(), std::tie(domain, name),
-                       [](const Operator& row, const auto& key) { return std::tie(row.domain, row.name) < key; });
-  return found != table.end() && found->domain == domain && found->name == name ? &*found : nullptr;
+  static const auto by_name = [] {
+    std::map<std::pair<std::string_view, std::string_view>, const Operator*> index;
+    for (const Operator& op : operators()) index.emplace(std::pair(op.domain, op.name), &op);
+    return index;
+  }();
+  const auto found = by_name.find({domain, name});
+  return found == by_name.end() ? nullptr : found->second;
+}
+
+Rule rule_of(const Operator& op, int64_t opset, Target target) {
+  const auto applies = [&](const Lowering& lowering) {
+    return opset < lowering.below && (!lowering.target || *lowering.target == target);
+  };
+  const auto found = std::find_if(op.lowering.begin(), op.lowering.end(), applies);
+  return found == op.lowering.end() ? nullptr : found->rule;
+}
+
+Rule find_rule(const Node& node, int64_t opset, Target target) {
+  const Operator* op = find_operator(node.domain, node.op);
+  return op == nullptr ? nullptr : rule_of(*op, opset, target);
 }
 
 Shape broadcast(const Shape& a, const Shape& b) {

@@ -1,16 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the graph knows of each operator: its inputs, attributes and the types of its results.
+// All that is known of an operator, in one row: what it takes and yields, how it is lowered, what of it stays in f32,
+// and its line in docs/operators.md. The rows stand in core/operators, in a file for each area. How it is evaluated,
+// the reference knows for itself (backends/torch).
 #pragma once
 
 #include <functional>
 #include <limits>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/ir/graph.hpp"
+#include "core/ir/target.hpp"
 
 namespace onnxport::ir {
+
+class Builder;
 
 /// What a mask adds to the score of a key that does not count: the float beside the lowest. ONNX Runtime's Attention
 /// takes the lowest one itself as a key that does not exist, and yields zeros where a query has no other; what the
@@ -34,52 +40,111 @@ struct Inference {
   const Shape& shape(size_t index) const { return in(index).type.shape; }
 };
 
+/// Stands for opsets without end, and for inputs or outputs without a number.
+inline constexpr int64_t every_opset = std::numeric_limits<int64_t>::max();
+inline constexpr size_t any_number = 1 << 16;
+
+struct Count {
+  size_t least = 1, most = least;
+};
+
 /// The kinds of attributes, in the order of Attribute's alternatives.
 enum class AttributeKind { integer, real, text, integers, reals };
 /// "int", "float", "text", "ints", "floats"
 std::string_view name_of(AttributeKind kind);
 
+/// The input that an attribute is in a file from an opset on.
+struct Operand {
+  size_t input = 0;
+  int64_t since = every_opset;
+  bool list = false;  // a single number stands as a tensor of one axis
+};
+
 struct AttributeSpec {
   std::string_view name;
   AttributeKind kind;
+  /// For the documentation: what it is where it is not given, or what its numbers mean. "1e-5", "the sizes".
+  std::string_view note = {};
+  Operand operand = {};
 };
 
-/// One row of the operator table.
+/// Builds what stands for a node in the lowered graph, and yields its results.
+using Rule = std::vector<ValueId> (*)(Builder&);
+
+/// A rule for some opsets and targets.
+struct Lowering {
+  Rule rule = nullptr;
+  int64_t below = every_opset;        // the first opset that it is not for
+  std::optional<Target> target = {};  // only for this one
+};
+
+/// What 16 bits do to an operator (--dtype). What is not said stays as the graph has it: computed in 16 bits where
+/// something that it takes is.
+struct Precision {
+  /// Computed in f32 in the opsets below this one: in every one because it loses too much, or up to the one that has an
+  /// operator which sums in f32 by itself.
+  int64_t wide_below = 0;
+  /// Inputs that are f32 whatever the others are.
+  std::vector<size_t> wide_inputs = {};
+  /// Those among them that decide something: what makes them is computed in f32, back to the product it begins with.
+  std::vector<size_t> deciding_inputs = {};
+  /// Whether such a making begins with it.
+  bool product = false;
+  /// When a result in f32 may hold numbers that 16 bits have not: where an input does, or whatever they are.
+  enum class Beyond { as_inputs, always, never } beyond = Beyond::as_inputs;
+};
+
+/// A node all of whose inputs are weights, or constants, which come as weights.
+struct Folding {
+  const Node& node;
+  const std::vector<Weight>& inputs;
+  const std::vector<int64_t>& shape;  // of its result
+};
+
+/// How an operator is done at export where all that it takes is known then.
+struct Fold {
+  /// The weight that its result is, or none where no transform says the same.
+  std::optional<Weight> (*rule)(const Folding&) = nullptr;
+  /// Whether the result's elements are those of its first input, moved: another layout of the same tensor.
+  bool layout = false;
+};
+
+/// A line of docs/operators.md. Neighbouring rows with the same line, and the same attributes, share one.
+struct Documentation {
+  /// "x: f[..., in], weight: f[out, in], [bias: f[out]]"
+  std::string_view inputs = {};
+  std::string_view notes = {};
+  /// Of an operator that no definition uses: the composite of which lowering makes it.
+  std::string_view made_from = {};
+};
+
+/// One row of the table.
 struct Operator {
-  std::string_view domain, name;
-  size_t min_inputs, max_inputs, max_outputs;
-  void (*infer)(Inference&);
+  std::string_view domain = {};
+  std::string_view name = {};
+  Count inputs = {};
+  size_t max_outputs = 1;
+  void (*infer)(Inference&) = nullptr;
   std::vector<AttributeSpec> attributes = {};  // all that there are; which of them must be given, `infer` knows
+  std::vector<Lowering> lowering = {};         // the first that applies; where none does, the node stays as it is
+  Fold fold = {};
+  Precision precision = {};
+  Documentation documentation = {};
 };
 
+/// All rows, area by area.
+const std::vector<Operator>& operators();
 /// The row, or null where the operator is not known.
 const Operator* find_operator(std::string_view domain, std::string_view name);
-/// All rows, by domain and name.
-const std::vector<Operator>& operators();
+
+/// The rule that applies, or null where the operator stays as it is, or is not known.
+Rule find_rule(const Node& node, int64_t opset, Target target);
+Rule rule_of(const Operator& op, int64_t opset, Target target);
 
 /// Holds a node's attributes against its operator's; ints become floats where floats are meant. Throws
 /// std::invalid_argument for an attribute that the operator does not have, naming the nearest that it has, and for one
 /// of another kind.
 void check_attributes(const Operator& op, Attributes& attributes);
-
-// The rows by area, each in a file of its name.
-const std::vector<Operator>& elementwise_operators();
-const std::vector<Operator>& layout_operators();
-const std::vector<Operator>& reduction_operators();
-const std::vector<Operator>& linear_operators();
-const std::vector<Operator>& attention_operators();
-/// Those that slide a window: convolutions, pools.
-const std::vector<Operator>& window_operators();
-/// Those that sample between pixels.
-const std::vector<Operator>& resampling_operators();
-const std::vector<Operator>& padding_operators();
-const std::vector<Operator>& channel_norm_operators();
-/// Recurrent layers.
-const std::vector<Operator>& sequence_operators();
-/// Those that run graphs: If, Loop, Scan.
-const std::vector<Operator>& control_operators();
-/// Those that choose among entries: TopK, scattering, a mixture of experts.
-const std::vector<Operator>& selection_operators();
 
 /// The numpy rule over symbolic dims. Throws std::invalid_argument where two dims cannot be equal.
 Shape broadcast(const Shape& a, const Shape& b);

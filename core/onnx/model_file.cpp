@@ -13,7 +13,7 @@
 #include "core/checkpoint/convert.hpp"
 #include "core/checkpoint/parallel_writer.hpp"
 #include "core/error.hpp"
-#include "core/output/output_file.hpp"
+#include "core/files/output_file.hpp"
 
 namespace onnxport {
 namespace {

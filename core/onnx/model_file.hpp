@@ -3,11 +3,14 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
-#include "core/export.hpp"
+#include "core/files/mapped_file.hpp"
+#include "core/onnx/exported_file.hpp"
 #include "core/onnx/model_proto.hpp"
+#include "core/progress.hpp"
 
 namespace onnxport {
 

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "core/error.hpp"
+#include "core/ir/operators.hpp"
 #include "core/ir/scalar.hpp"
 #include "core/version.hpp"
 
@@ -15,23 +16,6 @@ namespace {
 
 using ir::Node;
 using ir::ValueId;
-
-/// How an operator's static attributes become inputs. `from` is the first opset that wants an input.
-struct Operand {
-  std::string_view op, attribute;
-  size_t input;
-  int64_t from;
-};
-constexpr Operand operands[] = {
-    {"Reshape", "shape", 1, 5},   {"Expand", "shape", 1, 8},     {"Unsqueeze", "axes", 1, 13},
-    {"Squeeze", "axes", 1, 13},   {"Slice", "starts", 1, 10},    {"Slice", "ends", 2, 10},
-    {"Slice", "axes", 3, 10},     {"Slice", "steps", 4, 10},     {"Split", "split", 1, 13},
-    {"ReduceSum", "axes", 1, 13}, {"ReduceMean", "axes", 1, 18}, {"ReduceMax", "axes", 1, 18},
-    {"ReduceMin", "axes", 1, 18}, {"ReduceProd", "axes", 1, 18}, {"ReduceL2", "axes", 1, 18},
-    {"CumSum", "axis", 1, 11},    {"Trilu", "k", 1, 14},         {"Clip", "min", 1, 11},
-    {"Clip", "max", 2, 11},       {"TopK", "k", 1, 10},          {"Pad", "pads", 1, 11},
-    {"Pad", "value", 2, 11},      {"Pad", "axes", 3, 18},
-};
 
 /// A graph on its way into the file: the main one, or a body, in which captures go by their names outside.
 struct Frame {
@@ -134,29 +118,28 @@ class Emitter {
     to.set_op_type(node.op);
     if (!node.domain.empty()) to.set_domain(node.domain);
     ir::Attributes attributes = node.attributes;
-    if (node.op == "Shape" && node.domain.empty() && options_.opset < 15) {
-      attributes.erase("start");
-      attributes.erase("end");
-    }
     std::vector<std::string> inputs;
     const size_t formal = node.bodies.empty() ? node.inputs.size() : node.formal_inputs;
     for (size_t i = 0; i < formal; ++i)
       inputs.push_back(node.inputs[i] == ir::absent ? std::string() : name_of(frame, node.inputs[i]));
-    if (node.domain.empty()) move_operands(node, frame, attributes, inputs);
+    move_operands(node, frame, attributes, inputs);
     for (std::string& input : inputs) to.add_input(std::move(input));
     for (ValueId id : node.outputs) to.add_output(frame.graph[id].name);
     for (const auto& [name, value] : attributes) add_attribute(*to.add_attribute(), name, value);
     for (const auto& [name, body] : node.bodies) add_body(*to.add_attribute(), name, node, frame);
   }
 
+  /// Attributes of the graph that are inputs in the file.
   void move_operands(const Node& node, const Frame& frame, ir::Attributes& attributes,
                      std::vector<std::string>& inputs) {
-    for (const Operand& operand : operands) {
-      if (operand.op != node.op || options_.opset < operand.from) continue;
-      const auto found = attributes.find(std::string(operand.attribute));
+    const ir::Operator* op = ir::find_operator(node.domain, node.op);
+    if (op == nullptr) return;
+    for (const ir::AttributeSpec& spec : op->attributes) {
+      if (options_.opset < spec.operand.since) continue;
+      const auto found = attributes.find(std::string(spec.name));
       if (found == attributes.end()) continue;
-      if (inputs.size() <= operand.input) inputs.resize(operand.input + 1);
-      inputs[operand.input] = operand_name(node, frame, found->second);
+      if (inputs.size() <= spec.operand.input) inputs.resize(spec.operand.input + 1);
+      inputs[spec.operand.input] = operand_name(node, frame, found->second, spec.operand.list);
       attributes.erase(found);
     }
     // Steps of 1 are the default; the input is left out.
@@ -166,13 +149,13 @@ class Emitter {
     }
   }
 
-  std::string operand_name(const Node& node, const Frame& frame, const ir::Attribute& value) {
+  std::string operand_name(const Node& node, const Frame& frame, const ir::Attribute& value, bool list) {
     if (const auto* ints = std::get_if<std::vector<int64_t>>(&value)) {
       if (node.op == "Slice" && ints->empty()) return {};
       return constant_name(ir::Tensor::i64(*ints));
     }
     if (const auto* i = std::get_if<int64_t>(&value))
-      return constant_name(node.op == "TopK" ? ir::Tensor::i64({*i}) : ir::Tensor::i64_scalar(*i));
+      return constant_name(list ? ir::Tensor::i64({*i}) : ir::Tensor::i64_scalar(*i));
     if (const auto* f = std::get_if<double>(&value))
       return constant_name(ir::scalar(*f, frame.graph[node.inputs[0]].type.dtype));
     throw Error(Failure::internal, fmt::format("{}: an operand of a type that cannot be written", node.name));

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "core/output/staging.hpp"
+#include "core/files/output_error.hpp"
 
 namespace onnxport {
 namespace {

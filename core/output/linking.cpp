@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/output/linking.hpp"
+#include "core/files/output_error.hpp"
 
 #include <fcntl.h>
 #include <linux/fs.h>

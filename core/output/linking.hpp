@@ -6,8 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "core/checkpoint/weight.hpp"
-#include "core/export.hpp"
+#include "core/files/mapped_file.hpp"
 #include "core/output/staging.hpp"
 
 namespace onnxport {

@@ -16,37 +16,16 @@
 #include <cstring>
 #include <limits>
 
+#include "core/error.hpp"
+#include "core/files/output_error.hpp"
+#include "core/format_bytes.hpp"
+
 namespace onnxport {
 namespace {
 
 namespace fs = std::filesystem;
 
 constexpr const char* staging_prefix = ".onnxport-";
-
-std::string hint_for(int reason) {
-  switch (reason) {
-    case EACCES:
-    case EPERM:
-      return "choose a folder that you may write to, or change its permissions";
-    case EROFS:
-      return "choose a folder on a file system that is not read-only";
-    case ENOTDIR:
-    case EEXIST:
-      return "name a folder, or a file that ends in .onnx";
-    case EISDIR:
-      return "remove the folder of that name, or choose another output";
-    case ENOSPC:
-      return "free some space, or choose an output on another disk";
-    case EDQUOT:
-      return "your quota is used up: free some space, or choose an output on another disk";
-    case EFBIG:
-      return "a limit on the size of files is in force (ulimit -f), or the file system allows none so large";
-    case ENAMETOOLONG:
-      return "choose a shorter name";
-    default:
-      return {};
-  }
-}
 
 /// The process that a staging folder's name tells, or 0.
 pid_t owner_of(const std::string& name) {
@@ -81,24 +60,6 @@ void remove_abandoned(const fs::path& parent) {
 
 }  // namespace
 
-Error output_error(const std::string& what, const fs::path& path, int reason) {
-  return Error(Failure::output, what + " " + path.string() + ": " + std::strerror(reason), hint_for(reason));
-}
-
-std::string format_bytes(uint64_t bytes) {
-  char text[32];
-  if (bytes < 1000) {
-    std::snprintf(text, sizeof text, "%llu bytes", static_cast<unsigned long long>(bytes));
-    return text;
-  }
-  const char* const units[] = {"KB", "MB", "GB", "TB", "PB", "EB"};
-  double value = static_cast<double>(bytes) / 1000;
-  size_t unit = 0;
-  for (; value >= 999.5 && unit < 5; ++unit) value /= 1000;
-  std::snprintf(text, sizeof text, value < 99.95 ? "%.1f %s" : "%.0f %s", value, units[unit]);
-  return text;
-}
-
 StagedOutput::StagedOutput(const fs::path& target) {
   resolve(target);
   try {
@@ -132,7 +93,7 @@ void StagedOutput::resolve(const fs::path& target) {
     model_file_ = path.filename();
     path = path.parent_path();
   } else if (fs::exists(status) && !fs::is_directory(status)) {
-    throw Error(Failure::output, path.string() + " exists and is not a folder", hint_for(ENOTDIR));
+    throw Error(Failure::output, path.string() + " exists and is not a folder", output_hint(ENOTDIR));
   }
   folder_ = path;
   existed_ = fs::is_directory(folder_, reason);
@@ -192,7 +153,7 @@ void StagedOutput::require_space(uint64_t bytes) const {
   throw Error(Failure::output,
               "not enough space in " + folder_.string() + ": " + format_bytes(bytes) + " are needed and " +
                   format_bytes(free) + " are free",
-              hint_for(ENOSPC));
+              output_hint(ENOSPC));
 }
 
 void StagedOutput::commit() {

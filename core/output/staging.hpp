@@ -7,15 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "core/error.hpp"
-
 namespace onnxport {
-
-/// An Error(output) for a failed system call, with errno's reason and what to do about it.
-Error output_error(const std::string& what, const std::filesystem::path& path, int reason);
-
-/// "86.7 MB"
-std::string format_bytes(uint64_t bytes);
 
 /// Where files are written before they are delivered. The folder is gone when the object is, unless commit() ran.
 /// One that a killed process left behind is removed when the next export starts in the same place.

@@ -9,7 +9,7 @@
 #include <chrono>
 #include <optional>
 
-#include "core/output/output_file.hpp"
+#include "core/files/output_file.hpp"
 
 namespace onnxport {
 namespace {

@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "core/checkpoint/weight.hpp"
+#include "core/files/mapped_file.hpp"
 
 namespace onnxport {
 

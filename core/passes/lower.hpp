@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/ir/graph.hpp"
+#include "core/ir/operators.hpp"
 
 namespace onnxport {
 
@@ -31,6 +32,9 @@ struct LoweringOptions {
   /// Weights keep the bytes that the checkpoint has: Linear takes Gemm(transB), which reads torch's layout as fast, and
   /// what is of another type than it is used in goes through a Cast, which runtimes fold when they load the model.
   bool weights_as_stored = false;
+  Target target = Target::onnx;
+  /// Where rules are looked up; tests have others.
+  ir::Rule (*find_rule)(const ir::Node&, int64_t opset, Target) = ir::find_rule;
 };
 
 /// The lowered graph: still in canonical form (static operands as attributes), no composites, no operator that is

@@ -7,7 +7,6 @@
 #include <set>
 
 #include "core/checkpoint/convert.hpp"
-#include "core/ir/experts.hpp"
 #include "core/ir/operators.hpp"
 #include "core/ir/scalar.hpp"
 
@@ -18,17 +17,15 @@ using ir::DType;
 using ir::Node;
 using ir::ValueId;
 
-/// Operators that lose too much in 16 bits, whatever their place.
-const std::set<std::string> wide_operators{"Exp",      "Log",        "Pow",      "Sqrt",       "Reciprocal",
-                                           "Sin",      "Cos",        "CumSum",   "ReduceMean", "ReduceSum",
-                                           "ReduceL2", "ReduceProd", "Softplus", "LogSoftmax", "GridSample"};
-/// And composites: sums over whole channels, and states that pass through every step.
-const std::set<std::string> wide_composites{"GroupNorm", "InstanceNorm", "LSTM", "GRU"};
+/// What 16 bits do to a node; nothing where its operator is somebody's own.
+const ir::Precision& precision_of(const Node& node) {
+  static const ir::Precision none;
+  const ir::Operator* op = ir::find_operator(node.domain, node.op);
+  return op == nullptr ? none : op->precision;
+}
 
-/// Norms that an opset has an operator for sum in f32 by themselves (stash_type); their decompositions do not.
-bool is_decomposed_norm(const Node& node, int64_t opset) {
-  if (node.domain != ir::composite_domain) return false;
-  return (node.op == "LayerNorm" && opset < 17) || (node.op == "RMSNorm" && opset < 23);
+bool contains(const std::vector<size_t>& inputs, size_t input) {
+  return std::find(inputs.begin(), inputs.end(), input) != inputs.end();
 }
 
 /// "wo" in "encoder.wo" and in "wo.0", not in "encoder.two".
@@ -40,37 +37,25 @@ bool is_part_of(const std::string& path, const std::string& part) {
   return false;
 }
 
-/// Inputs that composites take in f32 whatever the others are: what is added to the scores of an attention, and what a
-/// router says of its experts.
-bool is_wide_input(const Node& node, size_t input) {
-  if (node.domain != ir::composite_domain) return false;
-  if (node.op == "Attention") return input == ir::AttentionInput::bias || input == ir::AttentionInput::sinks;
-  return node.op == "MixtureOfExperts" && (input == ir::experts::scores || input == ir::experts::choice);
-}
-
-/// The nodes that make a router's scores, from its own product on: close scores would choose other experts in 16 bits.
-std::set<const Node*> routers_of(const ir::Graph& graph) {
-  std::set<ValueId> scores;
-  std::set<const Node*> routers;
+/// The nodes that make what decides something, such as a router's scores, from its own product on.
+std::set<const Node*> deciders_of(const ir::Graph& graph) {
+  std::set<ValueId> decisive;
+  std::set<const Node*> deciders;
   for (auto node = graph.nodes.rbegin(); node != graph.nodes.rend(); ++node) {
-    if (node->domain == ir::composite_domain && node->op == "MixtureOfExperts") {
-      scores.insert(node->input(ir::experts::scores));
-      scores.insert(node->input(ir::experts::choice));
+    const ir::Precision& precision = precision_of(*node);
+    for (size_t input : precision.deciding_inputs) decisive.insert(node->input(input));
+    if (std::none_of(node->outputs.begin(), node->outputs.end(), [&](ValueId id) { return decisive.contains(id); }))
       continue;
-    }
-    if (std::none_of(node->outputs.begin(), node->outputs.end(), [&](ValueId id) { return scores.contains(id); }))
-      continue;
-    routers.insert(&*node);
-    const bool is_product = node->op == "Linear" || node->op == "MatMul" || node->op == "Gemm" || node->op == "Einsum";
-    if (!is_product) scores.insert(node->inputs.begin(), node->inputs.end());
+    deciders.insert(&*node);
+    if (!precision.product) decisive.insert(node->inputs.begin(), node->inputs.end());
   }
-  return routers;
+  return deciders;
 }
 
-class Precision {
+class InPrecision {
  public:
-  Precision(const ir::Graph& from, const PrecisionOptions& options)
-      : from_(from), options_(options), routers_(routers_of(from)) {}
+  InPrecision(const ir::Graph& from, const PrecisionOptions& options)
+      : from_(from), options_(options), deciders_(deciders_of(from)) {}
 
   ir::Graph run() {
     to_.name = from_.name;
@@ -93,10 +78,8 @@ class Precision {
 
   bool stays_wide(const Node& node) const {
     if (!node.bodies.empty()) return true;  // a body is computed in the types that it was defined with
-    if (routers_.contains(&node)) return true;
-    if (node.domain.empty() && wide_operators.contains(node.op)) return true;
-    if (node.domain == ir::composite_domain && wide_composites.contains(node.op)) return true;
-    if (is_decomposed_norm(node, options_.opset)) return true;
+    if (deciders_.contains(&node)) return true;
+    if (options_.opset < precision_of(node).wide_below) return true;
     return std::any_of(options_.keep_in_fp32.begin(), options_.keep_in_fp32.end(),
                        [&](const std::string& part) { return is_part_of(node.scope, part); });
   }
@@ -120,13 +103,13 @@ class Precision {
     moved.outputs.clear();
     const bool narrow = !stays_wide(node) && std::any_of(node.inputs.begin(), node.inputs.end(),
                                                          [this](ValueId id) { return is_narrow(id); });
-    const bool attention = node.domain == ir::composite_domain && node.op == "Attention";
-    // Masks are in f32 whatever they are made of, with the lowest float in them.
-    bool beyond = node.domain == ir::composite_domain && (node.op == "AttentionMask" || node.op == "CausalMask");
+    using enum ir::Precision::Beyond;
+    const ir::Precision& precision = precision_of(node);
+    bool beyond = precision.beyond == always;
     for (size_t i = 0; i < moved.inputs.size(); ++i) {
       ValueId& input = moved.inputs[i];
-      beyond = beyond || (is_beyond(input) && !attention);  // whose mask hides values and does not become one
-      const bool wide = !narrow || is_wide_input(node, i);
+      beyond = beyond || (precision.beyond == as_inputs && is_beyond(input));
+      const bool wide = !narrow || contains(precision.wide_inputs, i);
       input = is_float(input) ? as(input, wide ? DType::f32 : options_.dtype, node.scope) : plain(input);
     }
     const std::vector<ValueId> results = to_.add_node(std::move(moved), node.outputs.size());
@@ -215,7 +198,7 @@ class Precision {
 
   const ir::Graph& from_;
   const PrecisionOptions& options_;
-  const std::set<const Node*> routers_;
+  const std::set<const Node*> deciders_;
   ir::Graph to_;
   std::vector<ValueId> map_;
   std::set<ValueId> beyond_;
@@ -225,7 +208,7 @@ class Precision {
 }  // namespace
 
 ir::Graph to_precision(const ir::Graph& graph, const PrecisionOptions& options) {
-  return Precision(graph, options).run();
+  return InPrecision(graph, options).run();
 }
 
 }  // namespace onnxport

@@ -4,8 +4,8 @@
 
 #include <optional>
 
-#include "core/definition/description.hpp"
-#include "core/ir/tensor.hpp"
+#include "core/description/description.hpp"
+#include "core/tensor/tensor.hpp"
 
 namespace onnxport {
 

@@ -9,7 +9,7 @@
 #include <set>
 
 #include "core/error.hpp"
-#include "core/export.hpp"
+#include "core/export/export.hpp"
 #include "core/onnx/model_proto.hpp"
 #include "core/passes/lower.hpp"
 

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "core/backend.hpp"
+#include "core/backend/backend.hpp"
 #include "core/definition/onnx_config.hpp"
-#include "core/export.hpp"
+#include "core/export/export.hpp"
 #include "core/validate/compare.hpp"
 
 namespace onnxport {

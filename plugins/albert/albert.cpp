@@ -80,7 +80,8 @@ class AlbertOnnxConfig final : public TextEncoder {
                                             .vocab = bert.vocab,
                                             .activation = bert.activation,
                                             .epsilon = bert.epsilon},
-                                   .tied = bert.tied}};
+                                   .tied = bert.tied},
+            .pair = PairHead{.at = "sop_classifier.classifier", .scores = "sop_logits"}};
   }
 
   const BertEncoder bert;
@@ -97,7 +98,6 @@ ONNXPORT_PLUGIN({
     .vendor = "onnxport",
     .models = {{.types = {"albert"},
                 .features = {"default", "masked-lm", "sequence-classification", "multiple-choice",
-                             "token-classification", "question-answering"},
-                .architectures = {{"AlbertForPreTraining", "masked-lm"}},
+                             "token-classification", "question-answering", "pretraining"},
                 .make = make<AlbertOnnxConfig>}},
 })

@@ -59,18 +59,8 @@ class BartOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
 
   Value classes(const Encoded& at) const {
     const Scope head = at.base / "classification_head";
-    const Value x = linear(head / "dense", at_last_end(at.hidden, at.in.at("input_ids")), {.out = c.width});
+    const Value x = linear(head / "dense", at_last_end(at.hidden, at.in.at("input_ids"), c.eos), {.out = c.width});
     return linear(head / "out_proj", tanh(x), {.out = c.labels});
-  }
-
-  // The decoder's vector at each text's last end token: f32[batch, width]
-  Value at_last_end(const Value& decoded, const Value& ids) const {
-    if (c.eos.size() != 1) {
-      throw Error(ONNXPORT_UNSUPPORTED, "config field 'eos_token_id' lists " + std::to_string(c.eos.size()) +
-                                            " tokens; a text's class is read at the last place of one");
-    }
-    const Value is_end = cast(equal(ids, c.eos[0]), DType::i64);
-    return row_at(decoded, largest(is_end * range(size_of(ids, 1)), {1}, true));
   }
 
   const Transformer model;

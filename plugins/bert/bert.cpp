@@ -29,7 +29,8 @@ class BertOnnxConfig final : public TextEncoder {
                                             .vocab = bert.vocab,
                                             .activation = bert.activation,
                                             .epsilon = bert.epsilon},
-                                   .tied = bert.tied}};
+                                   .tied = bert.tied},
+            .pair = PairHead{}};
   }
 
   const BertEncoder bert;
@@ -45,7 +46,6 @@ ONNXPORT_PLUGIN({
     .vendor = "onnxport",
     .models = {{.types = {"bert"},
                 .features = {"default", "masked-lm", "causal-lm", "sequence-classification", "token-classification",
-                             "multiple-choice", "question-answering"},
-                .architectures = {{"BertForPreTraining", "masked-lm"}},
+                             "multiple-choice", "question-answering", "pretraining", "next-sentence-prediction"},
                 .make = make<BertOnnxConfig>}},
 })

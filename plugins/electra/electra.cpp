@@ -2,22 +2,11 @@
 // ELECTRA. Source: ElectraModel and its heads, transformers 4.30 (modeling_electra.py); SequenceSummary of
 // modeling_utils.py.
 #include <onnxport/families/bert.hpp>
+#include <onnxport/sequence_summary.hpp>
 
 using namespace onnxport::family;
 
 namespace {
-
-// How a text becomes one vector for multiple-choice.
-struct Summary {
-  explicit Summary(const Config& c)
-      : type(c.choice("summary_type", "first", {"first", "last", "mean", "cls_index"})),
-        projected(c.boolean("summary_use_proj", true)),
-        to_labels(c.boolean("summary_proj_to_labels", false)),
-        activation(c.is_null("summary_activation") ? "" : c.text("summary_activation", "gelu")) {}
-  std::string type;
-  bool projected, to_labels;
-  std::string activation;
-};
 
 class ElectraOnnxConfig final : public TextEncoder {
  public:
@@ -25,8 +14,8 @@ class ElectraOnnxConfig final : public TextEncoder {
       : TextEncoder(request),
         bert(request.config, {.hidden = 256, .heads = 4, .inner = 1024}),
         width(request.config.size("embedding_size", 128)),
-        summary(request.config) {
-    if (task() == "multiple-choice" && summary.projected && summary.to_labels && labels() != bert.hidden) {
+        summary(request.config, {.type = "first", .to_labels = false, .activation = "gelu"}) {
+    if (task() == "multiple-choice" && summary.is_projected_to_labels() && labels() != bert.hidden) {
       throw Error(
           ONNXPORT_UNSUPPORTED,
           "config field 'summary_proj_to_labels' is true, and multiple-choice scores vectors of the hidden size");
@@ -58,20 +47,19 @@ class ElectraOnnxConfig final : public TextEncoder {
                                             .vocab = bert.vocab,
                                             .epsilon = bert.epsilon},
                                    .tied = bert.tied},
-            .summary = [this](const Encoded& at) { return summarize(at.base.graph().root(), at.hidden); },
-            .classes = [this](const Encoded& at) { return classify(at.base.graph().root(), at.hidden); }};
+            .summary =
+                [this](const Encoded& at) {
+                  return summary(at.base.graph().root() / "sequence_summary", at.hidden, {.width = bert.hidden});
+                },
+            .classes = [this](const Encoded& at) { return classify(at.base.graph().root(), at.hidden); },
+            .replaced = [this](const Encoded& at) { return is_replaced(at); }};
   }
 
-  Value summarize(const Scope& root, const Value& hidden) const {
-    const Scope head = root / "sequence_summary";
-    Value x;
-    if (summary.type == "mean") {
-      x = mean(hidden.in(head), {1});
-    } else {
-      x = pick(hidden.in(head), 1, summary.type == "first" ? 0 : -1);
-    }
-    if (summary.projected) x = linear(head / "summary", x, {.out = bert.hidden});
-    return summary.activation.empty() ? x : activation(x, summary.activation);
+  // Whether each token is the generator's: a score below or above 0.
+  Value is_replaced(const Encoded& at) const {
+    const Scope head = at.base.graph().root() / "discriminator_predictions";
+    const Value x = activation(linear(head / "dense", at.hidden, {.out = bert.hidden}), bert.activation);
+    return squeeze(linear(head / "dense_prediction", x, {.out = 1}), {-1});
   }
 
   // The first token through a layer of the head's own; gelu, whatever the config says.
@@ -83,7 +71,7 @@ class ElectraOnnxConfig final : public TextEncoder {
 
   const BertEncoder bert;
   const int64_t width;
-  const Summary summary;
+  const SequenceSummary summary;
 };
 
 }  // namespace
@@ -96,6 +84,7 @@ ONNXPORT_PLUGIN({
     .vendor = "onnxport",
     .models = {{.types = {"electra"},
                 .features = {"default", "masked-lm", "causal-lm", "sequence-classification", "multiple-choice",
-                             "token-classification", "question-answering"},
+                             "token-classification", "question-answering", "pretraining"},
+                .architectures = {{"ElectraForPreTraining", "pretraining"}},
                 .make = make<ElectraOnnxConfig>}},
 })

@@ -2,6 +2,7 @@
 // GPT-2. Source: GPT2Model and its heads, transformers 4.30 and 4.57 (modeling_gpt2.py).
 #include <onnxport/blocks/layer.hpp>
 #include <onnxport/plugin.hpp>
+#include <onnxport/sequence_summary.hpp>
 
 using namespace onnxport::sdk;
 
@@ -26,13 +27,12 @@ struct Gpt2Config {
         scale_by_layer(c.boolean("scale_attn_by_inverse_layer_idx", false)),
         tied(c.tie(true)),
         labels(c.num_labels()),
-        pad(c.maybe_integer("pad_token_id")) {
+        pad(c.maybe_integer("pad_token_id")),
+        summary(c, {.type = "cls_index", .to_labels = true}) {
     require_multiple({"n_embd", hidden}, {"n_head", heads});
     // Scores in 32 bits, keys scaled before the product: in a graph of 32 bits both are the same.
     c.no_effect({"reorder_and_upcast_attn"});
-    // Of GPT2DoubleHeadsModel's second head, and of older releases.
-    c.no_effect({"summary_type", "summary_use_proj", "summary_activation", "summary_first_dropout",
-                 "summary_proj_to_labels", "n_ctx"});
+    c.no_effect({"summary_first_dropout", "n_ctx"});
   }
   int64_t vocab, positions, hidden, layers, heads, inner;
   std::string activation;
@@ -41,16 +41,61 @@ struct Gpt2Config {
   Tie tied;
   int64_t labels;
   std::optional<int64_t> pad;
+  SequenceSummary summary;  // of GPT2DoubleHeadsModel's second head
 };
+
+constexpr const char* double_heads = "double-heads";
 
 class Gpt2OnnxConfig final : public TextDecoder {
  public:
-  explicit Gpt2OnnxConfig(const Request& request) : TextDecoder(request), c(request.config.with_names(names)) {}
+  explicit Gpt2OnnxConfig(const Request& request) : TextDecoder(request), c(request.config.with_names(names)) {
+    // The original takes any other type along the choices, which are none of its axes.
+    if (task() == double_heads && !(c.summary.type() == "cls_index" && c.summary.is_projected_to_labels())) {
+      throw Error(ONNXPORT_UNSUPPORTED, "config field 'summary_type' is \"" + c.summary.type() +
+                                            "\"; double-heads scores choices with \"cls_index\", and "
+                                            "'summary_use_proj' and 'summary_proj_to_labels' true");
+    }
+  }
 
   int64_t num_layers() const override { return c.layers; }
   int64_t num_attention_heads() const override { return c.heads; }
   int64_t head_size() const override { return c.hidden / c.heads; }
   Positions positions_in_generation() const override { return Positions::mask; }  // they are learnt
+
+  std::vector<TensorSpec> inputs() const override {
+    if (task() != double_heads) return TextDecoder::inputs();
+    const std::vector<Dim> choices{axis::batch, axis::choice}, tokens{axis::batch, axis::choice, axis::sequence};
+    return {input::ids("input_ids", tokens, c.vocab),
+            input::mask("attention_mask", tokens, {.of = "input_ids"}),
+            {.name = "mc_token_ids", .shape = choices}};
+  }
+
+  // The places that the second head reads lie within the text.
+  std::vector<DummyTensor> generate_dummy_inputs(const DummyRequest& asked) const override {
+    if (task() != double_heads) return {};
+    const int64_t batch = asked.sizes.at(axis::batch), choices = asked.sizes.at(axis::choice);
+    std::vector<int64_t> places;
+    for (int64_t i = 0; i < batch * choices; ++i) places.push_back(i % asked.sizes.at(axis::sequence));
+    return {DummyTensor::of("mc_token_ids", DType::i64, {batch, choices}, places)};
+  }
+
+  // Every choice is a text of its own.
+  Outputs forward(Graph& g, const Inputs& in) const override {
+    if (task() != double_heads) return TextDecoder::forward(g, in);
+    Inputs texts = in;
+    for (const char* name : {"input_ids", "attention_mask"}) texts[name] = flatten_choices(in.at(name));
+    return TextDecoder::forward(g, texts);
+  }
+
+  Heads heads() const override {
+    Heads rows = TextDecoder::heads();
+    rows.push_back({double_heads, [this](const Encoded& at) -> Outputs {
+                      const Value words = scores_of_words(traits(), at), places = at.in.at("mc_token_ids");
+                      const Value shape = concat({shape_of(places, 0, 2), shape_of(words, 1, 3)}, 0);
+                      return {{"logits", reshape(words, shape)}, {"mc_logits", choice_scores(at, places)}};
+                    }});
+    return rows;
+  }
 
  private:
   TextDecoderTraits traits() const override {
@@ -76,6 +121,14 @@ class Gpt2OnnxConfig final : public TextDecoder {
     x = transformer_layers(s / "h", x, {c.layers, [this](int64_t i) { return layer(i); }},
                            {.mask = in.at("attention_mask"), .cache = &cache});
     return g.mark("hidden_states." + std::to_string(c.layers), norm(s / "ln_f", x, {.epsilon = c.epsilon}));
+  }
+
+  // places: i64[batch, choice], the token of each choice at which it is read -> f32[batch, choice]
+  Value choice_scores(const Encoded& at, const Value& places) const {
+    const Scope head = at.base.graph().root() / "multiple_choice_head";
+    const Value scores =
+        c.summary(head, at.hidden, {.width = c.hidden, .labels = 1, .place = reshape(places, {-1, 1})});
+    return reshape(scores, shape_of(places, 0, 2));
   }
 
   TransformerLayer layer(int64_t index) const {
@@ -114,7 +167,7 @@ ONNXPORT_PLUGIN({
     .vendor = "onnxport",
     .models = {{.types = {"gpt2"},
                 .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past",
-                             "sequence-classification", "token-classification", "question-answering"},
-                .architectures = {{"GPT2LMHeadModel", "causal-lm"}, {"GPT2DoubleHeadsModel", "causal-lm"}},
+                             "sequence-classification", "token-classification", "question-answering", "double-heads"},
+                .architectures = {{"GPT2LMHeadModel", "causal-lm"}},
                 .make = make<Gpt2OnnxConfig>}},
 })

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// T5 and mT5. Source: T5Model, T5ForConditionalGeneration and their mT5 twins, transformers 4.30 and 4.57.
+// T5 and mT5. Source: T5Model, its heads and T5EncoderModel, and their mT5 twins, transformers 4.30, 4.57 and 5.24.
 #include <onnxport/blocks/layer.hpp>
 #include <onnxport/plugin.hpp>
 #include <onnxport/relative_bias.hpp>
@@ -33,6 +33,8 @@ struct T5Config {
     const std::string named = is_gated ? form.substr(6) : form;
     activation = c.text("dense_act_fn", form == "gated-gelu" ? "gelu_new" : named);
     gated = c.boolean("is_gated_act", is_gated);
+    labels = c.num_labels();
+    eos = c.has("eos_token_id") ? c.ids("eos_token_id") : std::vector<int64_t>{1};
     c.no_effect({"n_positions", "output_past", "classifier_dropout", "scalable_attention", "tokenizer_class"});
   }
   int64_t vocab, width, head_size, inner, layers, decoder_layers, heads, buckets, max_distance;
@@ -41,28 +43,19 @@ struct T5Config {
   bool scaled;  // what the head reads
   std::string activation;
   bool gated;
+  int64_t labels;
+  std::vector<int64_t> eos;
 };
 
-class T5OnnxConfig final : public OnnxSeq2SeqConfigWithPast {
- public:
-  explicit T5OnnxConfig(const Request& request)
-      : OnnxSeq2SeqConfigWithPast(request), c(request.config.with_names(names), request.model_type == "mt5") {}
+/// The two sides below a scope: the root, or "transformer" within the classes whose head stands beside them.
+struct T5Model {
+  const T5Config& c;
 
-  double atol_for_validation() const override { return 1e-4; }
-  std::string base_model_prefix() const override { return "transformer"; }
-  int64_t num_layers() const override { return c.decoder_layers; }
-  int64_t num_attention_heads() const override { return c.heads; }
-  int64_t head_size() const override { return c.head_size; }
-  int64_t vocab_size() const override { return c.vocab; }
-  int64_t encoder_width() const override { return c.width; }
-  bool has_usual_cache() const override { return c.heads * c.head_size == c.width; }
-  std::vector<std::string> keep_in_fp32() const override { return {"wo"}; }  // its products leave the range of f16
-
-  // -> f32[batch, encoder_sequence, width]
-  Value encode(Graph& g, const Inputs& in) const override {
-    const Scope encoder = g.root() / "encoder";
-    const Value ids = in.at("input_ids"), mask = in.at("attention_mask");
-    Value x = embed(g, ids, "encoder");
+  // ids, mask: i64[batch, encoder_sequence] -> f32[batch, encoder_sequence, width]
+  Value encode(const Scope& base, const Value& ids, const Value& mask) const {
+    Graph& g = base.graph();
+    const Scope encoder = base / "encoder";
+    Value x = embed(base, ids, encoder);
     const Value places = range(size_of(ids, 1));
     const Value bias = distance_bias(encoder, {places, places, true});
     x = transformer_layers(encoder / "block", x,
@@ -72,10 +65,11 @@ class T5OnnxConfig final : public OnnxSeq2SeqConfigWithPast {
   }
 
   // -> f32[batch, decoder_sequence, width]
-  Value decode(Graph& g, const DecoderStep& step, Cache& cache) const override {
-    const Scope decoder = g.root() / "decoder";
+  Value decode(const Scope& base, const DecoderStep& step, Cache& cache) const {
+    Graph& g = base.graph();
+    const Scope decoder = base / "decoder";
     g.unused("*.layer.1.EncDecAttention.relative_attention_bias.weight");  // saved by the first releases, never read
-    Value x = embed(g, step.ids, "decoder");
+    Value x = embed(base, step.ids, decoder);
     const Value bias = distance_bias(decoder, places_of(step, cache));
     x = transformer_layers(
         decoder / "block", x, {c.decoder_layers, [this](int64_t) { return layer(Side::decoder); }, "decoder_"},
@@ -84,28 +78,15 @@ class T5OnnxConfig final : public OnnxSeq2SeqConfigWithPast {
                   norm(decoder / "final_layer_norm", x, rms()));
   }
 
-  Heads heads() const override {
-    return {head::hidden_states(), head::logits("seq2seq-lm", [this](const Encoded& at) { return words(at.hidden); })};
+  // Both sides' embedding, of which checkpoints may hold copies.
+  static Scope shared(const Scope& base) {
+    base.graph().unused("*coder.embed_tokens.weight");
+    return first_with("weight", {base / "shared", base / "encoder.embed_tokens", base / "decoder.embed_tokens"});
   }
 
  private:
-  // A tied head's input is scaled down, as the embedding was not made for it. Version 5 keeps the two apart, and never
-  // scales mT5's.
-  Value words(const Value& decoded) const {
-    Graph& g = decoded.graph();
-    const Value x = c.scaled ? decoded * (1 / std::sqrt(static_cast<double>(c.width))) : decoded;
-    return linear(TiedLinear{g.root() / "lm_head", shared(g), c.tied}, x, {.out = c.vocab, .bias = false});
-  }
-
-  // Both sides' embedding, of which checkpoints may hold copies.
-  static Scope shared(Graph& g) {
-    g.unused("*coder.embed_tokens.weight");
-    return first_with("weight",
-                      {g.root() / "shared", g.root() / "encoder.embed_tokens", g.root() / "decoder.embed_tokens"});
-  }
-
-  Value embed(Graph& g, const Value& ids, const char* side) const {
-    return embedding(shared(g), ids, {c.vocab, c.width}).in(g.root() / side);
+  Value embed(const Scope& base, const Value& ids, const Scope& side) const {
+    return embedding(shared(base), ids, {c.vocab, c.width}).in(side);
   }
 
   Norm rms() const { return {.kind = Norm::Kind::rms, .epsilon = c.epsilon}; }
@@ -148,9 +129,101 @@ class T5OnnxConfig final : public OnnxSeq2SeqConfigWithPast {
     return relative_bias(side / "block.0.layer.0.SelfAttention.relative_attention_bias", places.queries, places.keys,
                          {c.buckets, c.max_distance, c.heads, places.bidirectional});
   }
+};
+
+/// An encoder and a decoder.
+class T5OnnxConfig final : public OnnxSeq2SeqConfigWithPast {
+ public:
+  explicit T5OnnxConfig(const Request& request)
+      : OnnxSeq2SeqConfigWithPast(request), c(request.config.with_names(names), request.model_type == "mt5") {}
+
+  double atol_for_validation() const override { return 1e-4; }
+  std::string base_model_prefix() const override { return "transformer"; }
+  int64_t num_layers() const override { return c.decoder_layers; }
+  int64_t num_attention_heads() const override { return c.heads; }
+  int64_t head_size() const override { return c.head_size; }
+  int64_t vocab_size() const override { return c.vocab; }
+  int64_t encoder_width() const override { return c.width; }
+  bool has_usual_cache() const override { return c.heads * c.head_size == c.width; }
+  std::vector<std::string> keep_in_fp32() const override { return {"wo"}; }  // its products leave the range of f16
+  // A text's class is read at the place of its last end token, on the decoder's side.
+  const char* decoder_axis() const override {
+    return classifies() ? axis::encoder_sequence : OnnxSeq2SeqConfigWithPast::decoder_axis();
+  }
+
+  Value encode(Graph& g, const Inputs& in) const override {
+    return model.encode(base(g), in.at("input_ids"), in.at("attention_mask"));
+  }
+  Value decode(Graph& g, const DecoderStep& step, Cache& cache) const override {
+    return model.decode(base(g), step, cache);
+  }
+
+  Heads heads() const override {
+    return {head::hidden_states(), head::logits("seq2seq-lm", [this](const Encoded& at) { return words(at.hidden); }),
+            head::logits("sequence-classification", [this](const Encoded& at) { return classes(at); }),
+            head::answer_span()};
+  }
+
+ private:
+  bool classifies() const { return task() == "sequence-classification"; }
+  Scope base(Graph& g) const { return classifies() ? g.root() / "transformer" : g.root(); }
+
+  // A tied head's input is scaled down, as the embedding was not made for it. Version 5 keeps the two apart, and never
+  // scales mT5's.
+  Value words(const Value& decoded) const {
+    Graph& g = decoded.graph();
+    const Value x = c.scaled ? decoded * (1 / std::sqrt(static_cast<double>(c.width))) : decoded;
+    return linear(TiedLinear{g.root() / "lm_head", T5Model::shared(g.root()), c.tied}, x,
+                  {.out = c.vocab, .bias = false});
+  }
+
+  Value classes(const Encoded& at) const {
+    const Scope head = at.base / "classification_head";
+    const Value last = at_last_end(at.hidden, at.in.at("input_ids"), c.eos);
+    return linear(head / "out_proj", tanh(linear(head / "dense", last, {.out = c.width})), {.out = c.labels});
+  }
 
   const T5Config c;
+  const T5Model model{c};
 };
+
+/// The encoder by itself: T5EncoderModel, and T5ForTokenClassification.
+class T5EncoderOnnxConfig final : public TextEncoder {
+ public:
+  explicit T5EncoderOnnxConfig(const Request& request)
+      : TextEncoder(request), c(request.config.with_names(names), request.model_type == "mt5") {}
+
+  std::vector<std::string> keep_in_fp32() const override { return {"wo"}; }
+
+ private:
+  TextEncoderTraits traits() const override { return {.base = "transformer", .vocab = c.vocab, .pooler = false}; }
+  TextHeads text_heads() const override { return {}; }
+  Value encode(const Scope& base, const Text& text) const override { return model.encode(base, text.ids, text.mask); }
+
+  const T5Config c;
+  const T5Model model{c};
+};
+
+/// Whether the checkpoint was saved of a class that has no decoder.
+bool is_encoder_alone(const Config& config) {
+  for (const std::string& name : config.texts("architectures")) {
+    if (name.ends_with("EncoderModel") || name.ends_with("ForTokenClassification")) return true;
+  }
+  return !config.boolean("is_encoder_decoder", true);
+}
+
+std::unique_ptr<OnnxConfig> make_t5(const Request& request) {
+  const bool alone = is_encoder_alone(request.config);
+  if (request.feature == "token-classification" || (alone && request.feature == "default"))
+    return make<T5EncoderOnnxConfig>(request);
+  if (alone) {
+    throw Error(ONNXPORT_CONFIG, "the feature '" + request.feature +
+                                     "' needs a decoder, and config.json says that the checkpoint holds an encoder "
+                                     "alone (architectures, is_encoder_decoder); it has 'default' and "
+                                     "'token-classification'");
+  }
+  return make<T5OnnxConfig>(request);
+}
 
 }  // namespace
 
@@ -161,6 +234,7 @@ ONNXPORT_PLUGIN({
     .license = "Apache-2.0",
     .vendor = "onnxport",
     .models = {{.types = {"t5", "mt5"},
-                .features = {"default", "default-with-past", "seq2seq-lm", "seq2seq-lm-with-past"},
-                .make = make<T5OnnxConfig>}},
+                .features = {"default", "default-with-past", "seq2seq-lm", "seq2seq-lm-with-past",
+                             "sequence-classification", "token-classification", "question-answering"},
+                .make = make_t5}},
 })

@@ -11,7 +11,7 @@
 #include <random>
 
 #include "core/error.hpp"
-#include "core/hub/digest.hpp"
+#include "hub/digest.hpp"
 
 namespace hub_test {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <filesystem>
 
-#include "core/hub/model.hpp"
+#include "hub/model.hpp"
 #include "server.hpp"
 
 namespace hub_test {

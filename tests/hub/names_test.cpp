@@ -4,12 +4,12 @@
 #include <cstdlib>
 
 #include "core/error.hpp"
-#include "core/hub/cache.hpp"
-#include "core/hub/digest.hpp"
-#include "core/hub/names.hpp"
-#include "core/hub/settings.hpp"
-#include "core/hub/wanted.hpp"
 #include "hub.hpp"
+#include "hub/cache.hpp"
+#include "hub/digest.hpp"
+#include "hub/names.hpp"
+#include "hub/settings.hpp"
+#include "hub/wanted.hpp"
 
 using namespace hub_test;
 using namespace onnxport::hub;

@@ -8,7 +8,7 @@
 
 #include "core/definition/onnx_config.hpp"
 #include "core/error.hpp"
-#include "core/export.hpp"
+#include "core/export/export.hpp"
 #include "core/validate/validate.hpp"
 #include "registry/features_manager.hpp"
 #include "registry/loader.hpp"

@@ -8,11 +8,12 @@
 #include <filesystem>
 #include <fstream>
 
-#include "core/backend.hpp"
+#include "core/backend/backend.hpp"
 #include "core/error.hpp"
-#include "core/export.hpp"
-#include "core/layout.hpp"
+#include "core/export/defined_graphs.hpp"
+#include "core/export/export.hpp"
 #include "core/onnx/model_proto.hpp"
+#include "core/package/layout.hpp"
 #include "core/validate/validate.hpp"
 #include "registry/features_manager.hpp"
 #include "registry/loader.hpp"

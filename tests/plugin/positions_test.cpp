@@ -7,8 +7,8 @@
 #include <boost/test/unit_test.hpp>
 #include <filesystem>
 
-#include "core/backend.hpp"
-#include "core/export.hpp"
+#include "core/backend/backend.hpp"
+#include "core/export/export.hpp"
 #include "core/validate/cached_step.hpp"
 #include "core/validate/validate.hpp"
 #include "registry/features_manager.hpp"

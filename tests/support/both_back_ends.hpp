@@ -13,7 +13,7 @@
 #include <map>
 #include <string>
 
-#include "core/backend.hpp"
+#include "core/backend/backend.hpp"
 #include "core/onnx/model_proto.hpp"
 #include "core/passes/lower.hpp"
 

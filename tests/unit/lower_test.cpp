@@ -4,7 +4,7 @@
 #include <map>
 
 #include "core/error.hpp"
-#include "core/export.hpp"
+#include "core/export/export.hpp"
 #include "core/onnx/model_proto.hpp"
 #include "core/passes/lower.hpp"
 

@@ -9,7 +9,7 @@
 #include <functional>
 #include <iostream>
 
-#include "core/backend.hpp"
+#include "core/backend/backend.hpp"
 #include "core/error.hpp"
 
 using namespace onnxport;

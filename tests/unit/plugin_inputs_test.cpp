@@ -4,10 +4,11 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "core/definition/description_sink.hpp"
 #include "core/definition/host_tables.hpp"
 #include "core/definition/onnx_config.hpp"
 #include "core/error.hpp"
-#include "core/layout.hpp"
+#include "core/package/layout.hpp"
 #include "core/validate/step_inputs.hpp"
 
 namespace sdk = onnxport::sdk;
@@ -139,7 +140,7 @@ BOOST_AUTO_TEST_CASE(an_older_host_is_told_what_it_knows) {
 BOOST_AUTO_TEST_CASE(layouts_go_by_what_parts_state) {
   const onnxport::OnnxConfig config = config_of("captioning", "seq2seq-lm-with-past");
   BOOST_TEST(config.first_step("decoder_with_past") == "decoder");
-  const auto files = graph_files(onnxport::Layout::merged, config, "model.onnx");
+  const auto files = graph_files(onnxport::layout_from("merged"), config, "model.onnx");
   BOOST_REQUIRE(files.size() == 2u);
   BOOST_TEST(files[0].file == "encoder_model.onnx");
   BOOST_TEST(files[1].file == "decoder_model_merged.onnx");

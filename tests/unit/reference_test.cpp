@@ -10,7 +10,7 @@
 #include <regex>
 #include <set>
 
-#include "core/backend.hpp"
+#include "core/backend/backend.hpp"
 #include "core/checkpoint/checkpoint.hpp"
 #include "core/error.hpp"
 #include "core/ir/operators.hpp"

@@ -492,7 +492,8 @@ BOOST_AUTO_TEST_CASE(features_of_architectures) {
   BOOST_TEST(feature("ToyForMaskedLM") == "masked-lm");
   BOOST_TEST(feature("ToyLMHeadModel") == "causal-lm");
   BOOST_TEST(feature("ToyWithLMHeadModel") == "none");
-  BOOST_TEST(feature("ToyDoubleHeadsModel") == "none");
+  BOOST_TEST(feature("ToyDoubleHeadsModel") == "double-heads");
+  BOOST_TEST(feature("ToyManyHeadsModel") == "none");
   BOOST_TEST(feature("ToyMTModel") == "seq2seq-lm");
   BOOST_TEST(feature("ToyForConditionalGeneration") == "vision2seq-lm");
   BOOST_TEST(feature("ToyForQuestionAnsweringSimple") == "question-answering");

@@ -7,6 +7,8 @@
 #include <fstream>
 #include <set>
 
+#include "core/error.hpp"
+#include "core/format_bytes.hpp"
 #include "core/output/companions.hpp"
 #include "core/output/staging.hpp"
 

@@ -87,6 +87,17 @@ inline Value first_counted_token(const Value& hidden, const Value& mask) {
   return row_at(hidden, first);
 }
 
+/// What lies at each text's last end token: x: f[batch, n, width], ids: i64[batch, n] -> f[batch, width]. `ends` is the
+/// config's eos_token_id, which must be one token. Source: BartForSequenceClassification, transformers 4.30.
+inline Value at_last_end(const Value& x, const Value& ids, const std::vector<int64_t>& ends) {
+  if (ends.size() != 1) {
+    throw Error(ONNXPORT_UNSUPPORTED, "config field 'eos_token_id' lists " + std::to_string(ends.size()) +
+                                          " tokens; a text's class is read at the last place of one");
+  }
+  const Value is_end = cast(equal(ids, ends[0]), DType::i64);
+  return row_at(x, largest(is_end * range(size_of(ids, 1)), {1}, true));
+}
+
 /// The first token through a layer of the head's own: first: f32[batch, n] -> f32[batch, labels].
 /// Source: RobertaClassificationHead and MPNetClassificationHead, transformers 4.30.
 inline Value first_token_classifier(const Scope& scope, const Value& first, int64_t width, int64_t labels) {

@@ -75,7 +75,7 @@ class TextDecoder : public OnnxConfigWithPast {
   /// f[batch, sequence, hidden]. Attends through `cache`; marks hidden_states.{i} and attentions.{i} on its way.
   virtual Value decode(const Scope& base, const Inputs& in, Cache& cache) const = 0;
 
- private:
+  /// Every position's scores of the words: f[batch, sequence, vocab].
   static Value scores_of_words(const TextDecoderTraits& t, const Encoded& at) {
     const Scope root = at.base.graph().root();
     const Scope words =

@@ -35,6 +35,13 @@ struct WordsHead {
   std::string table = "embeddings.word_embeddings";  ///< below the base model
 };
 
+/// How two texts relate, of which the model was trained to tell: a layer of two classes that reads what the pooler
+/// yields.
+struct PairHead {
+  std::string at = "cls.seq_relationship";         ///< below the root
+  std::string scores = "seq_relationship_logits";  ///< the output beside the words' scores
+};
+
 /// The heads of a text encoder. A row of the table stands for each that is given; `classifier` and `span` are the
 /// layers behind them, as in all of BERT's relatives.
 struct TextHeads {
@@ -51,10 +58,15 @@ struct TextHeads {
   /// given, what the base model yields.
   std::function<Value(const Encoded&)> tokens{};
   std::string span = "qa_outputs";  ///< the layer of question-answering
+  /// What the model was trained for beside words: next-sentence-prediction, and with the words pretraining.
+  std::optional<PairHead> pair{};
+  /// Which tokens were replaced, f[batch, sequence]: pretraining of a discriminator.
+  std::function<Value(const Encoded&)> replaced{};
 };
 
 /// An encoder with the features of BERT: default, masked-lm, causal-lm, sequence-classification, token-classification,
-/// multiple-choice, question-answering. A model says how it encodes, and those of its heads that differ.
+/// multiple-choice, question-answering, pretraining, next-sentence-prediction. A model says how it encodes, and those
+/// of its heads that differ.
 class TextEncoder : public OnnxConfig {
  public:
   explicit TextEncoder(const Request& request) : OnnxConfig(request), labels_(request.config.num_labels()) {
@@ -82,6 +94,15 @@ class TextEncoder : public OnnxConfig {
     if (t.segments > 0)
       specs.push_back(input::token_types("token_type_ids", shape, {.of = "input_ids", .limit = t.segments}));
     return specs;
+  }
+
+  /// Pretraining puts out what the class answers, by its names: all heads' scores.
+  std::vector<OutputSpec> outputs() const override {
+    if (task() != "pretraining") return OnnxConfig::outputs();
+    const std::map<int, std::string> places{{0, axis::batch}, {1, axis::sequence}};
+    const std::optional<PairHead> pair = text_heads().pair;
+    if (!pair) return {{"logits", places}};
+    return {{"prediction_logits", places}, {pair->scores, {{0, axis::batch}}}};
   }
 
   Outputs forward(Graph& g, const Inputs& in) const override {
@@ -112,6 +133,18 @@ class TextEncoder : public OnnxConfig {
       rows.push_back(head::logits("masked-lm", given.words));
       rows.push_back(head::logits("causal-lm", given.words));
     }
+    if (given.pair) {
+      const auto related = [this, layer = given.pair->at](const Encoded& at) {
+        return linear(at.base.graph().root() / layer, pool(at.base, at.hidden), {.out = 2});
+      };
+      rows.push_back(head::logits("next-sentence-prediction", related));
+      if (given.words) {
+        rows.push_back({"pretraining", [related, words = given.words, scores = given.pair->scores](const Encoded& at) {
+                          return Outputs{{"prediction_logits", words(at)}, {scores, related(at)}};
+                        }});
+      }
+    }
+    if (given.replaced) rows.push_back(head::logits("pretraining", given.replaced));
     const auto scores = [summary = given.summary](int64_t out) {
       return [summary, out](const Encoded& at) {
         return linear(at.base.graph().root() / "classifier", summary(at), {.out = out});

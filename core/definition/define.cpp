@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a plugin's forward() to a definition.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "core/definition/config_fields.hpp"
+#include "core/definition/onnx_config_state.hpp"
+#include "core/error.hpp"
+#include "core/passes/lower.hpp"
+
+namespace onnxport {
+namespace {
+
+/// Whether inputs have an axis of which the name is a part.
+bool is_axis_of_inputs(const Description& description, const std::string& symbol) {
+  for (const InputSpec& input : description.inputs) {
+    for (const ir::Dim& dim : input.type.shape) {
+      for (const auto& [name, factor] : dim.terms()) {
+        if (name == symbol) return true;
+      }
+    }
+  }
+  return false;
+}
+
+/// A name that no input has is a new one for a length that the graph computes ("sequence" for the patches of an image).
+void name_axes(const OutputSpec& spec, const Description& description, ir::TensorType& type) {
+  for (size_t i = 0; i < std::min(spec.axes.size(), type.shape.size()); ++i) {
+    const auto& axis = spec.axes[i];
+    if (!axis || axis->terms().size() != 1 || type.shape[i].is_static()) continue;
+    if (!is_axis_of_inputs(description, axis->terms()[0].first)) type.shape[i] = *axis;
+  }
+}
+
+/// Whether declared axes agree with what the graph yields.
+void check_declared_axes(const std::string& plugin_id, const OutputSpec& spec, const ir::TensorType& type) {
+  const auto fail = [&](const std::string& declared) {
+    throw Error(Failure::plugin,
+                fmt::format("plugin {} declares {} of the output '{}', and its graph yields {}", plugin_id, declared,
+                            spec.name, to_string(type)),
+                "this is a defect of the plugin; tell its author, with this message");
+  };
+  if (spec.axes.size() > type.shape.size()) fail(fmt::format("{} axes", spec.axes.size()));
+  for (size_t i = 0; i < spec.axes.size(); ++i) {
+    if (spec.axes[i] && !(*spec.axes[i] == type.shape[i]))
+      fail(fmt::format("'{}' as axis {}", spec.axes[i]->to_string(), i));
+  }
+}
+
+}  // namespace
+
+Definition OnnxConfig::define(WeightSource& weights, const DefineOptions& options) const {
+  return std::move(define_parts(weights, {""}, options)[0]);
+}
+
+std::vector<Definition> OnnxConfig::define_parts(WeightSource& weights, const std::vector<std::string>& parts,
+                                                 const DefineOptions& options) const {
+  const State& state = *state_;
+  std::vector<Definition> definitions;
+  std::set<std::string> known;
+  for (const std::string& part : parts) definitions.push_back(define_part(weights, part, options, known));
+  for (const std::string& wanted : options.outputs) {
+    const bool any = std::any_of(known.begin(), known.end(),
+                                 [&](const std::string& step) { return detail::is_wanted({wanted}, step); });
+    if (!any) {
+      throw Error(Failure::usage, fmt::format("the model has no further output '{}'", wanted),
+                  fmt::format("its named steps are: {}", fmt::join(known, ", ")));
+    }
+  }
+  const std::vector<std::string> unused = weights.finish(options.allow_unused);
+  const std::vector<std::string> unread = unread_fields(state.config, state.read_fields);
+  for (Definition& definition : definitions) {
+    definition.unused_tensors = unused;
+    definition.unread_fields = unread;
+  }
+  return definitions;
+}
+
+/// Runs forward() for one graph; puts its outputs in the order of the declaration, and the further ones behind.
+Definition OnnxConfig::define_part(WeightSource& weights, const std::string& part, const DefineOptions& options,
+                                   std::set<std::string>& known_steps) const {
+  const State& state = *state_;
+  Definition definition;
+  definition.part = part;
+  definition.description = description(part);
+  definition.graph.name = part.empty() ? state.model_type : state.model_type + "_" + part;
+  for (const InputSpec& spec : definition.description.inputs) {
+    const ir::ValueId id = definition.graph.add_input(spec.name, spec.type);
+    definition.graph[id].open_axes = spec.open_axes;
+  }
+
+  const auto prefix = state.main().texts.find("base_model_prefix");
+  if (prefix != state.main().texts.end()) weights.set_base_model_prefix(prefix->second);
+  onnxport_graph handle;
+  handle.graph = &definition.graph;
+  handle.description = &definition.description;
+  handle.weights = &weights;
+  handle.wanted = &options.outputs;
+  state.object->forward(part, handle);
+
+  std::vector<ir::NamedValue> given = std::move(definition.graph.outputs);
+  definition.graph.outputs.clear();
+  const bool followed = state.sentence && part.empty();
+  for (const OutputSpec& spec : followed ? state.defined_outputs : definition.description.outputs) {
+    const auto found =
+        std::find_if(given.begin(), given.end(), [&](const ir::NamedValue& value) { return value.name == spec.name; });
+    if (found == given.end()) {
+      throw Error(Failure::plugin, fmt::format("plugin {} declares the output '{}' and defines none of that name",
+                                               state.plugin_id, spec.name));
+    }
+    name_axes(spec, definition.description, definition.graph[found->value].type);
+    check_declared_axes(state.plugin_id, spec, definition.graph[found->value].type);
+    definition.graph.outputs.push_back(*found);
+    given.erase(found);
+  }
+  if (!given.empty()) {
+    throw Error(Failure::plugin, fmt::format("plugin {} defines the output '{}', which it does not declare",
+                                             state.plugin_id, given[0].name));
+  }
+  if (followed) state.sentence->append(definition.graph, definition.description);
+  known_steps.insert(handle.offered.begin(), handle.offered.end());
+  for (const ir::NamedValue& mark : definition.graph.marks) known_steps.insert(mark.name);
+  for (const std::string& wanted : options.outputs) {
+    for (const ir::NamedValue& mark : definition.graph.marks) {
+      const bool there = std::any_of(definition.graph.outputs.begin(), definition.graph.outputs.end(),
+                                     [&](const ir::NamedValue& output) { return output.name == mark.name; });
+      if (detail::is_wanted({wanted}, mark.name) && !there) definition.graph.outputs.push_back(mark);
+    }
+  }
+  return definition;
+}
+
+std::vector<ir::ValueId> OnnxConfig::lower_patched(uint64_t tag, ir::Graph& graph, const PatchedNode& patched) const {
+  onnxport_graph handle;
+  handle.graph = &graph;
+  handle.description = &state_->main();
+  handle.foreign_types = &patched.types;
+  return state_->object->lower(tag, handle, patched.node);
+}
+
+}  // namespace onnxport

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+// graph/1
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/definition/host_tables.hpp"
+#include "core/ir/operators.hpp"
+
+namespace onnxport {
+namespace {
+
+using detail::abi;
+using detail::guarded;
+using detail::invalid;
+using detail::text;
+
+/// Ten times what the largest models need. A count in a hostile config.json must not fill the memory.
+constexpr size_t most_nodes = 1'000'000;
+
+ir::Attribute attribute_from(const onnxport_attribute& from) {
+  switch (from.type) {
+    case ONNXPORT_ATTR_INT:
+      return from.i;
+    case ONNXPORT_ATTR_FLOAT:
+      return from.f;
+    case ONNXPORT_ATTR_STRING:
+      return std::string(text(from.s));
+    case ONNXPORT_ATTR_INTS:
+      return std::vector<int64_t>(from.ints, from.ints + from.count);
+    case ONNXPORT_ATTR_FLOATS:
+      return std::vector<double>(from.floats, from.floats + from.count);
+    default:
+      invalid(fmt::format("attribute '{}' has the unknown type {}", text(from.name), from.type));
+  }
+}
+
+onnxport_status* graph_input(onnxport_graph* self, onnxport_string name, onnxport_value* out) {
+  return guarded(ONNXPORT_INVALID_ARGUMENT, [&] {
+    for (const ir::NamedValue& input : self->graph->inputs) {
+      if (input.name == text(name)) {
+        *out = input.value;
+        return;
+      }
+    }
+    invalid(fmt::format("the graph has no input '{}'; its description declares none of that name", text(name)));
+  });
+}
+
+/// An operator that only the target runtime knows, such as a company's own kernel. It stands for what the patch
+/// replaces, and yields values of the same types.
+std::vector<ir::ValueId> add_foreign(onnxport_graph& self, ir::Node node, size_t outputs) {
+  if (outputs != self.foreign_types->size()) {
+    invalid(fmt::format("{}.{} yields {} values, and what it replaces yields {}", node.domain, node.op, outputs,
+                        self.foreign_types->size()));
+  }
+  for (ir::ValueId id : node.inputs) {
+    if (id >= self.graph->values.size()) invalid(fmt::format("{} got a value that does not exist", node.op));
+  }
+  for (const ir::TensorType& type : *self.foreign_types) {
+    ir::Value value;
+    value.origin = ir::Origin::node;
+    value.type = type;
+    node.outputs.push_back(self.graph->add_value(std::move(value)));
+  }
+  self.graph->nodes.push_back(std::move(node));
+  return self.graph->nodes.back().outputs;
+}
+
+onnxport_status* graph_node(onnxport_graph* self, const onnxport_node* from, onnxport_value* outputs) {
+  return guarded(ONNXPORT_GRAPH, [&] {
+    if (self->graph->nodes.size() >= most_nodes) {
+      invalid(fmt::format(
+          "the definition has more than {} operators; does config.json state an absurd number of layers?", most_nodes));
+    }
+    ir::Node node;
+    node.domain = text(from->domain);
+    node.op = text(from->op);
+    node.scope = text(from->scope);
+    node.inputs.assign(from->inputs, from->inputs + from->input_count);
+    for (size_t i = 0; i < from->attribute_count; ++i) {
+      const onnxport_attribute& attribute = from->attributes[i];
+      if (!node.attributes.emplace(std::string(text(attribute.name)), attribute_from(attribute)).second)
+        invalid(fmt::format("{} was given the attribute '{}' twice", node.op, text(attribute.name)));
+    }
+    const bool foreign = !node.domain.empty() && node.domain != ir::composite_domain;
+    const std::vector<ir::ValueId> results = foreign && self->foreign_types != nullptr
+                                                 ? add_foreign(*self, std::move(node), from->output_count)
+                                                 : self->graph->add_node(std::move(node), from->output_count);
+    std::copy(results.begin(), results.end(), outputs);
+  });
+}
+
+onnxport_status* graph_constant(onnxport_graph* self, const onnxport_tensor* from, onnxport_value* out) {
+  return guarded(ONNXPORT_INVALID_ARGUMENT, [&] {
+    ir::Tensor tensor;
+    tensor.dtype = static_cast<ir::DType>(from->dtype);
+    if (ir::size_of(tensor.dtype) == 0) invalid(fmt::format("there is no element type {}", from->dtype));
+    tensor.shape.assign(from->shape, from->shape + from->rank);
+    const size_t bytes = static_cast<size_t>(tensor.element_count()) * ir::size_of(tensor.dtype);
+    if (bytes != from->bytes) invalid(fmt::format("a constant of {} bytes was given {}", bytes, from->bytes));
+    tensor.data.resize(bytes);
+    if (bytes > 0) std::memcpy(tensor.data.data(), from->data, bytes);
+    *out = self->graph->add_constant(std::move(tensor));
+  });
+}
+
+void require_value(const onnxport_graph* self, onnxport_value value) {
+  if (value == ir::absent || value >= self->graph->values.size())
+    invalid(fmt::format("the value {} does not exist", value));
+}
+
+onnxport_status* graph_output(onnxport_graph* self, onnxport_string name, onnxport_value value) {
+  return guarded(ONNXPORT_INVALID_ARGUMENT, [&] {
+    require_value(self, value);
+    for (const ir::NamedValue& output : self->graph->outputs) {
+      if (output.name == text(name)) invalid(fmt::format("the output '{}' was given twice", text(name)));
+    }
+    self->graph->add_output(std::string(text(name)), value);
+  });
+}
+
+onnxport_status* graph_mark(onnxport_graph* self, onnxport_string name, onnxport_value value) {
+  return guarded(ONNXPORT_INVALID_ARGUMENT, [&] {
+    require_value(self, value);
+    self->graph->marks.push_back({std::string(text(name)), value});
+  });
+}
+
+int32_t graph_wants(onnxport_graph* self, onnxport_string name) {
+  self->offered.emplace(text(name));
+  return self->wanted != nullptr && detail::is_wanted(*self->wanted, text(name)) ? 1 : 0;
+}
+
+onnxport_status* graph_type_of(onnxport_graph* self, onnxport_value value, onnxport_type* out) {
+  return guarded(ONNXPORT_INVALID_ARGUMENT, [&] {
+    require_value(self, value);
+    const ir::TensorType& type = (*self->graph)[value].type;
+    self->dims.clear();
+    self->dim_symbols.clear();
+    self->dim_symbols.reserve(type.shape.size());  // the strings must not move: dims point into them
+    for (const ir::Dim& dim : type.shape) {
+      if (dim.is_static()) {
+        self->dims.push_back({dim.size(), {nullptr, 0}});
+      } else {
+        self->dim_symbols.push_back(dim.to_string());
+        self->dims.push_back({-1, abi(self->dim_symbols.back())});
+      }
+    }
+    *out = {sizeof(onnxport_type), static_cast<int32_t>(type.dtype), static_cast<uint32_t>(self->dims.size()),
+            self->dims.data()};
+  });
+}
+
+int32_t graph_has_operator(onnxport_graph*, onnxport_string domain, onnxport_string op) {
+  return ir::find_operator(text(domain), text(op)) != nullptr ? 1 : 0;
+}
+
+const onnxport_graph_1 table{sizeof(onnxport_graph_1),
+                             graph_input,
+                             graph_node,
+                             graph_constant,
+                             graph_output,
+                             graph_mark,
+                             graph_wants,
+                             graph_type_of,
+                             graph_has_operator};
+
+}  // namespace
+
+namespace detail {
+
+const onnxport_graph_1& graph_table() {
+  return table;
+}
+
+std::vector<onnxport_attribute> abi_attributes(const ir::Node& node) {
+  std::vector<onnxport_attribute> attributes;
+  for (const auto& [name, value] : node.attributes) {
+    onnxport_attribute to{};
+    to.struct_size = sizeof to;
+    to.name = abi(name);
+    if (const auto* i = std::get_if<int64_t>(&value)) {
+      to.type = ONNXPORT_ATTR_INT;
+      to.i = *i;
+    } else if (const auto* f = std::get_if<double>(&value)) {
+      to.type = ONNXPORT_ATTR_FLOAT;
+      to.f = *f;
+    } else if (const auto* s = std::get_if<std::string>(&value)) {
+      to.type = ONNXPORT_ATTR_STRING;
+      to.s = abi(*s);
+    } else if (const auto* ints = std::get_if<std::vector<int64_t>>(&value)) {
+      to.type = ONNXPORT_ATTR_INTS;
+      to.ints = ints->data();
+      to.count = ints->size();
+    } else if (const auto* floats = std::get_if<std::vector<double>>(&value)) {
+      to.type = ONNXPORT_ATTR_FLOATS;
+      to.floats = floats->data();
+      to.count = floats->size();
+    }
+    attributes.push_back(to);
+  }
+  return attributes;
+}
+
+bool is_wanted(const std::vector<std::string>& wanted, std::string_view name) {
+  for (const std::string& one : wanted) {
+    if (name == one || (name.starts_with(one) && name.size() > one.size() && name[one.size()] == '.')) return true;
+  }
+  return false;
+}
+
+}  // namespace detail
+}  // namespace onnxport

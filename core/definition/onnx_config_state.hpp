@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an OnnxConfig holds.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/definition/host_tables.hpp"
+#include "core/definition/onnx_config.hpp"
+#include "core/definition/plugin_object.hpp"
+#include "core/definition/sentence_modules.hpp"
+
+namespace onnxport {
+
+/// It stays where it is: the plugin's object may keep what it was created with.
+struct OnnxConfig::State {
+  std::string plugin_id, model_type, feature;
+  Json config, options;
+  std::set<std::string> read_fields, read_options;
+  onnxport_config root, chosen;  // config and options as the plugin sees them
+  std::optional<detail::PluginObject> object;
+  std::map<std::string, Description> descriptions;  // by part; "" is the model as one graph
+  std::optional<SentenceModules> sentence;
+  std::vector<OutputSpec> defined_outputs;  // by the plugin, where the modules follow
+
+  const Description& main() const { return descriptions.at(""); }
+  /// Asks the plugin. Throws Error(plugin) where it describes no model.
+  void describe(const std::string& part);
+  /// Throws Error(usage) where the user chose something that the plugin did not ask for.
+  void check_options() const;
+};
+
+}  // namespace onnxport

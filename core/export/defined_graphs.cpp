@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/export/defined_graphs.hpp"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+namespace onnxport {
+
+uint64_t DefinedGraphs::weight_bytes() const {
+  // By where their bytes lie, so that only few are compared as wholes.
+  std::map<std::pair<const MappedFile*, uint64_t>, std::vector<const Weight*>> counted;
+  uint64_t total = 0;
+  for (const Definition& definition : definitions) {
+    for (const ir::Value& value : definition.graph.values) {
+      if (value.origin != ir::Origin::weight || !value.weight) continue;
+      const StoredTensor& stored = *value.weight->stored;
+      std::vector<const Weight*>& known = counted[{stored.file.get(), stored.offset}];
+      const bool again =
+          std::any_of(known.begin(), known.end(), [&](const Weight* weight) { return weight->same_as(*value.weight); });
+      if (again) continue;
+      known.push_back(value.weight.get());
+      total += value.weight->bytes();
+    }
+  }
+  return total;
+}
+
+DefinedGraphs define_graphs(const OnnxConfig& config, WeightSource& weights, const std::vector<GraphFile>& files,
+                            const DefineOptions& options) {
+  std::vector<std::string> parts;
+  for (const GraphFile& file : files) parts.insert(parts.end(), file.parts.begin(), file.parts.end());
+  DefinedGraphs defined;
+  defined.definitions = config.define_parts(weights, parts, options);
+  const Definition* next = defined.definitions.data();
+  for (const GraphFile& file : files) {
+    GraphToExport& graph = defined.graphs.emplace_back();
+    graph.file = file.file;
+    for (size_t i = 0; i < file.parts.size(); ++i) graph.definitions.push_back(next++);
+  }
+  return defined;
+}
+
+}  // namespace onnxport

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a layout's files to the definitions that they hold.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/definition/onnx_config.hpp"
+#include "core/export/export.hpp"
+#include "core/package/layout.hpp"
+
+namespace onnxport {
+
+/// The definitions of an export, and its files, which point to them. Moves, and does not copy.
+struct DefinedGraphs {
+  std::vector<Definition> definitions;
+  std::vector<GraphToExport> graphs;
+
+  DefinedGraphs() = default;
+  DefinedGraphs(DefinedGraphs&&) = default;
+  DefinedGraphs& operator=(DefinedGraphs&&) = default;
+
+  /// Bytes of all weights, those that several graphs hold counted once.
+  uint64_t weight_bytes() const;
+};
+
+/// Runs the plugin for every part of the files; errors as of OnnxConfig::define_parts.
+DefinedGraphs define_graphs(const OnnxConfig& config, WeightSource& weights, const std::vector<GraphFile>& files,
+                            const DefineOptions& options = {});
+
+}  // namespace onnxport

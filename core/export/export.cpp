@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/export/export.hpp"
+
+#include <fmt/format.h>
+
+#include <map>
+
+#include "core/error.hpp"
+#include "core/onnx/model_file.hpp"
+#include "core/onnx/model_proto.hpp"
+#include "core/package/layout.hpp"
+#include "core/passes/lower.hpp"
+#include "core/passes/merge_steps.hpp"
+#include "core/passes/precision.hpp"
+#include "core/passes/tie.hpp"
+
+namespace onnxport {
+
+std::vector<Patch> patches_of(const OnnxConfig& config) {
+  std::vector<Patch> patches;
+  for (const PatchSpec& spec : config.patching_specs()) {
+    patches.push_back({spec.domain, spec.op, [&config, tag = spec.tag](ir::Graph& graph, const PatchedNode& patched) {
+                         return config.lower_patched(tag, graph, patched);
+                       }});
+  }
+  return patches;
+}
+
+ir::Graph lowered_graph(const OnnxConfig& config, const Definition& definition, ir::Graph graph,
+                        const GraphForm& form) {
+  // Comparing means reading, which models that refer to the checkpoint have no use for: they hold neither of the two.
+  if (!form.weights_as_stored) tie_equal_weights(graph);
+  if (form.dtype != ir::DType::f32) {
+    fold_weights(graph, patches_of(config));  // in f32, before weights are rounded
+    graph = to_precision(
+        graph, {.dtype = form.dtype, .keep_in_fp32 = definition.description.keep_in_fp32(), .opset = form.opset});
+  }
+  return lower(graph,
+               {.opset = form.opset, .patches = patches_of(config), .weights_as_stored = form.weights_as_stored});
+}
+
+namespace {
+
+/// Which outputs of the first step a cached one keeps as it was given them, and the inputs by which it was.
+std::map<std::string, std::string> kept_by(const Definition& cached) {
+  std::map<std::string, std::string> kept;
+  for (const StateSpec& state : cached.description.states) kept.emplace(state.present, state.past);
+  return kept;
+}
+
+}  // namespace
+
+ExportResult export_onnx(const OnnxConfig& config, const Definition& definition, const std::filesystem::path& folder,
+                         const ExportOptions& options) {
+  return export_graphs(config, {{options.model_file, {&definition}}}, folder, options);
+}
+
+ExportResult export_graphs(const OnnxConfig& config, const std::vector<GraphToExport>& graphs,
+                           const std::filesystem::path& folder, const ExportOptions& options) {
+  const int64_t lowest = std::max(lowest_opset, config.min_opset());
+  if (options.opset < lowest || options.opset > highest_opset) {
+    throw Error(Failure::usage,
+                fmt::format("opset {} is out of range for model type '{}': it can be written in opsets {} to {}",
+                            options.opset, config.model_type(), lowest, highest_opset),
+                fmt::format("choose one of these with --opset; the default is {}", config.default_onnx_opset()));
+  }
+  if (options.target == Target::ort) {
+    throw Error(Failure::usage, "the target 'ort' is not available in this version",
+                "use --target onnx, which ONNX Runtime runs as well");
+  }
+  if (options.progress.report) options.progress.report("lowering", 0, 0);
+  std::vector<ModelToWrite> models;
+  ExportResult result;
+  const GraphForm form{.opset = options.opset, .dtype = options.dtype, .weights_as_stored = !options.linked.empty()};
+  for (const GraphToExport& graph : graphs) {
+    std::vector<ir::Graph> steps;
+    std::map<std::string, std::string> metadata = options.metadata;
+    for (const Definition* definition : graph.definitions) {
+      if (!definition->part.empty()) {
+        std::string& listed = metadata[parts_metadata];
+        listed += (listed.empty() ? "" : ",") + definition->part;
+      }
+    }
+    for (const Definition* definition : graph.definitions) {
+      ir::Graph defined = definition->graph;
+      if (!form.weights_as_stored) {
+        for (auto& [gone, kept] : tie_equal_weights(defined)) result.tied.emplace(std::move(gone), std::move(kept));
+      }
+      steps.push_back(lowered_graph(config, *definition, std::move(defined), form));
+    }
+    const ir::Graph lowered = steps.size() == 1
+                                  ? std::move(steps[0])
+                                  : merge_steps({steps[0], steps[1], kept_by(*graph.definitions[1])}, branch_input);
+    ModelParts whole = to_model(lowered, {.opset = options.opset, .metadata = metadata});
+    const pb::GraphProto& proto = whole.model.graph();
+    ExportedGraph& told = result.graphs.emplace_back();
+    told.file = graph.file;
+    for (const pb::ValueInfoProto& input : proto.input()) told.inputs.push_back(input.name());
+    for (const pb::ValueInfoProto& output : proto.output()) told.outputs.push_back(output.name());
+    told.nodes = node_count(lowered);
+    told.initializers = whole.weights.size() + static_cast<size_t>(proto.initializer_size());
+    models.push_back({std::move(whole), graph.file});
+  }
+  const ModelFileOptions how{.folder = folder,
+                             .external_data = options.external_data,
+                             .data_file = options.data_file,
+                             .linked = options.linked,
+                             .planned = options.planned,
+                             .threads = options.threads,
+                             .memory = options.memory,
+                             .progress = options.progress};
+  result.files = write_models(models, how);
+  if (!options.linked.empty()) result.not_linked = weights_not_linked(models, how);
+  return result;
+}
+
+}  // namespace onnxport

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/files/mapped_file.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "core/error.hpp"
+
+namespace onnxport {
+namespace {
+
+int64_t modified_ns_of(const struct stat& info) {
+  return int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec;
+}
+
+}  // namespace
+
+std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
+  std::shared_ptr<MappedFile> file(new MappedFile());
+  file->path_ = path;
+  file->descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  struct stat info {};
+  if (file->descriptor_ < 0 || ::fstat(file->descriptor_, &info) != 0) {
+    throw Error(Failure::checkpoint, fmt::format("{} cannot be read: {}", path, std::strerror(errno)),
+                "check that the file is there and readable");
+  }
+  if (!S_ISREG(info.st_mode))
+    throw Error(Failure::checkpoint, fmt::format("{} is not a regular file", path), "give a checkpoint's own files");
+  if (info.st_size == 0) {
+    throw Error(Failure::checkpoint, fmt::format("{} is empty", path), "download the file again");
+  }
+  void* map = ::mmap(nullptr, static_cast<size_t>(info.st_size), PROT_READ, MAP_PRIVATE, file->descriptor_, 0);
+  if (map == MAP_FAILED)
+    throw Error(Failure::checkpoint, fmt::format("{} cannot be mapped: {}", path, std::strerror(errno)));
+  file->bytes_ = {static_cast<const std::byte*>(map), static_cast<size_t>(info.st_size)};
+  file->modified_ns_ = modified_ns_of(info);
+  constexpr std::string_view pointer = "version https://git-lfs";
+  if (file->bytes_.size() >= pointer.size() && std::memcmp(map, pointer.data(), pointer.size()) == 0) {
+    throw Error(Failure::checkpoint, fmt::format("{} is a pointer of Git LFS, not the file itself", path),
+                "fetch the file: git lfs pull");
+  }
+  file->guard_ = std::make_unique<BusGuard>(file->bytes_);
+  return file;
+}
+
+MappedFile::~MappedFile() {
+  guard_.reset();
+  if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+void MappedFile::forget(uint64_t offset, uint64_t bytes) const {
+  const auto page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  const uint64_t begin = (offset + page - 1) / page * page, end = (offset + bytes) / page * page;
+  if (begin >= end || end > bytes_.size()) return;
+  ::madvise(const_cast<std::byte*>(bytes_.data()) + begin, end - begin, MADV_DONTNEED);
+}
+
+void MappedFile::check_unchanged() const {
+  struct stat info {};
+  if (::fstat(descriptor_, &info) == 0 && static_cast<size_t>(info.st_size) == bytes_.size() &&
+      modified_ns_of(info) == modified_ns_) {
+    if (!guard_ || !guard_->hit()) return;
+    throw Error(Failure::checkpoint, fmt::format("a part of {} could not be read: its disk failed", path_),
+                "check the disk, or copy the checkpoint elsewhere first");
+  }
+  throw Error(Failure::checkpoint, fmt::format("{} changed while it was read", path_),
+              "run the export again when nothing writes to the checkpoint");
+}
+
+}  // namespace onnxport

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+// Operators that work element by element.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.hpp"
+#include "core/ir/builder.hpp"
+#include "core/ir/inference.hpp"
+#include "core/operators/areas.hpp"
+
+namespace onnxport::ir {
+namespace {
+
+void infer_not(Inference& x) {
+  if (dtype_of(x) != DType::boolean) refuse("takes a boolean tensor");
+  infer_same(x);
+}
+
+void infer_binary(Inference& x) {
+  require_same_dtype(x, 0, 1);
+  set(x, dtype_of(x), broadcast(x.shape(0), x.shape(1)));
+  const auto& a = x.in(0).contents;
+  const auto& b = x.in(1).contents;
+  if (!a || !b || (a->size() != b->size() && a->size() != 1 && b->size() != 1)) return;
+  const std::string& op = x.node.op;
+  if (op != "Add" && op != "Sub" && op != "Mul") return;
+  Shape contents;
+  for (size_t i = 0; i < std::max(a->size(), b->size()); ++i) {
+    const Dim& left = (*a)[a->size() == 1 ? 0 : i];
+    const Dim& right = (*b)[b->size() == 1 ? 0 : i];
+    if (op == "Mul" && !left.is_static() && !right.is_static()) return;
+    contents.push_back(op == "Add" ? left + right : op == "Sub" ? left - right : left * right);
+  }
+  set_contents(x, std::move(contents));
+}
+
+void infer_is_nan(Inference& x) {
+  if (!is_floating(dtype_of(x))) refuse("takes a floating-point tensor");
+  set(x, DType::boolean, x.shape(0));
+}
+
+void infer_logical(Inference& x) {
+  if (dtype_of(x, 0) != DType::boolean || dtype_of(x, 1) != DType::boolean) refuse("takes boolean tensors");
+  set(x, DType::boolean, broadcast(x.shape(0), x.shape(1)));
+}
+
+void infer_compare(Inference& x) {
+  require_same_dtype(x, 0, 1);
+  set(x, DType::boolean, broadcast(x.shape(0), x.shape(1)));
+}
+
+void infer_where(Inference& x) {
+  if (dtype_of(x, 0) != DType::boolean) refuse("its condition must be boolean");
+  require_same_dtype(x, 1, 2);
+  set(x, dtype_of(x, 1), broadcast(x.shape(0), broadcast(x.shape(1), x.shape(2))));
+}
+
+void infer_cast(Inference& x) {
+  const auto to = static_cast<DType>(x.node.integer("to", 0));
+  if (size_of(to) == 0) refuse("its attribute 'to' is no element type");
+  set(x, to, x.shape(0));
+  if (to == DType::i64) x.results[0].contents = x.in(0).contents;
+}
+
+// ------------------------------------------------------------------------------------------------- lowering
+
+Results gelu(Builder& b) {
+  const ValueId x = b.node().input(0);
+  const std::string how = b.node().text("approximate", "none");
+  const auto number = [&](double value) { return b.scalar(value, b.dtype(x)); };
+  if (how == "quick") return {b.op("Mul", {x, b.op("Sigmoid", {b.op("Mul", {x, number(1.702)})})})};
+  if (how != "none" && how != "tanh") throw Error(Failure::plugin, fmt::format("Gelu has no form '{}'", how));
+  if (b.opset() >= 20) return {b.op("Gelu", {x}, {{"approximate", how}})};
+  if (how == "none") {
+    const ValueId erf = b.op("Erf", {b.op("Div", {x, number(std::sqrt(2.0))})});
+    return {b.op("Mul", {b.op("Mul", {x, b.op("Add", {erf, number(1.0)})}), number(0.5)})};
+  }
+  const ValueId cube = b.op("Pow", {x, number(3.0)});
+  const ValueId inner =
+      b.op("Mul", {b.op("Add", {x, b.op("Mul", {cube, number(0.044715)})}), number(std::sqrt(2.0 / M_PI))});
+  return {b.op("Mul", {b.op("Mul", {x, number(0.5)}), b.op("Add", {b.op("Tanh", {inner}), number(1.0)})})};
+}
+
+Results silu(Builder& b) {
+  return {b.op("Mul", {b.node().input(0), b.op("Sigmoid", {b.node().input(0)})})};
+}
+
+Results mish(Builder& b) {
+  const ValueId x = b.node().input(0);
+  return {b.op("Mul", {x, b.op("Tanh", {b.op("Softplus", {x})})})};
+}
+
+/// x · min(max(x/6 + 1/2, 0), 1)
+Results hard_swish(Builder& b) {
+  const ValueId x = b.node().input(0);
+  return {b.op("Mul", {x, b.op("HardSigmoid", {x}, {{"alpha", 1.0 / 6.0}, {"beta", 0.5}})})};
+}
+
+// ----------------------------------------------------------------------------------------------- kinds of rows
+
+Operator unary(std::string_view name, void (*infer)(Inference&), Precision precision = {}) {
+  return {.name = name,
+          .infer = infer,
+          .precision = std::move(precision),
+          .documentation = {"x", "element by element, same type"}};
+}
+
+Operator activation(std::string_view name, std::vector<AttributeSpec> attributes) {
+  return {.name = name, .infer = infer_float, .attributes = std::move(attributes), .documentation = {"x"}};
+}
+
+/// An operator that younger opsets have, and a rule for the others.
+Operator activation_since(std::string_view name, int64_t opset, Rule before) {
+  return {.name = name,
+          .infer = infer_float,
+          .lowering = {{.rule = before, .below = opset}},
+          .documentation = {"x", "decomposed where the opset has none"}};
+}
+
+Operator binary(std::string_view name, Precision precision = {}) {
+  return {.name = name,
+          .inputs = {2},
+          .infer = infer_binary,
+          .precision = std::move(precision),
+          .documentation = {"a, b", "broadcast; one type. Mod is of integers with the divisor's sign"}};
+}
+
+Operator logical(std::string_view name) {
+  return {.name = name, .inputs = {2}, .infer = infer_logical, .documentation = {"a, b: bool"}};
+}
+
+Operator comparison(std::string_view name) {
+  return {.name = name, .inputs = {2}, .infer = infer_compare, .documentation = {"a, b", "yields bool"}};
+}
+
+}  // namespace
+
+const std::vector<Operator>& elementwise_operators() {
+  using enum AttributeKind;
+  // They lose too much in 16 bits.
+  const Precision wide{.wide_below = every_opset};
+  static const std::vector<Operator> rows{
+      unary("Abs", infer_same),
+      unary("Neg", infer_same),
+      unary("Exp", infer_float, wide),
+      unary("Log", infer_float, wide),
+      unary("Sqrt", infer_float, wide),
+      unary("Reciprocal", infer_float, wide),
+      unary("Erf", infer_float),
+      unary("Tanh", infer_float),
+      unary("Sigmoid", infer_float),
+      unary("Relu", infer_float),
+      unary("Softplus", infer_float, wide),
+      unary("Softsign", infer_float),
+      unary("Sin", infer_float, wide),
+      unary("Cos", infer_float, wide),
+      unary("Floor", infer_float),
+      unary("Ceil", infer_float),
+      unary("Round", infer_float),
+      unary("Sign", infer_same),
+      unary("Identity", infer_same),
+      activation("Elu", {{"alpha", real, "ONNX's"}}),
+      activation("LeakyRelu", {{"alpha", real, "ONNX's"}}),
+      activation("HardSigmoid", {{"alpha", real, "0.2"}, {"beta", real, "0.5"}}),
+      activation_since("Mish", 18, mish),
+      activation_since("HardSwish", 14, hard_swish),
+      {.name = "Clip",
+       .infer = infer_same,
+       .attributes = {{"min", real, "", {.input = 1, .since = 11}},
+                      {"max", real, "either may be absent", {.input = 2, .since = 11}}},
+       .documentation = {"x"}},
+      {.name = "Not", .infer = infer_not, .documentation = {"x: bool"}},
+      {.name = "IsNaN", .infer = infer_is_nan, .documentation = {"x", "yields bool"}},
+      binary("Add"),
+      binary("Sub"),
+      binary("Mul"),
+      binary("Div"),
+      binary("Pow", wide),
+      binary("Min"),
+      binary("Max"),
+      binary("Mod"),
+      logical("And"),
+      logical("Or"),
+      comparison("Equal"),
+      comparison("Less"),
+      comparison("LessOrEqual"),
+      comparison("Greater"),
+      comparison("GreaterOrEqual"),
+      {.name = "Where", .inputs = {3}, .infer = infer_where, .documentation = {"condition: bool, a, b"}},
+      {.name = "Cast",
+       .infer = infer_cast,
+       .attributes = {{"to", integer, "the number of the element type"}},
+       .documentation = {"x"}},
+      {.domain = composite_domain,
+       .name = "Gelu",
+       .infer = infer_float,
+       .attributes = {{"approximate", text, "none, tanh or quick; none"}},
+       .lowering = {{gelu}},
+       .documentation = {"x", "exact (erf), tanh form, or x · sigmoid(1.702 x)"}},
+      {.domain = composite_domain,
+       .name = "Silu",
+       .infer = infer_float,
+       .lowering = {{silu}},
+       .documentation = {"x", "x · sigmoid(x)"}},
+      {.name = "Gelu",
+       .infer = infer_float,
+       .attributes = {{"approximate", text}},
+       .documentation = {.inputs = "x", .made_from = "Gelu"}},
+  };
+  return rows;
+}
+
+}  // namespace onnxport::ir

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <vector>
+
+#include "core/ir/builder.hpp"
+
+namespace onnxport::ir {
+
+/// The rule of MixtureOfExperts: a Scan over the experts.
+Results lower_mixture_of_experts(Builder& b);
+
+}  // namespace onnxport::ir

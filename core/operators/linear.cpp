@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+// Products of matrices, and tables of embeddings.
+#include <fmt/format.h>
+
+#include <map>
+
+#include "core/ir/builder.hpp"
+#include "core/ir/inference.hpp"
+#include "core/operators/areas.hpp"
+
+namespace onnxport::ir {
+namespace {
+
+Shape matmul_shape(const Shape& a, const Shape& b) {
+  if (a.size() < 2 || b.size() < 2) refuse("its inputs must be matrices or stacks of them");
+  require_same(a.back(), b[b.size() - 2], "the axis that is summed over");
+  Shape shape = broadcast(Shape(a.begin(), a.end() - 2), Shape(b.begin(), b.end() - 2));
+  shape.push_back(a[a.size() - 2]);
+  shape.push_back(b.back());
+  return shape;
+}
+
+void infer_matmul(Inference& x) {
+  require_same_dtype(x, 0, 1);
+  set(x, dtype_of(x), matmul_shape(x.shape(0), x.shape(1)));
+}
+
+void infer_gemm(Inference& x) {
+  require_rank(x, 0, 2);
+  require_rank(x, 1, 2);
+  Shape a = x.shape(0), b = x.shape(1);
+  if (x.node.integer("transA", 0) != 0) std::swap(a[0], a[1]);
+  if (x.node.integer("transB", 0) != 0) std::swap(b[0], b[1]);
+  set(x, dtype_of(x), matmul_shape(a, b));
+}
+
+void infer_einsum(Inference& x) {
+  std::string equation = x.node.text("equation", "");
+  std::erase(equation, ' ');
+  const size_t arrow = equation.find("->");
+  if (arrow == std::string::npos) refuse("its equation needs an explicit result (->)");
+  std::map<char, Dim> letters;
+  size_t input = 0, axis = 0;
+  for (char letter : equation.substr(0, arrow)) {
+    if (letter == ',') {
+      if (axis != x.shape(input).size()) refuse(fmt::format("input {} has another rank than its letters", input));
+      ++input;
+      axis = 0;
+      continue;
+    }
+    if (input >= x.node.inputs.size() || axis >= x.shape(input).size()) refuse("its equation does not fit its inputs");
+    const Dim& dim = x.shape(input)[axis++];
+    const auto [known, fresh] = letters.try_emplace(letter, dim);
+    if (!fresh) require_same(dim, known->second, "a letter");
+  }
+  if (input + 1 != x.node.inputs.size()) refuse("its equation has another number of inputs");
+  Shape shape;
+  for (char letter : equation.substr(arrow + 2)) {
+    if (!letters.contains(letter)) refuse(fmt::format("the letter '{}' of the result is in no input", letter));
+    shape.push_back(letters[letter]);
+  }
+  set(x, dtype_of(x), std::move(shape));
+}
+
+void infer_linear(Inference& x) {
+  require_rank(x, 1, 2);
+  const Shape& weight = x.shape(1);
+  if (x.shape(0).empty()) refuse("its input is a scalar");
+  require_same(x.shape(0).back(), weight[1], "the input width");
+  if (x.has(2)) require_same(x.shape(2).at(0), weight[0], "the bias");
+  Shape shape = x.shape(0);
+  shape.back() = weight[0];
+  set(x, dtype_of(x), std::move(shape));
+}
+
+void infer_embedding(Inference& x) {
+  require_rank(x, 0, 2);
+  if (dtype_of(x, 1) != DType::i64) refuse("its ids must be i64");
+  Shape shape = x.shape(1);
+  shape.push_back(x.shape(0)[1]);
+  set(x, dtype_of(x), std::move(shape));
+}
+
+// ------------------------------------------------------------------------------------------------- lowering
+
+/// MatMul with the weight turned while it is written. Where the same tensor is needed in its stored layout too (a head
+/// that is tied to the embedding), Gemm reads that instead, so that it is in the file once.
+///
+///   x ─ MatMul(weightᵀ) ─ Add(bias)            x ─ Reshape[-1, in] ─ Gemm(transB) ─ Reshape[..., out]
+Results linear(Builder& b) {
+  const ValueId x = b.node().input(0), weight = b.node().input(1), bias = b.node().input(2);
+  const Value stored = b.value(weight);
+  const size_t rank = b.shape(x).size();
+  const bool as_stored = b.stored_layout_needed(weight), turnable = stored.origin == Origin::weight && !as_stored;
+  if (rank == 2 || as_stored) {
+    const int64_t in = b.shape(weight)[1].size(), out = b.shape(weight)[0].size();
+    Results inputs{rank == 2 ? x : b.reshape(x, {-1, in}), weight};
+    if (bias != absent) inputs.push_back(bias);
+    const ValueId y = b.op("Gemm", inputs, {{"transB", int64_t{1}}});
+    if (rank == 2) return {y};
+    if (rank == 3 && b.shape(x)[1].is_static()) return {b.reshape(y, {-1, b.shape(x)[1].size(), out})};
+    Results dims;
+    for (size_t axis = 0; axis + 1 < rank; ++axis) dims.push_back(b.length(x, axis));
+    dims.push_back(b.integers({out}));
+    return {b.op("Reshape", {y, b.op("Concat", dims, {{"axis", int64_t{0}}})})};
+  }
+  const ValueId turned = turnable ? b.graph().add_weight(stored.name, stored.weight->then(TransposeMatrix{}))
+                                  : b.transpose(weight, {1, 0});
+  const ValueId y = b.op("MatMul", {x, turned});
+  return {bias == absent ? y : b.op("Add", {y, bias})};
+}
+
+Results embedding(Builder& b) {
+  return {b.op("Gather", {b.node().input(0), b.node().input(1)}, {{"axis", int64_t{0}}})};
+}
+
+}  // namespace
+
+const std::vector<Operator>& linear_operators() {
+  using enum AttributeKind;
+  static const std::vector<Operator> rows{
+      {.name = "MatMul",
+       .inputs = {2},
+       .infer = infer_matmul,
+       .precision = {.product = true},
+       .documentation = {"a, b"}},
+      {.name = "Gemm",
+       .inputs = {2, 3},
+       .infer = infer_gemm,
+       .attributes = {{"alpha", real, "1"}, {"beta", real, "1"}, {"transA", integer, "0"}, {"transB", integer, "0"}},
+       .precision = {.product = true},
+       .documentation = {"a, b, [c]", "matrices"}},
+      {.name = "Einsum",
+       .inputs = {1, 16},
+       .infer = infer_einsum,
+       .attributes = {{"equation", text}},
+       .precision = {.product = true},
+       .documentation = {"x..."}},
+      {.domain = composite_domain,
+       .name = "Linear",
+       .inputs = {2, 3},
+       .infer = infer_linear,
+       .lowering = {{linear}},
+       .precision = {.product = true},
+       .documentation = {"x: f[..., in], weight: f[out, in], [bias: f[out]]", "x · weightᵀ + bias, torch's layout"}},
+      {.domain = composite_domain,
+       .name = "Embedding",
+       .inputs = {2},
+       .infer = infer_embedding,
+       .lowering = {{embedding}},
+       .documentation = {"weight: f[n, width], ids: i64[...]", "rows of the table"}},
+  };
+  return rows;
+}
+
+}  // namespace onnxport::ir

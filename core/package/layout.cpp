@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/package/layout.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "core/error.hpp"
+
+namespace onnxport {
+namespace {
+
+// The first is transformers.onnx's, the others are optimum's. Decoders of several files hold the same weights: in a
+// data file beside them these lie once.
+constexpr Layout rows[] = {
+    {.name = "single", .summary = "one graph", .graphs = Graphs::whole},
+    {.name = "split",
+     .summary = "encoder and decoder apart",
+     .graphs = Graphs::by_part,
+     .part_file = "{}_model.onnx",
+     .shared_data_file = "model.onnx_data"},
+    {.name = "merged",
+     .summary = "both decoder steps in one file",
+     .graphs = Graphs::merged,
+     .part_file = "{}_model.onnx",
+     .merged_file = "{}_model_merged.onnx"},
+};
+
+/// The part that continues what this one began; empty where none does.
+std::string cached_step_of(const OnnxConfig& config, const std::string& part) {
+  for (const std::string& other : config.parts()) {
+    if (config.first_step(other) == part) return other;
+  }
+  return {};
+}
+
+std::string file_of(std::string_view pattern, const std::string& part) {
+  return fmt::format(fmt::runtime(pattern), part);
+}
+
+/// Throws where the model has no first step to merge with a cached one.
+void require_merged(const Layout& layout, const OnnxConfig& config, const std::vector<GraphFile>& files) {
+  if (std::any_of(files.begin(), files.end(), [](const GraphFile& file) { return file.parts.size() > 1; })) return;
+  if (config.with_past()) {
+    throw Error(Failure::usage,
+                fmt::format("--layout {} joins a first step and the cached ones, and plugin {} does not say which of "
+                            "its parts ({}) are those",
+                            layout.name, config.plugin_id(), fmt::join(config.parts(), ", ")),
+                "choose --layout split");
+  }
+  throw Error(Failure::usage,
+              fmt::format("--layout {} joins the first decoder step and the cached ones, and the feature '{}' has no "
+                          "cache",
+                          layout.name, config.feature()),
+              fmt::format("choose --feature {}-with-past, or --layout split", config.feature()));
+}
+
+}  // namespace
+
+std::span<const Layout> layouts() {
+  return rows;
+}
+
+const Layout& layout_from(std::string_view name) {
+  std::string known;
+  for (const Layout& layout : rows) {
+    if (layout.name == name) return layout;
+    if (!known.empty()) known += &layout == std::end(rows) - 1 ? " or " : ", ";
+    known += layout.name;
+  }
+  throw Error(Failure::usage, fmt::format("there is no layout '{}'", name), "choose " + known);
+}
+
+std::vector<GraphFile> graph_files(const Layout& layout, const OnnxConfig& config, const std::string& model_file) {
+  if (layout.graphs == Graphs::whole) return {{model_file, {""}}};
+  const std::vector<std::string> parts = config.parts();
+  if (parts.empty()) {
+    throw Error(Failure::usage,
+                fmt::format("--layout {} is for models of several parts, and one of type '{}' with feature '{}' is one "
+                            "graph",
+                            layout.name, config.model_type(), config.feature()),
+                "leave --layout out, for --layout single");
+  }
+  const bool merges = layout.graphs == Graphs::merged;
+  std::vector<GraphFile> files;
+  for (const std::string& part : parts) {
+    if (merges && !config.first_step(part).empty()) continue;  // stands under its first step
+    const std::string cached = merges ? cached_step_of(config, part) : "";
+    if (cached.empty())
+      files.push_back({file_of(layout.part_file, part), {part}});
+    else
+      files.push_back({file_of(layout.merged_file, part), {part, cached}});
+  }
+  if (merges) require_merged(layout, config, files);
+  return files;
+}
+
+}  // namespace onnxport

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "registry/places.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/dll/runtime_symbol_info.hpp>
+#include <cstdlib>
+#include <string_view>
+#include <utility>
+
+#include "core/error.hpp"
+
+namespace onnxport {
+namespace {
+
+using Path = std::filesystem::path;
+
+std::optional<std::string> environment(const char* name) {
+  const char* value = std::getenv(name);
+  if (value == nullptr || *value == '\0') return std::nullopt;
+  return value;
+}
+
+/// A folder of the user's after the XDG rules: ${variable:-~/fallback}/onnxport. A relative value does not
+/// count.
+std::optional<Path> user_folder(const char* variable, const char* fallback) {
+  if (const auto value = environment(variable); value && Path(*value).is_absolute()) return Path(*value) / "onnxport";
+  if (const auto home = environment("HOME"); home && Path(*home).is_absolute())
+    return Path(*home) / fallback / "onnxport";
+  return std::nullopt;
+}
+
+Path install_directory() {
+  boost::dll::fs::error_code error;
+  const Path program = boost::dll::program_location(error);
+  if (error) return {};
+  return (program.parent_path() / "../lib/onnxport/plugins").lexically_normal();
+}
+
+bool is_folder(const Path& path) {
+  std::error_code error;
+  return std::filesystem::is_directory(path, error);
+}
+
+/// The user's own policy; null where there is none.
+std::shared_ptr<const TrustPolicy> policy_of_user() {
+  const auto folder = user_folder("XDG_CONFIG_HOME", ".config");
+  if (!folder) return nullptr;
+  const Path file = *folder / "trust.yaml";
+  std::error_code error;
+  const auto status = std::filesystem::symlink_status(file, error);
+  if (status.type() == std::filesystem::file_type::not_found) return nullptr;
+  // What is there but cannot be read is an error of read(): a policy is not passed over.
+  return std::make_shared<TrustPolicy>(TrustPolicy::read(file));
+}
+
+Place place(std::string name, const Path& directory) {
+  return {std::move(name), directory, is_folder(directory)};
+}
+
+/// The words of a list of folders, without empty ones.
+std::vector<std::string> split_path(std::string_view list) {
+  std::vector<std::string> folders;
+  for (size_t begin = 0; begin <= list.size();) {
+    const size_t end = std::min(list.find(':', begin), list.size());
+    if (end > begin) folders.emplace_back(list.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return folders;
+}
+
+void add_places_of_environment(Places& places) {
+  for (const std::string& directory : split_path(environment("ONNXPORT_PLUGIN_PATH").value_or(""))) {
+    places.list.push_back(place("ONNXPORT_PLUGIN_PATH", directory));
+    if (places.list.back().exists) continue;
+    places.notes.push_back(fmt::format("ONNXPORT_PLUGIN_PATH names {}, which is no folder", directory));
+  }
+  if (const auto folder = user_folder("XDG_DATA_HOME", ".local/share"))
+    places.list.push_back(place("user", *folder / "plugins"));
+}
+
+}  // namespace
+
+Places find_places(const SearchOptions& options) {
+  Places places;
+  bool from_environment = options.environment;
+  if (from_environment && has_elevated_privileges()) {
+    from_environment = false;
+    places.notes.push_back(
+        "running with elevated privileges: ONNXPORT_PLUGIN_PATH and the user's own plugins and trust policy "
+        "are ignored");
+  }
+  if (options.trust_file)
+    places.trust = std::make_shared<TrustPolicy>(TrustPolicy::read(*options.trust_file));
+  else if (from_environment)
+    places.trust = policy_of_user();
+
+  if (!options.builtin_only) {
+    for (const Path& directory : options.plugin_dirs) {
+      if (!is_folder(directory)) {
+        throw Error(Failure::usage, fmt::format("--plugin-dir {}: no such folder", directory.string()),
+                    "give a folder that holds plugin folders, or a plugin's own folder");
+      }
+      places.list.push_back(place("--plugin-dir", directory));
+    }
+    if (from_environment) add_places_of_environment(places);
+  }
+  const Path install = options.install_dir ? *options.install_dir : install_directory();
+  if (!install.empty()) places.list.push_back(place("install", install));
+  return places;
+}
+
+}  // namespace onnxport

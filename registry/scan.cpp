@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "registry/scan.hpp"
+
+#include <fmt/format.h>
+#include <onnxport/abi.h>
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "core/error.hpp"
+#include "registry/yaml.hpp"
+
+namespace onnxport {
+namespace {
+
+using Path = std::filesystem::path;
+
+constexpr const char* manifest_name = "plugin.yaml";
+
+bool is_folder(const Path& path) {
+  std::error_code error;
+  return std::filesystem::is_directory(path, error);
+}
+
+/// What can be known of a built plugin without opening its library.
+std::optional<Refusal> check_before_loading(const Candidate& candidate) {
+  const Manifest& manifest = candidate.manifest;
+  const Path& path = candidate.manifest_path;
+  const Path folder = path.parent_path();
+  for (const Path& writable : {folder, path}) {
+    if (auto refusal = check_writers(writable)) return refusal;
+  }
+  if (candidate.trust) {
+    if (auto refusal = candidate.trust->check_directory(folder)) return refusal;
+  }
+  if (manifest.is_extension()) return std::nullopt;
+  if (manifest.abi_major != ONNXPORT_ABI_MAJOR || manifest.abi_minor > ONNXPORT_ABI_MINOR) {
+    return Refusal{
+        fmt::format("{}: found a plugin for ABI {}.{}, expected {}.0 to {}.{}", path.string(), manifest.abi_major,
+                    manifest.abi_minor, ONNXPORT_ABI_MAJOR, ONNXPORT_ABI_MAJOR, ONNXPORT_ABI_MINOR),
+        "install the build of the plugin that fits this version of onnxport, or another onnxport"};
+  }
+  if (manifest.platform != host_platform()) {
+    return Refusal{
+        fmt::format("{}: found a plugin for {}, expected {}", path.string(), manifest.platform, host_platform()),
+        "install the plugin's build for this platform"};
+  }
+  const Path library = folder / manifest.library;
+  if (auto refusal = check_writers(library)) {
+    std::error_code error;
+    if (std::filesystem::exists(library, error)) return refusal;
+  }
+  if (candidate.trust) return candidate.trust->check_sha256(manifest.sha256, library);
+  return std::nullopt;
+}
+
+/// Goes through one place.
+class Scan {
+ public:
+  Scan(const Place& place, size_t index, std::shared_ptr<const TrustPolicy> trust)
+      : place_(place), index_(index), trust_(std::move(trust)) {}
+
+  void run() {
+    std::error_code error;
+    const Path directory = std::filesystem::absolute(place_.directory).lexically_normal();
+    if (std::filesystem::exists(directory / manifest_name, error)) {
+      add(directory / manifest_name);
+      return;
+    }
+    std::vector<Path> entries;
+    std::filesystem::directory_iterator iterator(directory, error);
+    for (const std::filesystem::directory_iterator end; !error && iterator != end; iterator.increment(error)) {
+      entries.push_back(iterator->path());
+    }
+    if (error) {
+      add_broken(directory, fmt::format("{}: cannot be read: {}", directory.string(), error.message()),
+                 "check the folder's permissions");
+    }
+    std::sort(entries.begin(), entries.end());
+    for (const Path& entry : entries) {
+      if (is_folder(entry)) {
+        const Path manifest = entry / manifest_name;
+        if (std::filesystem::exists(manifest, error) || error) {
+          add(manifest);
+          continue;
+        }
+        // A folder that is none of ours is none of our business, unless it holds a library.
+        std::filesystem::directory_iterator inner(entry, error);
+        for (const std::filesystem::directory_iterator end; !error && inner != end; inner.increment(error)) {
+          if (inner->path().extension() != ".so") continue;
+          add_broken(
+              manifest,
+              fmt::format("{}: not found; expected beside {}", manifest.string(), inner->path().filename().string()),
+              "build the plugin with onnxport_add_plugin(), which writes its manifest");
+          break;
+        }
+      } else if (entry.extension() == ".so") {
+        add_broken(entry,
+                   fmt::format("{}: found a library outside a plugin's folder, expected {}", entry.string(),
+                               (entry.parent_path() / entry.stem() / entry.filename()).string()),
+                   "put the library with its plugin.yaml into a folder of its own");
+      }
+    }
+  }
+
+  std::vector<Candidate> found;
+
+ private:
+  Candidate candidate_at(const Path& path) const {
+    Candidate candidate;
+    candidate.manifest_path = path;
+    candidate.place = place_.name;
+    candidate.place_index = index_;
+    return candidate;
+  }
+
+  void add_broken(const Path& path, std::string reason, std::string hint) {
+    Candidate candidate = candidate_at(path);
+    candidate.state = CandidateState::broken;
+    candidate.reason = std::move(reason);
+    candidate.hint = std::move(hint);
+    found.push_back(std::move(candidate));
+  }
+
+  void add(const Path& path) {
+    Candidate candidate = candidate_at(path);
+    candidate.trust = trust_;
+    const auto settle = [&](CandidateState state, Refusal refusal) {
+      candidate.state = state;
+      candidate.reason = std::move(refusal.cause);
+      candidate.hint = std::move(refusal.hint);
+    };
+    Manifest& manifest = candidate.manifest;
+    try {
+      parse_manifest(yaml::read_text(path), path, manifest);
+      if (!manifest.is_extension() && manifest.format == 0) {
+        settle(CandidateState::broken,
+               {fmt::format("{}: found the manifest's source form, expected the built form beside its library",
+                            path.string()),
+                "build the plugin with onnxport_add_plugin() and give the folder that the build writes"});
+      } else if (auto refusal = check_before_loading(candidate)) {
+        settle(CandidateState::refused, std::move(*refusal));
+      } else if (!manifest.is_extension()) {
+        if (auto missing = check_library_file(path.parent_path() / manifest.library)) {
+          settle(CandidateState::broken, std::move(*missing));
+        }
+      }
+    } catch (const Error& error) {
+      settle(CandidateState::broken, {error.what(), error.hint()});
+    }
+    found.push_back(std::move(candidate));
+  }
+
+  const Place& place_;
+  size_t index_;
+  std::shared_ptr<const TrustPolicy> trust_;
+};
+
+}  // namespace
+
+std::vector<Candidate> scan_place(const Places& places, size_t index) {
+  Scan scan(places.list[index], index, places.trust);
+  scan.run();
+  return std::move(scan.found);
+}
+
+}  // namespace onnxport
