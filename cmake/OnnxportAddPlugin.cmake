@@ -1,33 +1,52 @@
 # onnxport_add_plugin(NAME
 #                     [SOURCES file ...]         default: NAME.cpp; C and C++
-#                     [MANIFEST file]            default: plugin.yaml
+#                     [MANIFEST file]            default: plugin.yaml where there is one, else made of what the library says
+#                     [UNCHECKED]                the manifest is not compared with the library
 #                     [OUTPUT_DIRECTORY folder]  default: ${CMAKE_BINARY_DIR}/lib/onnxport/plugins
 #                     [NO_INSTALL])
 #
 # Builds a plugin: OUTPUT_DIRECTORY/NAME/libonnxport_NAME.so, which exports the entry function and nothing else, and
-# beside it the built plugin.yaml. The target is called onnxport_plugin_NAME; the global property ONNXPORT_PLUGINS
+# beside it plugin.yaml. The target is called onnxport_plugin_NAME; the global property ONNXPORT_PLUGINS
 # lists the targets. Installs both files below lib/onnxport/plugins unless NO_INSTALL is given.
+#
+# The variables ONNXPORT_PLUGIN_VERSION, ONNXPORT_PLUGIN_LICENSE and ONNXPORT_PLUGIN_VENDOR, where set, are what a plugin
+# states that leaves its own out.
 #
 # onnxport_platform(VARIABLE) gives the name of the target platform, such as linux-x86_64.
 #
-# The built manifest is the source manifest with what is only known after the build. This file writes it, too, as a
-# script: cmake -D SOURCE=plugin.yaml -D LIBRARY=file.so -D PLATFORM=linux-x86_64 -P OnnxportAddPlugin.cmake
+# The program onnxport::manifest opens the library and writes down what it says; a manifest that was written by hand must
+# say the same. Where the library cannot be opened, as in a cross build, a manifest is needed, and not compared. What is
+# only known after the build is added by this file, as a script:
+#   cmake -D LIBRARY=file.so -D PLATFORM=linux-x86_64 [-D MANIFEST=plugin.yaml] [-D PROGRAM=onnxport_manifest]
+#         -P OnnxportAddPlugin.cmake
 
 if(CMAKE_SCRIPT_MODE_FILE AND CMAKE_SCRIPT_MODE_FILE STREQUAL CMAKE_CURRENT_LIST_FILE)
-  file(READ "${SOURCE}" _manifest)
-  if("\n${_manifest}" MATCHES "\n(manifest|platform|library|sha256) *:")
-    message(FATAL_ERROR "${SOURCE}: '${CMAKE_MATCH_1}' is written by the build; remove it from the source form")
-  endif()
   get_filename_component(_folder "${LIBRARY}" DIRECTORY)
   get_filename_component(_name "${LIBRARY}" NAME)
+  set(_facts "# Made of what the library says of itself.\n")
+  if(PROGRAM)
+    # With a manifest the program compares, and prints nothing.
+    execute_process(COMMAND "${PROGRAM}" "${LIBRARY}" ${MANIFEST} OUTPUT_VARIABLE _printed RESULT_VARIABLE _status)
+    if(NOT _status EQUAL 0)
+      file(REMOVE "${_folder}/plugin.yaml")
+      message(FATAL_ERROR "${_name} has no manifest: ${PROGRAM} ended with ${_status}")
+    endif()
+    string(APPEND _facts "${_printed}")
+  endif()
+  if(MANIFEST)
+    file(READ "${MANIFEST}" _facts)
+    if("\n${_facts}" MATCHES "\n(manifest|platform|library|sha256) *:")
+      message(FATAL_ERROR "${MANIFEST}: '${CMAKE_MATCH_1}' is written by the build; remove it from the source form")
+    endif()
+  endif()
   file(SHA256 "${LIBRARY}" _sum)
-  # At the end, so that the author's lines keep their numbers in messages.
+  # At the end, so that an author's lines keep their numbers in messages.
   set(_built "\n# Written by the build.\nmanifest: 1\n")
-  if(NOT "\n${_manifest}" MATCHES "\nabi *:")
+  if(NOT "\n${_facts}" MATCHES "\nabi *:")
     string(APPEND _built "abi: \"1.0\"\n")
   endif()
   string(APPEND _built "platform: ${PLATFORM}\nlibrary: ${_name}\nsha256: ${_sum}\n")
-  file(WRITE "${_folder}/plugin.yaml" "${_manifest}${_built}")
+  file(WRITE "${_folder}/plugin.yaml" "${_facts}${_built}")
   return()
 endif()
 
@@ -39,7 +58,7 @@ function(onnxport_platform variable)
 endfunction()
 
 function(onnxport_add_plugin name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "NO_INSTALL" "MANIFEST;OUTPUT_DIRECTORY" "SOURCES")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "NO_INSTALL;UNCHECKED" "MANIFEST;OUTPUT_DIRECTORY" "SOURCES")
   if(arg_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "onnxport_add_plugin(${name}): unknown arguments ${arg_UNPARSED_ARGUMENTS}")
   endif()
@@ -49,12 +68,22 @@ function(onnxport_add_plugin name)
   if(NOT arg_SOURCES)
     set(arg_SOURCES "${name}.cpp")
   endif()
-  if(NOT arg_MANIFEST)
+  if(NOT arg_MANIFEST AND EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/plugin.yaml")
     set(arg_MANIFEST plugin.yaml)
   endif()
-  get_filename_component(manifest "${arg_MANIFEST}" ABSOLUTE)
-  if(NOT EXISTS "${manifest}")
-    message(FATAL_ERROR "onnxport_add_plugin(${name}): ${manifest} is missing; docs/plugins.md gives its format")
+  set(manifest "")
+  if(arg_MANIFEST)
+    get_filename_component(manifest "${arg_MANIFEST}" ABSOLUTE)
+    if(NOT EXISTS "${manifest}")
+      message(FATAL_ERROR "onnxport_add_plugin(${name}): ${manifest} is missing; docs/plugins.md gives its format")
+    endif()
+  endif()
+  set(program "")
+  if(TARGET onnxport::manifest AND NOT arg_UNCHECKED AND NOT CMAKE_CROSSCOMPILING)
+    set(program "$<TARGET_FILE:onnxport::manifest>")
+  elseif(NOT manifest)
+    message(FATAL_ERROR "onnxport_add_plugin(${name}): what the library says cannot be asked for here; write a plugin.yaml "
+                        "by hand, whose format docs/plugins.md gives")
   endif()
   if(NOT arg_OUTPUT_DIRECTORY)
     set(arg_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/lib/onnxport/plugins")
@@ -89,6 +118,12 @@ function(onnxport_add_plugin name)
     message(FATAL_ERROR "onnxport_add_plugin(${name}): the target onnxport::sdk is missing; find_package(onnxport) brings it")
   endif()
 
+  foreach(fact IN ITEMS VERSION LICENSE VENDOR)
+    if(ONNXPORT_PLUGIN_${fact})
+      target_compile_definitions(${target} PRIVATE "ONNXPORT_PLUGIN_${fact}=\"${ONNXPORT_PLUGIN_${fact}}\"")
+    endif()
+  endforeach()
+
   # Hidden visibility leaves what the standard library's templates instantiate; two plugins must not share those.
   if(APPLE)
     target_link_options(${target} PRIVATE "LINKER:-exported_symbol,_onnxport_plugin_entry")
@@ -109,12 +144,13 @@ function(onnxport_add_plugin name)
   endif()
 
   onnxport_platform(platform)
-  set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS "${manifest}" "${CMAKE_CURRENT_FUNCTION_LIST_FILE}")
+  # What makes the manifest is part of the link: after a change of it, both are made again.
+  set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS ${manifest} ${program} "${CMAKE_CURRENT_FUNCTION_LIST_FILE}")
   add_custom_command(
     TARGET ${target}
     POST_BUILD
-    COMMAND "${CMAKE_COMMAND}" -D "SOURCE=${manifest}" -D "LIBRARY=$<TARGET_FILE:${target}>" -D "PLATFORM=${platform}" -P
-            "${CMAKE_CURRENT_FUNCTION_LIST_FILE}"
+    COMMAND "${CMAKE_COMMAND}" -D "LIBRARY=$<TARGET_FILE:${target}>" -D "PLATFORM=${platform}" -D "MANIFEST=${manifest}" -D
+            "PROGRAM=${program}" -P "${CMAKE_CURRENT_FUNCTION_LIST_FILE}"
     BYPRODUCTS "${folder}/plugin.yaml"
     VERBATIM)
   set_property(GLOBAL APPEND PROPERTY ONNXPORT_PLUGINS ${target})

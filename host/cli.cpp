@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The command line: what is accepted, and the help. Nothing else includes CLI11.
+// The command line: what is accepted, and the help. What is not accepted is explained in usage_error.cpp.
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <onnxport/abi.h>
 
 #include <CLI/CLI.hpp>
@@ -11,12 +10,10 @@
 #include "core/export/export.hpp"
 #include "core/version.hpp"
 #include "host/commands.hpp"
-#include "registry/nearest.hpp"
+#include "host/usage_error.hpp"
 
 namespace onnxport {
 namespace {
-
-using Words = std::vector<std::string>;
 
 /// All that can be asked for, filled by the parser.
 struct Arguments {
@@ -224,110 +221,100 @@ void define_root(CLI::App& root) {
   root.get_formatter()->column_width(28);
 }
 
+bool is_command(const std::string& word) {
+  return std::find(std::begin(commands), std::end(commands), word) != std::end(commands);
+}
+
+bool asks_for_help(const std::string& word) {
+  return word == "-h" || word == "--help" || word == "-V" || word == "--version";
+}
+
 /// The form of transformers.onnx has no command: options and the output, in any order.
 bool is_legacy(const Words& words) {
-  if (words.empty()) return false;
-  const std::string& first = words.front();
-  if (std::find(std::begin(commands), std::end(commands), first) != std::end(commands)) return false;
-  return std::any_of(words.begin(), words.end(), [](const std::string& word) {
+  if (words.empty() || is_command(words.front())) return false;
+  const auto names_a_model = [](const std::string& word) {
     return word.starts_with("--model") || (word.starts_with("-m") && !word.starts_with("--"));
-  });
+  };
+  if (std::any_of(words.begin(), words.end(), names_a_model)) return true;
+  return words.front().starts_with('-') && !asks_for_help(words.front()) &&
+         std::none_of(words.begin(), words.end(), is_command);
 }
 
-/// The innermost command that was named.
-const CLI::App& active(const CLI::App& app) {
-  const auto chosen = app.get_subcommands();
-  return chosen.empty() ? app : active(*chosen.front());
+void define_legacy(CLI::App& root, Arguments& a) {
+  root.description("onnxport, called as transformers.onnx is. `onnxport --help` shows its own commands.");
+  add_shared_options(root, a.export_model);
+  add_export_options(root, a.export_model);
+  add_plugin_options(root, a.export_model.plugins);
+  add_report_options(root, a);
+  a.run = [&a](Console& console) { return run_export(a.export_model, console); };
 }
 
-/// "onnxport plugins list"
-std::string path_of(const CLI::App& root) {
-  std::string path = "onnxport";
-  for (const CLI::App* app = &root; !app->get_subcommands().empty();) {
-    app = app->get_subcommands().front();
-    path += " " + app->get_name();
-  }
-  return path;
+void define_commands(CLI::App& root, Arguments& a) {
+  define_root(root);
+  define_export(root, a);
+  define_validate(root, a);
+  define_others(root, a);
+  root.require_subcommand(1);
 }
 
-/// The long names of all options.
-Words option_names(const CLI::App& app) {
-  Words names;
-  for (const CLI::Option* option : app.get_options()) {
-    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
-  }
-  return names;
-}
-
-/// What was not understood, and what may have been meant.
-Error unexpected(const CLI::App& root, const Words& words) {
-  const CLI::App& app = active(root);
-  const std::string name = path_of(root);
-  const Words extra = root.remaining(true);
-  std::string what = extra.empty() ? words.front() : extra.front();
-  if (what.starts_with('-')) what = what.substr(0, what.find('='));
-  const std::string help = fmt::format("`{} --help` lists what there is", name);
-  if (what.starts_with('-')) {
-    const Words near = nearest(what, option_names(app), 2);
-    return Error(Failure::usage, fmt::format("{} has no option {}", name, what),
-                 near.empty() ? help : fmt::format("did you mean {}? {}", fmt::join(near, " or "), help));
-  }
-  Words known;
-  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
-    known.push_back(command->get_name());
-  if (!known.empty()) {
-    const Words near = nearest(what, known, 2);
-    return Error(Failure::usage, fmt::format("there is no command '{} {}'", name, what),
-                 near.empty() ? help : fmt::format("did you mean {}? {}", fmt::join(near, " or "), help));
-  }
-  return Error(Failure::usage, fmt::format("{} does not know what to do with '{}'", name, what), help);
-}
+/// What makes the error for words that were left over, and whether it says more than that an option misses something.
+struct Unexpected {
+  std::function<Error()> error;
+  bool is_likely = false;
+};
 
 /// Parses; an exit status where that is all there was to do (--help).
-std::optional<int> parse(CLI::App& root, const Words& words) {
+std::optional<int> parse(CLI::App& root, const Words& words, const Unexpected& unexpected) {
   try {
     Words reversed(words.rbegin(), words.rend());
     root.parse(reversed);
     return std::nullopt;
   } catch (const CLI::Success& success) {  // --help, --version
+    if (misses_command(root)) throw unexpected.error();
     return root.exit(success);
   } catch (const CLI::ExtrasError&) {
-    throw unexpected(root, words);
+    throw unexpected.error();
   } catch (const CLI::ParseError& error) {
     // What was not understood is more likely the mistake than what is missing.
-    if (!root.remaining(true).empty()) throw unexpected(root, words);
-    const std::string name = path_of(root);
-    throw Error(Failure::usage, error.what(), fmt::format("`{} --help` lists what there is", name));
+    if (unexpected.is_likely || !root.remaining(true).empty()) throw unexpected.error();
+    throw Error(Failure::usage, error.what(), fmt::format("`{} --help` lists what there is", command_named(root)));
   }
 }
 
-int run(const Words& words, Console& console) {
+int run_as_transformers_onnx(const Words& words, Console& console) {
+  Arguments arguments, unused;
+  CLI::App root("", "onnxport"), known("", "onnxport");
+  define_legacy(root, arguments);
+  define_commands(known, unused);
+  const Words meant = words.front().starts_with('-') ? Words{} : commands_like(words.front(), known);
+  const auto unexpected = [&] { return unexpected_words(root, known, arguments.export_model.output.string(), words); };
+  if (const auto status = parse(root, words, {unexpected, !meant.empty()})) return *status;
+  if (arguments.quiet) console.set_mode(Console::Mode::quiet);
+  // A folder may have a name like a command's; a command that is misspelt looks the same.
+  if (!meant.empty())
+    console.note(
+        fmt::format("the output is the folder '{}'; if a command was meant, it is `{}`", words.front(), meant[0]));
+  return arguments.run(console);
+}
+
+int run_command(const Words& words, Console& console) {
   Arguments arguments;
   CLI::App root("", "onnxport");
-  if (is_legacy(words)) {
-    root.description("onnxport, called as transformers.onnx is. `onnxport --help` shows its own commands.");
-    add_shared_options(root, arguments.export_model);
-    add_export_options(root, arguments.export_model);
-    add_plugin_options(root, arguments.export_model.plugins);
-    add_report_options(root, arguments);
-    arguments.run = [&](Console& c) { return run_export(arguments.export_model, c); };
-  } else {
-    define_root(root);
-    define_export(root, arguments);
-    define_validate(root, arguments);
-    define_others(root, arguments);
-    root.require_subcommand(1);
-    if (words.empty()) {
-      fmt::print("{}", root.help());
-      return static_cast<int>(Failure::usage);
-    }
+  define_commands(root, arguments);
+  if (words.empty()) {
+    fmt::print("{}", root.help());
+    return static_cast<int>(Failure::usage);
   }
   Words given = words;
   if (given.front() == "help") {
     given.erase(given.begin());
     given.push_back("--help");
   }
-  if (const auto status = parse(root, given)) return *status;
+  if (given.front().starts_with('-') && !asks_for_help(given.front())) {
+    const auto command = std::find_if(given.begin(), given.end(), is_command);
+    if (command != given.end()) throw options_before_command(*command, given);
+  }
+  if (const auto status = parse(root, given, {[&] { return unexpected_words(root, given); }})) return *status;
   if (arguments.quiet) console.set_mode(Console::Mode::quiet);
   return arguments.run(console);
 }
@@ -341,7 +328,7 @@ int run_command_line(int argc, char** argv) {
   Console console(json ? Console::Mode::json : Console::Mode::report);
   int status = 0;
   try {
-    status = run(words, console);
+    status = is_legacy(words) ? run_as_transformers_onnx(words, console) : run_command(words, console);
     if (console.mode() == Console::Mode::json && console.result_is_empty()) return status;  // --help
   } catch (...) {
     status = report_failure(console, std::current_exception());

@@ -10,6 +10,7 @@
 
 #include "core/error.hpp"
 #include "core/format_bytes.hpp"
+#include "core/printable.hpp"
 #include "host/interrupt.hpp"
 
 namespace onnxport {
@@ -36,12 +37,12 @@ const char* kind_of(Failure failure) {
 constexpr const char* report_hint =
     "this is a defect of onnxport; please report it with the command and the model's config.json";
 
-/// A file's own words may hold what a terminal obeys.
-std::string without_control(std::string text) {
-  for (char& each : text) {
-    if (static_cast<unsigned char>(each) < 0x20 && each != '\n' && each != '\t') each = '?';
-  }
-  return text;
+/// Printable, with the lines after the first set in by two columns more than that one: what a file says, line feeds
+/// included, never begins a line of its own.
+std::string set_in(std::string text, size_t indent) {
+  const std::string margin(indent + 2, ' ');
+  for (size_t at = text.find('\n'); at != std::string::npos; at = text.find('\n', at + 1)) text.insert(at + 1, margin);
+  return printable_lines(text);
 }
 
 }  // namespace
@@ -62,14 +63,21 @@ Console::~Console() {
 void Console::line(const std::string& text) {
   if (mode_ != Mode::report) return;
   end_progress();
-  fmt::print("{}\n", without_control(text));
+  fmt::print("{}\n", printable(text));
   // In a pipe or a log, lines come when they are said.
+  std::fflush(stdout);
+}
+
+void Console::block(const std::string& text, size_t indent) {
+  if (mode_ != Mode::report) return;
+  end_progress();
+  fmt::print("{:{}}{}\n", "", indent, set_in(text, indent));
   std::fflush(stdout);
 }
 
 void Console::note(const std::string& text) {
   if (mode_ == Mode::json) result()["notes"].push_back(text);
-  line("note: " + text);
+  block("note: " + text, 0);
 }
 
 void Console::progress(const std::string& phase, uint64_t done, uint64_t total) {
@@ -79,7 +87,7 @@ void Console::progress(const std::string& phase, uint64_t done, uint64_t total) 
   phase_ = phase;
   if (!terminal_) {
     if (changed) {
-      fmt::print("{} …\n", phase);
+      fmt::print("{} …\n", printable(phase));
       std::fflush(stdout);
     }
     return;
@@ -91,11 +99,12 @@ void Console::progress(const std::string& phase, uint64_t done, uint64_t total) 
 }
 
 void Console::draw(const std::string& phase, uint64_t done, uint64_t total) {
-  std::string text = phase;
+  const std::string shown = printable(phase);
+  std::string text = shown;
   if (total > 0) {
     constexpr uint64_t width = 30;
     const uint64_t full = std::min(done, total) * width / total;
-    text = fmt::format("{:<24} [{:=<{}}{:{}}] {:>3} %  {} of {}", phase, "", full, "", width - full,
+    text = fmt::format("{:<24} [{:=<{}}{:{}}] {:>3} %  {} of {}", shown, "", full, "", width - full,
                        std::min(done, total) * 100 / total, format_bytes(done), format_bytes(total));
   }
   fmt::print(stderr, "\r{}\033[K", text);
@@ -116,13 +125,8 @@ void Console::fail(int exit_status, const std::string& kind, const std::string& 
     result()["error"] = {{"kind", kind}, {"message", cause}, {"hint", hint}};
     return;
   }
-  // Further lines of a cause or hint are set in, so that an error is one block.
-  const auto block = [](std::string text) {
-    for (size_t at = text.find('\n'); at != std::string::npos; at = text.find('\n', at + 1)) text.insert(at + 1, "  ");
-    return without_control(std::move(text));
-  };
-  fmt::print(stderr, "onnxport: error: {}\n", block(cause));
-  if (!hint.empty()) fmt::print(stderr, "  {}\n", block(hint));
+  fmt::print(stderr, "onnxport: error: {}\n", set_in(cause, 0));
+  if (!hint.empty()) fmt::print(stderr, "  {}\n", set_in(hint, 0));
 }
 
 void Console::finish(int exit_status) {
@@ -132,7 +136,8 @@ void Console::finish(int exit_status) {
   nlohmann::ordered_json printed{{"status", result().value("status", "ok")}, {"exit_status", exit_status}};
   printed.update(result());
   // Paths need not be UTF-8; what is not, is replaced.
-  fmt::print("{}\n", printed.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+  const std::string document = printed.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  fmt::print("{}\n", printable_json(document));
   std::fflush(stdout);
 }
 

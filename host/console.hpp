@@ -26,9 +26,13 @@ class Console {
   Mode mode() const { return mode_; }
   void set_mode(Mode mode) { mode_ = mode; }
 
+  // All that is said is made printable here and nowhere else (core/printable.hpp), whoever wrote the words.
+
   /// A line of the report.
   void line(const std::string& text);
-  /// Something that the user should know though nothing failed; in JSON an entry of "notes".
+  /// Lines of the report, such as an error's: the first is set in by so many columns, the others by two more.
+  void block(const std::string& text, size_t indent);
+  /// Something that the user should know though nothing failed; in JSON an entry of "notes". May have several lines.
   void note(const std::string& text);
   /// What is going on, and how far in bytes (total 0: no measure). A bar on a terminal, else one line for each new
   /// phase. [any-thread]

@@ -9,33 +9,57 @@
 #include "host/selection.hpp"
 
 namespace onnxport {
+namespace {
+
+/// The gaps as --json has them.
+nlohmann::ordered_json told(const std::vector<Manifest::KnownGap>& gaps) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const Manifest::KnownGap& gap : gaps) {
+    nlohmann::ordered_json& entry = list.emplace_back(nlohmann::ordered_json::object());
+    if (!gap.architecture.empty()) entry["architecture"] = gap.architecture;
+    if (!gap.feature.empty()) entry["feature"] = gap.feature;
+    if (!gap.option.empty()) entry["option"] = gap.option;
+    entry["reason"] = gap.reason;
+  }
+  return list;
+}
+
+}  // namespace
 
 int run_features(const FeaturesArguments& arguments, Console& console) {
   const std::unique_ptr<Registry> registry = discover(arguments.plugins);
-  const FeaturesManager features(*registry);
-  auto& json = console.result()["model_types"] = nlohmann::ordered_json::object();
+  nlohmann::ordered_json types = nlohmann::ordered_json::object(), gaps = types;
   if (!arguments.model_type.empty()) {
     const Resolved resolved = registry->resolve(arguments.model_type);
-    json[arguments.model_type] = resolved.model->features;
+    types[arguments.model_type] = resolved.model->features;
     for (const std::string& feature : resolved.model->features) {
       const std::vector<std::string> aliases = FeaturesManager::aliases_of(feature);
       const std::string also = aliases.empty() ? "" : fmt::format("(also {})", fmt::join(aliases, ", "));
       console.line(also.empty() ? feature : fmt::format("{:<36} {}", feature, also));
     }
+    gaps[arguments.model_type] = told(resolved.model->known_gaps);
+    if (!resolved.model->known_gaps.empty()) console.line("known not to work:");
+    for (const Manifest::KnownGap& gap : resolved.model->known_gaps)
+      console.line(fmt::format("  {}: {}", gap.what(), gap.reason));
   } else {
-    for (const std::string& type : features.supported_model_types()) {
+    for (const std::string& type : registry->model_types()) {
       // Types of plugins that conflict are told by `plugins list`; one of them does not hide the others here.
       try {
-        const auto& names = features.get_supported_features_for_model_type(type);
-        json[type] = names;
+        const Resolved resolved = registry->resolve(type);
+        const auto& names = resolved.model->features;
+        types[type] = names;
+        if (!resolved.model->known_gaps.empty()) gaps[type] = told(resolved.model->known_gaps);
         console.line(fmt::format("{:<24} {}", type, fmt::join(names, ", ")));
       } catch (const std::exception& reason) {
         console.note(fmt::format("{}: {}", type, reason.what()));
       }
     }
-    if (json.empty()) console.note("no plugin was found; `onnxport plugins list` shows where was looked");
+    if (types.empty()) console.note("no plugin was found; `onnxport plugins list` shows where was looked");
   }
-  console.result()["status"] = "ok";
+  auto& json = console.result();
+  json["model_types"] = std::move(types);
+  json["known_gaps"] = std::move(gaps);
+  json["status"] = "ok";
   return 0;
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/model_summary.hpp"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <onnx/onnx_pb.h>
 
 #include <cstring>
@@ -118,16 +120,19 @@ std::string type_name(int32_t type) {
              : "type " + std::to_string(type);
 }
 
-std::string describe(const proto::TypeProto& type) {
-  if (!type.has_tensor_type()) return "(no tensor)";
-  std::string text = type_name(type.tensor_type().elem_type());
-  if (!type.tensor_type().has_shape()) return text;
-  text += '[';
-  for (const auto& dim : type.tensor_type().shape().dim()) {
-    if (text.back() != '[') text += ", ";
-    text += dim.has_dim_value() ? std::to_string(dim.dim_value()) : dim.dim_param().empty() ? "?" : dim.dim_param();
+ModelSummary::TensorInfo describe(const proto::ValueInfoProto& value) {
+  ModelSummary::TensorInfo info{value.name(), "(no tensor)", {}, std::nullopt};
+  if (!value.type().has_tensor_type()) return info;
+  const auto& type = value.type().tensor_type();
+  info.type = info.element = type_name(type.elem_type());
+  if (!type.has_shape()) return info;
+  std::vector<std::string>& dimensions = info.dimensions.emplace();
+  for (const auto& dim : type.shape().dim()) {
+    const std::string symbol = dim.dim_param().empty() ? "?" : dim.dim_param();
+    dimensions.push_back(dim.has_dim_value() ? std::to_string(dim.dim_value()) : symbol);
   }
-  return text + ']';
+  info.type += fmt::format("[{}]", fmt::join(dimensions, ", "));
+  return info;
 }
 
 uint64_t bits_of(int32_t type) {
@@ -204,9 +209,9 @@ ModelSummary read_model_summary(const std::filesystem::path& file) {
   std::set<std::string> weights;  // before IR version 4 they are inputs as well
   for (const auto& tensor : model.graph().initializer()) weights.insert(tensor.name());
   for (const auto& input : model.graph().input()) {
-    if (!weights.contains(input.name())) out.inputs.push_back({input.name(), describe(input.type())});
+    if (!weights.contains(input.name())) out.inputs.push_back(describe(input));
   }
-  for (const auto& output : model.graph().output()) out.outputs.push_back({output.name(), describe(output.type())});
+  for (const auto& output : model.graph().output()) out.outputs.push_back(describe(output));
   count_nodes(model.graph().node(), out);
   out.functions = static_cast<size_t>(model.functions_size());
   add_initializers(model.graph(), out);

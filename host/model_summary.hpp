@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,7 +13,9 @@ namespace onnxport {
 
 struct ModelSummary {
   struct TensorInfo {
-    std::string name, type;  // "i64[batch, sequence]"
+    std::string name, type;                              // "i64[batch, sequence]"
+    std::string element;                                 // "i64"; empty where it is no tensor
+    std::optional<std::vector<std::string>> dimensions;  // "batch", "768", "?"; none where any rank will do
   };
   struct Weights {
     size_t tensors = 0;

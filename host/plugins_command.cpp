@@ -73,8 +73,8 @@ int run_plugins_list(const PluginArguments& arguments, Console& console) {
       const std::string& id = candidate.manifest.id.empty() ? candidate.manifest_path.string() : candidate.manifest.id;
       console.line(fmt::format("  {:<12} {} {}: {}", to_string(candidate.state), id, candidate.manifest.version,
                                fmt::join(types_of(candidate.manifest), ", ")));
-      if (!candidate.reason.empty()) console.line("               " + candidate.reason);
-      if (!candidate.hint.empty()) console.line("               " + candidate.hint);
+      if (!candidate.reason.empty()) console.block(candidate.reason, 15);
+      if (!candidate.hint.empty()) console.block(candidate.hint, 15);
     }
   }
   for (const std::string& note : registry->notes()) console.note(note);
@@ -115,7 +115,7 @@ int run_plugins_check(const PluginsCheckArguments& arguments, Console& console) 
     const size_t made = make_all(plugin, candidate.manifest);
     json["plugins"].back()["features_made"] = made;
     console.line(fmt::format("  features     {} made by the defaults of config.json", made));
-    if (!candidate.reason.empty()) console.line(fmt::format("  note         {}", candidate.reason));
+    if (!candidate.reason.empty()) console.block("note         " + candidate.reason, 2);
   }
   if (checked == 0) {
     throw Error(Failure::plugin, "there is no plugin in " + folder.string(),

@@ -3,14 +3,13 @@
 #include <fmt/format.h>
 
 #include <atomic>
-#include <cmath>
 #include <mutex>
 #include <optional>
-#include <random>
 #include <thread>
 
-#include "core/checkpoint/convert.hpp"
+#include "core/checkpoint/random_weights.hpp"
 #include "core/checkpoint/safetensors_writer.hpp"
+#include "core/definition/wanted_tensors.hpp"
 #include "core/error.hpp"
 #include "core/files/output_error.hpp"
 #include "core/files/output_file.hpp"
@@ -26,58 +25,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// About normal, by the sum of four uniform numbers: std's distributions differ between libraries, and logarithms in
-/// the last bit between machines.
-class Normal {
- public:
-  Normal(uint64_t seed, const std::string& name) {
-    uint64_t hash = 14695981039346656037u ^ seed;
-    for (unsigned char c : name) hash = (hash ^ c) * 1099511628211u;
-    engine_.seed(hash);
-  }
-  float operator()() {
-    const uint64_t bits = engine_();
-    const auto sum =
-        static_cast<int64_t>((bits & 0xffff) + (bits >> 16 & 0xffff) + (bits >> 32 & 0xffff) + (bits >> 48));
-    // Four numbers in [0, 65536) have mean 131070 and standard deviation 37837.
-    return static_cast<float>(static_cast<double>(sum - 131070) / 37837.0);
-  }
-
- private:
-  std::mt19937_64 engine_;
-};
-
-bool is_norm(const std::string& name) {
-  std::string lower = name;
-  for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return lower.find("norm") != std::string::npos || lower.find("ln_") != std::string::npos;
-}
-
-/// Values as in a trained model: norms near 1, matrices at such a scale that activations neither die nor explode, so
-/// that a comparison of outputs means something. A tensor is drawn piece by piece, from its beginning to its end.
-class Draw {
- public:
-  Draw(uint64_t seed, const TensorPlan& tensor) : normal_(seed, tensor.name), dtype_(tensor.dtype) {
-    const bool vector = tensor.shape.size() <= 1;
-    if (vector && is_norm(tensor.name) && tensor.name.ends_with("weight")) centre_ = 1.0f;
-    scale_ = vector ? 0.05f
-                    : std::max(0.02f, 1.0f / std::sqrt(static_cast<float>(std::max<int64_t>(1, tensor.shape.back()))));
-  }
-
-  void fill(std::span<std::byte> piece) {
-    const uint64_t count = piece.size() / ir::size_of(dtype_);
-    numbers_.resize(count);
-    for (float& number : numbers_) number = centre_ + scale_ * normal_();
-    convert_elements(ir::DType::f32, reinterpret_cast<const std::byte*>(numbers_.data()), dtype_, piece.data(), count);
-  }
-
- private:
-  Normal normal_;
-  ir::DType dtype_;
-  float centre_ = 0, scale_ = 0;
-  std::vector<float> numbers_;
-};
-
 struct Shard {
   fs::path path;
   std::vector<TensorPlan> tensors;
@@ -92,7 +39,7 @@ void write_shards(const std::vector<Shard>& shards, uint64_t seed, uint64_t byte
   const auto work = [&] {
     try {
       for (size_t i = next++; i < shards.size(); i = next++) {
-        std::optional<Draw> draw;
+        std::optional<RandomWeights> draw;
         const TensorPlan* drawn = nullptr;
         stream_safetensors(shards[i].path, shards[i].tensors,
                            [&](const TensorPlan& tensor, std::span<std::byte> piece) {
@@ -134,24 +81,16 @@ int run_synth(const SynthArguments& arguments, Console& console) {
     throw Error(Failure::checkpoint, "there is no file " + file.string(), "name a config.json");
   const Json config = read_json(file);
   const Selection selection = select(arguments.plugins, config, file, {arguments.feature, arguments.plugin}, console);
-  WeightSource weights;
-  // A layout's parts may ask for more than the one graph: a cached step runs without its encoder.
-  std::vector<std::string> graphs = selection.onnx_config->parts();
-  graphs.emplace_back();
-  selection.onnx_config->define_parts(weights, graphs);
+  const ir::DType dtype = dtype_named(arguments.dtype);
+  const std::vector<TensorPlan> tensors = tensors_of(*selection.onnx_config, dtype);
 
   StagedOutput output(arguments.output);
   if (!output.is_folder())
     throw Error(Failure::usage, arguments.output.string() + " is no folder's name",
                 "a checkpoint is a folder; leave .onnx away");
-  std::vector<TensorPlan> tensors;
-  uint64_t bytes = 0, parameters = 0;
-  const ir::DType dtype = dtype_named(arguments.dtype);
-  for (const auto& [name, shape] : weights.requested()) {
-    tensors.push_back({name, dtype, shape});
-    bytes += tensors.back().bytes();
-  }
-  parameters = bytes / ir::size_of(dtype);
+  uint64_t bytes = 0;
+  for (const TensorPlan& tensor : tensors) bytes += tensor.bytes();
+  const uint64_t parameters = bytes / ir::size_of(dtype);
   output.require_space(bytes);
   const auto parts = shards_of(tensors, arguments.shard_size.value_or(0));
   std::vector<Shard> shards;

@@ -11,6 +11,7 @@
 #include "host/commands.hpp"
 #include "host/model_source.hpp"
 #include "host/model_summary.hpp"
+#include "host/recorded_case.hpp"
 #include "host/selection.hpp"
 #include "host/validation.hpp"
 #include "host/weight_storage.hpp"
@@ -76,7 +77,10 @@ Verdict validate_cases(const ValidateArguments& arguments, const fs::path& file,
                        Console& console) {
   require_backends(false);
   Comparison recorded;
-  for (const fs::path& path : arguments.cases) recorded.inputs.push_back(read_case(path));
+  for (const fs::path& path : arguments.cases) {
+    recorded.inputs.push_back(read_case(path));
+    check_case(recorded.inputs.back(), path, summary, console);
+  }
   return validate_file(nullptr, {file, form_of(summary), {recorded}},
                        {.absolute = arguments.atol.value_or(case_atol), .relative = usual_relative}, console);
 }

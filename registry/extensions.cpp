@@ -50,7 +50,7 @@ void take_models(Candidate& extension, const Candidate& base) {
              "correct model_types in the manifest");
       return;
     }
-    models.push_back({{alias.type}, model->features, model->architectures});
+    models.push_back({{alias.type}, model->features, model->architectures, model->known_gaps});
   }
   extension.manifest.models = std::move(models);
   extension.base = &base;

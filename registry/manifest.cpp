@@ -44,6 +44,27 @@ std::string plugin_id(const yaml::Node& node, const Path& file, std::string_view
   return id;
 }
 
+std::vector<Manifest::KnownGap> known_gaps(const yaml::Node& node, const Path& file) {
+  if (node.kind != yaml::Node::Kind::sequence) {
+    yaml::fail(file, node.line, "'known_gaps' must be a list of {architecture, feature or option: …, reason: …}");
+  }
+  std::vector<Manifest::KnownGap> result;
+  for (const yaml::Node& item : node.items) {
+    yaml::Map map(item, file, "an entry of known_gaps");
+    Manifest::KnownGap gap;
+    const std::pair<const char*, std::string*> parts[] = {
+        {"architecture", &gap.architecture}, {"feature", &gap.feature}, {"option", &gap.option}};
+    for (const auto& [key, value] : parts) {
+      if (const yaml::Node* given = map.optional(key)) *value = yaml::string(*given, file, key);
+    }
+    gap.reason = yaml::string(map.required("reason"), file, "reason");
+    map.finish();
+    if (gap.what().empty()) yaml::fail(file, item.line, "a known gap names an architecture, a feature or an option");
+    result.push_back(std::move(gap));
+  }
+  return result;
+}
+
 std::vector<Manifest::Model> models(const yaml::Node& node, const Path& file) {
   if (node.kind != yaml::Node::Kind::sequence || node.items.empty()) {
     yaml::fail(file, node.line, "'models' must be a list with an entry for each family of model types");
@@ -76,6 +97,7 @@ std::vector<Manifest::Model> models(const yaml::Node& node, const Path& file) {
         model.architectures.emplace_back(name, feature);
       }
     }
+    if (const yaml::Node* gaps = map.optional("known_gaps")) model.known_gaps = known_gaps(*gaps, file);
     map.finish();
     result.push_back(std::move(model));
   }
@@ -153,6 +175,14 @@ std::string normal_type(std::string_view type) {
     if (c == '_') c = '-';
   }
   return result;
+}
+
+std::string Manifest::KnownGap::what() const {
+  std::string joined;
+  for (const std::string* part : {&architecture, &feature, &option}) {
+    if (!part->empty()) joined += (joined.empty() ? "" : ", ") + *part;
+  }
+  return joined;
 }
 
 const Manifest::Model* Manifest::model(std::string_view type) const {

@@ -11,15 +11,27 @@
 
 namespace onnxport {
 
-/// The contents of a plugin.yaml, in one of three forms: the source form that an author writes, the built
+/// The contents of a plugin.yaml, in one of three forms: the source form that an author may write, the built
 /// form beside a library, and the extension, which has no library and adds model types to another plugin.
 struct Manifest {
+  /// Something that the plugin knows it does not do. It is met where all that is not empty of the first three fits.
+  struct KnownGap {
+    std::string architecture;  ///< a class name of config.json
+    std::string feature;
+    std::string option;  ///< a field of config.json and its value as JSON: "parallel_attn=false"
+    std::string reason;
+
+    /// What it is about, for people: "T5ForTokenClassification, token-classification".
+    std::string what() const;
+    bool operator==(const KnownGap&) const = default;
+  };
   /// A family of model types that share their features.
   struct Model {
     std::vector<std::string> types;
     std::vector<std::string> features;
     /// Class names of config.json whose ending does not tell the feature, with the feature they stand for.
     std::vector<std::pair<std::string, std::string>> architectures;
+    std::vector<KnownGap> known_gaps;
   };
   /// A model type of an extension, and the type of the extended plugin that it stands for.
   struct Alias {

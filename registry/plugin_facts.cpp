@@ -17,6 +17,7 @@ using Path = std::filesystem::path;
 
 /// Of version 1.0, which every plugin of this major version has at least.
 constexpr size_t model_size = ONNXPORT_SIZE_THROUGH(onnxport_model, architecture_count);
+constexpr size_t model_size_1_3 = ONNXPORT_SIZE_THROUGH(onnxport_model, known_gap_count);
 constexpr size_t largest_count = 1 << 16;
 
 /// What a plugin says of itself, copied and checked.
@@ -45,6 +46,7 @@ class Facts {
         model.architectures.emplace_back(text(from->architectures[j].name, "architecture"),
                                          text(from->architectures[j].feature, "feature of an architecture"));
       }
+      model.known_gaps = known_gaps(*from);
       manifest.models.push_back(std::move(model));
     }
   }
@@ -60,6 +62,17 @@ class Facts {
   std::string text(onnxport_string string, const char* what) const {
     check_list(string.data, string.size, what);
     return string.size == 0 ? std::string() : std::string(string.data, string.size);
+  }
+  std::vector<Manifest::KnownGap> known_gaps(const onnxport_model& from) const {
+    std::vector<Manifest::KnownGap> gaps;
+    if (from.struct_size < model_size_1_3) return gaps;
+    check_list(from.known_gaps, from.known_gap_count, "known gaps");
+    for (size_t i = 0; i < from.known_gap_count; ++i) {
+      const onnxport_known_gap& gap = from.known_gaps[i];
+      gaps.push_back({text(gap.architecture, "architecture of a gap"), text(gap.feature, "feature of a gap"),
+                      text(gap.option, "option of a gap"), text(gap.reason, "reason of a gap")});
+    }
+    return gaps;
   }
   std::vector<std::string> texts(const onnxport_string* strings, size_t count, const char* what) const {
     check_list(strings, count, what);
@@ -147,11 +160,17 @@ void check_facts(const onnxport_plugin& plugin, const Manifest& expected, const 
         return listed(pairs);
       };
       compare(fmt::format("architectures of {}", type), architectures(*other), architectures(model));
+      const auto gaps = [](const Manifest::Model& of) {
+        std::vector<std::string> told;
+        for (const Manifest::KnownGap& gap : of.known_gaps) told.push_back(gap.what() + ": " + gap.reason);
+        return listed(told);
+      };
+      compare(fmt::format("known gaps of {}", type), gaps(*other), gaps(model));
     }
   }
   if (differences.empty()) return;
   refuse(library, fmt::format("the library is not what its manifest says:\n  {}", fmt::join(differences, "\n  ")),
-         "build the plugin again, with the same facts in plugin.yaml and in the source");
+         "build the plugin again with onnxport_add_plugin(), which makes plugin.yaml of what the library says");
 }
 
 }  // namespace onnxport::detail

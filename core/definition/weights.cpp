@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "core/error.hpp"
+#include "core/printable.hpp"
 #include "core/tensor/elements.hpp"
 
 namespace onnxport {
@@ -46,7 +47,7 @@ std::string list_of(const std::string& title, const std::vector<std::string>& li
   if (lines.empty()) return {};
   constexpr size_t shown = 20;
   std::string text = fmt::format("\n  {} ({}):", title, lines.size());
-  for (size_t i = 0; i < std::min(lines.size(), shown); ++i) text += "\n    " + lines[i];
+  for (size_t i = 0; i < std::min(lines.size(), shown); ++i) text += "\n    " + printable(lines[i]);
   if (lines.size() > shown) text += fmt::format("\n    … and {} more", lines.size() - shown);
   return text;
 }

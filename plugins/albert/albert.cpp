@@ -93,9 +93,6 @@ class AlbertOnnxConfig final : public TextEncoder {
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.albert",
     .name = "ALBERT",
-    .version = "0.1.0",
-    .license = "Apache-2.0",
-    .vendor = "onnxport",
     .models = {{.types = {"albert"},
                 .features = {"default", "masked-lm", "sequence-classification", "multiple-choice",
                              "token-classification", "question-answering", "pretraining"},

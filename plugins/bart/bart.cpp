@@ -114,9 +114,6 @@ std::unique_ptr<OnnxConfig> make_bart(const Request& request) {
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.bart",
     .name = "BART, mBART and Marian",
-    .version = "0.1.0",
-    .license = "Apache-2.0",
-    .vendor = "onnxport",
     .models = {{.types = {"bart", "mbart"},
                 .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past", "seq2seq-lm",
                              "seq2seq-lm-with-past", "sequence-classification", "question-answering"},

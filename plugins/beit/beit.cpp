@@ -178,8 +178,5 @@ class BeitOnnxConfig final : public OnnxConfig {
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.beit",
     .name = "BEiT",
-    .version = "0.1.0",
-    .license = "Apache-2.0",
-    .vendor = "onnxport",
     .models = {{.types = {"beit"}, .features = {"default", "image-classification"}, .make = make<BeitOnnxConfig>}},
 })

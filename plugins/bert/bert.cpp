@@ -41,9 +41,6 @@ class BertOnnxConfig final : public TextEncoder {
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.bert",
     .name = "BERT",
-    .version = "0.1.0",
-    .license = "Apache-2.0",
-    .vendor = "onnxport",
     .models = {{.types = {"bert"},
                 .features = {"default", "masked-lm", "causal-lm", "sequence-classification", "token-classification",
                              "multiple-choice", "question-answering", "pretraining", "next-sentence-prediction"},

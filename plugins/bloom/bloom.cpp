@@ -139,9 +139,6 @@ class BloomOnnxConfig final : public TextDecoder {
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.bloom",
     .name = "BLOOM",
-    .version = "0.1.0",
-    .license = "Apache-2.0",
-    .vendor = "onnxport",
     .models = {{.types = {"bloom"},
                 .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past",
                              "sequence-classification", "token-classification", "question-answering"},

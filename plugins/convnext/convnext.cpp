@@ -110,9 +110,6 @@ class ConvNextOnnxConfig final : public OnnxConfig {
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.convnext",
     .name = "ConvNeXT",
-    .version = "0.1.0",
-    .license = "Apache-2.0",
-    .vendor = "onnxport",
     .models = {{.types = {"convnext"},
                 .features = {"default", "image-classification"},
                 .make = make<ConvNextOnnxConfig>}},

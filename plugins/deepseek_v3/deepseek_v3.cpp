@@ -163,9 +163,6 @@ class DeepseekOnnxConfig final : public RotaryDecoder {
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.deepseek_v3",
     .name = "DeepSeek-V3",
-    .version = "0.1.0",
-    .license = "Apache-2.0",
-    .vendor = "onnxport",
     .models = {{.types = {"deepseek_v3"},
                 .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past",
                              "sequence-classification", "token-classification"},

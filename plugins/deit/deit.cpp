@@ -38,9 +38,6 @@ class DeiT final : public ViTOnnxConfig {
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.deit",
     .name = "DeiT",
-    .version = "0.1.0",
-    .license = "Apache-2.0",
-    .vendor = "onnxport",
     .models = {{.types = {"deit"},
                 .features = {"default", "image-classification"},
                 .architectures = {{"DeiTForImageClassificationWithTeacher", "image-classification"}},

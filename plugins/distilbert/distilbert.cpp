@@ -91,9 +91,6 @@ class DistilBertOnnxConfig final : public TextEncoder {
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.distilbert",
     .name = "DistilBERT",
-    .version = "0.1.0",
-    .license = "Apache-2.0",
-    .vendor = "onnxport",
     .models = {{.types = {"distilbert"},
                 .features = {"default", "masked-lm", "sequence-classification", "multiple-choice",
                              "token-classification", "question-answering"},

@@ -79,9 +79,6 @@ class ElectraOnnxConfig final : public TextEncoder {
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.electra",
     .name = "ELECTRA",
-    .version = "0.1.0",
-    .license = "Apache-2.0",
-    .vendor = "onnxport",
     .models = {{.types = {"electra"},
                 .features = {"default", "masked-lm", "causal-lm", "sequence-classification", "multiple-choice",
                              "token-classification", "question-answering", "pretraining"},

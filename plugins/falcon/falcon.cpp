@@ -150,9 +150,6 @@ class FalconOnnxConfig final : public TextDecoder {
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.falcon",
     .name = "Falcon",
-    .version = "0.1.0",
-    .license = "Apache-2.0",
-    .vendor = "onnxport",
     .models = {{.types = {"falcon"},
                 .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past",
                              "sequence-classification", "token-classification", "question-answering"},

@@ -162,9 +162,6 @@ class Gpt2OnnxConfig final : public TextDecoder {
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.gpt2",
     .name = "GPT-2",
-    .version = "0.1.0",
-    .license = "Apache-2.0",
-    .vendor = "onnxport",
     .models = {{.types = {"gpt2"},
                 .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past",
                              "sequence-classification", "token-classification", "question-answering", "double-heads"},

@@ -99,9 +99,6 @@ class GptNeoXOnnxConfig final : public RotaryDecoder {
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.gpt_neox",
     .name = "GPT-NeoX",
-    .version = "0.1.0",
-    .license = "Apache-2.0",
-    .vendor = "onnxport",
     .models = {{.types = {"gpt_neox"},
                 .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past",
                              "sequence-classification", "token-classification", "question-answering"},

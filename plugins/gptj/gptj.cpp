@@ -117,9 +117,6 @@ class GptjOnnxConfig final : public TextDecoder {
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.gptj",
     .name = "GPT-J and CodeGen",
-    .version = "0.1.0",
-    .license = "Apache-2.0",
-    .vendor = "onnxport",
     .models = {{.types = {"gptj"},
                 .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past",
                              "sequence-classification", "question-answering"},

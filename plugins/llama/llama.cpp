@@ -85,9 +85,6 @@ class LlamaOnnxConfig final : public RotaryDecoder {
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.llama",
     .name = "Llama and its relatives",
-    .version = "0.1.0",
-    .license = "Apache-2.0",
-    .vendor = "onnxport",
     .models = {{.types = {"llama", "mistral", "qwen2", "qwen3", "smollm3"},
                 .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past",
                              "sequence-classification", "token-classification", "question-answering"},

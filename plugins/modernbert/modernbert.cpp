@@ -125,9 +125,6 @@ class ModernBertOnnxConfig final : public TextEncoder {
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.modernbert",
     .name = "ModernBERT",
-    .version = "0.1.0",
-    .license = "Apache-2.0",
-    .vendor = "onnxport",
     .models = {{.types = {"modernbert"},
                 .features = {"default", "masked-lm", "sequence-classification", "multiple-choice",
                              "token-classification", "question-answering"},

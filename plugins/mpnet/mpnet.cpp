@@ -106,9 +106,6 @@ class MPNetOnnxConfig final : public TextEncoder {
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.mpnet",
     .name = "MPNet",
-    .version = "0.1.0",
-    .license = "Apache-2.0",
-    .vendor = "onnxport",
     .models = {{.types = {"mpnet"},
                 .features = {"default", "masked-lm", "sequence-classification", "multiple-choice",
                              "token-classification", "question-answering"},

@@ -93,9 +93,6 @@ class PhiOnnxConfig final : public RotaryDecoder {
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.phi",
     .name = "Phi",
-    .version = "0.1.0",
-    .license = "Apache-2.0",
-    .vendor = "onnxport",
     .models = {{.types = {"phi"},
                 .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past",
                              "sequence-classification", "token-classification"},

@@ -117,8 +117,5 @@ class ResNetOnnxConfig final : public OnnxConfig {
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.resnet",
     .name = "ResNet",
-    .version = "0.1.0",
-    .license = "Apache-2.0",
-    .vendor = "onnxport",
     .models = {{.types = {"resnet"}, .features = {"default", "image-classification"}, .make = make<ResNetOnnxConfig>}},
 })

@@ -52,9 +52,6 @@ class RobertaOnnxConfig final : public TextEncoder {
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.roberta",
     .name = "RoBERTa",
-    .version = "0.1.0",
-    .license = "Apache-2.0",
-    .vendor = "onnxport",
     .models = {{.types = {"roberta", "xlm-roberta", "camembert"},
                 .features = {"default", "masked-lm", "causal-lm", "sequence-classification", "multiple-choice",
                              "token-classification", "question-answering"},

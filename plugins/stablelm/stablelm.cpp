@@ -89,9 +89,6 @@ class StableLmOnnxConfig final : public RotaryDecoder {
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.stablelm",
     .name = "StableLM",
-    .version = "0.1.0",
-    .license = "Apache-2.0",
-    .vendor = "onnxport",
     .models = {{.types = {"stablelm"},
                 .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past",
                              "sequence-classification", "token-classification"},

@@ -230,9 +230,6 @@ std::unique_ptr<OnnxConfig> make_t5(const Request& request) {
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.t5",
     .name = "T5 and mT5",
-    .version = "0.1.0",
-    .license = "Apache-2.0",
-    .vendor = "onnxport",
     .models = {{.types = {"t5", "mt5"},
                 .features = {"default", "default-with-past", "seq2seq-lm", "seq2seq-lm-with-past",
                              "sequence-classification", "token-classification", "question-answering"},

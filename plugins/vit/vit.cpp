@@ -17,8 +17,5 @@ class ViT final : public ViTOnnxConfig {
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.vit",
     .name = "ViT",
-    .version = "0.1.0",
-    .license = "Apache-2.0",
-    .vendor = "onnxport",
     .models = {{.types = {"vit"}, .features = {"default", "image-classification"}, .make = make<ViT>}},
 })

@@ -95,7 +95,9 @@ static const onnxport_onnx_config_1 onnx_config = {
 
 static const onnxport_string model_types[] = {TEXT("c-linear")};
 static const onnxport_string features[] = {TEXT("default")};
-static const onnxport_model model = {sizeof(onnxport_model), model_types, 1, features, 1, NULL, 0};
+static const onnxport_known_gap known_gaps[] = {
+    {{NULL, 0}, {NULL, 0}, TEXT("bias=true"), TEXT("the matrix is all that it has")}};
+static const onnxport_model model = {sizeof(onnxport_model), model_types, 1, features, 1, NULL, 0, known_gaps, 1};
 static const onnxport_model* const models[] = {&model};
 
 static const void* get_interface(onnxport_string name, uint32_t version) {

@@ -139,8 +139,7 @@ BOOST_AUTO_TEST_CASE(other_formats_are_named) {
   check_failure(sandbox, exported("model"), 3, {"pytorch_model.bin", "no file of torch.save"});
 }
 
-BOOST_AUTO_TEST_CASE(a_broken_tokenizer_is_told_before_the_work) {
-  if (!has_reference()) return;
+BOOST_AUTO_TEST_CASE(a_broken_tokenizer_is_told_before_the_work, *boost::unit_test::precondition(reference_built)) {
   const Sandbox sandbox;
   sandbox.checkpoint();
   sandbox.write("bert/tokenizer.json", "{");

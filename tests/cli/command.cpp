@@ -14,6 +14,8 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "tests/support/skips.hpp"
+
 namespace cli {
 namespace {
 
@@ -153,6 +155,11 @@ bool contains(const std::string& text, const std::string& part) {
 
 bool has_reference() {
   return fs::exists(fs::path(ONNXPORT_BUILD_DIR) / "lib/onnxport/backends/libonnxport_reference.so");
+}
+
+boost::test_tools::assertion_result reference_built(boost::unit_test::test_unit_id) {
+  using Answer = boost::test_tools::assertion_result;
+  return has_reference() ? Answer(true) : onnxport::test::skipped("the reference back end is not built");
 }
 
 fs::path fixture_plugins(const std::string& kind) {

@@ -2,6 +2,7 @@
 // Runs the built command in a folder of its own and tells what it did.
 #pragma once
 
+#include <boost/test/unit_test.hpp>
 #include <filesystem>
 #include <functional>
 #include <set>
@@ -56,6 +57,8 @@ bool contains(const std::string& text, const std::string& part);
 
 /// Whether libtorch's back end was built; without it nothing can be validated against a definition.
 bool has_reference();
+/// A precondition: the same.
+boost::test_tools::assertion_result reference_built(boost::unit_test::test_unit_id);
 
 /// The config of the tiny BERT.
 std::string tiny_config(const std::string& fields = "");

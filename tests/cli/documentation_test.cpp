@@ -8,8 +8,7 @@
 
 using namespace cli;
 
-BOOST_AUTO_TEST_CASE(the_page_on_the_command_line) {
-  if (!has_reference()) return;  // most commands validate
+BOOST_AUTO_TEST_CASE(the_page_on_the_command_line, *boost::unit_test::precondition(reference_built)) {
   const Sandbox sandbox;
   sandbox.checkpoint();
   std::ifstream page(fs::path(ONNXPORT_TEST_SOURCE_DIR) / "../docs/command-line.md");

@@ -1,3 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #define BOOST_TEST_MODULE cli
-#include <boost/test/unit_test.hpp>
+#define BOOST_TEST_NO_MAIN
+#define BOOST_TEST_ALTERNATIVE_INIT_API
+#include "tests/support/skips.hpp"
+
+int main(int argc, char** argv) {
+  return onnxport::test::run_tests(argc, argv);
+}

@@ -123,8 +123,7 @@ BOOST_AUTO_TEST_CASE(interrupted_while_writing) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(interrupted_while_validating) {
-  if (!has_reference()) return;
+BOOST_AUTO_TEST_CASE(interrupted_while_validating, *boost::unit_test::precondition(reference_built)) {
   const Sandbox sandbox;
   sandbox.checkpoint();
   Sandbox::Options options;

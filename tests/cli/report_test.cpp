@@ -19,7 +19,7 @@ Json parsed(const Outcome& outcome) {
 }
 
 fs::path golden(const std::string& name) {
-  return fs::path(ONNXPORT_TEST_SOURCE_DIR) / "fixtures/goldens/bert" / name;
+  return fs::path(ONNXPORT_PLUGIN_SOURCES) / "bert/cases/bert" / name;
 }
 
 }  // namespace
@@ -155,6 +155,21 @@ BOOST_AUTO_TEST_CASE(other_names_of_features) {
   BOOST_TEST(parsed(sandbox.run({"features", "--json"})).at("model_types").at("bert").size() == 9u);
 }
 
+BOOST_AUTO_TEST_CASE(features_tells_known_gaps) {
+  const Sandbox sandbox;
+  const std::string plugins = fixture_plugins("c_linear").string();
+  const Outcome told = sandbox.run({"features", "c-linear", "--plugin-dir", plugins});
+  BOOST_TEST(contains(told.out, "known not to work:\n  bias=true: the matrix is all that it has\n"), told.out);
+  for (const Words& words : {Words{"features", "c-linear"}, Words{"features"}}) {
+    Words all = words;
+    all.insert(all.end(), {"--json", "--plugin-dir", plugins});
+    const auto gaps = parsed(sandbox.run(all)).at("known_gaps").at("c-linear");
+    BOOST_TEST(gaps.size() == 1u);
+    BOOST_TEST(gaps[0].at("option") == "bias=true");
+    BOOST_TEST(gaps[0].at("reason") == "the matrix is all that it has");
+  }
+}
+
 BOOST_AUTO_TEST_CASE(file_names_and_external_data) {
   const Sandbox sandbox;
   sandbox.checkpoint();
@@ -186,8 +201,7 @@ BOOST_AUTO_TEST_CASE(inspect_shows_what_is_in_the_file) {
   BOOST_TEST(bytes > 20'000u);
 }
 
-BOOST_AUTO_TEST_CASE(validation_is_on_by_default) {
-  if (!has_reference()) return;
+BOOST_AUTO_TEST_CASE(validation_is_on_by_default, *boost::unit_test::precondition(reference_built)) {
   const Sandbox sandbox;
   sandbox.checkpoint();
   const Outcome outcome = sandbox.run({"export", "-m", "bert", "--json", "out"});
@@ -209,8 +223,8 @@ BOOST_AUTO_TEST_CASE(validation_is_on_by_default) {
   BOOST_TEST(sandbox.run({"validate", "out", "-m", "bert", "--atol", "1e-15"}).status == 1);
 }
 
-BOOST_AUTO_TEST_CASE(another_checkpoint_of_the_same_type_does_not_validate) {
-  if (!has_reference()) return;
+BOOST_AUTO_TEST_CASE(another_checkpoint_of_the_same_type_does_not_validate,
+                     *boost::unit_test::precondition(reference_built)) {
   const Sandbox sandbox;
   sandbox.checkpoint();
   sandbox.write("other.json", tiny_config());
@@ -264,9 +278,9 @@ BOOST_AUTO_TEST_CASE(what_a_decoder_counts_is_in_the_metadata) {
 }
 
 /// As exports wrote it before they stated what they count.
-BOOST_AUTO_TEST_CASE(a_file_that_does_not_say_what_it_counts_counts_in_sequence) {
-  const fs::path folder = golden("BertModel").parent_path().parent_path() / "gpt2/GPT2Model";
-  if (!fs::exists(folder) || !has_reference()) return;
+BOOST_AUTO_TEST_CASE(a_file_that_does_not_say_what_it_counts_counts_in_sequence,
+                     *boost::unit_test::precondition(reference_built)) {
+  const fs::path folder = fs::path(ONNXPORT_PLUGIN_SOURCES) / "gpt2/cases/gpt2/GPT2Model";
   const Sandbox sandbox;
   BOOST_TEST(sandbox
                  .run({"export", "-m", folder.string(), "--feature", "causal-lm-with-past", "--no-validate",

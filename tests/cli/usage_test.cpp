@@ -17,9 +17,6 @@ BOOST_AUTO_TEST_CASE(options_that_do_not_exist_or_do_not_fit) {
   } cases[] = {
       {{"export", "-m", "bert", "--opst", "17", "out"}, {"--opst", "did you mean --opset"}},
       {{"export", "-m", "bert", "--nonsense", "out"}, {"no option --nonsense", "--help"}},
-      {{"exprot", "-m"}, {"--model"}},
-      {{"exprot"}, {"exprot", "did you mean export"}},
-      {{"plugins", "lst"}, {"lst", "did you mean list"}},
       {{"plugins"}, {"subcommand"}},
       {{"export", "-m", "bert"}, {"OUTPUT is required"}},
       {{"export", "out"}, {"--model is required"}},
@@ -35,7 +32,7 @@ BOOST_AUTO_TEST_CASE(options_that_do_not_exist_or_do_not_fit) {
       {{"export", "-m", "bert", "--external-data", "--weights", "embed", "out"}, {"--external-data", "embed"}},
       {{"export", "-m", "bert", "--target", "ort", "out"}, {"--target ort", "--target onnx"}},
       {{"export", "-m", "bert", "--target", "tpu", "out"}, {"tpu"}},
-      {{"export", "-m", "bert", "--layout", "split", "out"}, {"--layout split", "single"}},
+      {{"export", "-m", "bert", "--no-validate", "--layout", "split", "out"}, {"--layout split", "single"}},
       {{"export", "-m", "bert", "--dtype", "int4", "out"}, {"int4"}},
       {{"export", "-m", "bert", "--no-validate", "--outputs", "nose", "out"}, {"'nose'", "hidden_states"}},
       {{"export", "-m", "bert", "--plugin", "org.nobody", "out"}, {"org.nobody", "plugins list"}},
@@ -46,6 +43,46 @@ BOOST_AUTO_TEST_CASE(options_that_do_not_exist_or_do_not_fit) {
       {{"validate", "bert", "-m", "bert", "--case", "x"}, {"-m and --case"}},
   };
   for (const auto& [arguments, parts] : cases) check_failure(sandbox, arguments, 2, parts);
+}
+
+/// The wrong word is named, and the command that it may have been meant to be.
+BOOST_AUTO_TEST_CASE(commands_that_are_misspelt_or_misplaced) {
+  const Sandbox sandbox;
+  sandbox.checkpoint();
+  const struct {
+    Words arguments;
+    Words parts;
+  } cases[] = {
+      {{"exprot"}, {"'onnxport exprot'", "did you mean `onnxport export`"}},
+      {{"exprot", "-m"}, {"'onnxport exprot'", "did you mean `onnxport export`"}},
+      {{"exprot", "-m", "bert", "out"}, {"'onnxport exprot'", "did you mean `onnxport export`"}},
+      {{"Export", "-m", "bert", "out"}, {"'onnxport Export'", "did you mean `onnxport export`"}},
+      {{"-m", "bert", "exprot", "out"}, {"'onnxport exprot'", "did you mean `onnxport export`"}},
+      {{"validat", "out", "-m", "bert"}, {"did you mean `onnxport validate`"}},
+      {{"help", "exprot"}, {"did you mean `onnxport export`"}},
+      {{"exprot", "--help"}, {"did you mean `onnxport export`"}},
+      {{"plugins", "lst"}, {"'onnxport plugins lst'", "did you mean `onnxport plugins list`"}},
+      {{"plugins", "lst", "--help"}, {"did you mean `onnxport plugins list`"}},
+      {{"plugin", "list"}, {"'onnxport plugin'", "did you mean `onnxport plugins`"}},
+      {{"list"}, {"did you mean `onnxport plugins list`"}},
+      {{"wobble"}, {"there is no command 'onnxport wobble'", "--help"}},
+      {{"-m", "bert", "export", "out"}, {"'export' stands behind '-m'", "`onnxport export -m bert out`"}},
+      {{"--quiet", "features", "bert"}, {"'features' stands behind '--quiet'", "`onnxport features --quiet bert`"}},
+      {{"--model=bert", "one", "two"}, {"takes one output", "'one' and 'two'"}},
+      {{"--feature", "default", "bert", "out"}, {"takes one output", "'bert' and 'out'"}},
+      {{"export", "bert", "out"}, {"'out'", "did you mean `onnxport export -m bert out`"}},
+  };
+  for (const auto& [arguments, parts] : cases) check_failure(sandbox, arguments, 2, parts);
+}
+
+/// As of transformers.onnx, a word is the output's folder, also one that looks like a command.
+BOOST_AUTO_TEST_CASE(a_folder_named_like_a_command_is_noted) {
+  const Sandbox sandbox;
+  sandbox.checkpoint();
+  const Outcome outcome = sandbox.run({"exports", "-m", "bert", "--no-validate"});
+  BOOST_TEST(outcome.status == 0);
+  BOOST_TEST(contains(outcome.out, "note: the output is the folder 'exports'"));
+  BOOST_TEST(contains(outcome.out, "`onnxport export`"));
 }
 
 BOOST_AUTO_TEST_CASE(flags_of_transformers_onnx) {

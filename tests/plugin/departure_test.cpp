@@ -1,22 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // A damaged weight is found, and the module that it belongs to is named.
-#include <unistd.h>
-
 #include <boost/test/unit_test.hpp>
 #include <filesystem>
 #include <fstream>
 
-#include "core/definition/onnx_config.hpp"
-#include "core/error.hpp"
 #include "core/export/export.hpp"
 #include "core/validate/validate.hpp"
-#include "registry/features_manager.hpp"
-#include "registry/loader.hpp"
+#include "tests/plugin/fixture.hpp"
+#include "tests/support/skips.hpp"
 
 namespace {
 
 namespace fs = std::filesystem;
 using namespace onnxport;
+using namespace onnxport::test;
 
 /// Overwrites 200 bytes behind the last place where the file has the text: the weight's data follows its name.
 void damage_weight(const fs::path& file, const std::string& name) {
@@ -30,28 +27,16 @@ void damage_weight(const fs::path& file, const std::string& name) {
 
 }  // namespace
 
-BOOST_AUTO_TEST_CASE(the_first_departing_module_is_named) {
-  if (!backend_installed("reference")) {
-    BOOST_TEST_MESSAGE("not run: the reference back end is not built");
-    return;
-  }
-  SearchOptions options;
-  options.environment = false;
-  options.plugin_dirs = {fs::path(ONNXPORT_BUILD_DIR) / "lib/onnxport/plugins"};
-  const Registry registry = Registry::discover(options);
-  const FeaturesManager features(registry);
-  const Checkpoint checkpoint =
-      Checkpoint::open(fs::path(ONNXPORT_TEST_SOURCE_DIR) / "fixtures/goldens/bert/BertModel");
-  const auto supported = features.check_supported_model_or_raise("bert", "default");
-  const LoadedPlugin& plugin = load(supported, plugin_host());
-  const OnnxConfig config =
-      OnnxConfig::from_model_config({plugin.onnx_config, plugin.manifest->id}, checkpoint.config(), "bert", "default");
+BOOST_AUTO_TEST_SUITE(departure)
+
+BOOST_AUTO_TEST_CASE(the_first_departing_module_is_named, *boost::unit_test::precondition(reference_built)) {
+  const Checkpoint checkpoint = Checkpoint::open(recorded("bert", "bert/BertModel"));
+  const OnnxConfig config = config_of({checkpoint.config(), checkpoint.folder()}, "bert", "default");
   WeightSource weights(checkpoint);
   const Definition definition = config.define(weights);
 
-  std::string pattern = (fs::temp_directory_path() / "onnxport-departure-XXXXXX").string();
-  BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-  const fs::path folder = pattern;
+  const Scratch scratch;
+  const fs::path& folder = scratch.path;
   const ExportResult result = export_onnx(config, definition, folder, {.opset = 18});
   const fs::path file = result.files[0].path;
   const Tensors inputs = config.generate_dummy_inputs(nullptr, {.varied = true});
@@ -66,5 +51,6 @@ BOOST_AUTO_TEST_CASE(the_first_departing_module_is_named) {
   const auto damaged = load_backend("onnxruntime").load_file(file.string());
   BOOST_TEST(!validate_model_outputs(reference.get(), *damaged, {{"varied", inputs, std::nullopt}}, {.absolute = 1e-4})
                   .passes());
-  fs::remove_all(folder);
 }
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,170 +1,149 @@
 // SPDX-License-Identifier: Apache-2.0
-// One test case per recorded checkpoint and feature: exported at several opsets, run by ONNX Runtime, and compared with
-// what the original model answered. Where the reference back end is built, it is held to the same recordings.
+// A suite a plugin, called after its folder: each of its recorded cases, and those of the folders in ONNXPORT_GOLDENS
+// whose types it serves, exported, run and compared with what the original model answered.
 //
-// The recordings of tests/fixtures/goldens always run; where ONNXPORT_GOLDENS lists folders with an index.json, by
-// colons, all of them that a plugin covers run as well.
-#include <fmt/format.h>
-#include <unistd.h>
-
-#include <algorithm>
+// A recording that meets a gap which the plugin knows is skipped with the gap's reason, and fails where it works.
 #include <boost/test/unit_test.hpp>
-#include <cstdlib>
-#include <filesystem>
-#include <iostream>
+#include <map>
 #include <set>
-#include <sstream>
 
-#include "core/backend/backend.hpp"
-#include "core/definition/onnx_config.hpp"
-#include "core/error.hpp"
-#include "core/export/export.hpp"
-#include "core/validate/validate.hpp"
-#include "registry/features_manager.hpp"
-#include "registry/registry.hpp"
+#include "tests/plugin/answers.hpp"
+#include "tests/plugin/layouts.hpp"
+#include "tests/support/skips.hpp"
 
+namespace onnxport::test {
 namespace {
 
 namespace fs = std::filesystem;
-using namespace onnxport;
+namespace utf = boost::unit_test;
 
-constexpr int64_t opsets[] = {13, 17, 18, 20, 23, 24};
+utf::test_case* new_case(const std::string& name, const std::function<void()>& body) {
+  return utf::make_test_case(body, name, __FILE__, __LINE__);
+}
 
-struct Golden {
-  fs::path folder;
-  std::string model_type, feature;
-  std::vector<std::string> cases;
-  std::vector<std::string> outputs;  // further ones that are recorded: "hidden_states"
-  double atol;
+/// A case that fails with each problem.
+template <class Check>
+utf::test_case* checking(const std::string& name, Check check) {
+  return new_case(name, [check] {
+    const Problems problems = check();
+    for (const std::string& problem : problems) BOOST_ERROR(problem);
+    BOOST_TEST(problems.empty());
+  });
+}
+
+utf::test_case* only_with_all(utf::test_case* made) {
+  made->add_precondition(
+      [](utf::test_unit_id) { return test_all() ? Answer(true) : skipped("runs with scripts/test --all"); });
+  return made;
+}
+
+/// A recording that the plugin says does not work: tried when its turn comes.
+utf::test_case* expected_to_fail(const std::string& name, const Recording& recording, const std::string& reason) {
+  utf::test_case* made =
+      new_case(name, [] { BOOST_ERROR("works, although the plugin lists it among its known gaps: remove it there"); });
+  made->add_precondition([recording, reason](utf::test_unit_id) {
+    return answers(recording, {highest_opset}).empty() ? Answer(true) : skipped("known gap: " + reason);
+  });
+  return made;
+}
+
+/// A plugin's folder and what is tested of it.
+struct Tested {
+  const Candidate* candidate = nullptr;
+  std::vector<Recording> own;
+  utf::test_suite* suite = nullptr;
 };
 
-Registry& registry() {
-  static Registry found = [] {
-    SearchOptions options;
-    options.environment = false;
-    options.plugin_dirs = {fs::path(ONNXPORT_BUILD_DIR) / "lib/onnxport/plugins"};
-    return Registry::discover(options);
-  }();
-  return found;
+void add_recording(const Tested& plugin, const Recording& recording, const std::string& name) {
+  const Manifest::Model& model = *plugin.candidate->manifest.model(recording.model_type);
+  if (const Manifest::KnownGap* gap = known_gap(recording, model))
+    plugin.suite->add(expected_to_fail(name, recording, gap->reason));
+  else
+    plugin.suite->add(checking(name, [recording] { return answers(recording, tested_opsets()); }));
 }
 
-/// A folder of its own for one test case, removed afterwards.
-struct Scratch {
-  Scratch() {
-    std::string pattern = (fs::temp_directory_path() / "onnxport-golden-XXXXXX").string();
-    BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    path = pattern;
+/// What is tested of each type once.
+void add_forms(const Tested& plugin) {
+  std::set<std::string> seen;
+  for (const Recording& recording : plugin.own) {
+    if (!seen.insert(normal_type(recording.model_type)).second) continue;
+    plugin.suite->add(
+        only_with_all(checking(recording.model_type + "_in_f16", [recording] { return answers_in_f16(recording); })));
+    plugin.suite->add(
+        only_with_all(checking(recording.model_type + "_linked", [recording] { return answers_linked(recording); })));
   }
-  ~Scratch() { fs::remove_all(path); }
-  fs::path path;
-};
-
-void expect_equal(const std::string& who, const Tensors& expected, const Tensors& actual, double atol) {
-  for (const Difference& difference : compare(expected, actual, atol)) {
-    BOOST_CHECK_MESSAGE(difference.passes, fmt::format("{}: {} differs by {} (tolerance {}) {}", who, difference.output,
-                                                       difference.max_abs, atol, difference.problem));
-  }
-}
-
-/// The definition as it was recorded: by forward(), which is given no positions and counts them in sequence, whatever a
-/// type counts when it generates.
-OnnxConfig as_recorded(const Golden& golden, const Checkpoint& checkpoint) {
-  const LoadedPlugin& plugin = load(registry().find(golden.model_type), plugin_host());
-  const auto made = [&](const Json& options) {
-    return OnnxConfig::from_folder({plugin.onnx_config, plugin.manifest->id},
-                                   {checkpoint.config(), golden.folder, options}, golden.model_type, golden.feature);
-  };
-  OnnxConfig config = made(Json::object());
-  const auto positions = config.description().texts.find("positions");
-  const bool otherwise = positions != config.description().texts.end() && positions->second != "sequence";
-  return otherwise ? made({{"position_ids", "sequence"}}) : std::move(config);
-}
-
-void run_golden(const Golden& golden) {
-  const Checkpoint checkpoint = Checkpoint::open(golden.folder);
-  const OnnxConfig config = as_recorded(golden, checkpoint);
-  WeightSource weights(checkpoint);
-  const Definition definition = config.define(weights, {.outputs = golden.outputs});
-  std::vector<ValidationInputs> recorded;
-  for (const std::string& name : golden.cases) recorded.push_back(read_case(golden.folder / name));
-
-  if (backend_installed("reference")) {
-    const auto reference = load_backend("reference").load_graph(definition.graph);
-    for (const ValidationInputs& set : recorded) {
-      expect_equal("reference, " + set.label, *set.expected, reference->run(set.inputs), golden.atol);
+  bool first = true;
+  for (const StepRecordings& steps : step_recordings(plugin.own)) {
+    for (const std::string layout : {"split", "merged"}) {
+      utf::test_case* made =
+          checking(steps.first.model_type + "_" + layout, [steps, layout] { return layout_answers(steps, layout); });
+      plugin.suite->add(first ? made : only_with_all(made));
     }
-  }
-  for (int64_t opset : opsets) {
-    const Scratch scratch;
-    const ExportResult result = export_onnx(config, definition, scratch.path, {.opset = opset});
-    BOOST_CHECK_NO_THROW(check_model_file(result.files[0].path));
-    const auto runnable = load_backend("onnxruntime").load_file(result.files[0].path.string());
-    for (const ValidationInputs& set : recorded) {
-      expect_equal(fmt::format("opset {}, {}", opset, set.label), *set.expected, runnable->run(set.inputs),
-                   golden.atol);
-    }
+    first = false;
   }
 }
 
-/// What a recording without a feature is exported by, which is its class: the base model's, or one with heads of its
-/// own, all of which a recording of a …ForPreTraining has.
-std::string feature_of_class(const std::string& type, const std::string& architecture) {
-  if (architecture.ends_with("ForPreTraining")) return "pretraining";
-  const std::vector<std::string> types = registry().model_types();
-  if (std::find(types.begin(), types.end(), type) == types.end()) return "default";
-  return FeaturesManager::feature_from_architecture(*registry().resolve(type).model, architecture).value_or("default");
+void check_completeness(const Tested& plugin) {
+  std::set<std::string> recorded;
+  for (const Recording& recording : plugin.own) {
+    recorded.insert(normal_type(recording.model_type));
+    BOOST_TEST(plugin.candidate->manifest.model(recording.model_type) != nullptr,
+               "the plugin does not serve " << recording.model_type << ", of which its cases hold a recording");
+    for (const std::string& name : recording.cases) BOOST_TEST(fs::exists(recording.folder / name));
+  }
+  for (const Manifest::Model& model : plugin.candidate->manifest.models) {
+    for (const std::string& type : model.types)
+      BOOST_TEST(recorded.contains(normal_type(type)), "cases/ holds no recording of " << type);
+  }
 }
 
-std::vector<Golden> goldens_of(const fs::path& root) {
-  std::vector<Golden> goldens;
-  std::map<std::string, int> without_plugin;
-  const std::vector<std::string> types = registry().model_types();
-  const std::set<std::string> covered(types.begin(), types.end());
-  for (const Json& row : read_json(root / "index.json")) {
-    if (row.at("path").is_null()) continue;  // could not be recorded; the row's notes say why
-    Golden golden;
-    golden.folder = root / row.at("path").get<std::string>();
-    golden.model_type = row.at("model_type");
-    golden.feature = row.at("feature");
-    if (golden.feature == "default") golden.feature = feature_of_class(golden.model_type, row.at("architecture"));
-    golden.atol = row.at("atol");
-    for (const char* list : {"cases", "extra_cases"}) {
-      for (const Json& name : row.at(list)) golden.cases.push_back(name);
-    }
-    if (row.contains("outputs")) golden.outputs = row["outputs"].get<std::vector<std::string>>();
-    if (covered.contains(golden.model_type))
-      goldens.push_back(std::move(golden));
-    else
-      ++without_plugin[golden.model_type];
+std::map<std::string, Tested> tested_plugins() {
+  std::map<std::string, Tested> plugins;
+  for (const Candidate& candidate : built_plugins().candidates()) {
+    const std::string name = candidate.manifest_path.parent_path().filename().string();
+    if (!fs::is_directory(fs::path(ONNXPORT_PLUGIN_SOURCES) / name)) continue;
+    plugins[name] = {&candidate, recordings_in(recorded(name, "")), BOOST_TEST_SUITE(name)};
   }
-  if (!without_plugin.empty()) {
-    std::cout << root.string() << ": not tested, no plugin for";
-    for (const auto& [type, count] : without_plugin) std::cout << ' ' << type << " (" << count << ")";
-    std::cout << '\n';
-  }
-  return goldens;
+  return plugins;
 }
 
 }  // namespace
 
-bool register_golden_cases() {
-  std::vector<fs::path> roots{fs::path(ONNXPORT_TEST_SOURCE_DIR) / "fixtures/goldens"};
-  const char* given = std::getenv("ONNXPORT_GOLDENS");
-  std::istringstream more(given == nullptr ? "" : given);
-  for (std::string root; std::getline(more, root, ':');) {
-    if (!root.empty()) roots.emplace_back(root);
-  }
-  auto& master = boost::unit_test::framework::master_test_suite();
-  for (const fs::path& root : roots) {
-    for (const Golden& golden : goldens_of(root)) {
-      // Several folders may hold a recording of one name, and not the same one.
-      std::string name = (root == roots[0] ? "" : "given/" + root.filename().string() + "/") +
-                         fs::relative(golden.folder, root).string() + "/" + golden.feature;
-      for (char& c : name) {
-        if (c == '/' || c == '.') c = '_';
-      }
-      master.add(boost::unit_test::make_test_case([golden] { run_golden(golden); }, name, __FILE__, __LINE__));
+bool add_golden_cases() {
+  auto& master = utf::framework::master_test_suite();
+  static std::map<std::string, Tested> plugins = tested_plugins();
+  for (auto& [name, plugin] : plugins) {
+    master.add(plugin.suite);
+    plugin.suite->add(new_case("its_types_are_recorded", [&plugin = plugin] { check_completeness(plugin); }));
+    for (const Recording& recording : plugin.own) {
+      if (plugin.candidate->manifest.model(recording.model_type) != nullptr)
+        add_recording(plugin, recording, recording.name());
     }
+    add_forms(plugin);
+  }
+  std::map<std::string, int> without_plugin;
+  for (const fs::path& folder : given_folders()) {
+    for (const Recording& recording : recordings_in(folder)) {
+      const auto serving = std::find_if(plugins.begin(), plugins.end(), [&](const auto& plugin) {
+        return plugin.second.candidate->manifest.model(recording.model_type) != nullptr;
+      });
+      // Several folders may hold a recording of one name, and not the same one.
+      if (serving != plugins.end())
+        add_recording(serving->second, recording, "given_" + folder.filename().string() + "_" + recording.name());
+      else
+        ++without_plugin[recording.model_type];
+    }
+  }
+  utf::test_suite* others = BOOST_TEST_SUITE("without_plugin");
+  master.add(others);
+  for (const auto& [type, count] : without_plugin) {
+    utf::test_case* made = new_case(type, [] {});
+    made->add_precondition([count = count](utf::test_unit_id) {
+      return skipped(std::to_string(count) + " recordings, and no plugin serves the type");
+    });
+    others->add(made);
   }
   return true;
 }
+
+}  // namespace onnxport::test

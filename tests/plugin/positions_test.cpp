@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Decoders that tell positions apart, exported as they stand: a text generates the same alone and in a batch whose
 // shorter rows are padded on the left, and a cached step continues such a batch.
-#include <fmt/format.h>
-#include <unistd.h>
-
 #include <boost/test/unit_test.hpp>
 #include <filesystem>
 
@@ -11,39 +8,28 @@
 #include "core/export/export.hpp"
 #include "core/validate/cached_step.hpp"
 #include "core/validate/validate.hpp"
-#include "registry/features_manager.hpp"
-#include "registry/registry.hpp"
+#include "tests/plugin/fixture.hpp"
 
 namespace {
 
 namespace fs = std::filesystem;
 using namespace onnxport;
+using namespace onnxport::test;
 
 /// A decoder's one file, with an empty past for its first step.
 class Decoder {
  public:
   Decoder(const fs::path& checkpoint_folder, const Json& chosen = Json::object()) {
-    SearchOptions search;
-    search.environment = false;
-    search.plugin_dirs = {fs::path(ONNXPORT_BUILD_DIR) / "lib/onnxport/plugins"};
-    const Registry registry = Registry::discover(search);
     const Checkpoint checkpoint = Checkpoint::open(checkpoint_folder);
     const std::string type = checkpoint.config().at("model_type");
-    const LoadedPlugin& plugin = load(registry.find(type), plugin_host());
-    const OnnxConfig config = OnnxConfig::from_model_config({plugin.onnx_config, plugin.manifest->id},
-                                                            checkpoint.config(), type, "causal-lm-with-past", chosen);
+    const OnnxConfig config =
+        config_of({checkpoint.config(), checkpoint.folder(), chosen}, type, "causal-lm-with-past");
     description_ = config.description();
     WeightSource weights(checkpoint);
     const Definition definition = config.define(weights);
-    std::string pattern = (fs::temp_directory_path() / "onnxport-positions-XXXXXX").string();
-    BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    folder_ = pattern;
-    const ExportResult result = export_onnx(config, definition, folder_, {.opset = 18});
+    const ExportResult result = export_onnx(config, definition, scratch_.path, {.opset = 18});
     file_ = load_backend("onnxruntime").load_file(result.files[0].path.string());
   }
-  ~Decoder() { fs::remove_all(folder_); }
-  Decoder(const Decoder&) = delete;
-  Decoder& operator=(const Decoder&) = delete;
 
   const std::vector<StateSpec>& states() const { return description_.states; }
   const std::string& positions() const { return description_.texts.at("positions"); }
@@ -61,7 +47,7 @@ class Decoder {
   }
 
  private:
-  fs::path folder_;
+  Scratch scratch_;
   Description description_;
   std::unique_ptr<Runnable> file_;
 };
@@ -70,7 +56,7 @@ ir::Tensor numbers(std::vector<int64_t> shape, const std::vector<int64_t>& value
   return ir::Tensor::of<int64_t>(ir::DType::i64, std::move(shape), values);
 }
 
-const fs::path gpt2 = fs::path(ONNXPORT_TEST_SOURCE_DIR) / "fixtures/goldens/gpt2/GPT2Model";
+const fs::path gpt2 = recorded("gpt2", "gpt2/GPT2Model");
 const Tokens alone{numbers({1, 4}, {5, 9, 3, 7}), numbers({1, 4}, {1, 1, 1, 1})};
 const Tokens padded{numbers({2, 7}, {0, 0, 0, 5, 9, 3, 7, 2, 4, 6, 8, 3, 5, 9}),
                     numbers({2, 7}, {0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1})};

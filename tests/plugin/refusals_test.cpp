@@ -3,28 +3,21 @@
 #include <boost/test/unit_test.hpp>
 #include <filesystem>
 
-#include "core/definition/onnx_config.hpp"
 #include "core/error.hpp"
-#include "registry/loader.hpp"
-#include "registry/registry.hpp"
+#include "tests/plugin/fixture.hpp"
 
 namespace {
 
 namespace fs = std::filesystem;
 using namespace onnxport;
+using namespace onnxport::test;
 
 /// What is said of a recorded checkpoint's config with other values.
-std::string said_of(const char* recorded, const char* values) {
-  SearchOptions search;
-  search.environment = false;
-  search.plugin_dirs = {fs::path(ONNXPORT_BUILD_DIR) / "lib/onnxport/plugins"};
-  const Registry registry = Registry::discover(search);
-  Json config = Checkpoint::open(fs::path(ONNXPORT_TEST_SOURCE_DIR) / "fixtures/goldens" / recorded).config();
+std::string said_of(const fs::path& checkpoint, const char* values) {
+  Json config = read_json(checkpoint / "config.json");
   config.update(Json::parse(values));
-  const std::string type = config.at("model_type");
-  const LoadedPlugin& plugin = load(registry.find(type), plugin_host());
   try {
-    OnnxConfig::from_model_config({plugin.onnx_config, plugin.manifest->id}, config, type, "causal-lm");
+    config_of({config, checkpoint}, config.at("model_type"), "causal-lm");
   } catch (const Error& error) {
     return error.what();
   }
@@ -32,7 +25,7 @@ std::string said_of(const char* recorded, const char* values) {
 }
 
 std::string said_of_falcon(const char* values) {
-  return said_of("falcon/FalconForCausalLM", values);
+  return said_of(recorded("falcon", "falcon/FalconForCausalLM"), values);
 }
 
 bool mentions(const std::string& message, const char* what) {
@@ -57,21 +50,26 @@ BOOST_AUTO_TEST_CASE(what_no_falcon_can_run) {
 
 BOOST_AUTO_TEST_CASE(what_no_gemma_can_run) {
   const char* both_ways = R"({"use_bidirectional_attention": true})";
-  BOOST_TEST(mentions(said_of("gemma2/Gemma2ForCausalLM", both_ways), "'use_bidirectional_attention' is true"));
-  BOOST_TEST(said_of("gemma3_text/Gemma3ForCausalLM-v5.24", both_ways) == "accepted");
+  BOOST_TEST(mentions(said_of(recorded("gemma", "gemma2/Gemma2ForCausalLM"), both_ways),
+                      "'use_bidirectional_attention' is true"));
+  BOOST_TEST(said_of(recorded("gemma", "gemma3_text/Gemma3ForCausalLM-v5.24"), both_ways) == "accepted");
   const char* without_window = R"({"sliding_window": null})";
-  BOOST_TEST(mentions(said_of("gemma2/Gemma2ForCausalLM", without_window), "\"sliding_attention\""));
+  BOOST_TEST(mentions(said_of(recorded("gemma", "gemma2/Gemma2ForCausalLM"), without_window), "\"sliding_attention\""));
   const char* one_map = R"({"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}})";
-  BOOST_TEST(mentions(said_of("gemma3_text/Gemma3ForCausalLM-v5.24", one_map), "one map for all layers"));
+  BOOST_TEST(
+      mentions(said_of(recorded("gemma", "gemma3_text/Gemma3ForCausalLM-v5.24"), one_map), "one map for all layers"));
 }
 
 BOOST_AUTO_TEST_CASE(what_no_smollm3_can_run) {
   const char* too_few = R"({"no_rope_layers": [1]})";
-  BOOST_TEST(mentions(said_of("smollm3/SmolLM3ForCausalLM", too_few), "'no_rope_layers' has 1 entries; expected"));
+  BOOST_TEST(mentions(said_of(recorded("llama", "smollm3/SmolLM3ForCausalLM"), too_few),
+                      "'no_rope_layers' has 1 entries; expected"));
 }
 
 BOOST_AUTO_TEST_CASE(what_no_gptj_can_run) {
-  const auto said_of_gptj = [](const char* values) { return said_of("gptj/GPTJForCausalLM", values); };
+  const auto said_of_gptj = [](const char* values) {
+    return said_of(recorded("gptj", "gptj/GPTJForCausalLM"), values);
+  };
   BOOST_TEST(said_of_gptj(R"({"n_head": 2, "rotary_dim": 16})") == "accepted");
   BOOST_TEST(mentions(said_of_gptj(R"({"rotary_dim": 16})"), "'rotary_dim' is 16; expected at most"));
   // Without a number the whole width would be turned in each head, and so it must have one head only.
@@ -80,7 +78,9 @@ BOOST_AUTO_TEST_CASE(what_no_gptj_can_run) {
   // The names of other models mean the same.
   BOOST_TEST(mentions(said_of_gptj(R"({"num_attention_heads": 16})"), "'rotary_dim' is 4; expected at most"));
 
-  const auto said_of_codegen = [](const char* values) { return said_of("codegen/CodeGenForCausalLM", values); };
+  const auto said_of_codegen = [](const char* values) {
+    return said_of(recorded("gptj", "codegen/CodeGenForCausalLM"), values);
+  };
   BOOST_TEST(said_of_codegen(R"({"n_head": 8})") == "accepted");
   BOOST_TEST(mentions(said_of_codegen(R"({"n_head": 2})"), "not a multiple of the groups of heads in qkv_proj (4)"));
 }

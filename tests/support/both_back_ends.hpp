@@ -9,22 +9,15 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
-#include <iostream>
 #include <map>
 #include <string>
 
 #include "core/backend/backend.hpp"
 #include "core/onnx/model_proto.hpp"
 #include "core/passes/lower.hpp"
+#include "tests/support/skips.hpp"
 
 namespace onnxport::test {
-
-/// A precondition: skips a case where a back end is not built.
-inline boost::test_tools::assertion_result both_built(boost::unit_test::test_unit_id) {
-  if (backend_installed("reference") && backend_installed("onnxruntime")) return true;
-  std::cout << "skipped: a back end is not built\n";
-  return false;
-}
 
 inline Tensors by_reference(const ir::Graph& graph, const Tensors& inputs) {
   return load_backend("reference").load_graph(graph)->run(inputs);

@@ -61,17 +61,14 @@ struct GraphFixture {
 
   /// Every form that an opset has computes what the reference does.
   void check_all_opsets() {
-    if (!backend_installed("reference")) {
-      BOOST_TEST_MESSAGE("not run: the reference back end is not built");
-      return;
-    }
+    if (!backend_installed("reference")) return test::not_run("the reference back end is not built");
     const Tensors expected = references();
     for (const int64_t opset : {13, 17, 18, 23, 24}) check_opset(g, opset, expected, 1e-5);
   }
 
   /// The same in f16, to what that type can tell.
   void check_f16() {
-    if (!backend_installed("reference")) return;
+    if (!backend_installed("reference")) return test::not_run("the reference back end is not built");
     const Tensors expected = references();
     for (const int64_t opset : {18, 23})
       check_opset(to_precision(g, {.dtype = ir::DType::f16, .keep_in_fp32 = {}, .opset = opset}), opset, expected,

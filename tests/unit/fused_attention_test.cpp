@@ -209,10 +209,7 @@ struct Fixture : GraphFixture {
   }
 
   void check(const std::string& fused, const std::function<Results(Fuse&)>& build) {
-    if (!backend_installed("reference")) {
-      BOOST_TEST_MESSAGE("not run: the reference back end is not built");
-      return;
-    }
+    if (!backend_installed("reference")) return test::not_run("the reference back end is not built");
     const Patch patch{composite_domain, "Attention", [&](Graph& graph, const PatchedNode& patched) {
                         Fuse fuse(graph, patched);
                         return build(fuse);

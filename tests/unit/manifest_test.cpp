@@ -30,6 +30,11 @@ const std::string source =
     "    features: [default, causal-lm, causal-lm-with-past]\n"  // 8
     "    architectures: {ToyForAll: causal-lm}\n";               // 9
 
+const std::string with_gaps = source +
+                              "    known_gaps:\n"                                                 // 10
+                              "      - {feature: default, option: deep=true, reason: not yet}\n"  // 11
+                              "      - {architecture: ToyForNone, reason: \"no such head\"}\n";   // 12
+
 const std::string built = source +
                           "manifest: 1\nabi: \"1.0\"\nplatform: linux-x86_64\nlibrary: libonnxport_toy.so\n"
                           "sha256: " +
@@ -108,6 +113,22 @@ BOOST_AUTO_TEST_CASE(built_form) {
   BOOST_TEST(manifest.sha256 == std::string(64, 'a'));
   BOOST_TEST(parse(replaced(built, "\"1.0\"", "2.13")).abi_minor == 13u);
   BOOST_TEST(parse(replaced(built, "sha256: " + std::string(64, 'a') + "\n", "")).sha256.empty());
+}
+
+BOOST_AUTO_TEST_CASE(known_gaps) {
+  const std::vector<Manifest::KnownGap> gaps = parse(with_gaps).models[0].known_gaps;
+  BOOST_REQUIRE_EQUAL(gaps.size(), 2u);
+  BOOST_TEST((gaps[0] == Manifest::KnownGap{"", "default", "deep=true", "not yet"}));
+  BOOST_TEST((gaps[1] == Manifest::KnownGap{"ToyForNone", "", "", "no such head"}));
+  BOOST_TEST(gaps[0].what() == "default, deep=true");
+  BOOST_TEST(parse(source).models[0].known_gaps.empty());
+  const std::string at = "dir/plugin.yaml:";
+  refused(source + "    known_gaps: none\n", at +
+                                                 "10: 'known_gaps' must be a list of {architecture, feature or option: "
+                                                 "…, reason: …}");
+  refused(replaced(with_gaps, ", reason: not yet", ""), at + "11: 'reason' is missing in an entry of known_gaps");
+  refused(replaced(with_gaps, "feature: default, option: deep=true, ", ""),
+          at + "11: a known gap names an architecture, a feature or an option");
 }
 
 BOOST_AUTO_TEST_CASE(extension_form) {

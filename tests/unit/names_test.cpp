@@ -8,9 +8,13 @@
 #include <set>
 #include <sstream>
 
+#include "registry/manifest.hpp"
+
 namespace {
 
 namespace fs = std::filesystem;
+using onnxport::Manifest;
+using onnxport::read_manifest;
 
 const fs::path root = fs::path(ONNXPORT_TEST_SOURCE_DIR).parent_path();
 
@@ -89,13 +93,10 @@ BOOST_AUTO_TEST_CASE(the_host_knows_no_input_by_its_name) {
 
 BOOST_AUTO_TEST_CASE(the_host_knows_no_model_type) {
   std::vector<std::string> types;
-  for (const fs::directory_entry& entry : fs::directory_iterator(root / "plugins")) {
-    static const std::regex listed(R"(types: \[([^\]]*)\])"), word(R"([A-Za-z0-9_-]+)");
-    const std::string manifest = contents(entry.path() / "plugin.yaml");
-    for (std::sregex_iterator at(manifest.begin(), manifest.end(), listed), end; at != end; ++at) {
-      const std::string list = (*at)[1];
-      for (std::sregex_iterator type(list.begin(), list.end(), word); type != end; ++type) types.push_back(type->str());
-    }
+  for (const fs::directory_entry& entry :
+       fs::directory_iterator(fs::path(ONNXPORT_BUILD_DIR) / "lib/onnxport/plugins")) {
+    for (const Manifest::Model& model : read_manifest(entry.path() / "plugin.yaml").models)
+      types.insert(types.end(), model.types.begin(), model.types.end());
   }
   BOOST_REQUIRE(types.size() > 20u);
   const std::string found = found_in_host(std::regex("^" + any_of(types) + "$"));

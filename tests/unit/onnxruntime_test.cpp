@@ -7,10 +7,10 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
-#include <iostream>
 
 #include "core/backend/backend.hpp"
 #include "core/error.hpp"
+#include "tests/support/skips.hpp"
 
 using namespace onnxport;
 using ir::DType;
@@ -20,12 +20,6 @@ namespace utf = boost::unit_test;
 namespace pb = ONNX_NAMESPACE;
 
 namespace {
-
-boost::test_tools::assertion_result is_built(utf::test_unit_id) {
-  if (backend_installed("onnxruntime")) return true;
-  std::cout << "skipped: the ONNX Runtime back end is not built\n";
-  return false;
-}
 
 /// A model of single nodes, opset 18, with every axis of every input free.
 struct ModelFile {
@@ -96,7 +90,7 @@ bool contains(const std::string& text, const std::string& part) {
 
 }  // namespace
 
-BOOST_AUTO_TEST_SUITE(onnxruntime, *utf::precondition(is_built))
+BOOST_AUTO_TEST_SUITE(onnxruntime, *utf::precondition(test::runtime_built))
 
 BOOST_FIXTURE_TEST_CASE(runs_a_file, TwoOutputs) {
   const auto runnable = load_backend("onnxruntime").load_file(write());
@@ -229,7 +223,7 @@ BOOST_FIXTURE_TEST_CASE(one_that_is_no_library, BackendFolder) {
 }
 
 /// ONNXPORT_ONNXRUNTIME is read when the back end starts, so a copy of it is started.
-BOOST_FIXTURE_TEST_CASE(one_that_fails_to_start, BackendFolder, *utf::precondition(is_built)) {
+BOOST_FIXTURE_TEST_CASE(one_that_fails_to_start, BackendFolder, *utf::precondition(test::runtime_built)) {
   const fs::path installed = kept ? fs::path(*kept) : fs::path(ONNXPORT_BUILD_DIR) / "lib" / "onnxport" / "backends";
   fs::copy_file(installed / "libonnxport_onnxruntime.so", path / "libonnxport_copy.so");
   ::setenv("ONNXPORT_ONNXRUNTIME", "/nowhere/libonnxruntime.so", 1);

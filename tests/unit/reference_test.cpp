@@ -5,7 +5,6 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
-#include <iostream>
 #include <limits>
 #include <regex>
 #include <set>
@@ -14,6 +13,7 @@
 #include "core/checkpoint/checkpoint.hpp"
 #include "core/error.hpp"
 #include "core/ir/operators.hpp"
+#include "tests/support/skips.hpp"
 
 using namespace onnxport;
 using namespace onnxport::ir;
@@ -24,12 +24,6 @@ namespace {
 
 using Ints = std::vector<int64_t>;
 using Floats = std::vector<float>;
-
-boost::test_tools::assertion_result is_built(utf::test_unit_id) {
-  if (backend_installed("reference")) return true;
-  std::cout << "skipped: the reference back end is not built\n";
-  return false;
-}
 
 Tensor f32(Ints shape, const Floats& values) {
   return Tensor::of<float>(DType::f32, std::move(shape), values);
@@ -129,7 +123,7 @@ bool contains(const std::string& text, const std::string& part) {
 
 }  // namespace
 
-BOOST_AUTO_TEST_SUITE(reference, *utf::precondition(is_built))
+BOOST_AUTO_TEST_SUITE(reference, *utf::precondition(test::reference_built))
 
 // ------------------------------------------------------------------------------------------- elementwise
 

@@ -58,12 +58,20 @@ struct Fixture {
   fs::path root;
 };
 
+/// A model with tokens and mask.
+Description described() {
+  const ir::Dim batch = ir::Dim::symbol("batch"), sequence = ir::Dim::symbol("sequence");
+  Description description;
+  description.inputs = {{"mask", {ir::DType::i64, {batch, sequence}}, 0, {}, ONNXPORT_ROLE_MASK}};
+  description.outputs = {{"last_hidden_state", {batch, sequence}}};
+  return description;
+}
+
 /// A graph with tokens and mask, and what the modules leave as outputs.
 ir::Graph appended(const fs::path& root) {
   ir::Graph graph;
   const ir::Dim batch = ir::Dim::symbol("batch"), sequence = ir::Dim::symbol("sequence");
-  Description description;
-  description.inputs = {{"mask", {ir::DType::i64, {batch, sequence}}, 0, {}, ONNXPORT_ROLE_MASK}};
+  const Description description = described();
   graph.add_input("mask", description.inputs[0].type);
   const ir::ValueId tokens = graph.add_input("tokens", {ir::DType::f32, {batch, sequence, ir::Dim(4)}});
   graph.add_output("last_hidden_state", tokens);
@@ -114,17 +122,74 @@ BOOST_AUTO_TEST_CASE(pooling_is_chosen_by_its_flags_or_its_mode) {
   BOOST_TEST(width() != ir::absent);
   BOOST_TEST(columns() == 4);  // the mean, where no flag is given
   write("1_Pooling/config.json", R"({"pooling_mode_cls_token": true, "pooling_mode_lasttoken": true})");
-  BOOST_TEST(columns() == 12);  // the mean is on unless it is switched off
+  BOOST_TEST(columns() == 8);
+  write("1_Pooling/config.json", R"({"pooling_mode_mean_tokens": false})");
+  BOOST_TEST(columns() == 4);  // the mean all the same, where nothing is left
   write("1_Pooling/config.json", R"({"pooling_mode": "max"})");
   BOOST_TEST(columns() == 4);
   write("1_Pooling/config.json", R"({"pooling_mode": "median"})");
-  expect_refusal("unknown pooling 'median'");
-  write("1_Pooling/config.json", R"({"pooling_mode_mean_tokens": false})");
-  expect_refusal("no pooling is chosen");
+  expect_refusal("unknown pooling \"median\"");
+  write("1_Pooling/config.json", R"({"pooling_mode": ["max", "cls", "mean"]})");
+  BOOST_TEST(columns() == 12);
+  write("1_Pooling/config.json", R"({"pooling_mode": ["max", 3]})");
+  expect_refusal("unknown pooling 3");
+  write("1_Pooling/config.json", R"({"pooling_mode": []})");
+  expect_refusal("names no pooling");
   write("1_Pooling/config.json", R"({"pooling_mode_median_tokens": true})");
   expect_refusal("unknown pooling 'pooling_mode_median_tokens'");
+}
+
+BOOST_AUTO_TEST_CASE(a_prompt_that_does_not_count_is_an_input) {
+  modules({transformer, pooling});
+  const auto inputs = [&] {
+    Description description = described();
+    SentenceModules::read(root).declare(description);
+    return description.inputs.size();
+  };
+  BOOST_TEST(inputs() == 1u);
   write("1_Pooling/config.json", R"({"include_prompt": false})");
-  expect_refusal("'include_prompt'");
+  BOOST_TEST(inputs() == 2u);
+  write("config_sentence_transformers.json", R"({"prompts": {"query": "query: ", "document": ""}})");
+  const std::map<std::string, std::string> prompts{{"query", "query: "}};
+  BOOST_TEST((SentenceModules::read(root).prompts() == prompts));
+}
+
+BOOST_AUTO_TEST_CASE(words_are_pooled_from_a_masked_lm) {
+  modules({R"({"path": "", "type": "sentence_transformers.sparse_encoder.models.MLMTransformer"})",
+           R"({"path": "1_SpladePooling", "type": "sentence_transformers.sparse_encoder.models.SpladePooling"})"});
+  write("1_SpladePooling/config.json", R"({"pooling_strategy": "max"})");
+  BOOST_TEST(SentenceModules::read(root).base_feature() == "masked-lm");
+  write("1_SpladePooling/config.json", R"({"pooling_strategy": "median"})");
+  expect_refusal("unknown pooling_strategy 'median'");
+  write("1_SpladePooling/config.json", R"({"activation_function": "gelu"})");
+  expect_refusal("unknown activation_function 'gelu'");
+  write("sentence_bert_config.json", R"({"transformer_task": "sequence-classification"})");
+  expect_refusal("loads its transformer for 'sequence-classification'");
+}
+
+BOOST_AUTO_TEST_CASE(a_model_without_a_pooling_yields_its_tokens) {
+  modules({transformer, R"({"path": "1_Dense", "type": "pylate.models.Dense.Dense"})"});
+  write(
+      "1_Dense/config.json",
+      R"({"in_features": 4, "out_features": 2, "bias": false, "activation_function": "torch.nn.modules.linear.Identity"})");
+  write_safetensors(root / "1_Dense/model.safetensors",
+                    {{"linear.weight", ir::Tensor::of<float>(ir::DType::f32, {2, 4}, std::vector<float>(8, 1.0F))}});
+  const auto only = [&] {
+    const ir::Graph graph = appended(root);
+    BOOST_REQUIRE(graph.outputs.size() == 1u);
+    BOOST_TEST(graph.outputs[0].name == "token_embeddings");
+    BOOST_TEST(to_string(graph[graph.outputs[0].value].type) == "f32[batch, sequence, 2]");
+    return graph.nodes.back().op;
+  };
+  BOOST_TEST(only() == "Linear");
+  write("config_sentence_transformers.json", R"({"model_type": "ColBERT"})");
+  BOOST_TEST(only() == "Div");  // normalised
+  modules({transformer, R"({"path": "1_Norm", "type": "sentence_transformers.models.LayerNorm"})"});
+  write("1_Norm/config.json", R"({"dimension": 4})");
+  write_safetensors(root / "1_Norm/model.safetensors",
+                    {{"norm.weight", ir::Tensor::of<float>(ir::DType::f32, {4}, std::vector<float>(4, 1.0F))},
+                     {"norm.bias", ir::Tensor::of<float>(ir::DType::f32, {4}, std::vector<float>(4, 1.0F))}});
+  expect_refusal("reads 'sentence_embedding', which none before it makes");
 }
 
 BOOST_AUTO_TEST_CASE(outputs_are_tokens_and_sentences) {
@@ -143,8 +208,8 @@ BOOST_AUTO_TEST_CASE(dense_layers_say_what_they_are) {
   expect_refusal("the activation 'company.Swirl'");
   write("2_Dense/config.json", R"({"in_features": 4})");
   expect_refusal("'out_features'");
-  write("2_Dense/config.json", R"({"in_features": 4, "out_features": 2, "module_input_name": "token_embeddings"})");
-  expect_refusal("'module_input_name' is 'token_embeddings'");
+  write("2_Dense/config.json", R"({"in_features": 4, "out_features": 2, "module_output_name": "scores"})");
+  expect_refusal("'module_output_name' is 'scores'");
 
   write("2_Dense/config.json", R"({"in_features": 4, "out_features": 2, "bias": false})");
   write_safetensors(root / "2_Dense/model.safetensors",

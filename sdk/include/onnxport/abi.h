@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The onnxport C ABI, version 1.2. C11, and the only binary contract between the host and a plugin.
+ * The onnxport C ABI, version 1.3. C11, and the only binary contract between the host and a plugin.
  *
  * Rules that hold for everything in this file
  *   Structs       begin with `struct_size`, the size that the side that fills them knows. Tables and structs
  *                 only ever grow at the end; a reader checks struct_size before it reads a later member. Those that
- *                 stand in arrays or inside others (string, dim, attribute, architecture, magic, size) never
- *                 grow.
+ *                 stand in arrays or inside others (string, dim, attribute, architecture, known_gap, magic, size)
+ *                 never grow.
  *   Strings       UTF-8 with a length, not null-terminated, borrowed for the duration of the call unless the
  *                 member's comment says otherwise.
  *   Dimensions    int64_t.
@@ -34,7 +34,7 @@ extern "C" {
 #endif
 
 #define ONNXPORT_ABI_MAJOR 1u
-#define ONNXPORT_ABI_MINOR 2u
+#define ONNXPORT_ABI_MINOR 3u
 #define ONNXPORT_ENDIAN_MARK 0x01020304u
 #define ONNXPORT_ENTRY_SYMBOL "onnxport_plugin_entry"
 #define ONNXPORT_ABI_VENDOR "onnxport"
@@ -273,6 +273,15 @@ typedef struct onnxport_architecture {
   onnxport_string feature; /* "masked-lm" */
 } onnxport_architecture;
 
+/* Something that the plugin knows it does not do. It is met where every one of architecture, feature and option that is not
+ * empty fits; at least one is not. since 1.3 */
+typedef struct onnxport_known_gap {
+  onnxport_string architecture; /* a class name of config.json: "T5ForTokenClassification" */
+  onnxport_string feature;      /* "token-classification" */
+  onnxport_string option;       /* a field of config.json and its value as JSON: "parallel_attn=false" */
+  onnxport_string reason;       /* for people: why, or what to do instead */
+} onnxport_known_gap;
+
 /* One family of model types that share their features. All strings static. */
 typedef struct onnxport_model {
   size_t struct_size;
@@ -282,6 +291,8 @@ typedef struct onnxport_model {
   size_t feature_count;
   const onnxport_architecture* architectures; /* where the class name's ending does not tell the feature */
   size_t architecture_count;
+  const onnxport_known_gap* known_gaps; /* since 1.3 */
+  size_t known_gap_count;               /* since 1.3 */
 } onnxport_model;
 
 /* What an input is. Dummy inputs, the check of a cache and the layouts go by it, never by an input's name. A role that

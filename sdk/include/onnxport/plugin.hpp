@@ -20,25 +20,56 @@ namespace onnxport::sdk {
 
 using Make = std::unique_ptr<OnnxConfig> (*)(const Request&);
 
+/// Something that a plugin knows it does not do: users are told by `onnxport features`, and tests expect it to fail. It
+/// is met where all that is given of architecture, feature and option fits.
+struct KnownGap {
+  std::string architecture{};  ///< a class name of config.json
+  std::string feature{};
+  std::string option{};  ///< a field of config.json and its value: "parallel_attn=false"
+  std::string reason;    ///< a sentence for people, without a full stop
+};
+
 /// A family of model types that share their features and one OnnxConfig.
 struct Model {
   std::vector<std::string> types;
   std::vector<std::string> features;
   /// Class names of config.json whose ending does not tell the feature.
   std::vector<std::pair<std::string, std::string>> architectures{};
+  std::vector<KnownGap> known_gaps{};
   Make make;
 };
 
-/// What a plugin is; equals its plugin.yaml.
+// What many plugins of one hand share; onnxport_add_plugin() defines them where it is told.
+#ifndef ONNXPORT_PLUGIN_VERSION
+#define ONNXPORT_PLUGIN_VERSION ""
+#endif
+#ifndef ONNXPORT_PLUGIN_LICENSE
+#define ONNXPORT_PLUGIN_LICENSE ""
+#endif
+#ifndef ONNXPORT_PLUGIN_VENDOR
+#define ONNXPORT_PLUGIN_VENDOR ""
+#endif
+
+/// What a plugin is. The build makes its plugin.yaml of this.
 struct Plugin {
-  std::string id, name, version, license, vendor;
+  std::string id;  ///< a reversed domain: "org.example.name"
+  std::string name;
+  std::string version = ONNXPORT_PLUGIN_VERSION;
+  std::string license = ONNXPORT_PLUGIN_LICENSE;
+  std::string vendor = ONNXPORT_PLUGIN_VENDOR;
   std::vector<Model> models;
   uint32_t abi_minor_needed = 0;
 };
 
+/// A model's onnx-config of class T.
 template <class T>
 std::unique_ptr<OnnxConfig> make(const Request& request) {
-  return std::make_unique<T>(request);
+  static_assert(std::is_base_of_v<OnnxConfig, T>, "make<T>: T derives from OnnxConfig or one of its children");
+  static_assert(!std::is_abstract_v<T>, "make<T>: T defines inputs() and forward(), or what its base asks for instead");
+  if constexpr (std::is_base_of_v<OnnxConfig, T> && !std::is_abstract_v<T>) {
+    static_assert(std::is_constructible_v<T, const Request&>, "make<T>: T has a constructor from a const Request&");
+    return std::make_unique<T>(request);
+  }
 }
 
 namespace detail {
@@ -183,11 +214,14 @@ class Tables {
       for (const std::string& type : model.types) types.push_back(to_abi(type));
       for (const std::string& feature : model.features) features.push_back(to_abi(feature));
       for (const auto& [name, feature] : model.architectures) architectures.push_back({to_abi(name), to_abi(feature)});
-      abi = {sizeof(onnxport_model), types.data(),         types.size(),        features.data(),
-             features.size(),        architectures.data(), architectures.size()};
+      for (const KnownGap& gap : model.known_gaps)
+        known_gaps.push_back({to_abi(gap.architecture), to_abi(gap.feature), to_abi(gap.option), to_abi(gap.reason)});
+      abi = {sizeof(onnxport_model), types.data(),         types.size(),      features.data(),  features.size(),
+             architectures.data(),   architectures.size(), known_gaps.data(), known_gaps.size()};
     }
     std::vector<onnxport_string> types, features;
     std::vector<onnxport_architecture> architectures;
+    std::vector<onnxport_known_gap> known_gaps;
     onnxport_model abi;
   };
   static const onnxport_onnx_config_1*& onnx_config() {

@@ -1,0 +1,161 @@
+# shellcheck shell=bash
+# The checks of scripts/check: a function each, run in the repository. They return 0, 1, or 77 for "not run".
+
+build="${ONNXPORT_BUILD:-build}"
+
+# not_run REASON
+not_run() {
+  say "not run: $1"
+  exit 77
+}
+
+# needs PROGRAM
+needs() {
+  command -v "$1" >/dev/null || not_run "$1 is not installed (scripts/setup --tests installs it)"
+}
+
+# sources PATTERN...: the project's files, as git knows them or, where this is no checkout, as they lie.
+sources() {
+  if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
+    git ls-files -- "$@"
+  else
+    local -a find_names=()
+    local pattern
+    for pattern in "$@"; do find_names+=(-o -name "$pattern"); done
+    find . -path ./build -prune -o -type f \( "${find_names[@]:1}" \) -print | sed 's|^\./||'
+  fi
+}
+
+check_format() {
+  needs clang-format
+  sources '*.cpp' '*.hpp' '*.c' '*.h' | xargs -d '\n' clang-format --dry-run -Werror
+}
+
+warnings=(-std=c++20 -fsyntax-only -Wall -Wextra -Wshadow -Werror -Wno-missing-field-initializers -I sdk/include)
+
+# headers_alone COMPILER: each header in a file of its own, twice, so that it brings what it needs and guards itself.
+headers_alone() {
+  local header failed=0
+  needs "$1"
+  while read -r header; do
+    header="${header#sdk/include/}"
+    printf '#include <%s>\n#include <%s>\n' "$header" "$header" | "$1" -x c++ "${warnings[@]}" - || {
+      say "<$header> does not compile alone"
+      failed=1
+    }
+  done < <(find sdk/include -name '*.hpp' -o -name '*.h' | sort)
+  return "$failed"
+}
+check_headers_gcc() { headers_alone g++; }
+check_headers_clang() { headers_alone clang++; }
+
+# misused KIND COMPILER: each file of tests/misuse compiles; with its MISTAKE it does not, and the compiler's words match
+# the file's lines "// KIND: REGULAR EXPRESSION".
+misused() {
+  local kind="$1" compiler="$2" file said pattern failed=0
+  needs "$compiler"
+  # In English, with plain quotation marks.
+  export LC_ALL=C
+  for file in tests/misuse/*.cpp; do
+    if ! said="$("$compiler" "${warnings[@]}" "$file" 2>&1)"; then
+      say "$file does not compile without its mistake:" "$said"
+      failed=1
+      continue
+    fi
+    if said="$("$compiler" "${warnings[@]}" -DMISTAKE "$file" 2>&1)"; then
+      say "$file compiles in spite of its mistake"
+      failed=1
+      continue
+    fi
+    grep -q "^// $kind: " "$file" || { say "$file does not say what $kind answers" && failed=1; }
+    while read -r pattern; do
+      grep -Eq -- "$pattern" <<<"$said" || {
+        say "$file: expected '$pattern' in:" "$said"
+        failed=1
+      }
+    done < <(sed -n "s|^// $kind: ||p" "$file")
+  done
+  return "$failed"
+}
+check_misuse_gcc() { misused gcc g++; }
+check_misuse_clang() { misused clang clang++; }
+
+check_threads() {
+  local program="$build/bin/tests/writer_threads" said status=0
+  [ -f "$build/build.ninja" ] || not_run "there is no build in '$build'"
+  logged "$build/logs/threads.log" cmake --build "$build" --target writer_threads
+  said="$("$program" 2>&1)" || status=$?
+  # Where the kernel spreads addresses more widely than this version of the library expects, it ends before main().
+  if [[ "$said" == *"unexpected memory mapping"* ]] && command -v setarch >/dev/null; then
+    status=0
+    said="$(setarch -R "$program" 2>&1)" || status=$?
+  fi
+  if [[ "$said" == *"unexpected memory mapping"* ]]; then not_run "ThreadSanitizer does not start on this kernel"; fi
+  say "$said"
+  return "$status"
+}
+
+# The commit from which changes count.
+tidy_base() {
+  local base head
+  head="$(git rev-parse HEAD)"
+  if [ -n "${ONNXPORT_BASE:-}" ]; then
+    git rev-parse --verify --quiet "$ONNXPORT_BASE^{commit}"
+    return
+  fi
+  for base in origin/main main; do
+    base="$(git merge-base "$base" HEAD 2>/dev/null)" || continue
+    if [ "$base" != "$head" ]; then
+      printf '%s\n' "$base"
+      return
+    fi
+  done
+  git rev-parse --verify --quiet HEAD~1
+}
+
+# A changed source file, and for a changed header the source file of the same name.
+tidy_files() {
+  local file known
+  known="$(sed -n 's|^ *"file": "\(.*\)",\{0,1\}$|\1|p' "$build/compile_commands.json")"
+  {
+    git diff --name-only --diff-filter=d "$1" -- '*.cpp' '*.hpp'
+    git ls-files --others --exclude-standard -- '*.cpp' '*.hpp'
+  } | sed 's/\.hpp$/.cpp/' | sort -u | while read -r file; do
+    # Clang cannot read libtorch 1.13 as C++20.
+    case "$file" in backends/torch/*) continue ;; esac
+    if grep -qxF "$PWD/$file" <<<"$known"; then printf '%s\n' "$file"; fi
+  done
+}
+
+check_tidy() {
+  local base file deadline checked=0 failed=0 database
+  local -a files=()
+  [ "${ONNXPORT_CHECKS:-all}" = all ] || not_run "it takes minutes; .ci/run and scripts/check run it"
+  needs clang-tidy
+  [ -f "$build/compile_commands.json" ] || not_run "there is no build in '$build'"
+  git rev-parse --is-inside-work-tree >/dev/null 2>&1 || not_run "this is no checkout of git, so nothing tells what changed"
+  base="$(tidy_base)" || not_run "git knows no commit before this one; name one in ONNXPORT_BASE"
+  mapfile -t files < <(tidy_files "$base")
+  # Clang does not know some warnings of gcc's.
+  database="$(mktemp -d)"
+  trap 'rm -rf "$database"' EXIT
+  sed 's/ -Wno-maybe-uninitialized//g' "$build/compile_commands.json" >"$database/compile_commands.json"
+  deadline=$((SECONDS + ${ONNXPORT_TIDY_SECONDS:-300}))
+  for file in "${files[@]}"; do
+    [ "$SECONDS" -lt "$deadline" ] || break
+    clang-tidy --quiet -p "$database" --extra-arg=-Wno-unknown-warning-option "$file" 2>/dev/null || failed=1
+    checked=$((checked + 1))
+  done
+  say "$checked of ${#files[@]} changed files checked, counted from ${base:0:12}"
+  [ "$failed" -eq 0 ] || return 1
+  [ "$checked" -eq "${#files[@]}" ] || not_run "the time was up; ONNXPORT_TIDY_SECONDS allows more"
+}
+
+check_sanitize() {
+  local log="$build/logs/sanitize.log"
+  [ "${ONNXPORT_CHECKS:-all}" = all ] || not_run "it takes minutes; .ci/run and scripts/check run it"
+  rm -f "$log"
+  logged "$log" cmake --preset sanitize "-DONNXPORT_DEPS=$ONNXPORT_DEPS"
+  logged "$log" cmake --build --preset sanitize --target unit --parallel "$(job_count)"
+  ctest --preset sanitize --tests-regex '^unit$'
+}

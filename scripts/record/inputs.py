@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Inputs by their names in transformers, in the shapes that are recorded."""
+import dataclasses
+import sys
+
+import torch
+
+import models
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """Lengths of a case. Rows behind the first are padded where there are several: on the right, or with a cache on the
+    left, as generate() does."""
+
+    batch: int
+    sequence: int
+    choices: int
+    target: int  # the decoder's tokens, of an encoder-decoder
+    past: int
+    new: int
+
+
+SHAPES = [Shape(batch=1, sequence=5, choices=2, target=4, past=4, new=1),
+          Shape(batch=3, sequence=9, choices=3, target=6, past=7, new=3)]
+
+
+class Maker:
+    """Makes the inputs of one case."""
+
+    def __init__(self, model, wanted, shape, seed):
+        self.model, self.wanted, self.shape = model, wanted, shape
+        self.generator = torch.Generator().manual_seed(seed)
+        self.text = self.config_of("get_text_config") if hasattr(model.config, "get_text_config") else model.config
+        self.past = any(name.startswith("past_key_values.") for name in wanted)
+        self.seq2seq = getattr(model.config, "is_encoder_decoder", False)
+
+    def config_of(self, method):
+        return getattr(self.model.config, method)()
+
+    def draw(self, limit, *shape):
+        return torch.randint(limit, shape, generator=self.generator)
+
+    def tokens(self, *shape):
+        """Tokens of the vocabulary but for the first few, which are often special."""
+        special = [value for name, value in self.text.to_dict().items() if name.endswith("token_id") and value is not None]
+        plain = [token for token in range(3, self.text.vocab_size) if token not in special]
+        return torch.tensor(plain)[self.draw(len(plain), *shape)]
+
+    def mask(self, *shape, left=False):
+        """Ones, with two more places of padding in each row."""
+        mask = torch.ones(*shape, dtype=torch.int64)
+        rows = mask.view(-1, shape[-1])
+        for row in range(1, len(rows)):
+            padding = min(2 * row, shape[-1] - 1)
+            rows[row, slice(0, padding) if left else slice(shape[-1] - padding, None)] = 0
+        return mask
+
+    def text_inputs(self, *shape, left=False):
+        """input_ids, attention_mask and token_type_ids of a text, as far as they are wanted."""
+        mask = self.mask(*shape, left=left)
+        pad = getattr(self.text, "pad_token_id", None) or 0
+        made = {"input_ids": torch.where(mask == 1, self.tokens(*shape), pad), "attention_mask": mask}
+        if "token_type_ids" in self.wanted:
+            made["token_type_ids"] = self.draw(self.text.type_vocab_size, *shape)
+        return {name: value for name, value in made.items() if name in self.wanted}
+
+    def images(self):
+        size = getattr(self.model.config, "image_size", None) or 32
+        height, width = size if isinstance(size, (list, tuple)) else (size, size)
+        channels = self.model.config.num_channels
+        return {"pixel_values": torch.randn(self.shape.batch, channels, height, width, generator=self.generator)}
+
+    def decoder_step(self):
+        """A cached step of a decoder: new tokens behind a prefix that was run before."""
+        shape = self.shape
+        prefix = self.text_inputs(shape.batch, shape.past, left=True)
+        ran = self.model(**prefix, **models.whole_cache(), use_cache=True, return_dict=True)
+        ones = torch.ones(shape.batch, shape.new, dtype=torch.int64)
+        return {"input_ids": self.tokens(shape.batch, shape.new),
+                "attention_mask": torch.cat([prefix["attention_mask"], ones], 1),
+                **models.named_states(ran.past_key_values, "past_key_values")}
+
+    def target(self, length):
+        """The decoder's side of an encoder-decoder; only the encoder's texts are padded."""
+        ones = torch.ones(self.shape.batch, length, dtype=torch.int64)
+        made = {"decoder_input_ids": self.tokens(self.shape.batch, length), "decoder_attention_mask": ones}
+        return {name: value for name, value in made.items() if name in self.wanted}
+
+    def encoder_decoder(self):
+        source = self.text_inputs(self.shape.batch, self.shape.sequence)
+        return {**source, **self.target(self.shape.target)}
+
+    def encoder_decoder_step(self):
+        shape = self.shape
+        source = self.text_inputs(shape.batch, shape.sequence)
+        prefix = {"decoder_input_ids": self.tokens(shape.batch, shape.past)}
+        ran = self.model(**source, **prefix, use_cache=True, return_dict=True)
+        # What lies before the new tokens is in the cache, and its mask goes on over it.
+        step = {"decoder_input_ids": self.tokens(shape.batch, 1)}
+        if "decoder_attention_mask" in self.wanted:
+            step["decoder_attention_mask"] = torch.ones(shape.batch, shape.past + 1, dtype=torch.int64)
+        return {**source, **step, **models.named_states(ran.past_key_values, "past_key_values")}
+
+    def make(self):
+        if self.past:
+            return self.encoder_decoder_step() if self.seq2seq else self.decoder_step()
+        if "decoder_input_ids" in self.wanted:
+            return self.encoder_decoder()
+        if "pixel_values" in self.wanted:
+            return self.images()
+        choices = "MultipleChoice" in type(self.model).__name__
+        shape = (self.shape.batch, self.shape.choices, self.shape.sequence) if choices else (self.shape.batch, self.shape.sequence)
+        return self.text_inputs(*shape)
+
+
+def make(model, wanted, shape, seed):
+    """A tensor for each wanted input. Ends the program where one is of a kind that is not made here."""
+    made = Maker(model, wanted, shape, seed).make()
+    unknown = [name for name in wanted if name not in made]
+    if unknown:
+        sys.exit(f"{', '.join(unknown)}: scripts/record/inputs.py does not know how to make such inputs; teach it")
+    return {name: made[name] for name in wanted}

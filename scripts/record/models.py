@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The original model: loading drawn weights into its class, and asking it."""
+import fnmatch
+import importlib
+import inspect
+import sys
+
+import torch
+import transformers
+from safetensors.torch import load_file
+
+
+def class_named(name):
+    """A class of transformers, or MODULE:NAME."""
+    module, _, name = name.rpartition(":")
+    return getattr(importlib.import_module(module) if module else transformers, name)
+
+
+def spelled(weights, model):
+    """The weights under the class's own names, which may have the base model's prefix or not."""
+    known, prefix = model.state_dict().keys(), model.base_model_prefix + "."
+    for name, value in weights.items():
+        other = name.removeprefix(prefix) if name.startswith(prefix) else prefix + name
+        yield (other if name not in known and other in known else name), value
+
+
+def load(name, checkpoint, unused):
+    """The class with the checkpoint's weights, in f32. Ends the program where a weight is left over, or one that neither
+    `unused` nor a tie explains is missing."""
+    model_class = class_named(name)
+    config = transformers.AutoConfig.from_pretrained(checkpoint)
+    config._attn_implementation = "eager"
+    model = model_class(config).float().eval()
+    weights = {key: value.float() for key, value in spelled(load_file(checkpoint / "model.safetensors"), model)}
+    missing, unexpected = model.load_state_dict(weights, strict=False)
+    model.tie_weights()
+    loaded = {value.data_ptr() for key, value in model.state_dict().items() if key in weights}
+    state = model.state_dict()
+    buffers = {key for key, _ in model.named_buffers()}
+    missing = [key for key in missing if state[key].data_ptr() not in loaded and key not in buffers
+               and not any(fnmatch.fnmatch(key, pattern) for pattern in unused)]
+    if missing or unexpected:
+        sys.exit(f"{name} does not take the drawn weights as its own\n  missing: {', '.join(missing) or 'none'}\n"
+                 f"  unexpected: {', '.join(unexpected) or 'none'}\n"
+                 "correct the plugin's names, or list what the feature does not need with --unused")
+    return model
+
+
+def layers_of(cache):
+    """A cache as one tuple of tensors a layer: key, value, and of an encoder-decoder the encoder's key and value."""
+    if isinstance(cache, (tuple, list)):
+        return [tuple(layer) for layer in cache]
+    if hasattr(cache, "self_attention_cache"):
+        own, cross = layers_of(cache.self_attention_cache), layers_of(cache.cross_attention_cache)
+        return [one + other for one, other in zip(own, cross)]
+    if hasattr(cache, "layers"):
+        return [(layer.keys, layer.values) for layer in cache.layers]
+    return [tuple(layer) for layer in cache.to_legacy_cache()]
+
+
+def whole_cache():
+    """A cache that keeps every token, as graphs do; one of the library's own choice forgets what a window hides."""
+    return {"past_key_values": transformers.DynamicCache()} if hasattr(transformers, "DynamicCache") else {}
+
+
+def named_states(cache, prefix):
+    """The tensors of a cache under the names that graphs give them: PREFIX.0.key, or PREFIX.0.decoder.key."""
+    named = {}
+    for number, layer in enumerate(layers_of(cache)):
+        names = ["key", "value"] if len(layer) == 2 else ["decoder.key", "decoder.value", "encoder.key", "encoder.value"]
+        named.update({f"{prefix}.{number}.{name}": tensor for name, tensor in zip(names, layer)})
+    return named
+
+
+def cache_of(named):
+    """The reverse of named_states, as the library of this version takes it."""
+    count = 1 + max(int(name.split(".")[1]) for name in named)
+    seq2seq = any(".decoder." in name for name in named)
+    names = ["decoder.key", "decoder.value", "encoder.key", "encoder.value"] if seq2seq else ["key", "value"]
+    layers = [tuple(named[f"past_key_values.{number}.{name}"] for name in names) for number in range(count)]
+    if not hasattr(transformers, "DynamicCache"):
+        return tuple(layers)
+
+    def filled(pairs):
+        cache = transformers.DynamicCache()
+        for number, (key, value) in enumerate(pairs):
+            cache.update(key.clone(), value.clone(), number)
+        return cache
+
+    if not seq2seq:
+        return filled(layers)
+    return transformers.EncoderDecoderCache(filled([layer[:2] for layer in layers]), filled([layer[2:] for layer in layers]))
+
+
+def answer(model, given, names):
+    """The outputs of these names."""
+    states = {name: value for name, value in given.items() if name.startswith("past_key_values.")}
+    words = {name: value for name, value in given.items() if name not in states}
+    cached = any(name.startswith("present.") for name in names)
+    if states:
+        words["past_key_values"] = cache_of(states)
+    if cached or "use_cache" in inspect.signature(model.forward).parameters:
+        words["use_cache"] = cached
+    outputs = dict(model(**words, return_dict=True).items())
+    if cached:
+        outputs.update(named_states(outputs["past_key_values"], "present"))
+    absent = [name for name in names if name not in outputs]
+    if absent:
+        sys.exit(f"{type(model).__name__} gives no {', '.join(absent)}; it gives {', '.join(outputs)}")
+    return {name: outputs[name].float() for name in names}

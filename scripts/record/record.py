@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Records what an original model answers, as a case of a plugin that holds no weights.
+
+The weights are those that `onnxport synth` draws for a config and a seed: they are loaded into the original class, which
+must take every one of them and lack none. README.md beside this file tells the whole way.
+"""
+import argparse
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import torch
+import transformers
+from safetensors.torch import save_file
+
+import inputs
+import models
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", type=pathlib.Path, help="a config.json")
+    parser.add_argument("cases", type=pathlib.Path, help="the plugin's folder of cases; index.json in it gets a row")
+    parser.add_argument("--feature", required=True, help="what is recorded: causal-lm-with-past")
+    parser.add_argument("--path", help="the recording's folder below CASES (default: MODEL_TYPE/CLASS)")
+    parser.add_argument("--model-class", help="NAME of transformers or MODULE:NAME (default: the config's architecture)")
+    parser.add_argument("--seed", type=int, default=0, help="of the weights and the inputs")
+    parser.add_argument("--dtype", default="fp32", choices=["fp32", "fp16", "bf16"], help="of the stored weights")
+    parser.add_argument("--unused", action="append", default=[], metavar="PATTERN",
+                        help="weights of the class that the feature does not need: 'pooler.*'")
+    parser.add_argument("--atol", type=float, default=1e-4)
+    parser.add_argument("--notes", default="", help="what is special about the config")
+    parser.add_argument("--onnxport", default="onnxport", help="the command")
+    parser.add_argument("--plugin-dir", help="where the plugin is, if onnxport does not find it by itself")
+    return parser.parse_args()
+
+
+def run(command, plugin_dir, *words):
+    """What `onnxport WORDS` prints; ends the program where it fails."""
+    more = ["--plugin-dir", plugin_dir] if plugin_dir else []
+    done = subprocess.run([command, *map(str, words), *more], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"onnxport {' '.join(map(str, words))}: status {done.returncode}\n{done.stderr or done.stdout}")
+    return done.stdout
+
+
+def graph_of(options, checkpoint, scratch):
+    """Names and types of the inputs and outputs of the file that the feature is exported to."""
+    run(options.onnxport, options.plugin_dir, "export", "-m", checkpoint, "--feature", options.feature, "--no-validate",
+        "--quiet", scratch / "onnx")
+    described = subprocess.run([options.onnxport, "inspect", "--json", scratch / "onnx" / "model.onnx"],
+                               capture_output=True, text=True, check=True).stdout
+    graph = json.loads(described)
+    return [entry["name"] for entry in graph["inputs"]], [entry["name"] for entry in graph["outputs"]]
+
+
+def write_row(index, row):
+    """The row in the index; one of the same path and feature is replaced."""
+    rows = json.loads(index.read_text()) if index.exists() else []
+    rows = [other for other in rows if (other["path"], other["feature"]) != (row["path"], row["feature"])]
+    lines = ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in [*rows, row])
+    index.write_text(f"[\n{lines}\n]\n")
+
+
+def main():
+    options = arguments()
+    config = json.loads(options.config.read_text())
+    name = options.model_class or config["architectures"][0]
+    architecture = name.rpartition(":")[2]
+    path = options.path or f"{config['model_type']}/{architecture}"
+    folder = options.cases / path
+    with tempfile.TemporaryDirectory(prefix="onnxport-record-") as scratch:
+        scratch = pathlib.Path(scratch)
+        checkpoint = scratch / "checkpoint"
+        run(options.onnxport, options.plugin_dir, "synth", options.config, checkpoint, "--seed", options.seed,
+            "--feature", options.feature, "--dtype", options.dtype, "--quiet")
+        model = models.load(name, checkpoint, options.unused)
+        wanted, answered = graph_of(options, checkpoint, scratch)
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(options.config, folder / "config.json")
+    written = []
+    for number, shape in enumerate(inputs.SHAPES):
+        given = inputs.make(model, wanted, shape, options.seed + number)
+        found = models.answer(model, given, answered)
+        tensors = {f"in/{key}": value for key, value in given.items()} | {f"out/{key}": value for key, value in found.items()}
+        file = f"case-{options.feature}-{number}.safetensors"
+        save_file({key: value.detach().contiguous().clone() for key, value in tensors.items()}, folder / file)
+        written.append(file)
+    write_row(options.cases / "index.json", {
+        "model_type": config["model_type"], "architecture": architecture, "feature": options.feature, "path": path,
+        "cases": written, "extra_cases": [], "atol": options.atol, "transformers_version": transformers.__version__,
+        "weights": {"synth": {"seed": options.seed, "feature": options.feature, "dtype": options.dtype}},
+        "notes": options.notes})
+    print(f"recorded: {folder}: {', '.join(written)}")
+
+
+if __name__ == "__main__":
+    with torch.no_grad():
+        main()

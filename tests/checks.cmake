@@ -1,0 +1,26 @@
+# The checks of scripts/check, an entry each: what is not run is reported as skipped, with the reason in its output.
+function(onnxport_add_check name)
+  cmake_parse_arguments(arg "" "TIMEOUT" "" ${ARGN})
+  add_test(NAME check_${name} COMMAND "${PROJECT_SOURCE_DIR}/scripts/check" ${name})
+  set_tests_properties(check_${name} PROPERTIES SKIP_RETURN_CODE 77 LABELS checks TIMEOUT ${arg_TIMEOUT}
+    ENVIRONMENT "ONNXPORT_BUILD=${CMAKE_BINARY_DIR};ONNXPORT_DEPS=${ONNXPORT_DEPS}")
+endfunction()
+
+foreach(name IN ITEMS format headers_gcc headers_clang misuse_gcc misuse_clang)
+  onnxport_add_check(${name} TIMEOUT 600)
+endforeach()
+# These compile, with all cores. The last two take minutes, and are asked for: .ci/run does.
+foreach(name IN ITEMS threads tidy sanitize)
+  onnxport_add_check(${name} TIMEOUT 1800)
+  set_tests_properties(check_${name} PROPERTIES RUN_SERIAL ON)
+endforeach()
+
+# The writer of weights and its tests with ThreadSanitizer; the rest of the core has no threads there, and is linked as it
+# is. Built when its check runs.
+file(GLOB writer_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/core/checkpoint/*.cpp")
+add_executable(writer_threads EXCLUDE_FROM_ALL ${writer_sources} unit/main.cpp unit/weight_test.cpp unit/stacked_weight_test.cpp)
+target_compile_definitions(writer_threads PRIVATE ${ONNXPORT_TEST_DEFINITIONS})
+target_compile_options(writer_threads PRIVATE -fsanitize=thread -O1)
+target_link_options(writer_threads PRIVATE -fsanitize=thread)
+target_link_libraries(writer_threads PRIVATE onnxport_core Boost::unit_test_framework Threads::Threads)
+set_target_properties(writer_threads PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin/tests")

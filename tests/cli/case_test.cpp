@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// Case files that do not belong to the model: everything that does not fit is listed, with status 3.
+#include <boost/test/unit_test.hpp>
+#include <nlohmann/json.hpp>
+
+#include "command.hpp"
+
+using namespace cli;
+using Json = nlohmann::ordered_json;
+
+namespace {
+
+struct Recorded {
+  std::string name, dtype;
+  std::vector<int64_t> shape;
+};
+
+/// What the tiny BERT takes and puts out, for two texts of eight tokens.
+std::vector<Recorded> whole() {
+  return {{"in/input_ids", "I64", {2, 8}},
+          {"in/attention_mask", "I64", {2, 8}},
+          {"in/token_type_ids", "I64", {2, 8}},
+          {"out/logits", "F32", {2, 8, 60}}};
+}
+
+void write_case(const Sandbox& sandbox, const std::vector<Recorded>& tensors) {
+  Json header = Json::object();
+  size_t end = 0;
+  for (const Recorded& tensor : tensors) {
+    size_t bytes = tensor.dtype == "I64" ? 8 : 4;
+    for (const int64_t size : tensor.shape) bytes *= static_cast<size_t>(size);
+    header[tensor.name] = {{"dtype", tensor.dtype}, {"shape", tensor.shape}, {"data_offsets", {end, end + bytes}}};
+    end += bytes;
+  }
+  sandbox.write_safetensors("case.safetensors", header.dump(), end);
+}
+
+struct Model : Sandbox {
+  Model() {
+    checkpoint();
+    BOOST_REQUIRE(run({"export", "-m", "bert", "--no-validate", "out"}).status == 0);
+  }
+  void check_refused(const std::vector<Recorded>& tensors, const Words& parts) const {
+    write_case(*this, tensors);
+    Words told{"case.safetensors is no recording of this model", "input_ids, attention_mask, token_type_ids", "logits"};
+    told.insert(told.end(), parts.begin(), parts.end());
+    check_failure(*this, {"validate", "out", "--case", "case.safetensors"}, 3, told);
+  }
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(case_files)
+
+BOOST_AUTO_TEST_CASE(inputs_that_are_missing_or_too_many) {
+  const Model model;
+  std::vector<Recorded> tensors = whole();
+  tensors.erase(tensors.begin() + 1);
+  model.check_refused(tensors, {"in/attention_mask is missing, i64[batch, sequence]"});
+  tensors = whole();
+  tensors[2].name = "in/token_types";
+  model.check_refused(tensors, {"in/token_type_ids is missing", "in/token_types: the model has no such input"});
+}
+
+BOOST_AUTO_TEST_CASE(inputs_of_another_type_or_shape) {
+  const Model model;
+  std::vector<Recorded> tensors = whole();
+  tensors[0].dtype = "F32";
+  tensors[1].shape = {2, 7};
+  tensors[2].shape = {16};
+  model.check_refused(
+      tensors, {"in/input_ids is f32[2, 8], expected i64[batch, sequence]",
+                "in/attention_mask is i64[2, 7], expected i64[batch, sequence] where batch is 2 and sequence is 8",
+                "in/token_type_ids is i64[16], expected i64[batch, sequence]"});
+}
+
+BOOST_AUTO_TEST_CASE(outputs_that_the_model_does_not_have) {
+  const Model model;
+  std::vector<Recorded> tensors = whole();
+  tensors[3].name = "out/pooler_output";
+  model.check_refused(tensors, {"out/pooler_output: the model has no such output"});
+}
+
+/// What fits is run, and outputs that nobody recorded are told.
+BOOST_AUTO_TEST_CASE(what_is_not_recorded_is_told) {
+  const Sandbox sandbox;
+  sandbox.checkpoint();
+  BOOST_REQUIRE(sandbox.run({"export", "-m", "bert", "--no-validate", "--outputs", "hidden_states", "out"}).status ==
+                0);
+  write_case(sandbox, whole());
+  const Outcome outcome = sandbox.run({"validate", "out", "--case", "case.safetensors"});
+  BOOST_TEST(outcome.status == 1);  // zeros are not what the model computes
+  BOOST_TEST(contains(outcome.out, "does not record these outputs"), outcome.out);
+  BOOST_TEST(contains(outcome.out, "hidden_states"));
+}
+
+BOOST_AUTO_TEST_SUITE_END()

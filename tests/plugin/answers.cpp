@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/plugin/answers.hpp"
+
+#include <fmt/format.h>
+
+#include <set>
+
+#include "core/backend/backend.hpp"
+#include "core/export/export.hpp"
+#include "core/validate/validate.hpp"
+
+namespace onnxport::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The definition as it was recorded: by forward(), which is given no positions and counts them in sequence, whatever a
+/// type counts when it generates.
+OnnxConfig as_recorded(const Recording& recording, const Checkpoint& checkpoint) {
+  const auto made = [&](const Json& options) {
+    return config_of({checkpoint.config(), checkpoint.folder(), options}, recording.model_type, recording.feature);
+  };
+  OnnxConfig config = made(Json::object());
+  const auto positions = config.description().texts.find("positions");
+  const bool otherwise = positions != config.description().texts.end() && positions->second != "sequence";
+  return otherwise ? made({{"position_ids", "sequence"}}) : std::move(config);
+}
+
+/// A recording with its definition.
+struct Model {
+  explicit Model(const Recording& recording, const Checkpoint& checkpoint)
+      : config(as_recorded(recording, checkpoint)), weights(checkpoint) {
+    definition = config.define(weights, {.outputs = recording.outputs});
+    for (const std::string& name : recording.cases) cases.push_back(read_case(recording.folder / name));
+  }
+  OnnxConfig config;
+  WeightSource weights;
+  Definition definition;
+  std::vector<ValidationInputs> cases;
+};
+
+/// The cases, run by one model.
+void run_cases(const std::string& who, const Model& model, const Tolerance& tolerance, Runnable& runnable,
+               Problems& problems) {
+  for (const ValidationInputs& recorded : model.cases) {
+    const Problems found =
+        differences(who + ", " + recorded.label, *recorded.expected, runnable.run(recorded.inputs), tolerance);
+    problems.insert(problems.end(), found.begin(), found.end());
+  }
+}
+
+/// Exported with these options into the folder, checked, and run.
+void run_export(const std::string& who, const Model& model, const Tolerance& tolerance, const fs::path& folder,
+                const ExportOptions& options, Problems& problems) {
+  const fs::path file = export_onnx(model.config, model.definition, folder, options).files[0].path;
+  check_model_file(file);
+  run_cases(who, model, tolerance, *load_backend("onnxruntime").load_file(file.string()), problems);
+}
+
+template <class Body>
+Problems guarded(Body body) {
+  Problems problems;
+  try {
+    body(problems);
+  } catch (const std::exception& error) {
+    problems.push_back(error.what());
+  }
+  return problems;
+}
+
+}  // namespace
+
+const std::vector<int64_t>& tested_opsets() {
+  static const std::vector<int64_t> opsets =
+      test_all() ? std::vector<int64_t>{13, 17, 18, 20, 23, 24} : std::vector<int64_t>{lowest_opset, highest_opset};
+  return opsets;
+}
+
+Problems differences(const std::string& who, const Tensors& expected, const Tensors& actual,
+                     const Tolerance& tolerance) {
+  Problems problems;
+  for (const Difference& difference : compare(expected, actual, tolerance)) {
+    if (difference.passes) continue;
+    problems.push_back(fmt::format("{}: {} differs by {} (tolerance {}) {}", who, difference.output, difference.max_abs,
+                                   tolerance.absolute, difference.problem));
+  }
+  return problems;
+}
+
+Problems answers(const Recording& recording, const std::vector<int64_t>& opsets) {
+  return guarded([&](Problems& problems) {
+    const RecordedCheckpoint checkpoint(recording);
+    const Model model(recording, *checkpoint);
+    const Tolerance tolerance{.absolute = recording.atol};
+    if (backend_installed("reference")) {
+      const auto reference = load_backend("reference").load_graph(model.definition.graph);
+      run_cases("reference", model, tolerance, *reference, problems);
+    }
+    for (const int64_t opset : opsets) {
+      const Scratch scratch;
+      run_export(fmt::format("opset {}", opset), model, tolerance, scratch.path, {.opset = opset}, problems);
+    }
+  });
+}
+
+Problems answers_in_f16(const Recording& recording) {
+  return guarded([&](Problems& problems) {
+    const RecordedCheckpoint checkpoint(recording);
+    const Model model(recording, *checkpoint);
+    // 16 units in the last place of the largest number, as validation allows.
+    const Tolerance tolerance{.absolute = recording.atol, .of_largest = 16 * 0x1p-11};
+    const Scratch scratch;
+    run_export("f16", model, tolerance, scratch.path, {.opset = highest_opset, .dtype = ir::DType::f16}, problems);
+  });
+}
+
+Problems answers_linked(const Recording& recording) {
+  return guarded([&](Problems& problems) {
+    // A model refers to files below its own folder, and so it is written beside a copy of the checkpoint.
+    const RecordedCheckpoint original(recording);
+    const Scratch scratch;
+    fs::copy(original.folder(), scratch.path, fs::copy_options::recursive);
+    const Checkpoint checkpoint = Checkpoint::open(scratch.path);
+    const Model model(recording, checkpoint);
+    ExportOptions options{.opset = highest_opset};
+    for (const ir::Value& value : model.definition.graph.values) {
+      if (value.origin != ir::Origin::weight || value.weight->stored->file == nullptr) continue;
+      const MappedFile& file = *value.weight->stored->file;
+      options.linked.emplace(&file, fs::path(file.path()).filename().string());
+    }
+    run_export("linked", model, {.absolute = recording.atol}, scratch.path, options, problems);
+  });
+}
+
+}  // namespace onnxport::test

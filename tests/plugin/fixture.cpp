@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/plugin/fixture.hpp"
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <stdexcept>
+
+#include "registry/loader.hpp"
+
+namespace onnxport::test {
+
+namespace fs = std::filesystem;
+
+const Registry& built_plugins() {
+  static const Registry found = [] {
+    SearchOptions options;
+    options.environment = false;
+    options.plugin_dirs = {fs::path(ONNXPORT_BUILD_DIR) / "lib/onnxport/plugins"};
+    return Registry::discover(options);
+  }();
+  return found;
+}
+
+Scratch::Scratch() {
+  std::string pattern = (fs::temp_directory_path() / "onnxport-plugin-XXXXXX").string();
+  if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("no temporary folder " + pattern);
+  path = pattern;
+}
+
+Scratch::~Scratch() {
+  std::error_code ignored;
+  fs::remove_all(path, ignored);
+}
+
+fs::path recorded(const std::string& plugin, const std::string& checkpoint) {
+  return fs::path(ONNXPORT_PLUGIN_SOURCES) / plugin / "cases" / checkpoint;
+}
+
+OnnxConfig config_of(const ModelFolder& folder, const std::string& model_type, const std::string& feature) {
+  const LoadedPlugin& plugin = load(built_plugins().find(model_type), plugin_host());
+  return OnnxConfig::from_folder({plugin.onnx_config, plugin.manifest->id}, folder, model_type, feature);
+}
+
+bool test_all() {
+  return std::getenv("ONNXPORT_TEST_ALL") != nullptr;
+}
+
+}  // namespace onnxport::test

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// What was recorded of original models: a row of an index.json.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/checkpoint/checkpoint.hpp"
+#include "registry/manifest.hpp"
+#include "tests/plugin/fixture.hpp"
+
+namespace onnxport::test {
+
+/// Weights that do not lie with a recording: they are drawn as `onnxport synth` does.
+struct Drawn {
+  uint64_t seed = 0;
+  std::string feature;  ///< whose definition asks for the tensors
+  ir::DType dtype = ir::DType::f32;
+};
+
+struct Recording {
+  std::filesystem::path root, folder;  ///< of the index, and of config.json and the case files
+  std::string model_type, architecture, feature;
+  std::vector<std::string> cases;
+  std::vector<std::string> outputs;  ///< further ones that are recorded: "hidden_states"
+  double atol = 0;
+  std::optional<Drawn> drawn;
+
+  /// As a test is called: "bert_BertModel_default".
+  std::string name() const;
+};
+
+/// The recordings that the folder's index.json lists.
+std::vector<Recording> recordings_in(const std::filesystem::path& root);
+
+/// The folders of recordings that ONNXPORT_GOLDENS lists, by colons.
+std::vector<std::filesystem::path> given_folders();
+
+/// A recording's checkpoint: as it lies there, or drawn into a folder that lives as long as the object.
+class RecordedCheckpoint {
+ public:
+  explicit RecordedCheckpoint(const Recording& recording);
+  const std::filesystem::path& folder() const { return folder_; }
+  const Checkpoint& operator*() const { return *checkpoint_; }
+
+ private:
+  std::optional<Scratch> scratch_;
+  std::filesystem::path folder_;
+  std::optional<Checkpoint> checkpoint_;
+};
+
+/// The gap that the plugin knows and the recording meets; null where it has to work.
+const Manifest::KnownGap* known_gap(const Recording& recording, const Manifest::Model& model);
+
+}  // namespace onnxport::test
