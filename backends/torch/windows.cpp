@@ -93,6 +93,7 @@ struct Pool {
   Tensor x;
   Ints kernel, strides, pads, dilations;
   bool rounds_up, is_signal;
+  bool has_border = false;  // of our own making
 
   /// `outside` fills a border that ATen does not make itself.
   Pool(const Call& c, const Tensor& of, double outside)
@@ -101,7 +102,9 @@ struct Pool {
     strides = window.strides;
     dilations = window.dilations;
     pads.assign(window.pads.begin(), window.pads.begin() + static_cast<std::ptrdiff_t>(window.axes()));
-    if (!is_plain(window)) {
+    for (size_t i = 0; i < window.axes(); ++i)
+      has_border = has_border || pads[i] != window.pads[i + window.axes()] || 2 * pads[i] > kernel[i];
+    if (has_border) {
       x = bordered(x, window.pads, outside);
       pads.assign(window.axes(), 0);
     }
@@ -111,12 +114,6 @@ struct Pool {
     pads.insert(pads.begin(), 0);
   }
 
-  bool is_plain(const Window& window) const {
-    for (size_t i = 0; i < window.axes(); ++i) {
-      if (window.pads[i] != window.pads[i + window.axes()] || 2 * window.pads[i] > kernel[i]) return false;
-    }
-    return true;
-  }
   Tensor as_given(const Tensor& y) const { return is_signal ? y.squeeze(2) : y; }
 
   Tensor largest() const {
@@ -138,7 +135,7 @@ Results average_pool(const Call& c) {
   const bool border_counts = c.integer("count_include_pad", 0) != 0;
   const Pool pool(c, c.in(0), 0);
   const Tensor means = pool.mean(border_counts);
-  if (border_counts || pool.is_plain(Window(c))) return {means};
+  if (border_counts || !pool.has_border) return {means};
   return {means / Pool(c, at::ones_like(c.in(0)), 0).mean(false)};
 }
 

@@ -154,6 +154,7 @@ const std::vector<Operator>& resampling_operators() {
                       {"antialias", integer, "0"},
                       {"scales", reals}},
        .lowering = {{interpolate}},
+       .precision = {.wide_inputs = {2}},
        .documentation =
            {"x: f[batch, c, height, width] or f[batch, c, length], [size: i64[2] or i64[1]], [scales: f32[2] "
             "or f32[1]]",

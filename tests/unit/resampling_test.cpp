@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Samples between pixels. The numbers are those of PyTorch 2.
+#include <algorithm>
+
+#include "core/passes/precision.hpp"
 #include "tests/support/operator_case.hpp"
 
 using namespace onnxport;
@@ -106,6 +109,21 @@ BOOST_AUTO_TEST_CASE(factors) {
     for (int twice = 0; twice < 2; ++twice) nearest.insert(nearest.end(), row.begin(), row.end());
   }
   check_factors(x, {2, 1.5}, {}, {1, 1, 8, 7}, nearest);
+}
+
+BOOST_AUTO_TEST_CASE(factors_stay_in_32_bits) {
+  const Graph g =
+      test::graph_of({.domain = composite_domain,
+                      .op = "Interpolate",
+                      .inputs = {numbers_of({1, 1, 4, 5}), {}, Tensor::of<float>(DType::f32, {2}, {1.3F, 0.7F})},
+                      .fed = {2}},
+                     true);
+  const Graph narrow = to_precision(g, {});
+  const auto node = std::find_if(narrow.nodes.begin(), narrow.nodes.end(),
+                                 [](const Node& candidate) { return candidate.op == "Interpolate"; });
+  BOOST_REQUIRE(node != narrow.nodes.end());
+  BOOST_TEST((narrow[node->input(0)].type.dtype == DType::f16));
+  BOOST_TEST((narrow[node->input(2)].type.dtype == DType::f32));
 }
 
 BOOST_AUTO_TEST_CASE(filters_that_are_widened) {

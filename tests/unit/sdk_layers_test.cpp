@@ -192,9 +192,15 @@ BOOST_AUTO_TEST_CASE(transposes_and_norms_take_their_weights) {
 
 BOOST_AUTO_TEST_CASE(other_ways_to_look_at_an_axis) {
   const ir::Tensor counted = i64({1, 7}, {0, 1, 2, 3, 4, 5, 6});
-  of_integers(counted, {1, 0}, [](const Value& x) { return flip(x, 1); }).check_integers({1, 7}, Ints{6, 5, 4, 3, 2, 1, 0});
-  of_integers(counted, {1, 0}, [](const Value& x) { return roll(x, 1, 2); }).check_integers({1, 7}, Ints{5, 6, 0, 1, 2, 3, 4});
-  of_integers(counted, {1, 0}, [](const Value& x) { return roll(x, 1, -3); }).check_integers({1, 7}, Ints{3, 4, 5, 6, 0, 1, 2});
+  of_integers(counted, {1, 0}, [](const Value& x) {
+    return flip(x, 1);
+  }).check_integers({1, 7}, Ints{6, 5, 4, 3, 2, 1, 0});
+  of_integers(counted, {1, 0}, [](const Value& x) {
+    return roll(x, 1, 2);
+  }).check_integers({1, 7}, Ints{5, 6, 0, 1, 2, 3, 4});
+  of_integers(counted, {1, 0}, [](const Value& x) {
+    return roll(x, 1, -3);
+  }).check_integers({1, 7}, Ints{3, 4, 5, 6, 0, 1, 2});
   of_integers(counted, {1, 0}, [](const Value& x) {
     return windows_of(x, {.axis = 1, .size = 3, .step = 2});
   }).check_integers({1, 3, 3}, Ints{0, 1, 2, 2, 3, 4, 4, 5, 6});
