@@ -106,7 +106,7 @@ Results of_all_axes(Builder& b, const Ints& axes) {
   return b.graph().add_node({"", "Pad", node.scope, std::move(inputs), {}, std::move(attributes), ""});
 }
 
-/// One end of a slice along an axis, at a place that is an i64[1] of the graph.
+/// What stands from one place of an axis to another, both i64[1].
 ValueId sliced(Builder& b, ValueId x, int64_t axis, ValueId begin, ValueId end) {
   return b.op("Slice", {x, begin, end}, {{"axes", Ints{axis}}});
 }
