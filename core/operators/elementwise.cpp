@@ -6,11 +6,11 @@
 #include <cmath>
 
 #include "core/checkpoint/arithmetic.hpp"
-#include "core/tensor/elements.hpp"
 #include "core/error.hpp"
 #include "core/ir/builder.hpp"
 #include "core/ir/inference.hpp"
 #include "core/operators/areas.hpp"
+#include "core/tensor/elements.hpp"
 
 namespace onnxport::ir {
 namespace {
@@ -36,6 +36,11 @@ void infer_binary(Inference& x) {
     contents.push_back(op == "Add" ? left + right : op == "Sub" ? left - right : left * right);
   }
   set_contents(x, std::move(contents));
+}
+
+void infer_is_nan(Inference& x) {
+  if (!is_floating(dtype_of(x))) refuse("takes a floating-point tensor");
+  set(x, DType::boolean, x.shape(0));
 }
 
 void infer_logical(Inference& x) {
@@ -205,6 +210,7 @@ const std::vector<Operator>& elementwise_operators() {
                       {"max", real, "either may be absent", {.input = 2, .since = 11}}},
        .documentation = {"x"}},
       {.name = "Not", .infer = infer_not, .documentation = {"x: bool"}},
+      {.name = "IsNaN", .infer = infer_is_nan, .documentation = {"x", "yields bool"}},
       binary("Add", {{folded<Arithmetic::add>}}),
       binary("Sub", {{folded<Arithmetic::subtract>}}),
       binary("Mul", {{folded<Arithmetic::multiply>}}),

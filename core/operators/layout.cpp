@@ -221,6 +221,18 @@ void infer_split(Inference& x) {
   require_same(x.shape(0)[axis], Dim(total), "the sum of the sizes");
 }
 
+/// f[batch, c·size², height, width] -> f[batch, c, height·size, width·size]
+void infer_depth_to_space(Inference& x) {
+  require_rank(x, 0, 4);
+  const int64_t size = x.node.integer("blocksize", 0);
+  const std::string mode = x.node.text("mode", "DCR");
+  if (mode != "DCR" && mode != "CRD") refuse("there is no mode '" + mode + "'; known: DCR, CRD");
+  const Shape& from = x.shape(0);
+  if (size < 1 || !from[1].is_static() || from[1].size() % (size * size) != 0)
+    refuse(fmt::format("{} channels do not make squares of {} by {}", from[1].to_string(), size, size));
+  set(x, dtype_of(x), {from[0], Dim(from[1].size() / (size * size)), from[2] * Dim(size), from[3] * Dim(size)});
+}
+
 void infer_expand(Inference& x) {
   set(x, dtype_of(x), broadcast(x.shape(0), attribute_or_input(x, 1, "shape")));
 }
@@ -346,6 +358,13 @@ const std::vector<Operator>& layout_operators() {
        .infer = infer_split,
        .attributes = {{"axis", integer, "0"}, {"split", integers, "the sizes", second}},
        .documentation = {"x", "as many outputs as sizes"}},
+      {.name = "DepthToSpace",
+       .infer = infer_depth_to_space,
+       .attributes = {{"blocksize", integer, "the size"}, {"mode", text, "DCR or CRD; DCR"}},
+       .documentation =
+           {"x: f[batch, c·size², height, width]",
+            "f[batch, c, height·size, width·size]; a pixel's places are the slower (DCR) or the faster part "
+            "(CRD, torch's pixel_shuffle) of its channels"}},
       {.name = "Expand",
        .inputs = {1, 2},
        .infer = infer_expand,
