@@ -10,8 +10,8 @@
 namespace onnxport {
 
 /// Compares a cached step with the uncached run of the same tokens, in the written files; nullopt where the plugin
-/// states no cache. In the one graph of an encoder-decoder, which only takes cached steps, the definition of the first step
-/// fills the cache.
+/// states no cache. In the one graph of an encoder-decoder, which only takes cached steps, the definition of the first
+/// step fills the cache.
 std::optional<ValidationRun> validate_cached_step(const ExportToValidate& exported, const Tolerance& tolerance);
 
 }  // namespace onnxport
