@@ -22,11 +22,8 @@ struct Target {
       size = numbers(c.in(1));
       return;
     }
-    factors = c.node.reals("scales");
-    if (c.has(2)) {
-      const Tensor given = c.in(2).to(at::kDouble).contiguous();
-      factors.assign(given.data_ptr<double>(), given.data_ptr<double>() + given.numel());
-    }
+    const Tensor given = c.in(2).to(at::kDouble).contiguous();
+    factors.assign(given.data_ptr<double>(), given.data_ptr<double>() + given.numel());
     for (size_t i = 0; i < factors.size(); ++i) {
       const auto length = static_cast<double>(c.in(0).size(static_cast<int64_t>(i + 2)));
       size.push_back(static_cast<int64_t>(std::floor(length * factors[i])));

@@ -43,9 +43,6 @@ std::string Node::text(const std::string& key, const std::string& fallback) cons
 std::vector<int64_t> Node::integers(const std::string& key) const {
   return attribute_or(*this, key, std::vector<int64_t>{});
 }
-std::vector<double> Node::reals(const std::string& key) const {
-  return attribute_or(*this, key, std::vector<double>{});
-}
 
 ValueId Graph::add_value(Value value) {
   values.push_back(std::move(value));

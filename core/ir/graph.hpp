@@ -57,7 +57,6 @@ struct Node {
   std::string text(const std::string& key, const std::string& fallback) const;
   /// Empty where absent.
   std::vector<int64_t> integers(const std::string& key) const;
-  std::vector<double> reals(const std::string& key) const;
   bool has(const std::string& key) const { return attributes.contains(key); }
   ValueId input(size_t index) const { return index < inputs.size() ? inputs[index] : absent; }
 };

@@ -30,32 +30,28 @@ Shape lengths_of(const Inference& x, size_t input, size_t count) {
   return unknown;
 }
 
-/// ⌊size · factor⌋ along each axis that is resampled.
+/// ⌊size · factor⌋ along each axis that is resampled, as far as both are known.
 Shape scaled(const Inference& x, size_t axes) {
-  const std::vector<double> factors = x.node.reals("scales");
-  if (factors.size() != axes)
-    refuse(fmt::format("its attribute 'scales' has {} entries, not {}", factors.size(), axes));
-  Shape shape;
-  for (size_t i = 0; i < axes; ++i) {
-    const Dim& size = x.shape(0)[i + 2];
-    if (!(factors[i] > 0)) refuse("its scales must be above 0");
-    if (factors[i] == std::floor(factors[i]))
-      shape.push_back(size * Dim(static_cast<int64_t>(factors[i])));
-    else if (size.is_static())
-      shape.emplace_back(static_cast<int64_t>(std::floor(static_cast<double>(size.size()) * factors[i])));
-    else
-      shape.push_back(Dim::symbol(fmt::format("floor({}*{})", size.to_string(), factors[i])));
-  }
-  return shape;
-}
-
-/// Where neither sizes nor factors are known before the run.
-Shape unknown_sizes(const Inference& x, size_t axes) {
   require_rank(x, 2, 1);
   require_same(x.shape(2)[0], Dim(static_cast<int64_t>(axes)), "the number of its scales");
   if (dtype_of(x, 2) != DType::f32) refuse("its scales must be f32");
+  const auto& known = x.in(2).constant;
   Shape shape;
-  for (size_t i = 0; i < axes; ++i) shape.push_back(Dim::symbol(fmt::format("size {} of {}", i, x.node.scope)));
+  for (size_t i = 0; i < axes; ++i) {
+    const Dim& size = x.shape(0)[i + 2];
+    if (known == nullptr) {
+      shape.push_back(Dim::symbol(fmt::format("size {} of {}", i, x.node.scope)));
+      continue;
+    }
+    const float factor = known->as<float>()[i];
+    if (!(factor > 0)) refuse("its scales must be above 0");
+    if (factor == std::floor(factor))
+      shape.push_back(size * Dim(static_cast<int64_t>(factor)));
+    else if (size.is_static())
+      shape.emplace_back(static_cast<int64_t>(std::floor(static_cast<float>(size.size()) * factor)));
+    else
+      shape.push_back(Dim::symbol(fmt::format("floor({}*{})", size.to_string(), factor)));
+  }
   return shape;
 }
 
@@ -70,15 +66,14 @@ void infer_interpolate(Inference& x) {
                     {"half_pixel", "align_corners", "asymmetric"});
   require_one_of<4>("rounding", x.node.text("rounding", "floor"), {"floor", "ceil", "half_down", "half_up"});
   const bool antialias = x.node.integer("antialias", 0) != 0, by_size = x.node.input(1) != absent;
-  if (by_size == (x.node.has("scales") || x.node.input(2) != absent)) refuse("needs either a size or scales");
-  if (x.node.has("scales") && x.node.input(2) != absent) refuse("has scales as an attribute and as an input");
+  if (by_size == (x.node.input(2) != absent)) refuse("needs either a size or scales");
   if (antialias &&
       (rank != 4 || mode == "nearest" || !by_size || x.node.text("coordinates", "half_pixel") != "half_pixel"))
     refuse("antialias is for bilinear and bicubic samples at the centres of pixels, to a given size");
   if (antialias && x.node.has("cubic_factor") && x.node.real("cubic_factor", 0) != -0.5)
     refuse("antialias has Pillow's filter, whose factor is -0.5; leave cubic_factor out");
   const size_t axes = rank - 2;
-  Shape shape = by_size ? lengths_of(x, 1, axes) : x.node.has("scales") ? scaled(x, axes) : unknown_sizes(x, axes);
+  Shape shape = by_size ? lengths_of(x, 1, axes) : scaled(x, axes);
   shape.insert(shape.begin(), {x.shape(0)[0], x.shape(0)[1]});
   set(x, dtype_of(x), std::move(shape));
 }
@@ -151,14 +146,13 @@ const std::vector<Operator>& resampling_operators() {
                        "half_pixel, align_corners or asymmetric; of nearest asymmetric, else half_pixel"},
                       {"rounding", text, "of nearest: floor, ceil, half_down or half_up; floor"},
                       {"cubic_factor", real, "-0.75"},
-                      {"antialias", integer, "0"},
-                      {"scales", reals}},
+                      {"antialias", integer, "0"}},
        .lowering = {{interpolate}},
        .precision = {.wide_inputs = {2}},
        .documentation =
            {"x: f[batch, c, height, width] or f[batch, c, length], [size: i64[2] or i64[1]], [scales: f32[2] "
             "or f32[1]]",
-            "resampled to a size, or by scales (attribute or input) to ⌊length·scale⌋, as "
+            "resampled to a size, or by scales to ⌊length·scale⌋, as "
             "torch.nn.functional.interpolate does it: its nearest-exact is half_pixel with half_up. "
             "antialias widens the filter of bilinear and bicubic (then with -0.5) where pixels are closer "
             "than samples: a product of matrices before opset 18"}},

@@ -56,6 +56,16 @@ ValueId entry(Builder& b, ValueId list, size_t i) {
   return b.op("Slice", {list}, {{"starts", Ints{at}}, {"ends", Ints{at + 1}}, {"axes", Ints{0}}, {"steps", Ints{1}}});
 }
 
+/// Scales of batch and channels, which stay, before those of the others.
+ValueId of_all_axes(Builder& b, ValueId scales) {
+  std::vector<float> all{1, 1};
+  const auto known = b.value(scales).constant;
+  if (known != nullptr) all.insert(all.end(), known->as<float>().begin(), known->as<float>().end());
+  const auto count = static_cast<int64_t>(all.size());
+  const ValueId constant = b.graph().add_constant(Tensor::of<float>(DType::f32, {count}, all));
+  return known != nullptr ? constant : b.op("Concat", {constant, scales}, {{"axis", int64_t{0}}});
+}
+
 }  // namespace
 
 Results interpolate(Builder& b) {
@@ -81,17 +91,7 @@ Results interpolate(Builder& b) {
     if (!by_axes) size = b.op("Concat", {b.length(x, 0), b.length(x, 1), size}, {{"axis", int64_t{0}}});
     return {b.op("Resize", {x, absent, absent, size}, attributes)};
   }
-  const auto reals = [&](const std::vector<float>& values) {
-    return b.graph().add_constant(Tensor::of<float>(DType::f32, {static_cast<int64_t>(values.size())}, values));
-  };
-  if (scales == absent) {
-    const std::vector<double> factors = node.reals("scales");
-    std::vector<float> all(by_axes ? 0 : 2, 1.0F);
-    all.insert(all.end(), factors.begin(), factors.end());
-    scales = reals(all);
-  } else if (!by_axes) {
-    scales = b.op("Concat", {reals({1, 1}), scales}, {{"axis", int64_t{0}}});
-  }
+  if (!by_axes) scales = of_all_axes(b, scales);
   return {b.op("Resize", {x, absent, scales}, attributes)};
 }
 

@@ -40,16 +40,15 @@ inline Value interpolate(const Value& x, const Value& size, const InterpolateOpt
 inline Value interpolate(const Value& x, const Value& size, Interpolation how) {
   return interpolate(x, size, InterpolateOptions{.how = how});
 }
+/// The same by factors f32[2], or of a signal f32[1], that only the run knows.
+inline Value interpolate_by(const Value& x, const Value& factors, const InterpolateOptions& options) {
+  return x.graph().composite("Interpolate", {x, Value(), factors}, detail::placement(options));
+}
 /// Resamples by factors for each axis behind the channels, as f[batch, channels, ⌊height·factor⌋, ⌊width·factor⌋].
 /// Source: torch.nn.functional.interpolate(scale_factor=...), torch.nn.Upsample.
 inline Value interpolate(const Value& x, const std::vector<double>& factors, const InterpolateOptions& options) {
-  std::vector<Attribute> attributes = detail::placement(options);
-  attributes.emplace_back("scales", factors);
-  return x.graph().composite("Interpolate", {x}, attributes);
-}
-/// The same by factors f32[2] that only the run knows.
-inline Value interpolate_by(const Value& x, const Value& factors, const InterpolateOptions& options) {
-  return x.graph().composite("Interpolate", {x, Value(), factors}, detail::placement(options));
+  const std::vector<float> given(factors.begin(), factors.end());
+  return interpolate_by(x, x.graph().constant(DType::f32, {static_cast<int64_t>(given.size())}, given), options);
 }
 
 struct GridSampleOptions {
