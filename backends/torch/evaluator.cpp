@@ -108,10 +108,16 @@ std::string place_of(const ir::Node& node) {
 Evaluate evaluation_of(const ir::Node& node) {
   std::vector<const Table*> tables;
   if (node.domain.empty()) {
-    tables = {&operator_table(), &image_operator_table(), &control_table(), &selection_operator_table()};
+    tables = {&operator_table(), &window_operator_table(), &resampling_operator_table(), &control_table(),
+              &selection_operator_table()};
   }
   if (node.domain == ir::composite_domain)
-    tables = {&composite_table(), &image_composite_table(), &selection_composite_table()};
+    tables = {&composite_table(),
+              &window_composite_table(),
+              &resampling_composite_table(),
+              &channel_norm_composite_table(),
+              &sequence_composite_table(),
+              &selection_composite_table()};
   for (const Table* table : tables) {
     if (const auto row = table->find(node.op); row != table->end()) return row->second;
   }
@@ -254,6 +260,11 @@ class Libtorch final : public Backend {
 at::Tensor widened(const at::Tensor& tensor) {
   const at::ScalarType type = tensor.scalar_type();
   return type == at::kHalf || type == at::kBFloat16 ? tensor.to(at::kFloat) : tensor;
+}
+
+std::vector<int64_t> numbers(const at::Tensor& tensor) {
+  const at::Tensor flat = tensor.to(at::kLong).contiguous();
+  return {flat.data_ptr<int64_t>(), flat.data_ptr<int64_t>() + flat.numel()};
 }
 
 at::ScalarType scalar_type(ir::DType dtype) {

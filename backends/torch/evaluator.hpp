@@ -38,6 +38,7 @@ struct Call {
   bool has(size_t index) const { return index < inputs.size() && inputs[index].defined(); }
   int64_t integer(const std::string& key, int64_t fallback) const { return node.integer(key, fallback); }
   double real(const std::string& key, double fallback) const { return node.real(key, fallback); }
+  std::string text(const std::string& key, const std::string& fallback) const { return node.text(key, fallback); }
   std::vector<int64_t> integers(const std::string& key) const { return node.integers(key); }
 };
 
@@ -53,13 +54,22 @@ const Table& control_table();
 /// Those of both kinds that choose among entries.
 const Table& selection_operator_table();
 const Table& selection_composite_table();
-/// Those of both kinds that work on images.
-const Table& image_operator_table();
-const Table& image_composite_table();
+/// Those of both kinds that slide a window.
+const Table& window_operator_table();
+const Table& window_composite_table();
+/// Those of both kinds that sample between pixels, or pad.
+const Table& resampling_operator_table();
+const Table& resampling_composite_table();
+/// Normalisations of channels, and recurrent layers.
+const Table& channel_norm_composite_table();
+const Table& sequence_composite_table();
 
 /// 16-bit floats as 32-bit ones, which hold them exactly: ATen computes little with the former, and the judge should
 /// round less than the judged. Everything that enters an evaluation goes through this.
 at::Tensor widened(const at::Tensor& tensor);
+
+/// The entries of an integer tensor.
+std::vector<int64_t> numbers(const at::Tensor& tensor);
 
 at::ScalarType scalar_type(ir::DType dtype);
 ir::DType dtype_of(at::ScalarType type);

@@ -65,11 +65,6 @@ Results cast(const Call& c) {
 
 // ------------------------------------------------------------------------------------------------ layout
 
-std::vector<int64_t> numbers(const Tensor& tensor) {
-  const Tensor flat = tensor.to(at::kLong).contiguous();
-  return {flat.data_ptr<int64_t>(), flat.data_ptr<int64_t>() + flat.numel()};
-}
-
 std::vector<int64_t> attribute_or_input(const Call& c, const char* name, size_t input) {
   return c.has(input) ? numbers(c.in(input)) : c.integers(name);
 }
@@ -178,6 +173,16 @@ Results concat(const Call& c) {
 Results split(const Call& c) {
   const auto sizes = c.integers("split");
   return at::split_with_sizes(c.in(0), sizes, c.integer("axis", 0));
+}
+
+/// DCR: a pixel's places are the slower part of its channels; CRD: the faster one, as torch has it.
+Results depth_to_space(const Call& c) {
+  const int64_t size = c.integer("blocksize", 1);
+  if (c.text("mode", "DCR") == "CRD") return {at::pixel_shuffle(c.in(0), size)};
+  const int64_t batch = c.in(0).size(0), depth = c.in(0).size(1) / (size * size), height = c.in(0).size(2),
+                width = c.in(0).size(3);
+  const Tensor blocks = c.in(0).reshape({batch, size, size, depth, height, width});
+  return {blocks.permute({0, 3, 4, 1, 5, 2}).reshape({batch, depth, height * size, width * size})};
 }
 
 Results expand(const Call& c) {
@@ -315,6 +320,7 @@ const Table& operator_table() {
       {"Mish", unary<at::mish>},
       {"HardSwish", unary<at::hardswish>},
       {"Clip", clip},
+      {"IsNaN", unary<at::isnan>},
       {"Not", unary<at::logical_not>},
       {"Add", add},
       {"Sub", subtract},
@@ -343,6 +349,7 @@ const Table& operator_table() {
       {"GatherND", gather_nd},
       {"Concat", concat},
       {"Split", split},
+      {"DepthToSpace", depth_to_space},
       {"Expand", expand},
       {"Softmax", softmax},
       {"LogSoftmax", log_softmax},

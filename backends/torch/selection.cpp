@@ -2,6 +2,8 @@
 // Operators that choose among entries, and those that put entries back.
 #include <ATen/TensorIndexing.h>
 
+#include <algorithm>
+
 #include "backends/torch/evaluator.hpp"
 #include "core/ir/experts.hpp"
 
@@ -11,7 +13,8 @@ namespace {
 using at::Tensor;
 
 Results top_k(const Call& c) {
-  const auto [values, indices] = at::topk(c.in(0), c.integer("k", 1), c.integer("axis", -1));
+  const int64_t k = c.has(1) ? numbers(c.in(1)).at(0) : c.integer("k", 1);
+  const auto [values, indices] = at::topk(c.in(0), k, c.integer("axis", -1), c.integer("largest", 1) != 0);
   return {values, indices};
 }
 
@@ -19,17 +22,35 @@ Results non_zero(const Call& c) {
   return {at::nonzero(c.in(0)).transpose(0, 1)};
 }
 
-Results scatter_elements(const Call& c) {
-  return {at::scatter(c.in(0), c.integer("axis", 0), c.in(1), c.in(2))};
+/// x with the updates at places of one axis, on top of what stands there or instead of it. Indices count from 0.
+Tensor scattered(const Call& c, const Tensor& x, int64_t axis, const Tensor& indices, const Tensor& updates) {
+  static const std::map<std::string, const char*> names{
+      {"add", "sum"}, {"mul", "prod"}, {"min", "amin"}, {"max", "amax"}};
+  const std::string reduction = c.text("reduction", "none");
+  if (reduction == "none") return at::scatter(x, axis, indices, updates);
+  return at::scatter_reduce(x, axis, indices, updates, names.at(reduction), true);
 }
 
-/// The last axis of the indices names entries, or whole parts, of the leading axes.
+Results scatter_elements(const Call& c) {
+  const int64_t axis = c.integer("axis", 0), size = c.in(0).size(axis);
+  const Tensor& indices = c.in(1);
+  return {scattered(c, c.in(0), axis, at::where(indices < 0, indices + size, indices), c.in(2))};
+}
+
+/// The last axis of the indices names entries, or whole parts, of the leading axes, which are one axis here.
 Results scatter_nd(const Call& c) {
-  Tensor y = c.in(0).clone();
-  const int64_t depth = c.in(1).size(-1);
-  std::vector<at::indexing::TensorIndex> at_entries;
-  for (int64_t i = 0; i < depth; ++i) at_entries.emplace_back(c.in(1).select(-1, i));
-  return {y.index_put_(at_entries, c.in(2))};
+  const Tensor &x = c.in(0), &indices = c.in(1);
+  const int64_t depth = indices.size(-1);
+  int64_t parts = 1;
+  Tensor rows = at::zeros({indices.numel() / std::max<int64_t>(1, depth)}, at::kLong);
+  for (int64_t i = 0; i < depth; ++i) {
+    const int64_t size = x.size(i);
+    const Tensor at = indices.select(-1, i).reshape({-1});
+    rows = rows * size + at::where(at < 0, at + size, at);
+    parts *= size;
+  }
+  const Tensor flat = x.reshape({parts, -1}), updates = c.in(2).reshape({rows.size(0), flat.size(1)});
+  return {scattered(c, flat, 0, rows.unsqueeze(1).expand_as(updates), updates).reshape_as(x)};
 }
 
 Results stack(const Call& c) {

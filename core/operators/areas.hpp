@@ -22,8 +22,13 @@ const std::vector<Operator>& reduction_operators();
 const std::vector<Operator>& norm_operators();
 /// Products of matrices, and tables of embeddings.
 const std::vector<Operator>& linear_operators();
-/// Images, and convolutions over signals.
-const std::vector<Operator>& image_operators();
+/// Convolutions and pools over signals, images and videos.
+const std::vector<Operator>& window_operators();
+const std::vector<Operator>& channel_norm_operators();
+/// Samples between pixels.
+const std::vector<Operator>& resampling_operators();
+const std::vector<Operator>& padding_operators();
+const std::vector<Operator>& recurrent_operators();
 const std::vector<Operator>& attention_operators();
 /// Masks that definitions add to scores themselves.
 const std::vector<Operator>& mask_operators();

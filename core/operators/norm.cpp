@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The norms of layers, and normalisation by fixed statistics.
+// The norms of layers, over the last axis.
 #include "core/ir/builder.hpp"
 #include "core/ir/inference.hpp"
 #include "core/operators/areas.hpp"
@@ -11,15 +11,6 @@ void infer_norm(Inference& x) {
   for (size_t i = 1; i < x.node.inputs.size(); ++i)
     require_same(x.shape(i).at(0), x.shape(0).back(), "the normalised axis");
   infer_float(x);
-}
-
-void infer_batch_norm(Inference& x) {
-  if (x.shape(0).size() < 2) refuse("its input has no axis of channels");
-  for (size_t i = 1; i < 5; ++i) {
-    require_rank(x, i, 1);
-    require_same(x.shape(i)[0], x.shape(0)[1], "the channels");
-  }
-  set(x, dtype_of(x), x.shape(0));
 }
 
 // ------------------------------------------------------------------------------------------------- lowering
@@ -54,11 +45,6 @@ Results rms_norm(Builder& b) {
   return {b.op("Mul", {b.op("Div", {x, root}), weight})};
 }
 
-/// A normalisation that could not be folded into a convolution before it.
-Results batch_norm(Builder& b) {
-  return {b.op("BatchNormalization", b.node().inputs, {{"epsilon", b.node().real("epsilon", 1e-5)}})};
-}
-
 }  // namespace
 
 const std::vector<Operator>& norm_operators() {
@@ -82,15 +68,6 @@ const std::vector<Operator>& norm_operators() {
        .lowering = {{rms_norm}},
        .precision = {.wide_below = 23},
        .documentation = {"x, weight: f[n]", "over the last axis; x · rsqrt(mean(x²) + epsilon) · weight"}},
-      {.domain = composite_domain,
-       .name = "BatchNorm",
-       .inputs = {5},
-       .infer = infer_batch_norm,
-       .attributes = {{"epsilon", real, "1e-5"}},
-       .lowering = {{batch_norm}},
-       .documentation = {"x: f[batch, c, ...], weight, bias, mean, variance: f[c]",
-                         "(x - mean) / √(variance + epsilon) · weight + bias for each channel: by the statistics of "
-                         "the training"}},
       {.name = "LayerNormalization",
        .inputs = {2, 3},
        .infer = infer_norm,
@@ -101,11 +78,6 @@ const std::vector<Operator>& norm_operators() {
        .infer = infer_norm,
        .attributes = onnx,
        .documentation = {.inputs = "x, weight: f[n]", .made_from = "RMSNorm"}},
-      {.name = "BatchNormalization",
-       .inputs = {5},
-       .infer = infer_batch_norm,
-       .attributes = {{"epsilon", real}},
-       .documentation = {.inputs = "x, weight, bias, mean, variance", .made_from = "BatchNorm"}},
   };
   return rows;
 }

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Operators that choose among entries, and those that put entries back.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
+
+#include "core/error.hpp"
 #include "core/ir/builder.hpp"
 #include "core/ir/inference.hpp"
 #include "core/operators/areas.hpp"
@@ -46,13 +50,22 @@ void infer_gather_elements(Inference& x) {
   set(x, dtype_of(x), x.shape(1));
 }
 
+/// How many are wanted: an attribute, or i64[1] where only the run knows.
+Dim chosen(const Inference& x) {
+  if (x.has(1) && x.node.has("k")) refuse("has k as an attribute and as an input");
+  if (!x.has(1)) return Dim(x.node.integer("k", 0));
+  require_rank(x, 1, 1);
+  if (dtype_of(x, 1) != DType::i64 || !(x.shape(1)[0] == Dim(1))) refuse("its k must be i64[1]");
+  return x.in(1).contents ? (*x.in(1).contents)[0] : Dim::symbol("chosen of " + x.node.scope);
+}
+
 void infer_top_k(Inference& x) {
-  const int64_t k = x.node.integer("k", 0);
+  const Dim k = chosen(x);
   Shape shape = x.shape(0);
   Dim& along = shape[axis_index(x.node.integer("axis", -1), shape.size())];
-  if (k <= 0 || (along.is_static() && along.size() < k))
-    refuse(fmt::format("the {} largest of {}", k, along.to_string()));
-  along = Dim(k);
+  if (k.is_static() && (k.size() <= 0 || (along.is_static() && along.size() < k.size())))
+    refuse(fmt::format("the {} largest of {}", k.size(), along.to_string()));
+  along = k;
   set(x, dtype_of(x), shape);
   if (x.results.size() > 1) set(x, DType::i64, shape, 1);
 }
@@ -61,23 +74,62 @@ void infer_non_zero(Inference& x) {
   set(x, DType::i64, {Dim(static_cast<int64_t>(x.shape(0).size())), Dim::symbol("entries of " + x.node.scope)});
 }
 
-void infer_scatter(Inference& x) {
+/// What both kinds of scattering ask for; `wanted` is the shape of the updates.
+void infer_scatter(Inference& x, const Shape& wanted) {
   if (dtype_of(x, 1) != DType::i64) refuse("its indices must be i64");
   if (dtype_of(x, 0) != dtype_of(x, 2)) refuse("its updates are of another type than its data");
+  const Shape& updates = x.shape(2);
+  bool fits = updates.size() == wanted.size();
+  for (size_t i = 0; fits && i < wanted.size(); ++i)
+    fits = !updates[i].is_static() || !wanted[i].is_static() || updates[i] == wanted[i];
+  if (!fits) refuse(fmt::format("its updates are {}; expected {}", to_string(updates), to_string(wanted)));
+  static constexpr std::string_view known[] = {"none", "add", "mul", "min", "max"};
+  const std::string reduction = x.node.text("reduction", "none");
+  if (std::find(std::begin(known), std::end(known), reduction) == std::end(known))
+    refuse(fmt::format("there is no reduction '{}'; known: {}", reduction, fmt::join(known, ", ")));
   set(x, dtype_of(x), x.shape(0));
 }
 
-/// A row that is known when the graph is built is a view of the weight; nothing is left to be run.
-Results gather(Builder& b) {
+void infer_scatter_elements(Inference& x) {
+  axis_index(x.node.integer("axis", 0), x.shape(0).size());
+  require_rank(x, 1, x.shape(0).size());
+  infer_scatter(x, x.shape(1));
+}
+
+void infer_scatter_nd(Inference& x) {
+  const Shape &data = x.shape(0), &indices = x.shape(1);
+  const auto depth = indices.empty() ? std::nullopt : indices.back().maybe_size();
+  if (!depth || static_cast<size_t>(*depth) > data.size()) refuse("the last axis of its indices does not fit its data");
+  Shape wanted(indices.begin(), indices.end() - 1);
+  wanted.insert(wanted.end(), data.begin() + *depth, data.end());
+  infer_scatter(x, wanted);
+}
+
+/// A row that is known when the graph is built is a view of the weight.
+std::optional<Weight> known_row(const Folding& f) {
+  const Weight &table = f.inputs[0], &index = f.inputs[1];
+  if (index.stored->constant == nullptr || !index.shape().empty() || index.dtype() != DType::i64 ||
+      f.node.integer("axis", 0) != 0)
+    return std::nullopt;
+  const int64_t at = index.stored->constant->as<int64_t>()[0], row = at < 0 ? at + table.shape().at(0) : at;
+  if (row < 0 || row >= table.shape().at(0)) return std::nullopt;
+  return table.then(SliceAxis{0, row, row + 1}).then(ReshapeTo{f.shape});
+}
+
+/// Sums and products are reductions since opset 16, the smallest and the largest since 18.
+Results scatter(Builder& b) {
   const Node& node = b.node();
-  const Value table = b.value(node.input(0)), index = b.value(node.input(1));
-  const bool known = table.origin == Origin::weight && index.origin == Origin::constant && index.type.shape.empty() &&
-                     index.type.dtype == DType::i64 && node.integer("axis", 0) == 0;
-  if (!known) return b.keep(node.attributes);
-  std::vector<int64_t> shape = table.weight->shape();
-  const int64_t at = index.constant->as<int64_t>()[0], row = at < 0 ? at + shape.at(0) : at;
-  shape.erase(shape.begin());
-  return {b.graph().add_weight(table.name, table.weight->then(SliceAxis{0, row, row + 1}).then(ReshapeTo{shape}))};
+  const std::string reduction = node.text("reduction", "none");
+  const int64_t since = reduction == "none" ? 13 : reduction == "add" || reduction == "mul" ? 16 : 18;
+  if (b.opset() < since) {
+    throw Error(Failure::usage,
+                fmt::format("'{}': {} with the reduction '{}' needs opset {}, and {} was asked for", node.scope,
+                            node.op, reduction, since, b.opset()),
+                fmt::format("pass --opset {} or above", since));
+  }
+  Attributes attributes = node.attributes;
+  if (since == 13) attributes.erase("reduction");
+  return b.keep(std::move(attributes));
 }
 
 }  // namespace
@@ -89,7 +141,7 @@ const std::vector<Operator>& selection_operators() {
        .inputs = {2},
        .infer = infer_gather,
        .attributes = {{"axis", integer, "0"}},
-       .lowering = {{gather}},
+       .fold = {known_row},
        .documentation = {"x, indices"}},
       {.name = "GatherElements",
        .inputs = {2},
@@ -102,21 +154,31 @@ const std::vector<Operator>& selection_operators() {
        .attributes = {{"batch_dims", integer, "0"}},
        .documentation = {"x, indices"}},
       {.name = "TopK",
+       .inputs = {1, 2},
        .max_outputs = 2,
        .infer = infer_top_k,
-       .attributes = {{"k", integer, "", {.input = 1, .since = 10, .list = true}}, {"axis", integer, "-1"}},
-       .documentation = {"x", "values and i64 indices of the k largest, largest first"}},
+       .attributes = {{"k", integer, "", {.input = 1, .since = 10, .list = true}},
+                      {"axis", integer, "-1"},
+                      {"largest", integer, "1"}},
+       .documentation = {"x, [k: i64[1]]",
+                         "k as attribute or input; values and i64 indices of the k largest (or smallest), in order"}},
       {.name = "NonZero", .infer = infer_non_zero, .documentation = {"x", "i64[rank, n]: where x is not 0"}},
       {.name = "ScatterElements",
        .inputs = {3},
-       .infer = infer_scatter,
-       .attributes = {{"axis", integer, "0"}},
-       .documentation = {"x, indices: i64, updates", "x with updates[i] at indices[i] along the axis"}},
+       .infer = infer_scatter_elements,
+       .attributes = {{"axis", integer, "0"}, {"reduction", text, "none, add, mul, min or max; none"}},
+       .lowering = {{.rule = scatter, .below = 18}},
+       .documentation =
+           {"x, indices: i64, updates",
+            "x with updates[i] at indices[i] along the axis, or joined with what stands there: add and mul "
+            "need opset 16, min and max 18, and are refused below"}},
       {.name = "ScatterND",
        .inputs = {3},
-       .infer = infer_scatter,
+       .infer = infer_scatter_nd,
+       .attributes = {{"reduction", text, "as ScatterElements'"}},
+       .lowering = {{.rule = scatter, .below = 18}},
        .documentation = {"x, indices: i64[..., depth], updates",
-                         "x with parts replaced; the last axis of the indices names a place"}},
+                         "x with parts replaced, or joined; the last axis of the indices names a place"}},
   };
   return rows;
 }

@@ -9,8 +9,9 @@ const std::vector<Operator>& operators() {
     std::vector<Operator> rows;
     for (const std::vector<Operator>* area :
          {&elementwise_operators(), &layout_operators(), &selection_operators(), &length_operators(),
-          &reduction_operators(), &norm_operators(), &linear_operators(), &image_operators(), &mask_operators(),
-          &attention_operators(), &head_operators(), &expert_operators(), &control_operators()})
+          &reduction_operators(), &norm_operators(), &linear_operators(), &window_operators(),
+          &channel_norm_operators(), &resampling_operators(), &padding_operators(), &recurrent_operators(),
+          &mask_operators(), &attention_operators(), &head_operators(), &expert_operators(), &control_operators()})
       rows.insert(rows.end(), area->begin(), area->end());
     return rows;
   }();

@@ -123,7 +123,6 @@ BOOST_AUTO_TEST_CASE(refusals) {
   BOOST_TEST(has(refusal("Conv", {deep}, {{"group", int64_t{2}}}), "9 channels do not divide into 2 groups"));
   BOOST_TEST(has(refusal("MaxPool", {}, {{"kernel_shape", Ints{7, 7}}}), "a window of 7 does not fit into 6"));
   BOOST_TEST(has(refusal("MaxPool", {}, {{"kernel_shape", Ints{2, 2}}, {"pads", Ints{2, 0, 0, 0}}}), "pads"));
-  BOOST_TEST(has(refusal("MaxPool", {}, {{"kernel_shape", Ints{2, 2}}, {"ceil_mode", int64_t{1}}}), "ceil_mode"));
   BOOST_TEST(has(refusal("AveragePool", {}, {{"kernel_shape", Ints{2, 2}}, {"strides", Ints{0, 1}}}), "above 0"));
 }
 

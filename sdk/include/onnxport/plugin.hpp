@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include <onnxport/recurrent.hpp>
+#include <onnxport/selection.hpp>
 #include <onnxport/seq2seq.hpp>
 #include <onnxport/text_decoder.hpp>
 #include <onnxport/text_encoder.hpp>
