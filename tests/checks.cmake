@@ -22,7 +22,7 @@ add_executable(writer_threads EXCLUDE_FROM_ALL ${writer_sources} unit/main.cpp u
 target_compile_definitions(writer_threads PRIVATE ${ONNXPORT_TEST_DEFINITIONS})
 target_compile_options(writer_threads PRIVATE -fsanitize=thread -O1)
 target_link_options(writer_threads PRIVATE -fsanitize=thread)
-target_link_libraries(writer_threads PRIVATE onnxport_core Boost::unit_test_framework Threads::Threads)
+target_link_libraries(writer_threads PRIVATE onnxport_core onnxport::onnx Boost::unit_test_framework Threads::Threads)
 set_target_properties(writer_threads PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin/tests")
 
 # The scripts themselves.

@@ -84,11 +84,11 @@ check_threads() {
   local program="$build/bin/tests/writer_threads" said status=0
   [ -f "$build/build.ninja" ] || not_run "there is no build in '$build'"
   logged "$build/logs/threads.log" cmake --build "$build" --target writer_threads
-  said="$("$program" 2>&1)" || status=$?
+  said="$("$program" --color_output=no 2>&1)" || status=$?
   # Where the kernel spreads addresses more widely than this version of the library expects, it ends before main().
   if [[ "$said" == *"unexpected memory mapping"* ]] && command -v setarch >/dev/null; then
     status=0
-    said="$(setarch -R "$program" 2>&1)" || status=$?
+    said="$(setarch -R "$program" --color_output=no 2>&1)" || status=$?
   fi
   if [[ "$said" == *"unexpected memory mapping"* ]]; then not_run "ThreadSanitizer does not start on this kernel"; fi
   say "$said"
