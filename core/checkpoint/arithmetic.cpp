@@ -7,8 +7,8 @@
 #include <type_traits>
 #include <vector>
 
-#include "core/tensor/elements.hpp"
 #include "core/error.hpp"
+#include "core/tensor/elements.hpp"
 
 namespace onnxport {
 namespace {
