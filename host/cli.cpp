@@ -8,8 +8,10 @@
 
 #include "core/error.hpp"
 #include "core/export/export.hpp"
+#include "core/package/layout.hpp"
 #include "core/version.hpp"
 #include "host/commands.hpp"
+#include "host/plan/choices.hpp"
 #include "host/usage_error.hpp"
 
 namespace onnxport {
@@ -31,6 +33,20 @@ struct Arguments {
 
 const char* const commands[] = {"export", "validate", "features", "inspect", "plugins", "synth", "help"};
 
+Words layout_names() {
+  Words names;
+  for (const Layout& layout : layouts()) names.emplace_back(layout.name);
+  return names;
+}
+
+/// "single: one graph; split: …"
+std::string layout_help() {
+  std::string text;
+  for (const Layout& layout : layouts())
+    text += fmt::format("{}{}: {}", text.empty() ? "" : "; ", layout.name, layout.summary);
+  return text;
+}
+
 /// Flags that scripts written for transformers.onnx pass.
 constexpr const char* legacy_group = "Of transformers.onnx";
 
@@ -50,16 +66,16 @@ void add_plugin_options(CLI::App& app, PluginArguments& plugins) {
 template <class Command>
 CLI::Option* add_model_options(CLI::App& app, Command& command) {
   CLI::Option* model =
-      app.add_option("-m,--model", command.model,
+      app.add_option("-m,--model", command.model.name,
                      "Folder with config.json and the weights, or a model id (ORG/NAME), which is downloaded unless it "
                      "is in the cache")
           ->type_name("MODEL");
-  app.add_option("--revision", command.revision, "Branch, tag or commit of a model id (default: main)")
+  app.add_option("--revision", command.model.revision, "Branch, tag or commit of a model id (default: main)")
       ->type_name("REV")
       ->needs(model);
-  app.add_flag("--refresh", command.refresh, "Ask the hub where the revision is now, whatever the cache says")
+  app.add_flag("--refresh", command.model.refresh, "Ask the hub where the revision is now, whatever the cache says")
       ->needs(model);
-  app.add_option("--cache_dir,--cache-dir", command.cache_dir,
+  app.add_option("--cache_dir,--cache-dir", command.model.cache_dir,
                  "Cache of model ids (default: as huggingface_hub, HF_HUB_CACHE or HF_HOME)")
       ->type_name("DIR")
       ->needs(model);
@@ -80,33 +96,31 @@ void add_shared_options(CLI::App& app, ExportArguments& e) {
       ->check(CLI::IsMember({"pt", "tf"}))
       ->group(legacy_group);
   app.add_option("--preprocessor", e.preprocessor, "What validation's inputs are made with")
-      ->check(CLI::IsMember({"auto", "tokenizer", "feature_extractor", "image_processor", "processor"}))
+      ->check(CLI::IsMember(names_of(preprocessor_choices)))
       ->group(legacy_group);
   app.add_option("OUTPUT", e.output, "Folder, or a file name that ends in .onnx")->required()->option_text(" ");
 }
 
 void add_export_options(CLI::App& app, ExportArguments& e) {
   app.add_option("--target", e.target, "onnx: standard operators; ort: fused ones of ONNX Runtime")
-      ->check(CLI::IsMember({"onnx", "ort"}));
+      ->check(CLI::IsMember(names_of(target_choices)));
   app.add_option(
          "--weights", e.weights,
          "copy: into the model's file, or beside it above 2 GB; embed: always into it; link: refer to the checkpoint")
-      ->check(CLI::IsMember({"copy", "embed", "link"}));
+      ->check(CLI::IsMember(names_of(weight_choices)));
   app.add_flag("--external-data", e.external_data, "Keep the weights in a file beside the model");
   app.add_option("--data-name", e.data_name, "That file's name (default: the model's and _data)")->type_name("NAME");
   app.add_option("--max-memory", e.max_memory, "What the export and its validation may take: 500MB, 4GB")
       ->transform(CLI::AsSizeValue(true))
       ->type_name("SIZE");
-  app.add_option("--layout", e.layout,
-                 "single: one graph; split: encoder and decoder apart; merged: both decoder steps in one file")
-      ->check(CLI::IsMember({"single", "split", "merged"}));
+  app.add_option("--layout", e.layout, layout_help())->check(CLI::IsMember(layout_names()));
   app.add_option("--position-ids", e.position_ids,
                  "A decoder's positions: sequence (counted after the past, as the model does by itself), mask (counted "
                  "along the attention mask, for batches padded on the left), input (a graph input)")
-      ->check(CLI::IsMember({"sequence", "mask", "input"}));
+      ->check(CLI::IsMember(names_of(position_choices)));
   app.add_option("--dtype", e.dtype,
                  "Type in which weights are stored and computed; inputs and outputs stay as they are")
-      ->check(CLI::IsMember({"fp32", "fp16", "bf16"}));
+      ->check(CLI::IsMember(names_of(dtype_choices)));
   app.add_option("--outputs", e.outputs, "Further outputs by name: pooler_output,hidden_states")
       ->delimiter(',')
       ->type_name("A,B")
@@ -187,7 +201,7 @@ void define_others(CLI::App& root, Arguments& a) {
   synth->add_option("OUTPUT", a.synth.output, "The checkpoint's folder")->required()->option_text(" ");
   synth->add_option("--seed", a.synth.seed, "Other numbers (default 0)")->type_name("N");
   synth->add_option("--dtype", a.synth.dtype, "Type of the weights (default fp32)")
-      ->check(CLI::IsMember({"fp32", "fp16", "bf16"}));
+      ->check(CLI::IsMember(names_of(dtype_choices)));
   synth->add_option("--shard-size", a.synth.shard_size, "Several files of at most this size, and their index: 5GB")
       ->transform(CLI::AsSizeValue(true))
       ->type_name("SIZE");

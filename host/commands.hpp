@@ -2,8 +2,8 @@
 // One function a command. Each returns the exit status of a run that came to its end, and throws Error otherwise.
 #pragma once
 
-#include "host/arguments.hpp"
-#include "host/console.hpp"
+#include "host/plan/arguments.hpp"
+#include "host/process/console.hpp"
 
 namespace onnxport {
 

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "host/commands.hpp"
-#include "host/selection.hpp"
+#include "host/model/selection.hpp"
 
 namespace onnxport {
 namespace {

@@ -7,7 +7,7 @@
 #include "core/error.hpp"
 #include "core/format_bytes.hpp"
 #include "host/commands.hpp"
-#include "host/model_summary.hpp"
+#include "host/model/model_summary.hpp"
 
 namespace onnxport {
 namespace {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/commands.hpp"
-#include "host/interrupt.hpp"
+#include "host/process/interrupt.hpp"
 
 int main(int argc, char** argv) {
   onnxport::catch_interrupts();

@@ -8,7 +8,7 @@
 #include "core/definition/onnx_config.hpp"
 #include "core/error.hpp"
 #include "host/commands.hpp"
-#include "host/selection.hpp"
+#include "host/model/selection.hpp"
 
 namespace onnxport {
 namespace {

@@ -16,9 +16,9 @@
 #include "core/format_bytes.hpp"
 #include "core/output/staging.hpp"
 #include "host/commands.hpp"
-#include "host/interrupt.hpp"
-#include "host/selection.hpp"
-#include "host/weight_storage.hpp"
+#include "host/model/selection.hpp"
+#include "host/plan/choices.hpp"
+#include "host/process/interrupt.hpp"
 
 namespace onnxport {
 namespace {
@@ -81,7 +81,7 @@ int run_synth(const SynthArguments& arguments, Console& console) {
     throw Error(Failure::checkpoint, "there is no file " + file.string(), "name a config.json");
   const Json config = read_json(file);
   const Selection selection = select(arguments.plugins, config, file, {arguments.feature, arguments.plugin}, console);
-  const ir::DType dtype = dtype_named(arguments.dtype);
+  const ir::DType dtype = value_of(dtype_choices, arguments.dtype);
   const std::vector<TensorPlan> tensors = tensors_of(*selection.onnx_config, dtype);
 
   StagedOutput output(arguments.output);

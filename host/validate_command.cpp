@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 // onnxport validate: a model that was exported before, against its checkpoint or recorded outputs.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "core/error.hpp"
 #include "core/export/defined_graphs.hpp"
 #include "core/split_list.hpp"
 #include "host/commands.hpp"
-#include "host/model_source.hpp"
-#include "host/model_summary.hpp"
-#include "host/recorded_case.hpp"
-#include "host/selection.hpp"
-#include "host/validation.hpp"
-#include "host/weight_storage.hpp"
+#include "host/model/model_source.hpp"
+#include "host/model/model_summary.hpp"
+#include "host/model/selection.hpp"
+#include "host/plan/choices.hpp"
+#include "host/plan/validate_plan.hpp"
+#include "host/report/report.hpp"
+#include "host/validation/recorded_case.hpp"
+#include "host/validation/requirements.hpp"
+#include "host/validation/tolerance.hpp"
+#include "host/validation/validate_export.hpp"
 
 namespace onnxport {
 namespace {
@@ -48,20 +52,6 @@ std::string metadata_of(const ModelSummary& summary, const std::string& key, con
               "compare it with recorded outputs instead: --case FILE.safetensors");
 }
 
-void check_arguments(const ValidateArguments& arguments) {
-  if (arguments.cases.empty() && arguments.model.empty()) {
-    throw Error(Failure::usage, "nothing to compare with",
-                "name the model's folder (-m DIR) or recorded outputs (--case FILE.safetensors)");
-  }
-  if (!arguments.cases.empty() && !arguments.model.empty()) {
-    throw Error(Failure::usage, "-m and --case each say what to compare with", "leave one of the two out");
-  }
-  if (arguments.atol && !(*arguments.atol > 0 && std::isfinite(*arguments.atol))) {
-    throw Error(Failure::usage, fmt::format("--atol {} is no tolerance", *arguments.atol),
-                "give a number above 0, such as 1e-4");
-  }
-}
-
 /// What the export wrote down of how its graphs came about.
 GraphForm form_of(const ModelSummary& summary) {
   const auto entry = [&](const char* key) {
@@ -69,20 +59,24 @@ GraphForm form_of(const ModelSummary& summary) {
     return found == summary.metadata.end() ? std::string() : found->second;
   };
   return {.opset = summary.opset(),
-          .dtype = dtype_named(entry("onnxport.dtype")),
+          .dtype = value_of(dtype_choices, entry("onnxport.dtype")),
           .weights_as_stored = entry("onnxport.weights") == "link"};
 }
 
-Verdict validate_cases(const ValidateArguments& arguments, const fs::path& file, const ModelSummary& summary,
-                       Console& console) {
+ExportValidation validate_cases(const ValidatePlan& plan, const fs::path& file, const ModelSummary& summary,
+                                Console& console) {
   require_backends(false);
   Comparison recorded;
-  for (const fs::path& path : arguments.cases) {
+  for (const fs::path& path : plan.cases) {
     recorded.inputs.push_back(read_case(path));
-    check_case(recorded.inputs.back(), path, summary, console);
+    const std::vector<std::string> unrecorded = check_case(recorded.inputs.back(), path, summary);
+    if (unrecorded.empty()) continue;
+    console.note(fmt::format("{} does not record these outputs, which are not compared: {}", path.string(),
+                             fmt::join(unrecorded, ", ")));
   }
-  return validate_file(nullptr, {file, form_of(summary), {recorded}},
-                       {.absolute = arguments.atol.value_or(case_atol), .relative = usual_relative}, console);
+  const Tolerance tolerance{.absolute = plan.atol.value_or(case_atol), .relative = usual_relative};
+  const FileToValidate written{file, form_of(summary), {recorded}};
+  return {.tolerance = tolerance, .files = {validate_file(nullptr, written, tolerance, progress_on(console))}};
 }
 
 /// What the files of an export say of it.
@@ -96,19 +90,19 @@ struct Exported {
   }
 };
 
-Verdict validate_model(const ValidateArguments& arguments, const Exported& exported, Console& console) {
+ExportValidation validate_model(const ValidatePlan& plan, const Exported& exported, Console& console) {
   const fs::path& file = exported.files[0];
   const std::string feature = metadata_of(exported.summaries[0], "onnxport.feature", file);
   const std::string model_type = metadata_of(exported.summaries[0], "onnxport.model_type", file);
-  ModelSource model({arguments.model, arguments.revision, arguments.cache_dir, arguments.refresh}, console);
-  model.fetch_weights(console);
+  ModelSource model(*plan.model, progress_on(console));
+  if (const auto fetched = model.fetch_weights()) report(*fetched, console);
   const Checkpoint checkpoint = Checkpoint::open(model.folder());
   for (const std::string& note : checkpoint.notes()) console.note(note);
-  Wanted wanted{feature, arguments.plugin, Json::object()};
+  Wanted wanted{feature, plan.plugin, Json::object()};
   const std::string counted = exported.metadata("onnxport.position_ids", "");
   if (!counted.empty()) wanted.options["position_ids"] = counted;
   const auto selected = [&] {
-    return select(arguments.plugins, checkpoint.config(), checkpoint.folder() / "config.json", wanted, console);
+    return select(plan.plugins, checkpoint.config(), checkpoint.folder() / "config.json", wanted, console);
   };
   Selection selection = selected();
   // A file that does not say how it counts positions is from before there were two defaults, and counts in sequence.
@@ -119,7 +113,7 @@ Verdict validate_model(const ValidateArguments& arguments, const Exported& expor
   if (selection.model_type != model_type) {
     throw Error(Failure::checkpoint,
                 fmt::format("{} was exported from a model of type '{}', and {} is one of type '{}'", file.string(),
-                            model_type, arguments.model, selection.model_type),
+                            model_type, plan.model->name, selection.model_type),
                 "name the folder from which it was exported");
   }
   require_backends(true);
@@ -141,12 +135,12 @@ Verdict validate_model(const ValidateArguments& arguments, const Exported& expor
   const GraphForm form = form_of(exported.summaries[0]);
   return validate_export({*selection.onnx_config, checkpoint.config(), preprocessor ? &*preprocessor : nullptr,
                           defined.graphs, &weights, file.parent_path(), form},
-                         tolerance_for(*selection.onnx_config, form.dtype, arguments.atol), console);
+                         tolerance_for(*selection.onnx_config, form.dtype, plan.atol), progress_on(console));
 }
 
 /// What to do about a difference.
-std::string advice(const ValidateArguments& arguments, const Exported& exported) {
-  if (!arguments.cases.empty() && exported.metadata("onnxport.position_ids", "") == "mask") {
+std::string advice(const ValidatePlan& plan, const Exported& exported) {
+  if (!plan.cases.empty() && exported.metadata("onnxport.position_ids", "") == "mask") {
     return "this file counts positions along the attention mask, as generate() does; where the case was recorded from "
            "forward() without being given any, export with --position-ids sequence, which is what that counts";
   }
@@ -156,26 +150,27 @@ std::string advice(const ValidateArguments& arguments, const Exported& exported)
 }  // namespace
 
 int run_validate(const ValidateArguments& arguments, Console& console) {
-  check_arguments(arguments);
-  Exported exported{model_files_of(arguments.output), {}};
+  const ValidatePlan plan = plan_validate(arguments);
+  Exported exported{model_files_of(plan.output), {}};
   for (const fs::path& one : exported.files) exported.summaries.push_back(read_model_summary(one));
   const fs::path& file = exported.files[0];
-  if (!arguments.cases.empty() && exported.files.size() > 1) {
-    throw Error(Failure::usage, arguments.output.string() + " holds several models, and --case is of one",
+  if (!plan.cases.empty() && exported.files.size() > 1) {
+    throw Error(Failure::usage, plan.output.string() + " holds several models, and --case is of one",
                 "name the .onnx file to compare");
   }
   console.result()["model_file"] = file.string();
-  const Verdict verdict = arguments.cases.empty() ? validate_model(arguments, exported, console)
-                                                  : validate_cases(arguments, file, exported.summaries[0], console);
-  console.result()["status"] = verdict.passes ? "ok" : "differs";
-  if (verdict.passes) {
-    console.line(fmt::format("valid: {} (largest difference {:.1e})", file.string(), verdict.largest));
+  const ExportValidation found =
+      plan.model ? validate_model(plan, exported, console) : validate_cases(plan, file, exported.summaries[0], console);
+  report(found, console);
+  console.result()["status"] = found.passes() ? "ok" : "differs";
+  if (found.passes()) {
+    console.line(fmt::format("valid: {} (largest difference {:.1e})", file.string(), found.largest_difference()));
     return 0;
   }
-  console.fail(
-      static_cast<int>(Failure::differs), "differs",
-      fmt::format("{} differs by more than the tolerance (largest difference {:.3g})", file.string(), verdict.largest),
-      advice(arguments, exported));
+  console.fail(static_cast<int>(Failure::differs), "differs",
+               fmt::format("{} differs by more than the tolerance (largest difference {:.3g})", file.string(),
+                           found.largest_difference()),
+               advice(plan, exported));
   console.result()["status"] = "differs";
   return static_cast<int>(Failure::differs);
 }

@@ -17,10 +17,16 @@ endforeach()
 
 # The writer of weights and its tests with ThreadSanitizer; the rest of the core has no threads there, and is linked as it
 # is. Built when its check runs.
-file(GLOB writer_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/core/checkpoint/*.cpp")
+file(GLOB writer_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/core/checkpoint/*.cpp" "${PROJECT_SOURCE_DIR}/core/files/*.cpp")
 add_executable(writer_threads EXCLUDE_FROM_ALL ${writer_sources} unit/main.cpp unit/weight_test.cpp unit/stacked_weight_test.cpp)
 target_compile_definitions(writer_threads PRIVATE ${ONNXPORT_TEST_DEFINITIONS})
 target_compile_options(writer_threads PRIVATE -fsanitize=thread -O1)
 target_link_options(writer_threads PRIVATE -fsanitize=thread)
 target_link_libraries(writer_threads PRIVATE onnxport_core Boost::unit_test_framework Threads::Threads)
 set_target_properties(writer_threads PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin/tests")
+
+# The scripts themselves.
+foreach(name IN ITEMS check touched)
+  add_test(NAME script_${name} COMMAND "${CMAKE_CURRENT_SOURCE_DIR}/scripts/${name}")
+  set_tests_properties(script_${name} PROPERTIES SKIP_RETURN_CODE 77 LABELS checks)
+endforeach()

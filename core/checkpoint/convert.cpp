@@ -4,170 +4,145 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
+#include <utility>
 
+#include "core/checkpoint/arithmetic.hpp"
 #include "core/error.hpp"
 
 namespace onnxport {
 namespace {
 
-/// A weight's elements as f32.
-std::vector<float> floats_of(const Weight& weight) {
-  const ir::Tensor tensor = materialize(weight);
-  std::vector<float> values(static_cast<size_t>(tensor.element_count()));
-  convert_elements(tensor.dtype, tensor.data.data(), ir::DType::f32, reinterpret_cast<std::byte*>(values.data()),
-                   values.size());
-  return values;
+constexpr uint64_t piece_bytes = uint64_t{1} << 20;  // of what is made whole in memory, at a time
+constexpr uint64_t cheap_bytes = uint64_t{1} << 16;  // what may be made again for each piece of a weight
+
+uint64_t count_of(const std::vector<int64_t>& shape) {
+  uint64_t count = 1;
+  for (int64_t size : shape) count *= static_cast<uint64_t>(size);
+  return count;
 }
 
-bool computes(const Transform& transform) {
-  return std::holds_alternative<ScaleRows>(transform) || std::holds_alternative<AddWeight>(transform) ||
-         std::holds_alternative<InverseRoot>(transform);
-}
-
-/// Every step-th row of an axis.
-std::vector<std::byte> sliced(const SliceAxis& slice, const std::vector<std::byte>& bytes, size_t element,
-                              const std::vector<int64_t>& shape) {
-  const auto axis = static_cast<size_t>(slice.axis);
-  uint64_t outer = 1, inner = element;
-  for (size_t i = 0; i < axis; ++i) outer *= static_cast<uint64_t>(shape[i]);
-  for (size_t i = axis + 1; i < shape.size(); ++i) inner *= static_cast<uint64_t>(shape[i]);
-  std::vector<std::byte> out;
-  for (uint64_t i = 0; i < outer; ++i) {
-    for (int64_t row = slice.begin; row < slice.end; row += slice.step) {
-      const auto begin =
-          bytes.begin() +
-          static_cast<std::ptrdiff_t>((i * static_cast<uint64_t>(shape[axis]) + static_cast<uint64_t>(row)) * inner);
-      out.insert(out.end(), begin, begin + static_cast<std::ptrdiff_t>(inner));
-    }
-  }
-  return out;
-}
-
-/// One of the transforms that compute, over all elements of a weight.
-void compute(const Transform& transform, std::vector<float>& values, size_t rows) {
-  if (const auto* scale = std::get_if<ScaleRows>(&transform)) {
-    const std::vector<float> factor = floats_of(*scale->factor);
-    for (size_t i = 0; i < values.size(); ++i) values[i] *= factor.at(i * rows / values.size());
-  } else if (const auto* add = std::get_if<AddWeight>(&transform)) {
-    const std::vector<float> summand = floats_of(*add->summand);
-    for (size_t i = 0; i < values.size(); ++i) values[i] += static_cast<float>(add->times) * summand.at(i);
-  } else if (const auto* root = std::get_if<InverseRoot>(&transform)) {
-    for (float& value : values) value = static_cast<float>(1.0 / std::sqrt(static_cast<double>(value) + root->epsilon));
-  }
-}
-
-/// One transform over whole bytes, for those that have no streaming form.
-std::vector<std::byte> apply(const Transform& transform, const std::vector<std::byte>& bytes, ir::DType& dtype,
-                             std::vector<int64_t>& shape) {
-  const size_t size = ir::size_of(dtype);
-  if (const auto* reshape = std::get_if<ReshapeTo>(&transform)) {
-    shape = reshape->shape;
-    return bytes;
-  }
-  std::vector<std::byte> out;
-  if (const auto* cast = std::get_if<CastTo>(&transform)) {
-    const uint64_t count = bytes.size() / size;
-    out.resize(count * ir::size_of(cast->dtype));
-    convert_elements(dtype, bytes.data(), cast->dtype, out.data(), count);
-    dtype = cast->dtype;
-  } else if (const auto* slice = std::get_if<SliceAxis>(&transform)) {
-    out = sliced(*slice, bytes, size, shape);
-    shape[static_cast<size_t>(slice->axis)] = (slice->end - slice->begin + slice->step - 1) / slice->step;
-  } else if (const auto* stack = std::get_if<StackWith>(&transform)) {
-    out = bytes;
-    for (const auto& other : stack->others) {
-      const ir::Tensor tensor = materialize(*other);
-      out.insert(out.end(), tensor.data.begin(), tensor.data.end());
-    }
-    shape.insert(shape.begin(), static_cast<int64_t>(1 + stack->others.size()));
-  } else if (computes(transform)) {
-    std::vector<float> values(bytes.size() / size);
-    auto* floats = reinterpret_cast<std::byte*>(values.data());
-    convert_elements(dtype, bytes.data(), ir::DType::f32, floats, values.size());
-    compute(transform, values, shape.empty() ? 1 : static_cast<size_t>(shape[0]));
-    out.resize(bytes.size());
-    convert_elements(ir::DType::f32, floats, dtype, out.data(), values.size());
-  } else {
-    out.resize(bytes.size());
-    const int64_t rows = shape.end()[-2], columns = shape.end()[-1];
-    const size_t matrix = static_cast<size_t>(rows * columns) * size;
-    for (size_t at = 0; at < bytes.size(); at += matrix)
-      transpose_elements(size, {bytes.data() + at, rows, columns, columns}, out.data() + at);
-    std::swap(shape.end()[-1], shape.end()[-2]);
-  }
-  return out;
+bool moves_elements(const Transform& transform) {
+  return std::holds_alternative<TransposeMatrix>(transform) || std::holds_alternative<PermuteAxes>(transform) ||
+         std::holds_alternative<ReshapeTo>(transform) || std::holds_alternative<SliceAxis>(transform) ||
+         std::holds_alternative<ExpandTo>(transform);
 }
 
 }  // namespace
 
 TileReader::TileReader(const Weight& weight)
-    : stored_(weight.stored.get()), shape_(stored_->shape), strides_(stored_->strides), from_(stored_->dtype) {
-  if (stored_->file == nullptr)
+    : stored_(weight.stored.get()),
+      shape_(stored_->shape),
+      strides_(stored_->strides),
+      from_(stored_->dtype),
+      to_(stored_->dtype) {
+  if (stored_->file == nullptr && stored_->constant == nullptr)
     throw Error(Failure::internal,
                 fmt::format("{} has no bytes: it was asked for without a checkpoint", stored_->name));
-  base_ = stored_->file->bytes().data() + stored_->offset;
+  const std::byte* bytes =
+      stored_->constant != nullptr ? stored_->constant->data.data() : stored_->file->bytes().data();
+  base_ = bytes + stored_->offset;
   if (strides_.empty()) strides_ = row_major_strides(shape_);
-  ir::DType to = from_;
-  bool streams = true, order_is_final = false;
-  for (const Transform& transform : weight.transforms) {
-    if (const auto* cast = std::get_if<CastTo>(&transform)) {
-      if (!can_convert(to, cast->dtype))
-        convert_elements(to, nullptr, cast->dtype, nullptr, 0);  // throws with both names
-      if (to != cast->dtype) casts_.push_back(cast->dtype);
-      to = cast->dtype;
-    } else if (const auto* reshape = std::get_if<ReshapeTo>(&transform)) {
-      if (order_is_final) continue;
-      if (is_contiguous(shape_, strides_)) {
-        streams = streams && scale_.empty();  // its axis would be lost
-        shape_ = reshape->shape;
-        strides_ = row_major_strides(shape_);
-      } else {
-        order_is_final = true;  // the elements stay in the view's order, whatever their shape is called
-      }
-    } else if (order_is_final) {
-      streams = false;
-    } else if (const auto* slice = std::get_if<SliceAxis>(&transform)) {
-      const auto axis = static_cast<size_t>(slice->axis);
-      first_ += static_cast<uint64_t>(slice->begin * strides_[axis]);
-      shape_[axis] = (slice->end - slice->begin + slice->step - 1) / slice->step;
-      strides_[axis] *= slice->step;
-      if (!scale_.empty() && axis == scaled_axis_) {
-        streams = streams && slice->step == 1;
-        scale_ = {scale_.begin() + slice->begin, scale_.begin() + slice->end};
-      }
-    } else if (const auto* scale = std::get_if<ScaleRows>(&transform)) {
-      streams = streams && scale_.empty();
-      scale_ = floats_of(*scale->factor);
-      scaled_axis_ = 0;
-      scaled_after_ = casts_.size();
-    } else if (computes(transform) || std::holds_alternative<StackWith>(transform)) {
-      streams = false;
-      order_is_final = true;  // the rest is done to whole bytes
-    } else {
-      const size_t last = shape_.size() - 1;
-      if (scaled_axis_ + 1 >= last) scaled_axis_ = 2 * last - 1 - scaled_axis_;
-      std::swap(shape_.end()[-1], shape_.end()[-2]);
-      std::swap(strides_.end()[-1], strides_.end()[-2]);
-    }
-  }
-  if (!streams) {
-    whole_ = materialize(Weight{weight.stored, {}}).data;
-    shape_ = stored_->shape;
-    for (const Transform& transform : weight.transforms) whole_ = apply(transform, whole_, from_, shape_);
-    strides_ = row_major_strides(shape_);
-    base_ = whole_.data();
-    first_ = 0;
-    casts_.clear();
-    scale_.clear();
-  }
+  for (const Transform& transform : weight.transforms) take(transform);
+  open_others();
   contiguous_ = is_contiguous(shape_, strides_);
+  const uint64_t size = ir::size_of(to_);
   // What was made whole in memory is written whole: a reader for each piece of it would make it again.
-  granularity_ =
-      !streams
-          ? std::max<uint64_t>(1, whole_.size())
-          : ir::size_of(to) * (has_transposed_rows() ? std::max<uint64_t>(1, static_cast<uint64_t>(shape_.back())) : 1);
+  if (made_whole_)
+    granularity_ = std::max<uint64_t>(1, size * count_of(shape_));
+  else
+    granularity_ = size * (has_transposed_rows() ? std::max<uint64_t>(1, static_cast<uint64_t>(shape_.back())) : 1);
+}
+
+void TileReader::take(const Transform& transform) {
+  if (moves_elements(transform)) return take_layout(transform);
+  if (const auto* stack = std::get_if<StackWith>(&transform)) {
+    settle();
+    for (const auto& other : stack->others) {
+      const ir::Tensor tensor = materialize(*other);
+      whole_.insert(whole_.end(), tensor.data.begin(), tensor.data.end());
+    }
+    made_whole_ = made_whole_ || whole_.size() > cheap_bytes;
+    base_ = whole_.data();
+    shape_.insert(shape_.begin(), static_cast<int64_t>(1 + stack->others.size()));
+    strides_ = row_major_strides(shape_);
+    return;
+  }
+  Step step{transform};
+  if (const auto* cast = std::get_if<CastTo>(&transform)) {
+    if (!can_convert(to_, cast->dtype)) convert_elements(to_, nullptr, cast->dtype, nullptr, 0);  // throws with both
+    if (to_ == cast->dtype) return;
+    to_ = cast->dtype;
+  } else if (const auto* combine = std::get_if<CombineWith>(&transform)) {
+    step.other = *combine->other;
+  }
+  steps_.push_back(std::move(step));
+}
+
+/// Moves the view, and what its elements are combined with along with it.
+void TileReader::take_layout(const Transform& transform) {
+  const auto* reshape = std::get_if<ReshapeTo>(&transform);
+  const auto* expand = std::get_if<ExpandTo>(&transform);
+  // What a reshaped view has no strides for, and what would be computed once for each repetition.
+  if ((called_ && reshape == nullptr) || (expand != nullptr && !steps_.empty())) settle();
+  for (Step& step : steps_) {
+    if (step.other) step.other = step.other->then(transform);
+  }
+  if (reshape != nullptr) {
+    if (is_contiguous(shape_, strides_) && !called_) {
+      shape_ = reshape->shape;
+      strides_ = row_major_strides(shape_);
+    } else {
+      called_ = reshape->shape;  // the elements stay in the view's order, whatever their shape is called
+    }
+  } else if (const auto* slice = std::get_if<SliceAxis>(&transform)) {
+    const auto axis = static_cast<size_t>(slice->axis);
+    first_ += static_cast<uint64_t>(slice->begin * strides_[axis]);
+    shape_[axis] = (slice->end - slice->begin + slice->step - 1) / slice->step;
+    strides_[axis] *= slice->step;
+  } else if (const auto* permute = std::get_if<PermuteAxes>(&transform)) {
+    const std::vector<int64_t> shape = shape_, strides = strides_;
+    for (size_t axis = 0; axis < shape.size(); ++axis) {
+      const auto from = static_cast<size_t>(permute->order[axis]);
+      shape_[axis] = shape[from];
+      strides_[axis] = strides[from];
+    }
+  } else if (expand != nullptr) {
+    const size_t fresh = expand->shape.size() - shape_.size();
+    strides_.insert(strides_.begin(), fresh, 0);
+    for (size_t axis = 0; axis < shape_.size(); ++axis) {
+      if (shape_[axis] != expand->shape[axis + fresh]) strides_[axis + fresh] = 0;
+    }
+    shape_ = expand->shape;
+  } else {
+    std::swap(shape_.end()[-1], shape_.end()[-2]);
+    std::swap(strides_.end()[-1], strides_.end()[-2]);
+  }
+}
+
+/// Makes what there is so far whole in memory, for transforms that have no streaming form behind it.
+void TileReader::settle() {
+  open_others();
+  contiguous_ = is_contiguous(shape_, strides_);
+  std::vector<std::byte> whole(count_of(shape_) * ir::size_of(to_));
+  for (uint64_t begin = 0; begin < whole.size(); begin += piece_bytes)
+    read(begin, std::span(whole).subspan(begin, std::min<uint64_t>(piece_bytes, whole.size() - begin)));
+  whole_ = std::move(whole);
+  made_whole_ = made_whole_ || whole_.size() > cheap_bytes;
+  base_ = whole_.data();
+  first_ = 0;
+  if (called_) shape_ = *std::exchange(called_, std::nullopt);
+  strides_ = row_major_strides(shape_);
+  from_ = to_;
+  steps_.clear();
+}
+
+void TileReader::open_others() {
+  for (Step& step : steps_) {
+    if (!step.other) continue;
+    step.reader = std::make_shared<const TileReader>(*step.other);
+    made_whole_ = made_whole_ || step.reader->made_whole_;
+  }
 }
 
 /// Whether the view's last two axes are a matrix that lies transposed.
@@ -175,8 +150,13 @@ bool TileReader::has_transposed_rows() const {
   return !contiguous_ && shape_.size() >= 2 && strides_.end()[-2] == 1 && strides_.end()[-1] > 1;
 }
 
+/// Whether no step needs another weight, whose elements would have to be in the same order.
+bool TileReader::computes_alone() const {
+  return std::none_of(steps_.begin(), steps_.end(), [](const Step& step) { return step.other.has_value(); });
+}
+
 std::optional<uint64_t> TileReader::untouched() const {
-  if (!whole_.empty() || !contiguous_ || !casts_.empty() || !scale_.empty()) return std::nullopt;
+  if (stored_->file == nullptr || !whole_.empty() || !contiguous_ || !steps_.empty()) return std::nullopt;
   return stored_->offset + first_ * ir::size_of(from_);
 }
 
@@ -215,71 +195,48 @@ void TileReader::gather(uint64_t first, uint64_t count, std::byte* out) const {
   }
 }
 
-/// Multiplies elements from `first` on, which are of that type, by the factors of their rows.
-void TileReader::scale(ir::DType dtype, uint64_t first, std::vector<std::byte>& elements) const {
-  std::vector<float> values(elements.size() / ir::size_of(dtype));
-  auto* floats = reinterpret_cast<std::byte*>(values.data());
-  convert_elements(dtype, elements.data(), ir::DType::f32, floats, values.size());
-  uint64_t run = 1;
-  for (size_t axis = scaled_axis_ + 1; axis < shape_.size(); ++axis) run *= static_cast<uint64_t>(shape_[axis]);
-  for (uint64_t i = 0; i < values.size(); ++i) values[i] *= scale_[(first + i) / run % scale_.size()];
-  convert_elements(ir::DType::f32, floats, dtype, elements.data(), values.size());
-}
-
-void TileReader::read_scaled(uint64_t first, uint64_t count, std::span<std::byte> out) const {
-  std::vector<std::byte> elements(count * ir::size_of(from_));
-  if (contiguous_)
-    std::memcpy(elements.data(), base_ + (first_ + first) * ir::size_of(from_), elements.size());
-  else
-    gather(first, count, elements.data());
-  ir::DType dtype = from_;
-  for (size_t i = 0; i <= casts_.size(); ++i) {
-    if (i == scaled_after_) scale(dtype, first, elements);
-    if (i == casts_.size()) break;
-    std::vector<std::byte> next(count * ir::size_of(casts_[i]));
-    convert_elements(dtype, elements.data(), casts_[i], next.data(), count);
-    elements = std::move(next);
-    dtype = casts_[i];
-  }
-  std::memcpy(out.data(), elements.data(), out.size());
-}
-
 void TileReader::read(uint64_t begin, std::span<std::byte> out) const {
   if (out.empty()) return;
-  const size_t size = ir::size_of(casts_.empty() ? from_ : casts_.back());
+  const size_t size = ir::size_of(to_);
   const uint64_t first = begin / size, count = out.size() / size;
-  if (!scale_.empty()) return read_scaled(first, count, out);
-  const std::byte* source = base_ + (first_ + first) * ir::size_of(from_);
-  std::vector<std::byte> gathered;
-  if (!contiguous_) {
-    if (casts_.empty()) return gather(first, count, out.data());
-    gathered.resize(count * ir::size_of(from_));
-    gather(first, count, gathered.data());
-    source = gathered.data();
-  }
-  cast(source, count, out.data());
+  if (contiguous_) return run_steps(base_ + (first_ + first) * ir::size_of(from_), first, count, out.data());
+  if (steps_.empty()) return gather(first, count, out.data());
+  std::vector<std::byte> gathered(count * ir::size_of(from_));
+  gather(first, count, gathered.data());
+  run_steps(gathered.data(), first, count, out.data());
 }
 
-/// The elements' way from their stored type to the last one.
-void TileReader::cast(const std::byte* source, uint64_t count, std::byte* out) const {
-  if (casts_.empty()) {
-    std::memcpy(out, source, count * ir::size_of(from_));
-    return;
+/// The elements' way from what the view has to the final ones; `first` is the first one's place.
+void TileReader::run_steps(const std::byte* source, uint64_t first, uint64_t count, std::byte* out) const {
+  ir::DType dtype = from_;
+  std::vector<std::byte> held;  // where `source` is not what was given
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    const Step& step = steps_[i];
+    const size_t size = ir::size_of(dtype);
+    if (const auto* cast = std::get_if<CastTo>(&step.transform)) {
+      const bool last = i + 1 == steps_.size();
+      std::vector<std::byte> next(last ? 0 : count * ir::size_of(cast->dtype));
+      convert_elements(dtype, source, cast->dtype, last ? out : next.data(), count);
+      if (last) return;
+      held = std::move(next);
+      dtype = cast->dtype;
+    } else {
+      if (held.empty()) held.assign(source, source + count * size);
+      if (const auto* combine = std::get_if<CombineWith>(&step.transform)) {
+        std::vector<std::byte> other(count * size);
+        step.reader->read(first * size, other);
+        combine_elements(dtype, {combine->how, combine->reversed}, held.data(), other.data(), count);
+      } else {
+        apply_to_elements(dtype, step.transform, held.data(), count);
+      }
+    }
+    source = held.data();
   }
-  ir::DType from = from_;
-  std::vector<std::byte> between;
-  for (size_t i = 0; i + 1 < casts_.size(); ++i) {
-    std::vector<std::byte> next(count * ir::size_of(casts_[i]));
-    convert_elements(from, source, casts_[i], next.data(), count);
-    between = std::move(next);
-    source = between.data();
-    from = casts_[i];
-  }
-  convert_elements(from, source, casts_.back(), out, count);
+  std::memcpy(out, source, count * ir::size_of(dtype));
 }
 
 std::optional<std::pair<uint64_t, uint64_t>> TileReader::transposed_matrix() const {
-  if (!whole_.empty() || !scale_.empty() || shape_.size() != 2 || !has_transposed_rows()) return std::nullopt;
+  if (!whole_.empty() || !computes_alone() || shape_.size() != 2 || !has_transposed_rows()) return std::nullopt;
   return std::pair{static_cast<uint64_t>(shape_[0]), static_cast<uint64_t>(shape_[1])};
 }
 
@@ -288,10 +245,10 @@ void TileReader::read_block(const Block& block, std::span<std::byte> out) const 
   const uint64_t first = first_ + block.row + block.column * static_cast<uint64_t>(strides_[1]);
   const Matrix matrix{base_ + first * size, static_cast<int64_t>(block.columns), static_cast<int64_t>(block.rows),
                       strides_[1]};
-  if (casts_.empty()) return transpose_elements(size, matrix, out.data());
+  if (steps_.empty()) return transpose_elements(size, matrix, out.data());
   std::vector<std::byte> gathered(block.rows * block.columns * size);
   transpose_elements(size, matrix, gathered.data());
-  cast(gathered.data(), block.rows * block.columns, out.data());
+  run_steps(gathered.data(), 0, block.rows * block.columns, out.data());
 }
 
 std::pair<uint64_t, uint64_t> TileReader::stored_range() const {

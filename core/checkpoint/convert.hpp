@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reading a weight's final bytes piece by piece: slices, transposes and casts through a bounded buffer.
+// Reading a weight's final bytes piece by piece: slices, transposes, casts and arithmetic through a bounded buffer.
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <span>
 #include <utility>
@@ -44,24 +45,33 @@ class TileReader {
   std::pair<uint64_t, uint64_t> stored_columns(uint64_t column, uint64_t columns) const;
 
  private:
+  /// One of the transforms that make elements of elements, in the order in which the view has them.
+  struct Step {
+    Transform transform;                                 // CastTo, CombineWith, Apply or InverseRoot
+    std::optional<Weight> other = std::nullopt;          // CombineWith: in the view's order, too
+    std::shared_ptr<const TileReader> reader = nullptr;  // of `other`
+  };
+
+  void take(const Transform& transform);
+  void take_layout(const Transform& transform);
+  void settle();
+  void open_others();
   void gather(uint64_t first, uint64_t count, std::byte* out) const;
   bool has_transposed_rows() const;
-  void scale(ir::DType dtype, uint64_t first, std::vector<std::byte>& elements) const;
-  void cast(const std::byte* source, uint64_t count, std::byte* out) const;
-  void read_scaled(uint64_t first, uint64_t count, std::span<std::byte> out) const;
+  bool computes_alone() const;
+  void run_steps(const std::byte* source, uint64_t first, uint64_t count, std::byte* out) const;
 
   const StoredTensor* stored_;
-  std::vector<std::byte> whole_;  // where the transforms have no streaming form
-  const std::byte* base_;         // the stored tensor's first element, or that of `whole_`
-  uint64_t first_ = 0;            // the view's first element, from there
-  std::vector<int64_t> shape_;    // of the view, whose elements in row-major order are the final ones
-  std::vector<int64_t> strides_;  // in elements
+  std::vector<std::byte> whole_;                // where the transforms have no streaming form
+  const std::byte* base_;                       // the stored tensor's first element, or that of `whole_`
+  uint64_t first_ = 0;                          // the view's first element, from there
+  std::vector<int64_t> shape_;                  // of the view, whose elements in row-major order are the final ones
+  std::vector<int64_t> strides_;                // in elements
+  std::optional<std::vector<int64_t>> called_;  // the shape by which the view's elements go, where it is no view
   bool contiguous_ = true;
-  ir::DType from_;                // the stored elements
-  std::vector<ir::DType> casts_;  // what they become, one after the other
-  std::vector<float> scale_;      // ScaleRows: a factor for each place along an axis of the view
-  size_t scaled_axis_ = 0;
-  size_t scaled_after_ = 0;  // so many of the casts
+  ir::DType from_, to_;  // the view's elements, and the final ones
+  std::vector<Step> steps_;
+  bool made_whole_ = false;  // so much that it is not to be made for each piece
   uint64_t granularity_ = 1;
 };
 

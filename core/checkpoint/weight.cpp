@@ -26,6 +26,12 @@ Form form_of(const Weight& weight) {
       form.shape = reshape->shape;
     } else if (const auto* slice = std::get_if<SliceAxis>(&transform)) {
       form.shape.at(static_cast<size_t>(slice->axis)) = (slice->end - slice->begin + slice->step - 1) / slice->step;
+    } else if (const auto* permute = std::get_if<PermuteAxes>(&transform)) {
+      std::vector<int64_t> shape;
+      for (int64_t axis : permute->order) shape.push_back(form.shape.at(static_cast<size_t>(axis)));
+      form.shape = std::move(shape);
+    } else if (const auto* expand = std::get_if<ExpandTo>(&transform)) {
+      form.shape = expand->shape;
     } else if (const auto* stack = std::get_if<StackWith>(&transform)) {
       form.shape.insert(form.shape.begin(), static_cast<int64_t>(1 + stack->others.size()));
     } else if (std::holds_alternative<TransposeMatrix>(transform)) {
@@ -46,10 +52,12 @@ bool same_transform(const Transform& a, const Transform& b) {
     return slice->axis == other.axis && slice->begin == other.begin && slice->end == other.end &&
            slice->step == other.step;
   }
-  if (const auto* scale = std::get_if<ScaleRows>(&a)) return scale->factor->same_as(*std::get<ScaleRows>(b).factor);
-  if (const auto* add = std::get_if<AddWeight>(&a)) {
-    const auto& other = std::get<AddWeight>(b);
-    return add->times == other.times && add->summand->same_as(*other.summand);
+  if (const auto* permute = std::get_if<PermuteAxes>(&a)) return permute->order == std::get<PermuteAxes>(b).order;
+  if (const auto* expand = std::get_if<ExpandTo>(&a)) return expand->shape == std::get<ExpandTo>(b).shape;
+  if (const auto* apply = std::get_if<Apply>(&a)) return apply->function == std::get<Apply>(b).function;
+  if (const auto* combine = std::get_if<CombineWith>(&a)) {
+    const auto& other = std::get<CombineWith>(b);
+    return combine->how == other.how && combine->reversed == other.reversed && combine->other->same_as(*other.other);
   }
   if (const auto* stack = std::get_if<StackWith>(&a)) {
     const auto same = [](const auto& one, const auto& other) { return one->same_as(*other); };
@@ -68,7 +76,15 @@ std::optional<Weight> transformed_pieces(const Weight& stack, const Transform& t
     for (Weight& piece : pieces) piece = piece.then(inner);
     return stacked(pieces);
   };
-  if (std::holds_alternative<CastTo>(transform)) return each(transform);
+  if (std::holds_alternative<CastTo>(transform) || std::holds_alternative<Apply>(transform)) return each(transform);
+  if (const auto* combine = std::get_if<CombineWith>(&transform)) {
+    for (int64_t i = 0; i < count; ++i) {
+      Weight& piece = pieces[static_cast<size_t>(i)];
+      const Weight other = combine->other->then(SliceAxis{0, i, i + 1}).then(ReshapeTo{piece.shape()});
+      piece = piece.then(CombineWith{combine->how, std::make_shared<const Weight>(other), combine->reversed});
+    }
+    return stacked(pieces);
+  }
   if (std::holds_alternative<TransposeMatrix>(transform) && pieces[0].shape().size() >= 2) return each(transform);
   if (const auto* reshape = std::get_if<ReshapeTo>(&transform)) {
     const std::vector<int64_t>& shape = reshape->shape;
@@ -83,6 +99,18 @@ std::optional<Weight> transformed_pieces(const Weight& stack, const Transform& t
     if (!chosen.empty()) return stacked(chosen);
   }
   return std::nullopt;
+}
+
+std::vector<int64_t> broadcast(const std::vector<int64_t>& a, const std::vector<int64_t>& b) {
+  std::vector<int64_t> shape(std::max(a.size(), b.size()), 1);
+  for (size_t i = 0; i < shape.size(); ++i) {
+    const int64_t left = i < a.size() ? a.end()[-1 - static_cast<std::ptrdiff_t>(i)] : 1;
+    const int64_t right = i < b.size() ? b.end()[-1 - static_cast<std::ptrdiff_t>(i)] : 1;
+    if (left != right && left != 1 && right != 1)
+      throw Error(Failure::internal, fmt::format("axes of {} and {} do not broadcast", left, right));
+    shape.end()[-1 - static_cast<std::ptrdiff_t>(i)] = left == 1 ? right : left;
+  }
+  return shape;
 }
 
 }  // namespace
@@ -133,6 +161,40 @@ std::vector<Weight> Weight::pieces() const {
   return pieces;
 }
 
+Weight constant_weight(std::shared_ptr<const ir::Tensor> constant) {
+  auto stored = std::make_shared<StoredTensor>();
+  stored->name = "a constant";
+  stored->dtype = constant->dtype;
+  stored->shape = constant->shape;
+  stored->bytes = constant->data.size();
+  stored->constant = std::move(constant);
+  return {std::move(stored), {}};
+}
+
+Weight combined(Arithmetic how, const Weight& left, const Weight& right) {
+  if (left.dtype() != right.dtype()) {
+    throw Error(Failure::internal, fmt::format("{} is {} and {} is {}", left.stored->name, ir::name_of(left.dtype()),
+                                               right.stored->name, ir::name_of(right.dtype())));
+  }
+  const std::vector<int64_t> shape = broadcast(left.shape(), right.shape());
+  const auto expanded = [&](const Weight& weight) {
+    return weight.shape() == shape ? weight : weight.then(ExpandTo{shape});
+  };
+  // The result goes by the name and the place of a tensor of the checkpoint, of the larger one where there are two.
+  const bool reversed =
+      right.stored->constant == nullptr && (left.stored->constant != nullptr || left.shape() != shape);
+  const Weight &base = reversed ? right : left, &other = reversed ? left : right;
+  return expanded(base).then(CombineWith{how, std::make_shared<const Weight>(expanded(other)), reversed});
+}
+
+Weight scaled_rows(const Weight& weight, const Weight& factor) {
+  std::vector<int64_t> column(weight.shape().size(), 1);
+  column.at(0) = factor.shape().at(0);
+  const Weight rows = factor.then(ReshapeTo{column});
+  return combined(Arithmetic::multiply, weight,
+                  rows.dtype() == weight.dtype() ? rows : rows.then(CastTo{weight.dtype()}));
+}
+
 Weight stacked(const std::vector<Weight>& pieces) {
   Weight stack = pieces.at(0);
   StackWith with;
@@ -175,11 +237,11 @@ std::vector<Weight> along_first_axis(const Weight& weight) {
 }
 
 bool Weight::same_as(const Weight& other) const {
-  if (stored != other.stored && !(stored->file != nullptr && stored->file == other.stored->file &&
-                                  stored->offset == other.stored->offset && stored->dtype == other.stored->dtype &&
-                                  stored->shape == other.stored->shape && stored->strides == other.stored->strides)) {
-    return false;
-  }
+  const StoredTensor &a = *stored, &b = *other.stored;
+  const bool same_place = a.file != nullptr && a.file == b.file && a.offset == b.offset && a.dtype == b.dtype &&
+                          a.shape == b.shape && a.strides == b.strides;
+  const bool same_constant = a.constant != nullptr && b.constant != nullptr && *a.constant == *b.constant;
+  if (stored != other.stored && !same_place && !same_constant) return false;
   if (transforms.size() != other.transforms.size()) return false;
   for (size_t i = 0; i < transforms.size(); ++i) {
     if (!same_transform(transforms[i], other.transforms[i])) return false;
@@ -192,7 +254,8 @@ bool only_moves_elements(const Weight& weight) {
     if (const auto* stack = std::get_if<StackWith>(&transform))
       return std::ranges::all_of(stack->others, [](const auto& other) { return only_moves_elements(*other); });
     return std::holds_alternative<TransposeMatrix>(transform) || std::holds_alternative<CastTo>(transform) ||
-           std::holds_alternative<ReshapeTo>(transform) || std::holds_alternative<SliceAxis>(transform);
+           std::holds_alternative<ReshapeTo>(transform) || std::holds_alternative<SliceAxis>(transform) ||
+           std::holds_alternative<ExpandTo>(transform) || std::holds_alternative<PermuteAxes>(transform);
   });
 }
 

@@ -16,13 +16,15 @@ namespace onnxport {
 
 /// A tensor as it lies in a checkpoint file: little-endian, row-major or a view with strides.
 struct StoredTensor {
-  std::shared_ptr<const MappedFile> file;
+  std::shared_ptr<const MappedFile> file;  ///< none in a model without its checkpoint
   std::string name;
   ir::DType dtype = ir::DType::undefined;
   std::vector<int64_t> shape;
   uint64_t offset = 0;           ///< of the first element in the file
   uint64_t bytes = 0;            ///< of all elements; those of a view may lie further apart, or be the same ones
   std::vector<int64_t> strides;  ///< from 0, in elements, one an axis; empty: row-major without gaps
+  /// A constant that weights are computed with has its elements here, and no file.
+  std::shared_ptr<const ir::Tensor> constant = nullptr;
 };
 
 /// The strides of a row-major tensor without gaps.
@@ -32,6 +34,10 @@ bool is_contiguous(const std::vector<int64_t>& shape, const std::vector<int64_t>
 
 /// Swaps the last two axes.
 struct TransposeMatrix {};
+/// Axis i of the result is axis order[i].
+struct PermuteAxes {
+  std::vector<int64_t> order;
+};
 /// Converts to another element type, rounding to nearest even.
 struct CastTo {
   ir::DType dtype;
@@ -44,15 +50,23 @@ struct ReshapeTo {
 struct SliceAxis {
   int64_t axis, begin, end, step = 1;
 };
-struct Weight;
-/// Row r of the first axis times factor[r]: a normalisation by fixed statistics, or a layer's scale.
-struct ScaleRows {
-  std::shared_ptr<const Weight> factor;
+/// Repeated along axes of length 1, and along new ones in front, as numpy broadcasts.
+struct ExpandTo {
+  std::vector<int64_t> shape;
 };
-/// Plus `times` · summand, a weight of the same shape.
-struct AddWeight {
-  std::shared_ptr<const Weight> summand;
-  double times = 1;
+struct Weight;
+enum class Arithmetic { add, subtract, multiply, divide };
+/// Element by element with a weight of the same type and shape; `reversed`: that one is the left operand. Floats of 16
+/// bits are computed in f32 and rounded.
+struct CombineWith {
+  Arithmetic how;
+  std::shared_ptr<const Weight> other;
+  bool reversed = false;
+};
+/// A function of each element.
+enum class Function { negation, exponential, root, reciprocal };
+struct Apply {
+  Function function;
 };
 /// 1/√(x + epsilon), element by element: what a normalisation makes of its variance.
 struct InverseRoot {
@@ -62,8 +76,8 @@ struct InverseRoot {
 struct StackWith {
   std::vector<std::shared_ptr<const Weight>> others;
 };
-using Transform =
-    std::variant<TransposeMatrix, CastTo, ReshapeTo, SliceAxis, ScaleRows, AddWeight, InverseRoot, StackWith>;
+using Transform = std::variant<TransposeMatrix, PermuteAxes, CastTo, ReshapeTo, SliceAxis, ExpandTo, CombineWith, Apply,
+                               InverseRoot, StackWith>;
 
 /// A view with its transforms, applied in order. Immutable value; cheap to copy.
 struct Weight {
@@ -83,6 +97,12 @@ struct Weight {
   bool same_as(const Weight& other) const;
 };
 
+/// A constant as a weight, for others to be computed with.
+Weight constant_weight(std::shared_ptr<const ir::Tensor> constant);
+/// The two as numpy broadcasts them. Throws Error(internal) where types differ or shapes do not broadcast.
+Weight combined(Arithmetic how, const Weight& left, const Weight& right);
+/// Row r of the first axis times factor[r]: a normalisation by fixed statistics, or a layer's scale.
+Weight scaled_rows(const Weight& weight, const Weight& factor);
 /// Weights of one type and shape along a new first axis. Throws Error(internal) where they differ.
 Weight stacked(const std::vector<Weight>& pieces);
 /// What stands at each place of the first axis, where all of a weight's transforms keep to those places; else none.

@@ -1,305 +1,47 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/dummy/preprocessor.hpp"
 
-#include <algorithm>
-#include <fstream>
-#include <map>
-#include <nlohmann/json.hpp>
-#include <string>
+#include <stdexcept>
 
+#include "core/dummy/preprocessor_files.hpp"
 #include "core/error.hpp"
 
 namespace onnxport {
-namespace {
+namespace dummy {
 
-namespace fs = std::filesystem;
-using Json = nlohmann::json;
-using Ids = std::map<std::string, int64_t>;  // token -> id
+using nlohmann::json;
 
-std::ifstream open_file(const fs::path& path) {
+std::ifstream open_file(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) throw Error(Failure::checkpoint, path.string() + ": cannot be read", "check the file's permissions");
   return file;
 }
 
-Json parse(const fs::path& path, const Json::parser_callback_t& filter = nullptr) {
+json parse_file(const std::filesystem::path& path, const json::parser_callback_t& filter) {
   std::ifstream file = open_file(path);
   try {
-    return Json::parse(file, filter);
-  } catch (const Json::exception& error) {
+    return json::parse(file, filter);
+  } catch (const json::exception& error) {
     throw Error(Failure::checkpoint, path.string() + " is no valid JSON: " + error.what(), "download the file again");
   }
 }
 
-/// An object, empty where the file is not there.
-Json parse_object(const fs::path& path) {
-  if (!fs::is_regular_file(path)) return Json::object();
-  Json json = parse(path);
-  if (!json.is_object()) throw Error(Failure::checkpoint, path.string() + " holds no JSON object");
-  return json;
+json parse_object(const std::filesystem::path& path) {
+  if (!std::filesystem::is_regular_file(path)) return json::object();
+  json object = parse_file(path);
+  if (!object.is_object()) throw Error(Failure::checkpoint, path.string() + " holds no JSON object");
+  return object;
 }
 
-/// Only tokens that look special are looked up in a vocabulary, whose other entries (megabytes) are not kept.
-bool looks_special(const std::string& token) {
-  return token.starts_with('[') || token.starts_with('<');
-}
+}  // namespace dummy
 
-/// tokenizer.json without its merges and without the ordinary entries of its vocabulary.
-Json parse_tokenizer(const fs::path& path) {
-  std::string section, part;  // "model", "vocab"
-  const Json::parser_callback_t filter = [&](int depth, Json::parse_event_t event, Json& parsed) {
-    if (event == Json::parse_event_t::key) {
-      if (depth == 1) section = parsed.get<std::string>();
-      if (depth == 2) part = parsed.get<std::string>();
-      if (section != "model") return true;
-      if (depth == 2 && part == "merges") return false;
-      if (depth == 3 && part == "vocab") return looks_special(parsed.get_ref<const std::string&>());
-    }
-    // A unigram vocabulary is a list of [piece, score].
-    const bool pieces = event == Json::parse_event_t::array_start && depth == 3;
-    return !(pieces && section == "model" && part == "vocab");
-  };
-  Json json = parse(path, filter);
-  if (!json.is_object()) throw Error(Failure::checkpoint, path.string() + " holds no JSON object");
-  return json;
-}
-
-/// A special token in the two forms that tokenizer_config.json and special_tokens_map.json have: "[CLS]" and
-/// {"content": "[CLS]", …}.
-std::optional<std::string> token_text(const Json& object, const std::string& key) {
-  const auto found = object.find(key);
-  if (found == object.end()) return std::nullopt;
-  if (found->is_string()) return found->get<std::string>();
-  if (found->is_object() && found->contains("content") && (*found)["content"].is_string()) {
-    return (*found)["content"].get<std::string>();
-  }
-  return std::nullopt;
-}
-
-std::optional<int64_t> id_of(const Ids& ids, const std::optional<std::string>& token) {
-  if (!token) return std::nullopt;
-  const auto found = ids.find(*token);
-  return found == ids.end() ? std::nullopt : std::optional<int64_t>(found->second);
-}
-
-/// {"cls": ["[CLS]", 101]} -> 101
-std::vector<int64_t> processor_token(const Json& processor, const char* key) {
-  const auto found = processor.find(key);
-  if (found == processor.end() || !found->is_array() || found->size() != 2 || !(*found)[1].is_number_integer())
-    return {};
-  return {(*found)[1].get<int64_t>()};
-}
-
-/// The special tokens of a template, cut at its sequences: one more part than there are sequences.
-std::vector<std::vector<int64_t>> template_parts(const Json& pieces, const Json& special) {
-  std::vector<std::vector<int64_t>> parts(1);
-  for (const Json& piece : pieces) {
-    if (piece.contains("Sequence")) {
-      parts.emplace_back();
-    } else if (piece.contains("SpecialToken")) {
-      const std::string id = piece.at("SpecialToken").at("id").get<std::string>();
-      for (const Json& number : special.at(id).at("ids")) parts.back().push_back(number.get<int64_t>());
-    }
-  }
-  return parts;
-}
-
-/// The post-processors that the tokenizers library writes into tokenizer.json.
-void read_post_processor(const Json& processor, Preprocessor& out) {
-  if (!processor.is_object()) return;
-  const std::string type = processor.value("type", "");
-  if (type == "Sequence") {
-    for (const Json& part : processor.value("processors", Json::array())) read_post_processor(part, out);
-  } else if (type == "BertProcessing" || type == "RobertaProcessing") {
-    const std::vector<int64_t> sep = processor_token(processor, "sep");
-    out.before = processor_token(processor, "cls");
-    out.between = out.after = sep;
-    if (type == "RobertaProcessing") out.between.insert(out.between.end(), sep.begin(), sep.end());
-    out.pair_defined = true;
-  } else if (type == "TemplateProcessing") {
-    const Json& special = processor.at("special_tokens");
-    const auto single = template_parts(processor.at("single"), special);
-    if (single.size() == 2) {
-      out.before = single.front();
-      out.after = single.back();
-    }
-    const auto pair = template_parts(processor.value("pair", Json::array()), special);
-    if (pair.size() == 3) {
-      out.between = pair[1];
-      out.pair_defined = true;
-    }
-  }
-}
-
-/// Every token whose id is known, from the tokenizer's own lists.
-Ids known_ids(const Json& tokenizer, const Json& config) {
-  Ids ids;
-  const Json model = tokenizer.value("model", Json::object());
-  const Json vocab = model.value("vocab", Json());
-  if (vocab.is_object()) {
-    for (const auto& [token, id] : vocab.items()) {
-      if (id.is_number_integer()) ids[token] = id.get<int64_t>();
-    }
-  }
-  for (const Json& token : tokenizer.value("added_tokens", Json::array())) {
-    if (token.contains("content") && token.contains("id")) ids[token["content"]] = token["id"].get<int64_t>();
-  }
-  const Json decoder = config.value("added_tokens_decoder", Json::object());
-  for (const auto& [id, token] : decoder.items()) {
-    if (const auto text = token_text(Json{{"token", token}}, "token")) ids[*text] = std::stoll(id);
-  }
-  return ids;
-}
-
-/// vocab.txt holds one token a line, its id being the line.
-void read_word_list(const fs::path& path, Ids& ids) {
-  std::ifstream file = open_file(path);
-  std::string line;
-  for (int64_t id = 0; std::getline(file, line); ++id) {
-    if (!line.empty() && line.back() == '\r') line.pop_back();
-    if (looks_special(line)) ids.emplace(line, id);
-  }
-}
-
-/// vocab.json holds {token: id}.
-void read_word_map(const fs::path& path, Ids& ids) {
-  const Json::parser_callback_t filter = [](int depth, Json::parse_event_t event, Json& parsed) {
-    return event != Json::parse_event_t::key || depth != 1 || looks_special(parsed.get_ref<const std::string&>());
-  };
-  const Json json = parse(path, filter);
-  if (!json.is_object()) throw Error(Failure::checkpoint, path.string() + " holds no JSON object");
-  for (const auto& [token, id] : json.items()) {
-    if (id.is_number_integer()) ids.emplace(token, id.get<int64_t>());
-  }
-}
-
-bool read_tokenizer(const fs::path& folder, Preprocessor& out) {
-  const bool fast = fs::is_regular_file(folder / "tokenizer.json");
-  const bool word_list = fs::is_regular_file(folder / "vocab.txt");
-  const bool word_map = fs::is_regular_file(folder / "vocab.json");
-  const Json config = parse_object(folder / "tokenizer_config.json");
-  const Json map = parse_object(folder / "special_tokens_map.json");
-  if (!fast && !word_list && !word_map && !config.contains("added_tokens_decoder")) return false;
-
-  const Json tokenizer = fast ? parse_tokenizer(folder / "tokenizer.json") : Json::object();
-  Ids ids = known_ids(tokenizer, config);
-  if (!fast && word_list) read_word_list(folder / "vocab.txt", ids);
-  if (!fast && word_map) read_word_map(folder / "vocab.json", ids);
-
-  const auto named = [&](const std::string& role, const char* usual) -> std::optional<int64_t> {
-    if (const auto id = id_of(ids, token_text(map, role))) return id;
-    if (const auto id = id_of(ids, token_text(config, role))) return id;
-    return usual ? id_of(ids, std::string(usual)) : std::nullopt;
-  };
-
-  out.unk = named("unk_token", "[UNK]");
-  if (!out.unk) out.unk = id_of(ids, std::string("<unk>"));
-  const Json model = tokenizer.value("model", Json::object());
-  if (!out.unk) out.unk = id_of(ids, token_text(model, "unk_token"));
-  if (!out.unk && model.contains("unk_id") && model["unk_id"].is_number_integer())
-    out.unk = model["unk_id"].get<int64_t>();
-  out.pad = named("pad_token", "[PAD]");
-  const Json padding = tokenizer.value("padding", Json());
-  if (!out.pad && padding.is_object() && padding.contains("pad_id")) out.pad = padding["pad_id"].get<int64_t>();
-  out.pads_left =
-      config.value("padding_side", "") == "left" || (padding.is_object() && padding.value("direction", "") == "Left");
-
-  for (const Json& token : tokenizer.value("added_tokens", Json::array())) {
-    if (token.value("special", false) && token.contains("id")) out.special.push_back(token["id"].get<int64_t>());
-  }
-  for (const char* role :
-       {"cls_token", "sep_token", "mask_token", "bos_token", "eos_token", "pad_token", "unk_token"}) {
-    if (const auto id = named(role, nullptr)) out.special.push_back(*id);
-  }
-  if (fast) {
-    read_post_processor(tokenizer.value("post_processor", Json()), out);
-  } else {
-    // A tokenizer without tokenizer.json does this in code; around [CLS] and [SEP] all of them agree.
-    const auto cls = named("cls_token", word_list ? "[CLS]" : nullptr);
-    const auto sep = named("sep_token", word_list ? "[SEP]" : nullptr);
-    if (cls && sep) {
-      out.before = {*cls};
-      out.between = out.after = {*sep};
-      out.pair_defined = true;
-    }
-  }
-  for (const auto* tokens : {&out.before, &out.between, &out.after}) {
-    out.special.insert(out.special.end(), tokens->begin(), tokens->end());
-  }
-  std::sort(out.special.begin(), out.special.end());
-  out.special.erase(std::unique(out.special.begin(), out.special.end()), out.special.end());
-  return true;
-}
-
-/// Whether a step is taken; null, as newer versions write it, is no.
-bool step(const Json& json, const char* key, bool where_absent) {
-  const auto found = json.find(key);
-  if (found == json.end()) return where_absent;
-  return found->is_boolean() && found->get<bool>();
-}
-
-/// A size in its forms: 224, {"height", "width"}, {"shortest_edge"} (of which the other side depends on the image, so a
-/// square is taken), {"max_height", "max_width"}.
-void read_image_size(const Json& size, Preprocessor& out) {
-  if (size.is_number_integer()) out.image_height = out.image_width = size.get<int64_t>();
-  if (!size.is_object()) return;
-  const auto side = [&](const char* key) -> std::optional<int64_t> {
-    const auto found = size.find(key);
-    return found != size.end() && found->is_number_integer() ? std::optional(found->get<int64_t>()) : std::nullopt;
-  };
-  if (const auto edge = side("shortest_edge")) out.image_height = out.image_width = *edge;
-  for (const char* prefix : {"max_", ""}) {
-    if (const auto height = side((std::string(prefix) + "height").c_str())) out.image_height = *height;
-    if (const auto width = side((std::string(prefix) + "width").c_str())) out.image_width = *width;
-  }
-}
-
-/// One number for all channels, or one each.
-std::vector<double> channel_values(const Json& json, const char* key) {
-  const auto found = json.find(key);
-  if (found == json.end()) return {};
-  if (found->is_number()) return {found->get<double>()};
-  return found->is_array() ? found->get<std::vector<double>>() : std::vector<double>();
-}
-
-/// Where pixels of 0 and 255 end up: times 1/255 by default, less the mean, by the deviation.
-void read_pixel_range(const Json& json, Preprocessor& out) {
-  const std::vector<double> factor = channel_values(json, "rescale_factor");
-  const double white = step(json, "do_rescale", true) ? 255 * (factor.empty() ? 1.0 / 255 : factor[0]) : 255;
-  const std::vector<double> mean = channel_values(json, "image_mean"), deviation = channel_values(json, "image_std");
-  if (json.contains("image_mean") && json["image_mean"].is_array()) out.channels = static_cast<int64_t>(mean.size());
-  if (!step(json, "do_normalize", !mean.empty())) {
-    out.pixel_range = {{0.0F, static_cast<float>(white)}};
-    return;
-  }
-  if (mean.empty() || mean.size() != deviation.size()) return;
-  for (size_t i = 0; i < mean.size(); ++i) {
-    if (deviation[i] <= 0) return out.pixel_range.clear();
-    out.pixel_range.emplace_back(static_cast<float>(-mean[i] / deviation[i]),
-                                 static_cast<float>((white - mean[i]) / deviation[i]));
-  }
-}
-
-bool read_image_processor(const fs::path& folder, Preprocessor& out) {
-  const Json json = parse_object(folder / "preprocessor_config.json");
-  if (json.empty()) return false;
-  // The crop comes after the resize, so it decides the size where there is one. Without either, images come as they
-  // are.
-  if (json.contains("size") && step(json, "do_resize", true)) read_image_size(json["size"], out);
-  if (json.contains("crop_size") && step(json, "do_center_crop", true)) read_image_size(json["crop_size"], out);
-  read_pixel_range(json, out);
-  return true;
-}
-
-}  // namespace
-
-std::optional<Preprocessor> Preprocessor::from_folder(const fs::path& folder) {
+std::optional<Preprocessor> Preprocessor::from_folder(const std::filesystem::path& folder) {
   Preprocessor out;
   try {
-    const bool text = read_tokenizer(folder, out);
-    const bool images = read_image_processor(folder, out);
+    const bool text = dummy::read_tokenizer(folder, out);
+    const bool images = dummy::read_image_processor(folder, out);
     if (!text && !images) return std::nullopt;
-  } catch (const Json::exception& error) {
+  } catch (const nlohmann::json::exception& error) {
     throw Error(Failure::checkpoint,
                 "the tokenizer's files in " + folder.string() + " are not as expected: " + error.what(),
                 "compare tokenizer.json and tokenizer_config.json with the original ones");

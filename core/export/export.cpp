@@ -9,10 +9,7 @@
 #include "core/onnx/model_file.hpp"
 #include "core/onnx/model_proto.hpp"
 #include "core/package/layout.hpp"
-#include "core/passes/lower.hpp"
 #include "core/passes/merge_steps.hpp"
-#include "core/passes/precision.hpp"
-#include "core/passes/tie.hpp"
 
 namespace onnxport {
 
@@ -26,17 +23,15 @@ std::vector<Patch> patches_of(const OnnxConfig& config) {
   return patches;
 }
 
-ir::Graph lowered_graph(const OnnxConfig& config, const Definition& definition, ir::Graph graph,
-                        const GraphForm& form) {
-  // Comparing means reading, which models that refer to the checkpoint have no use for: they hold neither of the two.
-  if (!form.weights_as_stored) tie_equal_weights(graph);
-  if (form.dtype != ir::DType::f32) {
-    fold_weights(graph, patches_of(config));  // in f32, before weights are rounded
-    graph = to_precision(
-        graph, {.dtype = form.dtype, .keep_in_fp32 = definition.description.keep_in_fp32(), .opset = form.opset});
-  }
-  return lower(graph,
-               {.opset = form.opset, .patches = patches_of(config), .weights_as_stored = form.weights_as_stored});
+ir::Graph lowered_graph(const OnnxConfig& config, const Definition& definition, ir::Graph graph, const GraphForm& form,
+                        TiedWeights* tied) {
+  return lower(std::move(graph),
+               {.opset = form.opset,
+                .patches = patches_of(config),
+                .weights_as_stored = form.weights_as_stored,
+                .dtype = form.dtype,
+                .keep_in_fp32 = definition.description.keep_in_fp32()},
+               tied);
 }
 
 namespace {
@@ -82,11 +77,9 @@ ExportResult export_graphs(const OnnxConfig& config, const std::vector<GraphToEx
       }
     }
     for (const Definition* definition : graph.definitions) {
-      ir::Graph defined = definition->graph;
-      if (!form.weights_as_stored) {
-        for (auto& [gone, kept] : tie_equal_weights(defined)) result.tied.emplace(std::move(gone), std::move(kept));
-      }
-      steps.push_back(lowered_graph(config, *definition, std::move(defined), form));
+      TiedWeights tied;
+      steps.push_back(lowered_graph(config, *definition, definition->graph, form, &tied));
+      result.tied.insert(tied.begin(), tied.end());
     }
     const ir::Graph lowered = steps.size() == 1
                                   ? std::move(steps[0])

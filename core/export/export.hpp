@@ -12,6 +12,7 @@
 #include "core/files/mapped_file.hpp"
 #include "core/ir/target.hpp"
 #include "core/onnx/exported_file.hpp"
+#include "core/passes/pipeline.hpp"
 #include "core/progress.hpp"
 
 namespace onnxport {
@@ -77,11 +78,12 @@ struct GraphForm {
 };
 
 /// The graph that is written for one of the definition (or for it with other marks). Deterministic: a second call finds
-/// the names that the file has.
-ir::Graph lowered_graph(const OnnxConfig& config, const Definition& definition, ir::Graph graph, const GraphForm& form);
+/// the names that the file has. `tied` is told of weights that the checkpoint holds twice.
+ir::Graph lowered_graph(const OnnxConfig& config, const Definition& definition, ir::Graph graph, const GraphForm& form,
+                        TiedWeights* tied = nullptr);
 
 /// The plugin's patching specs in the form that lowering takes; they refer to `config`.
-std::vector<struct Patch> patches_of(const OnnxConfig& config);
+std::vector<Patch> patches_of(const OnnxConfig& config);
 
 /// The opsets that can be written.
 constexpr int64_t lowest_opset = 13, highest_opset = 24;

@@ -35,6 +35,7 @@ void on_bus_error(int signal, siginfo_t* info, void* context) {
     // Pages of zeros from the missing one to the end of the mapping. mmap is no listed async-signal-safe function, but
     // on Linux it is a plain system call.
     const uintptr_t page = address / page_size * page_size;
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): an address that the kernel tells
     void* zeros = ::mmap(reinterpret_cast<void*>(page), end - page, PROT_READ,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
     if (zeros == MAP_FAILED) break;

@@ -158,6 +158,14 @@ void Graph::replace(const std::map<ValueId, ValueId>& by) {
   }
 }
 
+void rewrite_bodies(Node& node, const std::function<void(Graph&)>& rewrite) {
+  for (auto& [name, body] : node.bodies) {
+    Graph changed = *body;
+    rewrite(changed);
+    body = std::make_shared<const Graph>(std::move(changed));
+  }
+}
+
 size_t node_count(const Graph& graph) {
   size_t count = graph.nodes.size();
   for (const Node& node : graph.nodes) {

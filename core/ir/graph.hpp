@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -121,6 +122,9 @@ class Graph {
   std::map<std::string, std::vector<ValueId>> constants_;  // by type, shape and first bytes
   std::map<std::string, std::vector<ValueId>> weights_;    // by name
 };
+
+/// Lets `rewrite` change each graph that a node runs.
+void rewrite_bodies(Node& node, const std::function<void(Graph&)>& rewrite);
 
 /// The nodes of a graph and of all bodies in it.
 size_t node_count(const Graph& graph);

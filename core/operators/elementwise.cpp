@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/checkpoint/arithmetic.hpp"
 #include "core/error.hpp"
 #include "core/ir/builder.hpp"
 #include "core/ir/inference.hpp"
 #include "core/operators/areas.hpp"
+#include "core/tensor/elements.hpp"
 
 namespace onnxport::ir {
 namespace {
@@ -98,12 +100,46 @@ Results hard_swish(Builder& b) {
   return {b.op("Mul", {x, b.op("HardSigmoid", {x}, {{"alpha", 1.0 / 6.0}, {"beta", 0.5}})})};
 }
 
+// ------------------------------------------------------------------------------------------------- folding
+
+/// Of two of which one has the result's shape, so that what is written is no larger than what is stored.
+template <Arithmetic how>
+std::optional<Weight> folded(const Folding& f) {
+  const Weight &a = f.inputs[0], &b = f.inputs[1];
+  if (!can_compute(a.dtype()) || (a.shape() != f.shape && b.shape() != f.shape)) return std::nullopt;
+  if (how == Arithmetic::divide && !is_floating(a.dtype())) return std::nullopt;  // by 0 it has no result
+  return combined(how, a, b);
+}
+
+template <Function function>
+std::optional<Weight> folded(const Folding& f) {
+  if (!is_floating(f.inputs[0].dtype()) || !can_compute(f.inputs[0].dtype())) return std::nullopt;
+  return f.inputs[0].then(Apply{function});
+}
+
+std::optional<Weight> folded_cast(const Folding& f) {
+  const auto to = static_cast<DType>(f.node.integer("to", 0));
+  if (!can_convert(f.inputs[0].dtype(), to)) return std::nullopt;
+  return f.inputs[0].then(CastTo{to});
+}
+
+std::optional<Weight> folded_identity(const Folding& f) {
+  return f.inputs[0];
+}
+
 // ----------------------------------------------------------------------------------------------- kinds of rows
 
-Operator unary(std::string_view name, void (*infer)(Inference&), Precision precision = {}) {
+/// What differs among operators of a kind.
+struct Traits {
+  Fold fold = {};
+  Precision precision = {};
+};
+
+Operator unary(std::string_view name, void (*infer)(Inference&), Traits traits = {}) {
   return {.name = name,
           .infer = infer,
-          .precision = std::move(precision),
+          .fold = traits.fold,
+          .precision = std::move(traits.precision),
           .documentation = {"x", "element by element, same type"}};
 }
 
@@ -119,11 +155,12 @@ Operator activation_since(std::string_view name, int64_t opset, Rule before) {
           .documentation = {"x", "decomposed where the opset has none"}};
 }
 
-Operator binary(std::string_view name, Precision precision = {}) {
+Operator binary(std::string_view name, Traits traits = {}) {
   return {.name = name,
           .inputs = {2},
           .infer = infer_binary,
-          .precision = std::move(precision),
+          .fold = traits.fold,
+          .precision = std::move(traits.precision),
           .documentation = {"a, b", "broadcast; one type. Mod is of integers with the divisor's sign"}};
 }
 
@@ -140,14 +177,15 @@ Operator comparison(std::string_view name) {
 const std::vector<Operator>& elementwise_operators() {
   using enum AttributeKind;
   // They lose too much in 16 bits.
-  const Precision wide{.wide_below = every_opset};
+  const Precision in_f32{.wide_below = every_opset};
+  const Traits wide{.precision = in_f32};
   static const std::vector<Operator> rows{
       unary("Abs", infer_same),
-      unary("Neg", infer_same),
-      unary("Exp", infer_float, wide),
+      unary("Neg", infer_same, {{folded<Function::negation>}}),
+      unary("Exp", infer_float, {{folded<Function::exponential>}, in_f32}),
       unary("Log", infer_float, wide),
-      unary("Sqrt", infer_float, wide),
-      unary("Reciprocal", infer_float, wide),
+      unary("Sqrt", infer_float, {{folded<Function::root>}, in_f32}),
+      unary("Reciprocal", infer_float, {{folded<Function::reciprocal>}, in_f32}),
       unary("Erf", infer_float),
       unary("Tanh", infer_float),
       unary("Sigmoid", infer_float),
@@ -160,7 +198,7 @@ const std::vector<Operator>& elementwise_operators() {
       unary("Ceil", infer_float),
       unary("Round", infer_float),
       unary("Sign", infer_same),
-      unary("Identity", infer_same),
+      unary("Identity", infer_same, {{folded_identity}}),
       activation("Elu", {{"alpha", real, "ONNX's"}}),
       activation("LeakyRelu", {{"alpha", real, "ONNX's"}}),
       activation("HardSigmoid", {{"alpha", real, "0.2"}, {"beta", real, "0.5"}}),
@@ -173,10 +211,10 @@ const std::vector<Operator>& elementwise_operators() {
        .documentation = {"x"}},
       {.name = "Not", .infer = infer_not, .documentation = {"x: bool"}},
       {.name = "IsNaN", .infer = infer_is_nan, .documentation = {"x", "yields bool"}},
-      binary("Add"),
-      binary("Sub"),
-      binary("Mul"),
-      binary("Div"),
+      binary("Add", {{folded<Arithmetic::add>}}),
+      binary("Sub", {{folded<Arithmetic::subtract>}}),
+      binary("Mul", {{folded<Arithmetic::multiply>}}),
+      binary("Div", {{folded<Arithmetic::divide>}}),
       binary("Pow", wide),
       binary("Min"),
       binary("Max"),
@@ -192,6 +230,7 @@ const std::vector<Operator>& elementwise_operators() {
       {.name = "Cast",
        .infer = infer_cast,
        .attributes = {{"to", integer, "the number of the element type"}},
+       .fold = {folded_cast},
        .documentation = {"x"}},
       {.domain = composite_domain,
        .name = "Gelu",

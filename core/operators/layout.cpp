@@ -249,6 +249,62 @@ void infer_stack(Inference& x) {
   set(x, dtype_of(x), std::move(shape));
 }
 
+// ------------------------------------------------------------------------------------------------- folding
+
+/// The same elements under the result's shape.
+std::optional<Weight> reshaped_weight(const Folding& f) {
+  if (f.inputs.size() > 1) return std::nullopt;
+  return f.inputs[0].then(ReshapeTo{f.shape});
+}
+
+bool swaps_last_two(std::vector<int64_t> perm) {
+  if (perm.size() < 3) return false;
+  std::swap(perm.end()[-1], perm.end()[-2]);
+  return std::is_sorted(perm.begin(), perm.end());
+}
+
+/// Two groups of axes that change places are the transpose of a matrix, which is read in tiles; axes of length 1 stand
+/// anywhere.
+std::optional<Weight> transposed_weight(const Folding& f) {
+  const Weight& from = f.inputs[0];
+  const std::vector<int64_t> shape = from.shape(), perm = f.node.integers("perm");
+  std::vector<int64_t> order;
+  for (int64_t axis : perm) {
+    if (shape[static_cast<size_t>(axis)] != 1) order.push_back(axis);
+  }
+  const auto cut = std::is_sorted_until(order.begin(), order.end());
+  if (cut == order.end()) return from.then(ReshapeTo{f.shape});
+  if (swaps_last_two(perm)) return from.then(TransposeMatrix{});
+  if (!std::is_sorted(cut, order.end()) || order.back() > order.front()) return from.then(PermuteAxes{perm});
+  int64_t rows = 1, columns = 1;
+  for (auto axis = order.begin(); axis != order.end(); ++axis)
+    (axis < cut ? columns : rows) *= shape[static_cast<size_t>(*axis)];
+  return from.then(ReshapeTo{{rows, columns}}).then(TransposeMatrix{}).then(ReshapeTo{f.shape});
+}
+
+std::optional<Weight> sliced_weight(const Folding& f) {
+  if (f.inputs.size() > 1) return std::nullopt;
+  const auto axes = f.node.integers("axes"), starts = f.node.integers("starts"), steps = f.node.integers("steps");
+  Weight sliced = f.inputs[0];
+  const std::vector<int64_t> shape = sliced.shape();
+  for (size_t i = 0; i < axes.size(); ++i) {
+    const int64_t step = steps.empty() ? 1 : steps[i];
+    if (step < 1) return std::nullopt;
+    const size_t axis = axis_index(axes[i], shape.size());
+    const int64_t size = shape[axis], count = f.shape[axis];
+    const int64_t begin = std::clamp<int64_t>(starts[i] < 0 ? starts[i] + size : starts[i], 0, size);
+    const int64_t end = begin + (count == 0 ? 0 : (count - 1) * step + 1);
+    sliced = sliced.then(SliceAxis{static_cast<int64_t>(axis), begin, end, step});
+  }
+  return sliced;
+}
+
+std::optional<Weight> stacked_weights(const Folding& f) {
+  return stacked(f.inputs);
+}
+
+// ------------------------------------------------------------------------------------------------- lowering
+
 /// A part of the result each, one behind the other.
 Results stack(Builder& b) {
   Results parts;
@@ -266,15 +322,22 @@ const std::vector<Operator>& layout_operators() {
        .inputs = {1, 2},
        .infer = infer_reshape,
        .attributes = {{"shape", integers, "0 copies the axis, one -1", second}},
+       .fold = {.rule = reshaped_weight, .layout = true},
        .documentation = {"x, [shape: i64 1-D]", "attribute or input"}},
-      {.name = "Transpose", .infer = infer_transpose, .attributes = {{"perm", integers}}, .documentation = {"x"}},
+      {.name = "Transpose",
+       .infer = infer_transpose,
+       .attributes = {{"perm", integers}},
+       .fold = {.rule = transposed_weight, .layout = true},
+       .documentation = {"x"}},
       {.name = "Unsqueeze",
        .infer = infer_unsqueeze,
        .attributes = {{"axes", integers, "", second}},
+       .fold = {.rule = reshaped_weight, .layout = true},
        .documentation = {"x", "given, never implied"}},
       {.name = "Squeeze",
        .infer = infer_squeeze,
        .attributes = {{"axes", integers, "", second}},
+       .fold = {.rule = reshaped_weight, .layout = true},
        .documentation = {"x", "given, never implied"}},
       {.name = "Slice",
        .inputs = {1, 3},
@@ -283,6 +346,7 @@ const std::vector<Operator>& layout_operators() {
                       {"ends", integers, "", {.input = 2, .since = 10}},
                       {"axes", integers, "", {.input = 3, .since = 10}},
                       {"steps", integers, "1", {.input = 4, .since = 10}}},
+       .fold = {.rule = sliced_weight, .layout = true},
        .documentation = {"x, [starts, ends: i64 1-D]", "starts/ends as attributes, or as inputs"}},
       {.name = "Concat",
        .inputs = {1, any_number},
@@ -311,6 +375,7 @@ const std::vector<Operator>& layout_operators() {
        .inputs = {1, any_number},
        .infer = infer_stack,
        .lowering = {{stack}},
+       .fold = {stacked_weights},
        .documentation = {"x... of one shape", "[n, ...]; of weights: one weight"}},
   };
   return rows;

@@ -105,20 +105,16 @@ void infer_scatter_nd(Inference& x) {
   infer_scatter(x, wanted);
 }
 
-/// A row that is known when the graph is built is a view of the weight; nothing is left to be run.
-Results gather(Builder& b) {
-  const Node& node = b.node();
-  const Value table = b.value(node.input(0)), index = b.value(node.input(1));
-  const bool known = table.origin == Origin::weight && index.origin == Origin::constant && index.type.shape.empty() &&
-                     index.type.dtype == DType::i64 && node.integer("axis", 0) == 0;
-  if (!known) return b.keep(node.attributes);
-  std::vector<int64_t> shape = table.weight->shape();
-  const int64_t at = index.constant->as<int64_t>()[0], row = at < 0 ? at + shape.at(0) : at;
-  shape.erase(shape.begin());
-  return {b.graph().add_weight(table.name, table.weight->then(SliceAxis{0, row, row + 1}).then(ReshapeTo{shape}))};
+/// A row that is known when the graph is built is a view of the weight.
+std::optional<Weight> known_row(const Folding& f) {
+  const Weight &table = f.inputs[0], &index = f.inputs[1];
+  if (index.stored->constant == nullptr || !index.shape().empty() || index.dtype() != DType::i64 ||
+      f.node.integer("axis", 0) != 0)
+    return std::nullopt;
+  const int64_t at = index.stored->constant->as<int64_t>()[0], row = at < 0 ? at + table.shape().at(0) : at;
+  if (row < 0 || row >= table.shape().at(0)) return std::nullopt;
+  return table.then(SliceAxis{0, row, row + 1}).then(ReshapeTo{f.shape});
 }
-
-using Results = std::vector<ValueId>;
 
 /// Sums and products are reductions since opset 16, the smallest and the largest since 18.
 Results scatter(Builder& b) {
@@ -145,7 +141,7 @@ const std::vector<Operator>& selection_operators() {
        .inputs = {2},
        .infer = infer_gather,
        .attributes = {{"axis", integer, "0"}},
-       .lowering = {{gather}},
+       .fold = {known_row},
        .documentation = {"x, indices"}},
       {.name = "GatherElements",
        .inputs = {2},

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Folding: what depends on weights alone becomes a transform of a weight.
+#include "core/passes/fold.hpp"
+
 #include <algorithm>
 #include <optional>
 
-#include "core/passes/lower.hpp"
+#include "core/checkpoint/arithmetic.hpp"
 
 namespace onnxport {
 namespace {
@@ -11,35 +12,49 @@ namespace {
 using ir::Node;
 using ir::ValueId;
 
+constexpr uint64_t small_bytes = uint64_t{1} << 16;  // of a weight that may stand in a file twice
+constexpr uint64_t most_constant_bytes = uint64_t{1} << 20;
+
+/// Whether the elements stay where the checkpoint has them, so that a file can refer to them.
+bool lies_as_stored(const Weight& weight) {
+  return std::all_of(weight.transforms.begin(), weight.transforms.end(), [](const Transform& transform) {
+    const auto* slice = std::get_if<SliceAxis>(&transform);
+    return (slice != nullptr && slice->axis == 0 && slice->step == 1) || std::holds_alternative<CastTo>(transform) ||
+           std::holds_alternative<ReshapeTo>(transform);
+  });
+}
+
 class Folding {
  public:
-  Folding(ir::Graph& graph, const std::vector<Patch>& patches) : g_(graph), patches_(patches) {
+  Folding(ir::Graph& graph, const FoldOptions& options) : g_(graph), options_(options) {
     makers_.assign(g_.values.size(), nullptr);
-    uses_.assign(g_.values.size(), 0);
+    done_.assign(g_.values.size(), 0);
     layouts_.assign(g_.values.size(), 0);
+    for (const auto& users : g_.users()) uses_.push_back(static_cast<int>(users.size()));
+    for (const ir::Value& value : g_.values) {
+      results_.emplace_back();
+      if (value.origin == ir::Origin::weight) results_.back() = *value.weight;
+      if (value.origin == ir::Origin::constant) results_.back() = constant_weight(value.constant);
+    }
     for (Node& node : g_.nodes) {
       for (ValueId id : node.outputs) makers_[id] = &node;
-      for (ValueId id : node.inputs) ++uses_[id];
-      if (is_layout(node)) ++layouts_[node.input(0)];
+      const ir::Fold fold = fold_of(node);
+      if (fold.rule == nullptr || node.outputs.size() != 1) continue;
+      const std::optional<Weight> result = result_of(node, fold);
+      if (!result) continue;
+      results_[node.outputs[0]] = result;
+      for (ValueId id : node.inputs) ++(fold.layout ? layouts_ : done_)[id];
     }
-    for (const ir::NamedValue& output : g_.outputs) ++uses_[output.value];
   }
 
   void run() {
     for (Node& node : g_.nodes) {
-      if (claimed(node)) continue;
-      if (const auto weight = folded_weight(node)) {
-        // The value becomes a weight itself; its node is left without outputs.
-        ir::Value& value = g_[node.outputs[0]];
-        value.origin = ir::Origin::weight;
-        value.name = name_of(node);
-        value.weight = std::make_shared<const Weight>(*weight);
-        node.outputs.clear();
-      } else if (is(node, ir::composite_domain, "BatchNorm")) {
+      ir::rewrite_bodies(node, [this](ir::Graph& body) { fold_weights(body, options_); });
+      if (is_claimed(node) || fold_node(node) || options_.weights_as_stored) continue;
+      if (is(node, ir::composite_domain, "BatchNorm"))
         fold_batch_norm(node);
-      } else if (is(node, "", "Mul")) {
+      else if (is(node, "", "Mul"))
         fold_scale(node);
-      }
     }
     std::erase_if(g_.nodes, [](const Node& node) { return node.outputs.empty(); });
   }
@@ -48,35 +63,79 @@ class Folding {
   static bool is(const Node& node, const char* domain, const char* op) {
     return node.domain == domain && node.op == op;
   }
-  static bool is_layout(const Node& node) {
-    return node.domain.empty() && (node.op == "Reshape" || node.op == "Unsqueeze" || node.op == "Squeeze" ||
-                                   node.op == "Transpose" || node.op == "Slice");
-  }
-  bool claimed(const Node& node) const {
-    return std::any_of(patches_.begin(), patches_.end(),
-                       [&](const Patch& patch) { return patch.domain == node.domain && patch.op == node.op; });
+  bool is_claimed(const Node& node) const {
+    return std::any_of(options_.patches.begin(), options_.patches.end(),
+                       [&](const Patch& patch) { return patch.claims(node); });
   }
   bool is_weight(ValueId id) const { return g_[id].origin == ir::Origin::weight; }
+  bool is_constant(ValueId id) const { return g_[id].origin == ir::Origin::constant; }
   const Weight& weight(ValueId id) const { return *g_[id].weight; }
-  std::shared_ptr<const Weight> shared(Weight weight) const {
-    return std::make_shared<const Weight>(std::move(weight));
+
+  ir::Fold fold_of(const Node& node) const {
+    const ir::Operator* op = ir::find_operator(node.domain, node.op);
+    return op == nullptr || node.inputs.empty() || is_claimed(node) ? ir::Fold{} : op->fold;
   }
 
-  /// The layer of that kind that yields `id` for this one user only, with nothing but weights beside its first input.
-  const Node* layer_behind(ValueId id, const char* domain, const char* op) const {
-    const Node* maker = makers_[id];
-    if (maker == nullptr || !is(*maker, domain, op) || claimed(*maker) || uses_[id] != 1) return nullptr;
-    for (size_t i = 1; i < maker->inputs.size(); ++i) {
-      // A weight that has other users would be in the file twice.
-      if (!is_weight(maker->inputs[i]) || uses_[maker->inputs[i]] != 1) return nullptr;
+  // ------------------------------------------------------------------------------- nodes of known inputs alone
+
+  /// What a node makes of weights and constants, whether or not it will stand in the file.
+  std::optional<Weight> result_of(const Node& node, const ir::Fold& fold) const {
+    std::vector<Weight> inputs;
+    for (ValueId id : node.inputs) {
+      if (!results_[id]) return std::nullopt;
+      inputs.push_back(*results_[id]);
     }
-    return maker;
+    std::vector<int64_t> shape;
+    for (const ir::Dim& dim : g_[node.outputs[0]].type.shape) {
+      if (!dim.is_static()) return std::nullopt;
+      shape.push_back(dim.size());
+    }
+    return fold.rule({node, inputs, shape});
   }
 
-  /// Of a folded weight: the first input's, or what the names of a stack's pieces have in common:
+  /// The node's result becomes a weight or a constant itself, and the node is left without outputs.
+  bool fold_node(Node& node) {
+    if (node.outputs.size() != 1 || !results_[node.outputs[0]]) return false;
+    const auto all_inputs = [&](auto holds) { return std::all_of(node.inputs.begin(), node.inputs.end(), holds); };
+    if (!all_inputs([this](ValueId id) { return is_weight(id) || is_constant(id); })) return false;
+    const Weight& result = *results_[node.outputs[0]];
+    ir::Value& value = g_[node.outputs[0]];
+    if (all_inputs([this](ValueId id) { return is_constant(id); })) {
+      if (result.bytes() > most_constant_bytes) return false;
+      value.origin = ir::Origin::constant;
+      value.constant = std::make_shared<const ir::Tensor>(materialize(result));
+    } else {
+      if (!may_replace(node, result)) return false;
+      value.origin = ir::Origin::weight;
+      value.weight = std::make_shared<const Weight>(result);
+      value.name = name_of(node);
+    }
+    node.outputs.clear();
+    return true;
+  }
+
+  /// Whether the result may stand in the file: where someone needs a weight as it is stored, another layout of it, or
+  /// anything that is made of it and not small, would be a second copy.
+  bool may_replace(const Node& node, const Weight& result) const {
+    // A file names tensors of the checkpoint. One that was only computed with has no bytes there.
+    const auto is_computed_with = [](const Weight& piece) { return piece.stored->constant != nullptr; };
+    const std::vector<Weight> pieces = result.pieces();
+    const bool stack = !pieces.empty();
+    if (is_computed_with(result) || std::any_of(pieces.begin(), pieces.end(), is_computed_with)) return false;
+    if (options_.weights_as_stored && !stack && !lies_as_stored(result)) return false;
+    const bool layout = fold_of(node).layout;
+    if (layout && layouts_[node.input(0)] + done_[node.input(0)] != uses_[node.input(0)]) return false;
+    if (layout || stack || result.bytes() <= small_bytes) return true;
+    return std::all_of(node.inputs.begin(), node.inputs.end(), [&](ValueId id) {
+      return !is_weight(id) || weight(id).same_as(result) || weight(id).bytes() <= small_bytes ||
+             layouts_[id] + done_[id] == uses_[id];
+    });
+  }
+
+  /// Of a folded weight: that of the tensor whose bytes it has, or what the names of a stack's pieces have in common:
   /// "experts.0.up.weight", "experts.1.up.weight" -> "experts.up.weight".
   std::string name_of(const Node& node) const {
-    std::string name = g_[node.input(0)].name;
+    std::string name = name_of_weight(node);
     if (!is(node, ir::composite_domain, "Stack")) return name;
     std::vector<std::string> common = parts_of(name);
     for (ValueId input : node.inputs) {
@@ -88,7 +147,16 @@ class Folding {
     }
     name.clear();
     for (const std::string& part : common) name += (name.empty() || part.empty() ? "" : ".") + part;
-    return name.empty() ? g_[node.input(0)].name : name;
+    return name.empty() ? name_of_weight(node) : name;
+  }
+
+  /// The name of the input whose tensor the result is made of.
+  std::string name_of_weight(const Node& node) const {
+    const StoredTensor* base = g_[node.outputs[0]].weight->stored.get();
+    for (ValueId input : node.inputs) {
+      if (is_weight(input) && weight(input).stored.get() == base) return g_[input].name;
+    }
+    return base->name;
   }
 
   static std::vector<std::string> parts_of(const std::string& name) {
@@ -102,77 +170,25 @@ class Folding {
     return parts;
   }
 
-  std::optional<Weight> folded_weight(const Node& node) const {
-    if (is(node, ir::composite_domain, "Stack")) {
-      std::vector<Weight> pieces;
-      for (ValueId input : node.inputs) {
-        if (!is_weight(input)) return std::nullopt;
-        pieces.push_back(weight(input));
-      }
-      return stacked(pieces);
-    }
-    if (node.inputs.empty() || !is_weight(node.input(0))) return std::nullopt;
-    if (is(node, "", "Add") && is_weight(node.input(1)) &&
-        weight(node.input(0)).shape() == weight(node.input(1)).shape())
-      return weight(node.input(0)).then(AddWeight{g_[node.input(1)].weight});
-    // Where someone needs the weight as it is stored, another layout would be a second copy.
-    if (!is_layout(node) || node.inputs.size() > 1 || layouts_[node.input(0)] != uses_[node.input(0)])
-      return std::nullopt;
-    return in_layout(node);
-  }
+  // -------------------------------------------------------------------------- nodes behind a layer of weights
 
-  static bool swaps_last_two(std::vector<int64_t> perm) {
-    if (perm.size() < 3) return false;
-    std::swap(perm.end()[-1], perm.end()[-2]);
-    return std::is_sorted(perm.begin(), perm.end());
-  }
-
-  /// Two groups of axes that change places are the transpose of a matrix; axes of length 1 stand anywhere.
-  static std::optional<Weight> transposed(const Weight& from, const std::vector<int64_t>& perm) {
-    const std::vector<int64_t> shape = from.shape();
-    std::vector<int64_t> order, to;
-    for (int64_t axis : perm) {
-      to.push_back(shape[static_cast<size_t>(axis)]);
-      if (to.back() != 1) order.push_back(axis);
+  /// The layer of that kind that yields `id` for this one user only, with nothing but weights beside its first input.
+  const Node* layer_behind(ValueId id, const char* domain, const char* op) const {
+    const Node* maker = makers_[id];
+    if (maker == nullptr || !is(*maker, domain, op) || is_claimed(*maker) || uses_[id] != 1) return nullptr;
+    for (size_t i = 1; i < maker->inputs.size(); ++i) {
+      // A weight that has other users would be in the file twice.
+      if (!is_weight(maker->inputs[i]) || uses_[maker->inputs[i]] != 1) return nullptr;
     }
-    const auto cut = std::is_sorted_until(order.begin(), order.end());
-    if (cut == order.end()) return from.then(ReshapeTo{std::move(to)});
-    if (swaps_last_two(perm)) return from.then(TransposeMatrix{});
-    if (!std::is_sorted(cut, order.end()) || order.back() > order.front()) return std::nullopt;
-    int64_t rows = 1, columns = 1;
-    for (auto axis = order.begin(); axis != order.end(); ++axis)
-      (axis < cut ? columns : rows) *= shape[static_cast<size_t>(*axis)];
-    return from.then(ReshapeTo{{rows, columns}}).then(TransposeMatrix{}).then(ReshapeTo{std::move(to)});
-  }
-
-  std::optional<Weight> in_layout(const Node& node) const {
-    const Weight& from = weight(node.input(0));
-    if (node.op == "Transpose") return transposed(from, node.integers("perm"));
-    std::vector<int64_t> shape;
-    for (const ir::Dim& dim : g_[node.outputs[0]].type.shape) {
-      if (!dim.is_static()) return std::nullopt;
-      shape.push_back(dim.size());
-    }
-    if (node.op != "Slice") return from.then(ReshapeTo{std::move(shape)});
-    const auto axes = node.integers("axes"), starts = node.integers("starts"), steps = node.integers("steps");
-    Weight sliced = from;
-    for (size_t i = 0; i < axes.size(); ++i) {
-      const int64_t step = steps.empty() ? 1 : steps[i];
-      if (step < 1) return std::nullopt;
-      const int64_t axis = axes[i] < 0 ? axes[i] + static_cast<int64_t>(shape.size()) : axes[i];
-      const int64_t size = from.shape()[static_cast<size_t>(axis)];
-      const int64_t begin = std::clamp<int64_t>(starts[i] < 0 ? starts[i] + size : starts[i], 0, size);
-      const int64_t count = shape[static_cast<size_t>(axis)];
-      sliced = sliced.then(SliceAxis{axis, begin, begin + (count == 0 ? 0 : (count - 1) * step + 1), step});
-    }
-    return sliced;
+    return maker;
   }
 
   ValueId add(std::string name, Weight weight) {
     const ValueId id = g_.add_weight(std::move(name), std::move(weight));
     makers_.resize(g_.values.size(), nullptr);
-    layouts_.resize(g_.values.size(), 0);
+    for (std::vector<int>* counts : {&layouts_, &done_}) counts->resize(g_.values.size(), 0);
     uses_.resize(g_.values.size(), 1);
+    results_.resize(g_.values.size());
     return id;
   }
 
@@ -194,12 +210,12 @@ class Folding {
     }
     const Weight &kernel = weight(conv->input(1)), &gain = weight(node.input(1)), &shift = weight(node.input(2)),
                  &mean = weight(node.input(3)), &variance = weight(node.input(4));
-    const auto scale = shared(variance.then(InverseRoot{node.real("epsilon", 1e-5)}).then(ScaleRows{shared(gain)}));
-    Weight bias = shift.then(AddWeight{shared(mean.then(ScaleRows{scale})), -1});
+    const Weight scale = scaled_rows(variance.then(InverseRoot{node.real("epsilon", 1e-5)}), gain);
+    Weight bias = combined(Arithmetic::subtract, shift, scaled_rows(mean, scale));
     if (conv->input(2) != ir::absent)
-      bias = bias.then(AddWeight{shared(weight(conv->input(2)).then(ScaleRows{scale}))});
+      bias = combined(Arithmetic::add, bias, scaled_rows(weight(conv->input(2)), scale));
     const std::vector<ValueId> inputs{conv->input(0),
-                                      add(std::string(g_[conv->input(1)].name), kernel.then(ScaleRows{scale})),
+                                      add(std::string(g_[conv->input(1)].name), scaled_rows(kernel, scale)),
                                       add(std::string(g_[node.input(2)].name), std::move(bias))};
     become(node, *conv, inputs);
   }
@@ -214,20 +230,22 @@ class Folding {
     std::vector<ValueId> inputs{linear->input(0)};
     for (size_t i = 1; i < linear->inputs.size(); ++i)
       inputs.push_back(
-          add(std::string(g_[linear->input(i)].name), weight(linear->input(i)).then(ScaleRows{shared(weight(scale))})));
+          add(std::string(g_[linear->input(i)].name), scaled_rows(weight(linear->input(i)), weight(scale))));
     become(node, *linear, std::move(inputs));
   }
 
   ir::Graph& g_;
-  const std::vector<Patch>& patches_;
+  const FoldOptions& options_;
   std::vector<const Node*> makers_;
-  std::vector<int> uses_, layouts_;  // by value: all users, and those that only want another layout
+  std::vector<std::optional<Weight>> results_;  // by value: what it is where that is known at export
+  /// By value: all users; those that want another layout of it and nothing else; those that are done at export.
+  std::vector<int> uses_, layouts_, done_;
 };
 
 }  // namespace
 
-void fold_weights(ir::Graph& graph, const std::vector<Patch>& patches) {
-  Folding(graph, patches).run();
+void fold_weights(ir::Graph& graph, const FoldOptions& options) {
+  Folding(graph, options).run();
 }
 
 }  // namespace onnxport

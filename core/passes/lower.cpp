@@ -22,7 +22,7 @@ constexpr size_t deepest = 32;
 class LoweringPass final : public ir::LoweredGraph {
  public:
   /// `at_work`: the rules inside of which a body is lowered.
-  LoweringPass(const ir::Graph& from, const LoweringOptions& options, std::vector<std::string> at_work = {})
+  LoweringPass(const ir::Graph& from, const RuleOptions& options, std::vector<std::string> at_work = {})
       : from_(from), options_(options), at_work_(std::move(at_work)) {
     graph.name = from.name;
     for (const Node& node : from.nodes) {
@@ -59,7 +59,7 @@ class LoweringPass final : public ir::LoweredGraph {
   }
 
   std::vector<ValueId> emit_with_bodies(Node node, size_t outputs) override {
-    LoweringOptions inside = options_;
+    RuleOptions inside = options_;
     inside.patches.clear();
     lower_bodies(node, inside, at_work_);
     return graph.add_node(std::move(node), outputs);
@@ -92,13 +92,13 @@ class LoweringPass final : public ir::LoweredGraph {
   bool weights_as_stored() const override { return options_.weights_as_stored; }
 
  private:
-  static void lower_bodies(Node& node, const LoweringOptions& options, const std::vector<std::string>& at_work);
+  static void lower_bodies(Node& node, const RuleOptions& options, const std::vector<std::string>& at_work);
 
   /// A node of the definition: by the patch that claims it, else by the rules.
   std::vector<ValueId> patched(Node& node, const std::vector<ValueId>& original) {
     lower_bodies(node, options_, {});
     for (const Patch& patch : options_.patches) {
-      if (patch.domain != node.domain || patch.op != node.op) continue;
+      if (!patch.claims(node)) continue;
       std::vector<ir::TensorType> types;
       for (ValueId id : original) types.push_back(from_[id].type);
       node.outputs.assign(original.size(), ir::absent);
@@ -176,36 +176,19 @@ class LoweringPass final : public ir::LoweredGraph {
   }
 
   const ir::Graph& from_;
-  const LoweringOptions& options_;
+  const RuleOptions& options_;
   std::vector<ValueId> map_;
   std::vector<std::string> at_work_;  // operators whose rules are, the outermost first
   std::set<const StoredTensor*> plain_weights_;
 };
 
-namespace {
-
-/// Everything but the names, which are given to a file as a whole.
-ir::Graph lower_nameless(const ir::Graph& graph, const LoweringOptions& options,
-                         const std::vector<std::string>& at_work) {
-  ir::Graph folded = graph;
-  fold_weights(folded, options.patches);
-  ir::Graph lowered = LoweringPass(folded, options, at_work).run();
-  merge_equal_nodes(lowered);
-  remove_unused_nodes(lowered);
-  return lowered;
-}
-
-}  // namespace
-
-void LoweringPass::lower_bodies(Node& node, const LoweringOptions& options, const std::vector<std::string>& at_work) {
+void LoweringPass::lower_bodies(Node& node, const RuleOptions& options, const std::vector<std::string>& at_work) {
   for (auto& [name, body] : node.bodies)
-    body = std::make_shared<const ir::Graph>(lower_nameless(*body, options, at_work));
+    body = std::make_shared<const ir::Graph>(LoweringPass(*body, options, at_work).run());
 }
 
-ir::Graph lower(const ir::Graph& graph, const LoweringOptions& options) {
-  ir::Graph lowered = lower_nameless(graph, options, {});
-  name_nodes(lowered);
-  return lowered;
+ir::Graph apply_rules(const ir::Graph& graph, const RuleOptions& options) {
+  return LoweringPass(graph, options).run();
 }
 
 }  // namespace onnxport

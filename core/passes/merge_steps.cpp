@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "core/error.hpp"
-#include "core/passes/lower.hpp"
+#include "core/passes/tidy.hpp"
 
 namespace onnxport {
 namespace {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The passes that run after lowering: equal nodes, unused nodes, names.
+#include "core/passes/tidy.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,23 +8,12 @@
 #include <set>
 #include <tuple>
 
-#include "core/passes/lower.hpp"
-
 namespace onnxport {
 
 using ir::Node;
 using ir::ValueId;
 
 namespace {
-
-void replace_uses(ir::Graph& graph, const std::vector<ValueId>& replacement) {
-  for (Node& node : graph.nodes) {
-    for (ValueId& input : node.inputs) input = replacement[input];
-  }
-  for (auto* list : {&graph.outputs, &graph.marks}) {
-    for (ir::NamedValue& named : *list) named.value = replacement[named.value];
-  }
-}
 
 bool is_digits(std::string_view text) {
   return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
@@ -91,32 +81,34 @@ class Naming {
 }  // namespace
 
 void merge_equal_nodes(ir::Graph& graph) {
-  std::vector<ValueId> replacement(graph.values.size());
-  for (size_t i = 0; i < replacement.size(); ++i) replacement[i] = static_cast<ValueId>(i);
-  std::set<ValueId> outputs;
-  for (const ir::NamedValue& output : graph.outputs) outputs.insert(output.value);
+  for (Node& node : graph.nodes) ir::rewrite_bodies(node, merge_equal_nodes);
+  std::map<ValueId, ValueId> replacement;
+  const auto users = graph.users();
+  const auto is_output = [&](ValueId id) { return !users[id].empty() && users[id].back() == graph.nodes.size(); };
   std::map<std::tuple<std::string, std::string, std::vector<ValueId>, ir::Attributes, size_t>, const Node*> seen;
   std::vector<Node> kept;
   kept.reserve(graph.nodes.size());  // `seen` points into it
   for (Node& node : graph.nodes) {
-    for (ValueId& input : node.inputs) input = replacement[input];
+    for (ValueId& input : node.inputs) {
+      if (const auto found = replacement.find(input); found != replacement.end()) input = found->second;
+    }
     // A graph output keeps the node that makes it: its name is the output's. Bodies are not compared.
-    const bool named = !node.bodies.empty() || std::any_of(node.outputs.begin(), node.outputs.end(),
-                                                           [&](ValueId id) { return outputs.contains(id); });
+    const bool named = !node.bodies.empty() || std::any_of(node.outputs.begin(), node.outputs.end(), is_output);
     auto key = std::tuple(node.domain, node.op, node.inputs, node.attributes, node.outputs.size());
     const auto found = named ? seen.end() : seen.find(key);
     if (found != seen.end()) {
-      for (size_t i = 0; i < node.outputs.size(); ++i) replacement[node.outputs[i]] = found->second->outputs[i];
+      for (size_t i = 0; i < node.outputs.size(); ++i) replacement.emplace(node.outputs[i], found->second->outputs[i]);
       continue;
     }
     kept.push_back(std::move(node));
     if (!named) seen.emplace(std::move(key), &kept.back());
   }
   graph.nodes = std::move(kept);
-  replace_uses(graph, replacement);
+  graph.replace(replacement);  // outputs and marks
 }
 
 void remove_unused_nodes(ir::Graph& graph) {
+  for (Node& node : graph.nodes) ir::rewrite_bodies(node, remove_unused_nodes);
   std::set<ValueId> used;
   for (const ir::NamedValue& output : graph.outputs) used.insert(output.value);
   std::vector<Node> kept;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <set>
 
 namespace onnxport {
@@ -68,11 +69,7 @@ std::vector<std::pair<std::string, std::string>> tie_equal_weights(ir::Graph& gr
       tied.emplace_back(graph[other].name, graph[table].name);
     }
   }
-  for (ir::Node& node : graph.nodes) {
-    for (ValueId& input : node.inputs) {
-      if (const auto found = stands_for.find(input); found != stands_for.end()) input = found->second;
-    }
-  }
+  graph.replace(stands_for);
   return tied;
 }
 

@@ -11,7 +11,6 @@
 #include "core/error.hpp"
 #include "core/export/export.hpp"
 #include "core/onnx/model_proto.hpp"
-#include "core/passes/lower.hpp"
 
 namespace onnxport {
 namespace {

@@ -5,11 +5,15 @@
 #include <stdexcept>
 
 #include "docs/generate/models_page.hpp"
+#include "docs/generate/operators_page.hpp"
 
 namespace onnxport {
 
 std::vector<Page> pages() {
-  return {{"models.md", models_page}};
+  const auto operators = [](const std::string& present, const std::vector<Manifest>&) {
+    return operators_page(present);
+  };
+  return {{"models.md", models_page}, {"operators.md", operators}};
 }
 
 std::vector<Manifest> manifests_below(const std::filesystem::path& folder) {

@@ -5,9 +5,7 @@ import importlib
 import inspect
 import sys
 
-import torch
 import transformers
-from safetensors.torch import load_file
 
 
 def class_named(name):
@@ -16,34 +14,19 @@ def class_named(name):
     return getattr(importlib.import_module(module) if module else transformers, name)
 
 
-def spelled(weights, model):
-    """The weights under the class's own names, which may have the base model's prefix or not."""
-    known, prefix = model.state_dict().keys(), model.base_model_prefix + "."
-    for name, value in weights.items():
-        other = name.removeprefix(prefix) if name.startswith(prefix) else prefix + name
-        yield (other if name not in known and other in known else name), value
-
-
 def load(name, checkpoint, unused):
-    """The class with the checkpoint's weights, in f32. Ends the program where a weight is left over, or one that neither
-    `unused` nor a tie explains is missing."""
-    model_class = class_named(name)
+    """The class with the checkpoint's weights, in f32, as the library itself loads them. Ends the program where a weight is
+    left over, or one is missing that `unused` does not list."""
     config = transformers.AutoConfig.from_pretrained(checkpoint)
     config._attn_implementation = "eager"
-    model = model_class(config).float().eval()
-    weights = {key: value.float() for key, value in spelled(load_file(checkpoint / "model.safetensors"), model)}
-    missing, unexpected = model.load_state_dict(weights, strict=False)
-    model.tie_weights()
-    loaded = {value.data_ptr() for key, value in model.state_dict().items() if key in weights}
-    state = model.state_dict()
-    buffers = {key for key, _ in model.named_buffers()}
-    missing = [key for key in missing if state[key].data_ptr() not in loaded and key not in buffers
-               and not any(fnmatch.fnmatch(key, pattern) for pattern in unused)]
+    model, found = class_named(name).from_pretrained(checkpoint, config=config, output_loading_info=True)
+    missing = sorted(key for key in found["missing_keys"] if not any(fnmatch.fnmatch(key, pattern) for pattern in unused))
+    unexpected = sorted(found["unexpected_keys"])
     if missing or unexpected:
         sys.exit(f"{name} does not take the drawn weights as its own\n  missing: {', '.join(missing) or 'none'}\n"
                  f"  unexpected: {', '.join(unexpected) or 'none'}\n"
                  "correct the plugin's names, or list what the feature does not need with --unused")
-    return model
+    return model.float().eval()
 
 
 def layers_of(cache):
@@ -101,9 +84,10 @@ def answer(model, given, names):
         words["past_key_values"] = cache_of(states)
     if cached or "use_cache" in inspect.signature(model.forward).parameters:
         words["use_cache"] = cached
-    outputs = dict(model(**words, return_dict=True).items())
+    found = model(**words, return_dict=True)
+    outputs = dict(found.items())
     if cached:
-        outputs.update(named_states(outputs["past_key_values"], "present"))
+        outputs.update(named_states(found.past_key_values, "present"))
     absent = [name for name in names if name not in outputs]
     if absent:
         sys.exit(f"{type(model).__name__} gives no {', '.join(absent)}; it gives {', '.join(outputs)}")

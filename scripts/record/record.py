@@ -69,6 +69,8 @@ def write_row(index, row):
 def main():
     options = arguments()
     config = json.loads(options.config.read_text())
+    # What a field means may depend on the version that wrote the file.
+    config.setdefault("transformers_version", transformers.__version__)
     name = options.model_class or config["architectures"][0]
     architecture = name.rpartition(":")[2]
     path = options.path or f"{config['model_type']}/{architecture}"
@@ -76,12 +78,13 @@ def main():
     with tempfile.TemporaryDirectory(prefix="onnxport-record-") as scratch:
         scratch = pathlib.Path(scratch)
         checkpoint = scratch / "checkpoint"
-        run(options.onnxport, options.plugin_dir, "synth", options.config, checkpoint, "--seed", options.seed,
+        (scratch / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+        run(options.onnxport, options.plugin_dir, "synth", scratch / "config.json", checkpoint, "--seed", options.seed,
             "--feature", options.feature, "--dtype", options.dtype, "--quiet")
         model = models.load(name, checkpoint, options.unused)
         wanted, answered = graph_of(options, checkpoint, scratch)
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(options.config, folder / "config.json")
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(scratch / "config.json", folder / "config.json")
     written = []
     for number, shape in enumerate(inputs.SHAPES):
         given = inputs.make(model, wanted, shape, options.seed + number)

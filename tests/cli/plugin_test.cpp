@@ -71,6 +71,16 @@ BOOST_AUTO_TEST_CASE(a_feature_that_is_listed_and_not_defined_is_told) {
     BOOST_TEST(sandbox.run({"plugins", "check", plugin.path().string()}).status == 0, plugin.path());
 }
 
+BOOST_AUTO_TEST_CASE(a_definition_that_asks_for_what_is_not_there_is_told_what) {
+  const Sandbox sandbox;
+  model_of(sandbox, "asks-for-input");
+  check_failure(sandbox, with_plugin(fixture_plugins("mistaken")), 4,
+                {"org.onnxport.test.mistaken", "the graph has no input 'inputs_ids'; inputs() lists: input_ids"});
+  model_of(sandbox, "asks-for-entry");
+  check_failure(sandbox, with_plugin(fixture_plugins("mistaken")), 4,
+                {"org.onnxport.test.mistaken", "a list or map was asked for an entry that it does not have"});
+}
+
 BOOST_AUTO_TEST_CASE(a_plugin_that_throws_is_caught) {
   const Sandbox sandbox;
   for (const char* type : {"throws-in-create", "throws-in-describe", "throws-in-forward"}) {

@@ -3,6 +3,7 @@
 #define BOOST_TEST_NO_MAIN
 #define BOOST_TEST_ALTERNATIVE_INIT_API
 #include "tests/support/skips.hpp"
+#include "tests/support/verified_passes.hpp"
 
 namespace onnxport::test {
 bool add_golden_cases();

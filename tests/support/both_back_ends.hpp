@@ -14,7 +14,7 @@
 
 #include "core/backend/backend.hpp"
 #include "core/onnx/model_proto.hpp"
-#include "core/passes/lower.hpp"
+#include "core/passes/pipeline.hpp"
 #include "tests/support/skips.hpp"
 
 namespace onnxport::test {

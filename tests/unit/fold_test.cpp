@@ -9,7 +9,7 @@
 
 #include "core/checkpoint/checkpoint.hpp"
 #include "core/checkpoint/convert.hpp"
-#include "core/passes/lower.hpp"
+#include "core/passes/pipeline.hpp"
 
 using namespace onnxport;
 using namespace onnxport::ir;
@@ -155,20 +155,104 @@ BOOST_AUTO_TEST_CASE(a_weight_that_is_read_as_stored_is_not_copied) {
   BOOST_TEST((ops(lowered()) == std::vector<std::string>{"MatMul", "Transpose", "MatMul"}));
 }
 
+BOOST_AUTO_TEST_CASE(arithmetic_of_weights_and_constants) {
+  // Gemma's norms: x · (1 + weight). Then a quotient, a difference in both orders, a product with a row.
+  const auto number = [&](float value) { return g.add_constant(Tensor::f32_scalar(value)); };
+  const ValueId w = weight("w", {3}), table = weight("table", {2, 3});
+  const ValueId row = g.add_constant(Tensor::of<float>(DType::f32, {3}, {1, 10, 100}));
+  const std::vector<std::pair<ValueId, std::vector<float>>> cases{
+      {add("", "Add", {number(1), w}), {1.5F, 2, 2.5F}},
+      {add("", "Sub", {number(1), w}), {0.5F, 0, -0.5F}},
+      {add("", "Sub", {w, number(1)}), {-0.5F, 0, 0.5F}},
+      {add("", "Div", {number(3), w}), {6, 3, 2}},
+      {add("", "Mul", {row, table}), {0.5F, 10, 150, 2, 25, 300}},
+      {add("", "Mul", {table, w}), {0.25F, 1, 2.25F, 1, 2.5F, 4.5F}},
+      {add("", "Reciprocal", {add("", "Sqrt", {add("", "Mul", {w, w})})}), {2, 1, 1 / 1.5F}},
+      {add("", "Neg",
+           {add("", "Slice", {add("", "Mul", {table, w})},
+                {{"starts", Ints{1}}, {"ends", Ints{2}}, {"axes", Ints{1}}, {"steps", Ints{1}}})}),
+       {-1, -2.5F}}};
+  for (size_t i = 0; i < cases.size(); ++i) g.add_output("y" + std::to_string(i), cases[i].first);
+  const Graph graph = lowered();
+  BOOST_REQUIRE_EQUAL(graph.nodes.size(), cases.size());
+  for (size_t i = 0; i < cases.size(); ++i) {
+    BOOST_TEST(graph.nodes[i].op == "Identity");
+    const Value& value = graph[graph.nodes[i].inputs[0]];
+    BOOST_REQUIRE((value.origin == Origin::weight));
+    BOOST_TEST((value.name == "w" || value.name == "table"));
+    BOOST_TEST(floats(*value.weight) == cases[i].second, boost::test_tools::per_element());
+  }
+}
+
+BOOST_AUTO_TEST_CASE(arithmetic_of_constants_is_a_constant) {
+  const ValueId three = g.add_constant(Tensor::i64({3, 4})), five = g.add_constant(Tensor::i64({5}));
+  g.add_output("sum", add("", "Add", {add("", "Mul", {three, five}), five}));
+  g.add_output("half",
+               add("", "Mul", {g.add_constant(Tensor::f32_scalar(3)), g.add_constant(Tensor::f32_scalar(0.5F))}));
+  const Graph graph = lowered();
+  BOOST_TEST((ops(graph) == std::vector<std::string>{"Identity", "Identity"}));
+  BOOST_TEST((*graph[graph.nodes[0].inputs[0]].constant == Tensor::i64({20, 25})));
+  BOOST_TEST((*graph[graph.nodes[1].inputs[0]].constant == Tensor::f32_scalar(1.5F)));
+}
+
+BOOST_AUTO_TEST_CASE(any_order_of_axes) {
+  // [2, 3, 2]: the middle axis goes to the front, then the others change places as well.
+  const ValueId w = weight("w", {2, 3, 2});
+  g.add_output("y", add("", "Transpose", {add("", "Mul", {w, g.add_constant(Tensor::f32_scalar(2))})},
+                        {{"perm", Ints{2, 1, 0}}}));
+  const Graph graph = lowered();
+  BOOST_TEST((ops(graph) == std::vector<std::string>{"Identity"}));
+  const Weight& turned = *graph[graph.nodes[0].inputs[0]].weight;
+  BOOST_TEST(turned.shape() == (Ints{2, 3, 2}), boost::test_tools::per_element());
+  const auto values = floats(turned);
+  for (size_t i = 0; i < 2; ++i) {
+    for (size_t j = 0; j < 3; ++j) {
+      for (size_t k = 0; k < 2; ++k)
+        BOOST_TEST(values[(i * 3 + j) * 2 + k] == static_cast<float>((k * 3 + j) * 2 + i + 1));
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_large_weight_is_computed_in_pieces_and_stands_once) {
+  const ValueId table = weight("table", {400, 300}), ids = g.add_input("ids", {DType::i64, {Dim::symbol("n")}});
+  const ValueId scaled =
+      add("", "Mul", {add("", "Add", {table, weight("other", {400, 300})}), g.add_constant(Tensor::f32_scalar(0.5F))});
+  g.add_output("rows", add(composite_domain, "Embedding", {scaled, ids}));
+  const Graph graph = lowered();
+  BOOST_TEST((ops(graph) == std::vector<std::string>{"Gather"}));
+  const Weight& sum = *graph[graph.nodes[0].inputs[0]].weight;
+  BOOST_TEST(TileReader(sum).granularity() == sizeof(float));  // nothing is made whole
+  const auto values = floats(sum);
+  for (size_t i = 0; i < values.size(); i += 997) BOOST_TEST(values[i] == 0.5F * static_cast<float>(i + 1));
+
+  g.add_output("all", add("", "MatMul", {g.add_input("x", {DType::f32, {Dim(1), Dim(400)}}), table}));
+  BOOST_TEST((ops(lowered()) == std::vector<std::string>{"Add", "Mul", "Gather", "MatMul"}));
+}
+
+BOOST_AUTO_TEST_CASE(what_refers_to_the_checkpoint_stays_where_it_is) {
+  const ValueId w = weight("w", {4, 3});
+  const auto slice = [&](int64_t axis) {
+    return add("", "Slice", {w}, {{"starts", Ints{1}}, {"ends", Ints{3}}, {"axes", Ints{axis}}, {"steps", Ints{1}}});
+  };
+  g.add_output("run", slice(0));
+  g.add_output("column", slice(1));
+  g.add_output("sum", add("", "Add", {w, g.add_constant(Tensor::f32_scalar(1))}));
+  const Graph graph = lower(g, {.opset = 18, .patches = {}, .weights_as_stored = true});
+  BOOST_TEST((ops(graph) == std::vector<std::string>{"Slice", "Add", "Identity"}));
+}
+
 BOOST_AUTO_TEST_CASE(scaled_rows_in_pieces) {
   // In every order of scale, transpose and cast, a run read from the middle is that of the whole.
   const Weight plain = stored("w", {5, 6});
-  const ScaleRows five{std::make_shared<const Weight>(stored("five", {5}))},
-      six{std::make_shared<const Weight>(stored("six", {6}))};
-  const std::vector<Weight> weights{
-      plain.then(five),
-      plain.then(CastTo{DType::f16}).then(five),
-      plain.then(five).then(CastTo{DType::f16}),
-      plain.then(five).then(TransposeMatrix{}),
-      plain.then(TransposeMatrix{}).then(six),
-      plain.then(five).then(TransposeMatrix{}).then(CastTo{DType::bf16}),
-      plain.then(SliceAxis{0, 1, 4}).then(ScaleRows{std::make_shared<const Weight>(stored("three", {3}))}),
-      plain.then(five).then(SliceAxis{0, 1, 4})};
+  const Weight scaled = scaled_rows(plain, stored("five", {5}));
+  const std::vector<Weight> weights{scaled,
+                                    scaled_rows(plain.then(CastTo{DType::f16}), stored("five", {5})),
+                                    scaled.then(CastTo{DType::f16}),
+                                    scaled.then(TransposeMatrix{}),
+                                    scaled_rows(plain.then(TransposeMatrix{}), stored("six", {6})),
+                                    scaled.then(TransposeMatrix{}).then(CastTo{DType::bf16}),
+                                    scaled_rows(plain.then(SliceAxis{0, 1, 4}), stored("three", {3})),
+                                    scaled.then(SliceAxis{0, 1, 4})};
   const auto at = [&](size_t row, size_t column) { return 0.5 * static_cast<double>(row * 6 + column + 1); };
   for (size_t k = 0; k < weights.size(); ++k) {
     const Weight& weight = weights[k];
@@ -181,8 +265,8 @@ BOOST_AUTO_TEST_CASE(scaled_rows_in_pieces) {
     for (size_t i = 0; i < static_cast<size_t>(whole.shape[0]); ++i) {
       for (size_t j = 0; j < static_cast<size_t>(whole.shape[1]); ++j) {
         const size_t row = first + (turned ? j : i), column = turned ? i : j;
-        const size_t scaled = k == 4 ? column : k == 6 ? row - 1 : row;
-        const double expected = at(row, column) * 0.5 * static_cast<double>(scaled + 1);
+        const size_t factor = k == 4 ? column : k == 6 ? row - 1 : row;
+        const double expected = at(row, column) * 0.5 * static_cast<double>(factor + 1);
         BOOST_TEST(wide.as<float>()[i * static_cast<size_t>(whole.shape[1]) + j] == expected,
                    "weight " << k << " at " << i << ", " << j);
       }

@@ -6,7 +6,7 @@
 #include "core/error.hpp"
 #include "core/export/export.hpp"
 #include "core/onnx/model_proto.hpp"
-#include "core/passes/lower.hpp"
+#include "core/passes/pipeline.hpp"
 
 using namespace onnxport;
 using namespace onnxport::ir;

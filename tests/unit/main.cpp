@@ -3,6 +3,7 @@
 #define BOOST_TEST_NO_MAIN
 #define BOOST_TEST_ALTERNATIVE_INIT_API
 #include "tests/support/skips.hpp"
+#include "tests/support/verified_passes.hpp"
 
 int main(int argc, char** argv) {
   return onnxport::test::run_tests(argc, argv);

@@ -9,7 +9,7 @@
 #include "core/checkpoint/checkpoint.hpp"
 #include "core/ir/operators.hpp"
 #include "core/ir/scalar.hpp"
-#include "core/passes/lower.hpp"
+#include "core/passes/pipeline.hpp"
 #include "core/passes/precision.hpp"
 #include "core/passes/tie.hpp"
 

@@ -105,7 +105,7 @@ BOOST_AUTO_TEST_CASE(the_file_may_lie_above_the_transformer) {
 
 BOOST_AUTO_TEST_CASE(unknown_modules_are_named) {
   modules({transformer, pooling, R"({"path": "2_CNN", "type": "sentence_transformers.models.CNN"})"});
-  expect_refusal("'sentence_transformers.models.CNN'; known behind the transformer are Pooling, Dense");
+  expect_refusal("'sentence_transformers.models.CNN'; known behind the transformer are Pooling, SpladePooling, Dense");
   modules({transformer, pooling, R"({"path": "2_Dense", "type": "company.Dense"})"});
   expect_refusal("'company.Dense'");
   modules({transformer, R"({"path": "../1_Pooling", "type": "sentence_transformers.models.Pooling"})"});

@@ -12,7 +12,7 @@
 #include "core/checkpoint/parallel_writer.hpp"
 #include "core/error.hpp"
 #include "core/onnx/model_file.hpp"
-#include "core/passes/lower.hpp"
+#include "core/passes/pipeline.hpp"
 #include "core/passes/precision.hpp"
 
 using namespace onnxport;
@@ -135,12 +135,7 @@ BOOST_AUTO_TEST_CASE(a_stack_of_weights_is_a_weight) {
     const ValueId stack = g.add_node({composite_domain, "Stack", "mlp", pieces, {}, {}, ""})[0];
     const ValueId x = g.add_input("x", {DType::f32, {Dim(3), Dim(2), Dim(4)}});
     g.add_output("y", g.add_node({"", "MatMul", "mlp", {x, stack}, {}, {}, ""})[0]);
-    Graph prepared = g;
-    if (dtype != DType::f32) {
-      fold_weights(prepared, {});
-      prepared = to_precision(prepared, {.dtype = dtype, .keep_in_fp32 = {}, .opset = 18});
-    }
-    const Graph lowered = lower(prepared, {.opset = 18, .patches = {}});
+    const Graph lowered = lower(g, {.opset = 18, .patches = {}, .dtype = dtype, .keep_in_fp32 = {}});
     const ModelParts parts = to_model(lowered, {.opset = 18, .metadata = {}});
     BOOST_REQUIRE_EQUAL(parts.weights.size(), 1u);
     BOOST_TEST(parts.weights[0].header.name() == "mlp.experts.up.weight");

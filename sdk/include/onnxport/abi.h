@@ -273,8 +273,8 @@ typedef struct onnxport_architecture {
   onnxport_string feature; /* "masked-lm" */
 } onnxport_architecture;
 
-/* Something that the plugin knows it does not do. It is met where every one of architecture, feature and option that is not
- * empty fits; at least one is not. since 1.3 */
+/* Something that the plugin knows it does not do. It is met where every one of architecture, feature and option that is
+ * not empty fits; at least one is not. since 1.3 */
 typedef struct onnxport_known_gap {
   onnxport_string architecture; /* a class name of config.json: "T5ForTokenClassification" */
   onnxport_string feature;      /* "token-classification" */

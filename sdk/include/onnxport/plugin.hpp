@@ -175,6 +175,9 @@ onnxport_status* guarded(const onnxport_host* host, const std::string& place, Bo
     return nullptr;
   } catch (const Error& error) {
     return host->status_make(error.code(), to_abi(error.what()), to_abi(error.place().empty() ? place : error.place()));
+  } catch (const std::out_of_range& error) {  // whose own words are "map::at"
+    const std::string text = std::string("a list or map was asked for an entry that it does not have: ") + error.what();
+    return host->status_make(ONNXPORT_INTERNAL, to_abi(text), to_abi(place));
   } catch (const std::exception& error) {
     return host->status_make(ONNXPORT_INTERNAL, to_abi(error.what()), to_abi(place));
   } catch (...) {

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/export/write_export.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "core/error.hpp"
+#include "core/format_bytes.hpp"
+#include "core/output/companions.hpp"
+
+namespace onnxport {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::map<std::string, std::string> metadata_of(const ExportPlan& plan, const Selection& selection) {
+  std::map<std::string, std::string> metadata{
+      {"onnxport.model_type", selection.model_type},
+      {"onnxport.feature", selection.feature},
+      {"onnxport.plugin", selection.plugin_id + " " + selection.plugin_version}};
+  if (!plan.outputs.empty()) metadata["onnxport.outputs"] = fmt::format("{}", fmt::join(plan.outputs, ","));
+  if (plan.weights.dtype != ir::DType::f32) metadata["onnxport.dtype"] = name_of(dtype_choices, plan.weights.dtype);
+  if (plan.weights.place == WeightPlace::link) metadata["onnxport.weights"] = "link";
+  const auto& facts = selection.onnx_config->description().texts;
+  if (const auto positions = facts.find("positions"); positions != facts.end())
+    metadata["onnxport.position_ids"] = positions->second;
+  else if (plan.positions)  // a plugin that does not tell
+    metadata["onnxport.position_ids"] = name_of(position_choices, *plan.positions);
+  return metadata;
+}
+
+/// A full disk, with what is needed and what there is; other errors as they are.
+Error with_figures(const Error& error, uint64_t bytes, const StagedOutput& output) {
+  if (error.failure() != Failure::output || std::strstr(error.what(), std::strerror(ENOSPC)) == nullptr) return error;
+  return Error(Failure::output,
+               fmt::format("{}; {} are needed and {} are free", error.what(), format_bytes(bytes),
+                           format_bytes(output.free_space())),
+               error.hint());
+}
+
+std::vector<fs::path> companions(const Checkpoint& checkpoint, const StagedOutput& output) {
+  std::error_code elsewhere;
+  if (!output.is_folder() || fs::equivalent(checkpoint.folder(), output.final_folder(), elsewhere)) return {};
+  return copy_companions(checkpoint.folder(), output.folder());
+}
+
+}  // namespace
+
+WrittenExport write_export(const ExportPlan& plan, const ExportSource& source, const StagedOutput& output,
+                           const WriteEvents& events) {
+  ExportOptions options;
+  options.opset = source.opset;
+  options.model_file = output.model_file();
+  options.metadata = metadata_of(plan, source.selection);
+  const WeightsToStore weights{source.defined.graphs, source.defined.weight_bytes()};
+  choose_weight_storage(plan, weights, output, options);
+  WriteForecast forecast;
+  options.planned = [&](const std::vector<ExportedFile>& files) {
+    forecast = forecast_of(files);
+    events.forecast(forecast);
+    predict_time(forecast, weights, output);
+    if (forecast.seconds) events.forecast(forecast);
+  };
+  options.progress = events.progress;
+  ExportResult result;
+  std::vector<fs::path> names;
+  try {
+    result = export_graphs(*source.selection.onnx_config, source.defined.graphs, output.folder(), options);
+    for (const ExportedFile& file : result.files) names.push_back(file.path.filename());
+    for (fs::path& name : companions(source.checkpoint, output)) names.push_back(std::move(name));
+  } catch (const Error& error) {
+    throw with_figures(error, forecast.bytes, output);
+  }
+  source.checkpoint.check_unchanged();
+
+  WrittenExport written{source.selection.model_type, source.selection.feature, source.opset,
+                        output.final_folder(),       std::move(result.graphs), {},
+                        std::move(result.tied)};
+  for (fs::path& name : names) {
+    std::error_code ignored;
+    const uint64_t bytes = fs::file_size(output.folder() / name, ignored);
+    written.files.push_back({std::move(name), bytes});
+  }
+  for (const auto& [file, location] : options.linked) written.linked.push_back(location);
+  std::sort(written.linked.begin(), written.linked.end());
+  written.not_linked = std::move(result.not_linked);
+  return written;
+}
+
+}  // namespace onnxport

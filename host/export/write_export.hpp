@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// The step that writes an export's files into the staging folder.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/export/defined_graphs.hpp"
+#include "core/export/export.hpp"
+#include "host/export/weight_storage.hpp"
+#include "host/model/selection.hpp"
+
+namespace onnxport {
+
+/// What an export is made from.
+struct ExportSource {
+  const Selection& selection;
+  const Checkpoint& checkpoint;
+  const DefinedGraphs& defined;
+  int64_t opset;
+};
+
+/// What is told while it goes on.
+struct WriteEvents {
+  std::function<void(const WriteForecast&)> forecast;
+  Progress progress;
+};
+
+/// What was written.
+struct WrittenExport {
+  struct File {
+    std::filesystem::path name;  // below the folder
+    uint64_t bytes;
+  };
+  std::string model_type, feature;
+  int64_t opset;
+  std::filesystem::path folder;  // where the files will be
+  std::vector<ExportedGraph> graphs;
+  std::vector<File> files;  // the models and their data, then the companions
+  std::map<std::string, std::string> tied;
+  std::vector<std::string> linked;      // files of the checkpoint that hold weights of the models
+  std::vector<std::string> not_linked;  // weights that were written all the same
+};
+
+/// Writes models, weights and companions. Throws as export_graphs(), with the figures where the disk is full.
+WrittenExport write_export(const ExportPlan& plan, const ExportSource& source, const StagedOutput& output,
+                           const WriteEvents& events);
+
+}  // namespace onnxport

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/model/selection.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "core/error.hpp"
+#include "core/export/export.hpp"
+
+namespace onnxport {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string text_of(onnxport_string text) {
+  return text.size == 0 ? std::string() : std::string(text.data, text.size);
+}
+
+std::string model_type_of(const Json& config, const fs::path& file) {
+  const auto found = config.find("model_type");
+  if (found != config.end() && found->is_string() && !found->get_ref<const std::string&>().empty())
+    return found->get<std::string>();
+  throw Error(Failure::checkpoint,
+              found == config.end()
+                  ? file.string() + " has no field 'model_type', so nothing tells what the model is"
+                  : file.string() + ": the field 'model_type' holds " + found->dump() + " instead of a name",
+              "write the model's type into config.json (\"model_type\": \"NAME\"); `onnxport features` lists those "
+              "that are known");
+}
+
+std::vector<std::string> architectures_of(const Json& config) {
+  std::vector<std::string> names;
+  const auto found = config.find("architectures");
+  if (found == config.end() || !found->is_array()) return names;
+  for (const Json& name : *found) {
+    if (name.is_string()) names.push_back(name.get<std::string>());
+  }
+  return names;
+}
+
+/// The feature by the class that the checkpoint was saved from.
+std::string feature_by_architecture(const Manifest::Model& model, const Json& config, const std::string& model_type,
+                                    std::string& source) {
+  const std::vector<std::string> names = architectures_of(config);
+  std::string untold;
+  for (const std::string& name : names) {
+    const std::optional<std::string> feature = FeaturesManager::feature_from_architecture(model, name);
+    const bool supported =
+        feature && std::find(model.features.begin(), model.features.end(), *feature) != model.features.end();
+    if (supported) {
+      source = "architectures: " + name;
+      return *feature;
+    }
+    untold += untold.empty() ? name : ", " + name;
+  }
+  const std::string cause =
+      names.empty()
+          ? "no feature was given, and config.json has no 'architectures' to tell it from"
+          : "no feature was given, and config.json's architectures (" + untold + ") stand for none that is supported";
+  throw Error(
+      Failure::usage, cause,
+      fmt::format("choose one of {} with --feature; '{}' has these", fmt::join(model.features, ", "), model_type));
+}
+
+}  // namespace
+
+std::unique_ptr<Registry> discover(const PluginArguments& arguments) {
+  SearchOptions options;
+  options.plugin_dirs = arguments.plugin_dirs;
+  options.trust_file = arguments.trust;
+  return std::make_unique<Registry>(Registry::discover(options));
+}
+
+Selection select(const PluginArguments& arguments, const Json& config, const fs::path& config_file, const Wanted& asked,
+                 Console& console) {
+  Selection out;
+  const std::string &feature = asked.feature, &plugin_id = asked.plugin;
+  out.registry = discover(arguments);
+  for (const std::string& note : out.registry->notes()) console.note(note);
+  out.model_type = model_type_of(config, config_file);
+  for (const Candidate* candidate : out.registry->passed_over(out.model_type)) {
+    console.note(fmt::format("the plugin in {} is not used: {}", candidate->manifest_path.parent_path().string(),
+                             candidate->reason));
+  }
+
+  const FeaturesManager features(*out.registry);
+  std::string wanted = feature;
+  if (wanted.empty()) {
+    const Resolved resolved = out.registry->resolve(out.model_type, plugin_id);
+    wanted = feature_by_architecture(*resolved.model, config, out.model_type, out.feature_source);
+  }
+  const FeaturesManager::Supported supported =
+      features.check_supported_model_or_raise(out.model_type, wanted, plugin_id);
+  out.feature = supported.feature;
+  if (!feature.empty() && feature != out.feature) out.feature_source = "--feature " + feature;
+  out.name_rules = supported.name_rules();
+
+  const LoadedPlugin& plugin = load(*supported.candidate, plugin_host());
+  out.plugin_id = text_of(plugin.plugin->id);
+  out.plugin_version = text_of(plugin.plugin->version);
+  out.onnx_config =
+      OnnxConfig::from_folder({plugin.onnx_config, out.plugin_id}, {config, config_file.parent_path(), asked.options},
+                              supported.model_type, out.feature);
+  return out;
+}
+
+void require_opset(const OnnxConfig& config, int64_t opset) {
+  const int64_t lowest = std::max(lowest_opset, config.min_opset());
+  if (opset >= lowest && opset <= highest_opset) return;
+  throw Error(Failure::usage,
+              fmt::format("opset {} is out of range: models of type '{}' can be written in opsets {} to {}", opset,
+                          config.model_type(), lowest, highest_opset),
+              fmt::format("choose one of these with --opset, or leave it out for the default, {}",
+                          config.default_onnx_opset()));
+}
+
+void note_leftovers(const Definition& definition, Console& console) {
+  // Named by their first two steps: "cls.predictions.*".
+  std::map<std::string, size_t> groups;
+  for (const std::string& name : definition.unused_tensors) {
+    size_t dot = name.find('.');
+    if (dot != std::string::npos) dot = name.find('.', dot + 1);
+    ++groups[dot == std::string::npos ? name : name.substr(0, dot) + ".*"];
+  }
+  if (!groups.empty()) {
+    std::vector<std::string> shown;
+    for (const auto& [group, count] : groups)
+      shown.push_back(count == 1 ? group : fmt::format("{} ({})", group, count));
+    const size_t more = shown.size() > 6 ? shown.size() - 6 : 0;
+    shown.resize(shown.size() - more);
+    console.note(fmt::format("{} tensors of the checkpoint have no part in this feature and are left out: {}{}",
+                             definition.unused_tensors.size(), fmt::join(shown, ", "),
+                             more > 0 ? fmt::format(" and {} more", more) : ""));
+  }
+  if (!definition.unread_fields.empty()) {
+    console.note(
+        fmt::format("fields of config.json that nothing asked for: {}", fmt::join(definition.unread_fields, ", ")));
+  }
+}
+
+}  // namespace onnxport

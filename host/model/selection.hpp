@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a config.json to the plugin that defines the model, with the feature that was asked for.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/definition/onnx_config.hpp"
+#include "host/plan/arguments.hpp"
+#include "host/process/console.hpp"
+#include "registry/features_manager.hpp"
+
+namespace onnxport {
+
+/// All plugins that the options allow, found and not loaded.
+std::unique_ptr<Registry> discover(const PluginArguments& arguments);
+
+/// A model type with a feature, and what defines it.
+struct Selection {
+  std::unique_ptr<Registry> registry;
+  std::string model_type;  // of config.json
+  std::string feature;     // canonical
+  std::string
+      feature_source;  // "--feature fill-mask", "architectures: BertForMaskedLM"; empty where it was given as it is
+  std::string plugin_id, plugin_version;
+  std::vector<NameRule> name_rules;
+  std::optional<OnnxConfig> onnx_config;
+};
+
+/// What of a model is asked for.
+struct Wanted {
+  std::string feature;            // empty: by config.json's architectures
+  std::string plugin;             // empty: the only one that offers the type
+  Json options = Json::object();  // choices that the plugin has to know
+};
+
+/// Resolves type, plugin and feature, loads the plugin and asks it for the configuration. `config_file` is for
+/// messages. Warns on `console` of plugins that would have come first and cannot be used.
+Selection select(const PluginArguments& arguments, const Json& config, const std::filesystem::path& config_file,
+                 const Wanted& wanted, Console& console);
+
+/// Throws Error(usage) where the opset is outside of what the model and this program can write.
+void require_opset(const OnnxConfig& config, int64_t opset);
+
+/// Notes of tensors that the feature does not use and of config fields that nobody read.
+void note_leftovers(const Definition& definition, Console& console);
+
+}  // namespace onnxport

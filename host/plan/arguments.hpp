@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// The command line as plain data: what cli.cpp parses and the commands take.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace onnxport {
+
+/// Options that say which plugins count.
+struct PluginArguments {
+  std::vector<std::filesystem::path> plugin_dirs;
+  std::optional<std::filesystem::path> trust;
+};
+
+/// Options that say where the checkpoint comes from.
+struct ModelArguments {
+  std::string name;                 // a folder, or a model id
+  std::string revision;             // of a model id; empty: main
+  std::filesystem::path cache_dir;  // empty: that of the environment
+  bool refresh = false;             // ask the hub what the revision stands for now
+};
+
+struct ExportArguments {
+  PluginArguments plugins;
+  ModelArguments model;
+  std::string feature;  // empty: by config.json's architectures
+  std::optional<int64_t> opset;
+  std::optional<double> atol;
+  std::string target = "onnx", weights = "copy", layout = "single", dtype = "fp32";
+  bool external_data = false;
+  std::string data_name;               // of the external data's file; empty: the model's name + "_data"
+  std::optional<uint64_t> max_memory;  // bytes
+  bool no_validate = false;
+  std::string position_ids;  // "", "sequence", "mask" or "input"
+  std::vector<std::string> outputs;
+  bool allow_unused = false;
+  std::string plugin;
+  std::string framework;     // transformers.onnx: "", "pt" or "tf"
+  std::string preprocessor;  // transformers.onnx: "", "auto", "tokenizer", …
+  std::filesystem::path output;
+};
+
+struct ValidateArguments {
+  PluginArguments plugins;
+  std::filesystem::path output;
+  ModelArguments model;
+  std::vector<std::filesystem::path> cases;
+  std::optional<double> atol;
+  std::string plugin;
+};
+
+struct FeaturesArguments {
+  PluginArguments plugins;
+  std::string model_type;
+};
+
+struct InspectArguments {
+  std::filesystem::path file;
+};
+
+struct PluginsCheckArguments {
+  PluginArguments plugins;
+  std::filesystem::path path;
+};
+
+struct SynthArguments {
+  PluginArguments plugins;
+  std::filesystem::path config;
+  std::filesystem::path output;
+  std::string feature;
+  std::string plugin;
+  uint64_t seed = 0;
+  std::string dtype = "fp32";
+  std::optional<uint64_t> shard_size;  // bytes; one file where there is none
+};
+
+}  // namespace onnxport

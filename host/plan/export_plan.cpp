@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/plan/export_plan.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "core/error.hpp"
+
+namespace onnxport {
+namespace {
+
+[[noreturn]] void meaningless(const std::string& option, const std::string& reason) {
+  throw Error(Failure::usage, option + " has no meaning with " + reason, "leave one of the two out");
+}
+
+void require_available(const ExportArguments& arguments) {
+  if (value_of(target_choices, arguments.target) != Target::onnx) {
+    throw Error(Failure::usage, "--target " + arguments.target + " is not available in this version",
+                "available is --target onnx, which ONNX Runtime runs as well");
+  }
+  if (arguments.framework == "tf") {
+    throw Error(Failure::usage,
+                "--framework tf: TensorFlow checkpoints are not read; onnxport reads PyTorch's weights as safetensors",
+                "convert the checkpoint to safetensors first, or leave the option out");
+  }
+}
+
+std::optional<ValidationPlan> plan_validation(const ExportArguments& arguments) {
+  if (!arguments.no_validate)
+    return ValidationPlan{arguments.atol, value_of(preprocessor_choices, arguments.preprocessor)};
+  if (arguments.atol) meaningless("--atol", "--no-validate: it is the tolerance of validation");
+  if (!arguments.preprocessor.empty())
+    meaningless("--preprocessor", "--no-validate: it says what validation's inputs are made with");
+  return std::nullopt;
+}
+
+WeightPlan plan_weights(const ExportArguments& arguments) {
+  const WeightPlan plan{value_of(weight_choices, arguments.weights), value_of(dtype_choices, arguments.dtype),
+                        arguments.external_data, arguments.data_name};
+  if (plan.place == WeightPlace::embed) {
+    if (plan.external_data)
+      meaningless("--external-data", "--weights embed, which keeps all weights in the model's file");
+    if (!plan.data_name.empty())
+      meaningless("--data-name", "--weights embed, which keeps all weights in the model's file");
+  }
+  if (plan.place == WeightPlace::link && plan.external_data)
+    meaningless("--external-data", "--weights link, which leaves the weights in the checkpoint's file");
+  const std::filesystem::path name = plan.data_name;
+  if (!name.empty() && (name.has_parent_path() || name == "." || name == "..")) {
+    throw Error(Failure::usage, "--data-name " + plan.data_name + " is not the name of a file",
+                "give a name without folders; the file lies beside the model");
+  }
+  return plan;
+}
+
+}  // namespace
+
+std::optional<double> tolerance_from(std::optional<double> atol) {
+  if (!atol || (*atol > 0 && std::isfinite(*atol))) return atol;
+  throw Error(Failure::usage, fmt::format("--atol {} is no tolerance", *atol), "give a number above 0, such as 1e-4");
+}
+
+ExportPlan plan_export(const ExportArguments& arguments) {
+  require_available(arguments);
+  ExportPlan plan;
+  plan.validation = plan_validation(arguments);
+  plan.weights = plan_weights(arguments);
+  tolerance_from(arguments.atol);
+  plan.layout = &layout_from(arguments.layout);
+  plan.plugins = arguments.plugins;
+  plan.model = arguments.model;
+  plan.feature = arguments.feature;
+  plan.plugin = arguments.plugin;
+  if (!arguments.position_ids.empty()) plan.positions = value_of(position_choices, arguments.position_ids);
+  plan.opset = arguments.opset;
+  plan.max_memory = arguments.max_memory;
+  plan.outputs = arguments.outputs;
+  plan.allow_unused = arguments.allow_unused;
+  plan.output = arguments.output;
+  return plan;
+}
+
+}  // namespace onnxport

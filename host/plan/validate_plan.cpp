@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/plan/validate_plan.hpp"
+
+#include "core/error.hpp"
+#include "host/plan/export_plan.hpp"
+
+namespace onnxport {
+
+ValidatePlan plan_validate(const ValidateArguments& arguments) {
+  const bool has_model = !arguments.model.name.empty();
+  if (arguments.cases.empty() && !has_model) {
+    throw Error(Failure::usage, "nothing to compare with",
+                "name the model's folder (-m DIR) or recorded outputs (--case FILE.safetensors)");
+  }
+  if (!arguments.cases.empty() && has_model)
+    throw Error(Failure::usage, "-m and --case each say what to compare with", "leave one of the two out");
+  ValidatePlan plan;
+  plan.atol = tolerance_from(arguments.atol);
+  plan.plugins = arguments.plugins;
+  plan.output = arguments.output;
+  if (has_model) plan.model = arguments.model;
+  plan.cases = arguments.cases;
+  plan.plugin = arguments.plugin;
+  return plan;
+}
+
+}  // namespace onnxport

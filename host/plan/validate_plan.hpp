@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// A validation as it was asked for, checked.
+#pragma once
+
+#include "host/plan/arguments.hpp"
+
+namespace onnxport {
+
+/// What a model that was exported before is compared with.
+struct ValidatePlan {
+  PluginArguments plugins;
+  std::filesystem::path output;
+  std::optional<ModelArguments> model;       // its checkpoint
+  std::vector<std::filesystem::path> cases;  // or recorded outputs
+  std::optional<double> atol;
+  std::string plugin;
+};
+
+/// Throws Error(usage) where nothing, or two things, are named to compare with, and for an --atol that is none.
+ValidatePlan plan_validate(const ValidateArguments& arguments);
+
+}  // namespace onnxport

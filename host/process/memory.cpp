@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/process/memory.hpp"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <optional>
+#include <sstream>
+#include <thread>
+
+#include "core/error.hpp"
+#include "core/format_bytes.hpp"
+
+namespace onnxport {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The number in a file of one number; nullopt where there is none ("max").
+std::optional<uint64_t> number_in(const fs::path& file) {
+  std::ifstream in(file);
+  uint64_t number = 0;
+  return in >> number ? std::optional(number) : std::nullopt;
+}
+
+/// The number after a key in a file of "key number" lines.
+uint64_t number_of(const fs::path& file, const std::string& key) {
+  std::ifstream in(file);
+  for (std::string line; std::getline(in, line);) {
+    std::istringstream words(line);
+    std::string word;
+    uint64_t number = 0;
+    if (words >> word >> number && word == key) return number;
+  }
+  return 0;
+}
+
+void take_least(AvailableMemory& least, uint64_t bytes, const char* by) {
+  if (bytes < least.bytes) least = {bytes, by};
+}
+
+/// What a control group leaves. Pages of files that nobody uses now are given back on demand, so they count as free.
+void take_group(AvailableMemory& least, const fs::path& group, const char* limit, const char* usage,
+                const char* inactive) {
+  const auto most = number_in(group / limit), used = number_in(group / usage);
+  if (!most || !used) return;
+  const uint64_t held = *used - std::min(*used, number_of(group / "memory.stat", inactive));
+  take_least(least, *most - std::min(*most, held), "the control group of this process");
+}
+
+void take_groups(AvailableMemory& least) {
+  std::ifstream in("/proc/self/cgroup");
+  for (std::string line; std::getline(in, line);) {
+    const size_t first = line.find(':'), second = line.find(':', first + 1);
+    if (first == std::string::npos || second == std::string::npos) continue;
+    const std::string controllers = line.substr(first + 1, second - first - 1);
+    const bool unified = controllers.empty();
+    if (!unified && controllers.find("memory") == std::string::npos) continue;
+    const fs::path root = unified ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
+    // A limit of any group above counts as well. In a container the path may not exist; the root is then its own.
+    for (fs::path path = line.substr(second + 1);; path = path.parent_path()) {
+      const fs::path group = root / path.relative_path();
+      if (unified)
+        take_group(least, group, "memory.max", "memory.current", "inactive_file");
+      else
+        take_group(least, group, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file");
+      if (!path.has_relative_path()) break;
+    }
+  }
+}
+
+void take_limits(AvailableMemory& least) {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;
+  // This limit counts what is mapped, and libraries of this size map far more than they touch.
+  constexpr uint64_t untouched = 700'000'000;
+  const uint64_t used =
+      untouched + number_in("/proc/self/statm").value_or(0) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  take_least(least, limit.rlim_cur - std::min<uint64_t>(limit.rlim_cur, used),
+             "the limit on the address space (ulimit -v)");
+}
+
+/// 0: none was set.
+uint64_t limit_of_command = 0;
+
+/// What the process has written to and cannot be given back: heap, stacks, changed pages of libraries.
+uint64_t anonymous_bytes() {
+  return number_of("/proc/self/status", "RssAnon:") * 1024;
+}
+
+// What the program itself takes before it has seen a weight, and what it needs at least.
+constexpr uint64_t program_bytes = 24'000'000, least_bytes = 32'000'000;
+
+}  // namespace
+
+void limit_memory(uint64_t bytes) {
+  if (bytes < least_bytes) {
+    throw Error(Failure::usage, "--max-memory " + format_bytes(bytes) + " is less than an export takes",
+                "give at least " + format_bytes(least_bytes));
+  }
+  limit_of_command = bytes;
+  // The limit counts whole stacks, of which threads touch a few pages.
+  constexpr uint64_t stack = uint64_t{8} << 20;
+  const uint64_t stacks = 3 * stack * std::max(1u, std::thread::hardware_concurrency());
+  const rlimit limit{bytes + stacks, bytes + stacks};
+  setrlimit(RLIMIT_DATA, &limit);
+}
+
+uint64_t tile_memory(uint64_t bytes) {
+  const uint64_t left = bytes - std::min(bytes, program_bytes);
+  return std::clamp<uint64_t>(left / 2, uint64_t{512} << 10, uint64_t{16} << 20);
+}
+
+AvailableMemory available_memory() {
+  AvailableMemory least{std::numeric_limits<uint64_t>::max(), ""};
+  if (const uint64_t kilobytes = number_of("/proc/meminfo", "MemAvailable:"))
+    take_least(least, kilobytes * 1024, "the machine");
+  take_groups(least);
+  take_limits(least);
+  if (limit_of_command > 0)
+    take_least(least, limit_of_command - std::min(limit_of_command, anonymous_bytes()), "--max-memory");
+  return least;
+}
+
+}  // namespace onnxport

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/report/json.hpp"
+
+namespace onnxport {
+namespace {
+
+Json object_of(const ValidationRun& run) {
+  Json json{{"label", run.label}, {"passes", run.passes}, {"outputs", Json::array()}};
+  for (const Difference& difference : run.differences) {
+    json["outputs"].push_back({{"name", difference.output},
+                               {"max_difference", difference.max_abs},
+                               {"passes", difference.passes},
+                               {"problem", difference.problem}});
+  }
+  return json;
+}
+
+}  // namespace
+
+void fill_json(const ChosenModel& chosen, Json& json) {
+  const Selection& selection = chosen.selection;
+  json["model"] = chosen.name;
+  json["model_type"] = selection.model_type;
+  json["feature"] = selection.feature;
+  json["plugin"] = {{"id", selection.plugin_id}, {"version", selection.plugin_version}};
+  if (!selection.feature_source.empty()) json["feature_source"] = selection.feature_source;
+}
+
+void fill_json(const FetchedCheckpoint& fetched, Json& json) {
+  json["checkpoint"] = {{"folder", fetched.folder.string()},
+                        {"commit", fetched.commit},
+                        {"fetched_files", fetched.files},
+                        {"fetched_bytes", fetched.bytes}};
+}
+
+void fill_json(const WriteForecast& forecast, Json& json) {
+  json["planned_bytes"] = forecast.bytes;
+  if (forecast.seconds) json["predicted_seconds"] = *forecast.seconds;
+}
+
+void fill_json(const WrittenExport& written, Json& json) {
+  if (!written.linked.empty()) json["linked"] = written.linked;
+  if (!written.linked.empty() && !written.not_linked.empty()) json["not_linked"] = written.not_linked;
+  json["opset"] = written.opset;
+  json["output"] = written.folder.string();
+  json["model_file"] = (written.folder / written.graphs[0].file).string();
+  json["files"] = Json::array();
+  for (const WrittenExport::File& file : written.files)
+    json["files"].push_back({{"path", (written.folder / file.name).string()}, {"bytes", file.bytes}});
+  if (written.graphs.size() == 1) {
+    const ExportedGraph& graph = written.graphs[0];
+    json["nodes"] = graph.nodes;
+    json["initializers"] = graph.initializers;
+    json["inputs"] = graph.inputs;
+    json["outputs"] = graph.outputs;
+    return;
+  }
+  json["graphs"] = Json::array();
+  for (const ExportedGraph& graph : written.graphs) {
+    json["graphs"].push_back({{"file", graph.file},
+                              {"nodes", graph.nodes},
+                              {"initializers", graph.initializers},
+                              {"inputs", graph.inputs},
+                              {"outputs", graph.outputs}});
+  }
+}
+
+void fill_json(const ExportValidation& found, Json& json) {
+  Json& validation = json["validation"];
+  if (found.substitute) validation["substitute"] = "f32 with weights rounded to bf16";
+  for (const FileValidation& file : found.files) {
+    if (!file.reference.empty()) validation["reference"] = file.reference;
+    validation["runtime"] = file.runtime;
+    validation["checker"] = true;
+    validation["atol"] = found.tolerance.absolute;
+    validation["rtol"] = found.tolerance.relative;
+    if (found.tolerance.of_largest > 0) validation["tolerance_of_largest"] = found.tolerance.of_largest;
+    for (const ValidationReport& comparison : file.comparisons) {
+      for (const ValidationRun& run : comparison.runs) validation["runs"].push_back(object_of(run));
+      if (comparison.first_departure) validation["first_departure"] = *comparison.first_departure;
+    }
+  }
+  if (found.cached_step) validation["runs"].push_back(object_of(*found.cached_step));
+  validation["status"] = found.passes() ? "passed" : "failed";
+  validation["largest_difference"] = found.largest_difference();
+}
+
+}  // namespace onnxport

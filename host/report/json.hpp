@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// Results as fields of the object that --json prints.
+#pragma once
+
+#include "host/export/write_export.hpp"
+#include "host/model/model_source.hpp"
+#include "host/report/chosen_model.hpp"
+#include "host/validation/validate_export.hpp"
+
+namespace onnxport {
+
+void fill_json(const ChosenModel& chosen, Json& json);
+void fill_json(const FetchedCheckpoint& fetched, Json& json);
+void fill_json(const WriteForecast& forecast, Json& json);
+void fill_json(const WrittenExport& written, Json& json);
+void fill_json(const ExportValidation& found, Json& json);
+
+}  // namespace onnxport

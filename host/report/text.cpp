@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/report/text.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "core/format_bytes.hpp"
+#include "host/validation/tolerance.hpp"
+
+namespace onnxport {
+namespace {
+
+/// A few names, and how many more there are.
+std::string listed(const std::vector<std::string>& names) {
+  constexpr size_t most = 4;
+  const std::vector<std::string> first(names.begin(),
+                                       names.begin() + static_cast<std::ptrdiff_t>(std::min(most, names.size())));
+  const std::string text = fmt::format("{}", fmt::join(first, ", "));
+  return names.size() > most ? fmt::format("{} and {} more", text, names.size() - most) : text;
+}
+
+void print_weights(const WrittenExport& written, Console& console) {
+  for (const auto& [gone, kept] : written.tied)
+    console.note(fmt::format("{} holds the bytes of {}: written once", gone, kept));
+  if (written.linked.empty()) return;
+  console.line("weights: in the checkpoint's own " + listed(written.linked));
+  if (written.not_linked.empty()) return;
+  console.note(fmt::format("{} weights are not in the checkpoint as the graph needs them and were written: {}",
+                           written.not_linked.size(), listed(written.not_linked)));
+}
+
+void print_graphs(const WrittenExport& written, Console& console) {
+  const std::string what =
+      fmt::format("exported: {} with feature {}, opset {}", written.model_type, written.feature, written.opset);
+  if (written.graphs.size() == 1) {
+    const ExportedGraph& graph = written.graphs[0];
+    console.line(fmt::format("{}: {} nodes, {} initializers", what, graph.nodes, graph.initializers));
+    return;
+  }
+  console.line(fmt::format("{}: {} graphs", what, written.graphs.size()));
+  for (const ExportedGraph& graph : written.graphs)
+    console.line(fmt::format("  {}: {} nodes, {} initializers", graph.file, graph.nodes, graph.initializers));
+}
+
+std::string number(double value) {
+  return fmt::format("{:.1e}", value);
+}
+
+void print_run(const ValidationRun& run, Console& console) {
+  // A model with a past has dozens of outputs: those that agree are then summed up.
+  const bool sums_up = run.differences.size() > 8;
+  std::string label = run.label;
+  const auto line = [&](const std::string& output, const std::string& found) {
+    console.line(fmt::format("  {:<40} {:<20} {}", label, output, found));
+    label.clear();
+  };
+  double largest = 0;
+  size_t passing = 0;
+  for (const Difference& difference : run.differences) {
+    if (difference.passes) {
+      ++passing;
+      largest = std::max(largest, difference.max_abs);
+      if (sums_up) continue;
+    }
+    const std::string found =
+        difference.problem.empty() ? "max difference " + number(difference.max_abs) : difference.problem;
+    line(difference.output, found + (difference.passes ? "" : "  DIFFERS"));
+  }
+  if (sums_up) line(fmt::format("{} outputs", passing), "max difference " + number(largest));
+}
+
+void print_file(const FileValidation& file, const Tolerance& tolerance, Console& console) {
+  const std::string against = file.reference.empty() ? "the recorded outputs" : "the definition in " + file.reference;
+  console.line(fmt::format("validation: {} against {}, tolerance {}", file.runtime, against, describe(tolerance)));
+  console.line("  ONNX checker, with full shape inference: passed");
+  for (const ValidationReport& found : file.comparisons) {
+    for (const ValidationRun& run : found.runs) print_run(run, console);
+    if (!found.first_departure) continue;
+    const auto differs =
+        std::find_if(found.runs.begin(), found.runs.end(), [](const ValidationRun& run) { return !run.passes; });
+    console.line(fmt::format("  first step that departs ({}): {}", differs->label, *found.first_departure));
+  }
+}
+
+}  // namespace
+
+void print_text(const ChosenModel& chosen, Console& console) {
+  const Selection& selection = chosen.selection;
+  console.line(fmt::format("model: {} in {}, by {} {}", selection.model_type, chosen.name, selection.plugin_id,
+                           selection.plugin_version));
+  console.line(selection.feature_source.empty()
+                   ? fmt::format("feature: {}", selection.feature)
+                   : fmt::format("feature: {} (from {})", selection.feature, selection.feature_source));
+}
+
+void print_text(const FetchedCheckpoint& fetched, Console& console) {
+  for (const std::string& note : fetched.notes) console.note(note);
+  const std::string source = fetched.files == 0
+                                 ? "from the cache"
+                                 : fmt::format("{} files, {} downloaded", fetched.files, format_bytes(fetched.bytes));
+  console.line(fmt::format("checkpoint: {}, commit {} ({})", fetched.name, fetched.commit.substr(0, 12), source));
+}
+
+void print_text(const WriteForecast& forecast, Console& console) {
+  if (!forecast.seconds) return;
+  const double seconds = *forecast.seconds;
+  console.line(fmt::format(
+      "to write: {}, in about {}; {} are free", format_bytes(forecast.bytes),
+      seconds < 90 ? fmt::format("{:.0f} s", std::max(1.0, seconds)) : fmt::format("{:.0f} minutes", seconds / 60),
+      format_bytes(forecast.free_bytes)));
+}
+
+void print_text(const WrittenExport& written, Console& console) {
+  print_weights(written, console);
+  print_graphs(written, console);
+  console.line(fmt::format("files in {}", written.folder.string()));
+  for (const WrittenExport::File& file : written.files)
+    console.line(fmt::format("  {:<34} {:>10}", file.name.string(), format_bytes(file.bytes)));
+}
+
+void print_text(const ExportValidation& found, Console& console) {
+  if (found.substitute) {
+    console.line("  ONNX checker, with full shape inference: passed");
+    console.note(fmt::format("{} cannot run bf16 here: {}", found.substitute->runtime, found.substitute->refusal));
+    console.note(
+        "checked in its place: the same definition in f32 with its weights rounded to bf16. What bf16 does to sums "
+        "is not checked; run the file where there are kernels for it");
+  }
+  for (const FileValidation& file : found.files) {
+    if (found.files.size() > 1) console.line(file.file);
+    print_file(file, found.tolerance, console);
+  }
+  if (found.cached_step) print_run(*found.cached_step, console);
+  if (!found.cache_unknown_to.empty()) {
+    console.note(
+        fmt::format("cached steps are not compared with uncached ones: plugin {} does not state what its cache "
+                    "consists of, which takes ABI 1.2",
+                    found.cache_unknown_to));
+  }
+}
+
+}  // namespace onnxport

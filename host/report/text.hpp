@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// Results as lines of the report, and what the user should know of them as notes.
+#pragma once
+
+#include "host/export/write_export.hpp"
+#include "host/model/model_source.hpp"
+#include "host/process/console.hpp"
+#include "host/report/chosen_model.hpp"
+#include "host/validation/validate_export.hpp"
+
+namespace onnxport {
+
+void print_text(const ChosenModel& chosen, Console& console);
+void print_text(const FetchedCheckpoint& fetched, Console& console);
+void print_text(const WriteForecast& forecast, Console& console);
+void print_text(const WrittenExport& written, Console& console);
+void print_text(const ExportValidation& found, Console& console);
+
+}  // namespace onnxport

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/validation/requirements.hpp"
+
+#include <fmt/format.h>
+
+#include <string>
+
+#include "core/backend/backend.hpp"
+#include "core/error.hpp"
+#include "core/format_bytes.hpp"
+#include "host/process/memory.hpp"
+
+namespace onnxport {
+namespace {
+
+/// The two libraries by themselves, before they hold a model.
+constexpr uint64_t backends_bytes = 300'000'000;
+
+}  // namespace
+
+void require_backends(bool reference) {
+  std::string missing;
+  if (reference && !backend_installed("reference")) missing = "the reference back end (libtorch)";
+  if (!backend_installed("onnxruntime"))
+    missing += missing.empty() ? "the back end of ONNX Runtime" : " and the back end of ONNX Runtime";
+  if (missing.empty()) return;
+  throw Error(
+      Failure::usage,
+      "validation is not possible: " + missing + " is not installed in lib/onnxport/backends beside this program",
+      "install it, or pass --no-validate to export without being checked");
+}
+
+void require_memory(uint64_t weight_bytes, uint64_t file_bytes) {
+  // Each back end holds the weights, and the checker reads the file.
+  const uint64_t needed = backends_bytes + 2 * weight_bytes + file_bytes;
+  const AvailableMemory available = available_memory();
+  if (needed <= available.bytes) return;
+  throw Error(Failure::usage,
+              fmt::format("validation needs about {} of memory, and {} leaves {}", format_bytes(needed),
+                          available.limited_by, format_bytes(available.bytes)),
+              "free some memory, or pass --no-validate to export without being checked, which needs little");
+}
+
+}  // namespace onnxport

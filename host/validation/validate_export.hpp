@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// Validation as the commands run it: files against the definitions that they hold, or against recorded outputs. Yields
+// what was found and prints nothing.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/definition/onnx_config.hpp"
+#include "core/export/export.hpp"
+#include "core/progress.hpp"
+#include "core/validate/validate.hpp"
+
+namespace onnxport {
+
+/// One comparison: with a definition, or, where that is null, with recorded outputs.
+struct Comparison {
+  const Definition* definition = nullptr;
+  std::vector<ValidationInputs> inputs;
+};
+
+/// A written file, what it was lowered with, and what it is compared with.
+struct FileToValidate {
+  std::filesystem::path file;
+  GraphForm form;
+  std::vector<Comparison> comparisons;
+};
+
+/// A layout's files, and what they were made from.
+struct ExportToValidate {
+  const OnnxConfig& config;
+  const Json& model_config;
+  const Preprocessor* preprocessor;
+  const std::vector<GraphToExport>& graphs;
+  WeightSource* weights;
+  std::filesystem::path folder;
+  GraphForm form;
+};
+
+/// What was found of one file. It has passed the ONNX checker, with full shape inference.
+struct FileValidation {
+  std::string file;
+  std::string runtime;    // "ONNX Runtime 1.32.0"
+  std::string reference;  // "libtorch 1.13.0"; empty: recorded outputs
+  /// By comparison. Where one differs, its first_departure is told: the first step that departs.
+  std::vector<ValidationReport> comparisons;
+};
+
+/// What was found of an export.
+struct ExportValidation {
+  Tolerance tolerance;
+  std::vector<FileValidation> files;
+  /// The cached step against the uncached run of the same tokens, where there is a cache.
+  std::optional<ValidationRun> cached_step{};
+  /// The plugin that does not state what its cache consists of, so that this could not be done; else empty.
+  std::string cache_unknown_to{};
+  /// Files in a type that the runtime has no kernels for here are only checked, and what can be run is run in their
+  /// place: the same definitions in f32 with their weights rounded to the type.
+  struct Substitute {
+    std::string runtime, refusal;
+  };
+  std::optional<Substitute> substitute{};
+
+  bool passes() const;
+  double largest_difference() const;
+};
+
+/// Checks the file and makes its comparisons; `config` may be null where these are with recorded outputs.
+FileValidation validate_file(const OnnxConfig* config, const FileToValidate& written, const Tolerance& tolerance,
+                             const Progress& progress);
+
+/// A layout's files against the definitions that they hold, and, where there is a cache, the cached step against the
+/// uncached run of the same tokens.
+ExportValidation validate_export(const ExportToValidate& exported, const Tolerance& tolerance,
+                                 const Progress& progress);
+
+}  // namespace onnxport

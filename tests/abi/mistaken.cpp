@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// A plugin of the SDK whose definitions ask for what is not there.
+#include <map>
+#include <onnxport/plugin.hpp>
+
+using namespace onnxport::sdk;
+
+namespace {
+
+class Mistaken : public OnnxConfig {
+ public:
+  explicit Mistaken(const Request& request) : OnnxConfig(request), type_(request.model_type) {}
+
+  std::vector<TensorSpec> inputs() const override {
+    return {input::ids("input_ids", {axis::batch, axis::sequence}, 50)};
+  }
+  Outputs forward(Graph& g, const Inputs& in) const override {
+    const std::map<std::string, int64_t> widths{{"base", 8}};
+    const bool asks_for_input = type_ == "asks-for-input";
+    const Value ids = in.at(asks_for_input ? "inputs_ids" : "input_ids");
+    return {{"last_hidden_state", embedding(g.root() / "words", ids, {50, widths.at("large")})}};
+  }
+
+ private:
+  std::string type_;
+};
+
+}  // namespace
+
+ONNXPORT_PLUGIN({
+    .id = "org.onnxport.test.mistaken",
+    .name = "Mistaken",
+    .version = "1.0.0",
+    .license = "Apache-2.0",
+    .vendor = "onnxport",
+    .models = {{.types = {"asks-for-input", "asks-for-entry"}, .features = {"default"}, .make = make<Mistaken>}},
+})

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+// The lists of passes, what is held against each of them, and rules that would go in a circle.
+#include "core/passes/pipeline.hpp"
+
+#include <boost/test/unit_test.hpp>
+#include <string>
+#include <vector>
+
+#include "core/error.hpp"
+#include "core/ir/builder.hpp"
+
+using namespace onnxport;
+using namespace onnxport::ir;
+
+namespace {
+
+struct Fixture {
+  Graph g;
+  ValueId x = g.add_input("x", {DType::f32, {Dim::symbol("n"), Dim(4)}});
+
+  ValueId add(const std::string& op, std::vector<ValueId> inputs, Attributes attributes = {}) {
+    return g.add_node({"", op, "m", std::move(inputs), {}, std::move(attributes), ""})[0];
+  }
+  std::string complaint() const {
+    try {
+      verify_pass("spoil", g);
+    } catch (const Error& error) {
+      BOOST_TEST((error.failure() == Failure::internal));
+      return error.what();
+    }
+    return "no complaint";
+  }
+};
+
+std::vector<std::string> passes_of(const Graph& graph, const LoweringOptions& options) {
+  std::vector<std::string> names;
+  const PassObserver before = observe_passes([&](std::string_view pass, const Graph&) { names.emplace_back(pass); });
+  lower(graph, options);
+  observe_passes(before);
+  return names;
+}
+
+bool says(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(pipeline, Fixture)
+
+BOOST_AUTO_TEST_CASE(each_form_has_its_list) {
+  using Names = std::vector<std::string>;
+  g.add_output("y", add("Relu", {x}));
+  BOOST_TEST(
+      (passes_of(g, {.opset = 18, .patches = {}}) == Names{"tie equal weights", "fold weights", "apply rules",
+                                                           "merge equal nodes", "remove unused nodes", "name nodes"}));
+  BOOST_TEST((passes_of(g, {.opset = 18, .patches = {}, .dtype = DType::f16, .keep_in_fp32 = {}}) ==
+              Names{"tie equal weights", "fold weights", "narrow", "apply rules", "merge equal nodes",
+                    "remove unused nodes", "name nodes"}));
+  BOOST_TEST((passes_of(g, {.opset = 18, .patches = {}, .weights_as_stored = true}) ==
+              Names{"fold weights", "apply rules", "merge equal nodes", "remove unused nodes", "name nodes"}));
+}
+
+BOOST_AUTO_TEST_CASE(the_pass_that_broke_the_graph_is_named) {
+  const ValueId y = add("Relu", {x});
+  g.add_output("y", add("Tanh", {y}));
+  BOOST_TEST(complaint() == "no complaint");
+  const Graph sound = g;
+
+  std::swap(g.nodes[0], g.nodes[1]);
+  BOOST_TEST(complaint() ==
+             "the pass 'spoil' broke the graph: the node 'm.Tanh' of the graph 'model' takes as input 0 "
+             "a value that nothing before it makes");
+  g = sound;
+  g.nodes.pop_back();
+  BOOST_TEST(says(complaint(), "the output 'y' of the graph 'model' is a value that nothing makes"));
+  g = sound;
+  g.nodes[1].outputs = g.nodes[0].outputs;
+  BOOST_TEST(says(complaint(), "yields what another makes as well"));
+  g = sound;
+  g[y].type.dtype = DType::i64;
+  BOOST_TEST(says(complaint(), "which is declared as i64[n, 4]"));
+  g = sound;
+  g.nodes[0].attributes["alpha"] = 1.0;
+  BOOST_TEST(says(complaint(), "has no attribute 'alpha'"));
+  g = sound;
+  g.add_output("y", y);
+  BOOST_TEST(says(complaint(), "the output 'y' of the graph 'model' is there twice"));
+}
+
+BOOST_AUTO_TEST_CASE(a_body_is_verified_as_well) {
+  auto body = std::make_shared<Graph>();
+  body->name = "branch";
+  const ValueId in = body->add_input("x", g[x].type);
+  body->add_output("y", body->add_node({"", "Relu", "m", {in}, {}, {}, ""})[0]);
+  Node choose;
+  choose.op = "If";
+  choose.formal_inputs = 1;
+  choose.inputs = {g.add_input("c", {DType::boolean, {}}), x};
+  choose.bodies = {{"then_branch", body}, {"else_branch", body}};
+  g.add_output("y", g.add_node(choose)[0]);
+  BOOST_TEST(complaint() == "no complaint");
+  auto spoilt = std::make_shared<Graph>(*body);
+  spoilt->nodes.clear();
+  g.nodes[0].bodies["else_branch"] = spoilt;
+  BOOST_TEST(says(complaint(), "the output 'y' of the graph 'branch' is a value that nothing makes"));
+}
+
+BOOST_AUTO_TEST_CASE(users_and_their_replacement) {
+  const ValueId y = add("Relu", {x}), z = add("Add", {y, y});
+  g.add_output("z", z);
+  g.add_output("y", y);
+  const auto users = g.users();
+  BOOST_TEST(users[x] == std::vector<size_t>{0}, boost::test_tools::per_element());
+  BOOST_TEST(users[y] == (std::vector<size_t>{1, 1, 2}), boost::test_tools::per_element());  // 2: an output
+  g.replace(y, x);
+  BOOST_TEST(g.nodes[1].inputs == (std::vector<ValueId>{x, x}), boost::test_tools::per_element());
+  BOOST_TEST(g.outputs[1].value == x);
+}
+
+// ------------------------------------------------------------------------------------------ rules in a circle
+
+namespace {
+
+std::vector<ValueId> by_itself(Builder& b) {
+  return {b.op("Relu", {b.node().input(0)})};
+}
+std::vector<ValueId> by_the_other(Builder& b) {
+  return {b.op(b.node().op == "Tanh" ? "Sigmoid" : "Tanh", {b.node().input(0)})};
+}
+Rule circles(const Node& node, int64_t opset, Target target) {
+  if (node.op == "Relu") return by_itself;
+  if (node.op == "Tanh" || node.op == "Sigmoid") return by_the_other;
+  return find_rule(node, opset, target);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(rules_that_lead_to_themselves_are_an_error) {
+  for (const auto& [op, circle] : {std::pair{"Relu", "its rules lead from Relu back to Relu"},
+                                   {"Tanh", "its rules lead from Tanh to Sigmoid back to Tanh"}}) {
+    Graph graph;
+    const ValueId input = graph.add_input("x", {DType::f32, {Dim(2)}});
+    graph.add_output("y", graph.add_node({"", op, "m", {input}, {}, {}, ""})[0]);
+    try {
+      apply_rules(graph, {.opset = 17, .find_rule = circles});
+      BOOST_ERROR("accepted");
+    } catch (const Error& error) {
+      BOOST_TEST((error.failure() == Failure::internal));
+      BOOST_TEST(says(error.what(), std::string("the lowering of ") + op + " for opset 17 does not end"));
+      BOOST_TEST(says(error.what(), circle));
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_rule_is_for_some_opsets_and_targets) {
+  const Operator op{.name = "Relu",
+                    .lowering = {{.rule = by_the_other, .below = 15}, {.rule = by_itself, .target = Target::ort}}};
+  BOOST_TEST((rule_of(op, 14, Target::onnx) == by_the_other));
+  BOOST_TEST((rule_of(op, 15, Target::onnx) == nullptr));
+  BOOST_TEST((rule_of(op, 15, Target::ort) == by_itself));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
