@@ -216,7 +216,13 @@ void TileReader::run_steps(const std::byte* source, uint64_t first, uint64_t cou
     if (const auto* cast = std::get_if<CastTo>(&step.transform)) {
       const bool last = i + 1 == steps_.size();
       std::vector<std::byte> next(last ? 0 : count * ir::size_of(cast->dtype));
-      convert_elements(dtype, source, cast->dtype, last ? out : next.data(), count);
+      std::byte* const target = last ? out : next.data();
+      convert_elements(dtype, source, cast->dtype, target, count);
+      if (cast->dtype == ir::DType::f16 && leave_f16(dtype, source, target, count)) {
+        throw Error(Failure::usage,
+                    fmt::format("the tensor '{}' holds numbers beyond 65504, the largest that fp16 has", stored_->name),
+                    "choose --dtype bf16, which has the range of fp32, or leave --dtype out");
+      }
       if (last) return;
       held = std::move(next);
       dtype = cast->dtype;

@@ -285,6 +285,24 @@ void convert_elements(ir::DType from, const std::byte* source, ir::DType to, std
   }
 }
 
+bool leave_f16(ir::DType from, const std::byte* source, const std::byte* halves, uint64_t count) {
+  constexpr uint16_t exponent = 0x7C00;  // all ones: an infinity, or no number
+  const auto is_special = [halves](uint64_t i) {
+    uint16_t half = 0;
+    std::memcpy(&half, halves + i * sizeof half, sizeof half);
+    return (half & exponent) == exponent;
+  };
+  bool any = false;  // without a branch in the loop it runs over many elements at a time
+  for (uint64_t i = 0; i < count; ++i) any |= is_special(i);
+  for (uint64_t i = 0; any && i < count; ++i) {
+    double exact = 0;
+    if (!is_special(i)) continue;
+    convert_elements(from, source + i * ir::size_of(from), ir::DType::f64, reinterpret_cast<std::byte*>(&exact), 1);
+    if (std::isfinite(exact)) return true;
+  }
+  return false;
+}
+
 void transpose_elements(size_t size, const Matrix& matrix, std::byte* target) {
   with_element(size, [&]<class T>(T) { transpose_columns(matrix, reinterpret_cast<T*>(target)); });
 }

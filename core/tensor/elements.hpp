@@ -13,6 +13,8 @@ namespace onnxport {
 /// the reverse; other types only themselves. Throws Error(checkpoint) naming both types.
 void convert_elements(ir::DType from, const std::byte* source, ir::DType to, std::byte* target, uint64_t count);
 bool can_convert(ir::DType from, ir::DType to);
+/// Whether any of `count` finite elements became infinite as one of `halves`, f16.
+bool leave_f16(ir::DType from, const std::byte* source, const std::byte* halves, uint64_t count);
 
 /// A matrix at any address: rows `stride` elements apart.
 struct Matrix {

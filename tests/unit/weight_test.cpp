@@ -11,6 +11,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <random>
 
 #include "core/checkpoint/checkpoint.hpp"
@@ -374,6 +375,25 @@ BOOST_AUTO_TEST_CASE(neighbours_are_copied_as_one) {
   for (size_t row = 0; row < 64; ++row) {
     const std::byte* written_row = bytes.data() + (row == 20 ? 64 : row) * 16384;
     BOOST_TEST(std::memcmp(written_row, expected.data.data() + row * 16384, 16384) == 0, "row " << row);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_number_that_f16_does_not_have_is_told_with_its_tensor) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  const auto halves = [&](float value) {
+    const ir::Tensor tensor = ir::Tensor::of<float>(ir::DType::f32, {2, 2}, {1.0F, -infinity, 65504.0F, value});
+    const fs::path file = path / "large.safetensors";
+    write_safetensors(file, {{"layer.down_proj.weight", tensor}});
+    const Weight weight{std::make_shared<const StoredTensor>(read_safetensors(file.string())[0]), {}};
+    return written(weight.then(TransposeMatrix{}).then(CastTo{ir::DType::f16}), 1).size();
+  };
+  BOOST_TEST(halves(-65504.0F) == 8u);
+  BOOST_TEST(halves(infinity) == 8u);  // what the checkpoint has itself stays
+  for (float beyond : {65520.0F, -70000.0F}) {
+    BOOST_CHECK_EXCEPTION(halves(beyond), Error, [](const Error& error) {
+      return std::string(error.what()).find("'layer.down_proj.weight'") != std::string::npos &&
+             error.failure() == Failure::usage;
+    });
   }
 }
 
