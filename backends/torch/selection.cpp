@@ -24,10 +24,10 @@ Results non_zero(const Call& c) {
 
 /// x with the updates at places of one axis, on top of what stands there or instead of it. Indices count from 0.
 Tensor scattered(const Call& c, const Tensor& x, int64_t axis, const Tensor& indices, const Tensor& updates) {
-  static const std::map<std::string, const char*> names{
-      {"add", "sum"}, {"mul", "prod"}, {"min", "amin"}, {"max", "amax"}};
+  static const std::map<std::string, const char*> names{{"mul", "prod"}, {"min", "amin"}, {"max", "amax"}};
   const std::string reduction = c.text("reduction", "none");
   if (reduction == "none") return at::scatter(x, axis, indices, updates);
+  if (reduction == "add") return at::scatter_add(x, axis, indices, updates);
   return at::scatter_reduce(x, axis, indices, updates, names.at(reduction), true);
 }
 

@@ -30,11 +30,11 @@ class GatheredSamples {
     const ValueId pixels = b_.transpose(b_.reshape(image_, {0, channels, -1}), {0, 2, 1});
     const ValueId rows = b_.op("Mul", {b_.unsqueeze(y.pixels, {3}), b_.length(image_, 3)});
     const ValueId numbers = b_.op("Add", {rows, b_.unsqueeze(x.pixels, {2})});
-    const ValueId around = b_.op("GatherND", {pixels, b_.reshape(numbers, {0, -1, 1})}, {{"batch_dims", int64_t{1}}});
-    const ValueId weights = b_.op("Mul", {b_.unsqueeze(y.weights, {3}), b_.unsqueeze(x.weights, {2})});
     const int64_t count = taps_ * taps_;
-    const ValueId samples =
-        b_.op("MatMul", {b_.reshape(weights, {0, -1, 1, count}), b_.reshape(around, {0, -1, count, channels})});
+    const ValueId around =
+        b_.op("GatherND", {pixels, b_.reshape(numbers, {0, -1, count, 1})}, {{"batch_dims", int64_t{1}}});
+    const ValueId weights = b_.op("Mul", {b_.unsqueeze(y.weights, {3}), b_.unsqueeze(x.weights, {2})});
+    const ValueId samples = b_.op("MatMul", {b_.reshape(weights, {0, -1, 1, count}), around});
     const ValueId by_channel = b_.transpose(b_.op("Squeeze", {samples}, {{"axes", Ints{2}}}), {0, 2, 1});
     const ValueId shape =
         b_.op("Concat", {b_.integers({0, channels}), b_.length(grid_, 1), b_.length(grid_, 2)}, {{"axis", int64_t{0}}});

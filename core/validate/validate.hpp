@@ -24,7 +24,6 @@ struct ValidationRun {
 
 struct ValidationReport {
   std::vector<ValidationRun> runs;
-  bool checker_ran = false;
   /// The first step of the model that departs, where a run failed: "encoder.layer.3.attention.self" with its
   /// difference.
   std::optional<std::string> first_departure;

@@ -44,7 +44,7 @@ struct FileValidation {
   std::string file;
   std::string runtime;    // "ONNX Runtime 1.32.0"
   std::string reference;  // "libtorch 1.13.0"; empty: recorded outputs
-  /// By comparison. Where one differs, its first_departure is told: the first step that departs.
+  /// By comparison; one that differs tells the first step that departs.
   std::vector<ValidationReport> comparisons;
 };
 
