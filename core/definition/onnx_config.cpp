@@ -155,6 +155,9 @@ const std::string& OnnxConfig::feature() const {
 const std::string& OnnxConfig::plugin_id() const {
   return state_->plugin_id;
 }
+std::map<std::string, std::string> OnnxConfig::prompts() const {
+  return state_->sentence ? state_->sentence->prompts() : std::map<std::string, std::string>();
+}
 
 Tensors OnnxConfig::generate_dummy_inputs(const Preprocessor* preprocessor, const DummyOptions& options,
                                           const std::string& part) const {

@@ -92,6 +92,8 @@ class OnnxConfig {
   const std::string& model_type() const;
   const std::string& feature() const;
   const std::string& plugin_id() const;
+  /// Of the feature sentence-embedding: what clients put before a text, by the name of the task. Empty elsewhere.
+  std::map<std::string, std::string> prompts() const;
 
   /// Real inputs of the declared names: those that the plugin supplies, and the host's. `preprocessor` may be null:
   /// then special tokens come from config.json. Source: OnnxConfig.generate_dummy_inputs, transformers 4.30.

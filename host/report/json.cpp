@@ -24,6 +24,7 @@ void fill_json(const ChosenModel& chosen, Json& json) {
   json["feature"] = selection.feature;
   json["plugin"] = {{"id", selection.plugin_id}, {"version", selection.plugin_version}};
   if (!selection.feature_source.empty()) json["feature_source"] = selection.feature_source;
+  if (const auto prompts = selection.onnx_config->prompts(); !prompts.empty()) json["prompts"] = prompts;
 }
 
 void fill_json(const FetchedCheckpoint& fetched, Json& json) {

@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <map>
 
 #include "core/format_bytes.hpp"
 #include "host/validation/tolerance.hpp"
@@ -93,6 +94,10 @@ void print_text(const ChosenModel& chosen, Console& console) {
   console.line(selection.feature_source.empty()
                    ? fmt::format("feature: {}", selection.feature)
                    : fmt::format("feature: {} (from {})", selection.feature, selection.feature_source));
+  const std::map<std::string, std::string> prompts = selection.onnx_config->prompts();
+  if (prompts.empty()) return;
+  console.line("prompts, which clients put before a text:");
+  for (const auto& [task, prompt] : prompts) console.line(fmt::format("  {:<10} \"{}\"", task, prompt));
 }
 
 void print_text(const FetchedCheckpoint& fetched, Console& console) {

@@ -61,8 +61,8 @@ bool fits(const TensorInfo& declared, const ir::Tensor& tensor, const Lengths& l
 std::string told(const TensorInfo& declared, const Lengths& lengths) {
   std::vector<std::string> axes;
   for (const std::string& text : declared.dimensions.value_or(std::vector<std::string>{})) {
-    const std::optional<ir::Dim> dim = dimension(text);
-    for (const auto& term : dim ? dim->terms() : ir::Dim().terms()) {
+    const ir::Dim dim = dimension(text).value_or(ir::Dim());
+    for (const auto& term : dim.terms()) {
       const auto found = lengths.find(term.first);
       if (found != lengths.end()) axes.push_back(fmt::format("{} is {}", term.first, found->second));
     }

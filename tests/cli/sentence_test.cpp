@@ -48,6 +48,22 @@ BOOST_AUTO_TEST_CASE(the_graph_ends_in_one_vector_a_text) {
   BOOST_TEST(contains(sandbox.run({"inspect", "plain/model.onnx"}).out, "last_hidden_state"));
 }
 
+BOOST_AUTO_TEST_CASE(prompts_are_listed) {
+  const Sandbox sandbox;
+  sandbox.checkpoint();
+  add_modules(sandbox);
+  const Outcome without = sandbox.run(sentences);
+  BOOST_TEST(!contains(without.out, "prompts"), without.out);
+  sandbox.write("bert/config_sentence_transformers.json",
+                R"({"prompts": {"query": "query: ", "document": ""}, "default_prompt_name": null})");
+  const std::string text = sandbox.run(sentences).out;
+  BOOST_TEST(contains(text, "prompts, which clients put before a text:\n  query      \"query: \"\n"), text);
+  BOOST_TEST(!contains(text, "document"), text);
+  Words json = sentences;
+  json.push_back("--json");
+  BOOST_TEST(contains(sandbox.run(json).out, R"("prompts": {)"));
+}
+
 BOOST_AUTO_TEST_CASE(steps_of_the_model_beside_it) {
   const Sandbox sandbox;
   sandbox.checkpoint();
