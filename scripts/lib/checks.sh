@@ -149,7 +149,9 @@ check_tidy() {
   base="$(tidy_base)" || not_run "git knows no commit before this one; name one in ONNXPORT_BASE"
   mapfile -t files < <(tidy_files "$base")
   scratch="$(mktemp -d)"
-  trap 'rm -rf "$scratch"' EXIT
+  # With its value now: at the end of the shell the variable of this function is gone.
+  # shellcheck disable=SC2064
+  trap "rm -rf '$scratch'" EXIT
   : >"$scratch/checked"
   sed 's/ -Wno-maybe-uninitialized//g' "$build/compile_commands.json" >"$scratch/compile_commands.json"
   TIDY_HEADERS="$(git diff --name-only --diff-filter=d "$base" -- '*.hpp' | paste -sd '|')"
