@@ -108,8 +108,10 @@ sentence::Module read_module(const ModulesFile& file, const ModulesFile::Entry& 
   sentence::ModuleFolder folder{file.root, entry.path, Json::object(), subject};
   const fs::path config = file.root / entry.path / "config.json";
   // Those without a folder of their own say the model's.
-  if (type->configured || !entry.path.empty())
-    folder.config = type->configured ? read_json(config) : read_if_there(config);
+  if (type->configured)
+    folder.config = read_json(config);
+  else if (!entry.path.empty())
+    folder.config = read_if_there(config);
   if (!folder.config.is_object()) folder.refuse("expected an object");
   return type->read(folder);
 }

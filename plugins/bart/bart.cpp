@@ -58,9 +58,8 @@ class BartOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
   }
 
   Value classes(const Encoded& at) const {
-    const Scope head = at.base / "classification_head";
-    const Value x = linear(head / "dense", at_last_end(at.hidden, at.in.at("input_ids"), c.eos), {.out = c.width});
-    return linear(head / "out_proj", tanh(x), {.out = c.labels});
+    const Value last = at_last_end(at.hidden, at.in.at("input_ids"), c.eos);
+    return text_classifier(at.base / "classification_head", last, c.width, c.labels);
   }
 
   const Transformer model;

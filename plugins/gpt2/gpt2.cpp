@@ -128,7 +128,7 @@ class Gpt2OnnxConfig final : public TextDecoder {
     const Scope head = at.base.graph().root() / "multiple_choice_head";
     const Value scores =
         c.summary(head, at.hidden, {.width = c.hidden, .labels = 1, .place = reshape(places, {-1, 1})});
-    return reshape(scores, shape_of(places, 0, 2));
+    return unflatten_choices(scores, places);
   }
 
   TransformerLayer layer(int64_t index) const {

@@ -94,7 +94,7 @@ class MPNetOnnxConfig final : public TextEncoder {
                                    .tied = c.tied},
             .classes = [this](const Encoded& at) {
               const Scope head = at.base.graph().root() / "classifier";
-              return first_token_classifier(head, pick(at.hidden, 1, 0), c.hidden, labels());
+              return text_classifier(head, pick(at.hidden, 1, 0), c.hidden, labels());
             }};
   }
 

@@ -39,7 +39,7 @@ class RobertaOnnxConfig final : public TextEncoder {
                                    .tied = bert.tied},
             .classes = [this](const Encoded& at) {
               const Scope head = at.base.graph().root() / "classifier";
-              return first_token_classifier(head, pick(at.hidden, 1, 0), bert.hidden, labels());
+              return text_classifier(head, pick(at.hidden, 1, 0), bert.hidden, labels());
             }};
   }
 

@@ -178,9 +178,8 @@ class T5OnnxConfig final : public OnnxSeq2SeqConfigWithPast {
   }
 
   Value classes(const Encoded& at) const {
-    const Scope head = at.base / "classification_head";
     const Value last = at_last_end(at.hidden, at.in.at("input_ids"), c.eos);
-    return linear(head / "out_proj", tanh(linear(head / "dense", last, {.out = c.width})), {.out = c.labels});
+    return text_classifier(at.base / "classification_head", last, c.width, c.labels);
   }
 
   const T5Config c;

@@ -378,6 +378,29 @@ BOOST_AUTO_TEST_CASE(neighbours_are_copied_as_one) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_number_beyond_f16_is_found_at_any_place) {
+  for (size_t count = 1; count <= 11; ++count) {
+    std::vector<float> numbers(count, 65504.0F);
+    std::vector<uint16_t> halves(count);
+    const auto leave = [&] {
+      const auto* source = reinterpret_cast<const std::byte*>(numbers.data());
+      auto* target = reinterpret_cast<std::byte*>(halves.data());
+      convert_elements(ir::DType::f32, source, ir::DType::f16, target, count);
+      return leave_f16(ir::DType::f32, source, target, count);
+    };
+    BOOST_TEST(!leave());
+    for (size_t i = 0; i < count; ++i) {
+      numbers[i] = std::numeric_limits<float>::infinity();
+      BOOST_TEST(!leave());
+      numbers[i] = -1e6F;
+      BOOST_TEST(leave(), count << " numbers, at " << i);
+      numbers[i] = std::numeric_limits<float>::quiet_NaN();
+      BOOST_TEST(!leave());
+      numbers[i] = -65504.0F;
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_number_that_f16_does_not_have_is_told_with_its_tensor) {
   const float infinity = std::numeric_limits<float>::infinity();
   const auto halves = [&](float value) {

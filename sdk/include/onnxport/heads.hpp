@@ -98,10 +98,10 @@ inline Value at_last_end(const Value& x, const Value& ids, const std::vector<int
   return row_at(x, largest(is_end * range(size_of(ids, 1)), {1}, true));
 }
 
-/// The first token through a layer of the head's own: first: f32[batch, n] -> f32[batch, labels].
-/// Source: RobertaClassificationHead and MPNetClassificationHead, transformers 4.30.
-inline Value first_token_classifier(const Scope& scope, const Value& first, int64_t width, int64_t labels) {
-  const Value x = tanh(linear(scope / "dense", first, {.out = width}));
+/// A vector of each text through a layer of the head's own: f32[batch, n] -> f32[batch, labels].
+/// Source: RobertaClassificationHead, MPNetClassificationHead and BartClassificationHead, transformers 4.30.
+inline Value text_classifier(const Scope& scope, const Value& vector, int64_t width, int64_t labels) {
+  const Value x = tanh(linear(scope / "dense", vector, {.out = width}));
   return linear(scope / "out_proj", x, {.out = labels});
 }
 
