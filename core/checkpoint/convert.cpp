@@ -45,7 +45,7 @@ TileReader::TileReader(const Weight& weight)
   if (strides_.empty()) strides_ = row_major_strides(shape_);
   for (const Transform& transform : weight.transforms) take(transform);
   open_others();
-  contiguous_ = is_contiguous(shape_, strides_);
+  look();
   const uint64_t size = ir::size_of(to_);
   // What was made whole in memory is written whole: a reader for each piece of it would make it again.
   if (made_whole_)
@@ -123,7 +123,7 @@ void TileReader::take_layout(const Transform& transform) {
 /// Makes what there is so far whole in memory, for transforms that have no streaming form behind it.
 void TileReader::settle() {
   open_others();
-  contiguous_ = is_contiguous(shape_, strides_);
+  look();
   std::vector<std::byte> whole(count_of(shape_) * ir::size_of(to_));
   for (uint64_t begin = 0; begin < whole.size(); begin += piece_bytes)
     read(begin, std::span(whole).subspan(begin, std::min<uint64_t>(piece_bytes, whole.size() - begin)));
@@ -160,33 +160,53 @@ std::optional<uint64_t> TileReader::untouched() const {
   return stored_->offset + first_ * ir::size_of(from_);
 }
 
+/// Notes how the view lies. Axes that one step leads through are one run: a row that is repeated over a kernel's axes
+/// is repeated once and not for each of them.
+void TileReader::look() {
+  contiguous_ = is_contiguous(shape_, strides_);
+  runs_ = {};
+  for (size_t axis = shape_.size(); axis-- > 0;) {
+    if (shape_[axis] == 1) continue;
+    if (!runs_.shape.empty() && strides_[axis] == runs_.strides.back() * runs_.shape.back()) {
+      runs_.shape.back() *= shape_[axis];
+    } else {
+      runs_.shape.push_back(shape_[axis]);
+      runs_.strides.push_back(strides_[axis]);
+    }
+  }
+  if (runs_.shape.empty()) runs_ = {{1}, {1}};
+  std::reverse(runs_.shape.begin(), runs_.shape.end());
+  std::reverse(runs_.strides.begin(), runs_.strides.end());
+}
+
 /// Elements [first, first + count) of a view that is not contiguous, one run along the last axis after the other; whole
 /// rows of a transposed matrix go together.
 void TileReader::gather(uint64_t first, uint64_t count, std::byte* out) const {
-  const size_t size = ir::size_of(from_), last = shape_.size() - 1;
-  std::vector<int64_t> index(shape_.size());
-  for (size_t axis = shape_.size(); axis-- > 0; first /= static_cast<uint64_t>(shape_[axis]))
-    index[axis] = static_cast<int64_t>(first % static_cast<uint64_t>(shape_[axis]));
+  const size_t size = ir::size_of(from_), last = runs_.shape.size() - 1;
+  const bool transposed = last >= 1 && runs_.strides[last - 1] == 1 && runs_.strides[last] > 1;
+  std::vector<int64_t> index(runs_.shape.size());
+  for (size_t axis = runs_.shape.size(); axis-- > 0; first /= static_cast<uint64_t>(runs_.shape[axis]))
+    index[axis] = static_cast<int64_t>(first % static_cast<uint64_t>(runs_.shape[axis]));
   for (auto left = static_cast<int64_t>(count); left > 0;) {
     auto at = static_cast<int64_t>(first_);
-    for (size_t axis = 0; axis <= last; ++axis) at += index[axis] * strides_[axis];
+    for (size_t axis = 0; axis <= last; ++axis) at += index[axis] * runs_.strides[axis];
     const std::byte* source = base_ + at * static_cast<int64_t>(size);
-    int64_t taken = std::min(left, shape_[last] - index[last]);
+    int64_t taken = std::min(left, runs_.shape[last] - index[last]);
     size_t carry = last;
-    if (has_transposed_rows() && taken == shape_[last]) {
-      const int64_t rows = std::min(left / shape_[last], shape_[last - 1] - index[last - 1]);
-      transpose_elements(size, {source, shape_[last], rows, strides_[last]}, out);
-      taken = rows * shape_[last];
+    if (transposed && taken == runs_.shape[last]) {
+      const int64_t rows = std::min(left / runs_.shape[last], runs_.shape[last - 1] - index[last - 1]);
+      transpose_elements(size, {source, runs_.shape[last], rows, runs_.strides[last]}, out);
+      taken = rows * runs_.shape[last];
       index[last - 1] += rows;
       carry = last - 1;
     } else {
-      if (strides_[last] == 1)
+      if (runs_.strides[last] == 1)
         std::memcpy(out, source, static_cast<size_t>(taken) * size);
       else
-        collect_elements(size, source, strides_[last], out, taken);
+        collect_elements(size, source, runs_.strides[last], out, taken);
       index[last] += taken;
     }
-    for (; carry > 0 && index[carry] == shape_[carry]; --carry) {
+    for (; carry > 0 && index[carry] == runs_.shape[carry]; --carry) {
       index[carry] = 0;
       ++index[carry - 1];
     }

@@ -55,6 +55,7 @@ class TileReader {
   void take(const Transform& transform);
   void take_layout(const Transform& transform);
   void settle();
+  void look();
   void open_others();
   void gather(uint64_t first, uint64_t count, std::byte* out) const;
   bool has_transposed_rows() const;
@@ -68,6 +69,11 @@ class TileReader {
   std::vector<int64_t> shape_;                  // of the view, whose elements in row-major order are the final ones
   std::vector<int64_t> strides_;                // in elements
   std::optional<std::vector<int64_t>> called_;  // the shape by which the view's elements go, where it is no view
+  /// The view in as few axes as it takes, for walking through it.
+  struct Runs {
+    std::vector<int64_t> shape, strides;
+  };
+  Runs runs_;
   bool contiguous_ = true;
   ir::DType from_, to_;  // the view's elements, and the final ones
   std::vector<Step> steps_;
