@@ -2,6 +2,7 @@
 // Text encoders: the inputs and heads that BERT brought and its successors kept.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <optional>
 #include <string>
@@ -16,6 +17,7 @@ namespace onnxport::sdk {
 struct Text {
   Value ids, mask;
   Value segments{};  // token_type_ids; absent where the model is given none
+  Inputs more{};     // what the model is given beside these, by name; of a choice as of a text
 };
 
 /// What tells one text encoder from another at its rim.
@@ -63,6 +65,8 @@ struct TextHeads {
   std::optional<PairHead> pair{};
   /// Which tokens were replaced, f[batch, sequence]: pretraining of a discriminator.
   std::function<Value(const Encoded&)> replaced{};
+  /// Rows of features that are none of these, or in the place of those that are.
+  Heads rows{};
 };
 
 /// An encoder with the features of BERT: default, masked-lm, causal-lm, sequence-classification, token-classification,
@@ -94,6 +98,8 @@ class TextEncoder : public OnnxConfig {
                                   input::mask("attention_mask", shape, {.of = "input_ids"})};
     if (t.segments > 0)
       specs.push_back(input::token_types("token_type_ids", shape, {.of = "input_ids", .limit = t.segments}));
+    shape.pop_back();
+    for (TensorSpec& more : more_inputs(shape)) specs.push_back(std::move(more));
     return specs;
   }
 
@@ -112,6 +118,7 @@ class TextEncoder : public OnnxConfig {
     const auto tokens = [&](const char* name) { return choices ? flatten_choices(in.at(name)) : in.at(name); };
     Text text{tokens("input_ids"), tokens("attention_mask")};
     if (t.segments > 0) text.segments = tokens("token_type_ids");
+    for (const TensorSpec& more : more_inputs({axis::batch})) text.more[more.name] = tokens(more.name.c_str());
 
     g.unused("*embeddings.position_ids");
     const Scope base = task() == "default" ? g.root() : g.root() / t.base;
@@ -158,12 +165,23 @@ class TextEncoder : public OnnxConfig {
         return unflatten_choices(score(at), at.in.at("input_ids"));
       }));
     }
+    for (const Head& own : given.rows) {
+      const auto other =
+          std::find_if(rows.begin(), rows.end(), [&](const Head& r) { return r.feature == own.feature; });
+      if (other == rows.end())
+        rows.push_back(own);
+      else
+        *other = own;
+    }
     return rows;
   }
 
  protected:
   virtual TextEncoderTraits traits() const = 0;
   virtual TextHeads text_heads() const = 0;
+  /// What the model is given beside the tokens' inputs; each begins with the axes `of_text`: the batch, and the choice
+  /// where there are choices. encode() finds them in Text::more.
+  virtual std::vector<TensorSpec> more_inputs(const std::vector<Dim>& /*of_text*/) const { return {}; }
   /// f[batch, sequence, hidden]. Marks hidden_states.{i} and attentions.{i} on its way.
   virtual Value encode(const Scope& base, const Text& text) const = 0;
   /// The base model's pooler_output: f[batch, hidden]; asked for where the traits have a pooler.

@@ -59,9 +59,10 @@ struct BertEncoder {
 
   struct Embedded {
     Value ids;
-    Value segments{};   // absent: all tokens are of the first segment
-    Value positions{};  // absent: 0, 1, …
-    int64_t width = 0;  // 0: the hidden size
+    Value segments{};    // absent: all tokens are of the first segment
+    Value positions{};   // absent: 0, 1, …
+    int64_t width = 0;   // 0: the hidden size
+    bool placed = true;  // false: positions are told elsewhere
   };
   /// Words, segments and positions, summed and normalised: f32[batch, sequence, width].
   Value embed(const Scope& s, const Embedded& in) const {
@@ -72,7 +73,7 @@ struct BertEncoder {
     } else {
       x = x + pick((s / "token_type_embeddings").weight("weight", {segments, width}), 0, 0);
     }
-    if (!relative) {
+    if (!relative && in.placed) {
       const Scope positions = s / "position_embeddings";
       x = x + (in.positions ? embedding(positions, in.positions, {max_positions, width})
                             : first_rows(positions.weight("weight", {max_positions, width}), size_of(in.ids, 1)));
