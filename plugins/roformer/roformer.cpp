@@ -18,11 +18,7 @@ class RoFormerOnnxConfig final : public TextEncoder {
         turns_values(request.config.boolean("rotary_value", false)),
         rotary(request.config.none(), bert.hidden / bert.heads),
         summary(request.config, {.type = "last", .projected = false, .to_labels = false}) {
-    if (task() == "multiple-choice" && summary.is_projected_to_labels() && labels() != bert.hidden) {
-      throw Error(
-          ONNXPORT_UNSUPPORTED,
-          "config field 'summary_proj_to_labels' is true, and multiple-choice scores vectors of the hidden size");
-    }
+    if (task() == "multiple-choice") summary.require_vectors(labels(), bert.hidden);
     request.config.no_effect({"max_position_embeddings", "summary_first_dropout", "summary_last_dropout"});
   }
 

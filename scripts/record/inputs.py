@@ -62,7 +62,7 @@ class Maker:
         pad = getattr(self.text, "pad_token_id", None) or 0
         made = {"input_ids": torch.where(mask == 1, self.tokens(*shape), pad), "attention_mask": mask}
         if "token_type_ids" in self.wanted:
-            made["token_type_ids"] = self.draw(self.text.type_vocab_size, *shape)
+            made["token_type_ids"] = self.draw(getattr(self.text, "type_vocab_size", 2), *shape)
         return {name: value for name, value in made.items() if name in self.wanted}
 
     def images(self):
