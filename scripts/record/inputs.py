@@ -63,7 +63,18 @@ class Maker:
         made = {"input_ids": torch.where(mask == 1, self.tokens(*shape), pad), "attention_mask": mask}
         if "token_type_ids" in self.wanted:
             made["token_type_ids"] = self.draw(getattr(self.text, "type_vocab_size", 2), *shape)
+        if "global_attention_mask" in self.wanted:
+            made["global_attention_mask"] = self.global_mask(*shape)
         return {name: value for name, value in made.items() if name in self.wanted}
+
+    @staticmethod
+    def global_mask(*shape):
+        """Of rows in turn: the first token, every third one, none."""
+        mask = torch.zeros(*shape, dtype=torch.int64)
+        for number, row in enumerate(mask.view(-1, shape[-1])):
+            if number % 3 < 2:
+                row[::3 if number % 3 else shape[-1]] = 1
+        return mask
 
     def images(self):
         size = getattr(self.model.config, "image_size", None) or 32
