@@ -33,7 +33,7 @@ class LongformerOnnxConfig final : public TextEncoder {
  public:
   explicit LongformerOnnxConfig(const Request& request)
       : TextEncoder(request),
-        bert(request.config),
+        bert(request.config, {.relative = false}),
         padding(request.config.integer("pad_token_id", 1)),
         window_of(windows(request.config, bert.layers)) {
     request.config.no_effect({"sep_token_id", "onnx_export"});

@@ -10,11 +10,6 @@
 
 namespace onnxport::sdk {
 
-/// A length that only the run knows, as one that shapes can name: an i64 scalar -> the same.
-inline Value named_length(const Scope& scope, const Value& length) {
-  return size_of(range(length.in(scope)), 0);
-}
-
 /// What a text's tokens are to each other, which all layers share.
 struct GlobalPlaces {
   Value batch, length;    ///< i64 scalars

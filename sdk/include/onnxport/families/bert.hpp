@@ -36,6 +36,7 @@ struct RelativePositions {
 struct BertDefaults {
   int64_t vocab = 30522, hidden = 768, heads = 12, inner = 3072;
   const char* activation = "gelu";
+  bool relative = true;  // whether the class knows position_embedding_type
 };
 
 /// BERT between its inputs and its heads.
@@ -50,8 +51,7 @@ struct BertEncoder {
         segments(c.size("type_vocab_size", 2)),
         epsilon(c.real("layer_norm_eps", 1e-12)),
         activation(c.text("hidden_act", defaults.activation)),
-        relative{c.choice("position_embedding_type", "absolute", {"absolute", "relative_key", "relative_key_query"}),
-                 heads, max_positions},
+        relative{position_type(c, defaults), heads, max_positions},
         is_decoder(c.boolean("is_decoder", false)),
         tied(c.tie(true)) {
     require_multiple({"hidden_size", hidden}, {"num_attention_heads", heads});
@@ -63,11 +63,13 @@ struct BertEncoder {
     Value positions{};   // absent: 0, 1, …
     int64_t width = 0;   // 0: the hidden size
     bool placed = true;  // false: positions are told elsewhere
+    double scale = 1;    // of the words
   };
   /// Words, segments and positions, summed and normalised: f32[batch, sequence, width].
   Value embed(const Scope& s, const Embedded& in) const {
     const int64_t width = in.width > 0 ? in.width : hidden;
     Value x = embedding(s / "word_embeddings", in.ids, {vocab, width});
+    if (in.scale != 1) x = x * in.scale;
     if (in.segments) {
       x = x + embedding(s / "token_type_embeddings", in.segments, {segments, width});
     } else {
@@ -123,6 +125,14 @@ struct BertEncoder {
   RelativePositions relative;
   bool is_decoder;
   Tie tied;
+
+ private:
+  static std::string position_type(const Config& c, const BertDefaults& defaults) {
+    if (defaults.relative)
+      return c.choice("position_embedding_type", "absolute", {"absolute", "relative_key", "relative_key_query"});
+    c.no_effect({"position_embedding_type"});
+    return "absolute";
+  }
 };
 
 }  // namespace onnxport::family
