@@ -63,6 +63,8 @@ class Maker:
         made = {"input_ids": torch.where(mask == 1, self.tokens(*shape), pad), "attention_mask": mask}
         if "token_type_ids" in self.wanted:
             made["token_type_ids"] = self.draw(getattr(self.text, "type_vocab_size", 2), *shape)
+        if "langs" in self.wanted:
+            made["langs"] = self.draw(self.text.n_langs, *shape)
         if "global_attention_mask" in self.wanted:
             made["global_attention_mask"] = self.global_mask(*shape)
         return {name: value for name, value in made.items() if name in self.wanted}

@@ -91,4 +91,4 @@ def answer(model, given, names):
     absent = [name for name in names if name not in outputs]
     if absent:
         sys.exit(f"{type(model).__name__} gives no {', '.join(absent)}; it gives {', '.join(outputs)}")
-    return {name: outputs[name].float() for name in names}
+    return {name: outputs[name].float() if outputs[name].is_floating_point() else outputs[name] for name in names}
