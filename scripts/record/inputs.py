@@ -60,10 +60,31 @@ class Maker:
         """input_ids, attention_mask and token_type_ids of a text, as far as they are wanted."""
         mask = self.mask(*shape, left=left)
         pad = getattr(self.text, "pad_token_id", None) or 0
-        made = {"input_ids": torch.where(mask == 1, self.tokens(*shape), pad), "attention_mask": mask}
+        ids = self.tokens(*shape)
+        if getattr(self.text, "question_token_id", None) is not None:
+            ids[..., 1::3] = self.text.question_token_id
+        made = {"input_ids": torch.where(mask == 1, ids, pad), "attention_mask": mask}
         if "token_type_ids" in self.wanted:
             made["token_type_ids"] = self.draw(self.text.type_vocab_size, *shape)
+        if "bbox" in self.wanted:
+            made["bbox"] = self.boxes(*shape)
+        for name, limit in self.FURTHER_IDS.items():
+            if name in self.wanted:
+                depth = [self.text.max_depth] if name.startswith("xpath") else []
+                made[name] = self.draw(getattr(self.text, limit), *shape, *depth)
+        if "lang_ids" in self.wanted:
+            made["lang_ids"] = self.draw(len(self.text.languages), *shape[:-1])
         return {name: value for name, value in made.items() if name in self.wanted}
+
+    # What else a text may bring for each token, and the config field that it stays below.
+    FURTHER_IDS = {"task_type_ids": "task_type_vocab_size", "xpath_tags_seq": "max_xpath_tag_unit_embeddings",
+                   "xpath_subs_seq": "max_xpath_subs_unit_embeddings"}
+
+    def boxes(self, *shape):
+        """x0, y0, x1, y1 in order: places on a page where the config numbers these, else shares of it."""
+        corners = torch.rand(*shape, 2, 2, generator=self.generator).sort(-2).values.flatten(-2)
+        places = getattr(self.text, "max_2d_position_embeddings", None)
+        return corners if places is None else (corners * places).long()
 
     def images(self):
         size = getattr(self.model.config, "image_size", None) or 32
