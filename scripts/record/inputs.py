@@ -76,10 +76,11 @@ class Maker:
         shape = self.shape
         prefix = self.text_inputs(shape.batch, shape.past, left=True)
         ran = self.model(**prefix, **models.whole_cache(), use_cache=True, return_dict=True)
-        ones = torch.ones(shape.batch, shape.new, dtype=torch.int64)
-        return {"input_ids": self.tokens(shape.batch, shape.new),
-                "attention_mask": torch.cat([prefix["attention_mask"], ones], 1),
-                **models.named_states(ran.past_key_values, "past_key_values")}
+        step = {"input_ids": self.tokens(shape.batch, shape.new)}
+        if "attention_mask" in prefix:
+            ones = torch.ones(shape.batch, shape.new, dtype=torch.int64)
+            step["attention_mask"] = torch.cat([prefix["attention_mask"], ones], 1)
+        return {**step, **models.named_states(ran.past_key_values, "past_key_values")}
 
     def target(self, length):
         """The decoder's side of an encoder-decoder; only the encoder's texts are padded."""
