@@ -110,9 +110,12 @@ class Maker:
             return self.encoder_decoder()
         if "pixel_values" in self.wanted:
             return self.images()
-        choices = "MultipleChoice" in type(self.model).__name__
+        choices = any(word in type(self.model).__name__ for word in ("MultipleChoice", "DoubleHeads"))
         shape = (self.shape.batch, self.shape.choices, self.shape.sequence) if choices else (self.shape.batch, self.shape.sequence)
-        return self.text_inputs(*shape)
+        made = self.text_inputs(*shape)
+        if "mc_token_ids" in self.wanted:
+            made["mc_token_ids"] = self.draw(self.shape.sequence, *shape[:-1])
+        return made
 
 
 def make(model, wanted, shape, seed):
