@@ -97,10 +97,11 @@ class Maker:
         shape = self.shape
         prefix = self.text_inputs(shape.batch, shape.past, left=True)
         ran = self.model(**prefix, **models.whole_cache(), use_cache=True, return_dict=True)
-        ones = torch.ones(shape.batch, shape.new, dtype=torch.int64)
-        return {"input_ids": self.tokens(shape.batch, shape.new),
-                "attention_mask": torch.cat([prefix["attention_mask"], ones], 1),
-                **models.named_states(ran.past_key_values, "past_key_values")}
+        step = {"input_ids": self.tokens(shape.batch, shape.new)}
+        if "attention_mask" in prefix:
+            ones = torch.ones(shape.batch, shape.new, dtype=torch.int64)
+            step["attention_mask"] = torch.cat([prefix["attention_mask"], ones], 1)
+        return {**step, **models.named_states(ran.past_key_values, "past_key_values")}
 
     def target(self, length):
         """The decoder's side of an encoder-decoder; only the encoder's texts are padded."""
@@ -130,9 +131,12 @@ class Maker:
             return self.encoder_decoder()
         if "pixel_values" in self.wanted:
             return self.images()
-        choices = "MultipleChoice" in type(self.model).__name__
+        choices = any(word in type(self.model).__name__ for word in ("MultipleChoice", "DoubleHeads"))
         shape = (self.shape.batch, self.shape.choices, self.shape.sequence) if choices else (self.shape.batch, self.shape.sequence)
-        return self.text_inputs(*shape)
+        made = self.text_inputs(*shape)
+        if "mc_token_ids" in self.wanted:
+            made["mc_token_ids"] = self.draw(self.shape.sequence, *shape[:-1])
+        return made
 
 
 def make(model, wanted, shape, seed):
