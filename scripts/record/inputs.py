@@ -35,7 +35,8 @@ class Maker:
         self.text = self.config_of("get_text_config") if hasattr(model.config, "get_text_config") else model.config
         self.past = any(name.startswith("past_key_values.") for name in wanted)
         self.seq2seq = getattr(model.config, "is_encoder_decoder", False)
-        self.ends_count = self.text.model_type.endswith("clip_text_model") or self.text.model_type.startswith("metaclip")
+        clip = self.text.model_type.endswith("clip_text_model") or self.text.model_type.startswith("metaclip")
+        self.ends_count = clip and self.text.eos_token_id is not None
 
     def config_of(self, method):
         return getattr(self.model.config, method)()
@@ -72,9 +73,19 @@ class Maker:
 
     def images(self, batch):
         config = getattr(self.model.config, "vision_config", self.model.config)
+        if "spatial_shapes" in self.wanted:
+            return self.patches(batch, config)
         size = self.shape.image or getattr(config, "image_size", None) or 32
         height, width = size if isinstance(size, (list, tuple)) else (size, size)
         return {"pixel_values": torch.randn(batch, config.num_channels, height, width, generator=self.generator)}
+
+    def patches(self, batch, config):
+        """Images of several shapes, cut into patches."""
+        places = config.num_patches + 2
+        shapes = torch.tensor([[row + 1, places // (row + 1) - row] for row in range(batch)])
+        mask = (torch.arange(places) < shapes.prod(1, keepdim=True)).long()
+        pixels = torch.randn(batch, places, config.patch_size**2 * config.num_channels, generator=self.generator)
+        return {"pixel_values": pixels, "pixel_attention_mask": mask, "spatial_shapes": shapes}
 
     def texts_and_images(self):
         """One text more than there are images."""
