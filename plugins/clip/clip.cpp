@@ -2,8 +2,6 @@
 // CLIP and MetaCLIP 2, both towers in one graph or each in its own. Source: CLIPModel, CLIPForImageClassification,
 // CLIPTextModel, CLIPVisionModel and those with a projection, transformers 4.57 (modeling_clip.py); the same classes of
 // MetaCLIP 2, transformers 5.24 (modeling_metaclip_2.py).
-#include <algorithm>
-
 #include <onnxport/families/clip.hpp>
 
 using namespace onnxport::family;
@@ -35,12 +33,12 @@ class Clip final : public TwoTowers {
   }
 
  private:
-  const ImageTower& image_tower() const override { return image; }
-  const TextTower& text_tower() const override { return text; }
+  TextSide text_side() const override { return text.side(true); }
+  std::vector<AxisSize> image_sizes() const override { return image.sizes(); }
 
-  Value image_vectors(Graph& g, const Value& pixels) const override {
+  Value image_vectors(Graph& g, const Inputs& in) const override {
     const Scope model = g.root() / "vision_model";
-    const Value pooled = image.pool(model, image(model, pixels, "vision_"));
+    const Value pooled = image.pool(model, image(model, in.at("pixel_values"), "vision_"));
     return linear(g.root() / "visual_projection", pooled, {.out = projected, .bias = false});
   }
   Value text_vectors(Graph& g, const Text& given) const override {
@@ -50,10 +48,11 @@ class Clip final : public TwoTowers {
   Contrast contrast_by(Graph& g) const override { return {g.root().weight("logit_scale", {})}; }
 
   // By the mean of the patches, without the class token.
-  Value classify(Graph& g, const Value& pixels) const override {
+  Value classify(Graph& g, const Inputs& in) const override {
     const Scope model = g.root() / "vision_model";
     g.unused("*post_layernorm.*");
-    return linear(g.root() / "classifier", mean(slice(image(model, pixels), {1, 1}), {1}), {.out = labels});
+    return linear(g.root() / "classifier", mean(slice(image(model, in.at("pixel_values")), {1, 1}), {1}),
+                  {.out = labels});
   }
 
   const ClipImageTower image;
@@ -61,78 +60,25 @@ class Clip final : public TwoTowers {
   int64_t projected, labels;
 };
 
-bool has_projection(const Config& c) {
-  for (const std::string& name : c.texts("architectures")) {
-    if (name.find("WithProjection") != std::string::npos) return true;
-  }
-  return false;
-}
-
-/// One tower: its states and what it pools, or with a projection the vector that the towers share.
-class OneTower : public OnnxConfig {
- public:
-  explicit OneTower(const Request& request)
-      : OnnxConfig(request),
-        projected(request.config.size("projection_dim", 512)),
-        with_projection(has_projection(request.config)) {}
-
-  double atol_for_validation() const override { return 1e-4; }
-  std::vector<OutputSpec> outputs() const override {
-    OutputSpec states{"last_hidden_state", {{0, axis::batch}, {1, axis::sequence}}};
-    if (with_projection) return {{vectors(), {{0, axis::batch}}}, std::move(states)};
-    return {std::move(states), {"pooler_output", {{0, axis::batch}}}};
-  }
-
- protected:
-  virtual const char* vectors() const = 0;
-
-  // Checkpoints with a projection hold the tower below a module of its own.
-  Scope model(Graph& g) const { return with_projection ? g.root() / base_model_prefix() : g.root(); }
-  Outputs yield(const Scope& projection, const Value& hidden, const Value& pooled) const {
-    if (!with_projection) return {{"last_hidden_state", hidden}, {"pooler_output", pooled}};
-    return {{vectors(), linear(projection, pooled, {.out = projected, .bias = false})}, {"last_hidden_state", hidden}};
-  }
-
- private:
-  int64_t projected;
-  bool with_projection;
-};
-
 class ClipText final : public OneTower {
  public:
   explicit ClipText(const Request& request)
-      : OneTower(request), text(request.config, row_of(relatives, request.model_type).text) {}
+      : OneTower(request, text_names), text(request.config, row_of(relatives, request.model_type).text) {}
 
-  std::string base_model_prefix() const override { return "text_model"; }
   int64_t max_positions() const override { return text.positions; }
   std::vector<TensorSpec> inputs() const override {
     return {input::ids("input_ids", {axis::batch, axis::sequence}, text.vocab),
             input::mask("attention_mask", {axis::batch, axis::sequence}, {.of = "input_ids"})};
   }
-  Outputs forward(Graph& g, const Inputs& in) const override {
-    const Value hidden = text(model(g), {in.at("input_ids"), in.at("attention_mask")});
-    return yield(g.root() / "text_projection", hidden, text.pool(hidden, in.at("input_ids")));
-  }
 
  private:
-  const char* vectors() const override { return "text_embeds"; }
+  Value encode(const Scope& model, const Inputs& in) const override {
+    return text(model, {in.at("input_ids"), in.at("attention_mask")});
+  }
+  Value pool(const Scope&, const Value& hidden, const Inputs& in) const override {
+    return text.pool(hidden, in.at("input_ids"));
+  }
   const ClipTextTower text;
-};
-
-class ClipVision final : public OneTower {
- public:
-  explicit ClipVision(const Request& request) : OneTower(request), image(request.config) {}
-
-  std::string base_model_prefix() const override { return "vision_model"; }
-  std::vector<TensorSpec> inputs() const override { return {pixel_values()}; }
-  Outputs forward(Graph& g, const Inputs& in) const override {
-    const Value hidden = image(model(g), in.at("pixel_values"));
-    return yield(g.root() / "visual_projection", hidden, image.pool(model(g), hidden));
-  }
-
- private:
-  const char* vectors() const override { return "image_embeds"; }
-  const ClipImageTower image;
 };
 
 }  // namespace

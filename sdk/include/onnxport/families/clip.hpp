@@ -72,4 +72,19 @@ struct ClipTextTower : TextTower {
   bool at_highest;  ///< the end is where the highest id is first
 };
 
+/// The tower of images alone.
+class ClipVision final : public OneTower {
+ public:
+  explicit ClipVision(const Request& request) : OneTower(request, vision_names), image(request.config) {}
+
+  std::vector<TensorSpec> inputs() const override { return {pixel_values()}; }
+
+ private:
+  Value encode(const Scope& model, const Inputs& in) const override { return image(model, in.at("pixel_values")); }
+  Value pool(const Scope& model, const Value& hidden, const Inputs&) const override {
+    return image.pool(model, hidden);
+  }
+  const ClipImageTower image;
+};
+
 }  // namespace onnxport::family

@@ -70,7 +70,19 @@ struct ImageTower : Tower {
     return transformer_layers(model / "encoder.layers", x, {.count = layers, .layer = form, .steps = steps}, {});
   }
 
+  std::vector<AxisSize> sizes() const {
+    return {{.axis = axis::num_channels, .usual = channels},
+            {.axis = axis::height, .usual = image, .minimum = patch},
+            {.axis = axis::width, .usual = image, .minimum = patch}};
+  }
+
   int64_t channels, image, patch, grid;  // of patches on a side, for which positions were trained
+};
+
+/// What goes into the tower of texts.
+struct TextSide {
+  int64_t vocab, positions;  // ids are below the one, texts no longer than the other
+  bool reads_mask = true;
 };
 
 /// A tower that reads texts.
@@ -97,6 +109,8 @@ struct TextTower : Tower {
     return norm(model / "final_layer_norm", transformer_layers(model / "encoder.layers", x, stack, {.mask = mask}),
                 {.epsilon = epsilon});
   }
+
+  TextSide side(bool reads_mask) const { return {vocab, positions, reads_mask}; }
 
   int64_t vocab, positions;
 };
@@ -140,21 +154,20 @@ class TwoTowers : public OnnxConfig {
   using OnnxConfig::OnnxConfig;
 
   double atol_for_validation() const override { return 1e-4; }
-  int64_t max_positions() const override { return is_pair() ? text_tower().positions : 0; }
+  int64_t max_positions() const override { return is_pair() ? text_side().positions : 0; }
   std::vector<AxisSize> axis_sizes() const override {
-    const int64_t side = image_tower().image;
-    return {{.axis = text_batch, .usual = 3},
-            {.axis = image_batch, .usual = 2},
-            {.axis = axis::num_channels, .usual = image_tower().channels},
-            {.axis = axis::height, .usual = side, .minimum = image_tower().patch},
-            {.axis = axis::width, .usual = side, .minimum = image_tower().patch}};
+    std::vector<AxisSize> sizes = image_sizes();
+    sizes.push_back({.axis = text_batch, .usual = 3});
+    sizes.push_back({.axis = image_batch, .usual = 2});
+    return sizes;
   }
 
   /// Source: CLIPOnnxConfig, transformers 4.30.
   std::vector<TensorSpec> inputs() const override {
-    if (!is_pair()) return {pixel_values()};
-    std::vector<TensorSpec> specs{text_ids(text_batch), image_of_many(image_batch)};
-    if (reads_mask()) specs.push_back(text_mask(text_batch));
+    if (!is_pair()) return image_inputs(axis::batch);
+    std::vector<TensorSpec> specs = image_inputs(image_batch);
+    specs.insert(specs.begin(), text_ids(text_batch));
+    if (text_side().reads_mask) specs.push_back(text_mask(text_batch));
     return specs;
   }
   std::vector<OutputSpec> outputs() const override {
@@ -166,8 +179,8 @@ class TwoTowers : public OnnxConfig {
   }
 
   Outputs forward(Graph& g, const Inputs& in) const override {
-    if (!is_pair()) return {{"logits", classify(g, in.at("pixel_values"))}};
-    const Value images = image_vectors(g, in.at("pixel_values"));
+    if (!is_pair()) return {{"logits", classify(g, in)}};
+    const Value images = image_vectors(g, in);
     const Value texts = text_vectors(g, {in.at("input_ids"), in.maybe("attention_mask")});
     return contrast(images, texts, contrast_by(g));
   }
@@ -176,41 +189,99 @@ class TwoTowers : public OnnxConfig {
   std::vector<Part> parts() const override {
     if (!is_pair()) return {};
     std::vector<TensorSpec> text{text_ids(axis::batch)};
-    if (reads_mask()) text.push_back(text_mask(axis::batch));
+    if (text_side().reads_mask) text.push_back(text_mask(axis::batch));
     const auto texts = [this](Graph& g, const Inputs& in) -> Outputs {
       return {{"text_embeds", text_vectors(g, {in.at("input_ids"), in.maybe("attention_mask")})}};
     };
     const auto images = [this](Graph& g, const Inputs& in) -> Outputs {
-      return {{"image_embeds", image_vectors(g, in.at("pixel_values"))}};
+      return {{"image_embeds", image_vectors(g, in)}};
     };
     return {{"text", std::move(text), {{"text_embeds", {{0, axis::batch}}}}, texts},
-            {"vision", {pixel_values()}, {{"image_embeds", {{0, axis::batch}}}}, images}};
+            {"vision", image_inputs(axis::batch), {{"image_embeds", {{0, axis::batch}}}}, images}};
   }
 
  protected:
-  virtual const ImageTower& image_tower() const = 0;
-  virtual const TextTower& text_tower() const = 0;
-  virtual bool reads_mask() const { return true; }
-  /// pixels: f[images, channels, height, width] -> f[images, n]
-  virtual Value image_vectors(Graph& g, const Value& pixels) const = 0;
+  virtual TextSide text_side() const = 0;
+  /// What goes into the tower of images, where the axis of images has this name.
+  virtual std::vector<TensorSpec> image_inputs(const char* batch) const {
+    return {input::pixels("pixel_values", {batch, axis::num_channels, axis::height, axis::width})};
+  }
+  virtual std::vector<AxisSize> image_sizes() const = 0;
+  /// -> f[images, n]
+  virtual Value image_vectors(Graph& g, const Inputs& in) const = 0;
   /// -> f[texts, n]
   virtual Value text_vectors(Graph& g, const Text& text) const = 0;
   virtual Contrast contrast_by(Graph& g) const = 0;
-  /// pixels -> f[batch, labels], of image-classification
-  virtual Value classify(Graph& g, const Value& pixels) const = 0;
+  /// -> f[batch, labels], of image-classification, where the model has that
+  virtual Value classify(Graph& g, const Inputs&) const {
+    throw Error(ONNXPORT_UNSUPPORTED, "the model type '" + model_type() + "' has no classifier", g.root().path());
+  }
 
   bool is_pair() const { return task() == "default"; }
 
  private:
   TensorSpec text_ids(const char* batch) const {
-    return input::ids("input_ids", {batch, axis::sequence}, text_tower().vocab);
+    return input::ids("input_ids", {batch, axis::sequence}, text_side().vocab);
   }
   static TensorSpec text_mask(const char* batch) {
     return input::mask("attention_mask", {batch, axis::sequence}, {.of = "input_ids"});
   }
-  static TensorSpec image_of_many(const char* batch) {
-    return input::pixels("pixel_values", {batch, axis::num_channels, axis::height, axis::width});
+};
+
+/// Whether the checkpoint's class ends in the vector that both towers share.
+inline bool has_projection(const Config& c) {
+  for (const std::string& name : c.texts("architectures")) {
+    if (name.find("WithProjection") != std::string::npos) return true;
   }
+  return false;
+}
+
+/// What a tower is called: its module, the layer that takes it into the towers' common space, and the output of that.
+struct TowerNames {
+  const char *module, *projection, *vectors;
+};
+inline constexpr TowerNames text_names{"text_model", "text_projection", "text_embeds"};
+inline constexpr TowerNames vision_names{"vision_model", "visual_projection", "image_embeds"};
+
+/// One tower: its states and what it pools, or with a projection the vector that both towers share.
+class OneTower : public OnnxConfig {
+ public:
+  OneTower(const Request& request, const TowerNames& names)
+      : OnnxConfig(request),
+        names_(names),
+        projected_(request.config.size("projection_dim", 512)),
+        with_projection_(has_projection(request.config)) {}
+
+  std::string base_model_prefix() const override { return names_.module; }
+  double atol_for_validation() const override { return 1e-4; }
+  std::vector<OutputSpec> outputs() const override {
+    OutputSpec states{"last_hidden_state", {{0, axis::batch}, {1, axis::sequence}}};
+    if (with_projection_) return {{names_.vectors, {{0, axis::batch}}}, std::move(states)};
+    if (!has_pooler()) return {std::move(states)};
+    return {std::move(states), {"pooler_output", {{0, axis::batch}}}};
+  }
+  Outputs forward(Graph& g, const Inputs& in) const override {
+    // Checkpoints with a projection hold the tower below a module of its own.
+    const Scope model = with_projection_ ? g.root() / names_.module : g.root();
+    const Value hidden = encode(model, in);
+    if (!has_pooler()) return {{"last_hidden_state", hidden}};
+    const Value pooled = pool(model, hidden, in);
+    if (!with_projection_) return {{"last_hidden_state", hidden}, {"pooler_output", pooled}};
+    return {{names_.vectors, linear(g.root() / names_.projection, pooled, {.out = projected_, .bias = false})},
+            {"last_hidden_state", hidden}};
+  }
+
+ protected:
+  /// -> f[batch, n, hidden]
+  virtual Value encode(const Scope& model, const Inputs& in) const = 0;
+  /// f[batch, n, hidden] -> f[batch, m]
+  virtual Value pool(const Scope& model, const Value& hidden, const Inputs& in) const = 0;
+  virtual bool has_pooler() const { return true; }
+
+ private:
+  TowerNames names_;
+  int64_t projected_;
+  bool with_projection_;
 };
 
 }  // namespace onnxport::family
