@@ -46,7 +46,7 @@ struct PairHead {
 };
 
 /// The heads of a text encoder. A row of the table stands for each that is given; `classifier` and `span` are the
-/// layers behind them, as in all of BERT's relatives.
+/// layers behind them.
 struct TextHeads {
   /// Every position's scores of the words, f[batch, sequence, vocab]: masked-lm, and causal-lm. In BERT's form, or by a
   /// head of the model's own.
@@ -60,7 +60,8 @@ struct TextHeads {
   /// What token-classification and question-answering read at every position, f[batch, sequence, n]; where it is not
   /// given, what the base model yields.
   std::function<Value(const Encoded&)> tokens{};
-  std::string span = "qa_outputs";  ///< the layer of question-answering
+  std::string span = "qa_outputs";        ///< the layer of question-answering
+  std::string classifier = "classifier";  ///< the layer behind `summary`, and of token-classification
   /// What the model was trained for beside words: next-sentence-prediction, and with the words pretraining.
   std::optional<PairHead> pair{};
   /// Which tokens were replaced, f[batch, sequence]: pretraining of a discriminator.
@@ -136,7 +137,7 @@ class TextEncoder : public OnnxConfig {
       given.summary = [this](const Encoded& at) { return pool(at.base, at.hidden); };
     Heads rows = given.own;
     rows.push_back(head::hidden_states());
-    for (const Head& row : {head::token_classes("classifier", {.out = labels()}), head::answer_span(given.span)})
+    for (const Head& row : {head::token_classes(given.classifier, {.out = labels()}), head::answer_span(given.span)})
       rows.push_back(given.tokens ? head::behind(given.tokens, row) : row);
     if (given.words) {
       rows.push_back(head::logits("masked-lm", given.words));
@@ -154,9 +155,9 @@ class TextEncoder : public OnnxConfig {
       }
     }
     if (given.replaced) rows.push_back(head::logits("pretraining", given.replaced));
-    const auto scores = [summary = given.summary](int64_t out) {
-      return [summary, out](const Encoded& at) {
-        return linear(at.base.graph().root() / "classifier", summary(at), {.out = out});
+    const auto scores = [summary = given.summary, layer = given.classifier](int64_t out) {
+      return [summary, layer, out](const Encoded& at) {
+        return linear(at.base.graph().root() / layer, summary(at), {.out = out});
       };
     };
     if (given.classes || given.summary)
