@@ -70,7 +70,7 @@ class Maker:
             ids[torch.arange(shape[0]), mask.sum(-1) - 1] = self.text.eos_token_id
         made = {"input_ids": torch.where(mask == 1, ids, pad), "attention_mask": mask}
         if "token_type_ids" in self.wanted:
-            made["token_type_ids"] = self.draw(self.text.type_vocab_size, *shape)
+            made["token_type_ids"] = self.draw(getattr(self.text, "type_vocab_size", 2), *shape)
         if "bbox" in self.wanted:
             made["bbox"] = self.boxes(*shape)
         for name, limit in self.FURTHER_IDS.items():

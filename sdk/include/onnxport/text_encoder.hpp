@@ -17,7 +17,7 @@ struct Text {
   Value ids;
   Value mask{};      // absent where the model is given none
   Value segments{};  // token_type_ids; absent where the model is given none
-  Inputs further{};  // what TextEncoder::further_inputs() lists, with its axes behind the sequence: {"bbox", …}
+  Inputs further{};  // what TextEncoder::further_inputs() lists, by name: "bbox"
 };
 
 /// What tells one text encoder from another at its rim.
@@ -119,7 +119,8 @@ class TextEncoder : public OnnxConfig {
     Text text{tokens("input_ids")};
     if (t.masked) text.mask = tokens("attention_mask");
     if (t.segments > 0) text.segments = tokens("token_type_ids");
-    for (const TensorSpec& spec : further_inputs({})) text.further.emplace(spec.name, tokens(spec.name.c_str()));
+    for (const TensorSpec& spec : further_inputs({axis::batch, axis::sequence}))
+      text.further.emplace(spec.name, tokens(spec.name.c_str()));
 
     g.unused("*embeddings.position_ids");
     const Scope base = task() == "default" ? g.root() : g.root() / t.base;
@@ -174,7 +175,8 @@ class TextEncoder : public OnnxConfig {
   virtual TextEncoderTraits traits() const = 0;
   virtual TextHeads text_heads() const = 0;
   /// What the model is given for every token beside its id, mask and segment. `tokens` are the axes of the ids, before
-  /// those of an input's own: i64[tokens…, 4] of a box. Inputs of other axes are not for this.
+  /// those of an input's own: i64[tokens…, 4] of a box; what is not one for each token keeps those before the sequence.
+  /// encode() finds them in Text::further, each choice as a text.
   virtual std::vector<TensorSpec> further_inputs(const std::vector<Dim>& /*tokens*/) const { return {}; }
   /// f[batch, sequence, hidden]. Marks hidden_states.{i} and attentions.{i} on its way.
   virtual Value encode(const Scope& base, const Text& text) const = 0;

@@ -62,9 +62,10 @@ struct AttentionBlock {
   double scale = 0;    ///< 0: 1/√head size
   double softcap = 0;  ///< 0: none
   bool causal = false;
-  int64_t window = 0;        ///< as of AttentionOptions
-  bool interleaved = false;  ///< rotary pairs are neighbours, not halves
-  std::string sinks{};       ///< the name of the weight f[heads] that stands for a key to nothing
+  int64_t window = 0;         ///< as of AttentionOptions
+  bool interleaved = false;   ///< rotary pairs are neighbours, not halves
+  bool turns_values = false;  ///< values are turned by the angles as well, as in RoFormer
+  std::string sinks{};        ///< the name of the weight f[heads] that stands for a key to nothing
 
   int64_t key_heads() const { return kv_heads == 0 ? heads : kv_heads; }
   int64_t cached_heads() const { return repeats_kv ? heads : key_heads(); }
@@ -193,6 +194,12 @@ inline Value mix(const Scope& scope, const QueryKeyValue& made, const AttentionB
                            .angles = given.angles,
                            .interleaved = block.interleaved,
                            .probabilities = given.probabilities};
+  Value values = made.value;
+  if (block.turns_values && given.angles.cos) {
+    values = scope.composite("RotaryEmbedding",
+                             {split_heads(values, block.cached_heads()), given.angles.cos, given.angles.sin},
+                             {{"interleaved", block.interleaved}});
+  }
   if (given.cache != nullptr) {
     options.past = given.cache->past(given.layer);
     options.present = given.cache->keeps();
@@ -202,7 +209,7 @@ inline Value mix(const Scope& scope, const QueryKeyValue& made, const AttentionB
     options.bias = options.bias ? scores + options.bias : scores;
   }
   if (!block.sinks.empty()) options.sinks = scope.weight(block.sinks, {block.heads});
-  const AttentionResult result = attention(made.query, made.key, made.value, options);
+  const AttentionResult result = attention(made.query, made.key, values, options);
   if (options.present) given.cache->keep(given.layer, result.present);
   return result.mixed;
 }
