@@ -17,7 +17,7 @@ struct Text {
   Value ids;
   Value mask{};      // absent where the model is given none
   Value segments{};  // token_type_ids; absent where the model is given none
-  Inputs further{};  // what TextEncoder::further_inputs() lists, with its axes behind the sequence: {"bbox", …}
+  Inputs further{};  // what TextEncoder::further_inputs() lists, by name: "bbox"
 };
 
 /// What tells one text encoder from another at its rim.
@@ -46,7 +46,7 @@ struct PairHead {
 };
 
 /// The heads of a text encoder. A row of the table stands for each that is given; `classifier` and `span` are the
-/// layers behind them, as in all of BERT's relatives.
+/// layers behind them.
 struct TextHeads {
   /// Every position's scores of the words, f[batch, sequence, vocab]: masked-lm, and causal-lm. In BERT's form, or by a
   /// head of the model's own.
@@ -60,7 +60,8 @@ struct TextHeads {
   /// What token-classification and question-answering read at every position, f[batch, sequence, n]; where it is not
   /// given, what the base model yields.
   std::function<Value(const Encoded&)> tokens{};
-  std::string span = "qa_outputs";  ///< the layer of question-answering
+  std::string span = "qa_outputs";        ///< the layer of question-answering
+  std::string classifier = "classifier";  ///< the layer behind `summary`, and of token-classification
   /// What the model was trained for beside words: next-sentence-prediction, and with the words pretraining.
   std::optional<PairHead> pair{};
   /// Which tokens were replaced, f[batch, sequence]: pretraining of a discriminator.
@@ -118,7 +119,8 @@ class TextEncoder : public OnnxConfig {
     Text text{tokens("input_ids")};
     if (t.masked) text.mask = tokens("attention_mask");
     if (t.segments > 0) text.segments = tokens("token_type_ids");
-    for (const TensorSpec& spec : further_inputs({})) text.further.emplace(spec.name, tokens(spec.name.c_str()));
+    for (const TensorSpec& spec : further_inputs({axis::batch, axis::sequence}))
+      text.further.emplace(spec.name, tokens(spec.name.c_str()));
 
     g.unused("*embeddings.position_ids");
     const Scope base = task() == "default" ? g.root() : g.root() / t.base;
@@ -136,7 +138,7 @@ class TextEncoder : public OnnxConfig {
       given.summary = [this](const Encoded& at) { return pool(at.base, at.hidden); };
     Heads rows = given.own;
     rows.push_back(head::hidden_states());
-    for (const Head& row : {head::token_classes("classifier", {.out = labels()}), head::answer_span(given.span)})
+    for (const Head& row : {head::token_classes(given.classifier, {.out = labels()}), head::answer_span(given.span)})
       rows.push_back(given.tokens ? head::behind(given.tokens, row) : row);
     if (given.words) {
       rows.push_back(head::logits("masked-lm", given.words));
@@ -154,9 +156,9 @@ class TextEncoder : public OnnxConfig {
       }
     }
     if (given.replaced) rows.push_back(head::logits("pretraining", given.replaced));
-    const auto scores = [summary = given.summary](int64_t out) {
-      return [summary, out](const Encoded& at) {
-        return linear(at.base.graph().root() / "classifier", summary(at), {.out = out});
+    const auto scores = [summary = given.summary, layer = given.classifier](int64_t out) {
+      return [summary, layer, out](const Encoded& at) {
+        return linear(at.base.graph().root() / layer, summary(at), {.out = out});
       };
     };
     if (given.classes || given.summary)
@@ -173,7 +175,8 @@ class TextEncoder : public OnnxConfig {
   virtual TextEncoderTraits traits() const = 0;
   virtual TextHeads text_heads() const = 0;
   /// What the model is given for every token beside its id, mask and segment. `tokens` are the axes of the ids, before
-  /// those of an input's own: i64[tokens…, 4] of a box. Inputs of other axes are not for this.
+  /// those of an input's own: i64[tokens…, 4] of a box; what is not one for each token keeps those before the sequence.
+  /// encode() finds them in Text::further, each choice as a text.
   virtual std::vector<TensorSpec> further_inputs(const std::vector<Dim>& /*tokens*/) const { return {}; }
   /// f[batch, sequence, hidden]. Marks hidden_states.{i} and attentions.{i} on its way.
   virtual Value encode(const Scope& base, const Text& text) const = 0;

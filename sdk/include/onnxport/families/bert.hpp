@@ -59,9 +59,10 @@ struct BertEncoder {
 
   struct Embedded {
     Value ids;
-    Value segments{};   // absent: all tokens are of the first segment
-    Value positions{};  // absent: 0, 1, …
-    int64_t width = 0;  // 0: the hidden size
+    Value segments{};    // absent: all tokens are of the first segment
+    Value positions{};   // absent: 0, 1, …
+    int64_t width = 0;   // 0: the hidden size
+    bool placed = true;  // false: positions are told elsewhere
     /// What a model adds to these, f32[batch, sequence, width] each: places on a page, a task.
     std::vector<Value> further{};
   };
@@ -78,7 +79,7 @@ struct BertEncoder {
     } else {
       x = x + pick((s / "token_type_embeddings").weight("weight", {segments, width}), 0, 0);
     }
-    if (!relative) {
+    if (!relative && in.placed) {
       const Scope positions = s / "position_embeddings";
       x = x + (in.positions ? embedding(positions, in.positions, {max_positions, width})
                             : first_rows(positions.weight("weight", {max_positions, width}), size_of(in.ids, 1)));
