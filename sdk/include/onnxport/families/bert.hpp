@@ -37,7 +37,6 @@ struct BertDefaults {
   int64_t vocab = 30522, hidden = 768, layers = 12, heads = 12, inner = 3072, max_positions = 512, segments = 2;
   double epsilon = 1e-12;
   const char* activation = "gelu";
-  bool tied = true;
 };
 
 /// BERT between its inputs and its heads.
@@ -54,7 +53,7 @@ struct BertEncoder {
         activation(c.text("hidden_act", defaults.activation)),
         relative{positions_of(c), heads, max_positions},
         is_decoder(c.boolean("is_decoder", false)),
-        tied(c.tie(defaults.tied)) {
+        tied(c.tie(true)) {
     require_multiple({"hidden_size", hidden}, {"num_attention_heads", heads});
   }
 
