@@ -34,6 +34,7 @@ struct Projections {
   std::string query = "q_proj", key = "k_proj", value = "v_proj";
   std::string fused = "qkv_proj";
   std::string output = "o_proj";
+  std::string output_bias{};  ///< a bias behind the output that is the module's own: its name, as in GPT-NeoX-Japanese
   ProjectionBias bias{};
   Matrix matrix = Matrix::out_in;
 };
@@ -193,7 +194,8 @@ inline Value mix(const Scope& scope, const QueryKeyValue& made, const AttentionB
 inline Value attend(const Scope& scope, const Value& x, const AttentionBlock& block, const Attended& given) {
   const Projections& p = block.projections;
   const Value mixed = mix(scope, project(scope, x, block), block, given);
-  return project(scope / p.output, mixed, p.matrix, {.out = x.fixed(-1), .bias = p.bias.output});
+  const Value y = project(scope / p.output, mixed, p.matrix, {.out = x.fixed(-1), .bias = p.bias.output});
+  return p.output_bias.empty() ? y : y + scope.weight(p.output_bias, {x.fixed(-1)});
 }
 
 namespace detail {
@@ -203,6 +205,7 @@ inline const char* not_over_encoder(const AttentionBlock& block) {
   if (block.query_key_norm) return "norms of queries and keys";
   if (block.repeats_kv) return "repeated keys and values";
   if (block.clip != 0) return "clipped queries, keys and values";
+  if (!block.projections.output_bias.empty()) return "bias of its own behind the output";
   if (!block.sinks.empty()) return "sinks";
   return nullptr;
 }
