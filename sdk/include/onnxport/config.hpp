@@ -32,6 +32,9 @@ class Config {
     return type != ONNXPORT_CONFIG_ABSENT && type != ONNXPORT_CONFIG_NULL;
   }
 
+  /// Whether the field is a text, where it may be of another type as well.
+  bool is_text(std::string_view key) const { return api_->type(member(key)) == ONNXPORT_CONFIG_STRING; }
+
   /// Whether the field is there and says null.
   bool is_null(std::string_view key) const { return api_->type(member(key)) == ONNXPORT_CONFIG_NULL; }
 
