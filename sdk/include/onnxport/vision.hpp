@@ -58,10 +58,6 @@ inline Value image_of(const Value& tokens, const Value& size) {
   const Value width = tokens.graph().integers({tokens.fixed(2)});
   return reshape(transpose(tokens, {0, 2, 1}), concat({shape_of(tokens, 0, 1), width, size}, 0));
 }
-/// How many patches lie in an image f[batch, channels, height, width]: i64[2], rows and columns.
-inline Value patches_in(const Value& image, const Extent& patch) {
-  return image.graph().op("Div", {shape_of(image, 2, 4), image.graph().integers({patch.height, patch.width})});
-}
 /// f[1, k, n] before the tokens of every image: f[batch, m, n] -> f[batch, k + m, n].
 inline Value prepend(const std::vector<Value>& firsts, const Value& tokens) {
   Graph& g = tokens.graph();

@@ -13,19 +13,17 @@ namespace onnxport::sdk {
 struct ReconstructionOptions {
   int64_t channels;
   int64_t stride;  ///< pixels that an entry yields, on a side
-  int64_t in = 0;  ///< 0: as many channels as x is known to have
 };
 /// Pixels of what an encoder made of an image: f[batch, n, rows, columns] -> f[batch, channels, rows·stride,
 /// columns·stride]. Weights: 0.weight f[channels·stride², n, 1, 1], 0.bias. Source: decoder of
 /// ViTForMaskedImageModeling and SwinForMaskedImageModeling, transformers 4.57.
 inline Value reconstruction(const Scope& scope, const Value& x, const ReconstructionOptions& options) {
-  const Value pixels =
-      conv2d(scope / 0, x, {.out = options.channels * options.stride * options.stride, .in = options.in});
+  const Value pixels = conv2d(scope / 0, x, {.out = options.channels * options.stride * options.stride});
   return pixel_shuffle(pixels, options.stride);
 }
 /// The output of masked-im.
 inline std::vector<OutputSpec> reconstruction_outputs() {
-  return {{"reconstruction", {{0, axis::batch}, {2, axis::height}, {3, axis::width}}}};
+  return {{"reconstruction", {{0, axis::batch}}}};
 }
 
 struct PerceptronOptions {

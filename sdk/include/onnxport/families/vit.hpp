@@ -69,24 +69,24 @@ class ViTOnnxConfig : public OnnxConfig {
 
   Outputs forward(Graph& g, const Inputs& in) const override {
     const Scope model = task() == "default" ? g.root() : g.root() / base_model_prefix();
-    const Value hidden = encode(model, in.at("pixel_values"));
+    const Patches patches = embed(model / "embeddings", in.at("pixel_values"));
+    const Value hidden = encode(model, patches.tokens);
     if (task() == "default" && c.has_pooler && g.wants("pooler_output"))
       g.mark("pooler_output", pool(model / "pooler", hidden));
-    return head_for_feature().outputs({model, hidden, in});
+    return head_for_feature().outputs({.base = model, .hidden = hidden, .in = in, .size = patches.size});
   }
 
   Heads heads() const override {
-    return {
-        head::hidden_states(),
-        head::logits("image-classification",
-                     [this](const Encoded& at) { return classify(at.base.graph(), at.hidden); }),
-        {"masked-im", [this](const Encoded& at) -> Outputs {
-           const auto firsts = static_cast<int64_t>(first_tokens().size());
-           const Value patches = firsts > 0 ? slice(at.hidden, {1, firsts}) : at.hidden;
-           const Value image = image_of(patches, patches_in(at.in.at("pixel_values"), c.patch));
-           return {{"reconstruction", reconstruction(at.base.graph().root() / "decoder", image,
-                                                     {.channels = c.channels, .stride = c.stride, .in = c.hidden})}};
-         }}};
+    return {head::hidden_states(),
+            head::logits("image-classification",
+                         [this](const Encoded& at) { return classify(at.base.graph(), at.hidden); }),
+            {"masked-im", [this](const Encoded& at) -> Outputs {
+               const auto firsts = static_cast<int64_t>(first_tokens().size());
+               const Value patches = firsts > 0 ? slice(at.hidden, {1, firsts}) : at.hidden;
+               const Value image = image_of(patches, at.size);
+               return {{"reconstruction", reconstruction(at.base.graph().root() / "decoder", image,
+                                                         {.channels = c.channels, .stride = c.stride})}};
+             }}};
   }
 
  protected:
@@ -101,8 +101,8 @@ class ViTOnnxConfig : public OnnxConfig {
 
  private:
   // The first tokens and the patches, with positions that are resampled for images of another size than the model was
-  // trained for: f32[batch, sequence, hidden].
-  Value embed(const Scope& s, const Value& pixels) const {
+  // trained for.
+  Patches embed(const Scope& s, const Value& pixels) const {
     s.graph().unused("*" + (s / "mask_token").path());
     return patch_stem(s, pixels,
                       {.width = c.hidden,
@@ -110,14 +110,13 @@ class ViTOnnxConfig : public OnnxConfig {
                        .channels = c.channels,
                        .first_tokens = first_tokens(),
                        .positions = "position_embeddings",
-                       .grid = c.grid})
-        .tokens;
+                       .grid = c.grid});
   }
 
-  // -> f32[batch, sequence, hidden]
-  Value encode(const Scope& model, const Value& pixels) const {
-    const Value x = transformer_layers(model / "encoder.layer", embed(model / "embeddings", pixels),
-                                       {c.layers, [this](int64_t) { return layer(); }}, {});
+  // tokens: f32[batch, sequence, hidden] -> the same
+  Value encode(const Scope& model, const Value& tokens) const {
+    const Value x =
+        transformer_layers(model / "encoder.layer", tokens, {c.layers, [this](int64_t) { return layer(); }}, {});
     model.graph().mark("hidden_states." + std::to_string(c.layers), x);
     return norm(model / "layernorm", x, {.epsilon = c.epsilon});
   }
