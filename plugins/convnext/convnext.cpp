@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // ConvNeXT and its second version. Source: ConvNextModel and ConvNextForImageClassification, transformers 4.30
 // (modeling_convnext.py); those of ConvNextV2, 4.57 (modeling_convnextv2.py).
+#include <onnxport/families/convnext.hpp>
 #include <onnxport/plugin.hpp>
 
-using namespace onnxport::sdk;
+using namespace onnxport::family;
 
 namespace {
 
@@ -77,32 +78,26 @@ class ConvNextOnnxConfig final : public OnnxConfig {
     Graph& g = convnext.graph();
     Value x = conv2d(convnext / "embeddings.patch_embeddings", pixels,
                      {.out = c.widths[0], .kernel = c.patch, .stride = c.patch, .in = c.channels});
-    x = norm_of_channels(convnext / "embeddings.layernorm", x);
+    x = norm_of_channels(convnext / "embeddings.layernorm", x, {.epsilon = 1e-6});
     g.mark("hidden_states.0", x);
     for (int64_t i = 0; i < c.stages; ++i) {
       const Scope stage = convnext / "encoder.stages" / i;
       const int64_t width = c.widths[static_cast<size_t>(i)];
       if (i > 0) {
-        x = norm_of_channels(stage / "downsampling_layer" / 0, x);
+        x = norm_of_channels(stage / "downsampling_layer" / 0, x, {.epsilon = 1e-6});
         x = conv2d(stage / "downsampling_layer" / 1, x, {.out = width, .kernel = 2, .stride = 2});
       }
-      for (int64_t j = 0; j < c.depths[static_cast<size_t>(i)]; ++j) x = block(stage / "layers" / j, x);
+      for (int64_t j = 0; j < c.depths[static_cast<size_t>(i)]; ++j)
+        x = convnext_block(stage / "layers" / j, x, block());
       g.mark("hidden_states." + std::to_string(i + 1), x);
     }
     return x;
   }
 
-  // A depthwise convolution, then an inverted bottleneck at every pixel.
-  Value block(const Scope& s, const Value& x) const {
-    const int64_t width = x.fixed(1);
-    Value h = conv2d(s / "dwconv", x, {.out = width, .kernel = 7, .padding = 3, .groups = width});
-    h = norm(s / "layernorm", channels_last(h), {.epsilon = 1e-6});
-    h = linear(s / "pwconv1", h, {.out = 4 * width});
-    h = activation(h, c.activation);
-    if (c.global_norm) h = normed_over_image(s / "grn", h);
-    h = linear(s / "pwconv2", h, {.out = width});
-    if (c.layer_scale) h = h * s.weight("layer_scale_parameter", {width});
-    return channels_first(h) + x;
+  ConvNextBlock block() const {
+    ConvNextBlock form{.activation = c.activation, .factor = c.layer_scale ? "layer_scale_parameter" : ""};
+    if (c.global_norm) form.widened = [](const Scope& s, const Value& x) { return normed_over_image(s / "grn", x); };
+    return form;
   }
 
   // How much of a channel there is in the image, beside the mean of all channels: f32[batch, height, width, n] -> the
@@ -113,11 +108,6 @@ class ConvNextOnnxConfig final : public OnnxConfig {
     const Value mean_amount = s.op("ReduceMean", {amount}, {{"axes", {-1}}, {"keepdims", true}});
     const Value share = amount / (mean_amount + 1e-6);
     return s.weight("weight", {1, 1, 1, n}) * (x * share) + s.weight("bias", {1, 1, 1, n}) + x;
-  }
-
-  static Value norm_of_channels(const Scope& s, const Value& x) {
-    const Value h = norm(s, channels_last(x.in(s)), {.epsilon = 1e-6});
-    return channels_first(h.in(s));
   }
 
   // -> f32[batch, widths.back()]
