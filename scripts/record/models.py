@@ -75,6 +75,12 @@ def cache_of(named):
     return transformers.EncoderDecoderCache(filled([layer[:2] for layer in layers]), filled([layer[2:] for layer in layers]))
 
 
+def is_resized(config, given):
+    """Whether images have another size than the model was trained for."""
+    size = getattr(getattr(config, "vision_config", config), "image_size", None)
+    return size is not None and list(given["pixel_values"].shape[-2:]) != (size if isinstance(size, list) else [size, size])
+
+
 def answer(model, given, names):
     """The outputs of these names."""
     states = {name: value for name, value in given.items() if name.startswith("past_key_values.")}
@@ -84,8 +90,8 @@ def answer(model, given, names):
         words["past_key_values"] = cache_of(states)
     if cached or "use_cache" in inspect.signature(model.forward).parameters:
         words["use_cache"] = cached
-    if "interpolate_pos_encoding" in inspect.signature(model.forward).parameters:
-        words["interpolate_pos_encoding"] = True  # which changes nothing at the size of the config
+    if "interpolate_pos_encoding" in inspect.signature(model.forward).parameters and is_resized(model.config, given):
+        words["interpolate_pos_encoding"] = True
     found = model(**words, return_dict=True)
     outputs = dict(found.items())
     if cached:

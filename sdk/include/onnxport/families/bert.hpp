@@ -164,8 +164,10 @@ struct BertEncoder {
   /// Since version 5 positions are absolute, whatever a file has kept of its earlier life.
   static std::string position_type(const Config& c, const BertDefaults& defaults) {
     c.no_effect({"position_embedding_type"});
-    if (!defaults.relative || c.written_since(5, 0)) return "absolute";
-    return c.choice("position_embedding_type", "absolute", {"absolute", "relative_key", "relative_key_query"});
+    if (!defaults.relative) return "absolute";
+    const std::string type =
+        c.choice("position_embedding_type", "absolute", {"absolute", "relative_key", "relative_key_query"});
+    return c.written_since(5, 0) ? "absolute" : type;
   }
 };
 
