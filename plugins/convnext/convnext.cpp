@@ -37,7 +37,8 @@ struct ConvNextConfig {
 
 class ConvNextOnnxConfig final : public OnnxConfig {
  public:
-  explicit ConvNextOnnxConfig(const Request& request) : OnnxConfig(request), c(request.config) {}
+  explicit ConvNextOnnxConfig(const Request& request)
+      : OnnxConfig(request), c(request.config.with_names({{"num_stages", "num_hidden_layers"}})) {}
 
   std::string base_model_prefix() const override { return "convnext"; }
   std::vector<TensorSpec> inputs() const override { return {pixel_values()}; }

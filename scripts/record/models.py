@@ -84,6 +84,8 @@ def answer(model, given, names):
         words["past_key_values"] = cache_of(states)
     if cached or "use_cache" in inspect.signature(model.forward).parameters:
         words["use_cache"] = cached
+    if "interpolate_pos_encoding" in inspect.signature(model.forward).parameters:
+        words["interpolate_pos_encoding"] = True  # which changes nothing at the size of the config
     found = model(**words, return_dict=True)
     outputs = dict(found.items())
     if cached:

@@ -14,9 +14,10 @@
 
 namespace onnxport::sdk {
 
-/// i64[batch, choice, sequence] -> i64[batch·choice, sequence]: every choice is a text of its own.
+/// i64[batch, choice, ...] -> i64[batch·choice, ...]: every choice is a text of its own.
 inline Value flatten_choices(const Value& x) {
-  return reshape(x, concat({x.graph().integers({-1}), shape_of(x, 2, 3)}, 0));
+  if (x.rank() == 2) return reshape(x, std::vector<int64_t>{-1});
+  return reshape(x, concat({x.graph().integers({-1}), shape_of(x, 2, static_cast<int64_t>(x.rank()))}, 0));
 }
 /// scores: f32[batch·choice, 1] -> f32[batch, choice], the axes of `choices`: [batch, choice, sequence].
 inline Value unflatten_choices(const Value& scores, const Value& choices) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rotary position embeddings with every scaling that configs know. Source: modeling_rope_utils.py, transformers 4.57.
+// Rotary position embeddings with every scaling that configs know. Source: modeling_rope_utils.py, transformers 4.57
+// and 5.24.
 #pragma once
 
 #include <algorithm>
@@ -23,6 +24,9 @@ struct RotaryLayerType {
 struct RotaryFields {
   double theta = 10000;
   double partial = 1;  ///< the part of every head that is turned
+  /// Whether a "dynamic" scaling may state an alpha, by which the base is raised once and for all.
+  /// Source: HunYuanDenseV1RotaryEmbedding, transformers 4.57.
+  bool by_alpha = false;
 };
 
 /// How positions become angles, by a config's rope_theta, rope_scaling (or rope_parameters) and what they refer to.
@@ -63,11 +67,16 @@ class Rotary {
         width_(static_cast<int64_t>(static_cast<double>(head_size) *
                                     scaling.real("partial_rotary_factor", older.partial))),
         max_positions_(config.integer("max_position_embeddings", 2048)) {
+    if (type_ == "proportional") width_ = head_size;
     constexpr int64_t widest = 1 << 20;
     if (width_ <= 0 || width_ % 2 != 0 || width_ > widest) {
       throw Error(ONNXPORT_CONFIG, "rotary embeddings turn " + std::to_string(width_) +
                                        " dimensions of a head, by config.json; expected an even number from 2 to " +
                                        std::to_string(widest));
+    }
+    if (const double alpha = scaling.real("alpha", 0); older.by_alpha && type_ == "dynamic" && alpha != 0) {
+      base_ *= std::pow(alpha, static_cast<double>(width_) / static_cast<double>(width_ - 2));
+      type_ = "default";
     }
     for (int64_t i = 0; i < width_; i += 2)
       frequencies_.push_back(std::pow(base_, -static_cast<double>(i) / static_cast<double>(width_)));
@@ -85,6 +94,8 @@ class Rotary {
       scale_yarn(scaling);
     } else if (type_ == "longrope") {
       scale_longrope(config, scaling);
+    } else if (type_ == "proportional") {
+      scale_proportional(scaling, older);
     }
   }
 
@@ -100,10 +111,10 @@ class Rotary {
   }
 
   static std::string type_of(const Config& scaling) {
-    const std::string older =
-        scaling.choice("type", "default", {"default", "linear", "dynamic", "yarn", "longrope", "su", "llama3"});
-    const std::string type =
-        scaling.choice("rope_type", older, {"default", "linear", "dynamic", "yarn", "longrope", "su", "llama3"});
+    const std::initializer_list<std::string_view> known{"default",  "linear", "dynamic", "yarn",
+                                                        "longrope", "su",     "llama3",  "proportional"};
+    const std::string older = scaling.choice("type", "default", known);
+    const std::string type = scaling.choice("rope_type", older, known);
     return type == "su" ? "longrope" : type;
   }
   static double factor(const Config& scaling) {
@@ -182,6 +193,13 @@ class Rotary {
     }
   }
 
+  /// Pairs behind the part that is turned do not turn; which pair has which frequency goes by the whole head.
+  void scale_proportional(const Config& scaling, const RotaryFields& older) {
+    const double part = scaling.real("partial_rotary_factor", older.partial), by = scaling.real("factor", 1);
+    const auto turned = static_cast<size_t>(std::max(0.0, std::floor(part * static_cast<double>(width_) / 2)));
+    for (size_t i = 0; i < frequencies_.size(); ++i) frequencies_[i] = i < turned ? frequencies_[i] / by : 0;
+  }
+
   static Value table(Graph& g, const std::vector<double>& values) {
     return g.constant<float>(DType::f32, {static_cast<int64_t>(values.size())},
                              std::vector<float>(values.begin(), values.end()));
@@ -215,8 +233,8 @@ class Rotary {
 
 /// Turns the leading dimensions of every head by the angles of its position: f[batch, heads, n, d] -> the same.
 /// Source: apply_rotary_pos_emb, LlamaAttention, transformers 4.57.
-inline Value rotate(const Value& x, const Angles& angles) {
-  return x.graph().composite("RotaryEmbedding", {x, angles.cos, angles.sin}, {{"interleaved", false}});
+inline Value rotate(const Value& x, const Angles& angles, bool interleaved = false) {
+  return x.graph().composite("RotaryEmbedding", {x, angles.cos, angles.sin}, {{"interleaved", interleaved}});
 }
 
 /// Pairs that are neighbours as the halves that rotate() turns: (x0, x1, x2, x3, …) -> (x0, x2, …, x1, x3, …) in every

@@ -39,12 +39,12 @@ inline Value feed_forward(const Scope& scope, const Value& x, const FeedForward&
   if (!form.gate_up.empty()) {
     const std::vector<Value> halves = split(widen(form.gate_up, 2 * form.inner), -1, {form.inner, form.inner});
     const size_t gate = form.up_first ? 1 : 0;
-    h = activation(halves[gate], form.activation) * halves[1 - gate];
+    h = activation(scope, halves[gate], form.activation) * halves[1 - gate];
   } else if (!form.gate.empty()) {
-    h = activation(widen(form.gate, form.inner), form.activation);
+    h = activation(scope, widen(form.gate, form.inner), form.activation);
     h = h * widen(form.up, form.inner);
   } else {
-    h = activation(widen(form.up, form.inner), form.activation);
+    h = activation(scope, widen(form.up, form.inner), form.activation);
   }
   return project(scope / form.down, h, form.matrix, {.out = x.fixed(-1), .bias = form.bias && form.down_bias});
 }
