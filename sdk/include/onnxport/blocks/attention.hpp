@@ -55,7 +55,7 @@ struct AttentionBlock {
   bool repeats_kv = false;
   Projections projections{};
   std::optional<QueryKeyNorm> query_key_norm{};
-  double clip = 0;     ///< queries, keys and values within ±clip; 0: as they are
+  double clip = 0;     ///< queries, keys and values, behind their norms, within ±clip; 0: as they are
   double scale = 0;    ///< 0: 1/√head size
   double softcap = 0;  ///< 0: none
   bool causal = false;
@@ -143,10 +143,6 @@ inline QueryKeyValue project(const Scope& scope, const Value& x, const Attention
   if (block.repeats_kv) {
     for (Value* part : {&made.key, &made.value}) *part = repeat_heads(*part, kv_heads, heads / kv_heads);
   }
-  if (block.clip != 0) {
-    for (Value* part : {&made.query, &made.key, &made.value})
-      *part = scope.op("Clip", {*part}, {{"min", -block.clip}, {"max", block.clip}});
-  }
   if (block.query_key_norm) {
     const QueryKeyNorm& n = *block.query_key_norm;
     if (n.per_head) made = {split_heads(made.query, heads), split_heads(made.key, block.cached_heads()), made.value};
@@ -156,6 +152,10 @@ inline QueryKeyValue project(const Scope& scope, const Value& x, const Attention
     };
     made.query = normed(n.query, made.query);
     made.key = normed(n.key, made.key);
+  }
+  if (block.clip != 0) {
+    for (Value* part : {&made.query, &made.key, &made.value})
+      *part = scope.op("Clip", {*part}, {{"min", -block.clip}, {"max", block.clip}});
   }
   return made;
 }
