@@ -41,7 +41,7 @@ struct MixtralConfig {
                                                                : family.otherwise.pad) {
     require_multiple({"num_attention_heads", heads}, {"num_key_value_heads", kv_heads});
     no_effect_of_router_training(c);
-    c.no_effect({"hidden_act", "position_embedding_type"});  // read where it has one
+    c.no_effect({"position_embedding_type"});  // always rotary
   }
   int64_t vocab, hidden, layers, heads, kv_heads, head_size, positions;
   Norm norm;
