@@ -19,6 +19,7 @@ def load(name, checkpoint, unused):
     left over, or one is missing that `unused` does not list."""
     config = transformers.AutoConfig.from_pretrained(checkpoint)
     config._attn_implementation = "eager"
+    config._experts_implementation = "eager"  # others want sizes that small configs have not
     model, found = class_named(name).from_pretrained(checkpoint, config=config, output_loading_info=True)
     missing = sorted(key for key in found["missing_keys"] if not any(fnmatch.fnmatch(key, pattern) for pattern in unused))
     unexpected = sorted(found["unexpected_keys"])

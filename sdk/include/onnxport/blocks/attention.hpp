@@ -59,7 +59,7 @@ struct AttentionBlock {
   bool repeats_kv = false;
   Projections projections{};
   std::optional<QueryKeyNorm> query_key_norm{};
-  double clip = 0;     ///< queries, keys and values within ±clip; 0: as they are
+  double clip = 0;     ///< queries, keys and values, behind their norms, within ±clip; 0: as they are
   double scale = 0;    ///< 0: 1/√head size
   double softcap = 0;  ///< 0: none
   bool causal = false;
@@ -172,12 +172,12 @@ inline QueryKeyValue project(const Scope& scope, const Value& x, const Attention
   if (block.repeats_kv) {
     for (Value* part : {&made.key, &made.value}) *part = repeat_heads(*part, kv_heads, heads / kv_heads);
   }
+  if (const auto& n = block.query_key_norm; n && !n->turned)
+    made = detail::norm_query_key(scope, n->per_head ? detail::heads_apart(made, block) : made, *n);
   if (block.clip != 0) {
     for (Value* part : {&made.query, &made.key, &made.value})
       *part = scope.op("Clip", {*part}, {{"min", -block.clip}, {"max", block.clip}});
   }
-  if (const auto& n = block.query_key_norm; n && !n->turned)
-    made = detail::norm_query_key(scope, n->per_head ? detail::heads_apart(made, block) : made, *n);
   return made;
 }
 
