@@ -96,7 +96,7 @@ class BigBirdOnnxConfig final : public TextEncoder {
                                          {.width = bert.hidden, .labels = labels(), .activation = bert.activation});
                 },
             .pair = PairHead{},
-            .rows = {{"question-answering", [this](const Encoded& at) { return answer(at); }}}};
+            .own = {{"question-answering", [this](const Encoded& at) { return answer(at); }}}};
   }
 
   const BertEncoder bert;

@@ -317,7 +317,7 @@ class FunnelOnnxConfig final : public TextEncoder {
     return {.words = words,
             .classes = scores(labels()),
             .replaced = replaced,
-            .rows = {head::logits("multiple-choice", [score = scores(1)](const Encoded& at) {
+            .own = {head::logits("multiple-choice", [score = scores(1)](const Encoded& at) {
               return unflatten_choices(score(at), at.in.at("input_ids"));
             })}};
   }

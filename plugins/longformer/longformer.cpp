@@ -51,16 +51,14 @@ class LongformerOnnxConfig final : public TextEncoder {
     return {.base = "longformer", .vocab = bert.vocab, .max_positions = bert.max_positions - 1 - padding};
   }
 
-  std::vector<TensorSpec> more_inputs(const std::vector<Dim>& of_text) const override {
-    std::vector<Dim> shape = of_text;
-    shape.emplace_back(axis::sequence);
-    return {input::global_mask(global_mask, shape, {.of = "input_ids"})};
+  std::vector<TensorSpec> further_inputs(const std::vector<Dim>& tokens) const override {
+    return {input::global_mask(global_mask, tokens, {.of = "input_ids"})};
   }
 
   Value encode(const Scope& s, const Text& text) const override {
     Graph& g = s.graph();
     Value x = bert.embed(s / "embeddings", {.ids = text.ids, .positions = positions_past_padding(text.ids, padding)});
-    const GlobalPlaces places = global_places(s / "encoder.global", text.mask, text.more.at(global_mask));
+    const GlobalPlaces places = global_places(s / "encoder.global", text.mask, text.further.at(global_mask));
     std::map<int64_t, WindowBlocks> blocks;  // by window
     for (int64_t i = 0; i < bert.layers; ++i) {
       g.mark("hidden_states." + std::to_string(i), x);
@@ -94,9 +92,9 @@ class LongformerOnnxConfig final : public TextEncoder {
                   const Scope head = at.base.graph().root() / "classifier";
                   return text_classifier(head, pick(at.hidden, 1, 0), bert.hidden, labels());
                 },
-            .rows = {{"default", [this](const Encoded& at) -> Outputs {
-                        return {{"last_hidden_state", at.hidden}, {"pooler_output", pool(at.base, at.hidden)}};
-                      }}}};
+            .own = {{"default", [this](const Encoded& at) -> Outputs {
+                       return {{"last_hidden_state", at.hidden}, {"pooler_output", pool(at.base, at.hidden)}};
+                     }}}};
   }
 
   const BertEncoder bert;

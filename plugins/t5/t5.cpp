@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// T5 and mT5. Source: T5Model, its heads and T5EncoderModel, and their mT5 twins, transformers 4.30, 4.57 and 5.24.
+// T5, mT5 and UMT5. Source: T5Model, its heads and T5EncoderModel, and their mT5 and UMT5 twins,
+// transformers 4.30, 4.57 and 5.24.
 #include <onnxport/blocks/layer.hpp>
 #include <onnxport/plugin.hpp>
 #include <onnxport/relative_bias.hpp>
@@ -13,22 +14,39 @@ constexpr std::initializer_list<std::pair<const char*, const char*>> names{{"d_m
                                                                            {"num_heads", "num_attention_heads"},
                                                                            {"num_layers", "num_hidden_layers"}};
 
+/// What a relative does otherwise than T5, and the defaults of its config class.
+struct Family {
+  const char* type;
+  bool bias_in_each_layer = false;  // the first one's serves all, if not
+  bool scales = true;               // since version 5, whether a config may ask for what a tied head reads
+  int64_t vocab = 250112, inner = 1024, layers = 8, heads = 6;
+  const char* feed_forward = "gated-gelu";
+  bool tied = true;
+};
+constexpr Family families[] = {
+    {.type = "t5", .vocab = 32128, .inner = 2048, .layers = 6, .heads = 8, .feed_forward = "relu"},
+    {.type = "mt5", .scales = false, .tied = false},
+    {.type = "umt5", .bias_in_each_layer = true},
+};
+
 struct T5Config {
-  T5Config(const Config& c, bool is_mt5)
-      : vocab(c.size("vocab_size", is_mt5 ? 250112 : 32128)),
+  T5Config(const Config& c, const Family& of)
+      : family(of),
+        vocab(c.size("vocab_size", of.vocab)),
         width(c.size("d_model", 512)),
         head_size(c.size("d_kv", 64)),
-        inner(c.size("d_ff", is_mt5 ? 1024 : 2048)),
-        layers(c.count("num_layers", is_mt5 ? 8 : 6)),
+        inner(c.size("d_ff", of.inner)),
+        layers(c.count("num_layers", of.layers)),
         decoder_layers(c.count("num_decoder_layers", layers)),
-        heads(c.size("num_heads", is_mt5 ? 6 : 8)),
+        heads(c.size("num_heads", of.heads)),
         buckets(c.size("relative_attention_num_buckets", 32)),
         max_distance(c.size("relative_attention_max_distance", 128)),
         epsilon(c.real("layer_norm_epsilon", 1e-6)),
-        tied(c.tie(!is_mt5)),
-        scaled(c.written_since(5, 0) ? !is_mt5 && c.boolean("scale_decoder_outputs", tied.by_config) : tied.by_config) {
+        tied(c.tie(of.tied)),
+        scaled(c.written_since(5, 0) ? of.scales && c.boolean("scale_decoder_outputs", tied.by_config)
+                                     : tied.by_config) {
     // "relu", or "gated-gelu": the activation, and whether a second product gates it.
-    const std::string form = c.text("feed_forward_proj", is_mt5 ? "gated-gelu" : "relu");
+    const std::string form = c.text("feed_forward_proj", of.feed_forward);
     const bool is_gated = form.starts_with("gated-");
     const std::string named = is_gated ? form.substr(6) : form;
     activation = c.text("dense_act_fn", form == "gated-gelu" ? "gelu_new" : named);
@@ -37,6 +55,7 @@ struct T5Config {
     eos = c.has("eos_token_id") ? c.ids("eos_token_id") : std::vector<int64_t>{1};
     c.no_effect({"n_positions", "output_past", "classifier_dropout", "scalable_attention", "tokenizer_class"});
   }
+  const Family& family;
   int64_t vocab, width, head_size, inner, layers, decoder_layers, heads, buckets, max_distance;
   double epsilon;
   Tie tied;
@@ -57,10 +76,10 @@ struct T5Model {
     const Scope encoder = base / "encoder";
     Value x = embed(base, ids, encoder);
     const Value places = range(size_of(ids, 1));
-    const Value bias = distance_bias(encoder, {places, places, true});
+    Attended given{.mask = mask};
+    tell_distances(given, encoder, {places, places, true});
     x = transformer_layers(encoder / "block", x,
-                           {c.layers, [this](int64_t) { return layer(Side::encoder); }, "encoder_"},
-                           {.mask = mask, .bias = bias});
+                           {c.layers, [this](int64_t) { return layer(Side::encoder); }, "encoder_"}, given);
     return g.mark("encoder_hidden_states." + std::to_string(c.layers), norm(encoder / "final_layer_norm", x, rms()));
   }
 
@@ -70,10 +89,10 @@ struct T5Model {
     const Scope decoder = base / "decoder";
     g.unused("*.layer.1.EncDecAttention.relative_attention_bias.weight");  // saved by the first releases, never read
     Value x = embed(base, step.ids, decoder);
-    const Value bias = distance_bias(decoder, places_of(step, cache));
-    x = transformer_layers(
-        decoder / "block", x, {c.decoder_layers, [this](int64_t) { return layer(Side::decoder); }, "decoder_"},
-        {.mask = step.mask, .bias = bias, .cache = &cache, .encoder = {step.encoder_hidden, step.encoder_mask}});
+    Attended given{.mask = step.mask, .cache = &cache, .encoder = {step.encoder_hidden, step.encoder_mask}};
+    tell_distances(given, decoder, places_of(step, cache));
+    x = transformer_layers(decoder / "block", x,
+                           {c.decoder_layers, [this](int64_t) { return layer(Side::decoder); }, "decoder_"}, given);
     return g.mark("decoder_hidden_states." + std::to_string(c.decoder_layers),
                   norm(decoder / "final_layer_norm", x, rms()));
   }
@@ -124,10 +143,16 @@ struct T5Model {
     return {queries, past ? range(size_of(past, 2) + size_of(step.ids, 1)) : queries, false};
   }
 
-  // The first layer's bias serves all of its side: f32[1, heads, n, total]
-  Value distance_bias(const Scope& side, const Places& places) const {
-    return relative_bias(side / "block.0.layer.0.SelfAttention.relative_attention_bias", places.queries, places.keys,
-                         {c.buckets, c.max_distance, c.heads, places.bidirectional});
+  // How far apart two tokens are, by the table of each layer or of its side's first one.
+  void tell_distances(Attended& given, const Scope& side, const Places& places) const {
+    const auto bias = [this, places](const Scope& attention) {
+      return relative_bias(attention / "relative_attention_bias", places.queries, places.keys,
+                           {c.buckets, c.max_distance, c.heads, places.bidirectional});
+    };
+    if (c.family.bias_in_each_layer)
+      given.scores = [bias](const Scope& attention, const QueryKeyValue&) { return bias(attention); };
+    else
+      given.bias = bias(side / "block.0.layer.0.SelfAttention");
   }
 };
 
@@ -135,7 +160,7 @@ struct T5Model {
 class T5OnnxConfig final : public OnnxSeq2SeqConfigWithPast {
  public:
   explicit T5OnnxConfig(const Request& request)
-      : OnnxSeq2SeqConfigWithPast(request), c(request.config.with_names(names), request.model_type == "mt5") {}
+      : OnnxSeq2SeqConfigWithPast(request), c(request.config.with_names(names), row_of(families, request.model_type)) {}
 
   double atol_for_validation() const override { return 1e-4; }
   std::string base_model_prefix() const override { return "transformer"; }
@@ -190,7 +215,7 @@ class T5OnnxConfig final : public OnnxSeq2SeqConfigWithPast {
 class T5EncoderOnnxConfig final : public TextEncoder {
  public:
   explicit T5EncoderOnnxConfig(const Request& request)
-      : TextEncoder(request), c(request.config.with_names(names), request.model_type == "mt5") {}
+      : TextEncoder(request), c(request.config.with_names(names), row_of(families, request.model_type)) {}
 
   std::vector<std::string> keep_in_fp32() const override { return {"wo"}; }
 
@@ -228,8 +253,8 @@ std::unique_ptr<OnnxConfig> make_t5(const Request& request) {
 
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.t5",
-    .name = "T5 and mT5",
-    .models = {{.types = {"t5", "mt5"},
+    .name = "T5, mT5 and UMT5",
+    .models = {{.types = {"t5", "mt5", "umt5"},
                 .features = {"default", "default-with-past", "seq2seq-lm", "seq2seq-lm-with-past",
                              "sequence-classification", "token-classification", "question-answering"},
                 .make = make_t5}},

@@ -88,18 +88,16 @@ class XlmOnnxConfig final : public TextEncoder {
             .max_positions = c.max_positions};
   }
 
-  std::vector<TensorSpec> more_inputs(const std::vector<Dim>& of_text) const override {
+  std::vector<TensorSpec> further_inputs(const std::vector<Dim>& tokens) const override {
     if (c.languages == 1) return {};
-    std::vector<Dim> shape = of_text;
-    shape.emplace_back(axis::sequence);
-    return {input::token_types("langs", shape, {.of = "input_ids", .limit = c.languages})};
+    return {input::token_types("langs", tokens, {.of = "input_ids", .limit = c.languages})};
   }
 
   Value embed(const Scope& s, const Text& text) const {
     const Scope words = s / "embeddings";
     const Value positions = (s / "position_embeddings").weight("weight", {c.max_positions, c.hidden});
     Value x = embedding(words, text.ids, {c.vocab, c.hidden}) + first_rows(positions, size_of(text.ids, 1));
-    if (c.languages > 1) x = x + embedding(s / "lang_embeddings", text.more.at("langs"), {c.languages, c.hidden});
+    if (c.languages > 1) x = x + embedding(s / "lang_embeddings", text.further.at("langs"), {c.languages, c.hidden});
     if (text.segments) x = x + embedding(words, text.segments, {c.vocab, c.hidden});
     return norm(s / "layer_norm_emb", x, {.epsilon = c.epsilon});
   }
@@ -153,7 +151,7 @@ class XlmOnnxConfig final : public TextEncoder {
     };
     return {.words = words,
             .classes = classes,
-            .rows = {head::logits("multiple-choice", choices), {span_search_feature, search}}};
+            .own = {head::logits("multiple-choice", choices), {span_search_feature, search}}};
   }
 
   const Relative& relative;

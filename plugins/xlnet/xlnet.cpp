@@ -190,12 +190,12 @@ class XLNetOnnxConfig final : public TextEncoder {
     };
     return {.words = words,
             .classes = scores(labels()),
-            .rows = {head::logits("multiple-choice",
-                                  [score = scores(1)](const Encoded& at) {
-                                    return unflatten_choices(score(at), at.in.at("input_ids"));
-                                  }),
-                     {span_search_feature,
-                      [this](const Encoded& at) { return search_span(at.base.graph().root(), at.hidden, c.search); }}}};
+            .own = {head::logits("multiple-choice",
+                                 [score = scores(1)](const Encoded& at) {
+                                   return unflatten_choices(score(at), at.in.at("input_ids"));
+                                 }),
+                    {span_search_feature,
+                     [this](const Encoded& at) { return search_span(at.base.graph().root(), at.hidden, c.search); }}}};
   }
 
   const XLNetConfig c;

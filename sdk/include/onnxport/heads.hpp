@@ -14,8 +14,9 @@
 
 namespace onnxport::sdk {
 
-/// [batch, choice, …] -> [batch·choice, …]: every choice is a text of its own.
+/// i64[batch, choice, ...] -> i64[batch·choice, ...]: every choice is a text of its own.
 inline Value flatten_choices(const Value& x) {
+  if (x.rank() == 2) return reshape(x, std::vector<int64_t>{-1});
   return reshape(x, concat({x.graph().integers({-1}), shape_of(x, 2, static_cast<int64_t>(x.rank()))}, 0));
 }
 /// scores: f32[batch·choice, 1] -> f32[batch, choice], the axes of `choices`: [batch, choice, sequence].

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rotary position embeddings with every scaling that configs know. Source: modeling_rope_utils.py, transformers 4.57.
+// Rotary position embeddings with every scaling that configs know. Source: modeling_rope_utils.py, transformers 4.57
+// and 5.24.
 #pragma once
 
 #include <algorithm>
@@ -23,6 +24,15 @@ struct RotaryLayerType {
 struct RotaryFields {
   double theta = 10000;
   double partial = 1;  ///< the part of every head that is turned
+  /// Whether a "dynamic" scaling may state an alpha, by which the base is raised once and for all.
+  /// Source: HunYuanDenseV1RotaryEmbedding, transformers 4.57.
+  bool by_alpha = false;
+  /// Whether a "longrope" states what cosines and sines are multiplied by: short_mscale, and long_mscale for texts that
+  /// are longer than those of the first training. Source: PhimoeRotaryEmbedding, transformers 4.57.
+  bool by_mscale = false;
+  /// Whether a "longrope" has the frequencies of short texts for long ones as well. Source: PhimoeRotaryEmbedding,
+  /// transformers 5.24.
+  bool always_short = false;
 };
 
 /// How positions become angles, by a config's rope_theta, rope_scaling (or rope_parameters) and what they refer to.
@@ -52,6 +62,10 @@ class Rotary {
     const Value at = unsqueeze(cast(positions, DType::f32), {2});
     const Value turns = at * frequencies_for(positions);
     Angles angles{g.op("Cos", {turns}), g.op("Sin", {turns})};
+    if (by_mscale_) {
+      const Value factor = where(is_long(positions), g.scalar(long_mscale_), g.scalar(short_mscale_));
+      return {angles.cos * factor, angles.sin * factor};
+    }
     if (attention_factor_ != 1.0) angles = {angles.cos * attention_factor_, angles.sin * attention_factor_};
     return angles;
   }
@@ -63,11 +77,16 @@ class Rotary {
         width_(static_cast<int64_t>(static_cast<double>(head_size) *
                                     scaling.real("partial_rotary_factor", older.partial))),
         max_positions_(config.integer("max_position_embeddings", 2048)) {
+    if (type_ == "proportional") width_ = head_size;
     constexpr int64_t widest = 1 << 20;
     if (width_ <= 0 || width_ % 2 != 0 || width_ > widest) {
       throw Error(ONNXPORT_CONFIG, "rotary embeddings turn " + std::to_string(width_) +
                                        " dimensions of a head, by config.json; expected an even number from 2 to " +
                                        std::to_string(widest));
+    }
+    if (const double alpha = scaling.real("alpha", 0); older.by_alpha && type_ == "dynamic" && alpha != 0) {
+      base_ *= std::pow(alpha, static_cast<double>(width_) / static_cast<double>(width_ - 2));
+      type_ = "default";
     }
     for (int64_t i = 0; i < width_; i += 2)
       frequencies_.push_back(std::pow(base_, -static_cast<double>(i) / static_cast<double>(width_)));
@@ -85,6 +104,9 @@ class Rotary {
       scale_yarn(scaling);
     } else if (type_ == "longrope") {
       scale_longrope(config, scaling);
+      take_mscale(scaling, older);
+    } else if (type_ == "proportional") {
+      scale_proportional(scaling, older);
     }
   }
 
@@ -100,10 +122,10 @@ class Rotary {
   }
 
   static std::string type_of(const Config& scaling) {
-    const std::string older =
-        scaling.choice("type", "default", {"default", "linear", "dynamic", "yarn", "longrope", "su", "llama3"});
-    const std::string type =
-        scaling.choice("rope_type", older, {"default", "linear", "dynamic", "yarn", "longrope", "su", "llama3"});
+    const std::initializer_list<std::string_view> known{"default",  "linear", "dynamic", "yarn",
+                                                        "longrope", "su",     "llama3",  "proportional"};
+    const std::string older = scaling.choice("type", "default", known);
+    const std::string type = scaling.choice("rope_type", older, known);
     return type == "su" ? "longrope" : type;
   }
   static double factor(const Config& scaling) {
@@ -182,23 +204,53 @@ class Rotary {
     }
   }
 
+  /// Pairs behind the part that is turned do not turn; which pair has which frequency goes by the whole head.
+  void scale_proportional(const Config& scaling, const RotaryFields& older) {
+    const double part = scaling.real("partial_rotary_factor", older.partial), by = scaling.real("factor", 1);
+    const auto turned = static_cast<size_t>(std::max(0.0, std::floor(part * static_cast<double>(width_) / 2)));
+    for (size_t i = 0; i < frequencies_.size(); ++i) frequencies_[i] = i < turned ? frequencies_[i] / by : 0;
+  }
+  /// Factors in place of the one that follows from the lengths.
+  void take_mscale(const Config& scaling, const RotaryFields& older) {
+    if (older.always_short) long_frequencies_ = frequencies_;
+    by_mscale_ = older.by_mscale;
+    if (!by_mscale_) return;
+    for (const auto& [name, value] : {std::pair{"short_mscale", &short_mscale_}, {"long_mscale", &long_mscale_}}) {
+      const auto stated = scaling.maybe_real(name);
+      if (!stated)
+        throw Error(ONNXPORT_CONFIG,
+                    "config field 'rope_scaling." + std::string(name) + "' is missing: expected a number");
+      *value = *stated;
+    }
+    // The map's own length of the first training counts.
+    original_positions_ = scaling.integer("original_max_position_embeddings", original_positions_);
+  }
+
   static Value table(Graph& g, const std::vector<double>& values) {
     return g.constant<float>(DType::f32, {static_cast<int64_t>(values.size())},
                              std::vector<float>(values.begin(), values.end()));
+  }
+
+  static Value last_of(const Value& positions) {
+    return positions.graph().op("ReduceMax", {positions}, {{"axes", {0, 1}}, {"keepdims", 0}});
+  }
+  /// Whether a text of the batch is longer than those of the first training.
+  Value is_long(const Value& positions) const {
+    Graph& g = positions.graph();
+    return g.op("Greater", {last_of(positions), g.integer(original_positions_ - 1)});
   }
 
   /// f32[half], which for two of the types depends on the longest text of the batch.
   Value frequencies_for(const Value& positions) const {
     Graph& g = positions.graph();
     if (type_ != "dynamic" && type_ != "longrope") return table(g, frequencies_);
-    const Value last = g.op("ReduceMax", {positions}, {{"axes", {0, 1}}, {"keepdims", 0}});
     if (type_ == "longrope") {
-      const Value is_long = g.op("Greater", {last, g.integer(original_positions_ - 1)});
-      return where(is_long, table(g, long_frequencies_), table(g, frequencies_));
+      if (long_frequencies_ == frequencies_) return table(g, frequencies_);
+      return where(is_long(positions), table(g, long_frequencies_), table(g, frequencies_));
     }
     // The base grows with the text once it is longer than what the model was trained for.
     const auto trained = static_cast<double>(max_positions_), width = static_cast<double>(width_);
-    const Value length = g.op("Max", {cast(last, DType::f32) + 1.0, g.scalar(trained)});
+    const Value length = g.op("Max", {cast(last_of(positions), DType::f32) + 1.0, g.scalar(trained)});
     const Value growth = length * (factor_ / trained) - (factor_ - 1);
     std::vector<double> exponents;
     for (int64_t i = 0; i < width_; i += 2)
@@ -210,13 +262,15 @@ class Rotary {
   double base_;
   int64_t width_, max_positions_, original_positions_ = 0;
   double factor_ = 1, attention_factor_ = 1, score_factor_ = 1;
+  bool by_mscale_ = false;
+  double short_mscale_ = 1, long_mscale_ = 1;
   std::vector<double> frequencies_, long_frequencies_;
 };
 
 /// Turns the leading dimensions of every head by the angles of its position: f[batch, heads, n, d] -> the same.
 /// Source: apply_rotary_pos_emb, LlamaAttention, transformers 4.57.
-inline Value rotate(const Value& x, const Angles& angles) {
-  return x.graph().composite("RotaryEmbedding", {x, angles.cos, angles.sin}, {{"interleaved", false}});
+inline Value rotate(const Value& x, const Angles& angles, bool interleaved = false) {
+  return x.graph().composite("RotaryEmbedding", {x, angles.cos, angles.sin}, {{"interleaved", interleaved}});
 }
 
 /// Pairs that are neighbours as the halves that rotate() turns: (x0, x1, x2, x3, …) -> (x0, x2, …, x1, x3, …) in every

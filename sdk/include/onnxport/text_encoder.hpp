@@ -2,7 +2,6 @@
 // Text encoders: the inputs and heads that BERT brought and its successors kept.
 #pragma once
 
-#include <algorithm>
 #include <functional>
 #include <optional>
 #include <string>
@@ -15,9 +14,10 @@ namespace onnxport::sdk {
 
 /// A batch of texts: i64[batch, sequence] each.
 struct Text {
-  Value ids, mask;
+  Value ids;
+  Value mask{};      // absent where the model is given none
   Value segments{};  // token_type_ids; absent where the model is given none
-  Inputs more{};     // what the model is given beside these, by name; of a choice as of a text
+  Inputs further{};  // what TextEncoder::further_inputs() lists, by name: "bbox"
 };
 
 /// What tells one text encoder from another at its rim.
@@ -27,6 +27,7 @@ struct TextEncoderTraits {
   int64_t segments = 0;       // token_type_ids are below this; 0: the model is given none
   bool pooler = true;         // whether the base model ends in a pooler
   int64_t max_positions = 0;  // of the longest text; 0: without a bound
+  bool masked = true;         // whether the model is given an attention_mask; without it every token counts
 };
 
 /// A masked-lm head: where it is, and whether the embedding's table scores the words.
@@ -65,8 +66,8 @@ struct TextHeads {
   std::optional<PairHead> pair{};
   /// Which tokens were replaced, f[batch, sequence]: pretraining of a discriminator.
   std::function<Value(const Encoded&)> replaced{};
-  /// Rows of features that are none of these, or in the place of those that are.
-  Heads rows{};
+  /// Heads of another form, each in place of what stands above for its feature.
+  Heads own{};
 };
 
 /// An encoder with the features of BERT: default, masked-lm, causal-lm, sequence-classification, token-classification,
@@ -88,18 +89,17 @@ class TextEncoder : public OnnxConfig {
   double atol_for_validation() const override { return 1e-4; }
   int64_t max_positions() const override { return traits().max_positions; }
 
-  /// input_ids, attention_mask and, where the model has segments, token_type_ids. Source: BertOnnxConfig and
-  /// RobertaOnnxConfig, transformers 4.30.
+  /// input_ids, attention_mask, where the model has segments token_type_ids, and further_inputs(). Source:
+  /// BertOnnxConfig and RobertaOnnxConfig, transformers 4.30.
   std::vector<TensorSpec> inputs() const override {
     std::vector<Dim> shape{axis::batch, axis::sequence};
     if (task() == "multiple-choice") shape = {axis::batch, axis::choice, axis::sequence};
     const TextEncoderTraits t = traits();
-    std::vector<TensorSpec> specs{input::ids("input_ids", shape, t.vocab),
-                                  input::mask("attention_mask", shape, {.of = "input_ids"})};
+    std::vector<TensorSpec> specs{input::ids("input_ids", shape, t.vocab)};
+    if (t.masked) specs.push_back(input::mask("attention_mask", shape, {.of = "input_ids"}));
     if (t.segments > 0)
       specs.push_back(input::token_types("token_type_ids", shape, {.of = "input_ids", .limit = t.segments}));
-    shape.pop_back();
-    for (TensorSpec& more : more_inputs(shape)) specs.push_back(std::move(more));
+    for (TensorSpec& spec : further_inputs(shape)) specs.push_back(std::move(spec));
     return specs;
   }
 
@@ -116,9 +116,11 @@ class TextEncoder : public OnnxConfig {
     const TextEncoderTraits t = traits();
     const bool choices = task() == "multiple-choice";
     const auto tokens = [&](const char* name) { return choices ? flatten_choices(in.at(name)) : in.at(name); };
-    Text text{tokens("input_ids"), tokens("attention_mask")};
+    Text text{tokens("input_ids")};
+    if (t.masked) text.mask = tokens("attention_mask");
     if (t.segments > 0) text.segments = tokens("token_type_ids");
-    for (const TensorSpec& more : more_inputs({axis::batch})) text.more[more.name] = tokens(more.name.c_str());
+    for (const TensorSpec& spec : further_inputs({axis::batch, axis::sequence}))
+      text.further.emplace(spec.name, tokens(spec.name.c_str()));
 
     g.unused("*embeddings.position_ids");
     const Scope base = task() == "default" ? g.root() : g.root() / t.base;
@@ -134,7 +136,8 @@ class TextEncoder : public OnnxConfig {
       given.words = [words = *given.masked_lm](const Encoded& at) { return scores_of_words(words, at); };
     if (!given.summary && traits().pooler)
       given.summary = [this](const Encoded& at) { return pool(at.base, at.hidden); };
-    Heads rows{head::hidden_states()};
+    Heads rows = given.own;
+    rows.push_back(head::hidden_states());
     for (const Head& row : {head::token_classes(given.classifier, {.out = labels()}), head::answer_span(given.span)})
       rows.push_back(given.tokens ? head::behind(given.tokens, row) : row);
     if (given.words) {
@@ -165,23 +168,16 @@ class TextEncoder : public OnnxConfig {
         return unflatten_choices(score(at), at.in.at("input_ids"));
       }));
     }
-    for (const Head& own : given.rows) {
-      const auto other =
-          std::find_if(rows.begin(), rows.end(), [&](const Head& r) { return r.feature == own.feature; });
-      if (other == rows.end())
-        rows.push_back(own);
-      else
-        *other = own;
-    }
     return rows;
   }
 
  protected:
   virtual TextEncoderTraits traits() const = 0;
   virtual TextHeads text_heads() const = 0;
-  /// What the model is given beside the tokens' inputs; each begins with the axes `of_text`: the batch, and the choice
-  /// where there are choices. encode() finds them in Text::more.
-  virtual std::vector<TensorSpec> more_inputs(const std::vector<Dim>& /*of_text*/) const { return {}; }
+  /// What the model is given for every token beside its id, mask and segment. `tokens` are the axes of the ids, before
+  /// those of an input's own: i64[tokens…, 4] of a box; what is not one for each token keeps those before the sequence.
+  /// encode() finds them in Text::further, each choice as a text.
+  virtual std::vector<TensorSpec> further_inputs(const std::vector<Dim>& /*tokens*/) const { return {}; }
   /// f[batch, sequence, hidden]. Marks hidden_states.{i} and attentions.{i} on its way.
   virtual Value encode(const Scope& base, const Text& text) const = 0;
   /// The base model's pooler_output: f[batch, hidden]; asked for where the traits have a pooler.

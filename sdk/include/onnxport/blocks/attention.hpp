@@ -11,6 +11,7 @@
 
 #include <onnxport/blocks/feed_forward.hpp>
 #include <onnxport/blocks/norm.hpp>
+#include <onnxport/rotary.hpp>
 #include <onnxport/with_past.hpp>
 
 namespace onnxport::sdk {
@@ -34,6 +35,7 @@ struct Projections {
   std::string query = "q_proj", key = "k_proj", value = "v_proj";
   std::string fused = "qkv_proj";
   std::string output = "o_proj";
+  std::string output_bias{};  ///< a bias behind the output that is the module's own: its name, as in GPT-NeoX-Japanese
   ProjectionBias bias{};
   Matrix matrix = Matrix::out_in;
 };
@@ -44,6 +46,8 @@ struct QueryKeyNorm {
   bool per_head = true;  ///< false: over all heads at once, before they are split
   std::string query = "q_norm", key = "k_norm";
   std::string each{};  ///< every head has a weight of its own, {each}.{i} below the norm, as in StableLM; without bias
+  bool stacked = false;  ///< every head has a row of one weight f[heads, d], as in Cohere; without bias
+  bool turned = false;   ///< behind the turn by their positions, as in HunYuan
 };
 
 struct AttentionBlock {
@@ -55,7 +59,7 @@ struct AttentionBlock {
   bool repeats_kv = false;
   Projections projections{};
   std::optional<QueryKeyNorm> query_key_norm{};
-  double clip = 0;     ///< queries, keys and values within ±clip; 0: as they are
+  double clip = 0;     ///< queries, keys and values, behind their norms, within ±clip; 0: as they are
   double scale = 0;    ///< 0: 1/√head size
   double softcap = 0;  ///< 0: none
   bool causal = false;
@@ -85,6 +89,7 @@ struct Attended {
   Value mask{};     ///< i64[batch, total]: 1 where a key counts
   Value bias{};     ///< added to the scaled scores; broadcastable to f[batch, heads, query, total]
   Angles angles{};  ///< of the tokens' positions; absent: not turned
+  Value factor{};   ///< of each token's queries: f[batch or 1, n, 1]; absent: 1
   Cache* cache = nullptr;
   int64_t layer = 0;      ///< its number in the cache
   OverEncoder encoder{};  ///< of a layer that attends to an encoder as well
@@ -111,6 +116,29 @@ inline Value norm_each_head(const Scope& scope, const Value& x, Norm form) {
     weights.push_back(unsqueeze((scope / i).weight("weight", {x.fixed(-1)}), {0, 1}));
   return norm(scope, x, form) * concat(weights, 0);
 }
+
+/// Every head normed with a row of one weight: f[batch, heads, n, d] -> the same. Weights: weight f[heads, d].
+/// Source: CohereLayerNorm of queries and keys, transformers 4.57.
+inline Value norm_stacked_heads(const Scope& scope, const Value& x, Norm form) {
+  form.weight = form.bias = false;
+  return norm(scope, x, form) * unsqueeze(scope.weight("weight", {x.fixed(1), x.fixed(-1)}), {1});
+}
+
+namespace detail {
+/// Queries and keys with their heads apart: f[batch, heads, n, d].
+inline QueryKeyValue heads_apart(const QueryKeyValue& made, const AttentionBlock& block) {
+  return {split_heads(made.query, block.heads), split_heads(made.key, block.cached_heads()), made.value};
+}
+/// Queries and keys through their norms.
+inline QueryKeyValue norm_query_key(const Scope& scope, const QueryKeyValue& made, const QueryKeyNorm& n) {
+  const auto normed = [&](const std::string& name, const Value& part) {
+    if (n.stacked) return norm_stacked_heads(scope / name, part, n.norm);
+    return n.each.empty() ? norm(scope / name, part, n.norm)
+                          : norm_each_head(scope / name / n.each, part, n.norm).in(scope);
+  };
+  return {normed(n.query, made.query), normed(n.key, made.key), made.value};
+}
+}  // namespace detail
 
 /// x -> queries, keys and values, heads side by side (f[batch, n, heads·d]) or, where they are normed one by one, apart
 /// (f[batch, heads, n, d]).
@@ -144,19 +172,11 @@ inline QueryKeyValue project(const Scope& scope, const Value& x, const Attention
   if (block.repeats_kv) {
     for (Value* part : {&made.key, &made.value}) *part = repeat_heads(*part, kv_heads, heads / kv_heads);
   }
+  if (const auto& n = block.query_key_norm; n && !n->turned)
+    made = detail::norm_query_key(scope, n->per_head ? detail::heads_apart(made, block) : made, *n);
   if (block.clip != 0) {
     for (Value* part : {&made.query, &made.key, &made.value})
       *part = scope.op("Clip", {*part}, {{"min", -block.clip}, {"max", block.clip}});
-  }
-  if (block.query_key_norm) {
-    const QueryKeyNorm& n = *block.query_key_norm;
-    if (n.per_head) made = {split_heads(made.query, heads), split_heads(made.key, block.cached_heads()), made.value};
-    const auto normed = [&](const std::string& name, const Value& part) {
-      return n.each.empty() ? norm(scope / name, part, n.norm)
-                            : norm_each_head(scope / name / n.each, part, n.norm).in(scope);
-    };
-    made.query = normed(n.query, made.query);
-    made.key = normed(n.key, made.key);
   }
   return made;
 }
@@ -199,8 +219,21 @@ inline Value mix(const Scope& scope, const QueryKeyValue& made, const AttentionB
 /// Source: the attention classes of transformers 4.57, GPT2Attention, LlamaAttention, BertSelfAttention and their like.
 inline Value attend(const Scope& scope, const Value& x, const AttentionBlock& block, const Attended& given) {
   const Projections& p = block.projections;
-  const Value mixed = mix(scope, project(scope, x, block), block, given);
-  return project(scope / p.output, mixed, p.matrix, {.out = x.fixed(-1), .bias = p.bias.output});
+  QueryKeyValue made = project(scope, x, block);
+  Attended rest = given;
+  if (const auto& n = block.query_key_norm; n && n->turned) {
+    made = detail::heads_apart(made, block);
+    for (Value* part : {&made.query, &made.key}) *part = rotate(*part, given.angles, block.interleaved);
+    made = detail::norm_query_key(scope, made, *n);
+    rest.angles = {};
+  }
+  if (given.factor) {
+    const bool apart = made.query.shape().size() == 4;
+    made.query = made.query * (apart ? unsqueeze(given.factor, {1}) : given.factor);
+  }
+  const Value mixed = mix(scope, made, block, rest);
+  const Value y = project(scope / p.output, mixed, p.matrix, {.out = x.fixed(-1), .bias = p.bias.output});
+  return p.output_bias.empty() ? y : y + scope.weight(p.output_bias, {x.fixed(-1)});
 }
 
 namespace detail {
@@ -210,6 +243,7 @@ inline const char* not_over_encoder(const AttentionBlock& block) {
   if (block.query_key_norm) return "norms of queries and keys";
   if (block.repeats_kv) return "repeated keys and values";
   if (block.clip != 0) return "clipped queries, keys and values";
+  if (!block.projections.output_bias.empty()) return "bias of its own behind the output";
   if (!block.sinks.empty()) return "sinks";
   return nullptr;
 }
