@@ -143,7 +143,14 @@ struct Gemma4Config {
 
 class Gemma4OnnxConfig final : public TextDecoder {
  public:
-  explicit Gemma4OnnxConfig(const Request& request) : TextDecoder(request), c(request.config) {}
+  explicit Gemma4OnnxConfig(const Request& request) : TextDecoder(request), c(request.config) {
+    if (use_past() && !c.causal) {
+      throw Error(ONNXPORT_UNSUPPORTED,
+                  "config field 'use_bidirectional_attention' is \"all\": what a token has come to depends on those "
+                  "behind it, so that nothing of it can be kept; export the feature " +
+                      task());
+    }
+  }
 
   int64_t num_layers() const override { return c.layers; }
   int64_t num_attention_heads() const override { return c.heads; }
