@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The text model of Gemma 4: inputs of every layer, keys that layers share, layers of two shapes, and experts beside
-// the feed-forward. Source: Gemma4TextModel and its head, transformers 5.24 (modeling_gemma4.py).
+// The text models of Gemma 4: inputs of every layer, keys that layers share, layers of two shapes, and experts beside
+// the feed-forward. Source: Gemma4TextModel, Gemma4UnifiedTextModel and their heads, transformers 5.24.
 #include <onnxport/blocks/layer.hpp>
 #include <onnxport/families/gemma3n.hpp>
 #include <onnxport/layer_rotary.hpp>
@@ -15,6 +15,17 @@ namespace {
 
 const std::string full = "full_attention", sliding = "sliding_attention";
 
+/// What one of the two has, and its config class's defaults.
+struct Family {
+  const char* type;
+  int64_t positions, window;
+  bool inputs_of_layers, experts;  // whether it can have them
+};
+constexpr Family families[] = {
+    {"gemma4_text", 131072, 512, true, true},
+    {"gemma4_unified_text", 262144, 1024, false, false},
+};
+
 /// What keys and values are like in a layer.
 struct KeyShape {
   int64_t heads, width;
@@ -27,14 +38,14 @@ struct Mixture {
 };
 
 struct Gemma4Config {
-  explicit Gemma4Config(const Config& c)
+  Gemma4Config(const Config& c, const Family& family)
       : vocab(c.size("vocab_size", 262144)),
         hidden(c.size("hidden_size", 2304)),
         inner(c.size("intermediate_size", 9216)),
         layers(c.count("num_hidden_layers", 30)),
         heads(c.size("num_attention_heads", 8)),
         own{c.size("num_key_value_heads", 4), c.size("head_dim", 256)},
-        positions(c.size("max_position_embeddings", 131072)),
+        positions(c.size("max_position_embeddings", family.positions)),
         activation(c.text("hidden_activation", "gelu_pytorch_tanh")),
         rms{.kind = Norm::Kind::rms, .epsilon = c.real("rms_norm_eps", 1e-6)},
         bias(c.boolean("attention_bias", false)),
@@ -43,13 +54,8 @@ struct Gemma4Config {
         // "vision" lets the tokens of an image look ahead, of which a text has none.
         causal(c.choice("use_bidirectional_attention", "", {"", "all", "vision"}) != "all"),
         tied(c.tie(true)),
-        word_cap(c.real("final_logit_softcapping", 0)),
-        inputs{.layers = layers,
-               .width = c.is_null("hidden_size_per_layer_input") ? 0 : c.count("hidden_size_per_layer_input", 256),
-               .rows = c.size("vocab_size_per_layer_input", 262144),
-               .vocab = vocab,
-               .norm = rms} {
-    const int64_t stated = c.size("sliding_window", 512);
+        word_cap(c.real("final_logit_softcapping", 0)) {
+    const int64_t stated = c.size("sliding_window", family.window);
     // What is stated for a model that looks both ways is the width of the whole window; half of it and one place more
     // are seen to either side, and the token itself.
     window = causal ? stated : stated / 2 + 2;
@@ -57,15 +63,8 @@ struct Gemma4Config {
     shapes = shapes_of(c, *this);
     keys = {key_layers(rotary.types, c.count("num_kv_shared_layers", 0))};
     for (int64_t i = 0; i < layers; ++i) add_rotary(c, i);
-    if (c.boolean("enable_moe_block", false)) {
-      mixture = Mixture{.layout = {.count = c.size("num_experts"),
-                                   .hidden = hidden,
-                                   .inner = c.size("moe_intermediate_size"),
-                                   .up = ""},
-                        .top_k = c.size("top_k_experts")};
-      require_at_most({"top_k_experts", mixture->top_k}, {"num_experts", mixture->layout.count});
-    }
-    c.no_effect({"num_experts", "moe_intermediate_size", "top_k_experts"});  // without such a block
+    if (family.inputs_of_layers) inputs = inputs_of(c, *this);
+    if (family.experts) mixture = mixture_of(c, hidden);
   }
   int64_t vocab, hidden, inner, layers, heads;
   KeyShape own;  // of layers that state no other
@@ -74,8 +73,8 @@ struct Gemma4Config {
   Norm rms;
   bool bias, keys_are_values, wide, causal;
   Tie tied;
-  double word_cap;        // 0: none
-  PerLayerInputs inputs;  // of no width: none
+  double word_cap;  // 0: none
+  std::optional<PerLayerInputs> inputs;
   int64_t window = 0;
   LayerRotary rotary;
   std::vector<KeyShape> shapes;  // of each layer
@@ -86,6 +85,23 @@ struct Gemma4Config {
   const KeyShape& shape(int64_t layer) const { return shapes[static_cast<size_t>(layer)]; }
 
  private:
+  static std::optional<PerLayerInputs> inputs_of(const Config& c, const Gemma4Config& self) {
+    const int64_t width = c.is_null("hidden_size_per_layer_input") ? 0 : c.count("hidden_size_per_layer_input", 256);
+    const int64_t rows = c.size("vocab_size_per_layer_input", 262144);
+    if (width == 0) return std::nullopt;
+    return PerLayerInputs{.layers = self.layers, .width = width, .rows = rows, .vocab = self.vocab, .norm = self.rms};
+  }
+
+  static std::optional<Mixture> mixture_of(const Config& c, int64_t hidden) {
+    c.no_effect({"num_experts", "moe_intermediate_size", "top_k_experts"});  // without such a block
+    if (!c.boolean("enable_moe_block", false)) return std::nullopt;
+    const ExpertsLayout layout{
+        .count = c.size("num_experts"), .hidden = hidden, .inner = c.size("moe_intermediate_size"), .up = ""};
+    const int64_t top_k = c.size("top_k_experts");
+    require_at_most({"top_k_experts", top_k}, {"num_experts", layout.count});
+    return Mixture{layout, top_k};
+  }
+
   // The last layer sees the whole text, whatever is stated.
   static std::vector<std::string> types_of(const Config& c, int64_t layers) {
     std::vector<std::string> types =
@@ -143,7 +159,8 @@ struct Gemma4Config {
 
 class Gemma4OnnxConfig final : public TextDecoder {
  public:
-  explicit Gemma4OnnxConfig(const Request& request) : TextDecoder(request), c(request.config) {
+  explicit Gemma4OnnxConfig(const Request& request)
+      : TextDecoder(request), c(request.config, row_of(families, request.model_type)) {
     if (use_past() && !c.causal) {
       throw Error(ONNXPORT_UNSUPPORTED,
                   "config field 'use_bidirectional_attention' is \"all\": what a token has come to depends on those "
@@ -182,7 +199,7 @@ class Gemma4OnnxConfig final : public TextDecoder {
     Graph& g = s.graph();
     const Value ids = in.at("input_ids");
     Value x = embedding(s / "embed_tokens", ids, {c.vocab, c.hidden}) * std::sqrt(static_cast<double>(c.hidden));
-    const Value inputs = c.inputs.width > 0 ? per_layer_inputs(s, ids, x, c.inputs) : Value();
+    const Value inputs = c.inputs ? per_layer_inputs(s, ids, x, *c.inputs) : Value();
     const auto angles = c.rotary.angles(position_ids(in).in(s / "rotary_emb"));
     leave_out_borrowed(s, c.keys);
     Attended given{.mask = in.at("attention_mask"), .cache = &cache};
@@ -261,7 +278,7 @@ class Gemma4OnnxConfig final : public TextDecoder {
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.gemma4",
     .name = "Gemma 4 (text)",
-    .models = {{.types = {"gemma4_text"},
+    .models = {{.types = {"gemma4_text", "gemma4_unified_text"},
                 .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past"},
                 .make = make<Gemma4OnnxConfig>}},
 })
