@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,15 +16,18 @@ namespace onnxport::sdk {
 
 /// One of a model's kinds of layers, where these turn by different angles.
 struct RotaryLayerType {
-  std::string name;    ///< as in layer_types: rope_parameters has a map of this name
-  double theta;        ///< where that map gives none: what the config's older field says
-  bool scaled = true;  ///< whether rope_scaling, which older configs have instead, is meant for these layers
+  std::string name;              ///< as in layer_types: rope_parameters has a map of this name
+  double theta;                  ///< where that map gives none: what the config's older field says
+  bool scaled = true;            ///< whether rope_scaling, which older configs have instead, is meant for these layers
+  const char* type = "default";  ///< where neither states how angles are scaled
+  std::optional<double> turned{};  ///< the part of every head that is turned, where neither states it
 };
 
 /// What rope_parameters holds, for configs that have not got it: from their older fields, with their class's defaults.
 struct RotaryFields {
   double theta = 10000;
-  double partial = 1;  ///< the part of every head that is turned
+  double partial = 1;            ///< the part of every head that is turned
+  const char* type = "default";  ///< how angles are scaled
   /// Whether a "dynamic" scaling may state an alpha, by which the base is raised once and for all.
   /// Source: HunYuanDenseV1RotaryEmbedding, transformers 4.57.
   bool by_alpha = false;
@@ -49,7 +53,9 @@ class Rotary {
   /// The same for one kind of layers. Throws CONFIG where rope_parameters does not tell them apart.
   Rotary(const Config& config, int64_t head_size, const RotaryLayerType& type)
       : Rotary(config, head_size, section_of(config, type),
-               RotaryFields{.theta = type.theta, .partial = config.real("partial_rotary_factor", 1.0)}) {}
+               RotaryFields{.theta = type.theta,
+                            .partial = config.real("partial_rotary_factor", type.turned.value_or(1.0)),
+                            .type = type.type}) {}
 
   /// Whether angles depend on the longest position as well, so that scores do not follow from differences alone.
   bool depends_on_length() const { return type_ == "dynamic" || type_ == "longrope"; }
@@ -72,7 +78,7 @@ class Rotary {
 
  private:
   Rotary(const Config& config, int64_t head_size, const Config& scaling, const RotaryFields& older)
-      : type_(type_of(scaling)),
+      : type_(type_of(scaling, older.type)),
         base_(scaling.real("rope_theta", older.theta)),
         width_(static_cast<int64_t>(static_cast<double>(head_size) *
                                     scaling.real("partial_rotary_factor", older.partial))),
@@ -121,10 +127,10 @@ class Rotary {
     return all.section(type.name);
   }
 
-  static std::string type_of(const Config& scaling) {
+  static std::string type_of(const Config& scaling, const char* otherwise) {
     const std::initializer_list<std::string_view> known{"default",  "linear", "dynamic", "yarn",
                                                         "longrope", "su",     "llama3",  "proportional"};
-    const std::string older = scaling.choice("type", "default", known);
+    const std::string older = scaling.choice("type", otherwise, known);
     const std::string type = scaling.choice("rope_type", older, known);
     return type == "su" ? "longrope" : type;
   }
