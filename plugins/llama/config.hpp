@@ -203,9 +203,9 @@ struct LlamaConfig {
     const double theta = c.real("rope_theta", turning.theta);
     if (turning.needs_scaling && !c.has("rope_parameters") && !c.has("rope_scaling") && !c.is_null("rope_scaling")) {
       throw Error(ONNXPORT_CONFIG,
-                  "config.json has neither 'rope_parameters' nor 'rope_scaling'; expected one of them, "
-                  "as all that are saved have, since a " +
-                      std::string(family.type) + " model does not turn by plain angles");
+                  "config.json has neither 'rope_parameters' nor 'rope_scaling'; expected the one that is saved with "
+                  "every '" +
+                      std::string(family.type) + "' model, whose angles are scaled");
     }
     if (turning.by_kind) return {c, head_size, {.name = kind, .theta = theta, .scaled = kind == full}};
     return {
