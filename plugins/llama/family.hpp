@@ -64,6 +64,7 @@ struct Turning {
   bool interleaved = false;           // pairs that turn are neighbours
   bool by_alpha = false;              // as of RotaryFields
   bool by_kind = false;               // layers with a window and those without have angles of their own
+  bool by_layer_theta = false;        // by layer_rope_theta, where 0 is a layer that does not turn
   bool needs_scaling = false;         // config classes whose default is a scaling; files that are saved state it
 };
 
@@ -102,6 +103,7 @@ struct Family {
   Biases bias{};
   Norms norms{};
   std::optional<QueryKeyNorm> query_key{};
+  bool sinks = false;  // every head's queries may attend to nothing, by a learnt score
   bool fused = false;  // queries, keys and values by one layer
   Gate gate = Gate::apart;
   Window window = Window::none;

@@ -3,7 +3,6 @@
 // families.hpp, and their heads, transformers 4.57 and 5.24.
 #include <onnxport/blocks/layer.hpp>
 #include <onnxport/plugin.hpp>
-#include <onnxport/rotary_decoder.hpp>
 
 #include "config.hpp"
 
@@ -11,10 +10,10 @@ using namespace llama;
 
 namespace {
 
-class LlamaOnnxConfig final : public RotaryDecoder {
+class LlamaOnnxConfig final : public TextDecoder {
  public:
   explicit LlamaOnnxConfig(const Request& request)
-      : RotaryDecoder(request), family(row_of(families, request.model_type)), c(request.config, family) {}
+      : TextDecoder(request), family(row_of(families, request.model_type)), c(request.config, family) {}
 
   int64_t num_layers() const override { return c.layers; }
   int64_t num_attention_heads() const override { return c.heads; }
@@ -23,13 +22,11 @@ class LlamaOnnxConfig final : public RotaryDecoder {
   bool has_usual_cache() const override { return c.heads * c.head_size == c.hidden; }
   Positions positions_in_generation() const override {
     const bool normed_as_turned = family.query_key && family.query_key->turned;
-    const bool by_length = c.rotary_in_window && c.rotary_in_window->depends_on_length();
-    if (normed_as_turned || family.queries_grow || by_length) return Positions::mask;
-    return RotaryDecoder::positions_in_generation();
+    const bool apart = normed_as_turned || family.queries_grow || c.rotary.depends_on_length();
+    return apart ? Positions::mask : Positions::sequence;
   }
 
  private:
-  const Rotary& rotary() const override { return c.rotary; }
   TextDecoderTraits traits() const override {
     const bool other_base = task() == "question-answering" && *family.heads.span_base != '\0';
     return {.base = other_base ? family.heads.span_base : family.names.base,
@@ -47,13 +44,13 @@ class LlamaOnnxConfig final : public RotaryDecoder {
 
   Value decode(const Scope& s, const Inputs& in, Cache& cache) const override {
     Graph& g = s.graph();
+    g.unused("*rotary_emb.inv_freq");  // saved by older releases; config.json tells it
     Value x = embedding(s / family.names.embedding, in.at("input_ids"), {c.vocab, c.hidden});
     if (c.factors.embedding != 1) x = x * c.factors.embedding;
-    const Angles of_text = angles(s, in);
-    const Angles in_window =
-        c.rotary_in_window ? c.rotary_in_window->angles(position_ids(in).in(s / "rotary_emb")) : of_text;
-    const auto angles_of = [&](int64_t i) { return !c.turns(i) ? Angles{} : c.slides(i) ? in_window : of_text; };
-    const LayerStack stack{.count = c.layers, .layer = [this](int64_t i) { return layer(i); }, .angles = angles_of};
+    const auto turned_by = c.rotary.angles(position_ids(in).in(s / "rotary_emb"));
+    const LayerStack stack{.count = c.layers,
+                           .layer = [this](int64_t i) { return layer(i); },
+                           .angles = [&](int64_t i) { return c.turns(i) ? turned_by(i) : Angles{}; }};
     x = transformer_layers(s / family.names.layers, x, stack,
                            {.mask = in.at("attention_mask"), .factor = query_factor(s, in), .cache = &cache});
     return g.mark("hidden_states." + std::to_string(c.layers), norm(s / family.names.norm, x, c.norm));
@@ -81,7 +78,8 @@ class LlamaOnnxConfig final : public RotaryDecoder {
                                         .scale = c.factors.scores,
                                         .causal = c.causal,
                                         .window = c.slides(index) ? c.window : 0,
-                                        .interleaved = family.turning.interleaved},
+                                        .interleaved = family.turning.interleaved,
+                                        .sinks = family.sinks ? "sinks" : ""},
                           .feed_forward = {.inner = c.inner,
                                            .activation = c.activation,
                                            .up = family.names.up,
@@ -124,7 +122,8 @@ ONNXPORT_PLUGIN({
          {.types = {"apertus"},
           .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past", "token-classification"},
           .make = make<LlamaOnnxConfig>},
-         {.types = {"granite", "ernie4_5", "exaone", "internlm3", "iquestcoder", "cwm", "jais2", "hyperclovax"},
+         {.types = {"granite", "granite_swa", "ernie4_5", "exaone", "internlm3", "iquestcoder", "cwm", "jais2",
+                    "hyperclovax"},
           .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past"},
           .make = make<LlamaOnnxConfig>}},
 })

@@ -26,6 +26,7 @@ struct RotaryLayerType {
 /// What rope_parameters holds, for configs that have not got it: from their older fields, with their class's defaults.
 struct RotaryFields {
   double theta = 10000;
+  bool own_theta = false;        ///< whether that counts even where rope_parameters states another one
   double partial = 1;            ///< the part of every head that is turned
   const char* type = "default";  ///< how angles are scaled
   /// Whether a "dynamic" scaling may state an alpha, by which the base is raised once and for all.
@@ -79,7 +80,7 @@ class Rotary {
  private:
   Rotary(const Config& config, int64_t head_size, const Config& scaling, const RotaryFields& older)
       : type_(type_of(scaling, older.type)),
-        base_(scaling.real("rope_theta", older.theta)),
+        base_(older.own_theta ? older.theta : scaling.real("rope_theta", older.theta)),
         width_(static_cast<int64_t>(static_cast<double>(head_size) *
                                     scaling.real("partial_rotary_factor", older.partial))),
         max_positions_(config.integer("max_position_embeddings", 2048)) {
