@@ -4,6 +4,7 @@
 #include <limits>
 
 #include <onnxport/families/bert.hpp>
+#include <onnxport/resampling.hpp>
 
 using namespace onnxport::family;
 

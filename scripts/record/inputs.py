@@ -47,7 +47,8 @@ class Maker:
     def tokens(self, *shape):
         """Tokens of the vocabulary but for the first few, which are often special."""
         special = [value for name, value in self.text.to_dict().items() if name.endswith("token_id") and value is not None]
-        plain = [token for token in range(3, self.text.vocab_size) if token not in special]
+        limit = getattr(self.text, "vocab_size", 0x110000)  # or Unicode's, where characters are the tokens
+        plain = [token for token in range(3, limit) if token not in special]
         return torch.tensor(plain)[self.draw(len(plain), *shape)]
 
     def mask(self, *shape, left=False):
@@ -64,8 +65,9 @@ class Maker:
         mask = self.mask(*shape, left=left)
         pad = getattr(self.text, "pad_token_id", None) or 0
         ids = self.tokens(*shape)
-        if getattr(self.text, "question_token_id", None) is not None:
-            ids[..., 1::3] = self.text.question_token_id
+        for name in ("question_token_id", "mask_token_id"):  # of models that look for them in the text
+            if getattr(self.text, name, None) is not None:
+                ids[..., 1::3] = getattr(self.text, name)
         if self.ends_count:  # a vector is read at the end token
             ids[torch.arange(shape[0]), mask.sum(-1) - 1] = self.text.eos_token_id
         made = {"input_ids": torch.where(mask == 1, ids, pad), "attention_mask": mask}

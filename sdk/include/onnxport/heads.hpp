@@ -129,6 +129,18 @@ struct MaskedLmHeadOptions {
   /// The embedding whose table scores the words, too; without it `decoder` has a weight of its own.
   std::optional<Scope> tied{};
 };
+/// The bias of the words, f[vocab]. A layer that is not tied has one of its own since version 5, the last of the names;
+/// before there was one alone.
+inline Value words_bias(const Scope& scope, const MaskedLmHeadOptions& options) {
+  std::vector<std::string> names = options.names.bias;
+  if (!options.tied) std::reverse(names.begin(), names.end());
+  std::string bias = options.names.bias.at(0);
+  for (auto name = names.rbegin(); name != names.rend(); ++name) {
+    if (scope.has(*name)) bias = *name;
+    scope.graph().unused((scope / *name).path());
+  }
+  return scope.weight(bias, {options.vocab});
+}
 /// norm(activation(dense(hidden))) · tableᵀ + bias: f32[batch, sequence, n] -> f32[batch, sequence, vocab].
 /// Source: BertLMPredictionHead and its relatives, transformers 4.30.
 inline Value masked_lm_head(const Scope& scope, const Value& hidden, const MaskedLmHeadOptions& options) {
@@ -137,18 +149,10 @@ inline Value masked_lm_head(const Scope& scope, const Value& hidden, const Maske
   x = activation(x, options.activation);
   x = norm(scope / options.names.norm, x, {.epsilon = options.epsilon});
 
-  // A layer that is not tied has a bias of its own since version 5, the last of the names; before there was one alone.
-  std::vector<std::string> names = options.names.bias;
-  if (!options.tied) std::reverse(names.begin(), names.end());
-  std::string bias = options.names.bias.at(0);
-  for (auto name = names.rbegin(); name != names.rend(); ++name) {
-    if (scope.has(*name)) bias = *name;
-    g.unused((scope / *name).path());
-  }
   const Scope decoder = scope / options.names.decoder;
   if (options.tied) g.unused((decoder / "weight").path());
   const Value table = options.tied.value_or(decoder).weight("weight", {options.vocab, options.width});
-  return decoder.composite("Linear", {x, table, scope.weight(bias, {options.vocab})}).in(scope);
+  return decoder.composite("Linear", {x, table, words_bias(scope, options)}).in(scope);
 }
 
 }  // namespace onnxport::sdk

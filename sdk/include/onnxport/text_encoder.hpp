@@ -124,18 +124,18 @@ class TextEncoder : public OnnxConfig {
 
     g.unused("*embeddings.position_ids");
     const Scope base = task() == "default" ? g.root() : g.root() / t.base;
-    const Value hidden = encode(base, text);
-    if (t.pooler && g.wants("pooler_output")) g.mark("pooler_output", pool(base, hidden));
+    const Encoding encoded = encode_all(base, text);
+    const Encoded at{base, encoded.hidden, in, text.mask, encoded.pooled};
+    if (t.pooler && g.wants("pooler_output")) g.mark("pooler_output", pool(at));
 
-    return head_for_feature().outputs({base, hidden, in, text.mask});
+    return head_for_feature().outputs(at);
   }
 
   Heads heads() const final {
     TextHeads given = text_heads();
     if (given.masked_lm)
       given.words = [words = *given.masked_lm](const Encoded& at) { return scores_of_words(words, at); };
-    if (!given.summary && traits().pooler)
-      given.summary = [this](const Encoded& at) { return pool(at.base, at.hidden); };
+    if (!given.summary && traits().pooler) given.summary = [this](const Encoded& at) { return pool(at); };
     Heads rows = given.own;
     rows.push_back(head::hidden_states());
     for (const Head& row : {head::token_classes(given.classifier, {.out = labels()}), head::answer_span(given.span)})
@@ -146,7 +146,7 @@ class TextEncoder : public OnnxConfig {
     }
     if (given.pair) {
       const auto related = [this, layer = given.pair->at](const Encoded& at) {
-        return linear(at.base.graph().root() / layer, pool(at.base, at.hidden), {.out = 2});
+        return linear(at.base.graph().root() / layer, pool(at), {.out = 2});
       };
       rows.push_back(head::logits("next-sentence-prediction", related));
       if (given.words) {
@@ -180,6 +180,13 @@ class TextEncoder : public OnnxConfig {
   virtual std::vector<TensorSpec> further_inputs(const std::vector<Dim>& /*tokens*/) const { return {}; }
   /// f[batch, sequence, hidden]. Marks hidden_states.{i} and attentions.{i} on its way.
   virtual Value encode(const Scope& base, const Text& text) const = 0;
+  /// What the base model yields, and what its pooler reads where that is another sequence.
+  struct Encoding {
+    Value hidden;    ///< f[batch, sequence, hidden]
+    Value pooled{};  ///< f[batch, m, hidden]
+  };
+  /// The same where the pooler reads something else.
+  virtual Encoding encode_all(const Scope& base, const Text& text) const { return {encode(base, text)}; }
   /// The base model's pooler_output: f[batch, hidden]; asked for where the traits have a pooler.
   virtual Value pool(const Scope& base, const Value&) const {
     throw Error(ONNXPORT_UNSUPPORTED, "the model type '" + model_type() + "' has no pooler", base.path());
@@ -188,6 +195,8 @@ class TextEncoder : public OnnxConfig {
   int64_t labels() const { return labels_; }
 
  private:
+  Value pool(const Encoded& at) const { return pool(at.base, at.pooled ? at.pooled : at.hidden); }
+
   static Value scores_of_words(const WordsHead& words, const Encoded& at) {
     MaskedLmHeadOptions head = words.head;
     const Scope root = at.base.graph().root(), scope = words.at.empty() ? root : root / words.at;

@@ -37,7 +37,7 @@ struct BertDefaults {
   int64_t vocab = 30522, hidden = 768, layers = 12, heads = 12, inner = 3072, max_positions = 512, segments = 2;
   double epsilon = 1e-12;
   const char* activation = "gelu";
-  bool relative = true;  // whether the class knows position_embedding_type
+  bool relative = true;  ///< whether scores may go by distance; false: position_embedding_type is not read here
 };
 
 /// BERT between its inputs and its heads.
@@ -65,6 +65,7 @@ struct BertEncoder {
     int64_t width = 0;   // 0: the hidden size
     bool placed = true;  // false: positions are told elsewhere
     double scale = 1;    // of the words
+    int64_t first = 0;   // so many rows of the table stand before the first position's, beside max_positions
     /// What a model adds to these, f32[batch, sequence, width] each: places on a page, a task.
     std::vector<Value> further{};
   };
@@ -84,8 +85,13 @@ struct BertEncoder {
     }
     if (!relative && in.placed) {
       const Scope positions = s / "position_embeddings";
-      x = x + (in.positions ? embedding(positions, in.positions, {max_positions, width})
-                            : first_rows(positions.weight("weight", {max_positions, width}), size_of(in.ids, 1)));
+      const int64_t rows = in.first + max_positions;
+      const auto from_first = [&] {
+        const Value table = positions.weight("weight", {rows, width});
+        return in.first == 0 ? table : slice(table, {0, in.first});
+      };
+      x = x + (in.positions ? embedding(positions, in.positions, {rows, width})
+                            : first_rows(from_first(), size_of(in.ids, 1)));
     }
     for (const Value& more : in.further) x = x + more;
     return x.in(s);
