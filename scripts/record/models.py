@@ -21,6 +21,7 @@ def load(name, checkpoint, unused):
     config._attn_implementation = "eager"
     config._experts_implementation = "eager"  # others want sizes that small configs have not
     model, found = class_named(name).from_pretrained(checkpoint, config=config, output_loading_info=True)
+    unused = [*unused, "*.num_batches_tracked"]  # which counts steps of a training
     missing = sorted(key for key in found["missing_keys"] if not any(fnmatch.fnmatch(key, pattern) for pattern in unused))
     unexpected = sorted(found["unexpected_keys"])
     if missing or unexpected:
