@@ -17,7 +17,7 @@ namespace llama {
 inline const std::string full = "full_attention", sliding = "sliding_attention";
 
 /// Granite's factors.
-struct Multipliers {
+struct Factors {
   double embedding = 1, residual = 1, logits = 1;
   double scores = 0;  // 0: 1/√head size
 };
@@ -41,49 +41,17 @@ struct Growth {
 };
 
 struct LlamaConfig {
-  LlamaConfig(const Config& c, const Family& family)
-      : vocab(c.size("vocab_size", 32000)),
-        hidden(c.size("hidden_size", 4096)),
-        inner(c.size("intermediate_size", 11008)),
-        layers(c.count("num_hidden_layers", 32)),
-        heads(c.size("num_attention_heads", 32)),
-        kv_heads(otherwise_or(c, "num_key_value_heads", family.otherwise.kv_heads, heads)),
-        head_size(otherwise_or(c, "head_dim", family.otherwise.head_size, std::max<int64_t>(1, hidden / heads))),
-        positions(c.size("max_position_embeddings", 2048)),
-        activation(c.text("hidden_act", family.otherwise.activation)),
-        norm(norm_of(c, family)),
-        clip(family.clips ? c.real("clip_qkv", 0) : 0),
-        tied(c.tie(family.otherwise.tied)),
-        qkv_bias(has(family.bias.qkv, c)),
-        output_bias(has(family.bias.output, c)),
-        mlp_bias(has(family.bias.mlp, c)),
-        causal(c.boolean("is_causal", true)),
-        multipliers(multipliers_of(c, family)),
-        growth(growth_of(c, family, positions)),
-        window(window_of(c, family)),
-        turning(family.turns),
-        no_rope(no_rope_of(c, family, layers)),
-        types(types_of(c, family, *this)),
-        rotary(rotary_of(c, family, full, head_size)),
-        labels(c.num_labels()),
-        pad(c.is_null("pad_token_id") || c.has("pad_token_id") ? c.maybe_integer("pad_token_id")
-                                                               : family.otherwise.pad) {
-    require_multiple({"num_attention_heads", heads}, {"num_key_value_heads", kv_heads});
-    if (family.turning.by_kind) rotary_in_window = rotary_of(c, family, sliding, head_size);
-    c.no_effect({"pretraining_tp"});  // splits products for training; the result is the same
-    c.no_effect({"embd_pdrop", "resid_pdrop", "residual_dropout"});
-    c.no_effect({"max_window_layers", "original_max_position_embeddings"});  // without the options that they are of
-    c.no_effect({"sliding_window_pattern"});                                 // where the layers are listed
-    c.no_effect({"cache_implementation", "eod_token_id"});
-  }
+  LlamaConfig(const Config& c, const Family& family) : LlamaConfig(family, named(c, family)) {}
+
   int64_t vocab, hidden, inner, layers, heads, kv_heads, head_size, positions;
   std::string activation;
   Norm norm;
+  Placement placement;
   double clip;
   Tie tied;
   bool qkv_bias, output_bias, mlp_bias;
   bool causal;  // false: an encoder that was made of the decoder
-  Multipliers multipliers;
+  Factors factors;
   Growth growth;
   int64_t window;  // as of AttentionOptions; 0: none
   Turns turning;
@@ -103,6 +71,48 @@ struct LlamaConfig {
   }
 
  private:
+  LlamaConfig(const Family& family, const Config& c)
+      : vocab(c.size("vocab_size", 32000)),
+        hidden(c.size("hidden_size", 4096)),
+        inner(c.size("intermediate_size", 11008)),
+        layers(c.count("num_hidden_layers", 32)),
+        heads(c.size("num_attention_heads", 32)),
+        kv_heads(otherwise_or(c, "num_key_value_heads", family.otherwise.kv_heads, heads)),
+        head_size(otherwise_or(c, "head_dim", family.otherwise.head_size, std::max<int64_t>(1, hidden / heads))),
+        positions(c.size("max_position_embeddings", 2048)),
+        activation(c.text("hidden_act", family.otherwise.activation)),
+        norm(norm_of(c, family)),
+        placement(placement_of(c, family)),
+        clip(family.clips ? c.real("clip_qkv", 0) : 0),
+        tied(c.tie(family.otherwise.tied)),
+        qkv_bias(has(family.bias.qkv, c)),
+        output_bias(has(family.bias.output, c)),
+        mlp_bias(has(family.bias.mlp, c)),
+        causal(c.boolean("is_causal", true)),
+        factors(factors_of(c, family)),
+        growth(growth_of(c, family, positions)),
+        window(window_of(c, family)),
+        turning(family.turns),
+        no_rope(no_rope_of(c, family, layers)),
+        types(types_of(c, family, *this)),
+        rotary(rotary_of(c, family, full, head_size)),
+        labels(c.num_labels()),
+        pad(c.is_null("pad_token_id") || c.has("pad_token_id") ? c.maybe_integer("pad_token_id")
+                                                               : family.otherwise.pad) {
+    require_multiple({"num_attention_heads", heads}, {"num_key_value_heads", kv_heads});
+    if (family.turning.by_kind) rotary_in_window = rotary_of(c, family, sliding, head_size);
+    c.no_effect({"pretraining_tp"});  // splits products for training; the result is the same
+    c.no_effect({"embd_pdrop", "resid_pdrop", "residual_dropout"});
+    c.no_effect({"max_window_layers", "original_max_position_embeddings"});  // without the options that they are of
+    c.no_effect({"sliding_window_pattern"});                                 // where the layers are listed
+    c.no_effect({"cache_implementation", "eod_token_id"});
+  }
+
+  static Config named(Config c, const Family& family) {
+    for (const auto& [field, other] : family.other_names) c = c.with_names({{field, other}});
+    return c;
+  }
+
   static bool has(const Bias& bias, const Config& c) {
     return *bias.field == '\0' ? bias.otherwise : c.boolean(bias.field, bias.otherwise);
   }
@@ -118,12 +128,20 @@ struct LlamaConfig {
     return norm;
   }
 
-  static Multipliers multipliers_of(const Config& c, const Family& family) {
-    if (!family.multiplies) return {};
+  static Placement placement_of(const Config& c, const Family& family) {
+    const Norms& norms = family.norms;
+    if (*norms.around == '\0') return norms.placement;
+    return c.boolean(norms.around, true) ? Placement::around : Placement::before;
+  }
+
+  static Factors factors_of(const Config& c, const Family& family) {
+    if (family.multipliers == Multipliers::none) return {};
+    const bool divides = family.multipliers == Multipliers::dividing_logits;
+    const double logits = c.real("logits_scaling", 1);
     return {.embedding = c.real("embedding_multiplier", 1),
             .residual = c.real("residual_multiplier", 1),
-            .logits = 1 / c.real("logits_scaling", 1),
-            .scores = c.real("attention_multiplier", 1)};
+            .logits = divides ? 1 / logits : logits,
+            .scores = c.real("attention_multiplier", divides ? 1 : 0)};
   }
 
   static Growth growth_of(const Config& c, const Family& family, int64_t positions) {
@@ -174,9 +192,10 @@ struct LlamaConfig {
     if (family.window == Window::later_layers)
       return [first = c.count("max_window_layers", 28)](int64_t i) { return i >= first; };
     if (family.window == Window::layers_that_do_not_turn) return [&self](int64_t i) { return !self.turns(i); };
-    const auto [every, field] = family.sees_all;
+    const auto& [otherwise, field, first] = family.sees_all;
     const bool stated = *field != '\0' && !c.has("layer_types");
-    return [every = stated ? c.count(field, every) : every](int64_t i) { return every == 0 || (i + 1) % every != 0; };
+    const int64_t one_of = stated ? c.count(field, otherwise) : otherwise;
+    return [one_of, at = first ? 0 : one_of - 1](int64_t i) { return one_of == 0 || i % one_of != at; };
   }
 
   static Rotary rotary_of(const Config& c, const Family& family, const std::string& kind, int64_t head_size) {

@@ -79,7 +79,18 @@ class Maker:
                 made[name] = self.draw(getattr(self.text, limit), *shape, *depth)
         if "lang_ids" in self.wanted:
             made["lang_ids"] = self.draw(len(self.text.languages), *shape[:-1])
+        if "global_attention_mask" in self.wanted:
+            made["global_attention_mask"] = self.global_mask(*shape)
         return {name: value for name, value in made.items() if name in self.wanted}
+
+    @staticmethod
+    def global_mask(*shape):
+        """Of rows in turn: the first token, every third one, none."""
+        mask = torch.zeros(*shape, dtype=torch.int64)
+        for number, row in enumerate(mask.view(-1, shape[-1])):
+            if number % 3 < 2:
+                row[::3 if number % 3 else shape[-1]] = 1
+        return mask
 
     # What else a text may bring for each token, and the config field that it stays below.
     FURTHER_IDS = {"task_type_ids": "task_type_vocab_size", "xpath_tags_seq": "max_xpath_tag_unit_embeddings",

@@ -35,6 +35,7 @@ struct Projections {
   std::string query = "q_proj", key = "k_proj", value = "v_proj";
   std::string fused = "qkv_proj";
   std::string output = "o_proj";
+  std::string output_bias{};  ///< a bias behind the output that is the module's own: its name, as in GPT-NeoX-Japanese
   ProjectionBias bias{};
   Matrix matrix = Matrix::out_in;
 };
@@ -58,7 +59,7 @@ struct AttentionBlock {
   bool repeats_kv = false;
   Projections projections{};
   std::optional<QueryKeyNorm> query_key_norm{};
-  double clip = 0;     ///< queries, keys and values within ±clip; 0: as they are
+  double clip = 0;     ///< queries, keys and values, behind their norms, within ±clip; 0: as they are
   double scale = 0;    ///< 0: 1/√head size
   double softcap = 0;  ///< 0: none
   bool causal = false;
@@ -171,12 +172,12 @@ inline QueryKeyValue project(const Scope& scope, const Value& x, const Attention
   if (block.repeats_kv) {
     for (Value* part : {&made.key, &made.value}) *part = repeat_heads(*part, kv_heads, heads / kv_heads);
   }
+  if (const auto& n = block.query_key_norm; n && !n->turned)
+    made = detail::norm_query_key(scope, n->per_head ? detail::heads_apart(made, block) : made, *n);
   if (block.clip != 0) {
     for (Value* part : {&made.query, &made.key, &made.value})
       *part = scope.op("Clip", {*part}, {{"min", -block.clip}, {"max", block.clip}});
   }
-  if (const auto& n = block.query_key_norm; n && !n->turned)
-    made = detail::norm_query_key(scope, n->per_head ? detail::heads_apart(made, block) : made, *n);
   return made;
 }
 
@@ -231,7 +232,8 @@ inline Value attend(const Scope& scope, const Value& x, const AttentionBlock& bl
     made.query = made.query * (apart ? unsqueeze(given.factor, {1}) : given.factor);
   }
   const Value mixed = mix(scope, made, block, rest);
-  return project(scope / p.output, mixed, p.matrix, {.out = x.fixed(-1), .bias = p.bias.output});
+  const Value y = project(scope / p.output, mixed, p.matrix, {.out = x.fixed(-1), .bias = p.bias.output});
+  return p.output_bias.empty() ? y : y + scope.weight(p.output_bias, {x.fixed(-1)});
 }
 
 namespace detail {
@@ -241,6 +243,7 @@ inline const char* not_over_encoder(const AttentionBlock& block) {
   if (block.query_key_norm) return "norms of queries and keys";
   if (block.repeats_kv) return "repeated keys and values";
   if (block.clip != 0) return "clipped queries, keys and values";
+  if (!block.projections.output_bias.empty()) return "bias of its own behind the output";
   if (!block.sinks.empty()) return "sinks";
   return nullptr;
 }

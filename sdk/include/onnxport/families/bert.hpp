@@ -37,7 +37,7 @@ struct BertDefaults {
   int64_t vocab = 30522, hidden = 768, layers = 12, heads = 12, inner = 3072, max_positions = 512, segments = 2;
   double epsilon = 1e-12;
   const char* activation = "gelu";
-  bool tied = true;
+  bool relative = true;  // whether the class knows position_embedding_type
 };
 
 /// BERT between its inputs and its heads.
@@ -52,9 +52,9 @@ struct BertEncoder {
         segments(c.size("type_vocab_size", defaults.segments)),
         epsilon(c.real("layer_norm_eps", defaults.epsilon)),
         activation(c.text("hidden_act", defaults.activation)),
-        relative{positions_of(c), heads, max_positions},
+        relative{position_type(c, defaults), heads, max_positions},
         is_decoder(c.boolean("is_decoder", false)),
-        tied(c.tie(defaults.tied)) {
+        tied(c.tie(true)) {
     require_multiple({"hidden_size", hidden}, {"num_attention_heads", heads});
   }
 
@@ -64,6 +64,7 @@ struct BertEncoder {
     Value positions{};   // absent: 0, 1, …
     int64_t width = 0;   // 0: the hidden size
     bool placed = true;  // false: positions are told elsewhere
+    double scale = 1;    // of the words
     /// What a model adds to these, f32[batch, sequence, width] each: places on a page, a task.
     std::vector<Value> further{};
   };
@@ -75,6 +76,7 @@ struct BertEncoder {
   Value embedded_sum(const Scope& s, const Embedded& in) const {
     const int64_t width = in.width > 0 ? in.width : hidden;
     Value x = embedding(s / "word_embeddings", in.ids, {vocab, width});
+    if (in.scale != 1) x = x * in.scale;
     if (in.segments) {
       x = x + embedding(s / "token_type_embeddings", in.segments, {segments, width});
     } else {
@@ -151,19 +153,22 @@ struct BertEncoder {
             .tied = tied};
   }
 
-  /// Since version 5 positions are absolute, whatever a file has kept of its earlier life.
-  static std::string positions_of(const Config& c) {
-    const std::string type =
-        c.choice("position_embedding_type", "absolute", {"absolute", "relative_key", "relative_key_query"});
-    return c.written_since(5, 0) ? "absolute" : type;
-  }
-
   int64_t vocab, hidden, layers, heads, inner, max_positions, segments;
   double epsilon;
   std::string activation;
   RelativePositions relative;
   bool is_decoder;
   Tie tied;
+
+ private:
+  /// Since version 5 positions are absolute, whatever a file has kept of its earlier life.
+  static std::string position_type(const Config& c, const BertDefaults& defaults) {
+    c.no_effect({"position_embedding_type"});
+    if (!defaults.relative) return "absolute";
+    const std::string type =
+        c.choice("position_embedding_type", "absolute", {"absolute", "relative_key", "relative_key_query"});
+    return c.written_since(5, 0) ? "absolute" : type;
+  }
 };
 
 /// BERT with its heads, from which a model departs by what it overrides.
