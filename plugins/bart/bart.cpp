@@ -114,8 +114,8 @@ std::unique_ptr<OnnxConfig> make_bart(const Request& request) {
 
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.bart",
-    .name = "BART, mBART, PLBART, MVP, Marian, Pegasus, Blenderbot and M2M100",
-    .models = {{.types = {"bart", "mbart", "mvp"},
+    .name = "BART, mBART, PLBART, MVP, Marian, Pegasus, BigBird-Pegasus, Blenderbot and M2M100",
+    .models = {{.types = {"bart", "mbart", "mvp", "bigbird_pegasus"},
                 .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past", "seq2seq-lm",
                              "seq2seq-lm-with-past", "sequence-classification", "question-answering"},
                 .make = make_bart},

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The transformer that BART and its relatives are made of. Source: BartEncoder, BartDecoder and their twins of mBART,
-// PLBART, Marian, Pegasus, Blenderbot and M2M100, transformers 4.30, 4.57 and 5.24.
+// PLBART, Marian, Pegasus, BigBird-Pegasus, Blenderbot and M2M100, transformers 4.30, 4.57 and 5.24.
 #pragma once
 
+#include <onnxport/blocks/block_sparse_attention.hpp>
 #include <onnxport/blocks/layer.hpp>
 #include <onnxport/plugin.hpp>
 #include <onnxport/sinusoids.hpp>
@@ -23,10 +24,11 @@ struct Family {
   Placement norm = Placement::after;  // of a layer: before or after its blocks
   bool embedding_norm = true;         // over the embeddings
   bool words_normed_first = false;    // in the decoder places are added to what is normed already
-  bool final_norm = false;            // behind the last layer
+  const char* final_norm = nullptr;   // behind the last layer
   Places places = Places::learned;
-  int64_t offset = 0;      // of the first position in the learnt table
-  bool words_bias = true;  // the head of words has final_logits_bias
+  int64_t offset = 0;         // of the first position in the learnt table
+  bool words_bias = true;     // the head of words has final_logits_bias
+  bool has_big_bird = false;  // the encoder attends as BigBird does
   /// Before version 4.35 a step of one token saw all that is cached, padding or not.
   bool lone_step_saw_all = false;
 
@@ -34,12 +36,12 @@ struct Family {
   int64_t encoder_layers = 12, decoder_layers = 12, heads = 16, inner = 4096;
   const char* activation = "gelu";
   bool scaled = false;
-  int64_t padding = 1, labels = 2;
+  int64_t padding = 1, eos = 2, labels = 2;
 };
 inline constexpr Family families[] = {
     {.type = "bart", .offset = 2, .labels = 3},
     {.type = "mvp", .offset = 2, .vocab = 50267},
-    {.type = "mbart", .norm = Placement::before, .final_norm = true, .offset = 2},
+    {.type = "mbart", .norm = Placement::before, .final_norm = "layer_norm", .offset = 2},
     {.type = "plbart",
      .offset = 2,
      .vocab = 50005,
@@ -53,12 +55,25 @@ inline constexpr Family families[] = {
     {.type = "pegasus",
      .norm = Placement::before,
      .embedding_norm = false,
-     .final_norm = true,
+     .final_norm = "layer_norm",
      .places = Places::sinusoidal},
+    {.type = "bigbird_pegasus",
+     .norm = Placement::before,
+     .embedding_norm = false,
+     .final_norm = "layernorm_embedding",
+     .has_big_bird = true,
+     .vocab = 96103,
+     .positions = 4096,
+     .encoder_layers = 16,
+     .decoder_layers = 16,
+     .activation = "gelu_new",
+     .scaled = true,
+     .padding = 0,
+     .eos = 1},
     {.type = "blenderbot",
      .norm = Placement::before,
      .embedding_norm = false,
-     .final_norm = true,
+     .final_norm = "layer_norm",
      .vocab = 8008,
      .positions = 128,
      .width = 2560,
@@ -76,7 +91,7 @@ inline constexpr Family families[] = {
     {.type = "m2m_100",
      .norm = Placement::before,
      .embedding_norm = false,
-     .final_norm = true,
+     .final_norm = "layer_norm",
      .places = Places::counted,
      .words_bias = false,
      .lone_step_saw_all = true,
@@ -105,13 +120,18 @@ struct BartConfig {
         is_recent(c.written_since(5, 0)),
         lone_step_sees_all(family.lone_step_saw_all && c.written_before(4, 35)),
         tied(c.tie(true)),
-        eos(c.has("eos_token_id") ? c.ids("eos_token_id") : std::vector<int64_t>{2}),
+        eos(c.has("eos_token_id") ? c.ids("eos_token_id") : std::vector<int64_t>{family.eos}),
         labels(c.num_labels(family.labels)) {
     for (const int64_t heads : {encoder.heads, decoder.heads}) {
       if (width % heads != 0) {
         throw Error(ONNXPORT_CONFIG, "config field 'd_model' is " + std::to_string(width) +
                                          ", not a multiple of the attention heads (" + std::to_string(heads) + ")");
       }
+    }
+    if (family.has_big_bird) {
+      attention_bias = c.boolean("use_bias", false);
+      is_sparse = c.choice("attention_type", "block_sparse", {"original_full", "block_sparse"}) == "block_sparse";
+      blocks = {c.size("block_size", 64), c.count("num_random_blocks", 3)};
     }
     // Of the models' forerunners, and of training.
     c.no_effect({"num_hidden_layers", "init_std", "encoder_layerdrop", "decoder_layerdrop", "normalize_before",
@@ -136,6 +156,9 @@ struct BartConfig {
   int64_t positions, padding;
   std::string activation;
   double scale;
+  bool attention_bias = true;
+  bool is_sparse = false;  // BigBird's encoder sees blocks of a long text
+  SparseBlocks blocks{};
   bool shared;
   bool is_recent;  // written by version 5, where a side's table that is saved beside the shared one is one of its own
   bool lone_step_sees_all;
@@ -173,8 +196,10 @@ class Transformer {
     const Scope s = model / "encoder";
     Graph& g = s.graph();
     Value x = embed(model, {"encoder", ids, places_of(ids, range(size_of(ids, 1)), {}), c.vocab});
-    x = transformer_layers(
-        s / "layers", x, {c.encoder.layers, [this](int64_t) { return layer(c.encoder); }, "encoder_"}, {.mask = mask});
+    x = c.is_sparse ? encode_sparse(s, x, mask)
+                    : transformer_layers(s / "layers", x,
+                                         {c.encoder.layers, [this](int64_t) { return encoder_layer(); }, "encoder_"},
+                                         {.mask = mask});
     return g.mark("encoder_hidden_states." + std::to_string(c.encoder.layers), finish(s, x));
   }
 
@@ -276,17 +301,46 @@ class Transformer {
     return g.constant<float>(DType::f32, {c.positions, c.width}, table);
   }
 
+  // BigBird's attention keeps BERT's names.
+  TransformerLayer encoder_layer() const {
+    TransformerLayer form = layer(c.encoder);
+    if (f.has_big_bird) {
+      Projections& made = form.attention.projections;
+      made = {.query = "self.query", .key = "self.key", .value = "self.value", .output = "output", .bias = made.bias};
+    }
+    return form;
+  }
+
+  // Blocks of a text see their neighbours, the first and the last one.
+  Value encode_sparse(const Scope& s, Value x, const Value& mask) const {
+    const SparseRows rows = sparse_rows(s / "blocks", mask, c.blocks);
+    const TransformerLayer form = encoder_layer();
+    for (int64_t i = 0; i < c.encoder.layers; ++i) {
+      const Scope at = s / "layers" / i, attention = at / form.attention_at;
+      s.graph().mark("encoder_hidden_states." + std::to_string(i), x);
+      x = residual(at, x, form.attention_branch, [&](const Value& h) {
+        const Value mixed = block_sparse_attention(project(attention, h, form.attention), rows,
+                                                   {.heads = form.attention.heads, .mask = mask});
+        return linear(attention / "output", mixed, {.out = c.width, .bias = c.attention_bias});
+      });
+      x = residual(at, x, form.feed_forward_branch,
+                   [&](const Value& h) { return feed_forward(at, h, form.feed_forward); });
+    }
+    return x;
+  }
+
   TransformerLayer layer(const BartConfig::Side& side) const {
+    const bool bias = c.attention_bias;
     return {.feed_forward_at = "",
             .attention = {.heads = side.heads,
                           .head_size = c.width / side.heads,
-                          .projections = {.output = "out_proj", .bias = all_biased}},
+                          .projections = {.output = "out_proj", .bias = {bias, bias, bias, bias}}},
             .feed_forward = {.inner = side.inner, .activation = c.activation, .up = "fc1", .down = "fc2", .bias = true},
             .attention_branch = {f.norm, {}, "self_attn_layer_norm"},
             .feed_forward_branch = {f.norm, {}, "final_layer_norm"}};
   }
 
-  Value finish(const Scope& s, const Value& x) const { return f.final_norm ? norm(s / "layer_norm", x, {}) : x; }
+  Value finish(const Scope& s, const Value& x) const { return f.final_norm ? norm(s / f.final_norm, x, {}) : x; }
 
   const Family& f;
   BartConfig c;
