@@ -17,6 +17,7 @@ struct Lightning {
   int64_t heads, head_size;
   std::string activation;
   std::vector<double> slopes;  ///< of each head: a token counts exp(-slope) as much as the one behind it
+  bool asks_in_padding;        ///< whether what is padded has queries, which no text reads: before transformers 5
 };
 
 /// The slopes of a layer: less the later a head or a layer is. Source: MiniMaxLightningAttention.get_slope_rate,
@@ -79,10 +80,12 @@ inline Swept sweep(const QueryKeyValue& made, const std::vector<double>& slopes,
 inline Value lightning_attention(const Scope& s, const Value& x, const Lightning& form, const Value& mask, Cache& cache,
                                  const std::string& memory) {
   const int64_t width = form.heads * form.head_size;
-  Value made = activation(linear(s / "qkv_proj", x, {.out = 3 * width, .bias = false}), form.activation);
-  made = split_heads(made * unsqueeze(cast(mask, x.dtype()), {2}), form.heads);
-  const std::vector<Value> parts = split(made, -1, {form.head_size, form.head_size, form.head_size});
-  const Swept swept = sweep({parts[0], parts[1], parts[2]}, form.slopes, cache.past(memory));
+  const Value made = activation(linear(s / "qkv_proj", x, {.out = 3 * width, .bias = false}), form.activation);
+  const std::vector<Value> parts =
+      split(split_heads(made, form.heads), -1, {form.head_size, form.head_size, form.head_size});
+  const Value counts = unsqueeze(cast(mask, x.dtype()), {1, 3});  // f[batch, 1, n, 1]
+  const Value query = form.asks_in_padding ? parts[0] : parts[0] * counts;
+  const Swept swept = sweep({query, parts[1], parts[2] * counts}, form.slopes, cache.past(memory));
   cache.replace(memory, swept.memory);
   const Value normed = norm(s / "norm", swept.mixed, {.kind = Norm::Kind::rms, .epsilon = 1e-6});
   const Value gate = sigmoid(linear(s / "output_gate", x, {.out = width, .bias = false}));

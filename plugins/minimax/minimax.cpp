@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // MiniMax-Text-01 (arXiv:2501.08313): layers of lightning and of softmax attention, each before a mixture of experts.
-// Source: MiniMaxModel and its heads, transformers 4.57 and 5.24. What stands where a text is padded is 5.24's.
+// Source: MiniMaxModel and its heads, transformers 4.57 and 5.24.
 #include <algorithm>
 
 #include <onnxport/families/mixtures.hpp>
@@ -43,6 +43,7 @@ struct MiniMaxConfig {
         feed_forwards(mixtral_feed_forwards(c, hidden)),
         rotary(c, head_size,
                RotaryFields{.theta = c.real("rope_theta", 1e6), .partial = c.real("partial_rotary_factor", 1)}),
+        older(c.written_before(5, 0)),
         tied(c.tie(false)),
         labels(c.num_labels()),
         pad(c.maybe_integer("pad_token_id")) {
@@ -57,6 +58,7 @@ struct MiniMaxConfig {
   Factors of_full, of_linear, of_experts;
   FeedForwards feed_forwards;
   Rotary rotary;
+  bool older;
   Tie tied;
   int64_t labels;
   std::optional<int64_t> pad;
@@ -137,7 +139,11 @@ class MiniMaxOnnxConfig final : public RotaryDecoder {
     return {.heads = c.heads, .kv_heads = c.kv_heads, .head_size = c.head_size, .causal = true, .window = c.window};
   }
   Lightning lightning(int64_t layer) const {
-    return {c.heads, c.head_size, c.activation, slopes_of(c.heads, layer, c.layers)};
+    return {.heads = c.heads,
+            .head_size = c.head_size,
+            .activation = c.activation,
+            .slopes = slopes_of(c.heads, layer, c.layers),
+            .asks_in_padding = c.older};
   }
   Residual branch(const char* name, const Factors& factors) const {
     return {
