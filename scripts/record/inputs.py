@@ -137,7 +137,7 @@ class Maker:
         shape = self.shape
         source = self.text_inputs(shape.batch, shape.sequence)
         prefix = {"decoder_input_ids": self.tokens(shape.batch, shape.past)}
-        ran = self.model(**source, **prefix, use_cache=True, return_dict=True)
+        ran = self.model(**source, **prefix, **models.whole_cache(seq2seq=True), use_cache=True, return_dict=True)
         # What lies before the new tokens is in the cache, and its mask goes on over it.
         step = {"decoder_input_ids": self.tokens(shape.batch, 1)}
         if "decoder_attention_mask" in self.wanted:
