@@ -112,6 +112,13 @@ class Maker:
         batch = self.shape.batch
         return {**self.text_inputs(batch + 1, self.shape.sequence), **self.images(batch)}
 
+    def episode(self):
+        """Steps of a decision transformer: what was seen and done, what was still to be gained, and when."""
+        config, shape = self.model.config, (self.shape.batch, self.shape.sequence)
+        numbers = {"states": config.state_dim, "actions": config.act_dim, "returns_to_go": 1}
+        made = {name: torch.randn(*shape, width, generator=self.generator) for name, width in numbers.items()}
+        return {**made, "timesteps": self.draw(config.max_ep_len, *shape), "attention_mask": self.mask(*shape, left=True)}
+
     def decoder_step(self):
         """A cached step of a decoder: new tokens behind a prefix that was run before."""
         shape = self.shape
@@ -151,6 +158,8 @@ class Maker:
             return self.encoder_decoder()
         if {"pixel_values", "input_ids"} <= set(self.wanted):
             return self.texts_and_images()
+        if "returns_to_go" in self.wanted:
+            return self.episode()
         if "pixel_values" in self.wanted:
             return self.images(self.shape.batch)
         choices = any(word in type(self.model).__name__ for word in ("MultipleChoice", "DoubleHeads"))
