@@ -126,6 +126,13 @@ class Maker:
         batch = self.shape.batch
         return {**self.text_inputs(batch + 1, self.shape.sequence), **self.images(batch)}
 
+    def episode(self):
+        """Steps of a decision transformer: what was seen and done, what was still to be gained, and when."""
+        config, shape = self.model.config, (self.shape.batch, self.shape.sequence)
+        numbers = {"states": config.state_dim, "actions": config.act_dim, "returns_to_go": 1}
+        made = {name: torch.randn(*shape, width, generator=self.generator) for name, width in numbers.items()}
+        return {**made, "timesteps": self.draw(config.max_ep_len, *shape), "attention_mask": self.mask(*shape, left=True)}
+
     def decoder_step(self):
         """A cached step of a decoder: new tokens behind a prefix that was run before."""
         shape = self.shape
@@ -151,7 +158,7 @@ class Maker:
         shape = self.shape
         source = self.text_inputs(shape.batch, shape.sequence)
         prefix = {"decoder_input_ids": self.tokens(shape.batch, shape.past)}
-        ran = self.model(**source, **prefix, use_cache=True, return_dict=True)
+        ran = self.model(**source, **prefix, **models.whole_cache(seq2seq=True), use_cache=True, return_dict=True)
         # What lies before the new tokens is in the cache, and its mask goes on over it.
         step = {"decoder_input_ids": self.tokens(shape.batch, 1)}
         if "decoder_attention_mask" in self.wanted:
@@ -165,6 +172,8 @@ class Maker:
             return self.encoder_decoder()
         if {"pixel_values", "input_ids"} <= set(self.wanted):
             return self.texts_and_images()
+        if "returns_to_go" in self.wanted:
+            return self.episode()
         if "pixel_values" in self.wanted:
             return self.images(min(self.shape.batch, 2))  # images are large
         choices = any(word in type(self.model).__name__ for word in ("MultipleChoice", "DoubleHeads"))
