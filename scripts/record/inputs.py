@@ -109,7 +109,7 @@ class Maker:
         config = getattr(self.model.config, "vision_config", self.model.config)
         if "spatial_shapes" in self.wanted:
             return self.patches(batch, config)
-        size = self.shape.image or getattr(config, "image_size", None) or 32
+        size = self.shape.image or getattr(config, "image_size", None) or getattr(config, "input_size", None) or 32
         height, width = size if isinstance(size, (list, tuple)) else (size, size)
         return {"pixel_values": torch.randn(batch, config.num_channels, height, width, generator=self.generator)}
 
@@ -122,9 +122,10 @@ class Maker:
         return {"pixel_values": pixels, "pixel_attention_mask": mask, "spatial_shapes": shapes}
 
     def texts_and_images(self):
-        """One text more than there are images."""
+        """One text more than there are images, or one on each, where the texts' places on it are wanted."""
         batch = self.shape.batch
-        return {**self.text_inputs(batch + 1, self.shape.sequence), **self.images(batch)}
+        texts = batch if "bbox" in self.wanted else batch + 1
+        return {**self.text_inputs(texts, self.shape.sequence), **self.images(batch)}
 
     def episode(self):
         """Steps of a decision transformer: what was seen and done, what was still to be gained, and when."""
