@@ -136,7 +136,7 @@ int run_export(const ExportArguments& arguments, Console& console) {
   if (model.is_by_id()) {
     // Nor is it for an export that this machine could not finish.
     const uint64_t bytes = expected_weight_bytes(onnx_config, files);
-    if (plan.validation) require_memory(bytes, bytes_as(dtype, bytes));
+    if (plan.validation) require_memory({.weights = bytes, .file = bytes_as(dtype, bytes)});
     if (plan.weights.place != WeightPlace::link) output.require_space(bytes_as(dtype, bytes));
   }
   if (const auto fetched = model.fetch_weights()) report(*fetched, console);
@@ -146,8 +146,14 @@ int run_export(const ExportArguments& arguments, Console& console) {
   const DefinedGraphs defined =
       define_graphs(onnx_config, weights, files, {.outputs = plan.outputs, .allow_unused = plan.allow_unused});
   note_leftovers(defined.definitions[0], console);
-  const uint64_t bytes = defined.weight_bytes();
-  if (plan.validation) require_memory(bytes, bytes_as(dtype, bytes));
+  const GraphForm form{.opset = opset, .dtype = dtype, .weights_as_stored = plan.weights.place == WeightPlace::link};
+  const ExportToValidate to_validate{
+      onnx_config, config, preprocessor ? &*preprocessor : nullptr, defined.graphs, &weights, output.folder(), form};
+  if (plan.validation) {
+    const uint64_t bytes = defined.weight_bytes();
+    require_memory(
+        {.weights = bytes, .file = bytes_as(dtype, bytes), .activations = validation_activations(to_validate)});
+  }
   stop_if_interrupted();
 
   std::optional<ExportValidation> found;
@@ -156,11 +162,8 @@ int run_export(const ExportArguments& arguments, Console& console) {
     report(write_export(plan, {selection, checkpoint, defined, opset}, output, events), console);
     // What is compared is what will be delivered, and an interrupted validation leaves nothing behind.
     if (plan.validation) {
-      const GraphForm form{
-          .opset = opset, .dtype = dtype, .weights_as_stored = plan.weights.place == WeightPlace::link};
-      found = validate_export({onnx_config, config, preprocessor ? &*preprocessor : nullptr, defined.graphs, &weights,
-                               output.folder(), form},
-                              tolerance_for(onnx_config, dtype, plan.validation->atol), progress_on(console));
+      found =
+          validate_export(to_validate, tolerance_for(onnx_config, dtype, plan.validation->atol), progress_on(console));
       report(*found, console);
     } else {
       console.result()["validation"]["status"] = "skipped";

@@ -129,13 +129,19 @@ ExportValidation validate_model(const ValidatePlan& plan, const Exported& export
   const DefinedGraphs defined =
       define_graphs(*selection.onnx_config, weights, files,
                     {.outputs = split_list(exported.metadata("onnxport.outputs", "")), .allow_unused = true});
-  const uint64_t bytes = defined.weight_bytes();
-  require_memory(bytes, bytes);
   const std::optional<Preprocessor> preprocessor = Preprocessor::from_folder(model.folder());
   const GraphForm form = form_of(exported.summaries[0]);
-  return validate_export({*selection.onnx_config, checkpoint.config(), preprocessor ? &*preprocessor : nullptr,
-                          defined.graphs, &weights, file.parent_path(), form},
-                         tolerance_for(*selection.onnx_config, form.dtype, plan.atol), progress_on(console));
+  const ExportToValidate to_validate{*selection.onnx_config,
+                                     checkpoint.config(),
+                                     preprocessor ? &*preprocessor : nullptr,
+                                     defined.graphs,
+                                     &weights,
+                                     file.parent_path(),
+                                     form};
+  const uint64_t bytes = defined.weight_bytes();
+  require_memory({.weights = bytes, .file = bytes, .activations = validation_activations(to_validate)});
+  return validate_export(to_validate, tolerance_for(*selection.onnx_config, form.dtype, plan.atol),
+                         progress_on(console));
 }
 
 /// What to do about a difference.

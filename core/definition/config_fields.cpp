@@ -2,6 +2,7 @@
 #include "core/definition/config_fields.hpp"
 
 #include <functional>
+#include <set>
 #include <string_view>
 
 namespace onnxport {
@@ -80,16 +81,19 @@ const std::set<std::string, std::less<>>& general_fields() {
 }
 
 bool is_training_field(std::string_view name) {
-  return name.find("dropout") != std::string_view::npos || name.find("_dropout_prob") != std::string_view::npos;
+  for (const std::string_view part : {"dropout", "_pdrop", "layerdrop", "drop_path_rate"}) {
+    if (name.find(part) != std::string_view::npos) return true;
+  }
+  return false;
 }
 
 }  // namespace
 
-std::vector<std::string> unread_fields(const Json& config, const std::set<std::string>& read) {
+std::vector<std::string> unread_fields(const Json& config, const AskedFields& asked) {
   std::vector<std::string> unread;
   for (const auto& [key, value] : config.items()) {
     const bool is_general = general_fields().contains(key) || is_training_field(key) || key.starts_with("_");
-    if (!read.contains(key) && !is_general) unread.push_back(key);
+    if (!asked.contains(key) && !is_general) unread.push_back(key);
   }
   return unread;
 }

@@ -2,7 +2,7 @@
 // Which fields of config.json a definition has to account for.
 #pragma once
 
-#include <set>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -10,8 +10,12 @@
 
 namespace onnxport {
 
-/// Fields that may say something of the graph and are not among those `read`, in the file's order. What is for
+/// The fields that a plugin asked for, and whether it looked at what they say. Those that it only names are known to it
+/// to have no effect.
+using AskedFields = std::map<std::string, bool>;
+
+/// Fields that may say something of the graph and are not among those `asked` for, in the file's order. What is for
 /// training, generation and bookkeeping, whatever the model, is left out.
-std::vector<std::string> unread_fields(const Json& config, const std::set<std::string>& read);
+std::vector<std::string> unread_fields(const Json& config, const AskedFields& asked);
 
 }  // namespace onnxport

@@ -10,33 +10,41 @@ using detail::text;
 
 const onnxport_config absent_config{};
 
-std::unique_ptr<onnxport_config> child_of(const onnxport_config& self, const Json* json) {
-  auto child = std::make_unique<onnxport_config>();
-  child->json = json;
-  child->read = self.read;
-  return child;
+std::unique_ptr<onnxport_config> node_of(const Json* json, bool* looked_at = nullptr) {
+  auto node = std::make_unique<onnxport_config>();
+  node->json = json;
+  node->looked_at = looked_at;
+  return node;
+}
+
+/// Notes that someone wants to know what a field says.
+void look_at(const onnxport_config* node) {
+  if (node->looked_at != nullptr) *node->looked_at = true;
 }
 
 const onnxport_config* config_member(const onnxport_config* self, onnxport_string key) {
+  look_at(self);
   if (self->json == nullptr || !self->json->is_object()) return &absent_config;
   const std::string name(text(key));
-  if (self->top && self->read != nullptr) self->read->insert(name);
+  bool* looked_at = self->fields == nullptr ? nullptr : &self->fields->try_emplace(name, false).first->second;
   const auto found = self->json->find(name);
   if (found == self->json->end()) return &absent_config;
   auto& slot = self->members[name];
-  if (slot == nullptr) slot = child_of(*self, &*found);
+  if (slot == nullptr) slot = node_of(&*found, looked_at);
   return slot.get();
 }
 
 const onnxport_config* config_entry(const onnxport_config* self, size_t index) {
+  look_at(self);
   if (self->json == nullptr || !self->json->is_array() || index >= self->json->size()) return &absent_config;
   auto& slot = self->entries[index];
-  if (slot == nullptr) slot = child_of(*self, &(*self->json)[index]);
+  if (slot == nullptr) slot = node_of(&(*self->json)[index]);
   return slot.get();
 }
 
 onnxport_config_type config_type(const onnxport_config* self) {
   if (self->json == nullptr) return ONNXPORT_CONFIG_ABSENT;
+  look_at(self);
   switch (self->json->type()) {
     case Json::value_t::null:
       return ONNXPORT_CONFIG_NULL;
@@ -59,6 +67,7 @@ onnxport_config_type config_type(const onnxport_config* self) {
 }
 
 size_t config_size(const onnxport_config* self) {
+  look_at(self);
   return self->json != nullptr && self->json->is_structured() ? self->json->size() : 0;
 }
 int32_t config_bool(const onnxport_config* self) {

@@ -70,7 +70,7 @@ std::vector<Definition> OnnxConfig::define_parts(WeightSource& weights, const st
     }
   }
   const std::vector<std::string> unused = weights.finish(options.allow_unused);
-  const std::vector<std::string> unread = unread_fields(state.config, state.read_fields);
+  const std::vector<std::string> unread = unread_fields(state.config, state.asked_fields);
   for (Definition& definition : definitions) {
     definition.unused_tensors = unused;
     definition.unread_fields = unread;

@@ -11,16 +11,17 @@
 #include <string_view>
 #include <vector>
 
+#include "core/definition/config_fields.hpp"
 #include "core/definition/status.hpp"
 #include "core/definition/weights.hpp"
 #include "core/description/description.hpp"
 #include "core/ir/graph.hpp"
 
-/// One node of config.json, made when someone asks for it. `read` notes what is asked for at the top.
+/// One node of config.json, made when someone asks for it.
 struct onnxport_config {
-  const onnxport::Json* json = nullptr;   // null: absent
-  std::set<std::string>* read = nullptr;  // keys that were read
-  bool top = false;
+  const onnxport::Json* json = nullptr;     // null: absent
+  onnxport::AskedFields* fields = nullptr;  // at the top: notes what is asked for
+  bool* looked_at = nullptr;                // of a field at the top: its note
   mutable std::map<std::string, std::unique_ptr<onnxport_config>, std::less<>> members;
   mutable std::map<size_t, std::unique_ptr<onnxport_config>> entries;
 };

@@ -28,7 +28,7 @@ void OnnxConfig::State::describe(const std::string& part) {
 
 void OnnxConfig::State::check_options() const {
   for (const auto& [key, value] : options.items()) {
-    if (read_options.contains(key)) continue;
+    if (asked_options.contains(key)) continue;
     throw Error(Failure::usage,
                 fmt::format("models of type '{}' with feature '{}' have no choice of {}, and {} was asked for",
                             model_type, feature, key, value.dump()),
@@ -53,8 +53,8 @@ OnnxConfig OnnxConfig::from_model_config(const PluginTable& plugin, const Json& 
   state->options = options;
   state->model_type = model_type;
   state->feature = feature;
-  state->root = {&state->config, &state->read_fields, true, {}, {}};
-  state->chosen = {&state->options, &state->read_options, true, {}, {}};
+  state->root = {&state->config, &state->asked_fields, nullptr, {}, {}};
+  state->chosen = {&state->options, &state->asked_options, nullptr, {}, {}};
   const onnxport_request request{
       sizeof(onnxport_request),    &plugin_host(), &state->root, detail::abi(state->model_type),
       detail::abi(state->feature), &state->chosen};
@@ -154,6 +154,9 @@ const std::string& OnnxConfig::feature() const {
 }
 const std::string& OnnxConfig::plugin_id() const {
   return state_->plugin_id;
+}
+const AskedFields& OnnxConfig::asked_fields() const {
+  return state_->asked_fields;
 }
 std::map<std::string, std::string> OnnxConfig::prompts() const {
   return state_->sentence ? state_->sentence->prompts() : std::map<std::string, std::string>();

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/checkpoint/checkpoint.hpp"
+#include "core/definition/config_fields.hpp"
 #include "core/definition/weights.hpp"
 #include "core/description/description.hpp"
 #include "core/dummy/dummy_options.hpp"
@@ -92,6 +93,8 @@ class OnnxConfig {
   const std::string& model_type() const;
   const std::string& feature() const;
   const std::string& plugin_id() const;
+  /// What the plugin asked of config.json so far.
+  const AskedFields& asked_fields() const;
   /// Of the feature sentence-embedding: what clients put before a text, by the name of the task. Empty elsewhere.
   std::map<std::string, std::string> prompts() const;
 

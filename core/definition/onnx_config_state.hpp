@@ -4,7 +4,6 @@
 
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -19,7 +18,7 @@ namespace onnxport {
 struct OnnxConfig::State {
   std::string plugin_id, model_type, feature;
   Json config, options;
-  std::set<std::string> read_fields, read_options;
+  AskedFields asked_fields, asked_options;
   onnxport_config root, chosen;  // config and options as the plugin sees them
   std::optional<detail::PluginObject> object;
   std::map<std::string, Description> descriptions;  // by part; "" is the model as one graph

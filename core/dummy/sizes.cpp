@@ -85,8 +85,9 @@ Sizes axis_sizes(const Description& description, const Json& config, const Prepr
                     trained.height, common});
   choose("width",
          {above_0(options.image_width), processed(&Preprocessor::image_width), usual("width"), trained.width, common});
+  constexpr int64_t colours = 3;  // what the models' own config classes take where config.json does not say
   choose("num_channels",
-         {usual("num_channels"), config_number(config, "num_channels"), processed(&Preprocessor::channels)});
+         {usual("num_channels"), config_number(config, "num_channels"), processed(&Preprocessor::channels), colours});
   for (const auto& [symbol, axis] : description.axes) {
     if (!sizes.contains(symbol)) choose(symbol, {above_0(axis.usual), above_0(axis.minimum), above_0(axis.step)});
   }

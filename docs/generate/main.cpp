@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// generate_pages PLUGINS DOCS: rewrites the generated parts of the pages in the folder DOCS, by the manifests below
-// PLUGINS.
+// generate_pages PLUGINS SOURCES: rewrites the generated parts of the pages in SOURCES/docs, by the plugins that were
+// built below PLUGINS.
 #include <exception>
 #include <fstream>
 #include <iostream>
@@ -10,16 +10,17 @@
 
 int main(int argc, char** argv) {
   if (argc != 3) {
-    std::cerr << "usage: generate_pages PLUGINS DOCS\n";
+    std::cerr << "usage: generate_pages PLUGINS SOURCES\n";
     return 2;
   }
   try {
-    const std::vector<onnxport::Manifest> manifests = onnxport::manifests_below(argv[1]);
+    const std::filesystem::path sources = argv[2];
+    const onnxport::BuiltPlugins plugins = onnxport::plugins_below(argv[1], sources / "plugins");
     for (const onnxport::Page& page : onnxport::pages()) {
-      const std::filesystem::path file = std::filesystem::path(argv[2]) / page.file;
+      const std::filesystem::path file = sources / "docs" / page.file;
       std::ifstream in(file);
       const std::string present((std::istreambuf_iterator<char>(in)), {});
-      const std::string made = page.make(present, manifests);
+      const std::string made = page.make(present, plugins);
       if (made == present) continue;
       std::ofstream(file) << made;
       std::cout << "written: " << file.string() << '\n';

@@ -30,13 +30,16 @@ void require_backends(bool reference) {
       "install it, or pass --no-validate to export without being checked");
 }
 
-void require_memory(uint64_t weight_bytes, uint64_t file_bytes) {
-  // Each back end holds the weights, and the checker reads the file.
-  const uint64_t needed = backends_bytes + 2 * weight_bytes + file_bytes;
+void require_memory(const ValidationMemory& memory) {
+  // Each back end holds the weights, and the checker reads the file. The runs come one after the other.
+  const uint64_t needed = backends_bytes + 2 * memory.weights + memory.file + memory.activations;
   const AvailableMemory available = available_memory();
   if (needed <= available.bytes) return;
+  const std::string runs = memory.activations > memory.weights
+                               ? fmt::format(" ({} of it for what the runs compute)", format_bytes(memory.activations))
+                               : "";
   throw Error(Failure::usage,
-              fmt::format("validation needs about {} of memory, and {} leaves {}", format_bytes(needed),
+              fmt::format("validation needs about {} of memory{}, and {} leaves {}", format_bytes(needed), runs,
                           available.limited_by, format_bytes(available.bytes)),
               "free some memory, or pass --no-validate to export without being checked, which needs little");
 }

@@ -9,7 +9,13 @@ namespace onnxport {
 /// Throws Error(usage) naming what is missing where a back end is not installed.
 void require_backends(bool reference);
 
-/// Throws Error(usage) with the figures where both back ends would not fit into memory with these weights.
-void require_memory(uint64_t weight_bytes, uint64_t file_bytes);
+/// What the two back ends take, in bytes.
+struct ValidationMemory {
+  uint64_t weights;          // in f32
+  uint64_t file;             // the weights as they are written
+  uint64_t activations = 0;  // of the run that takes most; 0 where no run is known yet
+};
+/// Throws Error(usage) with the figures where both back ends would not fit into memory.
+void require_memory(const ValidationMemory& memory);
 
 }  // namespace onnxport

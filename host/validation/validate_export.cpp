@@ -8,6 +8,7 @@
 #include "core/backend/backend.hpp"
 #include "core/error.hpp"
 #include "core/package/layout.hpp"
+#include "core/validate/activations.hpp"
 #include "core/validate/step_inputs.hpp"
 #include "host/process/interrupt.hpp"
 #include "host/validation/cached_validation.hpp"
@@ -91,6 +92,18 @@ double ExportValidation::largest_difference() const {
     for (const ValidationReport& found : file.comparisons) largest = std::max(largest, found.largest_difference());
   }
   return largest;
+}
+
+uint64_t validation_activations(const ExportToValidate& exported) {
+  uint64_t most = 0;
+  for (const GraphToExport& graph : exported.graphs) {
+    for (const Definition* definition : graph.definitions) {
+      for (const ValidationInputs& set :
+           validation_inputs(exported.config, exported.model_config, exported.preprocessor, definition->part))
+        most = std::max(most, activation_bytes(definition->graph, set.inputs));
+    }
+  }
+  return most;
 }
 
 FileValidation validate_file(const OnnxConfig* config, const FileToValidate& written, const Tolerance& tolerance,

@@ -67,6 +67,9 @@ struct ExportValidation {
   double largest_difference() const;
 };
 
+/// What the largest run of validate_export() computes beside the weights, in bytes.
+uint64_t validation_activations(const ExportToValidate& exported);
+
 /// Checks the file and makes its comparisons; `config` may be null where these are with recorded outputs.
 FileValidation validate_file(const OnnxConfig* config, const FileToValidate& written, const Tolerance& tolerance,
                              const Progress& progress);

@@ -2,39 +2,22 @@
 // BERT. Source: BertModel and its heads, transformers 4.30 (modeling_bert.py).
 #include <onnxport/families/bert.hpp>
 
+#include "jina.hpp"
+
 using namespace onnxport::family;
 
 namespace {
 
-class BertOnnxConfig final : public TextEncoder {
+class BertOnnxConfig final : public BertTextEncoder {
  public:
-  explicit BertOnnxConfig(const Request& request) : TextEncoder(request), bert(request.config) {}
-
- private:
-  TextEncoderTraits traits() const override {
-    return {.base = "bert", .vocab = bert.vocab, .segments = bert.segments, .max_positions = bert.max_positions};
-  }
-
-  Value encode(const Scope& s, const Text& text) const override {
-    const Value x = bert.embed(s / "embeddings", {.ids = text.ids, .segments = text.segments});
-    return bert.encode(s / "encoder", x, text);
-  }
-
-  Value pool(const Scope& s, const Value& hidden) const override { return bert.pool(s / "pooler", hidden); }
-
-  TextHeads text_heads() const override {
-    return {.masked_lm = WordsHead{.at = "cls.predictions",
-                                   .head = {.names = {.dense = "transform.dense", .norm = "transform.LayerNorm"},
-                                            .width = bert.hidden,
-                                            .vocab = bert.vocab,
-                                            .activation = bert.activation,
-                                            .epsilon = bert.epsilon},
-                                   .tied = bert.tied},
-            .pair = PairHead{}};
-  }
-
-  const BertEncoder bert;
+  explicit BertOnnxConfig(const Request& request) : BertTextEncoder(request, "bert") {}
 };
+
+/// Jina Embeddings v2 call themselves BERT.
+std::unique_ptr<OnnxConfig> make_bert(const Request& request) {
+  if (request.config.text("position_embedding_type", "") == "alibi") return make<jina::JinaBertOnnxConfig>(request);
+  return make<BertOnnxConfig>(request);
+}
 
 }  // namespace
 
@@ -44,5 +27,5 @@ ONNXPORT_PLUGIN({
     .models = {{.types = {"bert"},
                 .features = {"default", "masked-lm", "causal-lm", "sequence-classification", "token-classification",
                              "multiple-choice", "question-answering", "pretraining", "next-sentence-prediction"},
-                .make = make<BertOnnxConfig>}},
+                .make = make_bert}},
 })

@@ -15,11 +15,7 @@ class ElectraOnnxConfig final : public TextEncoder {
         bert(request.config, {.hidden = 256, .heads = 4, .inner = 1024}),
         width(request.config.size("embedding_size", 128)),
         summary(request.config, {.type = "first", .to_labels = false, .activation = "gelu"}) {
-    if (task() == "multiple-choice" && summary.is_projected_to_labels() && labels() != bert.hidden) {
-      throw Error(
-          ONNXPORT_UNSUPPORTED,
-          "config field 'summary_proj_to_labels' is true, and multiple-choice scores vectors of the hidden size");
-    }
+    if (task() == "multiple-choice") summary.require_vectors(labels(), bert.hidden);
   }
 
  private:

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // GPT-2. Source: GPT2Model and its heads, transformers 4.30 and 4.57 (modeling_gpt2.py).
 #include <onnxport/blocks/layer.hpp>
+#include <onnxport/double_heads.hpp>
 #include <onnxport/plugin.hpp>
-#include <onnxport/sequence_summary.hpp>
 
 using namespace onnxport::sdk;
 
@@ -44,17 +44,10 @@ struct Gpt2Config {
   SequenceSummary summary;  // of GPT2DoubleHeadsModel's second head
 };
 
-constexpr const char* double_heads = "double-heads";
-
-class Gpt2OnnxConfig final : public TextDecoder {
+class Gpt2OnnxConfig final : public DoubleHeadsDecoder {
  public:
-  explicit Gpt2OnnxConfig(const Request& request) : TextDecoder(request), c(request.config.with_names(names)) {
-    // The original takes any other type along the choices, which are none of its axes.
-    if (task() == double_heads && !(c.summary.type() == "cls_index" && c.summary.is_projected_to_labels())) {
-      throw Error(ONNXPORT_UNSUPPORTED, "config field 'summary_type' is \"" + c.summary.type() +
-                                            "\"; double-heads scores choices with \"cls_index\", and "
-                                            "'summary_use_proj' and 'summary_proj_to_labels' true");
-    }
+  explicit Gpt2OnnxConfig(const Request& request) : DoubleHeadsDecoder(request), c(request.config.with_names(names)) {
+    check_double_heads();
   }
 
   int64_t num_layers() const override { return c.layers; }
@@ -62,42 +55,8 @@ class Gpt2OnnxConfig final : public TextDecoder {
   int64_t head_size() const override { return c.hidden / c.heads; }
   Positions positions_in_generation() const override { return Positions::mask; }  // they are learnt
 
-  std::vector<TensorSpec> inputs() const override {
-    if (task() != double_heads) return TextDecoder::inputs();
-    const std::vector<Dim> choices{axis::batch, axis::choice}, tokens{axis::batch, axis::choice, axis::sequence};
-    return {input::ids("input_ids", tokens, c.vocab),
-            input::mask("attention_mask", tokens, {.of = "input_ids"}),
-            {.name = "mc_token_ids", .shape = choices}};
-  }
-
-  // The places that the second head reads lie within the text.
-  std::vector<DummyTensor> generate_dummy_inputs(const DummyRequest& asked) const override {
-    if (task() != double_heads) return {};
-    const int64_t batch = asked.sizes.at(axis::batch), choices = asked.sizes.at(axis::choice);
-    std::vector<int64_t> places;
-    for (int64_t i = 0; i < batch * choices; ++i) places.push_back(i % asked.sizes.at(axis::sequence));
-    return {DummyTensor::of("mc_token_ids", DType::i64, {batch, choices}, places)};
-  }
-
-  // Every choice is a text of its own.
-  Outputs forward(Graph& g, const Inputs& in) const override {
-    if (task() != double_heads) return TextDecoder::forward(g, in);
-    Inputs texts = in;
-    for (const char* name : {"input_ids", "attention_mask"}) texts[name] = flatten_choices(in.at(name));
-    return TextDecoder::forward(g, texts);
-  }
-
-  Heads heads() const override {
-    Heads rows = TextDecoder::heads();
-    rows.push_back({double_heads, [this](const Encoded& at) -> Outputs {
-                      const Value words = scores_of_words(traits(), at), places = at.in.at("mc_token_ids");
-                      const Value shape = concat({shape_of(places, 0, 2), shape_of(words, 1, 3)}, 0);
-                      return {{"logits", reshape(words, shape)}, {"mc_logits", choice_scores(at, places)}};
-                    }});
-    return rows;
-  }
-
  private:
+  const SequenceSummary& summary() const override { return c.summary; }
   TextDecoderTraits traits() const override {
     return {.base = "transformer",
             .vocab = c.vocab,
@@ -121,14 +80,6 @@ class Gpt2OnnxConfig final : public TextDecoder {
     x = transformer_layers(s / "h", x, {c.layers, [this](int64_t i) { return layer(i); }},
                            {.mask = in.at("attention_mask"), .cache = &cache});
     return g.mark("hidden_states." + std::to_string(c.layers), norm(s / "ln_f", x, {.epsilon = c.epsilon}));
-  }
-
-  // places: i64[batch, choice], the token of each choice at which it is read -> f32[batch, choice]
-  Value choice_scores(const Encoded& at, const Value& places) const {
-    const Scope head = at.base.graph().root() / "multiple_choice_head";
-    const Value scores =
-        c.summary(head, at.hidden, {.width = c.hidden, .labels = 1, .place = reshape(places, {-1, 1})});
-    return unflatten_choices(scores, places);
   }
 
   TransformerLayer layer(int64_t index) const {

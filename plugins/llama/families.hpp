@@ -2,100 +2,179 @@
 // What tells Llama's relatives apart.
 #pragma once
 
-#include <optional>
-
-#include <onnxport/blocks/layer.hpp>
+#include "family.hpp"
 
 namespace llama {
 
-using namespace onnxport::sdk;
+inline constexpr Norm rms_1e5{.kind = Norm::Kind::rms, .epsilon = 1e-5};
+inline constexpr Norm rms_glm{.kind = Norm::Kind::rms, .epsilon = 1.5625e-07};
+/// Each branch's result is normed, and not what it reads.
+inline constexpr Norms norms_of_results{.norm = rms_1e5,
+                                        .placement = Placement::inside,
+                                        .attention = "post_attention_layernorm",
+                                        .feed_forward = "post_feedforward_layernorm"};
 
-enum class Bias { never, always, by_config };
-/// Which layers have one, where the config has no list of their kinds.
-enum class Window { none, every_layer, later_layers, layers_that_do_not_turn };
-enum class QueryKey { as_they_are, normed_by_head, normed_as_a_whole };
-
-struct Biases {
-  Bias qkv = Bias::by_config, output = Bias::by_config, mlp = Bias::by_config;
-};
-
-/// The norm of each branch of a layer.
-struct Norms {
-  Norm norm{.kind = Norm::Kind::rms, .epsilon = 1e-6};  // the epsilon where the config has none
-  Placement placement = Placement::before;
-  const char *attention = "input_layernorm", *feed_forward = "post_attention_layernorm";
-};
-
-/// The heads that the reference has; "" for none.
-struct HeadNames {
-  const char *text = "score", *tokens = "score", *span = "qa_outputs";
-  const char* span_base = "transformer";  // the base model's name under that head
-};
-
-/// What the config class of a type says where a config does not.
-struct Defaults {
-  int64_t kv_heads = 0;   // 0: as many as heads
-  int64_t head_size = 0;  // 0: hidden size / heads
-  int64_t window = 4096;  // 0: none
-  bool tied = false;
-  std::optional<int64_t> pad{};
-};
-
-/// What a relative does otherwise than Llama.
-struct Family {
-  const char* type;
-  Biases bias{};
-  Norms norms{};
-  QueryKey query_key = QueryKey::as_they_are;
-  Window window = Window::none;
-  bool fused = false;           // queries, keys and values by one layer, the feed-forward's gate and values by another
-  bool clips = false;           // queries, keys and values, by clip_qkv
-  bool multiplies = false;      // embeddings, scores, branches and logits, each by a field
-  bool turns_by_layer = false;  // by no_rope_layers
-  HeadNames heads{};
-  Defaults otherwise{};
-};
 inline const Family families[] = {
     {.type = "llama"},
     {.type = "mistral",
-     .bias = {Bias::never, Bias::never, Bias::never},
+     .bias = {never, never, never},
      .window = Window::every_layer,
-     .heads = {.span_base = "model"},
+     .heads = {.span_base = ""},
      .otherwise = {.kv_heads = 8}},
-    {.type = "qwen2",
-     .bias = {Bias::always, Bias::never, Bias::never},
-     .window = Window::later_layers,
-     .otherwise = {.kv_heads = 32}},
+    {.type = "ministral", .bias = {never, never, never}, .window = Window::all_but_some, .otherwise = {.kv_heads = 8}},
+    {.type = "ministral3",
+     .bias = {never, never, never},
+     .norms = {.norm = rms_1e5},
+     .window = Window::every_layer,
+     .turning = {.needs_scaling = true},
+     .queries_grow = true,
+     .heads = {.span_base = ""},
+     .otherwise = {.kv_heads = 8, .head_size = 128, .window = 0, .pad = 11}},
+    {.type = "qwen2", .bias = {always, never, never}, .window = Window::later_layers, .otherwise = {.kv_heads = 32}},
     {.type = "qwen3",
-     .bias = {.mlp = Bias::never},
-     .query_key = QueryKey::normed_by_head,
+     .bias = {.mlp = never},
+     .query_key = QueryKeyNorm{},
      .window = Window::later_layers,
      .otherwise = {.kv_heads = 32, .head_size = 128}},
     {.type = "smollm3",
      .window = Window::layers_that_do_not_turn,
-     .turns_by_layer = true,
+     .turns = Turns::by_no_rope_layers,
      .otherwise = {.kv_heads = 4, .window = 0, .tied = true, .pad = 128004}},
-    {.type = "granite", .multiplies = true, .heads = {"", "", ""}},
+    {.type = "seed_oss",
+     .bias = {.qkv = {"attention_bias", true}, .output = {"attention_out_bias"}},
+     .otherwise = {.kv_heads = 8, .head_size = 128, .pad = 1}},
+    {.type = "arcee", .norms = {.norm = rms_1e5}, .gate = Gate::none, .otherwise = {.activation = "relu2"}},
+    {.type = "nemotron",
+     .norms = {.norm = {.kind = Norm::Kind::layer, .epsilon = 1e-5, .offset = 1}, .epsilon = "norm_eps"},
+     .gate = Gate::none,
+     .turning = {.partial = 0.5},
+     .otherwise = {.activation = "relu2"}},
+    {.type = "apertus",
+     .bias = {.mlp = never},
+     .norms = {.norm = rms_1e5, .attention = "attention_layernorm", .feed_forward = "feedforward_layernorm"},
+     .query_key = QueryKeyNorm{},
+     .gate = Gate::none,
+     .turning = {.theta = 12'000'000, .needs_scaling = true},
+     .heads = {.text = "", .span = ""},
+     .otherwise = {.pad = 3, .activation = "xielu"}},
+    {.type = "ernie4_5",
+     .bias = {{"use_bias"}, {"use_bias"}, {"use_bias"}},
+     .norms = {.norm = rms_1e5},
+     .turning = {.theta = 500'000, .interleaved = true},
+     .heads = {"", "", ""},
+     .otherwise = {.kv_heads = 2, .head_size = 128, .tied = true, .pad = 0}},
+    {.type = "helium",
+     .bias = {.output = never},
+     .norms = {.norm = {.kind = Norm::Kind::rms, .epsilon = 1e-8}},
+     .turning = {.theta = 100'000, .interleaved = true},
+     .heads = {.span = ""},
+     .otherwise = {.kv_heads = 20, .head_size = 128, .pad = 3}},
+    {.type = "glm",
+     .bias = {{"attention_bias", true}, never, never},
+     .norms = {.norm = rms_glm},
+     .gate = Gate::with_values,
+     .turning = {.partial = 0.5, .interleaved = true},
+     .heads = {.span = ""},
+     .otherwise = {.kv_heads = 2, .head_size = 128, .pad = 151329}},
+    {.type = "glm4",
+     .bias = {{"attention_bias", true}, never, never},
+     .norms = {.norm = rms_glm,
+               .placement = Placement::around,
+               .behind_attention = "post_self_attn_layernorm",
+               .behind_feed_forward = "post_mlp_layernorm"},
+     .gate = Gate::with_values,
+     .turning = {.partial = 0.5, .interleaved = true},
+     .heads = {.span = ""},
+     .otherwise = {.kv_heads = 2, .head_size = 128, .pad = 151329}},
+    {.type = "jais2",
+     .bias = {{"attention_bias", true}, {"attention_bias", true}, {"mlp_bias", true}},
+     .norms = {.norm = {.kind = Norm::Kind::layer, .epsilon = 1e-5}, .epsilon = "layer_norm_eps"},
+     .gate = Gate::none,
+     .heads = {"", "", ""},
+     .otherwise = {.activation = "relu2"}},
+    {.type = "exaone",
+     .norms = {.norm = rms_1e5, .attention = "ln_1", .feed_forward = "ln_2"},
+     .turning = {.theta = 500'000},
+     .names = {"transformer", "wte", "h", "ln_f", "attn.attention", "out_proj", "c_fc_0", "c_fc_1", "c_proj"},
+     .other_names = {{"num_hidden_layers", "num_layers"},
+                     {"rms_norm_eps", "layer_norm_epsilon"},
+                     {"hidden_act", "activation_function"}},
+     .heads = {"", "", ""},
+     .otherwise = {.kv_heads = 8, .pad = 0}},
+    {.type = "internlm3",
+     .bias = {.output = by_mlp_bias},
+     .norms = {.norm = rms_1e5},
+     .other_names = {{"attention_bias", "qkv_bias"}, {"mlp_bias", "bias"}},
+     .heads = {"", "", ""},
+     .otherwise = {.kv_heads = 2, .head_size = 128, .pad = 2}},
+    {.type = "iquestcoder",
+     .norms = {.norm = rms_1e5},
+     .heads = {"", "", ""},
+     .otherwise = {.kv_heads = 8, .head_size = 128}},
+    {.type = "cwm",
+     .bias = {never, never},
+     .norms = {.norm = rms_1e5},
+     .window = Window::all_but_some,
+     .sees_all = {.one_of = 4, .first = true},
+     .turning = {.theta = 1'000'000, .needs_scaling = true},
+     .heads = {"", "", ""},
+     .otherwise = {.kv_heads = 8, .head_size = 128, .window = 8192}},
+    {.type = "hyperclovax",
+     .norms = {.behind_attention = "post_norm1", .behind_feed_forward = "post_norm2", .around = "use_post_norm"},
+     .multipliers = Multipliers::multiplying_logits,
+     .heads = {"", "", ""}},
+    {.type = "granite", .multipliers = Multipliers::dividing_logits, .heads = {"", "", ""}},
+    {.type = "granite_swa",
+     .norms = {.norm = rms_1e5},
+     .sinks = true,
+     .window = Window::all_but_some,
+     .sees_all = {.one_of = 4, .first = true},
+     .turning = {.by_layer_theta = true},
+     .multipliers = Multipliers::dividing_logits,
+     .heads = {"", "", ""},
+     .otherwise = {.kv_heads = 4, .window = 128, .tied = true}},
     {.type = "olmo",
-     .bias = {.mlp = Bias::never},
-     .norms = {.norm = {.kind = Norm::Kind::layer, .weight = false, .bias = false}},
+     .bias = {.mlp = never},
+     .norms = {.norm = {.kind = Norm::Kind::layer, .weight = false, .bias = false}, .epsilon = ""},
      .clips = true,
      .heads = {"score", "", ""},
      .otherwise = {.pad = 1}},
     {.type = "olmo2",
-     .bias = {.mlp = Bias::never},
-     .norms = {{.kind = Norm::Kind::rms, .epsilon = 1e-5},
-               Placement::inside,
-               "post_attention_layernorm",
-               "post_feedforward_layernorm"},
-     .query_key = QueryKey::normed_as_a_whole,
+     .bias = {.mlp = never},
+     .norms = norms_of_results,
+     .query_key = QueryKeyNorm{.per_head = false},
      .heads = {"score", "", ""},
      .otherwise = {.pad = 1}},
+    {.type = "olmo3",
+     .bias = {.mlp = never},
+     .norms = norms_of_results,
+     .query_key = QueryKeyNorm{.per_head = false},
+     .window = Window::all_but_some,
+     .sees_all = {.one_of = 4},
+     .turning = {.theta = 500'000, .by_kind = true},
+     .heads = {"score", "", ""},
+     .otherwise = {.pad = 1}},
+    {.type = "exaone4",
+     .bias = {never, never, never},
+     .norms = norms_of_results,
+     .query_key = QueryKeyNorm{},
+     .window = Window::all_but_some,
+     .sees_all = {.one_of = 4, .field = "sliding_window_pattern"},
+     .turns = Turns::layers_with_a_window,
+     .otherwise = {.kv_heads = 32}},
+    {.type = "hunyuan_v1_dense",
+     .bias = {.mlp = never},
+     .norms = {.norm = rms_1e5},
+     .query_key = QueryKeyNorm{.query = "query_layernorm", .key = "key_layernorm", .turned = true},
+     .turning = {.by_alpha = true},
+     .heads = {"score", "", ""},
+     .otherwise = {.pad = 0}},
     {.type = "phi3",
-     .bias = {Bias::never, Bias::never, Bias::never},
-     .norms = {.norm = {.kind = Norm::Kind::rms, .epsilon = 1e-5}},
-     .window = Window::every_layer,
+     .bias = {never, never, never},
+     .norms = {.norm = rms_1e5},
      .fused = true,
+     .gate = Gate::with_values,
+     .window = Window::every_layer,
      .heads = {.span = ""},
      .otherwise = {.window = 0, .pad = 32000}},
 };

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Llama and the models that differ from it in options. Source: LlamaModel, MistralModel, Qwen2Model, Qwen3Model,
-// SmolLM3Model, GraniteModel, OlmoModel, Olmo2Model, Phi3Model and their heads, transformers 4.57 and 5.24.
+// Llama and the models that differ from it in options. Source: LlamaModel, the …Model classes of the types in
+// families.hpp, and their heads, transformers 4.57 and 5.24.
 #include <onnxport/blocks/layer.hpp>
 #include <onnxport/plugin.hpp>
-#include <onnxport/rotary_decoder.hpp>
 
 #include "config.hpp"
 
@@ -11,25 +10,31 @@ using namespace llama;
 
 namespace {
 
-class LlamaOnnxConfig final : public RotaryDecoder {
+class LlamaOnnxConfig final : public TextDecoder {
  public:
   explicit LlamaOnnxConfig(const Request& request)
-      : RotaryDecoder(request), family(row_of(families, request.model_type)), c(request.config, family) {}
+      : TextDecoder(request), family(row_of(families, request.model_type)), c(request.config, family) {}
 
   int64_t num_layers() const override { return c.layers; }
   int64_t num_attention_heads() const override { return c.heads; }
   int64_t num_key_value_heads() const override { return c.kv_heads; }
   int64_t head_size() const override { return c.head_size; }
   bool has_usual_cache() const override { return c.heads * c.head_size == c.hidden; }
+  Positions positions_in_generation() const override {
+    const bool normed_as_turned = family.query_key && family.query_key->turned;
+    const bool apart = normed_as_turned || family.queries_grow || c.rotary.depends_on_length();
+    return apart ? Positions::mask : Positions::sequence;
+  }
 
  private:
-  const Rotary& rotary() const override { return c.rotary; }
   TextDecoderTraits traits() const override {
-    return {.base = task() == "question-answering" ? family.heads.span_base : "model",
+    const bool other_base = task() == "question-answering" && *family.heads.span_base != '\0';
+    return {.base = other_base ? family.heads.span_base : family.names.base,
             .vocab = c.vocab,
             .max_positions = c.positions,
+            .embedding = family.names.embedding,
             .tied = c.tied,
-            .words_scale = c.multipliers.logits,
+            .words_scale = c.factors.logits,
             .labels = c.labels,
             .pad = c.pad,
             .classes = family.heads.text,
@@ -39,41 +44,57 @@ class LlamaOnnxConfig final : public RotaryDecoder {
 
   Value decode(const Scope& s, const Inputs& in, Cache& cache) const override {
     Graph& g = s.graph();
-    Value x = embedding(s / "embed_tokens", in.at("input_ids"), {c.vocab, c.hidden});
-    if (c.multipliers.embedding != 1) x = x * c.multipliers.embedding;
-    const Angles of_text = angles(s, in);
+    g.unused("*rotary_emb.inv_freq");  // saved by older releases; config.json tells it
+    Value x = embedding(s / family.names.embedding, in.at("input_ids"), {c.vocab, c.hidden});
+    if (c.factors.embedding != 1) x = x * c.factors.embedding;
+    const auto turned_by = c.rotary.angles(position_ids(in).in(s / "rotary_emb"));
     const LayerStack stack{.count = c.layers,
                            .layer = [this](int64_t i) { return layer(i); },
-                           .angles = [&](int64_t i) { return c.turns(i) ? of_text : Angles{}; }};
-    x = transformer_layers(s / "layers", x, stack, {.mask = in.at("attention_mask"), .cache = &cache});
-    return g.mark("hidden_states." + std::to_string(c.layers), norm(s / "norm", x, c.norm));
+                           .angles = [&](int64_t i) { return c.turns(i) ? turned_by(i) : Angles{}; }};
+    x = transformer_layers(s / family.names.layers, x, stack,
+                           {.mask = in.at("attention_mask"), .factor = query_factor(s, in), .cache = &cache});
+    return g.mark("hidden_states." + std::to_string(c.layers), norm(s / family.names.norm, x, c.norm));
+  }
+
+  /// f32[batch or 1, n, 1], absent where queries do not grow.
+  Value query_factor(const Scope& s, const Inputs& in) const {
+    if (c.growth.beta == 0) return {};
+    const Value at = unsqueeze(position_ids(in), {2}).in(s);
+    const Value passed = cast(at / s.graph().integer(c.growth.length), DType::f32);
+    return log(passed + 1.0) * c.growth.beta + 1.0;
   }
 
   TransformerLayer layer(int64_t index) const {
-    TransformerLayer form{.attention = {.heads = c.heads,
+    TransformerLayer form{.attention_at = family.names.attention,
+                          .attention = {.heads = c.heads,
                                         .kv_heads = c.kv_heads,
                                         .head_size = c.head_size,
                                         .projections = {.packing = family.fused ? Projections::Packing::blocks
                                                                                 : Projections::Packing::apart,
+                                                        .output = family.names.output,
                                                         .bias = {c.qkv_bias, c.qkv_bias, c.qkv_bias, c.output_bias}},
+                                        .query_key_norm = family.query_key,
                                         .clip = c.clip,
-                                        .scale = c.multipliers.scores,
+                                        .scale = c.factors.scores,
                                         .causal = c.causal,
-                                        .window = c.slides(index) ? c.window : 0},
+                                        .window = c.slides(index) ? c.window : 0,
+                                        .interleaved = family.turning.interleaved,
+                                        .sinks = family.sinks ? "sinks" : ""},
                           .feed_forward = {.inner = c.inner,
                                            .activation = c.activation,
-                                           .gate = "gate_proj",
-                                           .gate_up = family.fused ? "gate_up_proj" : "",
+                                           .up = family.names.up,
+                                           .down = family.names.down,
+                                           .gate = family.gate == Gate::apart ? family.names.gate : "",
+                                           .gate_up = family.gate == Gate::with_values ? "gate_up_proj" : "",
                                            .bias = c.mlp_bias},
-                          .attention_branch = branch(family.norms.attention),
-                          .feed_forward_branch = branch(family.norms.feed_forward)};
-    if (family.query_key != QueryKey::as_they_are)
-      form.attention.query_key_norm = {.norm = c.norm, .per_head = family.query_key == QueryKey::normed_by_head};
+                          .attention_branch = branch(family.norms.attention, family.norms.behind_attention),
+                          .feed_forward_branch = branch(family.norms.feed_forward, family.norms.behind_feed_forward)};
+    if (form.attention.query_key_norm) form.attention.query_key_norm->norm = c.norm;
     return form;
   }
 
-  Residual branch(const char* name) const {
-    return {.placement = family.norms.placement, .norm = c.norm, .name = name, .scale = c.multipliers.residual};
+  Residual branch(const char* name, const char* behind) const {
+    return {.placement = c.placement, .norm = c.norm, .name = name, .second = behind, .scale = c.factors.residual};
   }
 
   const Family& family;
@@ -85,19 +106,24 @@ class LlamaOnnxConfig final : public RotaryDecoder {
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.llama",
     .name = "Llama and its relatives",
-    .models = {{.types = {"llama", "mistral", "qwen2", "qwen3", "smollm3"},
-                .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past",
-                             "sequence-classification", "token-classification", "question-answering"},
-                .make = make<LlamaOnnxConfig>},
-               {.types = {"phi3"},
-                .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past",
-                             "sequence-classification", "token-classification"},
-                .make = make<LlamaOnnxConfig>},
-               {.types = {"olmo", "olmo2"},
-                .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past",
-                             "sequence-classification"},
-                .make = make<LlamaOnnxConfig>},
-               {.types = {"granite"},
-                .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past"},
-                .make = make<LlamaOnnxConfig>}},
+    .models =
+        {{.types = {"llama", "mistral", "ministral", "ministral3", "qwen2", "qwen3", "smollm3", "seed_oss", "arcee",
+                    "nemotron", "exaone4"},
+          .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past", "sequence-classification",
+                       "token-classification", "question-answering"},
+          .make = make<LlamaOnnxConfig>},
+         {.types = {"phi3", "helium", "glm", "glm4"},
+          .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past", "sequence-classification",
+                       "token-classification"},
+          .make = make<LlamaOnnxConfig>},
+         {.types = {"olmo", "olmo2", "olmo3", "hunyuan_v1_dense"},
+          .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past", "sequence-classification"},
+          .make = make<LlamaOnnxConfig>},
+         {.types = {"apertus"},
+          .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past", "token-classification"},
+          .make = make<LlamaOnnxConfig>},
+         {.types = {"granite", "granite_swa", "ernie4_5", "exaone", "internlm3", "iquestcoder", "cwm", "jais2",
+                    "hyperclovax"},
+          .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past"},
+          .make = make<LlamaOnnxConfig>}},
 })

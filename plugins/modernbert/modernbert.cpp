@@ -53,7 +53,8 @@ struct ModernBertConfig {
 
 class ModernBertOnnxConfig final : public TextEncoder {
  public:
-  explicit ModernBertOnnxConfig(const Request& request) : TextEncoder(request), c(request.config) {}
+  explicit ModernBertOnnxConfig(const Request& request)
+      : TextEncoder(request), c(request.config.with_names({{"global_rope_theta", "rope_theta"}})) {}
 
  private:
   TextEncoderTraits traits() const override { return {.base = "model", .vocab = c.vocab, .pooler = false}; }

@@ -1,59 +1,53 @@
 // SPDX-License-Identifier: Apache-2.0
-// RoBERTa, and XLM-RoBERTa and CamemBERT, which are RoBERTa in other languages. Source: RobertaModel and its heads,
-// transformers 4.30 (modeling_roberta.py, modeling_xlm_roberta.py, modeling_camembert.py).
-#include <onnxport/families/bert.hpp>
+// RoBERTa, XLM-RoBERTa and CamemBERT, which are RoBERTa in other languages, and data2vec's model of texts, which is
+// RoBERTa trained otherwise. Source: RobertaModel and its heads, transformers 4.30 (modeling_roberta.py,
+// modeling_xlm_roberta.py, modeling_camembert.py, modeling_data2vec_text.py).
+#include <onnxport/families/roberta.hpp>
+
+#include "jina.hpp"
 
 using namespace onnxport::family;
 
 namespace {
 
-int64_t default_vocab(const Request& request) {
-  return request.model_type == "roberta" ? 50265 : 30522;
-}
+struct Relative {
+  std::string_view type;
+  const char* base = "roberta";
+  int64_t vocab = 30522;
+};
+constexpr Relative relatives[] = {{.type = "roberta", .vocab = 50265},
+                                  {.type = "xlm-roberta"},
+                                  {.type = "camembert"},
+                                  {.type = "data2vec-text", .base = "data2vec_text"}};
 
-class RobertaOnnxConfig final : public TextEncoder {
+class RobertaOnnxConfig final : public RobertaTextEncoder {
  public:
   explicit RobertaOnnxConfig(const Request& request)
-      : TextEncoder(request),
-        bert(request.config, {.vocab = default_vocab(request)}),
-        padding(request.config.integer("pad_token_id", 1)) {}
+      : RobertaOnnxConfig(request, row_of(relatives, request.model_type)) {}
 
  private:
-  TextEncoderTraits traits() const override {
-    return {.base = "roberta", .vocab = bert.vocab, .max_positions = bert.max_positions - 1 - padding};
-  }
-
-  // BERT without segments; positions count the tokens that are not padding.
-  Value encode(const Scope& s, const Text& text) const override {
-    const Value x =
-        bert.embed(s / "embeddings", {.ids = text.ids, .positions = positions_past_padding(text.ids, padding)});
-    return bert.encode(s / "encoder", x, text);
-  }
-
-  Value pool(const Scope& s, const Value& hidden) const override { return bert.pool(s / "pooler", hidden); }
-
-  // A text's class is read at its first token, <s>, through a layer of the head's own.
-  TextHeads text_heads() const override {
-    return {.masked_lm = WordsHead{.at = "lm_head",
-                                   .head = {.width = bert.hidden, .vocab = bert.vocab, .epsilon = bert.epsilon},
-                                   .tied = bert.tied},
-            .classes = [this](const Encoded& at) {
-              const Scope head = at.base.graph().root() / "classifier";
-              return text_classifier(head, pick(at.hidden, 1, 0), bert.hidden, labels());
-            }};
-  }
-
-  const BertEncoder bert;
-  const int64_t padding;
+  RobertaOnnxConfig(const Request& request, const Relative& row)
+      : RobertaTextEncoder(request, {.base = row.base}, {.vocab = row.vocab}) {}
 };
+
+/// The first checkpoints of Jina Embeddings v3 call themselves XLM-RoBERTa.
+std::unique_ptr<OnnxConfig> make_roberta(const Request& request) {
+  if (request.model_type == "xlm-roberta" && request.config.text("position_embedding_type", "") == "rotary")
+    return make<jina::JinaOnnxConfig>(request);
+  return make<RobertaOnnxConfig>(request);
+}
 
 }  // namespace
 
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.roberta",
     .name = "RoBERTa",
-    .models = {{.types = {"roberta", "xlm-roberta", "camembert"},
+    .models = {{.types = {"roberta", "xlm-roberta", "camembert", "data2vec-text"},
                 .features = {"default", "masked-lm", "causal-lm", "sequence-classification", "multiple-choice",
                              "token-classification", "question-answering"},
-                .make = make<RobertaOnnxConfig>}},
+                .make = make_roberta},
+               {.types = {"jina_embeddings_v3"},
+                .features = {"default", "masked-lm", "sequence-classification", "token-classification",
+                             "question-answering"},
+                .make = make<jina::JinaOnnxConfig>}},
 })

@@ -19,6 +19,7 @@ class Shape:
     target: int  # the decoder's tokens, of an encoder-decoder
     past: int
     new: int
+    image: tuple = None  # height and width; None: those of the config
 
 
 SHAPES = [Shape(batch=1, sequence=5, choices=2, target=4, past=4, new=1),
@@ -34,6 +35,8 @@ class Maker:
         self.text = self.config_of("get_text_config") if hasattr(model.config, "get_text_config") else model.config
         self.past = any(name.startswith("past_key_values.") for name in wanted)
         self.seq2seq = getattr(model.config, "is_encoder_decoder", False)
+        clip = self.text.model_type.endswith("clip_text_model") or self.text.model_type.startswith("metaclip")
+        self.ends_count = clip and self.text.eos_token_id is not None
 
     def config_of(self, method):
         return getattr(self.model.config, method)()
@@ -44,7 +47,8 @@ class Maker:
     def tokens(self, *shape):
         """Tokens of the vocabulary but for the first few, which are often special."""
         special = [value for name, value in self.text.to_dict().items() if name.endswith("token_id") and value is not None]
-        plain = [token for token in range(3, self.text.vocab_size) if token not in special]
+        limit = getattr(self.text, "vocab_size", 0x110000)  # or Unicode's, where characters are the tokens
+        plain = [token for token in range(3, limit) if token not in special]
         return torch.tensor(plain)[self.draw(len(plain), *shape)]
 
     def mask(self, *shape, left=False):
@@ -60,26 +64,78 @@ class Maker:
         """input_ids, attention_mask and token_type_ids of a text, as far as they are wanted."""
         mask = self.mask(*shape, left=left)
         pad = getattr(self.text, "pad_token_id", None) or 0
-        made = {"input_ids": torch.where(mask == 1, self.tokens(*shape), pad), "attention_mask": mask}
+        ids = self.tokens(*shape)
+        for name in ("question_token_id", "mask_token_id"):  # of models that look for them in the text
+            if getattr(self.text, name, None) is not None:
+                ids[..., 1::3] = getattr(self.text, name)
+        if self.ends_count:  # a vector is read at the end token
+            ids[torch.arange(shape[0]), mask.sum(-1) - 1] = self.text.eos_token_id
+        made = {"input_ids": torch.where(mask == 1, ids, pad), "attention_mask": mask}
         if "token_type_ids" in self.wanted:
-            made["token_type_ids"] = self.draw(self.text.type_vocab_size, *shape)
+            made["token_type_ids"] = self.draw(getattr(self.text, "type_vocab_size", 2), *shape)
+        if "bbox" in self.wanted:
+            made["bbox"] = self.boxes(*shape)
+        for name, limit in self.FURTHER_IDS.items():
+            if name in self.wanted:
+                depth = [self.text.max_depth] if name.startswith("xpath") else []
+                made[name] = self.draw(getattr(self.text, limit), *shape, *depth)
+        if "lang_ids" in self.wanted:
+            made["lang_ids"] = self.draw(len(self.text.languages), *shape[:-1])
+        if "global_attention_mask" in self.wanted:
+            made["global_attention_mask"] = self.global_mask(*shape)
         return {name: value for name, value in made.items() if name in self.wanted}
 
-    def images(self):
-        size = getattr(self.model.config, "image_size", None) or 32
+    @staticmethod
+    def global_mask(*shape):
+        """Of rows in turn: the first token, every third one, none."""
+        mask = torch.zeros(*shape, dtype=torch.int64)
+        for number, row in enumerate(mask.view(-1, shape[-1])):
+            if number % 3 < 2:
+                row[::3 if number % 3 else shape[-1]] = 1
+        return mask
+
+    # What else a text may bring for each token, and the config field that it stays below.
+    FURTHER_IDS = {"task_type_ids": "task_type_vocab_size", "langs": "n_langs",
+                   "xpath_tags_seq": "max_xpath_tag_unit_embeddings",
+                   "xpath_subs_seq": "max_xpath_subs_unit_embeddings"}
+
+    def boxes(self, *shape):
+        """x0, y0, x1, y1 in order: places on a page where the config numbers these, else shares of it."""
+        corners = torch.rand(*shape, 2, 2, generator=self.generator).sort(-2).values.flatten(-2)
+        places = getattr(self.text, "max_2d_position_embeddings", None)
+        return corners if places is None else (corners * places).long()
+
+    def images(self, batch):
+        config = getattr(self.model.config, "vision_config", self.model.config)
+        if "spatial_shapes" in self.wanted:
+            return self.patches(batch, config)
+        size = self.shape.image or getattr(config, "image_size", None) or 32
         height, width = size if isinstance(size, (list, tuple)) else (size, size)
-        channels = self.model.config.num_channels
-        return {"pixel_values": torch.randn(self.shape.batch, channels, height, width, generator=self.generator)}
+        return {"pixel_values": torch.randn(batch, config.num_channels, height, width, generator=self.generator)}
+
+    def patches(self, batch, config):
+        """Images of several shapes, cut into patches."""
+        places = config.num_patches + 2
+        shapes = torch.tensor([[row + 1, places // (row + 1) - row] for row in range(batch)])
+        mask = (torch.arange(places) < shapes.prod(1, keepdim=True)).long()
+        pixels = torch.randn(batch, places, config.patch_size**2 * config.num_channels, generator=self.generator)
+        return {"pixel_values": pixels, "pixel_attention_mask": mask, "spatial_shapes": shapes}
+
+    def texts_and_images(self):
+        """One text more than there are images."""
+        batch = self.shape.batch
+        return {**self.text_inputs(batch + 1, self.shape.sequence), **self.images(batch)}
 
     def decoder_step(self):
         """A cached step of a decoder: new tokens behind a prefix that was run before."""
         shape = self.shape
         prefix = self.text_inputs(shape.batch, shape.past, left=True)
         ran = self.model(**prefix, **models.whole_cache(), use_cache=True, return_dict=True)
-        ones = torch.ones(shape.batch, shape.new, dtype=torch.int64)
-        return {"input_ids": self.tokens(shape.batch, shape.new),
-                "attention_mask": torch.cat([prefix["attention_mask"], ones], 1),
-                **models.named_states(ran.past_key_values, "past_key_values")}
+        step = {"input_ids": self.tokens(shape.batch, shape.new)}
+        if "attention_mask" in prefix:
+            ones = torch.ones(shape.batch, shape.new, dtype=torch.int64)
+            step["attention_mask"] = torch.cat([prefix["attention_mask"], ones], 1)
+        return {**step, **models.named_states(ran.past_key_values, "past_key_values")}
 
     def target(self, length):
         """The decoder's side of an encoder-decoder; only the encoder's texts are padded."""
@@ -107,11 +163,16 @@ class Maker:
             return self.encoder_decoder_step() if self.seq2seq else self.decoder_step()
         if "decoder_input_ids" in self.wanted:
             return self.encoder_decoder()
+        if {"pixel_values", "input_ids"} <= set(self.wanted):
+            return self.texts_and_images()
         if "pixel_values" in self.wanted:
-            return self.images()
-        choices = "MultipleChoice" in type(self.model).__name__
+            return self.images(min(self.shape.batch, 2))  # images are large
+        choices = any(word in type(self.model).__name__ for word in ("MultipleChoice", "DoubleHeads"))
         shape = (self.shape.batch, self.shape.choices, self.shape.sequence) if choices else (self.shape.batch, self.shape.sequence)
-        return self.text_inputs(*shape)
+        made = self.text_inputs(*shape)
+        if "mc_token_ids" in self.wanted:
+            made["mc_token_ids"] = self.draw(self.shape.sequence, *shape[:-1])
+        return made
 
 
 def make(model, wanted, shape, seed):

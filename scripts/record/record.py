@@ -6,6 +6,7 @@ The weights are those that `onnxport synth` draws for a config and a seed: they 
 must take every one of them and lack none. README.md beside this file tells the whole way.
 """
 import argparse
+import dataclasses
 import json
 import pathlib
 import shutil
@@ -29,6 +30,9 @@ def arguments():
     parser.add_argument("--path", help="the recording's folder below CASES (default: MODEL_TYPE/CLASS)")
     parser.add_argument("--model-class", help="NAME of transformers or MODULE:NAME (default: the config's architecture)")
     parser.add_argument("--seed", type=int, default=0, help="of the weights and the inputs")
+    parser.add_argument("--images", nargs="+", default=[], metavar="HEIGHTxWIDTH",
+                        help="sizes of the cases' images (default: the config's)")
+    parser.add_argument("--sequence", type=int, metavar="N", help="the length of both cases, for a model that takes but one")
     parser.add_argument("--dtype", default="fp32", choices=["fp32", "fp16", "bf16"], help="of the stored weights")
     parser.add_argument("--unused", action="append", default=[], metavar="PATTERN",
                         help="weights of the class that the feature does not need: 'pooler.*'")
@@ -86,7 +90,10 @@ def main():
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(scratch / "config.json", folder / "config.json")
     written = []
+    sizes = [tuple(map(int, size.split("x"))) for size in options.images] or [None]
     for number, shape in enumerate(inputs.SHAPES):
+        shape = dataclasses.replace(shape, image=sizes[min(number, len(sizes) - 1)],
+                                    sequence=options.sequence or shape.sequence)
         given = inputs.make(model, wanted, shape, options.seed + number)
         found = models.answer(model, given, answered)
         tensors = {f"in/{key}": value for key, value in given.items()} | {f"out/{key}": value for key, value in found.items()}

@@ -169,6 +169,21 @@ BOOST_AUTO_TEST_CASE(a_bound_on_memory) {
                   {"validation needs about", "--max-memory leaves", "--no-validate"});
 }
 
+BOOST_AUTO_TEST_CASE(attention_over_large_images_is_in_the_estimate) {
+  const Sandbox sandbox;
+  sandbox.write("vit.json",
+                R"({"model_type": "vit", "architectures": ["ViTForImageClassification"], "hidden_size": 16,
+                    "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 24, "image_size": 16,
+                    "patch_size": 4})");
+  BOOST_TEST(sandbox.run({"synth", "vit.json", "vit"}).status == 0);
+  sandbox.write("vit/preprocessor_config.json", R"({"do_resize": true, "size": {"height": 320, "width": 320}})");
+  if (!has_reference()) return onnxport::test::not_run("the reference back end is not built");
+  // 6401 patches, hence scores of gigabytes for a model of a few thousand weights.
+  check_failure(sandbox, {"export", "-m", "vit", "--max-memory", "2GB", "out"}, 2,
+                {"validation needs about", "for what the runs compute", "--max-memory leaves"});
+  BOOST_TEST(sandbox.run({"export", "-m", "vit", "--no-validate", "--max-memory", "64MB", "out"}).status == 0);
+}
+
 BOOST_AUTO_TEST_CASE(sharded_checkpoints_of_any_type) {
   const Sandbox sandbox;
   synth(sandbox, {"--dtype", "bf16", "--shard-size", "4kB"});

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "tests/plugin/answers.hpp"
+#include "tests/plugin/fields.hpp"
 #include "tests/plugin/layouts.hpp"
 #include "tests/support/skips.hpp"
 
@@ -122,6 +123,9 @@ bool add_golden_cases() {
   for (auto& [name, plugin] : plugins) {
     master.add(plugin.suite);
     plugin.suite->add(new_case("its_types_are_recorded", [&plugin = plugin] { check_completeness(plugin); }));
+    plugin.suite->add(new_case("its_fields_are_accounted_for", [&plugin = plugin, name = name] {
+      check_fields(*plugin.candidate, recorded(name, "fields.json"));
+    }));
     for (const Recording& recording : plugin.own) {
       if (plugin.candidate->manifest.model(recording.model_type) != nullptr)
         add_recording(plugin, recording, recording.name());

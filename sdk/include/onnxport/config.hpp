@@ -32,6 +32,9 @@ class Config {
     return type != ONNXPORT_CONFIG_ABSENT && type != ONNXPORT_CONFIG_NULL;
   }
 
+  /// Whether the field is a text, where it may be of another type as well.
+  bool is_text(std::string_view key) const { return api_->type(member(key)) == ONNXPORT_CONFIG_STRING; }
+
   /// Whether the field is there and says null.
   bool is_null(std::string_view key) const { return api_->type(member(key)) == ONNXPORT_CONFIG_NULL; }
 
@@ -157,6 +160,29 @@ class Config {
       const onnxport_config* entry = api_->entry(node, i);
       if (api_->type(entry) != ONNXPORT_CONFIG_STRING) wrong(key, "a list of texts");
       values.emplace_back(from_abi(api_->as_string(entry)));
+    }
+    return values;
+  }
+
+  /// Texts that are written as lists and how often each is repeated: [[["global", "local"], 2]] is global, local,
+  /// global, local.
+  std::vector<std::string> repeated_texts(std::string_view key) const {
+    constexpr std::string_view expected = "a list of lists of texts, each with a number of times";
+    constexpr size_t most = 100'000;
+    const onnxport_config* node = member(key);
+    std::vector<std::string> values;
+    for (size_t i = 0; i < api_->size(node); ++i) {
+      const onnxport_config* texts = api_->entry(api_->entry(node, i), 0);
+      const onnxport_config* times = api_->entry(api_->entry(node, i), 1);
+      if (api_->type(texts) != ONNXPORT_CONFIG_LIST || api_->type(times) != ONNXPORT_CONFIG_INT) wrong(key, expected);
+      for (int64_t n = 0; n < api_->as_int(times) && values.size() < most; ++n) {
+        for (size_t j = 0; j < api_->size(texts); ++j) {
+          const onnxport_config* entry = api_->entry(texts, j);
+          if (api_->type(entry) != ONNXPORT_CONFIG_STRING) wrong(key, expected);
+          values.emplace_back(from_abi(api_->as_string(entry)));
+        }
+        if (api_->size(texts) == 0) break;
+      }
     }
     return values;
   }

@@ -14,9 +14,10 @@
 
 namespace onnxport::sdk {
 
-/// i64[batch, choice, sequence] -> i64[batch·choice, sequence]: every choice is a text of its own.
+/// i64[batch, choice, ...] -> i64[batch·choice, ...]: every choice is a text of its own.
 inline Value flatten_choices(const Value& x) {
-  return reshape(x, concat({x.graph().integers({-1}), shape_of(x, 2, 3)}, 0));
+  if (x.rank() == 2) return reshape(x, std::vector<int64_t>{-1});
+  return reshape(x, concat({x.graph().integers({-1}), shape_of(x, 2, static_cast<int64_t>(x.rank()))}, 0));
 }
 /// scores: f32[batch·choice, 1] -> f32[batch, choice], the axes of `choices`: [batch, choice, sequence].
 inline Value unflatten_choices(const Value& scores, const Value& choices) {
@@ -98,11 +99,19 @@ inline Value at_last_end(const Value& x, const Value& ids, const std::vector<int
   return row_at(x, largest(is_end * range(size_of(ids, 1)), {1}, true));
 }
 
+struct TextClassifier {
+  int64_t width, labels;  ///< of the layer between, and of the scores
+  std::string activation = "tanh";
+};
 /// A vector of each text through a layer of the head's own: f32[batch, n] -> f32[batch, labels].
-/// Source: RobertaClassificationHead, MPNetClassificationHead and BartClassificationHead, transformers 4.30.
+/// Source: RobertaClassificationHead, MPNetClassificationHead, BartClassificationHead, RoFormerClassificationHead and
+/// BigBirdClassificationHead, transformers 4.30.
+inline Value text_classifier(const Scope& scope, const Value& vector, const TextClassifier& form) {
+  const Value x = activation(linear(scope / "dense", vector, {.out = form.width}), form.activation);
+  return linear(scope / "out_proj", x, {.out = form.labels});
+}
 inline Value text_classifier(const Scope& scope, const Value& vector, int64_t width, int64_t labels) {
-  const Value x = tanh(linear(scope / "dense", vector, {.out = width}));
-  return linear(scope / "out_proj", x, {.out = labels});
+  return text_classifier(scope, vector, {.width = width, .labels = labels});
 }
 
 /// Where the weights of a masked-lm head lie below its scope; RoBERTa's names are the defaults.
@@ -120,6 +129,18 @@ struct MaskedLmHeadOptions {
   /// The embedding whose table scores the words, too; without it `decoder` has a weight of its own.
   std::optional<Scope> tied{};
 };
+/// The bias of the words, f[vocab]. A layer that is not tied has one of its own since version 5, the last of the names;
+/// before there was one alone.
+inline Value words_bias(const Scope& scope, const MaskedLmHeadOptions& options) {
+  std::vector<std::string> names = options.names.bias;
+  if (!options.tied) std::reverse(names.begin(), names.end());
+  std::string bias = options.names.bias.at(0);
+  for (auto name = names.rbegin(); name != names.rend(); ++name) {
+    if (scope.has(*name)) bias = *name;
+    scope.graph().unused((scope / *name).path());
+  }
+  return scope.weight(bias, {options.vocab});
+}
 /// norm(activation(dense(hidden))) · tableᵀ + bias: f32[batch, sequence, n] -> f32[batch, sequence, vocab].
 /// Source: BertLMPredictionHead and its relatives, transformers 4.30.
 inline Value masked_lm_head(const Scope& scope, const Value& hidden, const MaskedLmHeadOptions& options) {
@@ -128,18 +149,10 @@ inline Value masked_lm_head(const Scope& scope, const Value& hidden, const Maske
   x = activation(x, options.activation);
   x = norm(scope / options.names.norm, x, {.epsilon = options.epsilon});
 
-  // A layer that is not tied has a bias of its own since version 5, the last of the names; before there was one alone.
-  std::vector<std::string> names = options.names.bias;
-  if (!options.tied) std::reverse(names.begin(), names.end());
-  std::string bias = options.names.bias.at(0);
-  for (auto name = names.rbegin(); name != names.rend(); ++name) {
-    if (scope.has(*name)) bias = *name;
-    g.unused((scope / *name).path());
-  }
   const Scope decoder = scope / options.names.decoder;
   if (options.tied) g.unused((decoder / "weight").path());
   const Value table = options.tied.value_or(decoder).weight("weight", {options.vocab, options.width});
-  return decoder.composite("Linear", {x, table, scope.weight(bias, {options.vocab})}).in(scope);
+  return decoder.composite("Linear", {x, table, words_bias(scope, options)}).in(scope);
 }
 
 }  // namespace onnxport::sdk

@@ -192,4 +192,22 @@ inline Value activation(const Value& x, const std::string& name) {
               g.path(x.place()));
 }
 
+/// x > 0: αp·x² + β·x, else αn·(eˣ - 1 - x) + β·x, with learnt α: f[...] -> the same. Weights: alpha_p f[1],
+/// alpha_n f[1], beta f[], eps f[]. Source: XIELUActivation, transformers 4.57.
+inline Value xielu(const Scope& scope, const Value& x) {
+  Graph& g = scope.graph();
+  const auto softplus = [&](const Value& a) { return g.op("Softplus", {a}); };
+  const Value beta = scope.weight("beta", {}), least = scope.weight("eps", {});
+  const Value above = softplus(scope.weight("alpha_p", {1})), below = beta + softplus(scope.weight("alpha_n", {1}));
+  const Value is_above = g.op("Greater", {x, g.scalar(0, x.dtype())});
+  // eˣ - 1 of what is below 0 is what Elu computes.
+  const Value curved = g.op("Elu", {g.op("Min", {x, least})}, {{"alpha", 1.0}}) - x;
+  return (where(is_above, x * x * above, curved * below) + x * beta).in(scope.parent());
+}
+
+/// The same for an activation that may have weights of its own, below `module`.act_fn.
+inline Value activation(const Scope& module, const Value& x, const std::string& name) {
+  return name == "xielu" ? xielu(module / "act_fn", x) : activation(x, name);
+}
+
 }  // namespace onnxport::sdk

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rotary position embeddings with every scaling that configs know. Source: modeling_rope_utils.py, transformers 4.57.
+// Rotary position embeddings with every scaling that configs know. Source: modeling_rope_utils.py, transformers 4.57
+// and 5.24.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,15 +16,22 @@ namespace onnxport::sdk {
 
 /// One of a model's kinds of layers, where these turn by different angles.
 struct RotaryLayerType {
-  std::string name;    ///< as in layer_types: rope_parameters has a map of this name
-  double theta;        ///< where that map gives none: what the config's older field says
-  bool scaled = true;  ///< whether rope_scaling, which older configs have instead, is meant for these layers
+  std::string name;              ///< as in layer_types: rope_parameters has a map of this name
+  double theta;                  ///< where that map gives none: what the config's older field says
+  bool scaled = true;            ///< whether rope_scaling, which older configs have instead, is meant for these layers
+  const char* type = "default";  ///< where neither states how angles are scaled
+  std::optional<double> turned{};  ///< the part of every head that is turned, where neither states it
 };
 
 /// What rope_parameters holds, for configs that have not got it: from their older fields, with their class's defaults.
 struct RotaryFields {
   double theta = 10000;
-  double partial = 1;  ///< the part of every head that is turned
+  bool own_theta = false;        ///< whether that counts even where rope_parameters states another one
+  double partial = 1;            ///< the part of every head that is turned
+  const char* type = "default";  ///< how angles are scaled
+  /// Whether a "dynamic" scaling may state an alpha, by which the base is raised once and for all.
+  /// Source: HunYuanDenseV1RotaryEmbedding, transformers 4.57.
+  bool by_alpha = false;
   /// Whether a "longrope" states what cosines and sines are multiplied by: short_mscale, and long_mscale for texts that
   /// are longer than those of the first training. Source: PhimoeRotaryEmbedding, transformers 4.57.
   bool by_mscale = false;
@@ -45,7 +54,9 @@ class Rotary {
   /// The same for one kind of layers. Throws CONFIG where rope_parameters does not tell them apart.
   Rotary(const Config& config, int64_t head_size, const RotaryLayerType& type)
       : Rotary(config, head_size, section_of(config, type),
-               RotaryFields{.theta = type.theta, .partial = config.real("partial_rotary_factor", 1.0)}) {}
+               RotaryFields{.theta = type.theta,
+                            .partial = config.real("partial_rotary_factor", type.turned.value_or(1.0)),
+                            .type = type.type}) {}
 
   /// Whether angles depend on the longest position as well, so that scores do not follow from differences alone.
   bool depends_on_length() const { return type_ == "dynamic" || type_ == "longrope"; }
@@ -68,16 +79,21 @@ class Rotary {
 
  private:
   Rotary(const Config& config, int64_t head_size, const Config& scaling, const RotaryFields& older)
-      : type_(type_of(scaling)),
-        base_(scaling.real("rope_theta", older.theta)),
+      : type_(type_of(scaling, older.type)),
+        base_(older.own_theta ? older.theta : scaling.real("rope_theta", older.theta)),
         width_(static_cast<int64_t>(static_cast<double>(head_size) *
                                     scaling.real("partial_rotary_factor", older.partial))),
         max_positions_(config.integer("max_position_embeddings", 2048)) {
+    if (type_ == "proportional") width_ = head_size;
     constexpr int64_t widest = 1 << 20;
     if (width_ <= 0 || width_ % 2 != 0 || width_ > widest) {
       throw Error(ONNXPORT_CONFIG, "rotary embeddings turn " + std::to_string(width_) +
                                        " dimensions of a head, by config.json; expected an even number from 2 to " +
                                        std::to_string(widest));
+    }
+    if (const double alpha = scaling.real("alpha", 0); older.by_alpha && type_ == "dynamic" && alpha != 0) {
+      base_ *= std::pow(alpha, static_cast<double>(width_) / static_cast<double>(width_ - 2));
+      type_ = "default";
     }
     for (int64_t i = 0; i < width_; i += 2)
       frequencies_.push_back(std::pow(base_, -static_cast<double>(i) / static_cast<double>(width_)));
@@ -96,6 +112,8 @@ class Rotary {
     } else if (type_ == "longrope") {
       scale_longrope(config, scaling);
       take_mscale(scaling, older);
+    } else if (type_ == "proportional") {
+      scale_proportional(scaling, older);
     }
   }
 
@@ -110,11 +128,11 @@ class Rotary {
     return all.section(type.name);
   }
 
-  static std::string type_of(const Config& scaling) {
-    const std::string older =
-        scaling.choice("type", "default", {"default", "linear", "dynamic", "yarn", "longrope", "su", "llama3"});
-    const std::string type =
-        scaling.choice("rope_type", older, {"default", "linear", "dynamic", "yarn", "longrope", "su", "llama3"});
+  static std::string type_of(const Config& scaling, const char* otherwise) {
+    const std::initializer_list<std::string_view> known{"default",  "linear", "dynamic", "yarn",
+                                                        "longrope", "su",     "llama3",  "proportional"};
+    const std::string older = scaling.choice("type", otherwise, known);
+    const std::string type = scaling.choice("rope_type", older, known);
     return type == "su" ? "longrope" : type;
   }
   static double factor(const Config& scaling) {
@@ -193,6 +211,12 @@ class Rotary {
     }
   }
 
+  /// Pairs behind the part that is turned do not turn; which pair has which frequency goes by the whole head.
+  void scale_proportional(const Config& scaling, const RotaryFields& older) {
+    const double part = scaling.real("partial_rotary_factor", older.partial), by = scaling.real("factor", 1);
+    const auto turned = static_cast<size_t>(std::max(0.0, std::floor(part * static_cast<double>(width_) / 2)));
+    for (size_t i = 0; i < frequencies_.size(); ++i) frequencies_[i] = i < turned ? frequencies_[i] / by : 0;
+  }
   /// Factors in place of the one that follows from the lengths.
   void take_mscale(const Config& scaling, const RotaryFields& older) {
     if (older.always_short) long_frequencies_ = frequencies_;

@@ -28,6 +28,14 @@ class SequenceSummary {
   const std::string& type() const { return type_; }
   bool is_projected_to_labels() const { return projected_ && to_labels_; }
 
+  /// Throws UNSUPPORTED where what is summarized goes to labels while a layer behind it reads vectors of `width`.
+  void require_vectors(int64_t labels, int64_t width) const {
+    if (!is_projected_to_labels() || labels == width) return;
+    throw Error(ONNXPORT_UNSUPPORTED,
+                "config field 'summary_proj_to_labels' is true; supported: false, where the layer "
+                "behind the summary reads vectors of the hidden size");
+  }
+
   struct Summarized {
     int64_t width;       ///< of the hidden states
     int64_t labels = 0;  ///< of the layer, where it goes to labels; 0: it goes to the width all the same

@@ -14,8 +14,10 @@ namespace onnxport::sdk {
 
 /// A batch of texts: i64[batch, sequence] each.
 struct Text {
-  Value ids, mask;
+  Value ids;
+  Value mask{};      // absent where the model is given none
   Value segments{};  // token_type_ids; absent where the model is given none
+  Inputs further{};  // what TextEncoder::further_inputs() lists, by name: "bbox"
 };
 
 /// What tells one text encoder from another at its rim.
@@ -25,6 +27,7 @@ struct TextEncoderTraits {
   int64_t segments = 0;       // token_type_ids are below this; 0: the model is given none
   bool pooler = true;         // whether the base model ends in a pooler
   int64_t max_positions = 0;  // of the longest text; 0: without a bound
+  bool masked = true;         // whether the model is given an attention_mask; without it every token counts
 };
 
 /// A masked-lm head: where it is, and whether the embedding's table scores the words.
@@ -43,7 +46,7 @@ struct PairHead {
 };
 
 /// The heads of a text encoder. A row of the table stands for each that is given; `classifier` and `span` are the
-/// layers behind them, as in all of BERT's relatives.
+/// layers behind them.
 struct TextHeads {
   /// Every position's scores of the words, f[batch, sequence, vocab]: masked-lm, and causal-lm. In BERT's form, or by a
   /// head of the model's own.
@@ -57,11 +60,14 @@ struct TextHeads {
   /// What token-classification and question-answering read at every position, f[batch, sequence, n]; where it is not
   /// given, what the base model yields.
   std::function<Value(const Encoded&)> tokens{};
-  std::string span = "qa_outputs";  ///< the layer of question-answering
+  std::string span = "qa_outputs";        ///< the layer of question-answering
+  std::string classifier = "classifier";  ///< the layer behind `summary`, and of token-classification
   /// What the model was trained for beside words: next-sentence-prediction, and with the words pretraining.
   std::optional<PairHead> pair{};
   /// Which tokens were replaced, f[batch, sequence]: pretraining of a discriminator.
   std::function<Value(const Encoded&)> replaced{};
+  /// Heads of another form, each in place of what stands above for its feature.
+  Heads own{};
 };
 
 /// An encoder with the features of BERT: default, masked-lm, causal-lm, sequence-classification, token-classification,
@@ -83,16 +89,17 @@ class TextEncoder : public OnnxConfig {
   double atol_for_validation() const override { return 1e-4; }
   int64_t max_positions() const override { return traits().max_positions; }
 
-  /// input_ids, attention_mask and, where the model has segments, token_type_ids. Source: BertOnnxConfig and
-  /// RobertaOnnxConfig, transformers 4.30.
+  /// input_ids, attention_mask, where the model has segments token_type_ids, and further_inputs(). Source:
+  /// BertOnnxConfig and RobertaOnnxConfig, transformers 4.30.
   std::vector<TensorSpec> inputs() const override {
     std::vector<Dim> shape{axis::batch, axis::sequence};
     if (task() == "multiple-choice") shape = {axis::batch, axis::choice, axis::sequence};
     const TextEncoderTraits t = traits();
-    std::vector<TensorSpec> specs{input::ids("input_ids", shape, t.vocab),
-                                  input::mask("attention_mask", shape, {.of = "input_ids"})};
+    std::vector<TensorSpec> specs{input::ids("input_ids", shape, t.vocab)};
+    if (t.masked) specs.push_back(input::mask("attention_mask", shape, {.of = "input_ids"}));
     if (t.segments > 0)
       specs.push_back(input::token_types("token_type_ids", shape, {.of = "input_ids", .limit = t.segments}));
+    for (TensorSpec& spec : further_inputs(shape)) specs.push_back(std::move(spec));
     return specs;
   }
 
@@ -109,25 +116,29 @@ class TextEncoder : public OnnxConfig {
     const TextEncoderTraits t = traits();
     const bool choices = task() == "multiple-choice";
     const auto tokens = [&](const char* name) { return choices ? flatten_choices(in.at(name)) : in.at(name); };
-    Text text{tokens("input_ids"), tokens("attention_mask")};
+    Text text{tokens("input_ids")};
+    if (t.masked) text.mask = tokens("attention_mask");
     if (t.segments > 0) text.segments = tokens("token_type_ids");
+    for (const TensorSpec& spec : further_inputs({axis::batch, axis::sequence}))
+      text.further.emplace(spec.name, tokens(spec.name.c_str()));
 
     g.unused("*embeddings.position_ids");
     const Scope base = task() == "default" ? g.root() : g.root() / t.base;
-    const Value hidden = encode(base, text);
-    if (t.pooler && g.wants("pooler_output")) g.mark("pooler_output", pool(base, hidden));
+    const Encoding encoded = encode_all(base, text);
+    const Encoded at{.base = base, .hidden = encoded.hidden, .in = in, .mask = text.mask, .pooled = encoded.pooled};
+    if (t.pooler && g.wants("pooler_output")) g.mark("pooler_output", pool(at));
 
-    return head_for_feature().outputs({base, hidden, in, text.mask});
+    return head_for_feature().outputs(at);
   }
 
   Heads heads() const final {
     TextHeads given = text_heads();
     if (given.masked_lm)
       given.words = [words = *given.masked_lm](const Encoded& at) { return scores_of_words(words, at); };
-    if (!given.summary && traits().pooler)
-      given.summary = [this](const Encoded& at) { return pool(at.base, at.hidden); };
-    Heads rows{head::hidden_states()};
-    for (const Head& row : {head::token_classes("classifier", {.out = labels()}), head::answer_span(given.span)})
+    if (!given.summary && traits().pooler) given.summary = [this](const Encoded& at) { return pool(at); };
+    Heads rows = given.own;
+    rows.push_back(head::hidden_states());
+    for (const Head& row : {head::token_classes(given.classifier, {.out = labels()}), head::answer_span(given.span)})
       rows.push_back(given.tokens ? head::behind(given.tokens, row) : row);
     if (given.words) {
       rows.push_back(head::logits("masked-lm", given.words));
@@ -135,7 +146,7 @@ class TextEncoder : public OnnxConfig {
     }
     if (given.pair) {
       const auto related = [this, layer = given.pair->at](const Encoded& at) {
-        return linear(at.base.graph().root() / layer, pool(at.base, at.hidden), {.out = 2});
+        return linear(at.base.graph().root() / layer, pool(at), {.out = 2});
       };
       rows.push_back(head::logits("next-sentence-prediction", related));
       if (given.words) {
@@ -145,9 +156,9 @@ class TextEncoder : public OnnxConfig {
       }
     }
     if (given.replaced) rows.push_back(head::logits("pretraining", given.replaced));
-    const auto scores = [summary = given.summary](int64_t out) {
-      return [summary, out](const Encoded& at) {
-        return linear(at.base.graph().root() / "classifier", summary(at), {.out = out});
+    const auto scores = [summary = given.summary, layer = given.classifier](int64_t out) {
+      return [summary, layer, out](const Encoded& at) {
+        return linear(at.base.graph().root() / layer, summary(at), {.out = out});
       };
     };
     if (given.classes || given.summary)
@@ -163,8 +174,19 @@ class TextEncoder : public OnnxConfig {
  protected:
   virtual TextEncoderTraits traits() const = 0;
   virtual TextHeads text_heads() const = 0;
+  /// What the model is given for every token beside its id, mask and segment. `tokens` are the axes of the ids, before
+  /// those of an input's own: i64[tokens…, 4] of a box; what is not one for each token keeps those before the sequence.
+  /// encode() finds them in Text::further, each choice as a text.
+  virtual std::vector<TensorSpec> further_inputs(const std::vector<Dim>& /*tokens*/) const { return {}; }
   /// f[batch, sequence, hidden]. Marks hidden_states.{i} and attentions.{i} on its way.
   virtual Value encode(const Scope& base, const Text& text) const = 0;
+  /// What the base model yields, and what its pooler reads where that is another sequence.
+  struct Encoding {
+    Value hidden;    ///< f[batch, sequence, hidden]
+    Value pooled{};  ///< f[batch, m, hidden]
+  };
+  /// The same where the pooler reads something else.
+  virtual Encoding encode_all(const Scope& base, const Text& text) const { return {encode(base, text)}; }
   /// The base model's pooler_output: f[batch, hidden]; asked for where the traits have a pooler.
   virtual Value pool(const Scope& base, const Value&) const {
     throw Error(ONNXPORT_UNSUPPORTED, "the model type '" + model_type() + "' has no pooler", base.path());
@@ -173,6 +195,8 @@ class TextEncoder : public OnnxConfig {
   int64_t labels() const { return labels_; }
 
  private:
+  Value pool(const Encoded& at) const { return pool(at.base, at.pooled ? at.pooled : at.hidden); }
+
   static Value scores_of_words(const WordsHead& words, const Encoded& at) {
     MaskedLmHeadOptions head = words.head;
     const Scope root = at.base.graph().root(), scope = words.at.empty() ? root : root / words.at;

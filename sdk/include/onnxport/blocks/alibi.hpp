@@ -14,6 +14,8 @@ namespace onnxport::sdk {
 struct Alibi {
   int64_t heads;
   bool in_bf16 = false;  ///< slopes, places and their products are rounded to bfloat16, as in Falcon
+  /// Places are counted among the keys that count; false: among all keys, as in MPT.
+  bool along_mask = true;
 };
 
 /// Of 2ⁿ heads 2^(-8/2ⁿ) and its powers; of another number those of the next lower 2ⁿ, then every second one of 2ⁿ⁺¹.
@@ -30,8 +32,8 @@ inline std::vector<float> alibi_slopes(int64_t heads) {
   return slopes;
 }
 
-/// slope · place: mask: i64[batch, total] -> f32[batch, heads, 1, total], a bias of scores. Places are counted among
-/// the keys that count. That a query has a place, too, adds the same to all its scores, which softmax does not see.
+/// slope · place: mask: i64[batch, total] -> f32[batch or 1, heads, 1, total], a bias of scores. That a query has a
+/// place, too, adds the same to all its scores, which softmax does not see.
 inline Value alibi(const Value& mask, const Alibi& form) {
   Graph& g = mask.graph();
   std::vector<float> slopes = alibi_slopes(form.heads);
@@ -39,7 +41,8 @@ inline Value alibi(const Value& mask, const Alibi& form) {
     for (float& slope : slopes) slope = std::bit_cast<float>(uint32_t{detail::bf16_bits(slope)} << 16);
   }
   const auto rounded = [&](const Value& x) { return form.in_bf16 ? cast(cast(x, DType::bf16), DType::f32) : x; };
-  const Value places = (cumulative_sum(mask, 1) - g.integer(1)) * mask;
+  const Value places =
+      form.along_mask ? (cumulative_sum(mask, 1) - g.integer(1)) * mask : unsqueeze(range(size_of(mask, 1)), {0});
   return rounded(rounded(unsqueeze(cast(places, DType::f32), {1, 2})) *
                  g.constant<float>(DType::f32, {form.heads, 1, 1}, slopes));
 }

@@ -11,6 +11,7 @@
 
 #include <onnxport/blocks/feed_forward.hpp>
 #include <onnxport/blocks/norm.hpp>
+#include <onnxport/rotary.hpp>
 #include <onnxport/with_past.hpp>
 
 namespace onnxport::sdk {
@@ -31,9 +32,10 @@ struct Projections {
   Packing packing = Packing::apart;
   int64_t groups = 0;        ///< so many groups of heads in place of one for each kv head, as in CodeGen
   bool value_first = false;  ///< in a group the values are before the keys
-  std::string query = "q_proj", key = "k_proj", value = "v_proj";
+  std::string query = "q_proj", key = "k_proj", value = "v_proj";  ///< value empty: what makes the keys makes both
   std::string fused = "qkv_proj";
   std::string output = "o_proj";
+  std::string output_bias{};  ///< a bias behind the output that is the module's own: its name, as in GPT-NeoX-Japanese
   ProjectionBias bias{};
   Matrix matrix = Matrix::out_in;
 };
@@ -44,6 +46,11 @@ struct QueryKeyNorm {
   bool per_head = true;  ///< false: over all heads at once, before they are split
   std::string query = "q_norm", key = "k_norm";
   std::string each{};  ///< every head has a weight of its own, {each}.{i} below the norm, as in StableLM; without bias
+  bool stacked = false;  ///< every head has a row of one weight f[heads, d], as in Cohere; without bias
+  bool turned = false;   ///< behind the turn by their positions, as in HunYuan
+  /// Of the values of every head, as in Gemma 3n.
+  std::optional<Norm> values{};
+  std::string value = "v_norm";
 };
 
 struct AttentionBlock {
@@ -59,9 +66,14 @@ struct AttentionBlock {
   double scale = 0;    ///< 0: 1/√head size
   double softcap = 0;  ///< 0: none
   bool causal = false;
-  int64_t window = 0;        ///< as of AttentionOptions
-  bool interleaved = false;  ///< rotary pairs are neighbours, not halves
-  std::string sinks{};       ///< the name of the weight f[heads] that stands for a key to nothing
+  int64_t window = 0;         ///< as of AttentionOptions
+  bool interleaved = false;   ///< rotary pairs are neighbours, not halves
+  bool turns_values = false;  ///< values are turned by the angles as well, as in RoFormer
+  std::string sinks{};        ///< the name of the weight f[heads] that stands for a key to nothing
+  /// The layer to whose keys and values it attends, as they are after this step; it makes none of its own. That layer
+  /// lends.
+  std::optional<int64_t> borrows{};
+  bool lends = false;
 
   int64_t key_heads() const { return kv_heads == 0 ? heads : kv_heads; }
   int64_t cached_heads() const { return repeats_kv ? heads : key_heads(); }
@@ -84,6 +96,7 @@ struct Attended {
   Value mask{};     ///< i64[batch, total]: 1 where a key counts
   Value bias{};     ///< added to the scaled scores; broadcastable to f[batch, heads, query, total]
   Angles angles{};  ///< of the tokens' positions; absent: not turned
+  Value factor{};   ///< of each token's queries: f[batch or 1, n, 1]; absent: 1
   Cache* cache = nullptr;
   int64_t layer = 0;      ///< its number in the cache
   OverEncoder encoder{};  ///< of a layer that attends to an encoder as well
@@ -111,16 +124,43 @@ inline Value norm_each_head(const Scope& scope, const Value& x, Norm form) {
   return norm(scope, x, form) * concat(weights, 0);
 }
 
+/// Every head normed with a row of one weight: f[batch, heads, n, d] -> the same. Weights: weight f[heads, d].
+/// Source: CohereLayerNorm of queries and keys, transformers 4.57.
+inline Value norm_stacked_heads(const Scope& scope, const Value& x, Norm form) {
+  form.weight = form.bias = false;
+  return norm(scope, x, form) * unsqueeze(scope.weight("weight", {x.fixed(1), x.fixed(-1)}), {1});
+}
+
+namespace detail {
+/// Queries and keys with their heads apart: f[batch, heads, n, d].
+inline QueryKeyValue heads_apart(const QueryKeyValue& made, const AttentionBlock& block) {
+  return {split_heads(made.query, block.heads), made.key ? split_heads(made.key, block.cached_heads()) : Value(),
+          made.value};
+}
+/// Queries and keys through their norms.
+inline QueryKeyValue norm_query_key(const Scope& scope, const QueryKeyValue& made, const QueryKeyNorm& n) {
+  const auto normed = [&](const std::string& name, const Value& part) {
+    if (n.stacked) return norm_stacked_heads(scope / name, part, n.norm);
+    return n.each.empty() ? norm(scope / name, part, n.norm)
+                          : norm_each_head(scope / name / n.each, part, n.norm).in(scope);
+  };
+  return {normed(n.query, made.query), made.key ? normed(n.key, made.key) : Value(), made.value};
+}
+}  // namespace detail
+
 /// x -> queries, keys and values, heads side by side (f[batch, n, heads·d]) or, where they are normed one by one, apart
 /// (f[batch, heads, n, d]).
 inline QueryKeyValue project(const Scope& scope, const Value& x, const AttentionBlock& block) {
   const Projections& p = block.projections;
   const int64_t heads = block.heads, kv_heads = block.key_heads(), d = block.head_size, dv = block.value_width();
   QueryKeyValue made;
-  if (p.packing == Projections::Packing::apart) {
+  if (block.borrows) {
+    made.query = project(scope / p.query, x, p.matrix, {.out = heads * d, .bias = p.bias.query});
+  } else if (p.packing == Projections::Packing::apart) {
     made = {project(scope / p.query, x, p.matrix, {.out = heads * d, .bias = p.bias.query}),
-            project(scope / p.key, x, p.matrix, {.out = kv_heads * d, .bias = p.bias.key}),
-            project(scope / p.value, x, p.matrix, {.out = kv_heads * dv, .bias = p.bias.value})};
+            project(scope / p.key, x, p.matrix, {.out = kv_heads * d, .bias = p.bias.key}), Value()};
+    made.value = p.value.empty() ? made.key
+                                 : project(scope / p.value, x, p.matrix, {.out = kv_heads * dv, .bias = p.bias.value});
   } else {
     const std::vector<int64_t> widths{heads * d, kv_heads * d, kv_heads * dv};
     Value all = project(scope / p.fused, x, p.matrix, {.out = widths[0] + widths[1] + widths[2], .bias = p.bias.query});
@@ -143,20 +183,14 @@ inline QueryKeyValue project(const Scope& scope, const Value& x, const Attention
   if (block.repeats_kv) {
     for (Value* part : {&made.key, &made.value}) *part = repeat_heads(*part, kv_heads, heads / kv_heads);
   }
-  if (block.query_key_norm) {
-    const QueryKeyNorm& n = *block.query_key_norm;
-    if (n.per_head) made = {split_heads(made.query, heads), split_heads(made.key, block.cached_heads()), made.value};
-    const auto normed = [&](const std::string& name, const Value& part) {
-      return n.each.empty() ? norm(scope / name, part, n.norm)
-                            : norm_each_head(scope / name / n.each, part, n.norm).in(scope);
-    };
-    made.query = normed(n.query, made.query);
-    made.key = normed(n.key, made.key);
-  }
+  if (const auto& n = block.query_key_norm; n && !n->turned)
+    made = detail::norm_query_key(scope, n->per_head ? detail::heads_apart(made, block) : made, *n);
   if (block.clip != 0) {
     for (Value* part : {&made.query, &made.key, &made.value})
       *part = scope.op("Clip", {*part}, {{"min", -block.clip}, {"max", block.clip}});
   }
+  if (const auto& n = block.query_key_norm; n && n->values && made.value)
+    made.value = norm(scope / n->value, split_heads(made.value, block.cached_heads()), *n->values);
   return made;
 }
 
@@ -174,16 +208,29 @@ inline Value mix(const Scope& scope, const QueryKeyValue& made, const AttentionB
                            .angles = given.angles,
                            .interleaved = block.interleaved,
                            .probabilities = given.probabilities};
-  if (given.cache != nullptr) {
+  Value query = made.query, key = made.key, values = made.value;
+  if (block.turns_values && given.angles.cos) {
+    values = scope.composite("RotaryEmbedding",
+                             {split_heads(values, block.cached_heads()), given.angles.cos, given.angles.sin},
+                             {{"interleaved", block.interleaved}});
+  }
+  if (block.borrows) {
+    const KeyValue lent = given.cache->now(*block.borrows);
+    key = lent.key;
+    values = lent.value;
+    if (query.rank() == 3) query = split_heads(query, block.heads);
+    if (given.angles.cos) query = rotate(query, given.angles, block.interleaved);
+    options.angles = {};
+  } else if (given.cache != nullptr) {
     options.past = given.cache->past(given.layer);
-    options.present = given.cache->keeps();
+    options.present = given.cache->keeps() || block.lends;
   }
   if (given.scores) {
     const Value scores = given.scores(scope, made);
     options.bias = options.bias ? scores + options.bias : scores;
   }
   if (!block.sinks.empty()) options.sinks = scope.weight(block.sinks, {block.heads});
-  const AttentionResult result = attention(made.query, made.key, made.value, options);
+  const AttentionResult result = attention(query, key, values, options);
   if (options.present) given.cache->keep(given.layer, result.present);
   return result.mixed;
 }
@@ -192,8 +239,23 @@ inline Value mix(const Scope& scope, const QueryKeyValue& made, const AttentionB
 /// Source: the attention classes of transformers 4.57, GPT2Attention, LlamaAttention, BertSelfAttention and their like.
 inline Value attend(const Scope& scope, const Value& x, const AttentionBlock& block, const Attended& given) {
   const Projections& p = block.projections;
-  const Value mixed = mix(scope, project(scope, x, block), block, given);
-  return project(scope / p.output, mixed, p.matrix, {.out = x.fixed(-1), .bias = p.bias.output});
+  QueryKeyValue made = project(scope, x, block);
+  Attended rest = given;
+  if (const auto& n = block.query_key_norm; n && n->turned) {
+    made = detail::heads_apart(made, block);
+    for (Value* part : {&made.query, &made.key}) {
+      if (*part) *part = rotate(*part, given.angles, block.interleaved);
+    }
+    made = detail::norm_query_key(scope, made, *n);
+    rest.angles = {};
+  }
+  if (given.factor) {
+    const bool apart = made.query.shape().size() == 4;
+    made.query = made.query * (apart ? unsqueeze(given.factor, {1}) : given.factor);
+  }
+  const Value mixed = mix(scope, made, block, rest);
+  const Value y = project(scope / p.output, mixed, p.matrix, {.out = x.fixed(-1), .bias = p.bias.output});
+  return p.output_bias.empty() ? y : y + scope.weight(p.output_bias, {x.fixed(-1)});
 }
 
 namespace detail {
@@ -203,7 +265,9 @@ inline const char* not_over_encoder(const AttentionBlock& block) {
   if (block.query_key_norm) return "norms of queries and keys";
   if (block.repeats_kv) return "repeated keys and values";
   if (block.clip != 0) return "clipped queries, keys and values";
+  if (!block.projections.output_bias.empty()) return "bias of its own behind the output";
   if (!block.sinks.empty()) return "sinks";
+  if (block.borrows || block.lends) return "keys and values that layers share";
   return nullptr;
 }
 }  // namespace detail

@@ -23,8 +23,9 @@ struct FeedForward {
   /// Names of the layers. Without `gate` and `gate_up` it is down(activation(up(x))); with `gate` it is
   /// down(activation(gate(x)) · up(x)); with `gate_up` both are made by one layer, the gate first.
   std::string up = "up_proj", down = "down_proj", gate{}, gate_up{};
+  bool up_first = false;  ///< in `gate_up` the gate is behind
   bool bias = false;
-  bool down_bias = true;  ///< false: the last layer has none even so
+  bool up_bias = true, down_bias = true;  ///< false: the first layers, or the last one, have none even so
   Matrix matrix = Matrix::out_in;
 };
 
@@ -32,17 +33,18 @@ struct FeedForward {
 /// ModernBertModel, transformers 4.57.
 inline Value feed_forward(const Scope& scope, const Value& x, const FeedForward& form) {
   const auto widen = [&](const std::string& name, int64_t width) {
-    return project(scope / name, x, form.matrix, {.out = width, .bias = form.bias});
+    return project(scope / name, x, form.matrix, {.out = width, .bias = form.bias && form.up_bias});
   };
   Value h;
   if (!form.gate_up.empty()) {
     const std::vector<Value> halves = split(widen(form.gate_up, 2 * form.inner), -1, {form.inner, form.inner});
-    h = activation(halves[0], form.activation) * halves[1];
+    const size_t gate = form.up_first ? 1 : 0;
+    h = activation(scope, halves[gate], form.activation) * halves[1 - gate];
   } else if (!form.gate.empty()) {
-    h = activation(widen(form.gate, form.inner), form.activation);
+    h = activation(scope, widen(form.gate, form.inner), form.activation);
     h = h * widen(form.up, form.inner);
   } else {
-    h = activation(widen(form.up, form.inner), form.activation);
+    h = activation(scope, widen(form.up, form.inner), form.activation);
   }
   return project(scope / form.down, h, form.matrix, {.out = x.fixed(-1), .bias = form.bias && form.down_bias});
 }

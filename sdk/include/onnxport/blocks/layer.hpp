@@ -65,6 +65,8 @@ struct TransformerLayer {
   AttentionBlock attention;
   FeedForward feed_forward;
   std::optional<MixtureFeedForward> mixture{};  ///< in place of feed_forward
+  /// In place of both, one of the model's own: x: f[batch, n, width] -> the same.
+  std::function<Value(const Scope& module, const Value& x)> own_feed_forward{};
   Residual attention_branch{.name = "input_layernorm"};
   Residual feed_forward_branch{.name = "post_attention_layernorm"};
   /// Both branches read what the layer was given, and their sum is joined to it: GPT-J, Falcon, Phi, Cohere. The norms
@@ -88,6 +90,7 @@ inline Value transformer_layer(const Scope& layer, const Value& x, const Transfo
   };
   const auto feeds = [&](const Value& h) {
     const Scope module = detail::module_at(layer, form.feed_forward_at);
+    if (form.own_feed_forward) return form.own_feed_forward(module, h);
     return form.mixture ? mixture_feed_forward(module, h, *form.mixture) : feed_forward(module, h, form.feed_forward);
   };
   Value attended = residual(layer, x, form.attention_branch, attends);

@@ -10,6 +10,12 @@
 
 namespace onnxport::sdk {
 
+/// Several learnt tokens in one tensor, f[1, count, width].
+struct LearntTokens {
+  std::string name{};
+  int64_t count = 0;
+};
+
 /// An image cut into patches, each a token, behind learnt tokens that are no patch.
 struct PatchStem {
   int64_t width;  ///< of a token
@@ -23,16 +29,21 @@ struct PatchStem {
   std::string positions{};
   Extent grid = 1;
   Interpolation interpolation = Interpolation::bicubic;
+  bool antialias = false;  ///< of that resampling
+  /// The first tokens are stored as f[width] and the table as f[first tokens + grid, width], as in CLIP.
+  bool flat = false;
+  LearntTokens registers{};  ///< behind the first tokens, without positions
 };
 
 struct Patches {
   Value image;   ///< f[batch, width, rows, columns], without positions
   Value size;    ///< i64[2], rows and columns
-  Value tokens;  ///< f[batch, first tokens + rows·columns, width]
+  Value tokens;  ///< f[batch, first tokens + registers + rows·columns, width]
 };
 
 /// pixels: f[batch, channels, height, width] -> patches, row by row. Names are those below `scope`.
-/// Source: ViTEmbeddings, DeiTEmbeddings and BeitEmbeddings, transformers 4.57.
+/// Source: ViTEmbeddings, DeiTEmbeddings, BeitEmbeddings, Dinov2WithRegistersEmbeddings and CLIPVisionEmbeddings,
+/// transformers 4.57.
 inline Patches patch_stem(const Scope& scope, const Value& pixels, const PatchStem& form) {
   Patches made;
   made.image =
@@ -42,17 +53,24 @@ inline Patches patch_stem(const Scope& scope, const Value& pixels, const PatchSt
   made.size = shape_of(made.image, 2, 4);
   const auto count = static_cast<int64_t>(form.first_tokens.size());
   std::vector<Value> firsts;
-  for (const std::string& name : form.first_tokens) firsts.push_back(scope.weight(name, {1, 1, form.width}));
+  for (const std::string& name : form.first_tokens) {
+    firsts.push_back(form.flat ? unsqueeze(scope.weight(name, {form.width}), {0, 1})
+                               : scope.weight(name, {1, 1, form.width}));
+  }
   Value image = made.image;
   if (!form.positions.empty()) {
-    const Value table = scope.weight(form.positions, {1, count + form.grid.area(), form.width});
-    const Value trained = image_of(slice(table, {1, count}), form.grid);
-    image = image + interpolate(trained, made.size, form.interpolation);
+    const int64_t rows = count + form.grid.area();
+    const Value table = form.flat ? unsqueeze(scope.weight(form.positions, {rows, form.width}), {0})
+                                  : scope.weight(form.positions, {1, rows, form.width});
+    const Value trained = image_of(count > 0 ? slice(table, {1, count}) : table, form.grid);
+    image = image + interpolate(trained, made.size, {.how = form.interpolation, .antialias = form.antialias});
     for (int64_t i = 0; i < count; ++i) {
       Value& first = firsts[static_cast<size_t>(i)];
       first = first + slice(table, {1, i, i + 1});
     }
   }
+  const LearntTokens& more = form.registers;
+  if (more.count > 0) firsts.push_back(scope.weight(more.name, {1, more.count, form.width}));
   made.tokens = firsts.empty() ? tokens_of(image) : prepend(firsts, tokens_of(image));
   return made;
 }

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// ImageGPT: GPT-2 over the colours of an image's pixels, each of which is a token. Source: ImageGPTModel and its heads,
+// transformers 4.30, 4.57 and 5.24 (modeling_imagegpt.py).
+#include <onnxport/blocks/layer.hpp>
+#include <onnxport/heads.hpp>
+#include <onnxport/plugin.hpp>
+#include <onnxport/with_past.hpp>
+
+using namespace onnxport::sdk;
+
+namespace {
+
+constexpr std::initializer_list<std::pair<const char*, const char*>> names{{"n_embd", "hidden_size"},
+                                                                           {"n_positions", "max_position_embeddings"},
+                                                                           {"n_head", "num_attention_heads"},
+                                                                           {"n_layer", "num_hidden_layers"}};
+
+struct ImageGptConfig {
+  explicit ImageGptConfig(const Config& c)
+      : vocab(c.size("vocab_size", 513)),
+        positions(c.size("n_positions", 1024)),
+        hidden(c.size("n_embd", 512)),
+        layers(c.count("n_layer", 24)),
+        heads(c.size("n_head", 8)),
+        inner(c.size("n_inner", 4 * hidden)),
+        activation(c.text("activation_function", "quick_gelu")),
+        norm{.kind = Norm::Kind::rms, .epsilon = c.real("layer_norm_epsilon", 1e-5)},
+        scale_weights(c.boolean("scale_attn_weights", true)),
+        scale_by_layer(c.boolean("scale_attn_by_inverse_layer_idx", false)),
+        tied(c.tie(false)),
+        labels(c.num_labels()) {
+    require_multiple({"n_embd", hidden}, {"n_head", heads});
+    // Scores in 32 bits, keys scaled before the product: in a graph of 32 bits both are the same.
+    c.no_effect({"reorder_and_upcast_attn"});
+    c.no_effect({"n_ctx"});
+  }
+  int64_t vocab, positions, hidden, layers, heads, inner;
+  std::string activation;
+  Norm norm;
+  bool scale_weights, scale_by_layer;
+  Tie tied;
+  int64_t labels;
+};
+
+class ImageGptOnnxConfig final : public OnnxConfigWithPast {
+ public:
+  // Every image has all of its pixels: there is no mask along which positions could be counted.
+  explicit ImageGptOnnxConfig(const Request& request)
+      : OnnxConfigWithPast(request, Positions::sequence), c(request.config.with_names(names)) {
+    if (task() == "causal-lm" && c.tied) {
+      throw Error(
+          ONNXPORT_UNSUPPORTED,
+          "config field 'tie_word_embeddings' is true; expected false: the layer of colours has a row less than "
+          "the embedding, whose last one is the token with which an image starts");
+    }
+  }
+
+  std::string base_model_prefix() const override { return base; }
+  double atol_for_validation() const override { return 1e-4; }
+  int64_t max_positions() const override { return c.positions; }
+  int64_t num_layers() const override { return c.layers; }
+  int64_t num_attention_heads() const override { return c.heads; }
+  int64_t head_size() const override { return c.hidden / c.heads; }
+
+  std::vector<TensorSpec> inputs() const override {
+    std::vector<TensorSpec> specs{input::ids("input_ids", {axis::batch, axis::sequence}, c.vocab)};
+    if (use_past()) fill_with_past_key_values_(specs);
+    return specs;
+  }
+
+  Outputs forward(Graph& g, const Inputs& in) const override {
+    const Scope s = task() == "default" ? g.root() : g.root() / base;
+    Cache cache = cache_of(in);
+    const Value hidden = decode(s, in.at("input_ids"), cache);
+    return with_present(head_for_feature().outputs({s, hidden, in}), cache);
+  }
+
+  Heads heads() const override {
+    return {head::hidden_states(),
+            head::logits("causal-lm",
+                         [this](const Encoded& at) {
+                           return linear(at.base.graph().root() / "lm_head", at.hidden,
+                                         {.out = c.vocab - 1, .bias = false});
+                         }),
+            head::logits("image-classification", [this](const Encoded& at) {
+              return linear(at.base.graph().root() / "score", mean(at.hidden, {1}), {.out = c.labels, .bias = false});
+            })};
+  }
+
+ private:
+  static constexpr const char* base = "transformer";
+
+  // ids: i64[batch, sequence] -> f32[batch, sequence, hidden]
+  Value decode(const Scope& s, const Value& ids, Cache& cache) const {
+    Graph& g = s.graph();
+    g.unused("*.attn.bias");  // the causal mask, which older releases saved
+    g.unused("*.attn.masked_bias");
+    g.unused("*.crossattention.*");  // without an encoder they have nothing to attend to
+    g.unused("*.ln_cross_attn.*");
+    const Value past = cache.past_length(), count = range(size_of(ids, 1));
+    Value x = embedding(s / "wte", ids, {c.vocab, c.hidden}) +
+              embedding(s / "wpe", past ? count + past : count, {c.positions, c.hidden});
+    x = transformer_layers(s / "h", x, {c.layers, [this](int64_t i) { return layer(i); }}, {.cache = &cache});
+    return g.mark("hidden_states." + std::to_string(c.layers), norm(s / "ln_f", x, c.norm));
+  }
+
+  TransformerLayer layer(int64_t index) const {
+    double scale = c.scale_weights ? 1 / std::sqrt(static_cast<double>(head_size())) : 1.0;
+    if (c.scale_by_layer) scale /= static_cast<double>(index + 1);
+    return {.attention_at = "attn",
+            .attention = {.heads = c.heads,
+                          .head_size = head_size(),
+                          .projections = {.packing = Projections::Packing::blocks,
+                                          .fused = "c_attn",
+                                          .output = "c_proj",
+                                          .bias = all_biased,
+                                          .matrix = Matrix::in_out},
+                          .scale = scale,
+                          .causal = true},
+            .feed_forward = {.inner = c.inner,
+                             .activation = c.activation,
+                             .up = "c_fc",
+                             .down = "c_proj",
+                             .bias = true,
+                             .matrix = Matrix::in_out},
+            .attention_branch = {.norm = c.norm, .name = "ln_1"},
+            .feed_forward_branch = {.norm = c.norm, .name = "ln_2"}};
+  }
+
+  const ImageGptConfig c;
+};
+
+}  // namespace
+
+ONNXPORT_PLUGIN({
+    .id = "org.onnxport.imagegpt",
+    .name = "ImageGPT",
+    .models = {{.types = {"imagegpt"},
+                .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past",
+                             "image-classification"},
+                .architectures = {{"ImageGPTForCausalImageModeling", "causal-lm"}},
+                .make = make<ImageGptOnnxConfig>}},
+})

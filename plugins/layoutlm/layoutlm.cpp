@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// LayoutLM: BERT that knows where on its page every token stands. Source: LayoutLMModel and its heads,
+// transformers 4.57 (modeling_layoutlm.py).
+#include <onnxport/blocks/boxes.hpp>
+#include <onnxport/families/bert.hpp>
+
+using namespace onnxport::family;
+
+namespace {
+
+class LayoutLMOnnxConfig final : public BertTextEncoder {
+ public:
+  explicit LayoutLMOnnxConfig(const Request& request)
+      : BertTextEncoder(request, "layoutlm"), places(request.config.size("max_2d_position_embeddings", 1024)) {}
+
+ private:
+  std::vector<TensorSpec> further_inputs(const std::vector<Dim>& tokens) const override {
+    std::vector<Dim> shape = tokens;
+    shape.emplace_back(4);
+    return {input::boxes("bbox", shape, {.of = "input_ids", .limit = places})};
+  }
+
+  Value embed(const Scope& s, const Text& text) const override {
+    return bert.embed(s, {.ids = text.ids,
+                          .segments = text.segments,
+                          .further = box_embeddings(s, text.further.at("bbox"), {places, bert.hidden})});
+  }
+
+  TextHeads text_heads() const override { return {.masked_lm = bert.words()}; }
+
+  const int64_t places;  // along an edge of a page
+};
+
+}  // namespace
+
+ONNXPORT_PLUGIN({
+    .id = "org.onnxport.layoutlm",
+    .name = "LayoutLM",
+    .models = {{.types = {"layoutlm"},
+                .features = {"default", "masked-lm", "sequence-classification", "token-classification",
+                             "question-answering"},
+                .make = make<LayoutLMOnnxConfig>}},
+})

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// SigLIP, both towers in one graph or each in its own. Source: SiglipModel, SiglipForImageClassification,
+// SiglipTextModel and SiglipVisionModel, transformers 4.57 (modeling_siglip.py).
+#include <onnxport/families/siglip.hpp>
+
+using namespace onnxport::family;
+
+namespace {
+
+struct SiglipImageTower : ImageTower {
+  explicit SiglipImageTower(const Config& c)
+      : ImageTower(c, siglip_defaults, 16), has_head(c.boolean("vision_use_head", true)) {}
+
+  /// pixels: f[batch, channels, height, width] -> f[batch, patches, hidden]
+  Value operator()(const Scope& model, const Value& pixels, const std::string& steps = {}) const {
+    const Scope s = model / "embeddings";
+    model.graph().unused("*" + (s / "position_ids").path());
+    const Value x = patch_stem(s, pixels,
+                               {.width = hidden,
+                                .patch = patch,
+                                .channels = channels,
+                                .projection = "patch_embedding",
+                                .positions = "position_embedding.weight",
+                                .grid = grid,
+                                .flat = true})
+                        .tokens;
+    return norm(model / "post_layernorm", encode(model, x, steps), {.epsilon = epsilon});
+  }
+
+  bool has_head;
+};
+
+class Siglip final : public TwoTowers {
+ public:
+  explicit Siglip(const Request& request)
+      : TwoTowers(request),
+        image(request.config.section("vision_config")),
+        text(request.config.section("text_config")),
+        labels(request.config.num_labels()) {
+    request.config.no_effect({"initializer_factor"});
+    if (is_pair() && !image.has_head) {
+      throw Error(ONNXPORT_CONFIG,
+                  "config field 'vision_config.vision_use_head' is false; texts and images are compared by that head");
+    }
+  }
+
+ private:
+  TextSide text_side() const override { return text.side(false); }
+  std::vector<AxisSize> image_sizes() const override { return image.sizes(); }
+
+  Value image_vectors(Graph& g, const Inputs& in) const override {
+    const Scope model = g.root() / "vision_model";
+    return pool_by_probe(model / "head", image(model, in.at("pixel_values"), "vision_"), image);
+  }
+  Value text_vectors(Graph& g, const Text& given) const override {
+    const Scope model = g.root() / "text_model";
+    return text.pool(model, text(model, given.ids, "text_"));
+  }
+  Contrast contrast_by(Graph& g) const override { return siglip_contrast(g); }
+
+  // By the mean of the patches; what pools them otherwise is not asked.
+  Value classify(Graph& g, const Inputs& in) const override {
+    const Scope model = g.root() / "vision_model";
+    g.unused((model / "head").path() + ".*");
+    return linear(g.root() / "classifier", mean(image(model, in.at("pixel_values")), {1}), {.out = labels});
+  }
+
+  const SiglipImageTower image;
+  const SiglipTextTower text;
+  int64_t labels;
+};
+
+class SiglipVision final : public OneTower {
+ public:
+  explicit SiglipVision(const Request& request) : OneTower(request, vision_names), image(request.config) {}
+
+  std::vector<TensorSpec> inputs() const override { return {pixel_values()}; }
+
+ private:
+  Value encode(const Scope& model, const Inputs& in) const override { return image(model, in.at("pixel_values")); }
+  Value pool(const Scope& model, const Value& hidden, const Inputs&) const override {
+    return pool_by_probe(model / "head", hidden, image);
+  }
+  bool has_pooler() const override { return image.has_head; }
+  const SiglipImageTower image;
+};
+
+}  // namespace
+
+ONNXPORT_PLUGIN({
+    .id = "org.onnxport.siglip",
+    .name = "SigLIP",
+    .models = {{.types = {"siglip"}, .features = {"default", "image-classification"}, .make = make<Siglip>},
+               {.types = {"siglip_text_model"}, .features = {"default"}, .make = make<SiglipText>},
+               {.types = {"siglip_vision_model"}, .features = {"default"}, .make = make<SiglipVision>}},
+})

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// The towers of CLIP, which its successors kept. Source: CLIPVisionModel and CLIPTextModel, transformers 4.57
+// (modeling_clip.py), and 4.30 for where a text's vector is read.
+#pragma once
+
+#include <onnxport/families/two_towers.hpp>
+
+namespace onnxport::family {
+
+/// Where a config class departs from CLIP's.
+struct ClipImageDefaults {
+  TowerDefaults tower{};
+  int64_t patch = 32;
+};
+struct ClipTextDefaults {
+  TowerDefaults tower{.hidden = 512, .inner = 2048, .heads = 8};
+  int64_t vocab = 49408, positions = 77, end = 49407;
+  /// 2 stands for the highest token of a text, which early configs meant.
+  bool end_by_2 = true;
+};
+
+struct ClipImageTower : ImageTower {
+  explicit ClipImageTower(const Config& c, const ClipImageDefaults& defaults = {})
+      : ImageTower(c, defaults.tower, defaults.patch) {}
+
+  /// pixels: f[batch, channels, height, width] -> f[batch, 1 + patches, hidden]
+  Value operator()(const Scope& model, const Value& pixels, const std::string& steps = {}) const {
+    const Scope s = model / "embeddings";
+    model.graph().unused("*" + (s / "position_ids").path());
+    const Value x = patch_stem(s, pixels,
+                               {.width = hidden,
+                                .patch = patch,
+                                .channels = channels,
+                                .projection = "patch_embedding",
+                                .bias = false,
+                                .first_tokens = {"class_embedding"},
+                                .positions = "position_embedding.weight",
+                                .grid = grid,
+                                .flat = true})
+                        .tokens;
+    return encode(model, norm(model / "pre_layrnorm", x, {.epsilon = epsilon}), steps);
+  }
+  /// The class token, normed: f[batch, 1 + patches, hidden] -> f[batch, hidden].
+  Value pool(const Scope& model, const Value& x) const {
+    return norm(model / "post_layernorm", pick(x, 1, 0), {.epsilon = epsilon});
+  }
+};
+
+struct ClipTextTower : TextTower {
+  explicit ClipTextTower(const Config& c, const ClipTextDefaults& defaults = {})
+      : TextTower(c, defaults.tower, defaults.vocab, defaults.positions),
+        ends(c.has("eos_token_id") ? c.ids("eos_token_id") : std::vector<int64_t>{defaults.end}) {
+    if (ends.size() != 1) {
+      throw Error(ONNXPORT_UNSUPPORTED, "config field 'eos_token_id' lists " + std::to_string(ends.size()) +
+                                            " tokens; a text's vector is read at the first place of one");
+    }
+    at_highest = defaults.end_by_2 && (ends[0] == 2 || c.written_before(4, 31));
+  }
+
+  /// -> f[batch, sequence, hidden]
+  Value operator()(const Scope& model, const Text& text, const std::string& steps = {}) const {
+    const Value x = embed(model / "embeddings", text.ids);
+    return encode(model, x, text.mask, {.causal = true, .steps = steps});
+  }
+  /// What stands at the end of each text: f[batch, sequence, hidden] -> f[batch, hidden].
+  Value pool(const Value& x, const Value& ids) const {
+    const Value marks = cast(at_highest ? ids : equal(ids, ends[0]), DType::i32);
+    return row_at(x, x.graph().op("ArgMax", {marks}, {{"axis", 1}, {"keepdims", true}}));
+  }
+
+  std::vector<int64_t> ends;
+  bool at_highest;  ///< the end is where the highest id is first
+};
+
+/// The tower of images alone.
+class ClipVision final : public OneTower {
+ public:
+  explicit ClipVision(const Request& request) : OneTower(request, vision_names), image(request.config) {}
+
+  std::vector<TensorSpec> inputs() const override { return {pixel_values()}; }
+
+ private:
+  Value encode(const Scope& model, const Inputs& in) const override { return image(model, in.at("pixel_values")); }
+  Value pool(const Scope& model, const Value& hidden, const Inputs&) const override {
+    return image.pool(model, hidden);
+  }
+  const ClipImageTower image;
+};
+
+}  // namespace onnxport::family

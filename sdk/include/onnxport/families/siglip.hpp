@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// What SigLIP and SigLIP 2 share: the tower of texts, and how images are pooled. Source: SiglipTextModel and
+// SiglipMultiheadAttentionPoolingHead, transformers 4.57 (modeling_siglip.py).
+#pragma once
+
+#include <onnxport/families/two_towers.hpp>
+
+namespace onnxport::family {
+
+inline constexpr TowerDefaults siglip_defaults{.activation = "gelu_pytorch_tanh", .epsilon = 1e-6};
+
+/// All tokens of a text see each other, and the last one, which may be padding, is its vector.
+struct SiglipTextTower : TextTower {
+  explicit SiglipTextTower(const Config& c)
+      : TextTower(c, siglip_defaults, 32000, 64), projected(c.size("projection_size", hidden)) {
+    c.no_effect({"eos_token_id"});
+  }
+
+  /// ids: i64[batch, sequence] -> f[batch, sequence, hidden]
+  Value operator()(const Scope& model, const Value& ids, const std::string& steps = {}) const {
+    return encode(model, embed(model / "embeddings", ids), {}, {.steps = steps});
+  }
+  /// f[batch, sequence, hidden] -> f[batch, projected]
+  Value pool(const Scope& model, const Value& x) const {
+    return linear(model / "head", pick(x, 1, -1), {.out = projected});
+  }
+
+  int64_t projected;
+};
+
+/// One vector of an image's patches, to which a learnt query attends: x: f[batch, n, hidden], mask: i64[batch, n] or
+/// absent -> f[batch, hidden].
+inline Value pool_by_probe(const Scope& s, const Value& x, const Tower& tower, const Value& mask = {}) {
+  Graph& g = s.graph();
+  const int64_t n = tower.hidden;
+  const Scope module = s / "attention";
+  const Value weight = module.weight("in_proj_weight", {3 * n, n}), bias = module.weight("in_proj_bias", {3 * n});
+  const auto projected = [&](int64_t part, const Value& of) {
+    const Range rows{0, part * n, (part + 1) * n};
+    return module.composite("Linear", {of, slice(weight, rows), slice(bias, rows)});
+  };
+  const Value query = projected(0, s.weight("probe", {1, 1, n}));
+  const Value queries = g.op("Expand", {query, concat({shape_of(x, 0, 1), g.integers({1, 1})}, 0)});
+  const Value mixed = attention(queries, projected(1, x), projected(2, x), {.heads = tower.heads, .mask = mask}).mixed;
+  const Value h = linear(module / "out_proj", mixed, {.out = n});
+  const Value fed = feed_forward(s / "mlp", norm(s / "layernorm", h, {.epsilon = tower.epsilon}), tower.feed_forward());
+  return pick(h + fed, 1, 0);
+}
+
+/// The scale and the bias of both SigLIPs.
+inline Contrast siglip_contrast(Graph& g) {
+  return {g.root().weight("logit_scale", {1}), g.root().weight("logit_bias", {1})};
+}
+
+/// The tower of texts alone.
+class SiglipText final : public OneTower {
+ public:
+  explicit SiglipText(const Request& request) : OneTower(request, text_names), text(request.config) {}
+
+  int64_t max_positions() const override { return text.positions; }
+  std::vector<TensorSpec> inputs() const override {
+    return {input::ids("input_ids", {axis::batch, axis::sequence}, text.vocab)};
+  }
+
+ private:
+  Value encode(const Scope& model, const Inputs& in) const override { return text(model, in.at("input_ids")); }
+  Value pool(const Scope& model, const Value& hidden, const Inputs&) const override { return text.pool(model, hidden); }
+  const SiglipTextTower text;
+};
+
+}  // namespace onnxport::family
