@@ -25,7 +25,7 @@ struct MixtralConfig {
         head_size(c.size("head_dim", family.otherwise.head_size == 0 ? std::max<int64_t>(1, hidden / heads)
                                                                      : family.otherwise.head_size)),
         positions(c.size("max_position_embeddings", family.otherwise.positions)),
-        norm{.kind = family.norm, .epsilon = c.real("rms_norm_eps", family.otherwise.epsilon)},
+        norm{.kind = family.norms.kind, .epsilon = c.real("rms_norm_eps", family.otherwise.epsilon)},
         qkv_bias(has(family.qkv_bias, c)),
         output_bias(has(family.output_bias, c)),
         words_bias(has(family.words_bias, c)),
@@ -36,7 +36,7 @@ struct MixtralConfig {
         rotary(family.rotary(c, head_size)),
         feed_forwards(family.feed_forwards(c, hidden)),
         tied(c.tie(family.otherwise.tied)),
-        labels(c.num_labels()),
+        labels(c.num_labels(family.otherwise.labels)),
         pad(c.is_null("pad_token_id") || c.has("pad_token_id") ? c.maybe_integer("pad_token_id")
                                                                : family.otherwise.pad) {
     require_multiple({"num_attention_heads", heads}, {"num_key_value_heads", kv_heads});

@@ -33,6 +33,14 @@ struct Defaults {
   double epsilon;
   bool tied = false;
   std::optional<int64_t> pad{};
+  int64_t labels = 2;
+};
+
+/// Where the norms of a layer's branches stand.
+struct Norms {
+  Norm::Kind kind = Norm::Kind::rms;
+  Placement placement = Placement::before;
+  const char *attention = "input_layernorm", *feed_forward = "post_attention_layernorm";
 };
 
 /// What a relative is.
@@ -43,9 +51,10 @@ struct Family {
   Windows (*windows)(const Config&, int64_t layers) = no_windows;
   Rotary (*rotary)(const Config&, int64_t head_size) = plain_rotary<10000>;
   BiasField qkv_bias{}, output_bias{}, words_bias{};
-  Norm::Kind norm = Norm::Kind::rms;
+  Norms norms{};
   QueryKey query_key = QueryKey::as_they_are;
   bool interleaved = false;  // rotary pairs are neighbours, not halves
+  bool causal = true;
   bool sinks = false;
   bool clips = false;       // queries, keys and values, by clip_qkv
   bool multiplies = false;  // embeddings, scores, branches and logits, each by a field
@@ -121,7 +130,7 @@ inline const Family families[] = {
      .qkv_bias = {"attention_bias"},
      .output_bias = {"attention_bias"},
      .words_bias = {"lm_head_bias"},
-     .norm = Norm::Kind::layer,
+     .norms = {.kind = Norm::Kind::layer},
      .heads = {.text = "score"}},
     {.type = "gpt_oss",
      .otherwise = {.vocab = 201088,
@@ -180,6 +189,72 @@ inline const Family families[] = {
      .output_bias = {"use_bias"},
      .words_bias = {"use_bias"},
      .interleaved = true},
+    {.type = "flex_olmo",
+     .otherwise = {.vocab = 100352,
+                   .hidden = 4096,
+                   .layers = 32,
+                   .heads = 32,
+                   .positions = 4096,
+                   .epsilon = 1e-6,
+                   .pad = 100277},
+     .feed_forwards = flex_olmo_experts,
+     .rotary = plain_rotary<500000>,
+     .qkv_bias = {"attention_bias"},
+     .output_bias = {"attention_bias"},
+     .norms = {.placement = Placement::inside,
+               .attention = "post_attention_layernorm",
+               .feed_forward = "post_feedforward_layernorm"},
+     .query_key = QueryKey::normed_as_a_whole},
+    {.type = "granitemoeshared",
+     .otherwise = {.vocab = 32000, .hidden = 4096, .layers = 32, .heads = 32, .positions = 2048, .epsilon = 1e-6},
+     .feed_forwards = shared_granite_experts,
+     .qkv_bias = {"attention_bias"},
+     .output_bias = {"attention_bias"},
+     .multiplies = true},
+    {.type = "openai_privacy_filter",
+     .otherwise = {.vocab = 200064,
+                   .hidden = 640,
+                   .layers = 8,
+                   .heads = 14,
+                   .kv_heads = 2,
+                   .head_size = 64,
+                   .positions = 131072,
+                   .epsilon = 1e-5,
+                   .pad = 199999,
+                   .labels = 33},
+     .feed_forwards = privacy_filter_experts,
+     .windows = window_to_both_sides,
+     .rotary = gpt_oss_rotary,
+     .qkv_bias = {"attention_bias", true},
+     .output_bias = {"attention_bias", true},
+     .interleaved = true,
+     .causal = false,
+     .sinks = true,
+     .heads = {.tokens = "score"}},
+    {.type = "solar_open",
+     .otherwise = {.vocab = 196608,
+                   .hidden = 4096,
+                   .layers = 48,
+                   .heads = 64,
+                   .kv_heads = 8,
+                   .head_size = 128,
+                   .positions = 131072,
+                   .epsilon = 1e-5},
+     .feed_forwards = solar_experts,
+     .rotary = plain_rotary<1000000>,
+     .qkv_bias = {"attention_bias"}},
+    {.type = "minimax_m2",
+     .otherwise = {.vocab = 200064,
+                   .hidden = 3072,
+                   .layers = 62,
+                   .heads = 48,
+                   .kv_heads = 8,
+                   .head_size = 128,
+                   .positions = 196608,
+                   .epsilon = 1e-6},
+     .feed_forwards = minimax_m2_experts,
+     .rotary = minimax_m2_rotary,
+     .query_key = QueryKey::normed_as_a_whole},
 };
 
 }  // namespace mixtral

@@ -80,6 +80,11 @@ inline FeedForwards olmoe_experts(const Config& c, int64_t hidden) {
   return {.mixture = {{"mlp", detail::by_softmax(c, hidden, {"intermediate_size", 2048, 64, 8})}}};
 }
 
+/// Source: FlexOlmoSparseMoeBlock, transformers 5.24.
+inline FeedForwards flex_olmo_experts(const Config& c, int64_t hidden) {
+  return {.mixture = {{"mlp", detail::by_softmax(c, hidden, {"intermediate_size", 11008, 7, 5})}}};
+}
+
 /// Mixtral's choice between experts that are stored as two tensors. Source: GraniteMoeMoE, transformers 4.57 and 5.24.
 inline FeedForwards granite_experts(const Config& c, int64_t hidden) {
   MixtureFeedForward form = mixtral_mixture(c, hidden, {.inner = 11008});
@@ -91,6 +96,24 @@ inline FeedForwards granite_experts(const Config& c, int64_t hidden) {
   form.experts.stacked_up = "input_linear.weight";
   form.experts.stacked_down = "output_linear.weight";
   return {.mixture = {{"block_sparse_moe", form}, in_memory}};
+}
+
+/// The same beside a feed-forward that all tokens share, in the layer itself. Source: GraniteMoeSharedDecoderLayer,
+/// transformers 4.57 and 5.24.
+inline FeedForwards shared_granite_experts(const Config& c, int64_t hidden) {
+  FeedForwards all = granite_experts(c, hidden);
+  const int64_t inner = c.count("shared_intermediate_size", 0);
+  for (MixtureAt& at : all.mixture) {
+    MixtureFeedForward& form = at.form;
+    form.router = at.module + "." + form.router;
+    form.experts_at = form.experts_at.empty() ? at.module : at.module + "." + form.experts_at;
+    at.module.clear();
+    if (inner == 0) continue;
+    form.shared = FeedForward{
+        .inner = inner, .activation = form.options.activation, .down = "output_linear", .gate_up = "input_linear"};
+    form.shared_at = "shared_mlp";
+  }
+  return all;
 }
 
 /// Two experts by a sparse mixer. Source: PhimoeSparseMoeBlock, transformers 4.57 and 5.24.
@@ -118,6 +141,37 @@ inline FeedForwards gpt_oss_experts(const Config& c, int64_t hidden) {
   form.router_bias = true;
   c.no_effect({"experts_per_token"});  // an older name beside num_experts_per_tok
   return {.mixture = {{"mlp", form}}};
+}
+
+/// The same, all gates before all values. Source: OpenAIPrivacyFilterMLP, transformers 5.24.
+inline FeedForwards privacy_filter_experts(const Config& c, int64_t hidden) {
+  FeedForwards all = gpt_oss_experts(c, hidden);
+  all.mixture[0].form.experts.interleaved = false;
+  return all;
+}
+
+/// Mixtral's experts, each with an affinity of its own and a bias that balances their load. Source:
+/// MiniMaxM2SparseMoeBlock, transformers 5.24.
+inline FeedForwards minimax_m2_experts(const Config& c, int64_t hidden) {
+  FeedForwards all = mixtral_feed_forwards(c, hidden, {.inner = 1536, .experts = 256, .top_k = 8});
+  for (MixtureAt& at : all.mixture) {
+    at.form.scores = MixtureFeedForward::Scores::sigmoid;
+    at.form.balance = "e_score_correction_bias";
+    at.form.balance_at = "";
+  }
+  return all;
+}
+
+/// Source: SolarOpenMoE, transformers 5.24.
+inline FeedForwards solar_experts(const Config& c, int64_t hidden) {
+  return {.mixture = {{"mlp", deepseek_mixture(c, hidden,
+                                               {.inner = 1280,
+                                                .experts = 128,
+                                                .shared_experts = 1,
+                                                .top_k = 8,
+                                                .groups = 1,
+                                                .kept_groups = 1,
+                                                .normalize = true})}}};
 }
 
 /// Source: Glm4MoeMoE, transformers 4.57.

@@ -57,19 +57,21 @@ class MixtralOnnxConfig final : public RotaryDecoder {
                                         .projections = {.bias = {c.qkv_bias, c.qkv_bias, c.qkv_bias, c.output_bias}},
                                         .clip = c.clip,
                                         .scale = c.multipliers.scores,
-                                        .causal = true,
+                                        .causal = family.causal,
                                         .window = c.window(index),
                                         .interleaved = family.interleaved,
                                         .sinks = family.sinks ? "sinks" : ""},
-                          .attention_branch = branch("input_layernorm"),
-                          .feed_forward_branch = branch("post_attention_layernorm")};
+                          .attention_branch = branch(family.norms.attention),
+                          .feed_forward_branch = branch(family.norms.feed_forward)};
     if (c.query_key != QueryKey::as_they_are)
       form.attention.query_key_norm = {.norm = c.norm, .per_head = c.query_key == QueryKey::normed_by_head};
     c.feed_forwards.put_into(form, s, index);
     return form;
   }
 
-  Residual branch(const char* name) const { return {.norm = c.norm, .name = name, .scale = c.multipliers.residual}; }
+  Residual branch(const char* name) const {
+    return {.placement = family.norms.placement, .norm = c.norm, .name = name, .scale = c.multipliers.residual};
+  }
 
   const Family& family;
   const MixtralConfig c;
@@ -92,7 +94,11 @@ ONNXPORT_PLUGIN({
                 .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past",
                              "sequence-classification"},
                 .make = make<MixtralOnnxConfig>},
-               {.types = {"olmoe", "granitemoe", "glm4_moe", "dots1", "ernie4_5_moe"},
+               {.types = {"openai_privacy_filter"},
+                .features = {"default", "token-classification"},
+                .make = make<MixtralOnnxConfig>},
+               {.types = {"olmoe", "flex_olmo", "granitemoe", "granitemoeshared", "glm4_moe", "solar_open", "dots1",
+                          "ernie4_5_moe", "minimax_m2"},
                 .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past"},
                 .make = make<MixtralOnnxConfig>}},
 })

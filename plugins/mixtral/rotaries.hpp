@@ -44,4 +44,12 @@ inline Rotary gpt_oss_rotary(const Config& c, int64_t head_size) {
   return plain_rotary<150000>(c, head_size);
 }
 
+/// rotary_dim of every head, which released configs have in place of a part. Source: MiniMaxM2Config,
+/// transformers 5.24.
+inline Rotary minimax_m2_rotary(const Config& c, int64_t head_size) {
+  const double turned = static_cast<double>(c.size("rotary_dim", head_size)) / static_cast<double>(head_size);
+  return {c, head_size,
+          RotaryFields{.theta = c.real("rope_theta", 5e6), .partial = c.real("partial_rotary_factor", turned)}};
+}
+
 }  // namespace mixtral

@@ -50,7 +50,12 @@ inline Windows one_window_if_used(const Config& c, int64_t /*layers*/) {
   return {c.boolean("use_sliding_window", false) ? window : 0};
 }
 
-/// The same in version 4; since 5 in the layers that layer_types tells, or every other one of the first
+/// sliding_window tokens on either side, in every layer. Source: OpenAIPrivacyFilterModel, transformers 5.24.
+inline Windows window_to_both_sides(const Config& c, int64_t /*layers*/) {
+  return {detail::window_of(c, 128) + 1};
+}
+
+/// one_window_if_used in version 4; since 5 in the layers that layer_types tells, or every other one of the first
 /// max_window_layers. Source: Qwen2MoeConfig, transformers 5.24.
 inline Windows qwen2_windows(const Config& c, int64_t layers) {
   const Windows all = one_window_if_used(c, layers);

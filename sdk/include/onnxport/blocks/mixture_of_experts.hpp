@@ -200,11 +200,11 @@ struct MixtureFeedForward {
   double jitter = 0;                                    ///< of the sparse mixer
   std::string router = "gate", experts_at = "experts";  ///< modules; "" for the mixture's own
   bool router_bias = false;
-  /// A weight, f[experts], that is added to what experts are chosen by, and not to what they count: of the router, or
-  /// of the module `balance_at`.
-  std::string balance{}, balance_at{};
-  bool balance_in_row = false;  ///< it is f[1, experts]
-  double least_sum = 0;         ///< where the chosen's scores are divided by their sum: by no less than this
+  /// A weight, f[experts], that is added to what experts are chosen by, and not to what they count.
+  std::string balance{};
+  std::optional<std::string> balance_at{};  ///< of this module, "" the mixture's own; absent: of the router
+  bool balance_in_row = false;              ///< it is f[1, experts]
+  double least_sum = 0;  ///< where the chosen's scores are divided by their sum: by no less than this
   std::optional<ExpertGroups> groups{};
   std::optional<FeedForward> shared{};
   std::string shared_at = "shared_experts";
@@ -213,9 +213,13 @@ struct MixtureFeedForward {
 
 namespace detail {
 
-/// The module below a mixture of which the router's bias of choice is a weight.
+/// A module below a mixture; the mixture's own for "".
+inline Scope part_of(const Scope& mixture, const std::string& name) {
+  return name.empty() ? mixture : mixture / name;
+}
+/// The module of which the router's bias of choice is a weight.
 inline Scope balance_of(const Scope& mixture, const MixtureFeedForward& form) {
-  return mixture / (form.balance_at.empty() ? form.router : form.balance_at);
+  return part_of(mixture, form.balance_at.value_or(form.router));
 }
 
 }  // namespace detail
@@ -252,7 +256,7 @@ inline Value over_sum_of_chosen(const Value& scores, const MixtureOptions& optio
 /// Source: MixtralSparseMoeBlock, Qwen2MoeSparseMoeBlock and DeepseekV3MoE, transformers 4.57.
 inline Value mixture_feed_forward(const Scope& scope, const Value& x, const MixtureFeedForward& form) {
   using Scores = MixtureFeedForward::Scores;
-  const Scope router = scope / form.router, experts = form.experts_at.empty() ? scope : scope / form.experts_at;
+  const Scope router = scope / form.router, experts = detail::part_of(scope, form.experts_at);
   const Value products = linear(router, x, {.out = form.experts.count, .bias = form.router_bias});
   MixtureOptions options = form.options;
   Value scores;
@@ -282,7 +286,7 @@ inline Value mixture_feed_forward(const Scope& scope, const Value& x, const Mixt
 
 /// A mixture in the module of a layer where a release saves it, under that release's names.
 struct MixtureAt {
-  std::string module;
+  std::string module;  ///< "" for the layer's own
   MixtureFeedForward form;
 };
 
@@ -290,7 +294,7 @@ struct MixtureAt {
 /// in names alone.
 inline const MixtureAt& saved_form(const Scope& layer, const std::vector<MixtureAt>& forms) {
   for (const MixtureAt& at : forms) {
-    const Scope mixture = layer / at.module;
+    const Scope mixture = detail::part_of(layer, at.module);
     const bool there = at.form.balance.empty() ? (mixture / at.form.router).has("weight")
                                                : detail::balance_of(mixture, at.form).has(at.form.balance);
     if (there) return at;
