@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// BART, mBART and Marian: the heads. Source: BartModel, BartForConditionalGeneration, BartForSequenceClassification,
+// BART and its relatives: the heads. Source: BartModel, BartForConditionalGeneration, BartForSequenceClassification,
 // BartForQuestionAnswering, BartForCausalLM and their twins, transformers 4.30 and 4.57.
 #include "bart.hpp"
 
@@ -25,7 +25,7 @@ class BartOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
   int64_t decoder_vocab_size() const override { return model.decoder_rows(); }
   int64_t encoder_width() const override { return c.width; }
   bool has_usual_cache() const override { return c.encoder.heads == c.decoder.heads; }
-  int64_t max_positions() const override { return c.positions; }
+  int64_t max_positions() const override { return model.max_positions(); }
   // A text's class is read at the place of its last end token, on the decoder's side.
   const char* decoder_axis() const override {
     return task() == "sequence-classification" ? axis::encoder_sequence : OnnxSeq2SeqConfigWithPast::decoder_axis();
@@ -54,7 +54,9 @@ class BartOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
     const int64_t targets = c.shared ? c.vocab : c.decoder_vocab;
     const Value logits = linear(lm_head, decoded, {.out = targets, .bias = false});
     // A bias that is not saved is 0.
-    return g.root().has("final_logits_bias") ? logits + g.root().weight("final_logits_bias", {1, targets}) : logits;
+    return model.family().words_bias && g.root().has("final_logits_bias")
+               ? logits + g.root().weight("final_logits_bias", {1, targets})
+               : logits;
   }
 
   Value classes(const Encoded& at) const {
@@ -112,14 +114,21 @@ std::unique_ptr<OnnxConfig> make_bart(const Request& request) {
 
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.bart",
-    .name = "BART, mBART and Marian",
-    .models = {{.types = {"bart", "mbart"},
+    .name = "BART, mBART, PLBART, MVP, Marian, Pegasus, BigBird-Pegasus, Blenderbot and M2M100",
+    .models = {{.types = {"bart", "mbart", "mvp", "bigbird_pegasus"},
                 .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past", "seq2seq-lm",
                              "seq2seq-lm-with-past", "sequence-classification", "question-answering"},
                 .make = make_bart},
-               {.types = {"marian"},
+               {.types = {"plbart"},
+                .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past", "seq2seq-lm",
+                             "seq2seq-lm-with-past", "sequence-classification"},
+                .make = make_bart},
+               {.types = {"marian", "pegasus", "blenderbot", "blenderbot-small"},
                 .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past", "seq2seq-lm",
                              "seq2seq-lm-with-past"},
                 .architectures = {{"MarianMTModel", "seq2seq-lm"}},
+                .make = make_bart},
+               {.types = {"m2m_100"},
+                .features = {"default", "default-with-past", "seq2seq-lm", "seq2seq-lm-with-past"},
                 .make = make_bart}},
 })

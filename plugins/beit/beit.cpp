@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// BEiT. Source: BeitModel and BeitForImageClassification, transformers 4.30, and 4.57 for other sizes of images
-// (modeling_beit.py).
+// BEiT and data2vec for images. Source: BeitModel and BeitForImageClassification, transformers 4.30, and 4.57 for other
+// sizes of images (modeling_beit.py); Data2VecVisionModel and Data2VecVisionForImageClassification, the same versions
+// (modeling_data2vec_vision.py).
 #include <onnxport/blocks/layer.hpp>
 #include <onnxport/blocks/stem.hpp>
 #include <onnxport/plugin.hpp>
@@ -8,6 +9,13 @@
 using namespace onnxport::sdk;
 
 namespace {
+
+/// What the models with a head call the model without one.
+struct Relative {
+  std::string_view type;
+  const char* base;
+};
+constexpr Relative relatives[] = {{"beit", "beit"}, {"data2vec-vision", "data2vec_vision"}};
 
 struct BeitConfig {
   explicit BeitConfig(const Config& c)
@@ -51,13 +59,13 @@ class BeitOnnxConfig final : public OnnxConfig {
  public:
   explicit BeitOnnxConfig(const Request& request) : OnnxConfig(request), c(request.config) {}
 
-  std::string base_model_prefix() const override { return "beit"; }
+  std::string base_model_prefix() const override { return row_of(relatives, model_type()).base; }
   double atol_for_validation() const override { return 1e-4; }
   std::vector<TensorSpec> inputs() const override { return {pixel_values()}; }
 
   Outputs forward(Graph& g, const Inputs& in) const override {
     g.unused("*relative_position_index");
-    const Scope beit = task() == "default" ? g.root() : g.root() / "beit";
+    const Scope beit = task() == "default" ? g.root() : g.root() / base_model_prefix();
     const Value hidden = encode(beit, in.at("pixel_values"));
     if (task() == "default" && g.wants("pooler_output")) g.mark("pooler_output", pool(beit / "pooler", hidden));
     return head_for_feature().outputs({beit, hidden, in});
@@ -178,5 +186,7 @@ class BeitOnnxConfig final : public OnnxConfig {
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.beit",
     .name = "BEiT",
-    .models = {{.types = {"beit"}, .features = {"default", "image-classification"}, .make = make<BeitOnnxConfig>}},
+    .models = {{.types = {"beit", "data2vec-vision"},
+                .features = {"default", "image-classification"},
+                .make = make<BeitOnnxConfig>}},
 })

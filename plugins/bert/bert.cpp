@@ -2,6 +2,8 @@
 // BERT. Source: BertModel and its heads, transformers 4.30 (modeling_bert.py).
 #include <onnxport/families/bert.hpp>
 
+#include "jina.hpp"
+
 using namespace onnxport::family;
 
 namespace {
@@ -11,6 +13,12 @@ class BertOnnxConfig final : public BertTextEncoder {
   explicit BertOnnxConfig(const Request& request) : BertTextEncoder(request, "bert") {}
 };
 
+/// Jina Embeddings v2 call themselves BERT.
+std::unique_ptr<OnnxConfig> make_bert(const Request& request) {
+  if (request.config.text("position_embedding_type", "") == "alibi") return make<jina::JinaBertOnnxConfig>(request);
+  return make<BertOnnxConfig>(request);
+}
+
 }  // namespace
 
 ONNXPORT_PLUGIN({
@@ -19,5 +27,5 @@ ONNXPORT_PLUGIN({
     .models = {{.types = {"bert"},
                 .features = {"default", "masked-lm", "causal-lm", "sequence-classification", "token-classification",
                              "multiple-choice", "question-answering", "pretraining", "next-sentence-prediction"},
-                .make = make<BertOnnxConfig>}},
+                .make = make_bert}},
 })

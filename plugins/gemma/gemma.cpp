@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Gemma, Gemma 2 and the text model of Gemma 3. Source: GemmaModel, Gemma2Model, Gemma3TextModel and their heads,
-// transformers 4.57 and 5.24.
+// Gemma, Gemma 2, VaultGemma and the text model of Gemma 3. Source: GemmaModel, Gemma2Model, VaultGemmaModel,
+// Gemma3TextModel and their heads, transformers 4.57 and 5.24.
 #include <optional>
 
 #include <onnxport/blocks/layer.hpp>
@@ -36,7 +36,8 @@ struct Family {
   SoftCap scores{}, words{};
   double local_theta = 0;      // 0: layers with a window turn as the others do
   bool bidirectional = false;  // whether it can be
-  bool token_classes = true;
+  bool classes = true, token_classes = true;
+  const char* feed_forward_norm = "post_attention_layernorm";  // where norms stand before the branches
 };
 constexpr Family families[] = {
     {.type = "gemma",
@@ -62,6 +63,22 @@ constexpr Family families[] = {
      .pattern = {.every = 2},
      .scores = {true, 50},
      .words = {true, 30}},
+    {.type = "vaultgemma",
+     .activation = "hidden_activation",
+     .vocab = 256000,
+     .hidden = 2304,
+     .inner = 9216,
+     .layers = 26,
+     .heads = 8,
+     .kv_heads = 4,
+     .positions = 8192,
+     .query_scalar = true,
+     .pattern = {.every = 2},
+     .scores = {true, 50},
+     .words = {true, 30},
+     .classes = false,
+     .token_classes = false,
+     .feed_forward_norm = "pre_feedforward_layernorm"},
     {.type = "gemma3_text",
      .activation = "hidden_activation",
      .vocab = 262208,
@@ -182,6 +199,7 @@ class GemmaOnnxConfig final : public TextDecoder {
             .words_softcap = c.word_cap,
             .labels = c.labels,
             .pad = c.pad,
+            .classes = family.classes ? "score" : "",
             .token_classes = family.token_classes ? "score" : ""};
   }
 
@@ -216,7 +234,7 @@ class GemmaOnnxConfig final : public TextDecoder {
                                         .window = c.type(index) == sliding ? c.window : 0},
                           .feed_forward = {.inner = c.inner, .activation = c.activation, .gate = "gate_proj"},
                           .attention_branch = {.norm = c.rms, .name = "input_layernorm"},
-                          .feed_forward_branch = {.norm = c.rms, .name = "post_attention_layernorm"}};
+                          .feed_forward_branch = {.norm = c.rms, .name = family.feed_forward_norm}};
     if (family.query_key_norm) form.attention.query_key_norm = {.norm = c.rms};
     if (family.norms_around) {
       form.attention_branch = {Placement::around, c.rms, "input_layernorm", "post_attention_layernorm"};
@@ -233,12 +251,17 @@ class GemmaOnnxConfig final : public TextDecoder {
 
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.gemma",
-    .name = "Gemma, Gemma 2 and Gemma 3",
+    .name = "Gemma, Gemma 2, VaultGemma and Gemma 3",
     .models = {{.types = {"gemma", "gemma2"},
                 .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past",
                              "sequence-classification", "token-classification"},
                 .known_gaps = {{.option = "use_bidirectional_attention=true",
                                 .reason = "their attention looks back only; gemma3_text looks both ways"}},
+                .make = make<GemmaOnnxConfig>},
+               {.types = {"vaultgemma"},
+                .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past"},
+                .known_gaps = {{.option = "use_bidirectional_attention=true",
+                                .reason = "its attention looks back only; gemma3_text looks both ways"}},
                 .make = make<GemmaOnnxConfig>},
                {.types = {"gemma3_text"},
                 .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past",

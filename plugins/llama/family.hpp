@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include <onnxport/blocks/layer.hpp>
 
@@ -28,6 +29,7 @@ struct Norms {
   Placement placement = Placement::before;
   const char *attention = "input_layernorm", *feed_forward = "post_attention_layernorm";
   const char *behind_attention = "", *behind_feed_forward = "";  // where norms stand around the branches
+  const char* around = "";  // the field by which they do, where one says so; else they stand before
 };
 
 /// How the feed-forward's gate is made.
@@ -45,10 +47,12 @@ enum class Window {
   layers_that_do_not_turn,
   all_but_some,
 };
-/// Every so-manyth layer sees all, 0: none does; and the field that may say so.
+/// One of so many layers sees all, 0: none does; the field that may say so; and whether it is the first of them, not
+/// the last.
 struct SeesAll {
-  int64_t every = 0;
+  int64_t one_of = 0;
   const char* field = "";
+  bool first = false;
 };
 
 /// Which layers turn queries and keys by their positions.
@@ -60,13 +64,28 @@ struct Turning {
   bool interleaved = false;           // pairs that turn are neighbours
   bool by_alpha = false;              // as of RotaryFields
   bool by_kind = false;               // layers with a window and those without have angles of their own
+  bool by_layer_theta = false;        // by layer_rope_theta, where 0 is a layer that does not turn
   bool needs_scaling = false;         // config classes whose default is a scaling; files that are saved state it
+};
+
+/// Fields by which embeddings, scores, branches and logits are multiplied; the logits' may be what divides them.
+enum class Multipliers { none, dividing_logits, multiplying_logits };
+
+/// Where weights lie.
+struct Names {
+  const char *base = "model", *embedding = "embed_tokens", *layers = "layers", *norm = "norm";
+  const char *attention = "self_attn", *output = "o_proj";
+  const char *gate = "gate_proj", *up = "up_proj", *down = "down_proj";
+};
+/// Another name that the config class gives to a field (its attribute_map).
+struct OtherName {
+  const char *field, *other;
 };
 
 /// The heads that the reference has; "" for none.
 struct HeadNames {
   const char *text = "score", *tokens = "score", *span = "qa_outputs";
-  const char* span_base = "transformer";  // the base model's name under that head
+  const char* span_base = "transformer";  // the base model's name under that head; "" where it is the others'
 };
 
 /// What the config class of a type says where a config does not.
@@ -84,15 +103,18 @@ struct Family {
   Biases bias{};
   Norms norms{};
   std::optional<QueryKeyNorm> query_key{};
+  bool sinks = false;  // every head's queries may attend to nothing, by a learnt score
   bool fused = false;  // queries, keys and values by one layer
   Gate gate = Gate::apart;
   Window window = Window::none;
   SeesAll sees_all{};
   Turns turns = Turns::every_layer;
   Turning turning{};
-  bool clips = false;         // queries, keys and values, by clip_qkv
-  bool multiplies = false;    // embeddings, scores, branches and logits, each by a field
+  bool clips = false;  // queries, keys and values, by clip_qkv
+  Multipliers multipliers = Multipliers::none;
   bool queries_grow = false;  // with their positions, by llama_4_scaling_beta
+  Names names{};
+  std::vector<OtherName> other_names{};
   HeadNames heads{};
   Defaults otherwise{};
 };

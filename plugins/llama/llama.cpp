@@ -3,7 +3,6 @@
 // families.hpp, and their heads, transformers 4.57 and 5.24.
 #include <onnxport/blocks/layer.hpp>
 #include <onnxport/plugin.hpp>
-#include <onnxport/rotary_decoder.hpp>
 
 #include "config.hpp"
 
@@ -11,10 +10,10 @@ using namespace llama;
 
 namespace {
 
-class LlamaOnnxConfig final : public RotaryDecoder {
+class LlamaOnnxConfig final : public TextDecoder {
  public:
   explicit LlamaOnnxConfig(const Request& request)
-      : RotaryDecoder(request), family(row_of(families, request.model_type)), c(request.config, family) {}
+      : TextDecoder(request), family(row_of(families, request.model_type)), c(request.config, family) {}
 
   int64_t num_layers() const override { return c.layers; }
   int64_t num_attention_heads() const override { return c.heads; }
@@ -23,19 +22,19 @@ class LlamaOnnxConfig final : public RotaryDecoder {
   bool has_usual_cache() const override { return c.heads * c.head_size == c.hidden; }
   Positions positions_in_generation() const override {
     const bool normed_as_turned = family.query_key && family.query_key->turned;
-    const bool by_length = c.rotary_in_window && c.rotary_in_window->depends_on_length();
-    if (normed_as_turned || family.queries_grow || by_length) return Positions::mask;
-    return RotaryDecoder::positions_in_generation();
+    const bool apart = normed_as_turned || family.queries_grow || c.rotary.depends_on_length();
+    return apart ? Positions::mask : Positions::sequence;
   }
 
  private:
-  const Rotary& rotary() const override { return c.rotary; }
   TextDecoderTraits traits() const override {
-    return {.base = task() == "question-answering" ? family.heads.span_base : "model",
+    const bool other_base = task() == "question-answering" && *family.heads.span_base != '\0';
+    return {.base = other_base ? family.heads.span_base : family.names.base,
             .vocab = c.vocab,
             .max_positions = c.positions,
+            .embedding = family.names.embedding,
             .tied = c.tied,
-            .words_scale = c.multipliers.logits,
+            .words_scale = c.factors.logits,
             .labels = c.labels,
             .pad = c.pad,
             .classes = family.heads.text,
@@ -45,16 +44,16 @@ class LlamaOnnxConfig final : public RotaryDecoder {
 
   Value decode(const Scope& s, const Inputs& in, Cache& cache) const override {
     Graph& g = s.graph();
-    Value x = embedding(s / "embed_tokens", in.at("input_ids"), {c.vocab, c.hidden});
-    if (c.multipliers.embedding != 1) x = x * c.multipliers.embedding;
-    const Angles of_text = angles(s, in);
-    const Angles in_window =
-        c.rotary_in_window ? c.rotary_in_window->angles(position_ids(in).in(s / "rotary_emb")) : of_text;
-    const auto angles_of = [&](int64_t i) { return !c.turns(i) ? Angles{} : c.slides(i) ? in_window : of_text; };
-    const LayerStack stack{.count = c.layers, .layer = [this](int64_t i) { return layer(i); }, .angles = angles_of};
-    x = transformer_layers(s / "layers", x, stack,
+    g.unused("*rotary_emb.inv_freq");  // saved by older releases; config.json tells it
+    Value x = embedding(s / family.names.embedding, in.at("input_ids"), {c.vocab, c.hidden});
+    if (c.factors.embedding != 1) x = x * c.factors.embedding;
+    const auto turned_by = c.rotary.angles(position_ids(in).in(s / "rotary_emb"));
+    const LayerStack stack{.count = c.layers,
+                           .layer = [this](int64_t i) { return layer(i); },
+                           .angles = [&](int64_t i) { return c.turns(i) ? turned_by(i) : Angles{}; }};
+    x = transformer_layers(s / family.names.layers, x, stack,
                            {.mask = in.at("attention_mask"), .factor = query_factor(s, in), .cache = &cache});
-    return g.mark("hidden_states." + std::to_string(c.layers), norm(s / "norm", x, c.norm));
+    return g.mark("hidden_states." + std::to_string(c.layers), norm(s / family.names.norm, x, c.norm));
   }
 
   /// f32[batch or 1, n, 1], absent where queries do not grow.
@@ -66,21 +65,26 @@ class LlamaOnnxConfig final : public RotaryDecoder {
   }
 
   TransformerLayer layer(int64_t index) const {
-    TransformerLayer form{.attention = {.heads = c.heads,
+    TransformerLayer form{.attention_at = family.names.attention,
+                          .attention = {.heads = c.heads,
                                         .kv_heads = c.kv_heads,
                                         .head_size = c.head_size,
                                         .projections = {.packing = family.fused ? Projections::Packing::blocks
                                                                                 : Projections::Packing::apart,
+                                                        .output = family.names.output,
                                                         .bias = {c.qkv_bias, c.qkv_bias, c.qkv_bias, c.output_bias}},
                                         .query_key_norm = family.query_key,
                                         .clip = c.clip,
-                                        .scale = c.multipliers.scores,
+                                        .scale = c.factors.scores,
                                         .causal = c.causal,
                                         .window = c.slides(index) ? c.window : 0,
-                                        .interleaved = family.turning.interleaved},
+                                        .interleaved = family.turning.interleaved,
+                                        .sinks = family.sinks ? "sinks" : ""},
                           .feed_forward = {.inner = c.inner,
                                            .activation = c.activation,
-                                           .gate = family.gate == Gate::apart ? "gate_proj" : "",
+                                           .up = family.names.up,
+                                           .down = family.names.down,
+                                           .gate = family.gate == Gate::apart ? family.names.gate : "",
                                            .gate_up = family.gate == Gate::with_values ? "gate_up_proj" : "",
                                            .bias = c.mlp_bias},
                           .attention_branch = branch(family.norms.attention, family.norms.behind_attention),
@@ -90,11 +94,7 @@ class LlamaOnnxConfig final : public RotaryDecoder {
   }
 
   Residual branch(const char* name, const char* behind) const {
-    return {.placement = family.norms.placement,
-            .norm = c.norm,
-            .name = name,
-            .second = behind,
-            .scale = c.multipliers.residual};
+    return {.placement = c.placement, .norm = c.norm, .name = name, .second = behind, .scale = c.factors.residual};
   }
 
   const Family& family;
@@ -122,7 +122,8 @@ ONNXPORT_PLUGIN({
          {.types = {"apertus"},
           .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past", "token-classification"},
           .make = make<LlamaOnnxConfig>},
-         {.types = {"granite", "ernie4_5"},
+         {.types = {"granite", "granite_swa", "ernie4_5", "exaone", "internlm3", "iquestcoder", "cwm", "jais2",
+                    "hyperclovax"},
           .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past"},
           .make = make<LlamaOnnxConfig>}},
 })

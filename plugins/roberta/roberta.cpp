@@ -4,6 +4,8 @@
 // modeling_xlm_roberta.py, modeling_camembert.py, modeling_data2vec_text.py).
 #include <onnxport/families/roberta.hpp>
 
+#include "jina.hpp"
+
 using namespace onnxport::family;
 
 namespace {
@@ -28,6 +30,13 @@ class RobertaOnnxConfig final : public RobertaTextEncoder {
       : RobertaTextEncoder(request, {.base = row.base}, {.vocab = row.vocab}) {}
 };
 
+/// The first checkpoints of Jina Embeddings v3 call themselves XLM-RoBERTa.
+std::unique_ptr<OnnxConfig> make_roberta(const Request& request) {
+  if (request.model_type == "xlm-roberta" && request.config.text("position_embedding_type", "") == "rotary")
+    return make<jina::JinaOnnxConfig>(request);
+  return make<RobertaOnnxConfig>(request);
+}
+
 }  // namespace
 
 ONNXPORT_PLUGIN({
@@ -36,5 +45,9 @@ ONNXPORT_PLUGIN({
     .models = {{.types = {"roberta", "xlm-roberta", "camembert", "data2vec-text"},
                 .features = {"default", "masked-lm", "causal-lm", "sequence-classification", "multiple-choice",
                              "token-classification", "question-answering"},
-                .make = make<RobertaOnnxConfig>}},
+                .make = make_roberta},
+               {.types = {"jina_embeddings_v3"},
+                .features = {"default", "masked-lm", "sequence-classification", "token-classification",
+                             "question-answering"},
+                .make = make<jina::JinaOnnxConfig>}},
 })

@@ -13,7 +13,7 @@ class RoFormerOnnxConfig final : public TextEncoder {
  public:
   explicit RoFormerOnnxConfig(const Request& request)
       : TextEncoder(request),
-        bert(request.config, {.vocab = 50000}),
+        bert(request.config, {.vocab = 50000, .relative = false}),
         width(request.config.size("embedding_size", bert.hidden)),
         turns_values(request.config.boolean("rotary_value", false)),
         rotary(request.config.none(), bert.hidden / bert.heads),
@@ -50,25 +50,22 @@ class RoFormerOnnxConfig final : public TextEncoder {
   }
 
   TextHeads text_heads() const override {
-    return {
-        .masked_lm = WordsHead{.at = "cls.predictions",
-                               .head = {.names = {.dense = "transform.dense", .norm = "transform.LayerNorm"},
-                                        .width = width,
-                                        .vocab = bert.vocab,
-                                        .activation = bert.activation,
-                                        .epsilon = bert.epsilon},
-                               .tied = bert.tied},
-        .summary =
-            [this](const Encoded& at) {
-              return summary(at.base.graph().root() / "sequence_summary", at.hidden, {.width = bert.hidden});
-            },
-        .classes = [this](const Encoded& at) { return classify(at.base.graph().root() / "classifier", at.hidden); }};
-  }
-
-  // The first token through a layer of the head's own.
-  Value classify(const Scope& head, const Value& hidden) const {
-    const Value x = linear(head / "dense", pick(hidden, 1, 0), {.out = bert.hidden});
-    return linear(head / "out_proj", activation(x, bert.activation), {.out = labels()});
+    return {.masked_lm = WordsHead{.at = "cls.predictions",
+                                   .head = {.names = {.dense = "transform.dense", .norm = "transform.LayerNorm"},
+                                            .width = width,
+                                            .vocab = bert.vocab,
+                                            .activation = bert.activation,
+                                            .epsilon = bert.epsilon},
+                                   .tied = bert.tied},
+            .summary =
+                [this](const Encoded& at) {
+                  return summary(at.base.graph().root() / "sequence_summary", at.hidden, {.width = bert.hidden});
+                },
+            .classes =
+                [this](const Encoded& at) {
+                  return text_classifier(at.base.graph().root() / "classifier", pick(at.hidden, 1, 0),
+                                         {.width = bert.hidden, .labels = labels(), .activation = bert.activation});
+                }};
   }
 
   const BertEncoder bert;

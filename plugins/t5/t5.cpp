@@ -1,141 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// T5 and mT5. Source: T5Model, its heads and T5EncoderModel, and their mT5 twins, transformers 4.30, 4.57 and 5.24.
-#include <onnxport/blocks/layer.hpp>
-#include <onnxport/plugin.hpp>
-#include <onnxport/relative_bias.hpp>
+// T5 and its relatives: the heads. Source: T5Model, its heads and T5EncoderModel, and their mT5, UMT5 and LongT5 twins,
+// transformers 4.30, 4.57 and 5.24.
+#include "t5.hpp"
 
-using namespace onnxport::sdk;
+using namespace t5;
 
 namespace {
-
-constexpr std::initializer_list<std::pair<const char*, const char*>> names{{"d_model", "hidden_size"},
-                                                                           {"d_kv", "head_dim"},
-                                                                           {"num_heads", "num_attention_heads"},
-                                                                           {"num_layers", "num_hidden_layers"}};
-
-struct T5Config {
-  T5Config(const Config& c, bool is_mt5)
-      : vocab(c.size("vocab_size", is_mt5 ? 250112 : 32128)),
-        width(c.size("d_model", 512)),
-        head_size(c.size("d_kv", 64)),
-        inner(c.size("d_ff", is_mt5 ? 1024 : 2048)),
-        layers(c.count("num_layers", is_mt5 ? 8 : 6)),
-        decoder_layers(c.count("num_decoder_layers", layers)),
-        heads(c.size("num_heads", is_mt5 ? 6 : 8)),
-        buckets(c.size("relative_attention_num_buckets", 32)),
-        max_distance(c.size("relative_attention_max_distance", 128)),
-        epsilon(c.real("layer_norm_epsilon", 1e-6)),
-        tied(c.tie(!is_mt5)),
-        scaled(c.written_since(5, 0) ? !is_mt5 && c.boolean("scale_decoder_outputs", tied.by_config) : tied.by_config) {
-    // "relu", or "gated-gelu": the activation, and whether a second product gates it.
-    const std::string form = c.text("feed_forward_proj", is_mt5 ? "gated-gelu" : "relu");
-    const bool is_gated = form.starts_with("gated-");
-    const std::string named = is_gated ? form.substr(6) : form;
-    activation = c.text("dense_act_fn", form == "gated-gelu" ? "gelu_new" : named);
-    gated = c.boolean("is_gated_act", is_gated);
-    labels = c.num_labels();
-    eos = c.has("eos_token_id") ? c.ids("eos_token_id") : std::vector<int64_t>{1};
-    c.no_effect({"n_positions", "output_past", "classifier_dropout", "scalable_attention", "tokenizer_class"});
-  }
-  int64_t vocab, width, head_size, inner, layers, decoder_layers, heads, buckets, max_distance;
-  double epsilon;
-  Tie tied;
-  bool scaled;  // what the head reads
-  std::string activation;
-  bool gated;
-  int64_t labels;
-  std::vector<int64_t> eos;
-};
-
-/// The two sides below a scope: the root, or "transformer" within the classes whose head stands beside them.
-struct T5Model {
-  const T5Config& c;
-
-  // ids, mask: i64[batch, encoder_sequence] -> f32[batch, encoder_sequence, width]
-  Value encode(const Scope& base, const Value& ids, const Value& mask) const {
-    Graph& g = base.graph();
-    const Scope encoder = base / "encoder";
-    Value x = embed(base, ids, encoder);
-    const Value places = range(size_of(ids, 1));
-    const Value bias = distance_bias(encoder, {places, places, true});
-    x = transformer_layers(encoder / "block", x,
-                           {c.layers, [this](int64_t) { return layer(Side::encoder); }, "encoder_"},
-                           {.mask = mask, .bias = bias});
-    return g.mark("encoder_hidden_states." + std::to_string(c.layers), norm(encoder / "final_layer_norm", x, rms()));
-  }
-
-  // -> f32[batch, decoder_sequence, width]
-  Value decode(const Scope& base, const DecoderStep& step, Cache& cache) const {
-    Graph& g = base.graph();
-    const Scope decoder = base / "decoder";
-    g.unused("*.layer.1.EncDecAttention.relative_attention_bias.weight");  // saved by the first releases, never read
-    Value x = embed(base, step.ids, decoder);
-    const Value bias = distance_bias(decoder, places_of(step, cache));
-    x = transformer_layers(
-        decoder / "block", x, {c.decoder_layers, [this](int64_t) { return layer(Side::decoder); }, "decoder_"},
-        {.mask = step.mask, .bias = bias, .cache = &cache, .encoder = {step.encoder_hidden, step.encoder_mask}});
-    return g.mark("decoder_hidden_states." + std::to_string(c.decoder_layers),
-                  norm(decoder / "final_layer_norm", x, rms()));
-  }
-
-  // Both sides' embedding, of which checkpoints may hold copies.
-  static Scope shared(const Scope& base) {
-    base.graph().unused("*coder.embed_tokens.weight");
-    return first_with("weight", {base / "shared", base / "encoder.embed_tokens", base / "decoder.embed_tokens"});
-  }
-
- private:
-  Value embed(const Scope& base, const Value& ids, const Scope& side) const {
-    return embedding(shared(base), ids, {c.vocab, c.width}).in(side);
-  }
-
-  Norm rms() const { return {.kind = Norm::Kind::rms, .epsilon = c.epsilon}; }
-
-  enum class Side { encoder, decoder };
-
-  // The halves of a layer are numbered. Scores are not scaled: the initialisation of the weights accounts for it.
-  TransformerLayer layer(Side side) const {
-    const bool decodes = side == Side::decoder;
-    const std::string last = decodes ? "layer.2." : "layer.1.";
-    const AttentionBlock attention{.heads = c.heads,
-                                   .head_size = c.head_size,
-                                   .projections = {.query = "q", .key = "k", .value = "v", .output = "o"},
-                                   .scale = 1.0,
-                                   .causal = decodes};
-    FeedForward inner{.inner = c.inner, .activation = c.activation, .up = c.gated ? "wi_1" : "wi", .down = "wo"};
-    if (c.gated) inner.gate = "wi_0";
-    TransformerLayer form{.attention_at = "layer.0.SelfAttention",
-                          .feed_forward_at = last + "DenseReluDense",
-                          .attention = attention,
-                          .feed_forward = inner,
-                          .attention_branch = {.norm = rms(), .name = "layer.0.layer_norm"},
-                          .feed_forward_branch = {.norm = rms(), .name = last + "layer_norm"}};
-    if (decodes) form.cross = {"layer.1.EncDecAttention", attention, {.norm = rms(), .name = "layer.1.layer_norm"}};
-    return form;
-  }
-
-  struct Places {
-    Value queries, keys;  // i64[n], i64[total]
-    bool bidirectional;
-  };
-
-  static Places places_of(const DecoderStep& step, const Cache& cache) {
-    const Value queries = decoder_places(step, cache), past = cache.past_keys();
-    return {queries, past ? range(size_of(past, 2) + size_of(step.ids, 1)) : queries, false};
-  }
-
-  // The first layer's bias serves all of its side: f32[1, heads, n, total]
-  Value distance_bias(const Scope& side, const Places& places) const {
-    return relative_bias(side / "block.0.layer.0.SelfAttention.relative_attention_bias", places.queries, places.keys,
-                         {c.buckets, c.max_distance, c.heads, places.bidirectional});
-  }
-};
 
 /// An encoder and a decoder.
 class T5OnnxConfig final : public OnnxSeq2SeqConfigWithPast {
  public:
   explicit T5OnnxConfig(const Request& request)
-      : OnnxSeq2SeqConfigWithPast(request), c(request.config.with_names(names), request.model_type == "mt5") {}
+      : OnnxSeq2SeqConfigWithPast(request), c(request.config.with_names(names), row_of(families, request.model_type)) {}
 
   double atol_for_validation() const override { return 1e-4; }
   std::string base_model_prefix() const override { return "transformer"; }
@@ -190,7 +66,7 @@ class T5OnnxConfig final : public OnnxSeq2SeqConfigWithPast {
 class T5EncoderOnnxConfig final : public TextEncoder {
  public:
   explicit T5EncoderOnnxConfig(const Request& request)
-      : TextEncoder(request), c(request.config.with_names(names), request.model_type == "mt5") {}
+      : TextEncoder(request), c(request.config.with_names(names), row_of(families, request.model_type)) {}
 
   std::vector<std::string> keep_in_fp32() const override { return {"wo"}; }
 
@@ -228,9 +104,12 @@ std::unique_ptr<OnnxConfig> make_t5(const Request& request) {
 
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.t5",
-    .name = "T5 and mT5",
-    .models = {{.types = {"t5", "mt5"},
+    .name = "T5, mT5, UMT5 and LongT5",
+    .models = {{.types = {"t5", "mt5", "umt5"},
                 .features = {"default", "default-with-past", "seq2seq-lm", "seq2seq-lm-with-past",
                              "sequence-classification", "token-classification", "question-answering"},
+                .make = make_t5},
+               {.types = {"longt5"},
+                .features = {"default", "default-with-past", "seq2seq-lm", "seq2seq-lm-with-past"},
                 .make = make_t5}},
 })

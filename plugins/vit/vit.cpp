@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// ViT. Source: ViTModel and ViTForImageClassification, transformers 4.30 (modeling_vit.py).
+// ViT. Source: ViTModel, ViTForImageClassification and ViTForMaskedImageModeling, transformers 4.30 (modeling_vit.py).
 #include <onnxport/families/vit.hpp>
 
 using namespace onnxport::family;
@@ -17,5 +17,5 @@ class ViT final : public ViTOnnxConfig {
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.vit",
     .name = "ViT",
-    .models = {{.types = {"vit"}, .features = {"default", "image-classification"}, .make = make<ViT>}},
+    .models = {{.types = {"vit"}, .features = {"default", "image-classification", "masked-im"}, .make = make<ViT>}},
 })

@@ -5,6 +5,7 @@
 #include <onnxport/blocks/relative_shift.hpp>
 #include <onnxport/plugin.hpp>
 #include <onnxport/sequence_summary.hpp>
+#include <onnxport/span_search.hpp>
 
 using namespace onnxport::sdk;
 
@@ -31,11 +32,11 @@ struct XLNetConfig {
         kept(c.count("mem_len", 512)),
         reused(c.count("reuse_len", 0)),
         tied(c.tie(true)),
-        summary(c, {.type = "last", .to_labels = false, .activation = "tanh"}) {
+        summary(c, {.type = "last", .to_labels = false, .activation = "tanh"}),
+        search(c, epsilon) {
     require_multiple({"d_model", hidden}, {"n_head", heads});
     require_equal({"d_head", c.size("d_head", head_size())}, {"d_model / n_head", head_size()});
-    c.no_effect({"untie_r", "use_mems_eval", "use_mems_train", "summary_last_dropout", "summary_first_dropout",
-                 "start_n_top", "end_n_top"});
+    c.no_effect({"untie_r", "use_mems_eval", "use_mems_train", "summary_last_dropout", "summary_first_dropout"});
   }
   int64_t head_size() const { return hidden / heads; }
 
@@ -48,6 +49,7 @@ struct XLNetConfig {
   int64_t kept, reused;  // of what a layer is given, for a next segment; 0: all
   Tie tied;
   SequenceSummary summary;
+  SpanSearch search;
 };
 
 class XLNetOnnxConfig final : public TextEncoder {
@@ -55,6 +57,13 @@ class XLNetOnnxConfig final : public TextEncoder {
   explicit XLNetOnnxConfig(const Request& request) : TextEncoder(request), c(request.config.with_names(names)) {
     if (task() == "sequence-classification" || task() == "multiple-choice")
       c.summary.require_vectors(labels(), c.hidden);
+  }
+
+  std::vector<OutputSpec> outputs() const override {
+    return task() == span_search_feature ? SpanSearch::outputs() : TextEncoder::outputs();
+  }
+  std::vector<AxisSize> axis_sizes() const override {
+    return task() == span_search_feature ? c.search.axis_sizes() : TextEncoder::axis_sizes();
   }
 
  private:
@@ -181,9 +190,12 @@ class XLNetOnnxConfig final : public TextEncoder {
     };
     return {.words = words,
             .classes = scores(labels()),
-            .own = {head::logits("multiple-choice", [score = scores(1)](const Encoded& at) {
-              return unflatten_choices(score(at), at.in.at("input_ids"));
-            })}};
+            .own = {head::logits("multiple-choice",
+                                 [score = scores(1)](const Encoded& at) {
+                                   return unflatten_choices(score(at), at.in.at("input_ids"));
+                                 }),
+                    {span_search_feature,
+                     [this](const Encoded& at) { return search_span(at.base.graph().root(), at.hidden, c.search); }}}};
   }
 
   const XLNetConfig c;
@@ -196,6 +208,7 @@ ONNXPORT_PLUGIN({
     .name = "XLNet",
     .models = {{.types = {"xlnet"},
                 .features = {"default", "causal-lm", "sequence-classification", "multiple-choice",
-                             "token-classification", "question-answering"},
+                             "token-classification", "question-answering", span_search_feature},
+                .architectures = {{"XLNetForQuestionAnswering", span_search_feature}},
                 .make = make<XLNetOnnxConfig>}},
 })

@@ -81,10 +81,22 @@ class Maker:
                 made[name] = self.draw(getattr(self.text, limit), *shape, *depth)
         if "lang_ids" in self.wanted:
             made["lang_ids"] = self.draw(len(self.text.languages), *shape[:-1])
+        if "global_attention_mask" in self.wanted:
+            made["global_attention_mask"] = self.global_mask(*shape)
         return {name: value for name, value in made.items() if name in self.wanted}
 
+    @staticmethod
+    def global_mask(*shape):
+        """Of rows in turn: the first token, every third one, none."""
+        mask = torch.zeros(*shape, dtype=torch.int64)
+        for number, row in enumerate(mask.view(-1, shape[-1])):
+            if number % 3 < 2:
+                row[::3 if number % 3 else shape[-1]] = 1
+        return mask
+
     # What else a text may bring for each token, and the config field that it stays below.
-    FURTHER_IDS = {"task_type_ids": "task_type_vocab_size", "xpath_tags_seq": "max_xpath_tag_unit_embeddings",
+    FURTHER_IDS = {"task_type_ids": "task_type_vocab_size", "langs": "n_langs",
+                   "xpath_tags_seq": "max_xpath_tag_unit_embeddings",
                    "xpath_subs_seq": "max_xpath_subs_unit_embeddings"}
 
     def boxes(self, *shape):
@@ -154,7 +166,7 @@ class Maker:
         if {"pixel_values", "input_ids"} <= set(self.wanted):
             return self.texts_and_images()
         if "pixel_values" in self.wanted:
-            return self.images(self.shape.batch)
+            return self.images(min(self.shape.batch, 2))  # images are large
         choices = any(word in type(self.model).__name__ for word in ("MultipleChoice", "DoubleHeads"))
         shape = (self.shape.batch, self.shape.choices, self.shape.sequence) if choices else (self.shape.batch, self.shape.sequence)
         made = self.text_inputs(*shape)

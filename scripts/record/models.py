@@ -19,7 +19,9 @@ def load(name, checkpoint, unused):
     left over, or one is missing that `unused` does not list."""
     config = transformers.AutoConfig.from_pretrained(checkpoint)
     config._attn_implementation = "eager"
+    config._experts_implementation = "eager"  # others want sizes that small configs have not
     model, found = class_named(name).from_pretrained(checkpoint, config=config, output_loading_info=True)
+    unused = [*unused, "*.num_batches_tracked"]  # which counts steps of a training
     missing = sorted(key for key in found["missing_keys"] if not any(fnmatch.fnmatch(key, pattern) for pattern in unused))
     unexpected = sorted(found["unexpected_keys"])
     if missing or unexpected:
@@ -75,6 +77,12 @@ def cache_of(named):
     return transformers.EncoderDecoderCache(filled([layer[:2] for layer in layers]), filled([layer[2:] for layer in layers]))
 
 
+def is_resized(config, given):
+    """Whether images have another size than the model was trained for."""
+    size = getattr(getattr(config, "vision_config", config), "image_size", None)
+    return size is not None and list(given["pixel_values"].shape[-2:]) != (size if isinstance(size, list) else [size, size])
+
+
 def answer(model, given, names):
     """The outputs of these names."""
     states = {name: value for name, value in given.items() if name.startswith("past_key_values.")}
@@ -84,8 +92,8 @@ def answer(model, given, names):
         words["past_key_values"] = cache_of(states)
     if cached or "use_cache" in inspect.signature(model.forward).parameters:
         words["use_cache"] = cached
-    if "interpolate_pos_encoding" in inspect.signature(model.forward).parameters:
-        words["interpolate_pos_encoding"] = True  # which changes nothing at the size of the config
+    if "interpolate_pos_encoding" in inspect.signature(model.forward).parameters and is_resized(model.config, given):
+        words["interpolate_pos_encoding"] = True
     found = model(**words, return_dict=True)
     outputs = dict(found.items())
     if cached:
@@ -93,4 +101,4 @@ def answer(model, given, names):
     absent = [name for name in names if name not in outputs]
     if absent:
         sys.exit(f"{type(model).__name__} gives no {', '.join(absent)}; it gives {', '.join(outputs)}")
-    return {name: outputs[name].float() for name in names}
+    return {name: outputs[name].float() if outputs[name].is_floating_point() else outputs[name] for name in names}

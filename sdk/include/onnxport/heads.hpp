@@ -99,11 +99,19 @@ inline Value at_last_end(const Value& x, const Value& ids, const std::vector<int
   return row_at(x, largest(is_end * range(size_of(ids, 1)), {1}, true));
 }
 
+struct TextClassifier {
+  int64_t width, labels;  ///< of the layer between, and of the scores
+  std::string activation = "tanh";
+};
 /// A vector of each text through a layer of the head's own: f32[batch, n] -> f32[batch, labels].
-/// Source: RobertaClassificationHead, MPNetClassificationHead and BartClassificationHead, transformers 4.30.
+/// Source: RobertaClassificationHead, MPNetClassificationHead, BartClassificationHead, RoFormerClassificationHead and
+/// BigBirdClassificationHead, transformers 4.30.
+inline Value text_classifier(const Scope& scope, const Value& vector, const TextClassifier& form) {
+  const Value x = activation(linear(scope / "dense", vector, {.out = form.width}), form.activation);
+  return linear(scope / "out_proj", x, {.out = form.labels});
+}
 inline Value text_classifier(const Scope& scope, const Value& vector, int64_t width, int64_t labels) {
-  const Value x = tanh(linear(scope / "dense", vector, {.out = width}));
-  return linear(scope / "out_proj", x, {.out = labels});
+  return text_classifier(scope, vector, {.width = width, .labels = labels});
 }
 
 /// Where the weights of a masked-lm head lie below its scope; RoBERTa's names are the defaults.

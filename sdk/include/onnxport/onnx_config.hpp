@@ -67,6 +67,7 @@ struct Encoded {
   Value hidden;      ///< what the base model yields: f[batch, n, width]
   const Inputs& in;  ///< the graph's inputs
   Value mask{};      ///< of a text encoder: i64[batch, n], 1 where a place of `hidden` counts
+  Value size{};      ///< of an image encoder: i64[2], rows and columns of the patches in `hidden`
   Value pooled{};    ///< of a text encoder: what its pooler reads, f[batch, m, width], where that is not `hidden`
 };
 /// One head of a model: the feature that it serves, without "-with-past", and what it puts out.

@@ -188,6 +188,10 @@ inline Value range(const Value& length) {
   Graph& g = length.graph();
   return g.op("Range", {g.integer(0), length, g.integer(1)});
 }
+/// A length that only the run knows, as one that shapes can name: an i64 scalar -> the same.
+inline Value named_length(const Scope& scope, const Value& length) {
+  return size_of(range(length.in(scope)), 0);
+}
 /// The first `length` rows of a table: f32[n, width] -> f32[length, width]; length: i64 scalar.
 inline Value first_rows(const Value& table, const Value& length) {
   Graph& g = table.graph();

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include <onnxport/image_encoder.hpp>
 #include <onnxport/recurrent.hpp>
 #include <onnxport/selection.hpp>
 #include <onnxport/seq2seq.hpp>

@@ -41,9 +41,9 @@ inline int64_t relative_bucket(int64_t distance, const RelativeBias& options) {
   return first + std::min(exact + beyond, buckets - 1);
 }
 
-/// queries: i64[query], keys: i64[total], both positions -> f32[1, heads, query, total].
+/// distance: i64[...], of a key behind its query -> f32[heads, ...].
 /// Weight: weight f[rows, heads]. Source: T5Attention.compute_bias.
-inline Value relative_bias(const Scope& scope, const Value& queries, const Value& keys, const RelativeBias& options) {
+inline Value bias_of_distances(const Scope& scope, const Value& distance, const RelativeBias& options) {
   const int64_t exact = (options.bidirectional ? options.buckets / 2 : options.buckets) / 2, far = options.max_distance;
   constexpr int64_t farthest = 1 << 20;  // of the table of all distances
   if (exact < 1 || far <= exact || far > farthest) {
@@ -55,12 +55,16 @@ inline Value relative_bias(const Scope& scope, const Value& queries, const Value
   // All distances from -far to far; beyond these nothing changes.
   std::vector<int64_t> table;
   const int64_t count = options.rows > 0 ? options.rows : options.buckets;
-  for (int64_t distance = -far; distance <= far; ++distance)
-    table.push_back(std::min(relative_bucket(distance, options), count - 1));
+  for (int64_t away = -far; away <= far; ++away) table.push_back(std::min(relative_bucket(away, options), count - 1));
   const Value rows = gather(scope.weight("weight", {count, options.heads}), g.integers(table));
-  const Value distance = unsqueeze(keys.in(scope), {0}) - unsqueeze(queries.in(scope), {1});
   const Value near = g.op("Min", {g.op("Max", {distance, g.integer(-far)}), g.integer(far)});
-  return unsqueeze(gather(transpose(rows, {1, 0}), near + g.integer(far), 1), {0});
+  return gather(transpose(rows, {1, 0}), near + g.integer(far), 1);
+}
+
+/// The same between all places: queries: i64[query], keys: i64[total], both positions -> f32[1, heads, query, total].
+inline Value relative_bias(const Scope& scope, const Value& queries, const Value& keys, const RelativeBias& options) {
+  const Value distance = unsqueeze(keys.in(scope), {0}) - unsqueeze(queries.in(scope), {1});
+  return unsqueeze(bias_of_distances(scope, distance, options), {0});
 }
 
 }  // namespace onnxport::sdk

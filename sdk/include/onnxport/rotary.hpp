@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,18 +16,28 @@ namespace onnxport::sdk {
 
 /// One of a model's kinds of layers, where these turn by different angles.
 struct RotaryLayerType {
-  std::string name;    ///< as in layer_types: rope_parameters has a map of this name
-  double theta;        ///< where that map gives none: what the config's older field says
-  bool scaled = true;  ///< whether rope_scaling, which older configs have instead, is meant for these layers
+  std::string name;              ///< as in layer_types: rope_parameters has a map of this name
+  double theta;                  ///< where that map gives none: what the config's older field says
+  bool scaled = true;            ///< whether rope_scaling, which older configs have instead, is meant for these layers
+  const char* type = "default";  ///< where neither states how angles are scaled
+  std::optional<double> turned{};  ///< the part of every head that is turned, where neither states it
 };
 
 /// What rope_parameters holds, for configs that have not got it: from their older fields, with their class's defaults.
 struct RotaryFields {
   double theta = 10000;
-  double partial = 1;  ///< the part of every head that is turned
+  bool own_theta = false;        ///< whether that counts even where rope_parameters states another one
+  double partial = 1;            ///< the part of every head that is turned
+  const char* type = "default";  ///< how angles are scaled
   /// Whether a "dynamic" scaling may state an alpha, by which the base is raised once and for all.
   /// Source: HunYuanDenseV1RotaryEmbedding, transformers 4.57.
   bool by_alpha = false;
+  /// Whether a "longrope" states what cosines and sines are multiplied by: short_mscale, and long_mscale for texts that
+  /// are longer than those of the first training. Source: PhimoeRotaryEmbedding, transformers 4.57.
+  bool by_mscale = false;
+  /// Whether a "longrope" has the frequencies of short texts for long ones as well. Source: PhimoeRotaryEmbedding,
+  /// transformers 5.24.
+  bool always_short = false;
 };
 
 /// How positions become angles, by a config's rope_theta, rope_scaling (or rope_parameters) and what they refer to.
@@ -43,7 +54,9 @@ class Rotary {
   /// The same for one kind of layers. Throws CONFIG where rope_parameters does not tell them apart.
   Rotary(const Config& config, int64_t head_size, const RotaryLayerType& type)
       : Rotary(config, head_size, section_of(config, type),
-               RotaryFields{.theta = type.theta, .partial = config.real("partial_rotary_factor", 1.0)}) {}
+               RotaryFields{.theta = type.theta,
+                            .partial = config.real("partial_rotary_factor", type.turned.value_or(1.0)),
+                            .type = type.type}) {}
 
   /// Whether angles depend on the longest position as well, so that scores do not follow from differences alone.
   bool depends_on_length() const { return type_ == "dynamic" || type_ == "longrope"; }
@@ -56,14 +69,18 @@ class Rotary {
     const Value at = unsqueeze(cast(positions, DType::f32), {2});
     const Value turns = at * frequencies_for(positions);
     Angles angles{g.op("Cos", {turns}), g.op("Sin", {turns})};
+    if (by_mscale_) {
+      const Value factor = where(is_long(positions), g.scalar(long_mscale_), g.scalar(short_mscale_));
+      return {angles.cos * factor, angles.sin * factor};
+    }
     if (attention_factor_ != 1.0) angles = {angles.cos * attention_factor_, angles.sin * attention_factor_};
     return angles;
   }
 
  private:
   Rotary(const Config& config, int64_t head_size, const Config& scaling, const RotaryFields& older)
-      : type_(type_of(scaling)),
-        base_(scaling.real("rope_theta", older.theta)),
+      : type_(type_of(scaling, older.type)),
+        base_(older.own_theta ? older.theta : scaling.real("rope_theta", older.theta)),
         width_(static_cast<int64_t>(static_cast<double>(head_size) *
                                     scaling.real("partial_rotary_factor", older.partial))),
         max_positions_(config.integer("max_position_embeddings", 2048)) {
@@ -94,6 +111,7 @@ class Rotary {
       scale_yarn(scaling);
     } else if (type_ == "longrope") {
       scale_longrope(config, scaling);
+      take_mscale(scaling, older);
     } else if (type_ == "proportional") {
       scale_proportional(scaling, older);
     }
@@ -110,10 +128,10 @@ class Rotary {
     return all.section(type.name);
   }
 
-  static std::string type_of(const Config& scaling) {
+  static std::string type_of(const Config& scaling, const char* otherwise) {
     const std::initializer_list<std::string_view> known{"default",  "linear", "dynamic", "yarn",
                                                         "longrope", "su",     "llama3",  "proportional"};
-    const std::string older = scaling.choice("type", "default", known);
+    const std::string older = scaling.choice("type", otherwise, known);
     const std::string type = scaling.choice("rope_type", older, known);
     return type == "su" ? "longrope" : type;
   }
@@ -199,24 +217,47 @@ class Rotary {
     const auto turned = static_cast<size_t>(std::max(0.0, std::floor(part * static_cast<double>(width_) / 2)));
     for (size_t i = 0; i < frequencies_.size(); ++i) frequencies_[i] = i < turned ? frequencies_[i] / by : 0;
   }
+  /// Factors in place of the one that follows from the lengths.
+  void take_mscale(const Config& scaling, const RotaryFields& older) {
+    if (older.always_short) long_frequencies_ = frequencies_;
+    by_mscale_ = older.by_mscale;
+    if (!by_mscale_) return;
+    for (const auto& [name, value] : {std::pair{"short_mscale", &short_mscale_}, {"long_mscale", &long_mscale_}}) {
+      const auto stated = scaling.maybe_real(name);
+      if (!stated)
+        throw Error(ONNXPORT_CONFIG,
+                    "config field 'rope_scaling." + std::string(name) + "' is missing: expected a number");
+      *value = *stated;
+    }
+    // The map's own length of the first training counts.
+    original_positions_ = scaling.integer("original_max_position_embeddings", original_positions_);
+  }
 
   static Value table(Graph& g, const std::vector<double>& values) {
     return g.constant<float>(DType::f32, {static_cast<int64_t>(values.size())},
                              std::vector<float>(values.begin(), values.end()));
   }
 
+  static Value last_of(const Value& positions) {
+    return positions.graph().op("ReduceMax", {positions}, {{"axes", {0, 1}}, {"keepdims", 0}});
+  }
+  /// Whether a text of the batch is longer than those of the first training.
+  Value is_long(const Value& positions) const {
+    Graph& g = positions.graph();
+    return g.op("Greater", {last_of(positions), g.integer(original_positions_ - 1)});
+  }
+
   /// f32[half], which for two of the types depends on the longest text of the batch.
   Value frequencies_for(const Value& positions) const {
     Graph& g = positions.graph();
     if (type_ != "dynamic" && type_ != "longrope") return table(g, frequencies_);
-    const Value last = g.op("ReduceMax", {positions}, {{"axes", {0, 1}}, {"keepdims", 0}});
     if (type_ == "longrope") {
-      const Value is_long = g.op("Greater", {last, g.integer(original_positions_ - 1)});
-      return where(is_long, table(g, long_frequencies_), table(g, frequencies_));
+      if (long_frequencies_ == frequencies_) return table(g, frequencies_);
+      return where(is_long(positions), table(g, long_frequencies_), table(g, frequencies_));
     }
     // The base grows with the text once it is longer than what the model was trained for.
     const auto trained = static_cast<double>(max_positions_), width = static_cast<double>(width_);
-    const Value length = g.op("Max", {cast(last, DType::f32) + 1.0, g.scalar(trained)});
+    const Value length = g.op("Max", {cast(last_of(positions), DType::f32) + 1.0, g.scalar(trained)});
     const Value growth = length * (factor_ / trained) - (factor_ - 1);
     std::vector<double> exponents;
     for (int64_t i = 0; i < width_; i += 2)
@@ -228,6 +269,8 @@ class Rotary {
   double base_;
   int64_t width_, max_positions_, original_positions_ = 0;
   double factor_ = 1, attention_factor_ = 1, score_factor_ = 1;
+  bool by_mscale_ = false;
+  double short_mscale_ = 1, long_mscale_ = 1;
   std::vector<double> frequencies_, long_frequencies_;
 };
 

@@ -125,7 +125,7 @@ class TextEncoder : public OnnxConfig {
     g.unused("*embeddings.position_ids");
     const Scope base = task() == "default" ? g.root() : g.root() / t.base;
     const Encoding encoded = encode_all(base, text);
-    const Encoded at{base, encoded.hidden, in, text.mask, encoded.pooled};
+    const Encoded at{.base = base, .hidden = encoded.hidden, .in = in, .mask = text.mask, .pooled = encoded.pooled};
     if (t.pooler && g.wants("pooler_output")) g.mark("pooler_output", pool(at));
 
     return head_for_feature().outputs(at);

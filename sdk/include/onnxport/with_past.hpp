@@ -48,6 +48,14 @@ class Cache {
   bool keeps() const { return keeps_; }
   /// Keys and values of a layer's self-attention, f[batch, kv heads, n, head size]: before this step, and from now on.
   KeyValue past(int64_t layer) const { return {past(key_of(layer)), past(value_of(layer))}; }
+  /// The same after this step, once the layer has kept them. Throws INVALID_ARGUMENT where it has not.
+  KeyValue now(int64_t layer) const {
+    const auto key = present_.find(key_of(layer)), value = present_.find(value_of(layer));
+    if (key != present_.end() && value != present_.end()) return {key->second, value->second};
+    throw Error(ONNXPORT_INVALID_ARGUMENT, "layer " + std::to_string(layer) +
+                                               " has kept no keys and values that another could borrow; it must come "
+                                               "before and lend them");
+  }
   void keep(int64_t layer, const KeyValue& all) {
     replace(key_of(layer), all.key);
     replace(value_of(layer), all.value);

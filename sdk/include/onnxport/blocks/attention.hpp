@@ -32,9 +32,10 @@ struct Projections {
   Packing packing = Packing::apart;
   int64_t groups = 0;        ///< so many groups of heads in place of one for each kv head, as in CodeGen
   bool value_first = false;  ///< in a group the values are before the keys
-  std::string query = "q_proj", key = "k_proj", value = "v_proj";
+  std::string query = "q_proj", key = "k_proj", value = "v_proj";  ///< value empty: what makes the keys makes both
   std::string fused = "qkv_proj";
   std::string output = "o_proj";
+  std::string output_bias{};  ///< a bias behind the output that is the module's own: its name, as in GPT-NeoX-Japanese
   ProjectionBias bias{};
   Matrix matrix = Matrix::out_in;
 };
@@ -47,6 +48,9 @@ struct QueryKeyNorm {
   std::string each{};  ///< every head has a weight of its own, {each}.{i} below the norm, as in StableLM; without bias
   bool stacked = false;  ///< every head has a row of one weight f[heads, d], as in Cohere; without bias
   bool turned = false;   ///< behind the turn by their positions, as in HunYuan
+  /// Of the values of every head, as in Gemma 3n.
+  std::optional<Norm> values{};
+  std::string value = "v_norm";
 };
 
 struct AttentionBlock {
@@ -58,7 +62,7 @@ struct AttentionBlock {
   bool repeats_kv = false;
   Projections projections{};
   std::optional<QueryKeyNorm> query_key_norm{};
-  double clip = 0;     ///< queries, keys and values within ±clip; 0: as they are
+  double clip = 0;     ///< queries, keys and values, behind their norms, within ±clip; 0: as they are
   double scale = 0;    ///< 0: 1/√head size
   double softcap = 0;  ///< 0: none
   bool causal = false;
@@ -66,6 +70,10 @@ struct AttentionBlock {
   bool interleaved = false;   ///< rotary pairs are neighbours, not halves
   bool turns_values = false;  ///< values are turned by the angles as well, as in RoFormer
   std::string sinks{};        ///< the name of the weight f[heads] that stands for a key to nothing
+  /// The layer to whose keys and values it attends, as they are after this step; it makes none of its own. That layer
+  /// lends.
+  std::optional<int64_t> borrows{};
+  bool lends = false;
 
   int64_t key_heads() const { return kv_heads == 0 ? heads : kv_heads; }
   int64_t cached_heads() const { return repeats_kv ? heads : key_heads(); }
@@ -126,7 +134,8 @@ inline Value norm_stacked_heads(const Scope& scope, const Value& x, Norm form) {
 namespace detail {
 /// Queries and keys with their heads apart: f[batch, heads, n, d].
 inline QueryKeyValue heads_apart(const QueryKeyValue& made, const AttentionBlock& block) {
-  return {split_heads(made.query, block.heads), split_heads(made.key, block.cached_heads()), made.value};
+  return {split_heads(made.query, block.heads), made.key ? split_heads(made.key, block.cached_heads()) : Value(),
+          made.value};
 }
 /// Queries and keys through their norms.
 inline QueryKeyValue norm_query_key(const Scope& scope, const QueryKeyValue& made, const QueryKeyNorm& n) {
@@ -135,7 +144,7 @@ inline QueryKeyValue norm_query_key(const Scope& scope, const QueryKeyValue& mad
     return n.each.empty() ? norm(scope / name, part, n.norm)
                           : norm_each_head(scope / name / n.each, part, n.norm).in(scope);
   };
-  return {normed(n.query, made.query), normed(n.key, made.key), made.value};
+  return {normed(n.query, made.query), made.key ? normed(n.key, made.key) : Value(), made.value};
 }
 }  // namespace detail
 
@@ -145,10 +154,13 @@ inline QueryKeyValue project(const Scope& scope, const Value& x, const Attention
   const Projections& p = block.projections;
   const int64_t heads = block.heads, kv_heads = block.key_heads(), d = block.head_size, dv = block.value_width();
   QueryKeyValue made;
-  if (p.packing == Projections::Packing::apart) {
+  if (block.borrows) {
+    made.query = project(scope / p.query, x, p.matrix, {.out = heads * d, .bias = p.bias.query});
+  } else if (p.packing == Projections::Packing::apart) {
     made = {project(scope / p.query, x, p.matrix, {.out = heads * d, .bias = p.bias.query}),
-            project(scope / p.key, x, p.matrix, {.out = kv_heads * d, .bias = p.bias.key}),
-            project(scope / p.value, x, p.matrix, {.out = kv_heads * dv, .bias = p.bias.value})};
+            project(scope / p.key, x, p.matrix, {.out = kv_heads * d, .bias = p.bias.key}), Value()};
+    made.value = p.value.empty() ? made.key
+                                 : project(scope / p.value, x, p.matrix, {.out = kv_heads * dv, .bias = p.bias.value});
   } else {
     const std::vector<int64_t> widths{heads * d, kv_heads * d, kv_heads * dv};
     Value all = project(scope / p.fused, x, p.matrix, {.out = widths[0] + widths[1] + widths[2], .bias = p.bias.query});
@@ -171,12 +183,14 @@ inline QueryKeyValue project(const Scope& scope, const Value& x, const Attention
   if (block.repeats_kv) {
     for (Value* part : {&made.key, &made.value}) *part = repeat_heads(*part, kv_heads, heads / kv_heads);
   }
+  if (const auto& n = block.query_key_norm; n && !n->turned)
+    made = detail::norm_query_key(scope, n->per_head ? detail::heads_apart(made, block) : made, *n);
   if (block.clip != 0) {
     for (Value* part : {&made.query, &made.key, &made.value})
       *part = scope.op("Clip", {*part}, {{"min", -block.clip}, {"max", block.clip}});
   }
-  if (const auto& n = block.query_key_norm; n && !n->turned)
-    made = detail::norm_query_key(scope, n->per_head ? detail::heads_apart(made, block) : made, *n);
+  if (const auto& n = block.query_key_norm; n && n->values && made.value)
+    made.value = norm(scope / n->value, split_heads(made.value, block.cached_heads()), *n->values);
   return made;
 }
 
@@ -194,22 +208,29 @@ inline Value mix(const Scope& scope, const QueryKeyValue& made, const AttentionB
                            .angles = given.angles,
                            .interleaved = block.interleaved,
                            .probabilities = given.probabilities};
-  Value values = made.value;
+  Value query = made.query, key = made.key, values = made.value;
   if (block.turns_values && given.angles.cos) {
     values = scope.composite("RotaryEmbedding",
                              {split_heads(values, block.cached_heads()), given.angles.cos, given.angles.sin},
                              {{"interleaved", block.interleaved}});
   }
-  if (given.cache != nullptr) {
+  if (block.borrows) {
+    const KeyValue lent = given.cache->now(*block.borrows);
+    key = lent.key;
+    values = lent.value;
+    if (query.rank() == 3) query = split_heads(query, block.heads);
+    if (given.angles.cos) query = rotate(query, given.angles, block.interleaved);
+    options.angles = {};
+  } else if (given.cache != nullptr) {
     options.past = given.cache->past(given.layer);
-    options.present = given.cache->keeps();
+    options.present = given.cache->keeps() || block.lends;
   }
   if (given.scores) {
     const Value scores = given.scores(scope, made);
     options.bias = options.bias ? scores + options.bias : scores;
   }
   if (!block.sinks.empty()) options.sinks = scope.weight(block.sinks, {block.heads});
-  const AttentionResult result = attention(made.query, made.key, values, options);
+  const AttentionResult result = attention(query, key, values, options);
   if (options.present) given.cache->keep(given.layer, result.present);
   return result.mixed;
 }
@@ -222,7 +243,9 @@ inline Value attend(const Scope& scope, const Value& x, const AttentionBlock& bl
   Attended rest = given;
   if (const auto& n = block.query_key_norm; n && n->turned) {
     made = detail::heads_apart(made, block);
-    for (Value* part : {&made.query, &made.key}) *part = rotate(*part, given.angles, block.interleaved);
+    for (Value* part : {&made.query, &made.key}) {
+      if (*part) *part = rotate(*part, given.angles, block.interleaved);
+    }
     made = detail::norm_query_key(scope, made, *n);
     rest.angles = {};
   }
@@ -231,7 +254,8 @@ inline Value attend(const Scope& scope, const Value& x, const AttentionBlock& bl
     made.query = made.query * (apart ? unsqueeze(given.factor, {1}) : given.factor);
   }
   const Value mixed = mix(scope, made, block, rest);
-  return project(scope / p.output, mixed, p.matrix, {.out = x.fixed(-1), .bias = p.bias.output});
+  const Value y = project(scope / p.output, mixed, p.matrix, {.out = x.fixed(-1), .bias = p.bias.output});
+  return p.output_bias.empty() ? y : y + scope.weight(p.output_bias, {x.fixed(-1)});
 }
 
 namespace detail {
@@ -241,7 +265,9 @@ inline const char* not_over_encoder(const AttentionBlock& block) {
   if (block.query_key_norm) return "norms of queries and keys";
   if (block.repeats_kv) return "repeated keys and values";
   if (block.clip != 0) return "clipped queries, keys and values";
+  if (!block.projections.output_bias.empty()) return "bias of its own behind the output";
   if (!block.sinks.empty()) return "sinks";
+  if (block.borrows || block.lends) return "keys and values that layers share";
   return nullptr;
 }
 }  // namespace detail

@@ -30,6 +30,7 @@ struct Residual {
   std::string name = "norm";  ///< the norm's, below the layer
   std::string second{};       ///< the one behind, where the norms stand around
   double scale = 1;           ///< of what is added, as in Granite
+  double kept = 1;            ///< of what it is added to, as in MiniMax
   std::string factor{};       ///< a learnt factor for each channel of what is added: the weight's name, f[width]
 };
 
@@ -45,7 +46,8 @@ Value residual(const Scope& layer, const Value& x, const Residual& form, Run run
   h = h.in(layer);
   if (form.scale != 1) h = h * form.scale;
   if (!form.factor.empty()) h = h * layer.weight(form.factor, {x.fixed(-1)});
-  h = h + (form.placement == Placement::on_norm ? read : x);
+  const Value& trunk = form.placement == Placement::on_norm ? read : x;
+  h = h + (form.kept == 1 ? trunk : trunk * form.kept);
   return form.placement == Placement::after ? norm(layer / form.name, h, form.norm) : h;
 }
 
@@ -99,7 +101,7 @@ inline Value transformer_layer(const Scope& layer, const Value& x, const Transfo
   }
   const Residual& fed = form.feed_forward_branch;
   if (!form.parallel) return residual(layer, attended, fed, feeds);
-  if (fed.placement != Placement::before || fed.scale != 1 || !fed.factor.empty()) {
+  if (fed.placement != Placement::before || fed.scale != 1 || fed.kept != 1 || !fed.factor.empty()) {
     throw Error(ONNXPORT_UNSUPPORTED,
                 "a feed-forward beside the attention reads a norm and is added as it is; write another one with "
                 "residual()",

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <onnxport/blocks/feed_forward.hpp>
+#include <onnxport/selection.hpp>
 
 namespace onnxport::sdk {
 
@@ -128,7 +129,7 @@ inline Value within_groups(const Value& choice, const ExpertGroups& groups) {
                 g.path(choice.place()));
   }
   if (groups.kept == groups.count) return choice;
-  const auto best = [&](const Value& x, int64_t count) { return g.add({"", "TopK", {x}, {{"k", count}}, 2})[0]; };
+  const auto best = [](const Value& x, int64_t count) { return top_k(x, count).values; };
   std::vector<int64_t> together(choice.rank() - 1, 0), apart = together;
   together.push_back(experts);
   apart.insert(apart.end(), {groups.count, size});
@@ -189,37 +190,112 @@ inline Value mixture_of_experts(const Value& x, const Value& scores, const Exper
 /// A feed-forward of experts as a whole: the router, the experts, and those that all tokens share.
 struct MixtureFeedForward {
   enum class Scores {
-    softmax,  ///< the router's products over all experts
-    sigmoid,  ///< each of them by itself
+    softmax,       ///< the router's products over all experts
+    sigmoid,       ///< each of them by itself
+    sparse_mixer,  ///< of two experts, each against its near rivals; what is chosen by are the products
   };
   ExpertsLayout experts;
   MixtureOptions options;  ///< what to choose by is made of the scores
   Scores scores = Scores::softmax;
-  std::string router = "gate", experts_at = "experts";  ///< modules
+  double jitter = 0;                                    ///< of the sparse mixer
+  std::string router = "gate", experts_at = "experts";  ///< modules; "" for the mixture's own
   bool router_bias = false;
-  /// A weight of the router, f[experts], that is added to what experts are chosen by, and not to what they count.
-  std::string balance{};
+  /// A weight, f[experts], that is added to what experts are chosen by, and not to what they count: of the router, or
+  /// of the module `balance_at`.
+  std::string balance{}, balance_at{};
+  bool balance_in_row = false;  ///< it is f[1, experts]
+  double least_sum = 0;         ///< where the chosen's scores are divided by their sum: by no less than this
   std::optional<ExpertGroups> groups{};
   std::optional<FeedForward> shared{};
   std::string shared_at = "shared_experts";
   std::string shared_gate{};  ///< a layer whose sigmoid, one for a token, scales what the shared ones yield
 };
 
+namespace detail {
+
+/// The module below a mixture of which the router's bias of choice is a weight.
+inline Scope balance_of(const Scope& mixture, const MixtureFeedForward& form) {
+  return mixture / (form.balance_at.empty() ? form.router : form.balance_at);
+}
+
+}  // namespace detail
+
+/// What two experts count, the best and the next: each by a softmax over those experts alone whose products are not far
+/// below its own, next to which the best is none. products: f[..., experts] -> the same; of no meaning for others.
+/// Source: sparsemixer, PhimoeTopKRouter, transformers 4.57 and 5.24.
+inline Value sparse_mixer(const Value& products, double jitter) {
+  Graph& g = products.graph();
+  const TopK best = top_k(products, 2);
+  const std::vector<Value> two = split(best.values, -1, {1, 1});
+  const Value first = equal(split(best.indices, -1, {1, 1})[0], range(g.integer(products.fixed(-1))));
+  const auto share = [&](const Value& own, const Value& others) {
+    const Value distance = (own - products) / g.op("Max", {g.op("Abs", {products}), own});
+    const Value far = g.op("Greater", {distance, g.scalar(2 * jitter, products.dtype())});
+    const Value left_out = others ? g.op("Or", {far, others}) : far;
+    const Value counted = where(left_out, g.scalar(0, products.dtype()), exp(products - own));
+    return 1.0 / g.op("ReduceSum", {counted}, {{"axes", {-1}}, {"keepdims", 1}});
+  };
+  return where(first, share(two[0], {}), share(two[1], first));
+}
+
+/// Scores divided by the sum of those that are chosen, or by `least` where that is more: f[..., experts] -> the same.
+/// `choice` as of MixtureOptions. Source: Ernie4_5_MoeTopKRouter, transformers 5.24.
+inline Value over_sum_of_chosen(const Value& scores, const MixtureOptions& options, double least) {
+  Graph& g = scores.graph();
+  const TopK best = top_k(options.choice ? options.choice : scores, options.top_k);
+  const Value chosen = g.op("GatherElements", {scores, best.indices}, {{"axis", -1}});
+  const Value sum = g.op("ReduceSum", {chosen}, {{"axes", {-1}}, {"keepdims", 1}});
+  return scores / g.op("Max", {sum, g.scalar(least, scores.dtype())});
+}
+
 /// x: f[..., hidden] -> the same. Names are those below `scope`.
 /// Source: MixtralSparseMoeBlock, Qwen2MoeSparseMoeBlock and DeepseekV3MoE, transformers 4.57.
 inline Value mixture_feed_forward(const Scope& scope, const Value& x, const MixtureFeedForward& form) {
-  const Scope router = scope / form.router;
+  using Scores = MixtureFeedForward::Scores;
+  const Scope router = scope / form.router, experts = form.experts_at.empty() ? scope : scope / form.experts_at;
   const Value products = linear(router, x, {.out = form.experts.count, .bias = form.router_bias});
-  const Value scores = form.scores == MixtureFeedForward::Scores::softmax ? softmax(products) : sigmoid(products);
   MixtureOptions options = form.options;
-  if (!form.balance.empty()) options.choice = scores + router.weight(form.balance, {form.experts.count});
+  Value scores;
+  if (form.scores == Scores::sparse_mixer) {
+    scores = sparse_mixer(products, form.jitter);
+    options.choice = products;
+  } else {
+    scores = form.scores == Scores::softmax ? softmax(products) : sigmoid(products);
+  }
+  if (!form.balance.empty()) {
+    std::vector<int64_t> shape{form.experts.count};
+    if (form.balance_in_row) shape.insert(shape.begin(), 1);
+    options.choice = scores + detail::balance_of(scope, form).weight(form.balance, shape);
+  }
   if (form.groups) options.choice = within_groups(options.choice ? options.choice : scores, *form.groups);
-  const Value mixed = mixture_of_experts(x, scores, experts_of(scope / form.experts_at, form.experts), options);
+  if (options.normalize && form.least_sum > 0) {
+    scores = over_sum_of_chosen(scores, options, form.least_sum);
+    options.normalize = false;
+  }
+  const Value mixed = mixture_of_experts(x, scores, experts_of(experts, form.experts), options);
   if (!form.shared) return mixed;
   Value shared = feed_forward(scope / form.shared_at, x, *form.shared);
   if (!form.shared_gate.empty())
     shared = shared * sigmoid(linear(scope / form.shared_gate, x, {.out = 1, .bias = false}));
   return mixed.in(scope) + shared;
+}
+
+/// A mixture in the module of a layer where a release saves it, under that release's names.
+struct MixtureAt {
+  std::string module;
+  MixtureFeedForward form;
+};
+
+/// The first of the forms whose router the checkpoint has below `layer`, else the first of all: of mixtures that differ
+/// in names alone.
+inline const MixtureAt& saved_form(const Scope& layer, const std::vector<MixtureAt>& forms) {
+  for (const MixtureAt& at : forms) {
+    const Scope mixture = layer / at.module;
+    const bool there = at.form.balance.empty() ? (mixture / at.form.router).has("weight")
+                                               : detail::balance_of(mixture, at.form).has(at.form.balance);
+    if (there) return at;
+  }
+  return forms.at(0);
 }
 
 }  // namespace onnxport::sdk

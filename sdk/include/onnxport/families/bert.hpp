@@ -37,7 +37,7 @@ struct BertDefaults {
   int64_t vocab = 30522, hidden = 768, layers = 12, heads = 12, inner = 3072, max_positions = 512, segments = 2;
   double epsilon = 1e-12;
   const char* activation = "gelu";
-  bool own_positions = false;  ///< position_embedding_type is the model's own matter, and not read here
+  bool relative = true;  ///< whether scores may go by distance; false: position_embedding_type is not read here
 };
 
 /// BERT between its inputs and its heads.
@@ -52,7 +52,7 @@ struct BertEncoder {
         segments(c.size("type_vocab_size", defaults.segments)),
         epsilon(c.real("layer_norm_eps", defaults.epsilon)),
         activation(c.text("hidden_act", defaults.activation)),
-        relative{defaults.own_positions ? "absolute" : positions_of(c), heads, max_positions},
+        relative{position_type(c, defaults), heads, max_positions},
         is_decoder(c.boolean("is_decoder", false)),
         tied(c.tie(true)) {
     require_multiple({"hidden_size", hidden}, {"num_attention_heads", heads});
@@ -64,6 +64,7 @@ struct BertEncoder {
     Value positions{};   // absent: 0, 1, …
     int64_t width = 0;   // 0: the hidden size
     bool placed = true;  // false: positions are told elsewhere
+    double scale = 1;    // of the words
     int64_t first = 0;   // so many rows of the table stand before the first position's, beside max_positions
     /// What a model adds to these, f32[batch, sequence, width] each: places on a page, a task.
     std::vector<Value> further{};
@@ -76,6 +77,7 @@ struct BertEncoder {
   Value embedded_sum(const Scope& s, const Embedded& in) const {
     const int64_t width = in.width > 0 ? in.width : hidden;
     Value x = embedding(s / "word_embeddings", in.ids, {vocab, width});
+    if (in.scale != 1) x = x * in.scale;
     if (in.segments) {
       x = x + embedding(s / "token_type_embeddings", in.segments, {segments, width});
     } else {
@@ -157,19 +159,22 @@ struct BertEncoder {
             .tied = tied};
   }
 
-  /// Since version 5 positions are absolute, whatever a file has kept of its earlier life.
-  static std::string positions_of(const Config& c) {
-    const std::string type =
-        c.choice("position_embedding_type", "absolute", {"absolute", "relative_key", "relative_key_query"});
-    return c.written_since(5, 0) ? "absolute" : type;
-  }
-
   int64_t vocab, hidden, layers, heads, inner, max_positions, segments;
   double epsilon;
   std::string activation;
   RelativePositions relative;
   bool is_decoder;
   Tie tied;
+
+ private:
+  /// Since version 5 positions are absolute, whatever a file has kept of its earlier life.
+  static std::string position_type(const Config& c, const BertDefaults& defaults) {
+    c.no_effect({"position_embedding_type"});
+    if (!defaults.relative) return "absolute";
+    const std::string type =
+        c.choice("position_embedding_type", "absolute", {"absolute", "relative_key", "relative_key_query"});
+    return c.written_since(5, 0) ? "absolute" : type;
+  }
 };
 
 /// BERT with its heads, from which a model departs by what it overrides.

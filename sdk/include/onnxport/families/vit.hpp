@@ -3,6 +3,7 @@
 // Source: ViTModel, transformers 4.30, and 4.57 for other sizes of images and for the pooler's options.
 #pragma once
 
+#include <onnxport/blocks/image_heads.hpp>
 #include <onnxport/blocks/layer.hpp>
 #include <onnxport/blocks/stem.hpp>
 #include <onnxport/plugin.hpp>
@@ -11,8 +12,14 @@ namespace onnxport::family {
 
 using namespace onnxport::sdk;
 
+/// Where a relative departs from ViT.
+struct ViTVariant {
+  double epsilon = 1e-12;
+  bool pooler = true;  ///< whether the base model has one
+};
+
 struct ViTConfig {
-  explicit ViTConfig(const Config& c)
+  ViTConfig(const Config& c, const ViTVariant& variant)
       : hidden(c.size("hidden_size", 768)),
         layers(c.count("num_hidden_layers", 12)),
         heads(c.size("num_attention_heads", 12)),
@@ -20,15 +27,16 @@ struct ViTConfig {
         channels(c.size("num_channels", 3)),
         image(extent(c, "image_size", 224)),
         patch(extent(c, "patch_size", 16)),
-        epsilon(c.real("layer_norm_eps", 1e-12)),
+        epsilon(c.real("layer_norm_eps", variant.epsilon)),
         activation(c.text("hidden_act", "gelu")),
         qkv_bias(c.boolean("qkv_bias", true)),
         pooled(c.size("pooler_output_size", hidden)),
         pooler_activation(c.text("pooler_act", "tanh")),
+        has_pooler(variant.pooler),
+        stride(c.size("encoder_stride", 16)),
         labels(c.num_labels()),
         grid(image.height / patch.height, image.width / patch.width) {
-    c.no_effect({"encoder_stride"});  // of masked image modelling
-    if (c.written_before(4, 31)) {    // the pooler had no options
+    if (c.written_before(4, 31)) {  // the pooler had no options
       pooled = hidden;
       pooler_activation = "tanh";
     }
@@ -42,28 +50,43 @@ struct ViTConfig {
   bool qkv_bias;
   int64_t pooled;
   std::string pooler_activation;
+  bool has_pooler;
+  int64_t stride;  // of masked image modelling: pixels that a patch yields, on a side
   int64_t labels;
   Extent grid;  // of patches, for which position embeddings were trained
 };
 
 class ViTOnnxConfig : public OnnxConfig {
  public:
-  explicit ViTOnnxConfig(const Request& request) : OnnxConfig(request), c(request.config) {}
+  explicit ViTOnnxConfig(const Request& request, const ViTVariant& variant = {})
+      : OnnxConfig(request), c(request.config, variant) {}
 
   double atol_for_validation() const override { return 1e-4; }
   std::vector<TensorSpec> inputs() const override { return {pixel_values()}; }
+  std::vector<OutputSpec> outputs() const override {
+    return task() == "masked-im" ? reconstruction_outputs() : OnnxConfig::outputs();
+  }
 
   Outputs forward(Graph& g, const Inputs& in) const override {
     const Scope model = task() == "default" ? g.root() : g.root() / base_model_prefix();
-    const Value hidden = encode(model, in.at("pixel_values"));
-    if (task() == "default" && g.wants("pooler_output")) g.mark("pooler_output", pool(model / "pooler", hidden));
-    return head_for_feature().outputs({model, hidden, in});
+    const Patches patches = embed(model / "embeddings", in.at("pixel_values"));
+    const Value hidden = encode(model, patches.tokens);
+    if (task() == "default" && c.has_pooler && g.wants("pooler_output"))
+      g.mark("pooler_output", pool(model / "pooler", hidden));
+    return head_for_feature().outputs({.base = model, .hidden = hidden, .in = in, .size = patches.size});
   }
 
   Heads heads() const override {
-    return {head::hidden_states(), head::logits("image-classification", [this](const Encoded& at) {
-              return classify(at.base.graph(), at.hidden);
-            })};
+    return {head::hidden_states(),
+            head::logits("image-classification",
+                         [this](const Encoded& at) { return classify(at.base.graph(), at.hidden); }),
+            {"masked-im", [this](const Encoded& at) -> Outputs {
+               const auto firsts = static_cast<int64_t>(first_tokens().size());
+               const Value patches = firsts > 0 ? slice(at.hidden, {1, firsts}) : at.hidden;
+               const Value image = image_of(patches, at.size);
+               return {{"reconstruction", reconstruction(at.base.graph().root() / "decoder", image,
+                                                         {.channels = c.channels, .stride = c.stride})}};
+             }}};
   }
 
  protected:
@@ -78,8 +101,8 @@ class ViTOnnxConfig : public OnnxConfig {
 
  private:
   // The first tokens and the patches, with positions that are resampled for images of another size than the model was
-  // trained for: f32[batch, sequence, hidden].
-  Value embed(const Scope& s, const Value& pixels) const {
+  // trained for.
+  Patches embed(const Scope& s, const Value& pixels) const {
     s.graph().unused("*" + (s / "mask_token").path());
     return patch_stem(s, pixels,
                       {.width = c.hidden,
@@ -87,14 +110,13 @@ class ViTOnnxConfig : public OnnxConfig {
                        .channels = c.channels,
                        .first_tokens = first_tokens(),
                        .positions = "position_embeddings",
-                       .grid = c.grid})
-        .tokens;
+                       .grid = c.grid});
   }
 
-  // -> f32[batch, sequence, hidden]
-  Value encode(const Scope& model, const Value& pixels) const {
-    const Value x = transformer_layers(model / "encoder.layer", embed(model / "embeddings", pixels),
-                                       {c.layers, [this](int64_t) { return layer(); }}, {});
+  // tokens: f32[batch, sequence, hidden] -> the same
+  Value encode(const Scope& model, const Value& tokens) const {
+    const Value x =
+        transformer_layers(model / "encoder.layer", tokens, {c.layers, [this](int64_t) { return layer(); }}, {});
     model.graph().mark("hidden_states." + std::to_string(c.layers), x);
     return norm(model / "layernorm", x, {.epsilon = c.epsilon});
   }

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// What tells DeepSeek-V2 and V3 apart.
+#pragma once
+
+#include <onnxport/families/mixtures.hpp>
+
+namespace deepseek {
+
+using namespace onnxport::sdk;
+
+/// How a head's pairs lie that are turned together.
+enum class Pairs {
+  neighbours,           ///< and stay so
+  halves_of_neighbours  ///< they become halves, unless rope_interleave says that they are
+};
+
+/// What the config class of a type says where a config does not.
+struct Defaults {
+  int64_t vocab, hidden, layers, heads, positions, dense_layers, inner;
+};
+
+struct Family {
+  const char* type;
+  Defaults otherwise;
+  MixtureFeedForward (*mixture)(const Config&, int64_t hidden);
+  Pairs pairs;
+  bool caches_latents;  // which all heads share, in place of every head's keys and values
+  bool mlp_bias;        // by the field of this name
+  const char* token_classes;
+};
+
+/// V3's (section 2.1.2). Source: DeepseekV3MoE, transformers 4.57 and 5.24.
+inline MixtureFeedForward balanced(const Config& c, int64_t hidden) {
+  return deepseek_mixture(c, hidden,
+                          {.inner = 2048,
+                           .experts = 256,
+                           .shared_experts = 1,
+                           .top_k = 8,
+                           .groups = 8,
+                           .kept_groups = 4,
+                           .normalize = true,
+                           .scale = 2.5});
+}
+
+/// V2's (arXiv:2405.04434, section 2.2): the best by a softmax, of all or of the groups with the best experts.
+/// Source: DeepseekV2MoE, transformers 4.57 and 5.24, which do not normalise, whatever norm_topk_prob says.
+inline MixtureFeedForward greedy(const Config& config, int64_t hidden) {
+  const Config c = config.with_names({{"n_routed_experts", "num_experts"}});
+  const int64_t inner = c.size("moe_intermediate_size", 1407);
+  const std::string activation = c.text("hidden_act", "silu");
+  const bool bias = c.boolean("mlp_bias", false);
+  MixtureFeedForward form{.experts = {.count = c.size("n_routed_experts", 64),
+                                      .hidden = hidden,
+                                      .inner = inner,
+                                      .bias = bias && !c.written_since(5, 0)},  // stacked, they have lost it
+                          .options = {.top_k = c.size("num_experts_per_tok"),
+                                      .scale = c.real("routed_scaling_factor", 1),
+                                      .activation = activation},
+                          .shared = gated_feed_forward(c.size("n_shared_experts", 2) * inner, activation, bias)};
+  int64_t candidates = form.experts.count;
+  if (c.choice("topk_method", "greedy", {"greedy", "group_limited_greedy"}) == "group_limited_greedy") {
+    form.groups = ExpertGroups{.count = c.size("n_group"), .kept = c.size("topk_group"), .judged_by = 1};
+    require_multiple({"n_routed_experts", form.experts.count}, {"n_group", form.groups->count});
+    require_at_most({"topk_group", form.groups->kept}, {"n_group", form.groups->count});
+    candidates = form.groups->kept * (form.experts.count / form.groups->count);
+  }
+  require_at_most({"num_experts_per_tok", form.options.top_k}, {"the experts to choose from", candidates});
+  return form;
+}
+
+inline const Family families[] = {
+    {.type = "deepseek_v2",
+     .otherwise = {.vocab = 102400,
+                   .hidden = 4096,
+                   .layers = 32,
+                   .heads = 32,
+                   .positions = 2048,
+                   .dense_layers = 0,
+                   .inner = 11008},
+     .mixture = greedy,
+     .pairs = Pairs::neighbours,
+     .caches_latents = true,
+     .mlp_bias = true,
+     .token_classes = ""},
+    {.type = "deepseek_v3",
+     .otherwise = {.vocab = 129280,
+                   .hidden = 7168,
+                   .layers = 61,
+                   .heads = 128,
+                   .positions = 4096,
+                   .dense_layers = 3,
+                   .inner = 18432},
+     .mixture = balanced,
+     .pairs = Pairs::halves_of_neighbours,
+     .caches_latents = false,
+     .mlp_bias = false,
+     .token_classes = "score"},
+};
+
+}  // namespace deepseek

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// Longformer: RoBERTa whose tokens see those near them and a few global ones. Source: LongformerModel and its heads,
+// transformers 4.30 and 4.57 (modeling_longformer.py).
+#include <map>
+
+#include <onnxport/blocks/windowed_attention.hpp>
+#include <onnxport/families/bert.hpp>
+
+using namespace onnxport::family;
+
+namespace {
+
+constexpr const char* global_mask = "global_attention_mask";
+
+/// How many places a layer's tokens see, on both sides together: one number, or one for each layer.
+std::vector<int64_t> windows(const Config& c, int64_t layers) {
+  std::vector<int64_t> all = c.ids("attention_window");
+  if (all.empty()) all = {512};
+  if (all.size() == 1) all.resize(static_cast<size_t>(layers), all[0]);
+  if (static_cast<int64_t>(all.size()) != layers) {
+    throw Error(ONNXPORT_CONFIG, "config field 'attention_window' lists " + std::to_string(all.size()) +
+                                     " windows; expected one for each of the " + std::to_string(layers) + " layers");
+  }
+  for (const int64_t window : all) {
+    if (window > 0 && window % 2 == 0) continue;
+    throw Error(ONNXPORT_CONFIG, "config field 'attention_window' is " + std::to_string(window) +
+                                     "; expected an even number above 0, half of it for each side");
+  }
+  return all;
+}
+
+class LongformerOnnxConfig final : public TextEncoder {
+ public:
+  explicit LongformerOnnxConfig(const Request& request)
+      : TextEncoder(request),
+        bert(request.config, {.relative = false}),
+        padding(request.config.integer("pad_token_id", 1)),
+        window_of(windows(request.config, bert.layers)) {
+    request.config.no_effect({"sep_token_id", "onnx_export"});
+  }
+
+  // The base model puts out its pooler's result as well. Source: LongformerOnnxConfig, transformers 4.30.
+  std::vector<OutputSpec> outputs() const override {
+    std::vector<OutputSpec> specs = TextEncoder::outputs();
+    if (task() == "default") specs.push_back({"pooler_output", {{0, axis::batch}}});
+    return specs;
+  }
+
+ private:
+  TextEncoderTraits traits() const override {
+    return {.base = "longformer", .vocab = bert.vocab, .max_positions = bert.max_positions - 1 - padding};
+  }
+
+  std::vector<TensorSpec> further_inputs(const std::vector<Dim>& tokens) const override {
+    return {input::global_mask(global_mask, tokens, {.of = "input_ids"})};
+  }
+
+  Value encode(const Scope& s, const Text& text) const override {
+    Graph& g = s.graph();
+    Value x = bert.embed(s / "embeddings", {.ids = text.ids, .positions = positions_past_padding(text.ids, padding)});
+    const GlobalPlaces places = global_places(s / "encoder.global", text.mask, text.further.at(global_mask));
+    std::map<int64_t, WindowBlocks> blocks;  // by window
+    for (int64_t i = 0; i < bert.layers; ++i) {
+      g.mark("hidden_states." + std::to_string(i), x);
+      const int64_t window = window_of[static_cast<size_t>(i)] / 2;
+      const auto [found, fresh] = blocks.try_emplace(window);
+      if (fresh) found->second = window_blocks(s / "encoder.windows" / window, places, window);
+      x = layer(s / "encoder.layer" / i, x, places, found->second);
+    }
+    return g.mark("hidden_states." + std::to_string(bert.layers), x);
+  }
+
+  Value layer(const Scope& s, const Value& x, const GlobalPlaces& places, const WindowBlocks& blocks) const {
+    const TransformerLayer form = bert.layer();
+    const Value attended = residual(s, x, form.attention_branch, [&](const Value& h) {
+      const Value mixed = windowed_attention(s / "attention.self", h, bert.heads, places, blocks);
+      return linear(s / "attention.output.dense", mixed, {.out = bert.hidden});
+    });
+    return residual(s, attended, form.feed_forward_branch,
+                    [&](const Value& h) { return feed_forward(s, h, form.feed_forward); });
+  }
+
+  Value pool(const Scope& s, const Value& hidden) const override { return bert.pool(s / "pooler", hidden); }
+
+  // A text's class is read at its first token, <s>, through a layer of the head's own.
+  TextHeads text_heads() const override {
+    return {.masked_lm = WordsHead{.at = "lm_head",
+                                   .head = {.width = bert.hidden, .vocab = bert.vocab, .epsilon = bert.epsilon},
+                                   .tied = bert.tied},
+            .classes =
+                [this](const Encoded& at) {
+                  const Scope head = at.base.graph().root() / "classifier";
+                  return text_classifier(head, pick(at.hidden, 1, 0), bert.hidden, labels());
+                },
+            .own = {{"default", [this](const Encoded& at) -> Outputs {
+                       return {{"last_hidden_state", at.hidden}, {"pooler_output", pool(at.base, at.hidden)}};
+                     }}}};
+  }
+
+  const BertEncoder bert;
+  const int64_t padding;
+  const std::vector<int64_t> window_of;
+};
+
+}  // namespace
+
+ONNXPORT_PLUGIN({
+    .id = "org.onnxport.longformer",
+    .name = "Longformer",
+    .models = {{.types = {"longformer"},
+                .features = {"default", "masked-lm", "sequence-classification", "multiple-choice",
+                             "token-classification", "question-answering"},
+                .make = make<LongformerOnnxConfig>}},
+})
