@@ -10,9 +10,10 @@ namespace onnxport::sdk {
 
 /// The tables in which a box is looked up.
 struct BoxTables {
-  int64_t places;             ///< along an edge of a page
-  int64_t edge_width, width;  ///< of the vectors of an edge, and of a height or a width
-  int64_t longest = 0;        ///< heights and widths lie within 0 and this one; 0: as they are
+  int64_t places;       ///< along an edge of a page
+  int64_t edge_width;   ///< of an edge's vector
+  int64_t width = 0;    ///< of the vector of a height or a width; 0: as an edge's
+  int64_t longest = 0;  ///< heights and widths lie within 0 and this one; 0: as they are
 };
 /// Vectors of left, upper, right and lower edge, of height and of width, in this order, f[batch, n, …] each.
 /// bbox: i64[batch, n, 4], x0, y0, x1, y1. Weights: x_, y_, h_ and w_position_embeddings.weight f[places, …].
@@ -27,14 +28,11 @@ inline std::vector<Value> box_embeddings(const Scope& scope, const Value& bbox, 
   const auto of = [&](const char* name, const Value& length) {
     const Value within =
         tables.longest == 0 ? length : g.op("Min", {g.op("Max", {length, g.integer(0)}), g.integer(tables.longest)});
-    return embedding(scope / name, within, {tables.places, tables.width});
+    return embedding(scope / name, within, {tables.places, tables.width == 0 ? tables.edge_width : tables.width});
   };
   return {at("x_position_embeddings", edge[0]),           at("y_position_embeddings", edge[1]),
           at("x_position_embeddings", edge[2]),           at("y_position_embeddings", edge[3]),
           of("h_position_embeddings", edge[3] - edge[1]), of("w_position_embeddings", edge[2] - edge[0])};
-}
-inline std::vector<Value> box_embeddings(const Scope& scope, const Value& bbox, const EmbeddingOptions& table) {
-  return box_embeddings(scope, bbox, {.places = table.count, .edge_width = table.width, .width = table.width});
 }
 
 }  // namespace onnxport::sdk
