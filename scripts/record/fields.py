@@ -39,7 +39,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", type=pathlib.Path, help="the plugin's folder of cases")
     parser.add_argument("types", nargs="+", help="values of model_type")
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=JSON",
+                        help="a value for a class whose defaults are no whole model")
     options = parser.parse_args()
+    given = {field: json.loads(value) for field, _, value in (one.partition("=") for one in options.set)}
 
     file = options.cases / "fields.json"
     known = {entry["model_type"]: entry for entry in json.loads(file.read_text())} if file.exists() else {}
@@ -49,7 +52,7 @@ def main():
         config_class = CONFIG_MAPPING[model_type]
         entry = known.setdefault(model_type, {"model_type": model_type, "versions": {}, "other_names": {}})
         entry["class"] = config_class.__name__
-        fields = own_fields(config_class())
+        fields = own_fields(config_class(**given))
         # A name that the class maps is written under its own; others are what people write.
         entry["other_names"].update({other: own for other, own in config_class.attribute_map.items()
                                      if other not in fields})
