@@ -107,7 +107,9 @@ class Detr final : public OnnxConfig {
     const Value given = unsqueeze(cast(in.at("pixel_mask"), DType::f32), {1});
     const Value mask = interpolate(given, made.size, Interpolation::nearest);  // f32[batch, 1, rows, columns]
     made.mask = cast(reshape(mask, {0, -1}), DType::i64);
-    const Scope positions = model / "backbone.position_embedding";
+    // Version 5 has them beside the backbone.
+    const Scope within = model / "backbone.position_embedding";
+    const Scope positions = first_with("row_embeddings.weight", {within, model / "position_embedding"});
     made.positions = c.learnt ? learnt_positions(positions, made.size) : sine_positions(positions, squeeze(mask, {1}));
     return made;
   }
