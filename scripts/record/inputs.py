@@ -83,6 +83,8 @@ class Maker:
             made["lang_ids"] = self.draw(len(self.text.languages), *shape[:-1])
         if "global_attention_mask" in self.wanted:
             made["global_attention_mask"] = self.global_mask(*shape)
+        if "entity_ids" in self.wanted:
+            made.update(self.entities(*shape))
         return {name: value for name, value in made.items() if name in self.wanted}
 
     @staticmethod
@@ -93,6 +95,18 @@ class Maker:
             if number % 3 < 2:
                 row[::3 if number % 3 else shape[-1]] = 1
         return mask
+
+    def entities(self, batch, length):
+        """Three entities for each text, of one token to three, whose places end in -1; the last one is padding in later rows."""
+        starts = self.draw(length - 2, batch, 3)
+        ends = starts + self.draw(3, batch, 3)
+        places = starts.unsqueeze(2) + torch.arange(4)
+        mask = torch.ones(batch, 3, dtype=torch.int64)
+        mask[1:, 2] = 0
+        return {"entity_ids": self.draw(self.text.entity_vocab_size, batch, 3), "entity_attention_mask": mask,
+                "entity_token_type_ids": self.draw(self.text.type_vocab_size, batch, 3),
+                "entity_position_ids": torch.where(places <= ends.unsqueeze(2), places, -1),
+                "entity_start_positions": starts, "entity_end_positions": ends}
 
     # What else a text may bring for each token, and the config field that it stays below.
     FURTHER_IDS = {"task_type_ids": "task_type_vocab_size", "langs": "n_langs",
