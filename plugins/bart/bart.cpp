@@ -7,6 +7,8 @@ using namespace bart;
 
 namespace {
 
+constexpr const char* global_mask = "global_attention_mask";
+
 /// Encoder and decoder.
 class BartOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
  public:
@@ -16,7 +18,7 @@ class BartOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
               BartConfig(request.config.with_names(names), row_of(families, request.model_type))),
         c(model.config()) {}
 
-  std::string base_model_prefix() const override { return "model"; }
+  std::string base_model_prefix() const override { return model.family().base; }
   double atol_for_validation() const override { return 1e-4; }
   int64_t num_layers() const override { return c.decoder.layers; }
   int64_t num_attention_heads() const override { return c.decoder.heads; }
@@ -31,8 +33,14 @@ class BartOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
     return task() == "sequence-classification" ? axis::encoder_sequence : OnnxSeq2SeqConfigWithPast::decoder_axis();
   }
 
+  std::vector<TensorSpec> encoder_inputs() const override {
+    std::vector<TensorSpec> specs = OnnxSeq2SeqConfigWithPast::encoder_inputs();
+    if (model.family().encoder_attention == EncoderAttention::longformer)
+      specs.push_back(input::global_mask(global_mask, {axis::batch, axis::encoder_sequence}, {.of = "input_ids"}));
+    return specs;
+  }
   Value encode(Graph& g, const Inputs& in) const override {
-    return model.encode(base(g), in.at("input_ids"), in.at("attention_mask"));
+    return model.encode(base(g), {in.at("input_ids"), in.at("attention_mask"), in.maybe(global_mask)});
   }
 
   Value decode(Graph& g, const DecoderStep& step, Cache& cache) const override {
@@ -46,7 +54,7 @@ class BartOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
   }
 
  private:
-  Scope base(Graph& g) const { return task() == "default" ? g.root() : g.root() / "model"; }
+  Scope base(Graph& g) const { return task() == "default" ? g.root() : g.root() / model.family().base; }
 
   Value words(const Value& decoded) const {
     Graph& g = decoded.graph();
@@ -77,16 +85,16 @@ class BartDecoderOnnxConfig final : public OnnxConfigWithPast {
               BartConfig(request.config.with_names(names), row_of(families, request.model_type))),
         c(model.config()) {}
 
-  std::string base_model_prefix() const override { return "model"; }
+  std::string base_model_prefix() const override { return model.family().base; }
   double atol_for_validation() const override { return 1e-4; }
   int64_t num_layers() const override { return c.decoder.layers; }
   int64_t num_attention_heads() const override { return c.decoder.heads; }
   int64_t head_size() const override { return c.width / c.decoder.heads; }
-  int64_t max_positions() const override { return c.positions; }
-  std::vector<TensorSpec> inputs() const override { return text_inputs(c.decoder_vocab, c.positions); }
+  int64_t max_positions() const override { return c.decoder.positions; }
+  std::vector<TensorSpec> inputs() const override { return text_inputs(c.decoder_vocab, c.decoder.positions); }
 
   Outputs forward(Graph& g, const Inputs& in) const override {
-    const Scope base = g.root() / "model";
+    const Scope base = g.root() / model.family().base;
     Cache cache = cache_of(in);
     const Value decoded =
         model.decode(base, {in.at("input_ids"), in.at("attention_mask"), {}, {}}, cache, c.decoder_vocab);
@@ -114,7 +122,7 @@ std::unique_ptr<OnnxConfig> make_bart(const Request& request) {
 
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.bart",
-    .name = "BART, mBART, PLBART, MVP, Marian, Pegasus, BigBird-Pegasus, Blenderbot and M2M100",
+    .name = "BART, mBART, PLBART, MVP, Marian, Pegasus, BigBird-Pegasus, Blenderbot, M2M100 and LED",
     .models = {{.types = {"bart", "mbart", "mvp", "bigbird_pegasus"},
                 .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past", "seq2seq-lm",
                              "seq2seq-lm-with-past", "sequence-classification", "question-answering"},
@@ -127,6 +135,10 @@ ONNXPORT_PLUGIN({
                 .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past", "seq2seq-lm",
                              "seq2seq-lm-with-past"},
                 .architectures = {{"MarianMTModel", "seq2seq-lm"}},
+                .make = make_bart},
+               {.types = {"led"},
+                .features = {"default", "default-with-past", "seq2seq-lm", "seq2seq-lm-with-past",
+                             "sequence-classification", "question-answering"},
                 .make = make_bart},
                {.types = {"m2m_100"},
                 .features = {"default", "default-with-past", "seq2seq-lm", "seq2seq-lm-with-past"},

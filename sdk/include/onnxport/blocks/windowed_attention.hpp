@@ -5,10 +5,29 @@
 
 #include <vector>
 
+#include <onnxport/config.hpp>
 #include <onnxport/layers.hpp>
 #include <onnxport/selection.hpp>
 
 namespace onnxport::sdk {
+
+/// How many places a layer's tokens see, on both sides together: one number, or one for each layer, by the field
+/// attention_window. Throws CONFIG where there are not as many as layers, or one is odd.
+inline std::vector<int64_t> attention_windows(const Config& c, int64_t layers) {
+  std::vector<int64_t> all = c.ids("attention_window");
+  if (all.empty()) all = {512};
+  if (all.size() == 1) all.resize(static_cast<size_t>(layers), all[0]);
+  if (static_cast<int64_t>(all.size()) != layers) {
+    throw Error(ONNXPORT_CONFIG, "config field 'attention_window' lists " + std::to_string(all.size()) +
+                                     " windows; expected one for each of the " + std::to_string(layers) + " layers");
+  }
+  for (const int64_t window : all) {
+    if (window > 0 && window % 2 == 0) continue;
+    throw Error(ONNXPORT_CONFIG, "config field 'attention_window' is " + std::to_string(window) +
+                                     "; expected an even number above 0, half of it for each side");
+  }
+  return all;
+}
 
 /// What a text's tokens are to each other, which all layers share.
 struct GlobalPlaces {
