@@ -98,6 +98,8 @@ Selection select(const PluginArguments& arguments, const Json& config, const fs:
   const LoadedPlugin& plugin = load(*supported.candidate, plugin_host());
   out.plugin_id = text_of(plugin.plugin->id);
   out.plugin_version = text_of(plugin.plugin->version);
+  if (const auto written = config.find("transformers_version"); written != config.end() && written->is_string())
+    out.transformers_version = written->get<std::string>();
   out.onnx_config =
       OnnxConfig::from_folder({plugin.onnx_config, out.plugin_id}, {config, config_file.parent_path(), asked.options},
                               supported.model_type, out.feature);

@@ -25,6 +25,7 @@ struct Selection {
   std::string
       feature_source;  // "--feature fill-mask", "architectures: BertForMaskedLM"; empty where it was given as it is
   std::string plugin_id, plugin_version;
+  std::string transformers_version;  // that wrote config.json; empty where that does not tell
   std::vector<NameRule> name_rules;
   std::optional<OnnxConfig> onnx_config;
 };

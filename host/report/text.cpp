@@ -94,6 +94,10 @@ void print_text(const ChosenModel& chosen, Console& console) {
   console.line(selection.feature_source.empty()
                    ? fmt::format("feature: {}", selection.feature)
                    : fmt::format("feature: {} (from {})", selection.feature, selection.feature_source));
+  if (!selection.transformers_version.empty()) {
+    console.line(fmt::format("transformers: {} wrote config.json; where versions compute otherwise, as that one does",
+                             selection.transformers_version));
+  }
   const std::map<std::string, std::string> prompts = selection.onnx_config->prompts();
   if (prompts.empty()) return;
   console.line("prompts, which clients put before a text:");

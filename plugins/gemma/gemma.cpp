@@ -178,7 +178,9 @@ struct GemmaConfig {
 class GemmaOnnxConfig final : public TextDecoder {
  public:
   explicit GemmaOnnxConfig(const Request& request)
-      : TextDecoder(request), family(row_of(families, request.model_type)), c(request.config, family) {}
+      : TextDecoder(request), family(row_of(families, request.model_type)), c(request.config, family) {
+    require_looking_back(c.causal, "'use_bidirectional_attention' is true");
+  }
 
   int64_t num_layers() const override { return c.layers; }
   int64_t num_attention_heads() const override { return c.heads; }

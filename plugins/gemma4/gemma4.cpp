@@ -161,12 +161,7 @@ class Gemma4OnnxConfig final : public TextDecoder {
  public:
   explicit Gemma4OnnxConfig(const Request& request)
       : TextDecoder(request), c(request.config, row_of(families, request.model_type)) {
-    if (use_past() && !c.causal) {
-      throw Error(ONNXPORT_UNSUPPORTED,
-                  "config field 'use_bidirectional_attention' is \"all\": what a token has come to depends on those "
-                  "behind it, so that nothing of it can be kept; export the feature " +
-                      task());
-    }
+    require_looking_back(c.causal, "'use_bidirectional_attention' is \"all\"");
   }
 
   int64_t num_layers() const override { return c.layers; }

@@ -13,7 +13,9 @@ namespace {
 class LlamaOnnxConfig final : public TextDecoder {
  public:
   explicit LlamaOnnxConfig(const Request& request)
-      : TextDecoder(request), family(row_of(families, request.model_type)), c(request.config, family) {}
+      : TextDecoder(request), family(row_of(families, request.model_type)), c(request.config, family) {
+    require_looking_back(c.causal, "'is_causal' is false");
+  }
 
   int64_t num_layers() const override { return c.layers; }
   int64_t num_attention_heads() const override { return c.heads; }

@@ -109,9 +109,13 @@ class Maker:
         config = getattr(self.model.config, "vision_config", self.model.config)
         if "spatial_shapes" in self.wanted:
             return self.patches(batch, config)
-        size = self.shape.image or getattr(config, "image_size", None) or 32
+        size = self.shape.image or getattr(config, "image_size", None) or getattr(config, "input_size", None) or 32
         height, width = size if isinstance(size, (list, tuple)) else (size, size)
-        return {"pixel_values": torch.randn(batch, config.num_channels, height, width, generator=self.generator)}
+        made = {"pixel_values": torch.randn(batch, config.num_channels, height, width, generator=self.generator)}
+        if "pixel_mask" in self.wanted:  # images behind the first are smaller than the batch
+            made["pixel_mask"] = torch.ones(batch, height, width, dtype=torch.int64)
+            made["pixel_mask"][1:, height * 2 // 3 :] = made["pixel_mask"][1:, :, width * 3 // 4 :] = 0
+        return made
 
     def patches(self, batch, config):
         """Images of several shapes, cut into patches."""
@@ -122,9 +126,17 @@ class Maker:
         return {"pixel_values": pixels, "pixel_attention_mask": mask, "spatial_shapes": shapes}
 
     def texts_and_images(self):
-        """One text more than there are images."""
+        """One text more than there are images, or one on each, where the texts' places on it are wanted."""
         batch = self.shape.batch
-        return {**self.text_inputs(batch + 1, self.shape.sequence), **self.images(batch)}
+        texts = batch if "bbox" in self.wanted else batch + 1
+        return {**self.text_inputs(texts, self.shape.sequence), **self.images(batch)}
+
+    def episode(self):
+        """Steps of a decision transformer: what was seen and done, what was still to be gained, and when."""
+        config, shape = self.model.config, (self.shape.batch, self.shape.sequence)
+        numbers = {"states": config.state_dim, "actions": config.act_dim, "returns_to_go": 1}
+        made = {name: torch.randn(*shape, width, generator=self.generator) for name, width in numbers.items()}
+        return {**made, "timesteps": self.draw(config.max_ep_len, *shape), "attention_mask": self.mask(*shape, left=True)}
 
     def decoder_step(self):
         """A cached step of a decoder: new tokens behind a prefix that was run before."""
@@ -151,7 +163,7 @@ class Maker:
         shape = self.shape
         source = self.text_inputs(shape.batch, shape.sequence)
         prefix = {"decoder_input_ids": self.tokens(shape.batch, shape.past)}
-        ran = self.model(**source, **prefix, use_cache=True, return_dict=True)
+        ran = self.model(**source, **prefix, **models.whole_cache(seq2seq=True), use_cache=True, return_dict=True)
         # What lies before the new tokens is in the cache, and its mask goes on over it.
         step = {"decoder_input_ids": self.tokens(shape.batch, 1)}
         if "decoder_attention_mask" in self.wanted:
@@ -165,6 +177,8 @@ class Maker:
             return self.encoder_decoder()
         if {"pixel_values", "input_ids"} <= set(self.wanted):
             return self.texts_and_images()
+        if "returns_to_go" in self.wanted:
+            return self.episode()
         if "pixel_values" in self.wanted:
             return self.images(min(self.shape.batch, 2))  # images are large
         choices = any(word in type(self.model).__name__ for word in ("MultipleChoice", "DoubleHeads"))

@@ -43,9 +43,12 @@ def layers_of(cache):
     return [tuple(layer) for layer in cache.to_legacy_cache()]
 
 
-def whole_cache():
+def whole_cache(seq2seq=False):
     """A cache that keeps every token, as graphs do; one of the library's own choice forgets what a window hides."""
-    return {"past_key_values": transformers.DynamicCache()} if hasattr(transformers, "DynamicCache") else {}
+    if not hasattr(transformers, "DynamicCache"):
+        return {}
+    own = transformers.DynamicCache()
+    return {"past_key_values": transformers.EncoderDecoderCache(own, transformers.DynamicCache()) if seq2seq else own}
 
 
 def named_states(cache, prefix):

@@ -13,11 +13,11 @@ using namespace onnxport;
 using namespace onnxport::test;
 
 /// What is said of a recorded checkpoint's config with other values.
-std::string said_of(const fs::path& checkpoint, const char* values) {
+std::string said_of(const fs::path& checkpoint, const char* values, const char* feature = "causal-lm") {
   Json config = read_json(checkpoint / "config.json");
   config.update(Json::parse(values));
   try {
-    config_of({config, checkpoint}, config.at("model_type"), "causal-lm");
+    config_of({config, checkpoint}, config.at("model_type"), feature);
   } catch (const Error& error) {
     return error.what();
   }
@@ -48,11 +48,20 @@ BOOST_AUTO_TEST_CASE(what_no_falcon_can_run) {
   BOOST_TEST(mentions(said_of_falcon(grouped_old_form), "num_kv_heads other than"));
 }
 
+BOOST_AUTO_TEST_CASE(what_looks_both_ways_has_no_past) {
+  const fs::path qwen3 = recorded("llama", "qwen3/Qwen3ForCausalLM");
+  BOOST_TEST(said_of(qwen3, R"({"is_causal": false})") == "accepted");
+  BOOST_TEST(mentions(said_of(qwen3, R"({"is_causal": false})", "default-with-past"), "export the feature default"));
+}
+
 BOOST_AUTO_TEST_CASE(what_no_gemma_can_run) {
   const char* both_ways = R"({"use_bidirectional_attention": true})";
   BOOST_TEST(mentions(said_of(recorded("gemma", "gemma2/Gemma2ForCausalLM"), both_ways),
                       "'use_bidirectional_attention' is true"));
   BOOST_TEST(said_of(recorded("gemma", "gemma3_text/Gemma3ForCausalLM-v5.24"), both_ways) == "accepted");
+  BOOST_TEST(
+      mentions(said_of(recorded("gemma", "gemma3_text/Gemma3ForCausalLM-v5.24"), both_ways, "causal-lm-with-past"),
+               "export the feature causal-lm"));
   const char* without_window = R"({"sliding_window": null})";
   BOOST_TEST(mentions(said_of(recorded("gemma", "gemma2/Gemma2ForCausalLM"), without_window), "\"sliding_attention\""));
   const char* one_map = R"({"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}})";

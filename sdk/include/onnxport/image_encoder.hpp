@@ -17,8 +17,8 @@ struct ImageFeatures {
   Value size{};                 ///< i64[2], rows and columns of the patches, where `last` is tokens
 };
 
-/// An encoder with the features of image models: default, image-classification, semantic-segmentation and masked-im.
-/// A model says how it encodes, and what those of the heads do that its plugin lists.
+/// An encoder with the features of image models: default, image-classification, semantic-segmentation, depth-estimation
+/// and masked-im. A model says how it encodes, and what those of the heads do that its plugin lists.
 class ImageEncoder : public OnnxConfig {
  public:
   explicit ImageEncoder(const Request& request) : OnnxConfig(request), labels_(request.config.num_labels()) {}
@@ -32,6 +32,7 @@ class ImageEncoder : public OnnxConfig {
       return specs;
     }
     if (task() == "semantic-segmentation") return {{"logits", {{0, axis::batch}}}};
+    if (task() == "depth-estimation") return {{"predicted_depth", {{0, axis::batch}}}};
     if (task() == "masked-im") return reconstruction_outputs();
     return OnnxConfig::outputs();
   }
@@ -41,6 +42,7 @@ class ImageEncoder : public OnnxConfig {
     const ImageFeatures made = encode(model, in.at("pixel_values"));
     if (task() == "image-classification") return {{"logits", classify(model, made)}};
     if (task() == "semantic-segmentation") return {{"logits", segment(model, made)}};
+    if (task() == "depth-estimation") return {{"predicted_depth", depth(model, made)}};
     if (task() == "masked-im") return {{"reconstruction", reconstruct(model, made)}};
     if (puts_out_pooled()) return {{"last_hidden_state", made.last}, {"pooler_output", pool(model, made)}};
     if (g.wants("pooler_output")) {
@@ -60,6 +62,8 @@ class ImageEncoder : public OnnxConfig {
   virtual Value classify(const Scope& model, const ImageFeatures&) const { return without_head(model); }
   /// -> f[batch, labels, rows, columns]
   virtual Value segment(const Scope& model, const ImageFeatures&) const { return without_head(model); }
+  /// -> f[batch, rows, columns]
+  virtual Value depth(const Scope& model, const ImageFeatures&) const { return without_head(model); }
   /// -> f[batch, channels, height, width]
   virtual Value reconstruct(const Scope& model, const ImageFeatures&) const { return without_head(model); }
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <onnxport/layers.hpp>
@@ -41,24 +42,33 @@ inline int64_t relative_bucket(int64_t distance, const RelativeBias& options) {
   return first + std::min(exact + beyond, buckets - 1);
 }
 
-/// distance: i64[...], of a key behind its query -> f32[heads, ...].
-/// Weight: weight f[rows, heads]. Source: T5Attention.compute_bias.
-inline Value bias_of_distances(const Scope& scope, const Value& distance, const RelativeBias& options) {
+/// What each head has for distances of keys from their queries: table: f[heads, rows], distance: i64[…] -> f[heads, …].
+/// Throws CONFIG, naming the fields `names` of buckets and of the largest distance, where these leave no far distances.
+inline Value bias_of_distances(const Value& table, const Value& distance, const RelativeBias& options,
+                               const std::pair<const char*, const char*>& names) {
   const int64_t exact = (options.bidirectional ? options.buckets / 2 : options.buckets) / 2, far = options.max_distance;
   constexpr int64_t farthest = 1 << 20;  // of the table of all distances
   if (exact < 1 || far <= exact || far > farthest) {
-    throw Error(ONNXPORT_CONFIG, "config fields relative_attention_num_buckets (" + std::to_string(options.buckets) +
-                                     ") and relative_attention_max_distance (" + std::to_string(far) +
+    throw Error(ONNXPORT_CONFIG, std::string("config fields ") + names.first + " (" + std::to_string(options.buckets) +
+                                     ") and " + names.second + " (" + std::to_string(far) +
                                      ") leave no distances for the far buckets");
   }
-  Graph& g = scope.graph();
+  Graph& g = table.graph();
   // All distances from -far to far; beyond these nothing changes.
-  std::vector<int64_t> table;
-  const int64_t count = options.rows > 0 ? options.rows : options.buckets;
-  for (int64_t away = -far; away <= far; ++away) table.push_back(std::min(relative_bucket(away, options), count - 1));
-  const Value rows = gather(scope.weight("weight", {count, options.heads}), g.integers(table));
+  std::vector<int64_t> buckets;
+  const int64_t count = table.fixed(1);
+  for (int64_t at = -far; at <= far; ++at) buckets.push_back(std::min(relative_bucket(at, options), count - 1));
   const Value near = g.op("Min", {g.op("Max", {distance, g.integer(-far)}), g.integer(far)});
-  return gather(transpose(rows, {1, 0}), near + g.integer(far), 1);
+  return gather(gather(table, g.integers(buckets), 1), near + g.integer(far), 1);
+}
+
+/// The same of a layer: distance: i64[…] -> f32[heads, …]. Weight: weight f[rows, heads]. Source:
+/// T5Attention.compute_bias.
+inline Value bias_of_distances(const Scope& scope, const Value& distance, const RelativeBias& options) {
+  const int64_t count = options.rows > 0 ? options.rows : options.buckets;
+  const Value table = transpose(scope.weight("weight", {count, options.heads}), {1, 0});
+  return bias_of_distances(table, distance, options,
+                           {"relative_attention_num_buckets", "relative_attention_max_distance"});
 }
 
 /// The same between all places: queries: i64[query], keys: i64[total], both positions -> f32[1, heads, query, total].

@@ -71,6 +71,16 @@ class TextDecoder : public OnnxConfigWithPast {
   }
 
  protected:
+  /// Throws UNSUPPORTED where a past is asked for and tokens see those behind them, as `said` by config.json: what a
+  /// token has come to depends on these, so that nothing of it can be kept.
+  void require_looking_back(bool looks_back, const std::string& said) const {
+    if (looks_back || !use_past()) return;
+    throw Error(ONNXPORT_UNSUPPORTED,
+                "config field " + said +
+                    ": what a token has come to depends on those behind it, so that nothing of it can be kept; export "
+                    "the feature " +
+                    task());
+  }
   virtual TextDecoderTraits traits() const = 0;
   /// f[batch, sequence, hidden]. Attends through `cache`; marks hidden_states.{i} and attentions.{i} on its way.
   virtual Value decode(const Scope& base, const Inputs& in, Cache& cache) const = 0;

@@ -8,16 +8,31 @@
 
 namespace onnxport::sdk {
 
-/// Vectors of left, upper, right and lower edge, of height and of width, in this order, f[batch, n, width] each.
-/// bbox: i64[batch, n, 4], x0, y0, x1, y1. Weights: x_, y_, h_ and w_position_embeddings.weight f[count, width].
-/// Source: LayoutLMEmbeddings and LiltLayoutEmbeddings, transformers 4.57.
-inline std::vector<Value> box_embeddings(const Scope& scope, const Value& bbox, const EmbeddingOptions& table) {
+/// The tables in which a box is looked up.
+struct BoxTables {
+  int64_t places;       ///< along an edge of a page
+  int64_t edge_width;   ///< of an edge's vector
+  int64_t width = 0;    ///< of the vector of a height or a width; 0: as an edge's
+  int64_t longest = 0;  ///< heights and widths lie within 0 and this one; 0: as they are
+};
+/// Vectors of left, upper, right and lower edge, of height and of width, in this order, f[batch, n, …] each.
+/// bbox: i64[batch, n, 4], x0, y0, x1, y1. Weights: x_, y_, h_ and w_position_embeddings.weight f[places, …].
+/// Source: LayoutLMEmbeddings, LiltLayoutEmbeddings and LayoutLMv3TextEmbeddings, transformers 4.57.
+inline std::vector<Value> box_embeddings(const Scope& scope, const Value& bbox, const BoxTables& tables) {
+  Graph& g = scope.graph();
   std::vector<Value> edge;
   for (const Value& one : split(bbox, -1, {1, 1, 1, 1})) edge.push_back(squeeze(one, {-1}));
-  const auto look_up = [&](const char* name, const Value& place) { return embedding(scope / name, place, table); };
-  return {look_up("x_position_embeddings", edge[0]),           look_up("y_position_embeddings", edge[1]),
-          look_up("x_position_embeddings", edge[2]),           look_up("y_position_embeddings", edge[3]),
-          look_up("h_position_embeddings", edge[3] - edge[1]), look_up("w_position_embeddings", edge[2] - edge[0])};
+  const auto at = [&](const char* name, const Value& place) {
+    return embedding(scope / name, place, {tables.places, tables.edge_width});
+  };
+  const auto of = [&](const char* name, const Value& length) {
+    const Value within =
+        tables.longest == 0 ? length : g.op("Min", {g.op("Max", {length, g.integer(0)}), g.integer(tables.longest)});
+    return embedding(scope / name, within, {tables.places, tables.width == 0 ? tables.edge_width : tables.width});
+  };
+  return {at("x_position_embeddings", edge[0]),           at("y_position_embeddings", edge[1]),
+          at("x_position_embeddings", edge[2]),           at("y_position_embeddings", edge[3]),
+          of("h_position_embeddings", edge[3] - edge[1]), of("w_position_embeddings", edge[2] - edge[0])};
 }
 
 }  // namespace onnxport::sdk

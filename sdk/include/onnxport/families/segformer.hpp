@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// The encoder of SegFormer, which GLPN has as well: patches that overlap, attention to fewer places than there are, and
+// a feed-forward that looks at neighbours. Source: SegformerModel and GLPNModel, transformers 4.57
+// (modeling_segformer.py, modeling_glpn.py).
+#pragma once
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include <onnxport/blocks/norm.hpp>
+#include <onnxport/plugin.hpp>
+
+namespace onnxport::family {
+
+using namespace onnxport::sdk;
+
+/// Attention of tokens f[batch, rows·columns, width] to a smaller image of them.
+struct ReducedAttention {
+  int64_t heads;
+  int64_t ratio;                 ///< so many times smaller on a side; 1: to all
+  std::string reduction = "sr";  ///< the convolution's name
+  bool bias = true;              ///< of queries, keys and values
+  double epsilon = 1e-5;
+};
+/// size: i64[2], rows and columns. Weights: self.query, key, value, {reduction} and layer_norm, output.dense.
+/// Source: SegformerEfficientSelfAttention.
+inline Value reduced_attention(const Scope& s, const Value& x, const Value& size, const ReducedAttention& form) {
+  const Scope self = s / "self";
+  const int64_t width = x.fixed(2);
+  Value seen = x;
+  if (form.ratio > 1) {
+    const Value image = conv2d(self / form.reduction, image_of(x.in(s), size),
+                               {.out = width, .kernel = form.ratio, .stride = form.ratio});
+    seen = norm(self / "layer_norm", tokens_of(image), {.epsilon = form.epsilon});
+  }
+  const auto projected = [&](const char* name, const Value& of) {
+    return linear(self / name, of, {.out = width, .bias = form.bias});
+  };
+  const Value mixed =
+      attention(projected("query", x), projected("key", seen), projected("value", seen), {.heads = form.heads}).mixed;
+  return linear(s / "output.dense", mixed, {.out = width});
+}
+
+struct SegformerEncoder {
+  explicit SegformerEncoder(const Config& c)
+      : channels(c.size("num_channels", 3)),
+        stages(static_cast<size_t>(c.size("num_encoder_blocks", 4))),
+        widths(by_stage(c, "hidden_sizes", {32, 64, 160, 256}, stages)),
+        depths(by_stage(c, "depths", {2, 2, 2, 2}, stages)),
+        ratios(by_stage(c, "sr_ratios", {8, 4, 2, 1}, stages)),
+        kernels(by_stage(c, "patch_sizes", {7, 3, 3, 3}, stages)),
+        strides(by_stage(c, "strides", {4, 2, 2, 2}, stages)),
+        heads(by_stage(c, "num_attention_heads", {1, 2, 5, 8}, stages)),
+        expansions(c.has("mlp_ratios") ? c.reals("mlp_ratios") : std::vector<double>(stages, 4)),
+        activation(c.text("hidden_act", "gelu")) {
+    // Of training; and epsilons are the same whatever layer_norm_eps says.
+    c.no_effect({"drop_path_rate", "layer_norm_eps", "classifier_dropout_prob", "semantic_loss_ignore_index",
+                 "downsampling_rates", "image_size"});
+    for (size_t i = 0; i < stages; ++i)
+      require_multiple({"hidden_sizes", widths[i]}, {"num_attention_heads", heads[i]});
+    if (expansions.size() < stages)
+      throw Error(ONNXPORT_CONFIG, "config field 'mlp_ratios' is shorter than the stages");
+  }
+
+  /// The stages' results, f[batch, widths[i], rows, columns] each; of the last one tokens as well.
+  ImageFeatures operator()(const Scope& model, const Value& pixels) const {
+    const Scope encoder = model / "encoder";
+    ImageFeatures made;
+    Value image = pixels, x;
+    for (size_t i = 0; i < stages; ++i) {
+      const auto index = static_cast<int64_t>(i);
+      const Scope embeddings = encoder / "patch_embeddings" / index;
+      image = conv2d(embeddings / "proj", image,
+                     {.out = widths[i],
+                      .kernel = kernels[i],
+                      .stride = strides[i],
+                      .padding = kernels[i] / 2,
+                      .in = i == 0 ? channels : 0});
+      made.size = shape_of(image, 2, 4);
+      x = norm(embeddings / "layer_norm", tokens_of(image), {});
+      for (int64_t j = 0; j < depths[i]; ++j) x = layer(encoder / "block" / index / j, x, made.size, i);
+      x = norm(encoder / "layer_norm" / index, x, {});
+      image = image_of(x, made.size);
+      made.stages.push_back(image);
+      model.graph().mark("hidden_states." + std::to_string(i), image);
+    }
+    made.last = x;
+    return made;
+  }
+
+  int64_t channels;
+  size_t stages;
+  std::vector<int64_t> widths, depths, ratios, kernels, strides, heads;
+  std::vector<double> expansions;
+  std::string activation;
+
+ private:
+  Value layer(const Scope& s, const Value& x, const Value& size, size_t stage) const {
+    const Value read = norm(s / "layer_norm_1", x, {});
+    const Value attended =
+        reduced_attention(s / "attention", read, size, {.heads = heads[stage], .ratio = ratios[stage]});
+    const Value y = attended.in(s) + x;
+    return mixed(s / "mlp", norm(s / "layer_norm_2", y, {}), size, expansions[stage]).in(s) + y;
+  }
+
+  // Between the two layers of a feed-forward a convolution of each channel by itself. Source: SegformerMixFFN.
+  Value mixed(const Scope& s, const Value& x, const Value& size, double expansion) const {
+    const auto inner = static_cast<int64_t>(static_cast<double>(x.fixed(2)) * expansion);
+    const Value wide = image_of(linear(s / "dense1", x, {.out = inner}), size);
+    const Value seen = conv2d(s / "dwconv.dwconv", wide, {.out = inner, .kernel = 3, .padding = 1, .groups = inner});
+    return linear(s / "dense2", activation_of(tokens_of(seen)), {.out = x.fixed(2)});
+  }
+  Value activation_of(const Value& x) const { return sdk::activation(x, activation); }
+};
+
+}  // namespace onnxport::family
