@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// DeepSeek-V2 and V3. Sections are those of V3's technical report (arXiv:2412.19437).
-// Source: DeepseekV2Model, DeepseekV3Model and their heads, transformers 4.57 and 5.24. What V2 caches is 5.24's; its
-// scores are multiplied by YaRN's magnitude, as in 5.24 and in the published model, which 4.57 leaves out.
+// DeepSeek-V2, V3 and what is made like them. Sections are those of V3's technical report (arXiv:2412.19437).
+// Source: DeepseekV2Model, DeepseekV3Model and their heads, transformers 4.57 and 5.24; Glm4MoeLiteModel, 5.24. What V2
+// caches is 5.24's; its scores are multiplied by YaRN's magnitude, as in 5.24 and in the published model, which 4.57
+// leaves out.
+#include <algorithm>
+
 #include <onnxport/plugin.hpp>
 #include <onnxport/rotary_decoder.hpp>
 
@@ -17,24 +20,24 @@ struct DeepseekConfig {
         hidden(c.size("hidden_size", family.otherwise.hidden)),
         layers(c.count("num_hidden_layers", family.otherwise.layers)),
         heads(c.size("num_attention_heads", family.otherwise.heads)),
-        query_rank(c.is_null("q_lora_rank") ? 0 : c.size("q_lora_rank", 1536)),
+        query_rank(c.is_null("q_lora_rank") ? 0 : c.size("q_lora_rank", family.otherwise.query_rank)),
         kv_rank(c.size("kv_lora_rank", 512)),
-        nope(c.size("qk_nope_head_dim", 128)),
+        nope(c.size("qk_nope_head_dim", family.otherwise.nope)),
         rope(c.size("qk_rope_head_dim", 64)),
-        value(c.size("v_head_dim", 128)),
+        value(c.size("v_head_dim", family.otherwise.value)),
         bias(c.boolean("attention_bias", false)),
         as_halves(family.pairs == Pairs::halves_of_neighbours && c.boolean("rope_interleave", true)),
         rotary(c, rope),
         positions(c.size("max_position_embeddings", family.otherwise.positions)),
-        dense_layers(c.count("first_k_dense_replace", family.otherwise.dense_layers)),
+        is_dense(family.dense(c, layers, family.otherwise.dense_layers)),
         dense(gated_feed_forward(c.size("intermediate_size", family.otherwise.inner), c.text("hidden_act", "silu"),
                                  family.mlp_bias && c.boolean("mlp_bias", false))),
-        epsilon(c.real("rms_norm_eps", 1e-6)),
+        epsilon(c.real("rms_norm_eps", family.otherwise.epsilon)),
         tied(c.tie(false)),
         labels(c.num_labels()),
         pad(c.maybe_integer("pad_token_id")) {
     require_equal({"num_key_value_heads", c.size("num_key_value_heads", heads)}, {"num_attention_heads", heads});
-    if (dense_layers < layers) mixture = family.mixture(c, hidden);
+    if (std::find(is_dense.begin(), is_dense.end(), false) != is_dense.end()) mixture = family.mixture(c, hidden);
     no_effect_of_router_training(c);
     c.no_effect({"qk_head_dim", "head_dim", "pretraining_tp", "num_nextn_predict_layers", "num_mtp_layers", "ep_size",
                  "moe_layer_freq", "scoring_func", "topk_method", "norm_topk_prob", "n_group", "topk_group"});
@@ -46,7 +49,7 @@ struct DeepseekConfig {
   bool as_halves;  // pairs that are turned together are neighbours and become halves
   Rotary rotary;
   int64_t positions;
-  int64_t dense_layers;
+  std::vector<bool> is_dense;  // of each layer
   FeedForward dense;
   MixtureFeedForward mixture{};
   double epsilon;
@@ -78,6 +81,7 @@ class DeepseekOnnxConfig final : public RotaryDecoder {
             .tied = c.tied,
             .labels = c.labels,
             .pad = c.pad,
+            .classes = family.classes,
             .token_classes = family.token_classes};
   }
 
@@ -99,7 +103,8 @@ class DeepseekOnnxConfig final : public RotaryDecoder {
         return linear(attention / "o_proj", mixed, {.out = c.hidden, .bias = c.bias});
       });
       x = residual(layer, x, {.norm = rms(), .name = "post_attention_layernorm"}, [&](const Value& h) {
-        return i < c.dense_layers ? feed_forward(mlp, h, c.dense) : mixture_feed_forward(mlp, h, c.mixture);
+        return c.is_dense[static_cast<size_t>(i)] ? feed_forward(mlp, h, c.dense)
+                                                  : mixture_feed_forward(mlp, h, c.mixture);
       });
     }
     return g.mark("hidden_states." + std::to_string(c.layers), norm(s / "norm", x, rms()));
@@ -159,8 +164,11 @@ class DeepseekOnnxConfig final : public RotaryDecoder {
 
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.deepseek_v3",
-    .name = "DeepSeek-V2 and V3",
-    .models = {{.types = {"deepseek_v2"},
+    .name = "DeepSeek-V2, V3 and their relatives",
+    .models = {{.types = {"glm4_moe_lite"},
+                .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past"},
+                .make = make<DeepseekOnnxConfig>},
+               {.types = {"deepseek_v2"},
                 .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past",
                              "sequence-classification"},
                 .make = make<DeepseekOnnxConfig>},

@@ -2,7 +2,12 @@
 // What tells DeepSeek-V2 and V3 apart.
 #pragma once
 
+#include <algorithm>
+#include <string>
+#include <vector>
+
 #include <onnxport/families/mixtures.hpp>
+#include <onnxport/layer_types.hpp>
 
 namespace deepseek {
 
@@ -17,16 +22,21 @@ enum class Pairs {
 /// What the config class of a type says where a config does not.
 struct Defaults {
   int64_t vocab, hidden, layers, heads, positions, dense_layers, inner;
+  int64_t query_rank = 1536;
+  int64_t nope = 128, value = 128;
+  double epsilon = 1e-6;
 };
 
 struct Family {
   const char* type;
   Defaults otherwise;
   MixtureFeedForward (*mixture)(const Config&, int64_t hidden);
+  /// Which of so many layers have no mixture; `otherwise` are the first.
+  std::vector<bool> (*dense)(const Config&, int64_t layers, int64_t otherwise);
   Pairs pairs;
   bool caches_latents;  // which all heads share, in place of every head's keys and values
   bool mlp_bias;        // by the field of this name
-  const char* token_classes;
+  const char *classes = "score", *token_classes = "";
 };
 
 /// V3's (section 2.1.2). Source: DeepseekV3MoE, transformers 4.57 and 5.24.
@@ -53,7 +63,7 @@ inline MixtureFeedForward greedy(const Config& config, int64_t hidden) {
                                       .hidden = hidden,
                                       .inner = inner,
                                       .bias = bias && !c.written_since(5, 0)},  // stacked, they have lost it
-                          .options = {.top_k = c.size("num_experts_per_tok"),
+                          .options = {.top_k = c.size("num_experts_per_tok", 6),
                                       .scale = c.real("routed_scaling_factor", 1),
                                       .activation = activation},
                           .shared = gated_feed_forward(c.size("n_shared_experts", 2) * inner, activation, bias)};
@@ -68,6 +78,39 @@ inline MixtureFeedForward greedy(const Config& config, int64_t hidden) {
   return form;
 }
 
+/// Source: Glm4MoeLiteMoE, transformers 5.24.
+inline MixtureFeedForward balanced_lite(const Config& c, int64_t hidden) {
+  return deepseek_mixture(c, hidden,
+                          {.inner = 1536,
+                           .experts = 64,
+                           .shared_experts = 1,
+                           .top_k = 4,
+                           .groups = 1,
+                           .kept_groups = 1,
+                           .normalize = true,
+                           .scale = 1.8});
+}
+
+/// The first few layers, by their number.
+inline std::vector<bool> first_dense(const Config& c, int64_t layers, int64_t otherwise) {
+  require_at_most({"num_hidden_layers", layers}, {"as many as any model has", 100'000});
+  const int64_t first = c.count("first_k_dense_replace", otherwise);
+  std::vector<bool> dense(static_cast<size_t>(layers), false);
+  std::fill_n(dense.begin(), std::min(first, layers), true);
+  return dense;
+}
+
+/// Those that mlp_layer_types calls so. Source: Glm4MoeLiteConfig, transformers 5.24.
+inline std::vector<bool> listed_dense(const Config& c, int64_t layers, int64_t otherwise) {
+  const LayerTypes of{.layers = layers,
+                      .known = {"dense", "sparse"},
+                      .otherwise = [=](int64_t i) { return i < otherwise ? "dense" : "sparse"; },
+                      .field = "mlp_layer_types"};
+  std::vector<bool> dense;
+  for (const std::string& type : layer_types(c, of)) dense.push_back(type == "dense");
+  return dense;
+}
+
 inline const Family families[] = {
     {.type = "deepseek_v2",
      .otherwise = {.vocab = 102400,
@@ -78,10 +121,10 @@ inline const Family families[] = {
                    .dense_layers = 0,
                    .inner = 11008},
      .mixture = greedy,
+     .dense = first_dense,
      .pairs = Pairs::neighbours,
      .caches_latents = true,
-     .mlp_bias = true,
-     .token_classes = ""},
+     .mlp_bias = true},
     {.type = "deepseek_v3",
      .otherwise = {.vocab = 129280,
                    .hidden = 7168,
@@ -91,10 +134,29 @@ inline const Family families[] = {
                    .dense_layers = 3,
                    .inner = 18432},
      .mixture = balanced,
+     .dense = first_dense,
      .pairs = Pairs::halves_of_neighbours,
      .caches_latents = false,
      .mlp_bias = false,
      .token_classes = "score"},
+    {.type = "glm4_moe_lite",
+     .otherwise = {.vocab = 154880,
+                   .hidden = 2048,
+                   .layers = 47,
+                   .heads = 20,
+                   .positions = 202752,
+                   .dense_layers = 1,
+                   .inner = 10240,
+                   .query_rank = 768,
+                   .nope = 192,
+                   .value = 256,
+                   .epsilon = 1e-5},
+     .mixture = balanced_lite,
+     .dense = listed_dense,
+     .pairs = Pairs::halves_of_neighbours,
+     .caches_latents = true,
+     .mlp_bias = false,
+     .classes = ""},
 };
 
 }  // namespace deepseek

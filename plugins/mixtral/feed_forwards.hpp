@@ -191,8 +191,16 @@ inline FeedForwards glm4_experts(const Config& c, int64_t hidden) {
 
 /// Source: Dots1MoE, transformers 4.57.
 inline FeedForwards dots_experts(const Config& c, int64_t hidden) {
-  return detail::behind_dense(
-      c, deepseek_mixture(c, hidden, {.inner = 1408, .groups = 1, .kept_groups = 1, .normalize = false}), 0);
+  return detail::behind_dense(c,
+                              deepseek_mixture(c, hidden,
+                                               {.inner = 1408,
+                                                .experts = 128,
+                                                .shared_experts = 2,
+                                                .top_k = 6,
+                                                .groups = 1,
+                                                .kept_groups = 1,
+                                                .normalize = false}),
+                              0);
 }
 
 /// A softmax over all experts, to which a bias is added for the choice, over the chosen's sum. Mixtures are every

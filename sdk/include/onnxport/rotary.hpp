@@ -86,10 +86,11 @@ class Rotary {
         max_positions_(config.integer("max_position_embeddings", 2048)) {
     if (type_ == "proportional") width_ = head_size;
     constexpr int64_t widest = 1 << 20;
-    if (width_ <= 0 || width_ % 2 != 0 || width_ > widest) {
-      throw Error(ONNXPORT_CONFIG, "rotary embeddings turn " + std::to_string(width_) +
-                                       " dimensions of a head, by config.json; expected an even number from 2 to " +
-                                       std::to_string(widest));
+    // Of an odd part one dimension more is turned, where the head has it.
+    if (width_ <= 0 || width_ > widest || width_ + width_ % 2 > head_size) {
+      throw Error(ONNXPORT_CONFIG, "rotary embeddings turn " + std::to_string(width_) + " dimensions of a head of " +
+                                       std::to_string(head_size) + ", by config.json; expected pairs of them, 1 to " +
+                                       std::to_string(widest / 2));
     }
     if (const double alpha = scaling.real("alpha", 0); older.by_alpha && type_ == "dynamic" && alpha != 0) {
       base_ *= std::pow(alpha, static_cast<double>(width_) / static_cast<double>(width_ - 2));

@@ -62,7 +62,8 @@ inline FeedForwards mixtral_feed_forwards(const Config& c, int64_t hidden, const
   return {.mixture = {{"block_sparse_moe", form}, {"mlp", form}}};
 }
 
-/// What the config classes of DeepSeek's relatives say where a config does not; 0: nothing, a config has to.
+/// What the config classes of DeepSeek's relatives say where a config does not, or the published models where they are
+/// silent.
 struct DeepseekMixture {
   int64_t inner, experts, shared_experts, top_k;
   int64_t groups, kept_groups;
@@ -76,14 +77,11 @@ struct DeepseekMixture {
 /// Source: DeepseekV3MoE, Glm4MoeMoE and Dots1MoE, transformers 4.57 and 5.24.
 inline MixtureFeedForward deepseek_mixture(const Config& config, int64_t hidden, const DeepseekMixture& defaults) {
   const Config c = config.with_names({{"n_routed_experts", defaults.experts_also}});
-  const auto size = [&](const char* field, int64_t otherwise) {
-    return otherwise == 0 ? c.size(field) : c.size(field, otherwise);
-  };
-  const int64_t inner = size("moe_intermediate_size", defaults.inner);
+  const int64_t inner = c.size("moe_intermediate_size", defaults.inner);
   const std::string activation = c.text("hidden_act", "silu");
   MixtureFeedForward form{
-      .experts = {.count = size("n_routed_experts", defaults.experts), .hidden = hidden, .inner = inner},
-      .options = {.top_k = size("num_experts_per_tok", defaults.top_k),
+      .experts = {.count = c.size("n_routed_experts", defaults.experts), .hidden = hidden, .inner = inner},
+      .options = {.top_k = c.size("num_experts_per_tok", defaults.top_k),
                   .normalize = c.boolean("norm_topk_prob", defaults.normalize),
                   .normalize_epsilon = 1e-20,
                   .scale = c.real("routed_scaling_factor", defaults.scale),
@@ -91,8 +89,8 @@ inline MixtureFeedForward deepseek_mixture(const Config& config, int64_t hidden,
       .scores = MixtureFeedForward::Scores::sigmoid,
       .balance = "e_score_correction_bias",
       .groups =
-          ExpertGroups{.count = size("n_group", defaults.groups), .kept = size("topk_group", defaults.kept_groups)},
-      .shared = gated_feed_forward(size("n_shared_experts", defaults.shared_experts) * inner, activation)};
+          ExpertGroups{.count = c.size("n_group", defaults.groups), .kept = c.size("topk_group", defaults.kept_groups)},
+      .shared = gated_feed_forward(c.size("n_shared_experts", defaults.shared_experts) * inner, activation)};
   if (c.written_before(5, 0)) form.groups->outside = 0;  // and so before what is inside and worth less
   require_multiple({"n_routed_experts", form.experts.count}, {"n_group", form.groups->count});
   require_at_most({"topk_group", form.groups->kept}, {"n_group", form.groups->count});
