@@ -76,25 +76,14 @@ class BrosOnnxConfig final : public BertTextEncoder {
     const Waves waves = waves_of(boxes, corners(text.further.at("bbox")));
     const Value projection =
         (boxes / "bbox_projection").weight("weight", {bert.hidden / bert.heads, 2 * c.sides * c.frequencies});
-    Value x = embed(s / "embeddings", text);
-    const Scope layers = s / "encoder.layer";
-    for (int64_t i = 0; i < bert.layers; ++i) {
-      const std::string index = std::to_string(i);
-      s.graph().mark("hidden_states." + index, x);
-      TransformerLayer layer = bert.layer();
-      layer.attention.causal = causal;
-      const Scope at = layers / index;
-      const Attended given{.mask = text.mask, .probabilities = "attentions." + index};
-      x = residual(at, x, layer.attention_branch, [&](const Value& h) {
-        const Scope attention = at / "attention";
-        const QueryKeyValue made = with_boxes(project(attention, h, layer.attention), projection, waves);
-        return linear(attention / "output.dense", mix(attention, made, scaled(layer.attention), given),
-                      {.out = bert.hidden});
-      });
-      x = residual(at, x, layer.feed_forward_branch,
-                   [&](const Value& h) { return feed_forward(at, h, layer.feed_forward); });
-    }
-    return s.graph().mark("hidden_states." + std::to_string(bert.layers), x);
+    TransformerLayer layer = bert.layer();
+    layer.attention.causal = causal;
+    layer.attention.scale = 1 / std::sqrt(static_cast<double>(layer.attention.head_size));
+    layer.own_attention = [&](const Scope& module, const Value& x, const Attended& given) {
+      const QueryKeyValue made = with_boxes(project(module, x, layer.attention), projection, waves);
+      return linear(module / "output.dense", mix(module, made, layer.attention, given), {.out = bert.hidden});
+    };
+    return bert.encode(s / "encoder", embed(s / "embeddings", text), {layer, {.mask = text.mask}});
   }
 
   // Two corners are made four: f[batch, n, 4 or 8] -> f[batch, n, sides].
@@ -137,11 +126,6 @@ class BrosOnnxConfig final : public BertTextEncoder {
     const auto for_all = [&](const Value& x) { return expand(x, {1, bert.heads, 1, 1}); };
     return {concat({query, to_sine, to_cosine}, -1), concat({key, for_all(waves.sine), for_all(waves.cosine)}, -1),
             split_heads(made.value, bert.heads)};
-  }
-
-  AttentionBlock scaled(AttentionBlock block) const {
-    block.scale = 1 / std::sqrt(static_cast<double>(block.head_size));
-    return block;
   }
 
   TextHeads text_heads() const override {

@@ -80,14 +80,11 @@ class CanineOnnxConfig final : public BertTextEncoder {
 
   // A layer whose characters see their block alone.
   Value encode_blocks(const Scope& s, const Value& x, const Text& text) const {
-    const TransformerLayer layer = bert.layer();
-    s.graph().mark("initial_hidden_states.0", x);
-    const Value h = residual(s, x, layer.attention_branch, [&](const Value& read) {
-      const Scope attention = s / "attention";
-      return linear(attention / "output.dense", attend_blocks(attention, read, text.mask), {.out = bert.hidden});
-    });
-    return residual(s, h, layer.feed_forward_branch,
-                    [&](const Value& read) { return feed_forward(s, read, layer.feed_forward); });
+    TransformerLayer layer = bert.layer();
+    layer.own_attention = [&](const Scope& module, const Value& read, const Attended&) {
+      return linear(module / "output.dense", attend_blocks(module, read, text.mask), {.out = bert.hidden});
+    };
+    return transformer_layer(s, s.graph().mark("initial_hidden_states.0", x), layer, {});
   }
 
   // The last block is filled up with the last character.
@@ -122,8 +119,7 @@ class CanineOnnxConfig final : public BertTextEncoder {
 
   Value encode_deep(const Scope& s, const Value& molecules, const Value& mask) const {
     const LayerStack stack{.count = bert.layers, .layer = [this](int64_t) { return bert.layer(); }};
-    const Value y = transformer_layers(s / "encoder.layer", molecules, stack, {.mask = mask});
-    return s.graph().mark("hidden_states." + std::to_string(bert.layers), y);
+    return bert.last_step(transformer_layers(s / "encoder.layer", molecules, stack, {.mask = mask}));
   }
 
   // Every character's molecule behind the first; the last characters have the last one.

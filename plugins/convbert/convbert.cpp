@@ -46,26 +46,17 @@ class ConvBertOnnxConfig final : public BertTextEncoder {
   }
 
   Value encode(const Scope& s, const Text& text) const override {
-    Graph& g = s.graph();
     Value x = bert.embed(s / "embeddings", {.ids = text.ids, .segments = text.segments, .width = c.embedded});
     if (c.embedded != bert.hidden) x = linear(s / "embeddings_project", x, {.out = bert.hidden});
-    for (int64_t i = 0; i < bert.layers; ++i) {
-      g.mark("hidden_states." + std::to_string(i), x);
-      x = layer(s / "encoder.layer" / i, x, {.mask = text.mask, .probabilities = "attentions." + std::to_string(i)});
-    }
-    return g.mark("hidden_states." + std::to_string(bert.layers), x);
-  }
-
-  Value layer(const Scope& s, const Value& x, const Attended& given) const {
-    const TransformerLayer form = bert.layer();
-    const Value h = residual(s, x, form.attention_branch, [&](const Value& read) {
-      const Scope attention = s / "attention";
-      return linear(attention / "output.dense", attend(attention / "self", read, given), {.out = bert.hidden});
-    });
-    return residual(s, h, form.feed_forward_branch, [&](const Value& read) {
-      const Value up = grouped(s / "intermediate.dense", read, bert.inner);
-      return grouped(s / "output.dense", activation(up, bert.activation), bert.hidden);
-    });
+    TransformerLayer layer = bert.layer();
+    layer.own_attention = [this](const Scope& module, const Value& h, const Attended& given) {
+      return linear(module / "output.dense", attend(module / "self", h, given), {.out = bert.hidden});
+    };
+    layer.own_feed_forward = [this](const Scope& module, const Value& h) {
+      const Value up = grouped(module / "intermediate.dense", h, bert.inner);
+      return grouped(module / "output.dense", activation(up, bert.activation), bert.hidden);
+    };
+    return bert.encode(s / "encoder", x, {layer, {.mask = text.mask}});
   }
 
   // A linear layer of each group of channels: f[batch, n, in] -> f[batch, n, out].

@@ -31,20 +31,16 @@ class FNetOnnxConfig final : public BertTextEncoder {
     Graph& g = s.graph();
     g.unused("*.dft_mat_*");
     const Scope embeddings = s / "embeddings";
-    Value x = linear(embeddings / "projection", embed(embeddings, text), {.out = bert.hidden});
+    const Value x = linear(embeddings / "projection", embed(embeddings, text), {.out = bert.hidden});
     const Waves along = waves_of(size_of(text.ids, 1));
     const Value channels = waves_of_channels(g), tokens = concat({along.cosine, -along.sine}, 1);
     TransformerLayer layer = bert.layer();
+    layer.attention_at = "fourier.self";
+    layer.own_attention = [&](const Scope& module, const Value& h, const Attended&) {
+      return mix(h.in(module), channels, tokens);
+    };
     layer.attention_branch.name = "fourier.output.LayerNorm";
-    for (int64_t i = 0; i < bert.layers; ++i) {
-      g.mark("hidden_states." + std::to_string(i), x);
-      const Scope at = s / "encoder.layer" / i;
-      x = residual(at, x, layer.attention_branch,
-                   [&](const Value& h) { return mix(h.in(at / "fourier.self"), channels, tokens); });
-      x = residual(at, x, layer.feed_forward_branch,
-                   [&](const Value& h) { return feed_forward(at, h, layer.feed_forward); });
-    }
-    return g.mark("hidden_states." + std::to_string(bert.layers), x);
+    return bert.encode(s / "encoder", x, {layer, {}});
   }
 
   // The real part of a transform over tokens and channels, with its cosines C and sines S: Cn x Ch - Sn x Sh.

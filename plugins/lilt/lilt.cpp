@@ -39,7 +39,7 @@ class LiltOnnxConfig final : public RobertaTextEncoder {
       g.mark("hidden_states." + std::to_string(i), x.text);
       x = run(s / "encoder.layer" / i, x, {.mask = text.mask, .probabilities = "attentions." + std::to_string(i)});
     }
-    return g.mark("hidden_states." + std::to_string(bert.layers), x.text);
+    return bert.last_step(x.text);
   }
 
   Value embed_boxes(const Scope& s, const Text& text, const Value& positions) const {

@@ -70,7 +70,7 @@ class MobileBertOnnxConfig final : public BertTextEncoder {
       g.mark("hidden_states." + std::to_string(i), x);
       x = layer(s / "encoder.layer" / i, x, {.mask = text.mask, .probabilities = "attentions." + std::to_string(i)});
     }
-    return g.mark("hidden_states." + std::to_string(bert.layers), x);
+    return bert.last_step(x);
   }
 
   Value layer(const Scope& s, const Value& x, const Attended& given) const {

@@ -29,32 +29,32 @@ class SqueezeBertOnnxConfig final : public BertTextEncoder {
 
  private:
   Value encode(const Scope& s, const Text& text) const override {
-    Graph& g = s.graph();
-    Value x = embed(s / "embeddings", text);
-    for (int64_t i = 0; i < bert.layers; ++i) {
-      g.mark("hidden_states." + std::to_string(i), x);
-      x = layer(s / "encoder.layers" / i, x, {.mask = text.mask, .probabilities = "attentions." + std::to_string(i)});
-    }
-    return g.mark("hidden_states." + std::to_string(bert.layers), x);
+    // Whatever the config says.
+    const Norm behind{.epsilon = 1e-12};
+    const TransformerLayer layer{
+        .attention_at = "",
+        .feed_forward_at = "",
+        .own_attention =
+            [this](const Scope& module, const Value& x, const Attended& given) {
+              const Value mixed = attend(module / "attention", x, given);
+              return turned(conv1d(module / "post_attention.conv1d", turned(mixed.in(module / "post_attention")),
+                                   {.out = bert.hidden, .groups = groups.output}));
+            },
+        .own_feed_forward = [this](const Scope& module, const Value& x) { return feed(module, x); },
+        .attention_branch = {Placement::after, behind, "post_attention.layernorm"},
+        .feed_forward_branch = {Placement::after, behind, "output.layernorm"}};
+    const Value x = transformer_layers(s / "encoder.layers", embed(s / "embeddings", text),
+                                       {bert.layers, [&](int64_t) { return layer; }}, {.mask = text.mask});
+    return bert.last_step(x);
   }
 
   // Signals f[batch, channels, n] within, texts f[batch, n, channels] without.
   static Value turned(const Value& x) { return transpose(x, {0, 2, 1}); }
 
-  Value layer(const Scope& s, const Value& x, const Attended& given) const {
-    // Whatever the config says.
-    const Norm behind{.epsilon = 1e-12};
-    const auto convolved = [](const Scope& at, const Value& h, const Conv1dOptions& options) {
-      return turned(conv1d(at / "conv1d", turned(h), options));
-    };
-    const Scope out = s / "post_attention", down = s / "output";
-    const Value mixed = attend(s / "attention", x, given);
-    Value h = convolved(out, mixed, {.out = bert.hidden, .groups = groups.output}) + x;
-    h = norm(out / "layernorm", h, behind).in(s);
-    const Value up = conv1d(s / "intermediate.conv1d", turned(h), {.out = bert.inner, .groups = groups.up});
-    const Conv1dOptions to_hidden{.out = bert.hidden, .groups = groups.down};
-    const Value fed = turned(conv1d(down / "conv1d", activation(up, bert.activation), to_hidden));
-    return norm(down / "layernorm", fed + h, behind).in(s);
+  Value feed(const Scope& s, const Value& x) const {
+    const Value up = conv1d(s / "intermediate.conv1d", turned(x), {.out = bert.inner, .groups = groups.up});
+    return turned(
+        conv1d(s / "output.conv1d", activation(up, bert.activation), {.out = bert.hidden, .groups = groups.down}));
   }
 
   Value attend(const Scope& s, const Value& x, const Attended& given) const {

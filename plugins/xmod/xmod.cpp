@@ -42,7 +42,7 @@ class XmodOnnxConfig final : public RobertaTextEncoder {
   std::vector<TensorSpec> further_inputs(const std::vector<Dim>& tokens) const override {
     if (!c.language.empty()) return {};
     TensorSpec spec{.name = "lang_ids", .limit = static_cast<int64_t>(c.languages.size())};
-    if (!tokens.empty()) spec.shape.assign(tokens.begin(), tokens.end() - 1);
+    spec.shape.assign(tokens.begin(), tokens.end() - 1);
     return {spec};
   }
 
@@ -58,7 +58,7 @@ class XmodOnnxConfig final : public RobertaTextEncoder {
       x = run(encoder / "layer" / i, x, {given, text.further.maybe("lang_ids")});
     }
     if (c.pre_norm) x = normed(encoder / "LayerNorm", x);
-    return g.mark("hidden_states." + std::to_string(bert.layers), x);
+    return bert.last_step(x);
   }
 
   Value normed(const Scope& s, const Value& x) const { return norm(s, x, {.epsilon = bert.epsilon}); }
@@ -69,8 +69,7 @@ class XmodOnnxConfig final : public RobertaTextEncoder {
   };
   Value run(const Scope& s, const Value& x, const Step& step) const {
     TransformerLayer layer = bert.layer();
-    const Placement placement = c.pre_norm ? Placement::before : Placement::after;
-    layer.attention_branch.placement = placement;
+    layer.attention_branch.placement = c.pre_norm ? Placement::before : Placement::after;
     Value h = residual(s, x, layer.attention_branch,
                        [&](const Value& read) { return attend(s / "attention", read, layer.attention, step.given); });
     // The adapter stands between the sum and the norm behind it.

@@ -63,6 +63,8 @@ struct TransformerLayer {
   std::string attention_at = "self_attn",
               feed_forward_at = "mlp";  ///< modules below the layer; "" for the layer itself
   AttentionBlock attention;
+  /// In place of it, one of the model's own: x: f[batch, n, width] -> the same.
+  std::function<Value(const Scope& module, const Value& x, const Attended& given)> own_attention{};
   FeedForward feed_forward;
   std::optional<MixtureFeedForward> mixture{};  ///< in place of feed_forward
   /// In place of both, one of the model's own: x: f[batch, n, width] -> the same.
@@ -86,7 +88,8 @@ inline Scope module_at(const Scope& layer, const std::string& name) {
 inline Value transformer_layer(const Scope& layer, const Value& x, const TransformerLayer& form,
                                const Attended& given) {
   const auto attends = [&](const Value& h) {
-    return attend(detail::module_at(layer, form.attention_at), h, form.attention, given);
+    const Scope module = detail::module_at(layer, form.attention_at);
+    return form.own_attention ? form.own_attention(module, h, given) : attend(module, h, form.attention, given);
   };
   const auto feeds = [&](const Value& h) {
     const Scope module = detail::module_at(layer, form.feed_forward_at);

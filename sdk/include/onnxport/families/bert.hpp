@@ -142,8 +142,10 @@ struct BertEncoder {
   Value encode(const Scope& s, const Value& x, const Layers& how) const {
     Value y = transformer_layers(s / "layer", x, {layers, [&](int64_t) { return how.layer; }}, how.given);
     if (!how.last_norm.empty()) y = norm(s / how.last_norm, y, {.epsilon = epsilon});
-    return s.graph().mark("hidden_states." + std::to_string(layers), y);
+    return last_step(y);
   }
+  /// Names what the encoder yields as a step.
+  Value last_step(const Value& x) const { return x.graph().mark("hidden_states." + std::to_string(layers), x); }
 
   /// The first token through a tanh layer: f32[batch, hidden].
   Value pool(const Scope& s, const Value& x) const { return tanh(linear(s / "dense", pick(x, 1, 0), {.out = hidden})); }

@@ -34,20 +34,11 @@ class ShortAttentionTextEncoder : public BertTextEncoder {
   }
 
   Value encode(const Scope& s, const Text& text) const override {
-    Graph& g = s.graph();
-    Value x = embed(s / "embeddings", text);
-    const TransformerLayer layer = bert.layer();
-    for (int64_t i = 0; i < bert.layers; ++i) {
-      g.mark("hidden_states." + std::to_string(i), x);
-      const Scope at = s / "encoder.layer" / i;
-      x = residual(at, x, layer.attention_branch, [&](const Value& h) {
-        const Value mixed = attend_all(at / "attention", h, {.mask = text.mask});
-        return linear(at / "attention.output.dense", mixed, {.out = bert.hidden});
-      });
-      x = residual(at, x, layer.feed_forward_branch,
-                   [&](const Value& h) { return feed_forward(at, h, layer.feed_forward); });
-    }
-    return g.mark("hidden_states." + std::to_string(bert.layers), x);
+    TransformerLayer layer = bert.layer();
+    layer.own_attention = [this](const Scope& module, const Value& x, const Attended& given) {
+      return linear(module / "output.dense", attend_all(module, x, given), {.out = bert.hidden});
+    };
+    return bert.encode(s / "encoder", embed(s / "embeddings", text), {layer, {.mask = text.mask}});
   }
 
   /// A text's class and a choice are read at its first token, each through a layer of the head's own.
