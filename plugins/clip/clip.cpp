@@ -13,7 +13,7 @@ struct Relative {
   std::string_view type;
   ClipTextDefaults text{};
 };
-constexpr ClipTextDefaults by_end_token{.end_by_2 = false};
+constexpr ClipTextDefaults by_end_token{.highest = ClipTextDefaults::Highest::never};
 const Relative relatives[] = {{"clip"},
                               {"clip_text_model"},
                               {"clip_vision_model"},

@@ -10,18 +10,19 @@ namespace onnxport::family {
 /// Where a config class departs from CLIP's.
 struct ClipImageDefaults {
   TowerDefaults tower{};
-  int64_t patch = 32;
+  int64_t patch = 32, image = 224;
+  const char* first_norm = "pre_layrnorm";  ///< the name of the norm before the layers
 };
 struct ClipTextDefaults {
   TowerDefaults tower{.hidden = 512, .inner = 2048, .heads = 8};
   int64_t vocab = 49408, positions = 77, end = 49407;
-  /// 2 stands for the highest token of a text, which early configs meant.
-  bool end_by_2 = true;
+  /// When the highest token of a text is its end, whatever eos_token_id says; early configs meant that by a 2.
+  enum class Highest { never, by_2, always } highest = Highest::by_2;
 };
 
 struct ClipImageTower : ImageTower {
   explicit ClipImageTower(const Config& c, const ClipImageDefaults& defaults = {})
-      : ImageTower(c, defaults.tower, defaults.patch) {}
+      : ImageTower(c, defaults.tower, defaults.patch, defaults.image), first_norm(defaults.first_norm) {}
 
   /// pixels: f[batch, channels, height, width] -> f[batch, 1 + patches, hidden]
   Value operator()(const Scope& model, const Value& pixels, const std::string& steps = {}) const {
@@ -38,23 +39,27 @@ struct ClipImageTower : ImageTower {
                                 .grid = grid,
                                 .flat = true})
                         .tokens;
-    return encode(model, norm(model / "pre_layrnorm", x, {.epsilon = epsilon}), steps);
+    return encode(model, norm(model / first_norm, x, {.epsilon = epsilon}), steps);
   }
   /// The class token, normed: f[batch, 1 + patches, hidden] -> f[batch, hidden].
   Value pool(const Scope& model, const Value& x) const {
     return norm(model / "post_layernorm", pick(x, 1, 0), {.epsilon = epsilon});
   }
+
+  std::string first_norm;
 };
 
 struct ClipTextTower : TextTower {
   explicit ClipTextTower(const Config& c, const ClipTextDefaults& defaults = {})
       : TextTower(c, defaults.tower, defaults.vocab, defaults.positions),
         ends(c.has("eos_token_id") ? c.ids("eos_token_id") : std::vector<int64_t>{defaults.end}) {
-    if (ends.size() != 1) {
+    using Highest = ClipTextDefaults::Highest;
+    at_highest = defaults.highest == Highest::always ||
+                 (defaults.highest == Highest::by_2 && (ends == std::vector<int64_t>{2} || c.written_before(4, 31)));
+    if (!at_highest && ends.size() != 1) {
       throw Error(ONNXPORT_UNSUPPORTED, "config field 'eos_token_id' lists " + std::to_string(ends.size()) +
                                             " tokens; a text's vector is read at the first place of one");
     }
-    at_highest = defaults.end_by_2 && (ends[0] == 2 || c.written_before(4, 31));
   }
 
   /// -> f[batch, sequence, hidden]

@@ -55,10 +55,10 @@ struct Tower {
 
 /// A tower that reads images of one size, or, by resampled positions, of any.
 struct ImageTower : Tower {
-  ImageTower(const Config& c, const TowerDefaults& defaults, int64_t default_patch)
+  ImageTower(const Config& c, const TowerDefaults& defaults, int64_t default_patch, int64_t default_image = 224)
       : Tower(c, defaults),
         channels(c.size("num_channels", 3)),
-        image(c.size("image_size", 224)),
+        image(c.size("image_size", default_image)),
         patch(c.size("patch_size", default_patch)),
         grid(image / patch) {
     if (grid == 0) throw Error(ONNXPORT_CONFIG, "config field 'patch_size' is larger than image_size");
