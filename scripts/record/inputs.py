@@ -72,7 +72,9 @@ class Maker:
             ids[torch.arange(shape[0]), mask.sum(-1) - 1] = self.text.eos_token_id
         made = {"input_ids": torch.where(mask == 1, ids, pad), "attention_mask": mask}
         if "token_type_ids" in self.wanted:
-            made["token_type_ids"] = self.draw(getattr(self.text, "type_vocab_size", 2), *shape)
+            sizes = getattr(self.text, "type_vocab_sizes", None)
+            made["token_type_ids"] = (self.draw(getattr(self.text, "type_vocab_size", 2), *shape) if sizes is None else
+                                      torch.stack([self.draw(size, *shape) for size in sizes], -1))
         if "bbox" in self.wanted:
             made["bbox"] = self.boxes(*shape)
         for name, limit in self.FURTHER_IDS.items():
