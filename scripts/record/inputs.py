@@ -186,7 +186,19 @@ class Maker:
             step["decoder_attention_mask"] = torch.ones(shape.batch, shape.past + 1, dtype=torch.int64)
         return {**source, **step, **models.named_states(ran.past_key_values, "past_key_values")}
 
+    def any_kind(self):
+        """What Perceiver calls its inputs, of whatever kind they are."""
+        name, shape = type(self.model).__name__, (self.shape.batch, self.shape.sequence)
+        if "Image" in name:
+            size = self.shape.image or (self.model.config.image_size,) * 2
+            return {"inputs": torch.randn(self.shape.batch, 3, *size, generator=self.generator)}
+        mask = self.mask(*shape)
+        vectors = torch.randn(*shape, self.model.config.d_model, generator=self.generator)
+        return {"inputs": vectors if name == "PerceiverModel" else self.tokens(*shape), "attention_mask": mask}
+
     def make(self):
+        if "inputs" in self.wanted:
+            return self.any_kind()
         if self.past:
             return self.encoder_decoder_step() if self.seq2seq else self.decoder_step()
         if "decoder_input_ids" in self.wanted:

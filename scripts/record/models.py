@@ -83,7 +83,7 @@ def cache_of(named):
 def is_resized(config, given):
     """Whether images have another size than the model was trained for."""
     size = getattr(getattr(config, "vision_config", config), "image_size", None)
-    return size is not None and list(given["pixel_values"].shape[-2:]) != (size if isinstance(size, list) else [size, size])
+    return size is not None and "pixel_values" in given and list(given["pixel_values"].shape[-2:]) != (size if isinstance(size, list) else [size, size])
 
 
 def answer(model, given, names):
