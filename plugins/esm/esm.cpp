@@ -44,8 +44,7 @@ struct EsmConfig {
 class EsmOnnxConfig final : public RobertaTextEncoder {
  public:
   explicit EsmOnnxConfig(const Request& request)
-      : RobertaTextEncoder(request, {.base = "esm"}, {.max_positions = 1026, .relative = false}),
-        c(request.config) {}
+      : RobertaTextEncoder(request, {.base = "esm"}, {.max_positions = 1026, .relative = false}), c(request.config) {}
 
   std::vector<std::string> keep_in_fp32() const override { return {"inv_freq"}; }
 
