@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -103,6 +104,9 @@ void limit_memory(uint64_t bytes) {
                 "give at least " + format_bytes(least_bytes));
   }
   limit_of_command = bytes;
+  // Each thread of OpenBLAS asks for a buffer of 128 MB, and where it gets none asks again for ever. With one thread it
+  // does without. Read when libtorch is loaded.
+  setenv("OPENBLAS_NUM_THREADS", "1", 1);
   // The limit counts whole stacks, of which threads touch a few pages.
   constexpr uint64_t stack = uint64_t{8} << 20;
   const uint64_t stacks = 3 * stack * std::max(1u, std::thread::hardware_concurrency());
