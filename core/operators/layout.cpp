@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <numeric>
 #include <set>
 
 #include "core/ir/builder.hpp"
@@ -11,6 +13,16 @@
 
 namespace onnxport::ir {
 namespace {
+
+/// Takes the whole number out of a symbolic dimension that all of it is a multiple of: 4*batch becomes batch, for 4.
+int64_t take_factor(Dim& dim) {
+  int64_t factor = std::abs(dim.constant());
+  for (const auto& [symbol, times] : dim.terms()) factor = std::gcd(factor, times);
+  Dim rest(dim.constant() / factor);
+  for (const auto& [symbol, times] : dim.terms()) rest = rest + Dim::symbol(symbol) * Dim(times / factor);
+  dim = std::move(rest);
+  return factor;
+}
 
 /// The result of Reshape for a target whose entries may be symbolic; 0 copies, one -1 takes the rest.
 Shape reshaped(const Shape& from, const Shape& target) {
@@ -52,6 +64,7 @@ Shape reshaped(const Shape& from, const Shape& target) {
     Dim size(1);
     if (unmatched.empty()) {
       if (to_size == 0) refuse("-1 beside an axis of length 0");
+      for (Dim& dim : left) from_size *= take_factor(dim);
       for (const Dim& dim : left) size = size * dim;
       if (from_size % to_size == 0) {
         size = size * Dim(from_size / to_size);

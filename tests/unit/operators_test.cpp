@@ -45,6 +45,15 @@ BOOST_AUTO_TEST_CASE(reshape_keeps_symbols) {
              std::string::npos);
 }
 
+BOOST_AUTO_TEST_CASE(rows_that_are_a_multiple_of_a_symbol_are_divided) {
+  const ValueId rows = add("", "Reshape", {g.add_input("a", {DType::f32, {batch, Dim(4), Dim(48)}})},
+                           {{"shape", std::vector<int64_t>{-1, 48}}});
+  BOOST_TEST(type(rows) == "f32[4*batch, 48]");
+  BOOST_TEST(type(add("", "Reshape", {rows}, {{"shape", std::vector<int64_t>{-1, 4, 48}}})) == "f32[batch, 4, 48]");
+  BOOST_TEST(type(add("", "Reshape", {rows}, {{"shape", std::vector<int64_t>{-1, 8, 48}}})) ==
+             "f32[(192*batch)/384, 8, 48]");
+}
+
 BOOST_AUTO_TEST_CASE(a_shape_that_is_taken_apart_and_put_together_stays_known) {
   const ValueId batch_and_sequence = add("", "Shape", {ids});
   BOOST_REQUIRE(g[batch_and_sequence].contents.has_value());
