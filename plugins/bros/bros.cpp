@@ -80,8 +80,12 @@ class BrosOnnxConfig final : public BertTextEncoder {
     layer.attention.causal = causal;
     layer.attention.scale = 1 / std::sqrt(static_cast<double>(layer.attention.head_size));
     layer.own_attention = [&](const Scope& module, const Value& x, const Attended& given) {
-      const QueryKeyValue made = with_boxes(project(module, x, layer.attention), projection, waves);
-      return linear(module / "output.dense", mix(module, made, layer.attention, given), {.out = bert.hidden});
+      const QueryKeyValue made = project(module, x, layer.attention);
+      Attended with_distances = given;
+      if (bert.relative)
+        with_distances.bias = bert.relative(module / "self", made.query, made.key) * layer.attention.scale;
+      const Value mixed = mix(module, with_boxes(made, projection, waves), layer.attention, with_distances);
+      return linear(module / "output.dense", mixed, {.out = bert.hidden});
     };
     return bert.encode(s / "encoder", embed(s / "embeddings", text), {layer, {.mask = text.mask}});
   }

@@ -20,6 +20,7 @@ struct CanineConfig {
         hashes(c.size("num_hash_functions", 8)),
         buckets(c.size("num_hash_buckets", 16384)),
         block(c.size("local_transformer_stride", 128)) {
+    if (!c.written_since(5, 0)) c.choice("position_embedding_type", "absolute", {"absolute"});
     require_multiple({"hidden_size", bert.hidden}, {"num_hash_functions", hashes});
     require_at_most({"num_hash_functions", hashes}, {"the number of known primes", std::size(primes)});
   }
@@ -32,7 +33,8 @@ struct CanineConfig {
 class CanineOnnxConfig final : public BertTextEncoder {
  public:
   explicit CanineOnnxConfig(const Request& request)
-      : BertTextEncoder(request, "canine", {.max_positions = 16384, .segments = 16}), c(request.config, bert) {}
+      : BertTextEncoder(request, "canine", {.max_positions = 16384, .segments = 16, .relative = false}),
+        c(request.config, bert) {}
 
   std::vector<AxisSize> axis_sizes() const override { return {{.axis = axis::sequence, .minimum = c.rate}}; }
 
