@@ -18,28 +18,51 @@ using namespace onnxport::sdk;
 /// Attention of tokens f[batch, rows·columns, width] to a smaller image of them.
 struct ReducedAttention {
   int64_t heads;
-  int64_t ratio;                 ///< so many times smaller on a side; 1: to all
-  std::string reduction = "sr";  ///< the convolution's name
-  bool bias = true;              ///< of queries, keys and values
+  int64_t ratio;  ///< so many times smaller on a side; 1: to all
+  /// So many places on a side in place of the ratio: means, with a GELU behind the norm; 0: by the ratio.
+  int64_t pooled = 0;
+  std::string projections = "self";     ///< the module of all but the last layer; "" for the attention's own
+  std::string output = "output.dense";  ///< the last layer
+  std::string reduction = "sr";         ///< the convolution that makes the image smaller
+  bool bias = true;                     ///< of queries, keys and values
   double epsilon = 1e-5;
 };
-/// size: i64[2], rows and columns. Weights: self.query, key, value, {reduction} and layer_norm, output.dense.
-/// Source: SegformerEfficientSelfAttention.
+/// size: i64[2], rows and columns. Weights: query, key, value, {reduction} and layer_norm of the projections, {output}.
+/// Source: SegformerEfficientSelfAttention, PvtEfficientSelfAttention and PvtV2SelfAttention.
 inline Value reduced_attention(const Scope& s, const Value& x, const Value& size, const ReducedAttention& form) {
-  const Scope self = s / "self";
+  const Scope self = form.projections.empty() ? s : s / form.projections;
   const int64_t width = x.fixed(2);
   Value seen = x;
-  if (form.ratio > 1) {
-    const Value image = conv2d(self / form.reduction, image_of(x.in(s), size),
-                               {.out = width, .kernel = form.ratio, .stride = form.ratio});
+  if (form.pooled > 0 || form.ratio > 1) {
+    Value image = image_of(x.in(s), size);
+    if (form.pooled > 0) image = adaptive_average_pool(image, form.pooled);
+    const int64_t step = form.pooled > 0 ? 1 : form.ratio;
+    image = conv2d(self / form.reduction, image, {.out = width, .kernel = step, .stride = step});
     seen = norm(self / "layer_norm", tokens_of(image), {.epsilon = form.epsilon});
+    if (form.pooled > 0) seen = activation(seen, "gelu");
   }
   const auto projected = [&](const char* name, const Value& of) {
     return linear(self / name, of, {.out = width, .bias = form.bias});
   };
   const Value mixed =
       attention(projected("query", x), projected("key", seen), projected("value", seen), {.heads = form.heads}).mixed;
-  return linear(s / "output.dense", mixed, {.out = width});
+  return linear(s / form.output, mixed, {.out = width});
+}
+
+/// A feed-forward with a convolution of each channel by itself between its layers.
+struct MixedFeedForward {
+  int64_t inner;
+  std::string activation = "gelu";
+  bool relu_first = false;  ///< before the convolution
+};
+/// x: f[batch, rows·columns, width] -> the same; size: i64[2]. Weights: dense1, dwconv.dwconv, dense2.
+/// Source: SegformerMixFFN and PvtV2ConvFeedForwardNetwork.
+inline Value mixed_feed_forward(const Scope& s, const Value& x, const Value& size, const MixedFeedForward& form) {
+  Value wide = linear(s / "dense1", x, {.out = form.inner});
+  if (form.relu_first) wide = relu(wide);
+  const Value seen = conv2d(s / "dwconv.dwconv", image_of(wide, size),
+                            {.out = form.inner, .kernel = 3, .padding = 1, .groups = form.inner});
+  return linear(s / "dense2", activation(tokens_of(seen), form.activation), {.out = x.fixed(2)});
 }
 
 struct SegformerEncoder {
@@ -101,17 +124,12 @@ struct SegformerEncoder {
     const Value attended =
         reduced_attention(s / "attention", read, size, {.heads = heads[stage], .ratio = ratios[stage]});
     const Value y = attended.in(s) + x;
-    return mixed(s / "mlp", norm(s / "layer_norm_2", y, {}), size, expansions[stage]).in(s) + y;
+    const auto inner = static_cast<int64_t>(static_cast<double>(x.fixed(2)) * expansions[stage]);
+    return mixed_feed_forward(s / "mlp", norm(s / "layer_norm_2", y, {}), size,
+                              {.inner = inner, .activation = activation})
+               .in(s) +
+           y;
   }
-
-  // Between the two layers of a feed-forward a convolution of each channel by itself. Source: SegformerMixFFN.
-  Value mixed(const Scope& s, const Value& x, const Value& size, double expansion) const {
-    const auto inner = static_cast<int64_t>(static_cast<double>(x.fixed(2)) * expansion);
-    const Value wide = image_of(linear(s / "dense1", x, {.out = inner}), size);
-    const Value seen = conv2d(s / "dwconv.dwconv", wide, {.out = inner, .kernel = 3, .padding = 1, .groups = inner});
-    return linear(s / "dense2", activation_of(tokens_of(seen)), {.out = x.fixed(2)});
-  }
-  Value activation_of(const Value& x) const { return sdk::activation(x, activation); }
 };
 
 }  // namespace onnxport::family
