@@ -302,12 +302,18 @@ BOOST_AUTO_TEST_CASE(rotary_fields_of_older_configs) {
   const auto refused = [&](const onnxport::Json& parameters) {
     json["rope_parameters"] = parameters;
     root.members.clear();
-    return refusal([](const sdk::Config& c) { sdk::Rotary(c, 8, sdk::RotaryFields{.partial = 0.125}); });
+    return refusal([](const sdk::Config& c) { sdk::Rotary(c, 8, sdk::RotaryFields{.partial = 0.0625}); });
   };
   json["partial_rotary_factor"] = 0.5;  // is not looked at, since the fields given stand for it
-  BOOST_TEST(refused(nullptr).starts_with("rotary embeddings turn 1 dimensions of a head"));
-  BOOST_TEST(refused({{"rope_theta", 10000.0}}).starts_with("rotary embeddings turn 1 dimensions of a head"));
+  BOOST_TEST(refused(nullptr).starts_with("rotary embeddings turn 0 dimensions of a head of 8"));
+  BOOST_TEST(refused({{"rope_theta", 10000.0}}).starts_with("rotary embeddings turn 0 dimensions of a head of 8"));
   BOOST_TEST(refused({{"partial_rotary_factor", 0.25}}) == "accepted");
+  // One dimension more, if the head has it.
+  BOOST_TEST(refused({{"partial_rotary_factor", 0.375}}) == "accepted");
+  const auto whole_of_seven = [](const sdk::Config& c) { sdk::Rotary(c, 7, sdk::RotaryFields{}); };
+  json["rope_parameters"] = nullptr;
+  root.members.clear();
+  BOOST_TEST(refusal(whole_of_seven).starts_with("rotary embeddings turn 7 dimensions of a head of 7"));
 }
 
 BOOST_AUTO_TEST_CASE(kinds_of_layers) {
