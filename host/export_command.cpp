@@ -149,10 +149,11 @@ int run_export(const ExportArguments& arguments, Console& console) {
   const GraphForm form{.opset = opset, .dtype = dtype, .weights_as_stored = plan.weights.place == WeightPlace::link};
   const ExportToValidate to_validate{
       onnx_config, config, preprocessor ? &*preprocessor : nullptr, defined.graphs, &weights, output.folder(), form};
+  std::vector<FileToValidate> to_compare;
   if (plan.validation) {
+    to_compare = files_to_validate(to_validate);
     const uint64_t bytes = defined.weight_bytes();
-    require_memory(
-        {.weights = bytes, .file = bytes_as(dtype, bytes), .activations = validation_activations(to_validate)});
+    require_memory({.weights = bytes, .file = bytes_as(dtype, bytes), .activations = activations_of(to_compare)});
   }
   stop_if_interrupted();
 
@@ -162,8 +163,8 @@ int run_export(const ExportArguments& arguments, Console& console) {
     report(write_export(plan, {selection, checkpoint, defined, opset}, output, events), console);
     // What is compared is what will be delivered, and an interrupted validation leaves nothing behind.
     if (plan.validation) {
-      found =
-          validate_export(to_validate, tolerance_for(onnx_config, dtype, plan.validation->atol), progress_on(console));
+      found = validate_export(to_validate, to_compare, tolerance_for(onnx_config, dtype, plan.validation->atol),
+                              progress_on(console));
       report(*found, console);
     } else {
       console.result()["validation"]["status"] = "skipped";

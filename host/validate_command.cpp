@@ -139,8 +139,9 @@ ExportValidation validate_model(const ValidatePlan& plan, const Exported& export
                                      file.parent_path(),
                                      form};
   const uint64_t bytes = defined.weight_bytes();
-  require_memory({.weights = bytes, .file = bytes, .activations = validation_activations(to_validate)});
-  return validate_export(to_validate, tolerance_for(*selection.onnx_config, form.dtype, plan.atol),
+  const std::vector<FileToValidate> to_compare = files_to_validate(to_validate);
+  require_memory({.weights = bytes, .file = bytes, .activations = activations_of(to_compare)});
+  return validate_export(to_validate, to_compare, tolerance_for(*selection.onnx_config, form.dtype, plan.atol),
                          progress_on(console));
 }
 

@@ -94,13 +94,19 @@ double ExportValidation::largest_difference() const {
   return largest;
 }
 
-uint64_t validation_activations(const ExportToValidate& exported) {
+std::vector<FileToValidate> files_to_validate(const ExportToValidate& exported) {
+  std::vector<FileToValidate> files;
+  for (const GraphToExport& graph : exported.graphs)
+    files.push_back({exported.folder / graph.file, exported.form, comparisons_of(exported, graph)});
+  return files;
+}
+
+uint64_t activations_of(const std::vector<FileToValidate>& files) {
   uint64_t most = 0;
-  for (const GraphToExport& graph : exported.graphs) {
-    for (const Definition* definition : graph.definitions) {
-      for (const ValidationInputs& set :
-           validation_inputs(exported.config, exported.model_config, exported.preprocessor, definition->part))
-        most = std::max(most, activation_bytes(definition->graph, set.inputs));
+  for (const FileToValidate& file : files) {
+    for (const Comparison& comparison : file.comparisons) {
+      for (const ValidationInputs& set : comparison.inputs)
+        most = std::max(most, activation_bytes(comparison.definition->graph, set.inputs));
     }
   }
   return most;
@@ -132,23 +138,22 @@ FileValidation validate_file(const OnnxConfig* config, const FileToValidate& wri
   return found;
 }
 
-ExportValidation validate_export(const ExportToValidate& exported, const Tolerance& tolerance,
-                                 const Progress& progress) {
+ExportValidation validate_export(const ExportToValidate& exported, const std::vector<FileToValidate>& files,
+                                 const Tolerance& tolerance, const Progress& progress) {
   if (exported.form.dtype == ir::DType::bf16) {
     if (progress.report) progress.report("validating", 0, 0);
     for (const GraphToExport& graph : exported.graphs) check_model_file(exported.folder / graph.file);
     if (std::string refusal = refusal_of_runtime(exported); !refusal.empty()) {
       const RoundedTwin twin(exported);
-      ExportValidation found = validate_export(twin.exported(), tolerance, progress);
+      ExportValidation found =
+          validate_export(twin.exported(), files_to_validate(twin.exported()), tolerance, progress);
       found.substitute = {load_backend("onnxruntime").version(), std::move(refusal)};
       return found;
     }
   }
   ExportValidation found{.tolerance = tolerance};
-  for (const GraphToExport& graph : exported.graphs) {
-    const FileToValidate written{exported.folder / graph.file, exported.form, comparisons_of(exported, graph)};
-    found.files.push_back(validate_file(&exported.config, written, tolerance, progress));
-  }
+  for (const FileToValidate& file : files)
+    found.files.push_back(validate_file(&exported.config, file, tolerance, progress));
   found.cached_step = validate_cached_step(exported, tolerance);
   if (!found.cached_step && exported.config.with_past()) found.cache_unknown_to = exported.config.plugin_id();
   return found;

@@ -67,8 +67,11 @@ struct ExportValidation {
   double largest_difference() const;
 };
 
-/// What the largest run of validate_export() computes beside the weights, in bytes.
-uint64_t validation_activations(const ExportToValidate& exported);
+/// The layout's files with the comparisons that validate_export() makes of them.
+std::vector<FileToValidate> files_to_validate(const ExportToValidate& exported);
+
+/// What the largest run of these comparisons computes beside the weights, in bytes.
+uint64_t activations_of(const std::vector<FileToValidate>& files);
 
 /// Checks the file and makes its comparisons; `config` may be null where these are with recorded outputs.
 FileValidation validate_file(const OnnxConfig* config, const FileToValidate& written, const Tolerance& tolerance,
@@ -76,7 +79,7 @@ FileValidation validate_file(const OnnxConfig* config, const FileToValidate& wri
 
 /// A layout's files against the definitions that they hold, and, where there is a cache, the cached step against the
 /// uncached run of the same tokens.
-ExportValidation validate_export(const ExportToValidate& exported, const Tolerance& tolerance,
-                                 const Progress& progress);
+ExportValidation validate_export(const ExportToValidate& exported, const std::vector<FileToValidate>& files,
+                                 const Tolerance& tolerance, const Progress& progress);
 
 }  // namespace onnxport
