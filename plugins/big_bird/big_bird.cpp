@@ -83,13 +83,7 @@ class BigBirdOnnxConfig final : public TextEncoder {
   }
 
   TextHeads text_heads() const override {
-    return {.masked_lm = WordsHead{.at = "cls.predictions",
-                                   .head = {.names = {.dense = "transform.dense", .norm = "transform.LayerNorm"},
-                                            .width = bert.hidden,
-                                            .vocab = bert.vocab,
-                                            .activation = bert.activation,
-                                            .epsilon = bert.epsilon},
-                                   .tied = bert.tied},
+    return {.masked_lm = bert.words(),
             .classes =
                 [this](const Encoded& at) {
                   return text_classifier(at.base.graph().root() / "classifier", pick(at.hidden, 1, 0),

@@ -21,32 +21,12 @@ const Relative relatives[] = {{"clip"},
                               {"metaclip_2_text_model", by_end_token},
                               {"metaclip_2_vision_model", by_end_token}};
 
-class Clip final : public TwoTowers {
+class Clip final : public ClipTowers {
  public:
   explicit Clip(const Request& request)
-      : TwoTowers(request),
-        image(tower_config(request.config, "vision_config")),
-        text(tower_config(request.config, "text_config"), row_of(relatives, request.model_type).text),
-        projected(request.config.size("projection_dim", 512)),
-        labels(request.config.num_labels()) {
-    request.config.no_effect({"logit_scale_init_value", "initializer_factor"});
-  }
+      : ClipTowers(request, {}, row_of(relatives, request.model_type).text), labels(request.config.num_labels()) {}
 
  private:
-  TextSide text_side() const override { return text.side(true); }
-  std::vector<AxisSize> image_sizes() const override { return image.sizes(); }
-
-  Value image_vectors(Graph& g, const Inputs& in) const override {
-    const Scope model = g.root() / "vision_model";
-    const Value pooled = image.pool(model, image(model, in.at("pixel_values"), "vision_"));
-    return linear(g.root() / "visual_projection", pooled, {.out = projected, .bias = false});
-  }
-  Value text_vectors(Graph& g, const Text& given) const override {
-    const Value pooled = text.pool(text(g.root() / "text_model", given, "text_"), given.ids);
-    return linear(g.root() / "text_projection", pooled, {.out = projected, .bias = false});
-  }
-  Contrast contrast_by(Graph& g) const override { return {g.root().weight("logit_scale", {})}; }
-
   // By the mean of the patches, without the class token.
   Value classify(Graph& g, const Inputs& in) const override {
     const Scope model = g.root() / "vision_model";
@@ -55,9 +35,7 @@ class Clip final : public TwoTowers {
                   {.out = labels});
   }
 
-  const ClipImageTower image;
-  const ClipTextTower text;
-  int64_t projected, labels;
+  const int64_t labels;
 };
 
 class ClipText final : public OneTower {

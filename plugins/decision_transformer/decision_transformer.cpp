@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Decision Transformer: GPT-2's layers over the returns, states and actions of an episode. Source:
 // DecisionTransformerModel, transformers 4.57 and 5.24 (modeling_decision_transformer.py).
-#include <onnxport/blocks/layer.hpp>
-#include <onnxport/plugin.hpp>
+#include <onnxport/families/gpt2.hpp>
 
-using namespace onnxport::sdk;
+using namespace onnxport::family;
 
 namespace {
 
@@ -24,17 +23,16 @@ struct DecisionTransformerConfig {
         activation(c.text("activation_function", "relu")),
         epsilon(c.real("layer_norm_epsilon", 1e-5)),
         action_tanh(c.boolean("action_tanh", true)),
-        scale_weights(c.boolean("scale_attn_weights", true)),
-        scale_by_layer(c.boolean("scale_attn_by_inverse_layer_idx", false)) {
+        scale(c) {
     require_multiple({"hidden_size", hidden}, {"n_head", heads});
     c.no_effect({"vocab_size"});  // there are no words
-    // Scores in 32 bits, keys scaled before the product: in a graph of 32 bits both are the same.
-    c.no_effect({"reorder_and_upcast_attn", "add_cross_attention", "n_ctx"});
+    c.no_effect({"add_cross_attention", "n_ctx"});
   }
   int64_t states, actions, steps, hidden, layers, heads, inner, positions;
   std::string activation;
   double epsilon;
-  bool action_tanh, scale_weights, scale_by_layer;
+  bool action_tanh;
+  Gpt2Scale scale;
 };
 
 class DecisionTransformerOnnxConfig final : public OnnxConfig {
@@ -94,40 +92,20 @@ class DecisionTransformerOnnxConfig final : public OnnxConfig {
 
   // Positions are told by the steps: the inner GPT-2 has all of them at its first one.
   Value encode(const Scope& s, const Value& tokens, const Value& mask) const {
-    Graph& g = s.graph();
-    g.unused((s / "wte.weight").path());
-    g.unused("*.attn.bias");  // the causal mask, which older releases saved
-    g.unused("*.attn.masked_bias");
-    g.unused("*.crossattention.*");  // without an encoder they have nothing to attend to
-    g.unused("*.ln_cross_attn.*");
+    s.graph().unused((s / "wte.weight").path());
     const Value first = slice((s / "wpe").weight("weight", {c.positions, c.hidden}), {0, 0, 1});
-    const Value x = transformer_layers(s / "h", tokens.in(s) + first,
-                                       {c.layers, [this](int64_t i) { return layer(i); }}, {.mask = mask});
-    return g.mark("hidden_states." + std::to_string(c.layers), norm(s / "ln_f", x, {.epsilon = c.epsilon}));
+    return gpt2_layers(s, tokens.in(s) + first, {c.layers, [this](int64_t i) { return layer(i); }}, {.mask = mask},
+                       {.epsilon = c.epsilon});
   }
 
   TransformerLayer layer(int64_t index) const {
-    const int64_t head_size = c.hidden / c.heads;
-    double scale = c.scale_weights ? 1 / std::sqrt(static_cast<double>(head_size)) : 1.0;
-    if (c.scale_by_layer) scale /= static_cast<double>(index + 1);
-    return {.attention_at = "attn",
-            .attention = {.heads = c.heads,
-                          .head_size = head_size,
-                          .projections = {.packing = Projections::Packing::blocks,
-                                          .fused = "c_attn",
-                                          .output = "c_proj",
-                                          .bias = all_biased,
-                                          .matrix = Matrix::in_out},
-                          .scale = scale,
-                          .causal = true},
-            .feed_forward = {.inner = c.inner,
-                             .activation = c.activation,
-                             .up = "c_fc",
-                             .down = "c_proj",
-                             .bias = true,
-                             .matrix = Matrix::in_out},
-            .attention_branch = {.norm = {.epsilon = c.epsilon}, .name = "ln_1"},
-            .feed_forward_branch = {.norm = {.epsilon = c.epsilon}, .name = "ln_2"}};
+    const Gpt2Layer form{.heads = c.heads,
+                         .hidden = c.hidden,
+                         .inner = c.inner,
+                         .activation = c.activation,
+                         .norm = {.epsilon = c.epsilon},
+                         .scale = c.scale.of(index, c.hidden / c.heads)};
+    return form.form();
   }
 
   const DecisionTransformerConfig c;

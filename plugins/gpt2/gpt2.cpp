@@ -1,17 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // GPT-2. Source: GPT2Model and its heads, transformers 4.30 and 4.57 (modeling_gpt2.py).
-#include <onnxport/blocks/layer.hpp>
 #include <onnxport/double_heads.hpp>
-#include <onnxport/plugin.hpp>
+#include <onnxport/families/gpt2.hpp>
 
-using namespace onnxport::sdk;
+using namespace onnxport::family;
 
 namespace {
-
-constexpr std::initializer_list<std::pair<const char*, const char*>> names{{"n_embd", "hidden_size"},
-                                                                           {"n_positions", "max_position_embeddings"},
-                                                                           {"n_head", "num_attention_heads"},
-                                                                           {"n_layer", "num_hidden_layers"}};
 
 struct Gpt2Config {
   explicit Gpt2Config(const Config& c)
@@ -23,21 +17,18 @@ struct Gpt2Config {
         inner(c.size("n_inner", 4 * hidden)),
         activation(c.text("activation_function", "gelu_new")),
         epsilon(c.real("layer_norm_epsilon", 1e-5)),
-        scale_weights(c.boolean("scale_attn_weights", true)),
-        scale_by_layer(c.boolean("scale_attn_by_inverse_layer_idx", false)),
+        scale(c),
         tied(c.tie(true)),
         labels(c.num_labels()),
         pad(c.maybe_integer("pad_token_id")),
         summary(c, {.type = "cls_index", .to_labels = true}) {
     require_multiple({"n_embd", hidden}, {"n_head", heads});
-    // Scores in 32 bits, keys scaled before the product: in a graph of 32 bits both are the same.
-    c.no_effect({"reorder_and_upcast_attn"});
     c.no_effect({"summary_first_dropout", "n_ctx"});
   }
   int64_t vocab, positions, hidden, layers, heads, inner;
   std::string activation;
   double epsilon;
-  bool scale_weights, scale_by_layer;
+  Gpt2Scale scale;
   Tie tied;
   int64_t labels;
   std::optional<int64_t> pad;
@@ -46,7 +37,8 @@ struct Gpt2Config {
 
 class Gpt2OnnxConfig final : public DoubleHeadsDecoder {
  public:
-  explicit Gpt2OnnxConfig(const Request& request) : DoubleHeadsDecoder(request), c(request.config.with_names(names)) {
+  explicit Gpt2OnnxConfig(const Request& request)
+      : DoubleHeadsDecoder(request), c(request.config.with_names(gpt2_names)) {
     check_double_heads();
   }
 
@@ -70,39 +62,20 @@ class Gpt2OnnxConfig final : public DoubleHeadsDecoder {
   }
 
   Value decode(const Scope& s, const Inputs& in, Cache& cache) const override {
-    Graph& g = s.graph();
-    g.unused("*.attn.bias");  // the causal mask, which older releases saved
-    g.unused("*.attn.masked_bias");
-    g.unused("*.crossattention.*");  // without an encoder they have nothing to attend to
-    g.unused("*.ln_cross_attn.*");
-    Value x = embedding(s / "wte", in.at("input_ids"), {c.vocab, c.hidden}) +
-              embedding(s / "wpe", position_ids(in), {c.positions, c.hidden});
-    x = transformer_layers(s / "h", x, {c.layers, [this](int64_t i) { return layer(i); }},
-                           {.mask = in.at("attention_mask"), .cache = &cache});
-    return g.mark("hidden_states." + std::to_string(c.layers), norm(s / "ln_f", x, {.epsilon = c.epsilon}));
+    const Value x = embedding(s / "wte", in.at("input_ids"), {c.vocab, c.hidden}) +
+                    embedding(s / "wpe", position_ids(in), {c.positions, c.hidden});
+    return gpt2_layers(s, x, {c.layers, [this](int64_t i) { return layer(i); }},
+                       {.mask = in.at("attention_mask"), .cache = &cache}, {.epsilon = c.epsilon});
   }
 
   TransformerLayer layer(int64_t index) const {
-    double scale = c.scale_weights ? 1 / std::sqrt(static_cast<double>(head_size())) : 1.0;
-    if (c.scale_by_layer) scale /= static_cast<double>(index + 1);
-    return {.attention_at = "attn",
-            .attention = {.heads = c.heads,
-                          .head_size = head_size(),
-                          .projections = {.packing = Projections::Packing::blocks,
-                                          .fused = "c_attn",
-                                          .output = "c_proj",
-                                          .bias = all_biased,
-                                          .matrix = Matrix::in_out},
-                          .scale = scale,
-                          .causal = true},
-            .feed_forward = {.inner = c.inner,
-                             .activation = c.activation,
-                             .up = "c_fc",
-                             .down = "c_proj",
-                             .bias = true,
-                             .matrix = Matrix::in_out},
-            .attention_branch = {.norm = {.epsilon = c.epsilon}, .name = "ln_1"},
-            .feed_forward_branch = {.norm = {.epsilon = c.epsilon}, .name = "ln_2"}};
+    const Gpt2Layer form{.heads = c.heads,
+                         .hidden = c.hidden,
+                         .inner = c.inner,
+                         .activation = c.activation,
+                         .norm = {.epsilon = c.epsilon},
+                         .scale = c.scale.of(index, c.hidden / c.heads)};
+    return form.form();
   }
 
   const Gpt2Config c;

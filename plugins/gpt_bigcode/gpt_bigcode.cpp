@@ -1,18 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // GPTBigCode: SantaCoder and StarCoder. Source: GPTBigCodeModel and its heads, transformers 4.57 and 5.24
 // (modeling_gpt_bigcode.py).
-#include <onnxport/blocks/layer.hpp>
-#include <onnxport/plugin.hpp>
+#include <onnxport/families/gpt2.hpp>
 #include <onnxport/text_decoder.hpp>
 
-using namespace onnxport::sdk;
+using namespace onnxport::family;
 
 namespace {
-
-constexpr std::initializer_list<std::pair<const char*, const char*>> names{{"n_embd", "hidden_size"},
-                                                                           {"n_positions", "max_position_embeddings"},
-                                                                           {"n_head", "num_attention_heads"},
-                                                                           {"n_layer", "num_hidden_layers"}};
 
 struct GptBigCodeConfig {
   explicit GptBigCodeConfig(const Config& c)
@@ -49,7 +43,8 @@ struct GptBigCodeConfig {
 
 class GptBigCodeOnnxConfig final : public TextDecoder {
  public:
-  explicit GptBigCodeOnnxConfig(const Request& request) : TextDecoder(request), c(request.config.with_names(names)) {}
+  explicit GptBigCodeOnnxConfig(const Request& request)
+      : TextDecoder(request), c(request.config.with_names(gpt2_names)) {}
 
   int64_t num_layers() const override { return c.layers; }
   int64_t num_attention_heads() const override { return c.heads; }
@@ -70,16 +65,10 @@ class GptBigCodeOnnxConfig final : public TextDecoder {
   }
 
   Value decode(const Scope& s, const Inputs& in, Cache& cache) const override {
-    Graph& g = s.graph();
-    g.unused("*.attn.bias");  // the causal mask, which older releases saved
-    g.unused("*.attn.masked_bias");
-    g.unused("*.crossattention.*");  // without an encoder they have nothing to attend to
-    g.unused("*.ln_cross_attn.*");
-    Value x = embedding(s / "wte", in.at("input_ids"), {c.vocab, c.hidden}) +
-              embedding(s / "wpe", position_ids(in), {c.positions, c.hidden});
-    x = transformer_layers(s / "h", x, {c.layers, [this](int64_t) { return layer(); }},
-                           {.mask = in.at("attention_mask"), .cache = &cache});
-    return g.mark("hidden_states." + std::to_string(c.layers), norm(s / "ln_f", x, {.epsilon = c.epsilon}));
+    const Value x = embedding(s / "wte", in.at("input_ids"), {c.vocab, c.hidden}) +
+                    embedding(s / "wpe", position_ids(in), {c.positions, c.hidden});
+    return gpt2_layers(s, x, {c.layers, [this](int64_t) { return layer(); }},
+                       {.mask = in.at("attention_mask"), .cache = &cache}, {.epsilon = c.epsilon});
   }
 
   TransformerLayer layer() const {

@@ -1,19 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // ImageGPT: GPT-2 over the colours of an image's pixels, each of which is a token. Source: ImageGPTModel and its heads,
 // transformers 4.30, 4.57 and 5.24 (modeling_imagegpt.py).
-#include <onnxport/blocks/layer.hpp>
+#include <onnxport/families/gpt2.hpp>
 #include <onnxport/heads.hpp>
-#include <onnxport/plugin.hpp>
 #include <onnxport/with_past.hpp>
 
-using namespace onnxport::sdk;
+using namespace onnxport::family;
 
 namespace {
-
-constexpr std::initializer_list<std::pair<const char*, const char*>> names{{"n_embd", "hidden_size"},
-                                                                           {"n_positions", "max_position_embeddings"},
-                                                                           {"n_head", "num_attention_heads"},
-                                                                           {"n_layer", "num_hidden_layers"}};
 
 struct ImageGptConfig {
   explicit ImageGptConfig(const Config& c)
@@ -25,19 +19,16 @@ struct ImageGptConfig {
         inner(c.size("n_inner", 4 * hidden)),
         activation(c.text("activation_function", "quick_gelu")),
         norm{.kind = Norm::Kind::rms, .epsilon = c.real("layer_norm_epsilon", 1e-5)},
-        scale_weights(c.boolean("scale_attn_weights", true)),
-        scale_by_layer(c.boolean("scale_attn_by_inverse_layer_idx", false)),
+        scale(c),
         tied(c.tie(false)),
         labels(c.num_labels()) {
     require_multiple({"n_embd", hidden}, {"n_head", heads});
-    // Scores in 32 bits, keys scaled before the product: in a graph of 32 bits both are the same.
-    c.no_effect({"reorder_and_upcast_attn"});
     c.no_effect({"n_ctx"});
   }
   int64_t vocab, positions, hidden, layers, heads, inner;
   std::string activation;
   Norm norm;
-  bool scale_weights, scale_by_layer;
+  Gpt2Scale scale;
   Tie tied;
   int64_t labels;
 };
@@ -46,7 +37,7 @@ class ImageGptOnnxConfig final : public OnnxConfigWithPast {
  public:
   // Every image has all of its pixels: there is no mask along which positions could be counted.
   explicit ImageGptOnnxConfig(const Request& request)
-      : OnnxConfigWithPast(request, Positions::sequence), c(request.config.with_names(names)) {
+      : OnnxConfigWithPast(request, Positions::sequence), c(request.config.with_names(gpt2_names)) {
     if (task() == "causal-lm" && c.tied) {
       throw Error(
           ONNXPORT_UNSUPPORTED,
@@ -92,39 +83,20 @@ class ImageGptOnnxConfig final : public OnnxConfigWithPast {
 
   // ids: i64[batch, sequence] -> f32[batch, sequence, hidden]
   Value decode(const Scope& s, const Value& ids, Cache& cache) const {
-    Graph& g = s.graph();
-    g.unused("*.attn.bias");  // the causal mask, which older releases saved
-    g.unused("*.attn.masked_bias");
-    g.unused("*.crossattention.*");  // without an encoder they have nothing to attend to
-    g.unused("*.ln_cross_attn.*");
     const Value past = cache.past_length(), count = range(size_of(ids, 1));
-    Value x = embedding(s / "wte", ids, {c.vocab, c.hidden}) +
-              embedding(s / "wpe", past ? count + past : count, {c.positions, c.hidden});
-    x = transformer_layers(s / "h", x, {c.layers, [this](int64_t i) { return layer(i); }}, {.cache = &cache});
-    return g.mark("hidden_states." + std::to_string(c.layers), norm(s / "ln_f", x, c.norm));
+    const Value x = embedding(s / "wte", ids, {c.vocab, c.hidden}) +
+                    embedding(s / "wpe", past ? count + past : count, {c.positions, c.hidden});
+    return gpt2_layers(s, x, {c.layers, [this](int64_t i) { return layer(i); }}, {.cache = &cache}, c.norm);
   }
 
   TransformerLayer layer(int64_t index) const {
-    double scale = c.scale_weights ? 1 / std::sqrt(static_cast<double>(head_size())) : 1.0;
-    if (c.scale_by_layer) scale /= static_cast<double>(index + 1);
-    return {.attention_at = "attn",
-            .attention = {.heads = c.heads,
-                          .head_size = head_size(),
-                          .projections = {.packing = Projections::Packing::blocks,
-                                          .fused = "c_attn",
-                                          .output = "c_proj",
-                                          .bias = all_biased,
-                                          .matrix = Matrix::in_out},
-                          .scale = scale,
-                          .causal = true},
-            .feed_forward = {.inner = c.inner,
-                             .activation = c.activation,
-                             .up = "c_fc",
-                             .down = "c_proj",
-                             .bias = true,
-                             .matrix = Matrix::in_out},
-            .attention_branch = {.norm = c.norm, .name = "ln_1"},
-            .feed_forward_branch = {.norm = c.norm, .name = "ln_2"}};
+    const Gpt2Layer form{.heads = c.heads,
+                         .hidden = c.hidden,
+                         .inner = c.inner,
+                         .activation = c.activation,
+                         .norm = c.norm,
+                         .scale = c.scale.of(index, c.hidden / c.heads)};
+    return form.form();
   }
 
   const ImageGptConfig c;

@@ -4,7 +4,7 @@
 #include <map>
 
 #include <onnxport/blocks/windowed_attention.hpp>
-#include <onnxport/families/bert.hpp>
+#include <onnxport/families/roberta.hpp>
 
 using namespace onnxport::family;
 
@@ -12,30 +12,11 @@ namespace {
 
 constexpr const char* global_mask = "global_attention_mask";
 
-/// How many places a layer's tokens see, on both sides together: one number, or one for each layer.
-std::vector<int64_t> windows(const Config& c, int64_t layers) {
-  std::vector<int64_t> all = c.ids("attention_window");
-  if (all.empty()) all = {512};
-  if (all.size() == 1) all.resize(static_cast<size_t>(layers), all[0]);
-  if (static_cast<int64_t>(all.size()) != layers) {
-    throw Error(ONNXPORT_CONFIG, "config field 'attention_window' lists " + std::to_string(all.size()) +
-                                     " windows; expected one for each of the " + std::to_string(layers) + " layers");
-  }
-  for (const int64_t window : all) {
-    if (window > 0 && window % 2 == 0) continue;
-    throw Error(ONNXPORT_CONFIG, "config field 'attention_window' is " + std::to_string(window) +
-                                     "; expected an even number above 0, half of it for each side");
-  }
-  return all;
-}
-
-class LongformerOnnxConfig final : public TextEncoder {
+class LongformerOnnxConfig final : public RobertaTextEncoder {
  public:
   explicit LongformerOnnxConfig(const Request& request)
-      : TextEncoder(request),
-        bert(request.config, {.relative = false}),
-        padding(request.config.integer("pad_token_id", 1)),
-        window_of(windows(request.config, bert.layers)) {
+      : RobertaTextEncoder(request, {.base = "longformer"}, {.relative = false}),
+        window_of(attention_windows(request.config, bert.layers)) {
     request.config.no_effect({"sep_token_id", "onnx_export"});
   }
 
@@ -47,17 +28,13 @@ class LongformerOnnxConfig final : public TextEncoder {
   }
 
  private:
-  TextEncoderTraits traits() const override {
-    return {.base = "longformer", .vocab = bert.vocab, .max_positions = bert.max_positions - 1 - padding};
-  }
-
   std::vector<TensorSpec> further_inputs(const std::vector<Dim>& tokens) const override {
     return {input::global_mask(global_mask, tokens, {.of = "input_ids"})};
   }
 
   Value encode(const Scope& s, const Text& text) const override {
     Graph& g = s.graph();
-    Value x = bert.embed(s / "embeddings", {.ids = text.ids, .positions = positions_past_padding(text.ids, padding)});
+    Value x = bert.embed(s / "embeddings", embedded(text));
     const GlobalPlaces places = global_places(s / "encoder.global", text.mask, text.further.at(global_mask));
     std::map<int64_t, WindowBlocks> blocks;  // by window
     for (int64_t i = 0; i < bert.layers; ++i) {
@@ -80,25 +57,14 @@ class LongformerOnnxConfig final : public TextEncoder {
                     [&](const Value& h) { return feed_forward(s, h, form.feed_forward); });
   }
 
-  Value pool(const Scope& s, const Value& hidden) const override { return bert.pool(s / "pooler", hidden); }
-
-  // A text's class is read at its first token, <s>, through a layer of the head's own.
   TextHeads text_heads() const override {
-    return {.masked_lm = WordsHead{.at = "lm_head",
-                                   .head = {.width = bert.hidden, .vocab = bert.vocab, .epsilon = bert.epsilon},
-                                   .tied = bert.tied},
-            .classes =
-                [this](const Encoded& at) {
-                  const Scope head = at.base.graph().root() / "classifier";
-                  return text_classifier(head, pick(at.hidden, 1, 0), bert.hidden, labels());
-                },
-            .own = {{"default", [this](const Encoded& at) -> Outputs {
-                       return {{"last_hidden_state", at.hidden}, {"pooler_output", pool(at.base, at.hidden)}};
-                     }}}};
+    TextHeads heads = RobertaTextEncoder::text_heads();
+    heads.own = {{"default", [this](const Encoded& at) -> Outputs {
+                    return {{"last_hidden_state", at.hidden}, {"pooler_output", pool(at.base, at.hidden)}};
+                  }}};
+    return heads;
   }
 
-  const BertEncoder bert;
-  const int64_t padding;
   const std::vector<int64_t> window_of;
 };
 

@@ -1,17 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The first GPT. Source: OpenAIGPTModel and its heads, transformers 4.57 and 5.24 (modeling_openai.py).
-#include <onnxport/blocks/layer.hpp>
 #include <onnxport/double_heads.hpp>
-#include <onnxport/plugin.hpp>
+#include <onnxport/families/gpt2.hpp>
 
-using namespace onnxport::sdk;
+using namespace onnxport::family;
 
 namespace {
-
-constexpr std::initializer_list<std::pair<const char*, const char*>> names{{"n_embd", "hidden_size"},
-                                                                           {"n_positions", "max_position_embeddings"},
-                                                                           {"n_head", "num_attention_heads"},
-                                                                           {"n_layer", "num_hidden_layers"}};
 
 struct OpenAiGptConfig {
   explicit OpenAiGptConfig(const Config& c)
@@ -42,7 +36,7 @@ struct OpenAiGptConfig {
 class OpenAiGptOnnxConfig final : public DoubleHeadsDecoder {
  public:
   explicit OpenAiGptOnnxConfig(const Request& request)
-      : DoubleHeadsDecoder(request), c(request.config.with_names(names)) {
+      : DoubleHeadsDecoder(request), c(request.config.with_names(gpt2_names)) {
     check_double_heads();
   }
 
@@ -76,23 +70,13 @@ class OpenAiGptOnnxConfig final : public DoubleHeadsDecoder {
   }
 
   TransformerLayer layer() const {
-    return {.attention_at = "attn",
-            .attention = {.heads = c.heads,
-                          .head_size = head_size(),
-                          .projections = {.packing = Projections::Packing::blocks,
-                                          .fused = "c_attn",
-                                          .output = "c_proj",
-                                          .bias = all_biased,
-                                          .matrix = Matrix::in_out},
-                          .causal = true},
-            .feed_forward = {.inner = 4 * c.hidden,
-                             .activation = c.activation,
-                             .up = "c_fc",
-                             .down = "c_proj",
-                             .bias = true,
-                             .matrix = Matrix::in_out},
-            .attention_branch = {Placement::after, c.norm, "ln_1"},
-            .feed_forward_branch = {Placement::after, c.norm, "ln_2"}};
+    const Gpt2Layer form{.heads = c.heads,
+                         .hidden = c.hidden,
+                         .inner = 4 * c.hidden,
+                         .activation = c.activation,
+                         .norm = c.norm,
+                         .placement = Placement::after};
+    return form.form();
   }
 
   const OpenAiGptConfig c;

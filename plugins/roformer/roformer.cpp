@@ -50,13 +50,9 @@ class RoFormerOnnxConfig final : public TextEncoder {
   }
 
   TextHeads text_heads() const override {
-    return {.masked_lm = WordsHead{.at = "cls.predictions",
-                                   .head = {.names = {.dense = "transform.dense", .norm = "transform.LayerNorm"},
-                                            .width = width,
-                                            .vocab = bert.vocab,
-                                            .activation = bert.activation,
-                                            .epsilon = bert.epsilon},
-                                   .tied = bert.tied},
+    WordsHead words = bert.words();
+    words.head.width = width;
+    return {.masked_lm = words,
             .summary =
                 [this](const Encoded& at) {
                   return summary(at.base.graph().root() / "sequence_summary", at.hidden, {.width = bert.hidden});

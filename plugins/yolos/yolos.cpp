@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // YOLOS: a ViT with a token for each object that may be there. Source: YolosModel and YolosForObjectDetection,
 // transformers 4.30 (modeling_yolos.py).
-#include <onnxport/blocks/layer.hpp>
-#include <onnxport/blocks/stem.hpp>
-#include <onnxport/plugin.hpp>
+#include <onnxport/families/vit.hpp>
 
-using namespace onnxport::sdk;
+using namespace onnxport::family;
 
 namespace {
 
@@ -112,22 +110,7 @@ class Yolos final : public OnnxConfig {
   }
 
   TransformerLayer layer() const {
-    return {.attention_at = "attention",
-            .feed_forward_at = "",
-            .attention = {.heads = c.heads,
-                          .head_size = c.hidden / c.heads,
-                          .projections = {.query = "attention.query",
-                                          .key = "attention.key",
-                                          .value = "attention.value",
-                                          .output = "output.dense",
-                                          .bias = {c.qkv_bias, c.qkv_bias, c.qkv_bias, true}}},
-            .feed_forward = {.inner = c.inner,
-                             .activation = c.activation,
-                             .up = "intermediate.dense",
-                             .down = "output.dense",
-                             .bias = true},
-            .attention_branch = {Placement::before, {.epsilon = c.epsilon}, "layernorm_before"},
-            .feed_forward_branch = {Placement::before, {.epsilon = c.epsilon}, "layernorm_after"}};
+    return ViTLayer{c.hidden, c.heads, c.inner, c.activation, c.epsilon, c.qkv_bias}.form();
   }
 
   const YolosConfig c;

@@ -77,6 +77,38 @@ struct ClipTextTower : TextTower {
   bool at_highest;  ///< the end is where the highest id is first
 };
 
+/// Both towers, each with a projection into the space where their vectors are compared.
+class ClipTowers : public TwoTowers {
+ public:
+  ClipTowers(const Request& request, const ClipImageDefaults& of_images, const ClipTextDefaults& of_texts)
+      : TwoTowers(request),
+        image(tower_config(request.config, "vision_config"), of_images),
+        text(tower_config(request.config, "text_config"), of_texts),
+        projected(request.config.size("projection_dim", 512)) {
+    request.config.no_effect({"logit_scale_init_value", "initializer_factor"});
+  }
+
+ protected:
+  const ClipImageTower image;
+  const ClipTextTower text;
+  const int64_t projected;
+
+ private:
+  TextSide text_side() const override { return text.side(true); }
+  std::vector<AxisSize> image_sizes() const override { return image.sizes(); }
+
+  Value image_vectors(Graph& g, const Inputs& in) const override {
+    const Scope model = g.root() / "vision_model";
+    const Value pooled = image.pool(model, image(model, in.at("pixel_values"), "vision_"));
+    return linear(g.root() / "visual_projection", pooled, {.out = projected, .bias = false});
+  }
+  Value text_vectors(Graph& g, const Text& given) const override {
+    const Value pooled = text.pool(text(g.root() / "text_model", given, "text_"), given.ids);
+    return linear(g.root() / "text_projection", pooled, {.out = projected, .bias = false});
+  }
+  Contrast contrast_by(Graph& g) const override { return {g.root().weight("logit_scale", {})}; }
+};
+
 /// The tower of images alone.
 class ClipVision final : public OneTower {
  public:

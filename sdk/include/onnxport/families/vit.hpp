@@ -18,6 +18,33 @@ struct ViTVariant {
   bool pooler = true;  ///< whether the base model has one
 };
 
+/// A layer of ViT.
+struct ViTLayer {
+  int64_t hidden, heads, inner;
+  std::string activation;
+  double epsilon;
+  bool qkv_bias;
+
+  TransformerLayer form() const {
+    return {.attention_at = "attention",
+            .feed_forward_at = "",
+            .attention = {.heads = heads,
+                          .head_size = hidden / heads,
+                          .projections = {.query = "attention.query",
+                                          .key = "attention.key",
+                                          .value = "attention.value",
+                                          .output = "output.dense",
+                                          .bias = {qkv_bias, qkv_bias, qkv_bias, true}}},
+            .feed_forward = {.inner = inner,
+                             .activation = activation,
+                             .up = "intermediate.dense",
+                             .down = "output.dense",
+                             .bias = true},
+            .attention_branch = {Placement::before, {.epsilon = epsilon}, "layernorm_before"},
+            .feed_forward_branch = {Placement::before, {.epsilon = epsilon}, "layernorm_after"}};
+  }
+};
+
 struct ViTConfig {
   ViTConfig(const Config& c, const ViTVariant& variant)
       : hidden(c.size("hidden_size", 768)),
@@ -122,22 +149,7 @@ class ViTOnnxConfig : public OnnxConfig {
   }
 
   TransformerLayer layer() const {
-    return {.attention_at = "attention",
-            .feed_forward_at = "",
-            .attention = {.heads = c.heads,
-                          .head_size = c.hidden / c.heads,
-                          .projections = {.query = "attention.query",
-                                          .key = "attention.key",
-                                          .value = "attention.value",
-                                          .output = "output.dense",
-                                          .bias = {c.qkv_bias, c.qkv_bias, c.qkv_bias, true}}},
-            .feed_forward = {.inner = c.inner,
-                             .activation = c.activation,
-                             .up = "intermediate.dense",
-                             .down = "output.dense",
-                             .bias = true},
-            .attention_branch = {Placement::before, {.epsilon = c.epsilon}, "layernorm_before"},
-            .feed_forward_branch = {Placement::before, {.epsilon = c.epsilon}, "layernorm_after"}};
+    return ViTLayer{c.hidden, c.heads, c.inner, c.activation, c.epsilon, c.qkv_bias}.form();
   }
 
   // The first token through a layer of its own: f32[batch, pooled]
