@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // MPNet: BERT without segments, whose attention knows how far apart two tokens are. Source: MPNetModel and its heads,
 // transformers 4.57 (modeling_mpnet.py).
-#include <onnxport/blocks/layer.hpp>
-#include <onnxport/plugin.hpp>
+#include <onnxport/families/roberta.hpp>
 #include <onnxport/relative_bias.hpp>
 
-using namespace onnxport::sdk;
+using namespace onnxport::family;
 
 namespace {
 
@@ -87,16 +86,7 @@ class MPNetOnnxConfig final : public TextEncoder {
     return tanh(linear(s / "pooler.dense", pick(hidden, 1, 0), {.out = c.hidden}));
   }
 
-  // A text's class is read at its first token, <s>, through a layer of the head's own.
-  TextHeads text_heads() const override {
-    return {.masked_lm = WordsHead{.at = "lm_head",
-                                   .head = {.width = c.hidden, .vocab = c.vocab, .epsilon = c.epsilon},
-                                   .tied = c.tied},
-            .classes = [this](const Encoded& at) {
-              const Scope head = at.base.graph().root() / "classifier";
-              return text_classifier(head, pick(at.hidden, 1, 0), c.hidden, labels());
-            }};
-  }
+  TextHeads text_heads() const override { return RobertaHeads{c.hidden, c.vocab, c.epsilon, c.tied, labels()}.rows(); }
 
   const MPNetConfig c;
 };

@@ -4,6 +4,7 @@
 // says xlm-roberta with position_embedding_type "rotary": there, adapters for several tasks lie beside every weight.
 #pragma once
 
+#include <onnxport/families/roberta.hpp>
 #include <onnxport/families/rotary_bert.hpp>
 
 namespace jina {
@@ -153,13 +154,7 @@ class JinaOnnxConfig final : public TextEncoder {
   Value pool(const Scope& s, const Value& hidden) const override { return bert.pool(s / "pooler", hidden); }
 
   TextHeads text_heads() const override {
-    return {.masked_lm = WordsHead{.at = "lm_head",
-                                   .head = {.width = bert.hidden, .vocab = bert.vocab, .epsilon = bert.epsilon},
-                                   .tied = bert.tied},
-            .classes = [this](const Encoded& at) {
-              const Scope head = at.base.graph().root() / "classifier";
-              return text_classifier(head, pick(at.hidden, 1, 0), bert.hidden, labels());
-            }};
+    return RobertaHeads{bert.hidden, bert.vocab, bert.epsilon, bert.tied, labels()}.rows();
   }
 
   const bool is_first;

@@ -7,6 +7,24 @@
 
 namespace onnxport::family {
 
+/// RoBERTa's heads: of words, and of a text's class, which is read at its first token, <s>, through a layer of the
+/// head's own.
+struct RobertaHeads {
+  int64_t hidden, vocab;
+  double epsilon;
+  Tie tied;
+  int64_t labels;
+
+  TextHeads rows() const {
+    return {.masked_lm =
+                WordsHead{.at = "lm_head", .head = {.width = hidden, .vocab = vocab, .epsilon = epsilon}, .tied = tied},
+            .classes = [width = hidden, classes = labels](const Encoded& at) {
+              const Scope head = at.base.graph().root() / "classifier";
+              return text_classifier(head, pick(at.hidden, 1, 0), width, classes);
+            }};
+  }
+};
+
 /// RoBERTa with its heads, from which a model departs by what it overrides.
 class RobertaTextEncoder : public TextEncoder {
  public:
@@ -37,15 +55,8 @@ class RobertaTextEncoder : public TextEncoder {
 
   Value pool(const Scope& s, const Value& hidden) const override { return bert.pool(s / "pooler", hidden); }
 
-  /// A text's class is read at its first token, <s>, through a layer of the head's own.
   TextHeads text_heads() const override {
-    return {.masked_lm = WordsHead{.at = "lm_head",
-                                   .head = {.width = bert.hidden, .vocab = bert.vocab, .epsilon = bert.epsilon},
-                                   .tied = bert.tied},
-            .classes = [this](const Encoded& at) {
-              const Scope head = at.base.graph().root() / "classifier";
-              return text_classifier(head, pick(at.hidden, 1, 0), bert.hidden, labels());
-            }};
+    return RobertaHeads{bert.hidden, bert.vocab, bert.epsilon, bert.tied, labels()}.rows();
   }
 
   const BertEncoder bert;
