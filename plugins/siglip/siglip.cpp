@@ -30,33 +30,15 @@ struct SiglipImageTower : ImageTower {
   bool has_head;
 };
 
-class Siglip final : public TwoTowers {
+class Siglip final : public SiglipTowers<SiglipImageTower> {
  public:
-  explicit Siglip(const Request& request)
-      : TwoTowers(request),
-        image(request.config.section("vision_config")),
-        text(request.config.section("text_config")),
-        labels(request.config.num_labels()) {
-    request.config.no_effect({"initializer_factor"});
-    if (is_pair() && !image.has_head) {
-      throw Error(ONNXPORT_CONFIG,
-                  "config field 'vision_config.vision_use_head' is false; texts and images are compared by that head");
-    }
-  }
+  using SiglipTowers::SiglipTowers;
 
  private:
-  TextSide text_side() const override { return text.side(false); }
-  std::vector<AxisSize> image_sizes() const override { return image.sizes(); }
-
   Value image_vectors(Graph& g, const Inputs& in) const override {
     const Scope model = g.root() / "vision_model";
     return pool_by_probe(model / "head", image(model, in.at("pixel_values"), "vision_"), image);
   }
-  Value text_vectors(Graph& g, const Text& given) const override {
-    const Scope model = g.root() / "text_model";
-    return text.pool(model, text(model, given.ids, "text_"));
-  }
-  Contrast contrast_by(Graph& g) const override { return siglip_contrast(g); }
 
   // By the mean of the patches; what pools them otherwise is not asked.
   Value classify(Graph& g, const Inputs& in) const override {
@@ -64,10 +46,6 @@ class Siglip final : public TwoTowers {
     g.unused((model / "head").path() + ".*");
     return linear(g.root() / "classifier", mean(image(model, in.at("pixel_values")), {1}), {.out = labels});
   }
-
-  const SiglipImageTower image;
-  const SiglipTextTower text;
-  int64_t labels;
 };
 
 class SiglipVision final : public OneTower {

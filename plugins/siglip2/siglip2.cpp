@@ -103,39 +103,22 @@ struct Siglip2ImageTower : Tower {
   bool has_head;
 };
 
-class Siglip2 final : public TwoTowers {
+class Siglip2 final : public SiglipTowers<Siglip2ImageTower> {
  public:
-  explicit Siglip2(const Request& request)
-      : TwoTowers(request),
-        image(request.config.section("vision_config")),
-        text(request.config.section("text_config")),
-        labels(request.config.num_labels()) {
-    request.config.no_effect({"initializer_factor"});
-    if (is_pair() && !image.has_head) {
-      throw Error(ONNXPORT_CONFIG,
-                  "config field 'vision_config.vision_use_head' is false; texts and images are compared by that head");
-    }
-  }
+  using SiglipTowers::SiglipTowers;
 
   std::vector<DummyTensor> generate_dummy_inputs(const DummyRequest& request) const override {
     return request.part == "text" ? std::vector<DummyTensor>{} : image.dummies(request);
   }
 
  private:
-  TextSide text_side() const override { return text.side(false); }
   std::vector<TensorSpec> image_inputs(const char* batch) const override { return image.inputs(batch); }
-  std::vector<AxisSize> image_sizes() const override { return image.sizes(); }
 
   Value image_vectors(Graph& g, const Inputs& in) const override {
     const Scope model = g.root() / "vision_model";
     const PatchInputs given = Siglip2ImageTower::given(in);
     return image.pool(model, image(model, given, "vision_"), given);
   }
-  Value text_vectors(Graph& g, const Text& given) const override {
-    const Scope model = g.root() / "text_model";
-    return text.pool(model, text(model, given.ids, "text_"));
-  }
-  Contrast contrast_by(Graph& g) const override { return siglip_contrast(g); }
 
   // By the mean of the patches; what pools them otherwise is not asked.
   Value classify(Graph& g, const Inputs& in) const override {
@@ -144,10 +127,6 @@ class Siglip2 final : public TwoTowers {
     const PatchInputs given = Siglip2ImageTower::given(in);
     return linear(g.root() / "classifier", mean_of_tokens(image(model, given), given.mask), {.out = labels});
   }
-
-  const Siglip2ImageTower image;
-  const SiglipTextTower text;
-  int64_t labels;
 };
 
 class Siglip2Vision final : public OneTower {

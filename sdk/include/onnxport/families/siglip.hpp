@@ -47,10 +47,39 @@ inline Value pool_by_probe(const Scope& s, const Value& x, const Tower& tower, c
   return pick(h + fed, 1, 0);
 }
 
-/// The scale and the bias of both SigLIPs.
-inline Contrast siglip_contrast(Graph& g) {
-  return {g.root().weight("logit_scale", {1}), g.root().weight("logit_bias", {1})};
-}
+/// Both towers; how images are given and become vectors is the version's own matter. An `Image` has a head (has_head)
+/// and knows its sizes().
+template <class Image>
+class SiglipTowers : public TwoTowers {
+ public:
+  explicit SiglipTowers(const Request& request)
+      : TwoTowers(request),
+        image(request.config.section("vision_config")),
+        text(request.config.section("text_config")),
+        labels(request.config.num_labels()) {
+    request.config.no_effect({"initializer_factor"});
+    if (is_pair() && !image.has_head) {
+      throw Error(ONNXPORT_CONFIG,
+                  "config field 'vision_config.vision_use_head' is false; texts and images are compared by that head");
+    }
+  }
+
+ protected:
+  const Image image;
+  const SiglipTextTower text;
+  const int64_t labels;
+
+ private:
+  TextSide text_side() const override { return text.side(false); }
+  std::vector<AxisSize> image_sizes() const override { return image.sizes(); }
+  Value text_vectors(Graph& g, const Text& given) const override {
+    const Scope model = g.root() / "text_model";
+    return text.pool(model, text(model, given.ids, "text_"));
+  }
+  Contrast contrast_by(Graph& g) const override {
+    return {g.root().weight("logit_scale", {1}), g.root().weight("logit_bias", {1})};
+  }
+};
 
 /// The tower of texts alone.
 class SiglipText final : public OneTower {
