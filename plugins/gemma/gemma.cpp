@@ -202,15 +202,18 @@ class GemmaOnnxConfig final : public TextDecoder {
             .labels = c.labels,
             .pad = c.pad,
             .classes = family.classes ? "score" : "",
-            .token_classes = family.token_classes ? "score" : ""};
+            .token_classes = family.token_classes ? "score" : "",
+            .hidden = c.hidden};
+  }
+
+  Value embed(const Scope& s, const Value& ids) const override {
+    // The factor is rounded to the type that the embeddings have, which a scalar is anyway.
+    return embedding(s / "embed_tokens", ids, {c.vocab, c.hidden}) * std::sqrt(static_cast<double>(c.hidden));
   }
 
   Value decode(const Scope& s, const Inputs& in, Cache& cache) const override {
     Graph& g = s.graph();
     g.unused("*rotary_emb.inv_freq");  // saved by older releases; config.json tells it
-    // The factor is rounded to the type that the embeddings have, which a scalar is anyway.
-    Value x = embedding(s / "embed_tokens", in.at("input_ids"), {c.vocab, c.hidden});
-    x = x * std::sqrt(static_cast<double>(c.hidden));
     std::map<std::string, Angles> angles;
     for (const auto& [type, rotary] : c.rotary)
       angles.emplace(type, rotary.angles(position_ids(in).in(s / "rotary_emb")));
@@ -221,7 +224,8 @@ class GemmaOnnxConfig final : public TextDecoder {
                                  const auto own = angles.find(c.type(i));
                                  return own == angles.end() ? angles.at(full) : own->second;
                                }};
-    x = transformer_layers(s / "layers", x, stack, {.mask = in.at("attention_mask"), .cache = &cache});
+    const Value x =
+        transformer_layers(s / "layers", start(s, in), stack, {.mask = in.at("attention_mask"), .cache = &cache});
     return g.mark("hidden_states." + std::to_string(c.layers), norm(s / "norm", x, c.rms));
   }
 

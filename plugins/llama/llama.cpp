@@ -41,19 +41,24 @@ class LlamaOnnxConfig final : public TextDecoder {
             .pad = c.pad,
             .classes = family.heads.text,
             .token_classes = family.heads.tokens,
-            .span = family.heads.span};
+            .span = family.heads.span,
+            .hidden = c.hidden};
+  }
+
+  Value embed(const Scope& s, const Value& ids) const override {
+    const Value x = embedding(s / family.names.embedding, ids, {c.vocab, c.hidden});
+    return c.factors.embedding == 1 ? x : x * c.factors.embedding;
   }
 
   Value decode(const Scope& s, const Inputs& in, Cache& cache) const override {
     Graph& g = s.graph();
     g.unused("*rotary_emb.inv_freq");  // saved by older releases; config.json tells it
-    Value x = embedding(s / family.names.embedding, in.at("input_ids"), {c.vocab, c.hidden});
-    if (c.factors.embedding != 1) x = x * c.factors.embedding;
     const auto turned_by = c.rotary.angles(position_ids(in).in(s / "rotary_emb"));
     const LayerStack stack{.count = c.layers,
                            .layer = [this](int64_t i) { return layer(i); },
                            .angles = [&](int64_t i) { return c.turns(i) ? turned_by(i) : Angles{}; }};
-    x = transformer_layers(s / family.names.layers, x, stack,
+    const Value x =
+        transformer_layers(s / family.names.layers, start(s, in), stack,
                            {.mask = in.at("attention_mask"), .factor = query_factor(s, in), .cache = &cache});
     return g.mark("hidden_states." + std::to_string(c.layers), norm(s / family.names.norm, x, c.norm));
   }

@@ -35,6 +35,9 @@ class Config {
   /// Whether the field is a text, where it may be of another type as well.
   bool is_text(std::string_view key) const { return api_->type(member(key)) == ONNXPORT_CONFIG_STRING; }
 
+  /// Whether the field is a list, where it may be of another type as well.
+  bool is_list(std::string_view key) const { return api_->type(member(key)) == ONNXPORT_CONFIG_LIST; }
+
   /// Whether the field is there and says null.
   bool is_null(std::string_view key) const { return api_->type(member(key)) == ONNXPORT_CONFIG_NULL; }
 
@@ -204,6 +207,9 @@ class Config {
   void no_effect(std::initializer_list<std::string_view> keys) const {
     for (std::string_view key : keys) member(key);
   }
+
+  const onnxport_host* host() const { return host_; }
+  const onnxport_config* node() const { return node_; }
 
   /// A map without any field.
   Config none() const { return {host_, api_->entry(node_, 0), path_}; }

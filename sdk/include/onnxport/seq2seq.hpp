@@ -79,24 +79,7 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
 
   /// past_key_values.{i}.decoder.key|value, which grow, then .encoder.key|value, which stay; layer by layer.
   std::vector<State> states() const override {
-    std::vector<State> all;
-    const auto add = [&](int64_t layer, const char* kind, int64_t width) {
-      const std::string index = std::to_string(layer) + ".";
-      State& own = all.emplace_back(
-          cached(index + "decoder." + kind, past_shape(axis::past_decoder, width), 2, axis::past_and_decoder));
-      own.name = index + kind;
-    };
-    const auto add_cross = [&](int64_t layer, const char* kind, int64_t width) {
-      all.push_back(cached(std::to_string(layer) + ".encoder." + kind, past_shape(axis::encoder_sequence, width)));
-      all.back().kept = true;
-    };
-    for (int64_t i = 0; i < cached_layers(); ++i) {
-      add(i, "key", head_size());
-      add(i, "value", value_head_size());
-      add_cross(i, "key", head_size());
-      add_cross(i, "value", value_head_size());
-    }
-    return all;
+    return states_over_encoder({axis::past_decoder, axis::past_and_decoder});
   }
 
  private:

@@ -113,6 +113,9 @@ class Cache {
   bool keeps_;
 };
 
+/// What a decoder starts from, by name, where it is not input_ids: the tokens' vectors.
+inline constexpr const char* inputs_embeds = "inputs_embeds";
+
 /// Where a decoder's positions come from.
 enum class Positions {
   sequence,  ///< 0, 1, 2, … after the past: what the model's own forward() counts when it is given none
@@ -138,7 +141,8 @@ class OnnxConfigWithPast : public OnnxConfig {
   /// original's forward() counts.
   Positions positions() const {
     if (positions_) return *positions_;
-    return task() == "causal-lm" ? positions_in_generation() : Positions::sequence;
+    const bool generates = task() == "causal-lm" || task() == "vision2seq-lm";
+    return generates ? positions_in_generation() : Positions::sequence;
   }
   /// Whether --position-ids has a say.
   bool positions_are_a_choice() const { return are_a_choice_; }
@@ -192,7 +196,8 @@ class OnnxConfigWithPast : public OnnxConfig {
   /// The positions of input_ids: i64[1 or batch, sequence].
   Value position_ids(const Inputs& in) const {
     if (positions() == Positions::input) return in.at("position_ids");
-    const Value ids = in.at("input_ids"), mask = in.at("attention_mask");
+    const Value embedded = in.maybe(inputs_embeds);
+    const Value ids = embedded ? embedded : in.at("input_ids"), mask = in.at("attention_mask");
     Graph& g = ids.graph();
     const Value past = cache_of(in).past_length();
     if (positions() == Positions::sequence) {
@@ -221,6 +226,31 @@ class OnnxConfigWithPast : public OnnxConfig {
   void fill_with_past_key_values_(std::vector<OutputSpec>& specs) const { fill_in(states(), specs); }
 
  protected:
+  /// What the axis of a state is called along which it grows: as an input, and as an output.
+  struct Growth {
+    const char *past, *grown;
+  };
+  /// past_key_values.{i}.decoder.key|value, which grow, then .encoder.key|value, which stay; layer by layer.
+  std::vector<State> states_over_encoder(const Growth& own) const {
+    std::vector<State> all;
+    const auto add = [&](int64_t layer, const char* kind, int64_t width) {
+      const std::string index = std::to_string(layer) + ".";
+      State& state = all.emplace_back(cached(index + "decoder." + kind, past_shape(own.past, width), 2, own.grown));
+      state.name = index + kind;
+    };
+    const auto add_cross = [&](int64_t layer, const char* kind, int64_t width) {
+      all.push_back(cached(std::to_string(layer) + ".encoder." + kind, past_shape(axis::encoder_sequence, width)));
+      all.back().kept = true;
+    };
+    for (int64_t i = 0; i < cached_layers(); ++i) {
+      add(i, "key", head_size());
+      add(i, "value", value_head_size());
+      add_cross(i, "key", head_size());
+      add_cross(i, "value", value_head_size());
+    }
+    return all;
+  }
+
   /// num_layers(), after a look at whether it is a number of layers at all.
   int64_t cached_layers() const {
     constexpr int64_t most = 100'000;

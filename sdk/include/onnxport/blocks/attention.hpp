@@ -91,6 +91,11 @@ struct OverEncoder {
   std::string probabilities{};  ///< as of AttentionOptions
 };
 
+/// What a decoder that is part of a larger model was given of an encoder.
+inline OverEncoder over_encoder(const Inputs& in) {
+  return {in.maybe("encoder_hidden_states"), in.maybe("encoder_attention_mask")};
+}
+
 /// What an attention is given at a layer.
 struct Attended {
   Value mask{};     ///< i64[batch, total]: 1 where a key counts

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+// Decoders that read images among their tokens. The text's half is a decoder of whatever type config.json names, run on
+// embeddings; a plugin says how an image becomes vectors that stand in a text.
+#pragma once
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <onnxport/component.hpp>
+#include <onnxport/selection.hpp>
+#include <onnxport/with_past.hpp>
+
+namespace onnxport::sdk {
+
+/// The text's half of such a model.
+struct LanguageHalf {
+  Config config;                         ///< the map that describes it: text_config
+  std::string model_type{};              ///< where that states none
+  int64_t image_token = 0;               ///< stands where an image's vectors belong
+  std::string scope = "language_model";  ///< the module's name, for the nodes
+  /// How checkpoints call its tensors: those that begin with the first begin with the second.
+  std::vector<std::pair<std::string, std::string>> prefixes{
+      {"", "language_model."},
+      {"model.", "model.language_model."},
+      {"", ""},
+      // A head that is not saved has the embedding's table.
+      {"lm_head.weight", "language_model.model.embed_tokens.weight"},
+      {"lm_head.weight", "model.language_model.embed_tokens.weight"}};
+};
+
+/// Features vision2seq-lm and vision2seq-lm-with-past. Parts, as transformers.js loads them: vision_encoder,
+/// embed_tokens and the decoder, which is first and cached step in one. As one graph: input_ids and the images of all
+/// texts in a row.
+class VisionLanguage : public OnnxConfigWithPast {
+ public:
+  VisionLanguage(const Request& request, LanguageHalf half)
+      : OnnxConfigWithPast(request),
+        half_(std::move(half)),
+        language_(half_.config, {.feature = use_past() ? "causal-lm-with-past" : "causal-lm",
+                                 .model_type = half_.model_type,
+                                 .options = chosen(request)}),
+        decoder_(language_.part("decoder")),
+        vocab_(std::max(language_.part("embed_tokens").input("input_ids")->limit, half_.image_token + 1)) {}
+
+  double atol_for_validation() const override { return 1e-4; }
+  int64_t max_positions() const override { return decoder_.integer("max_positions", 0); }
+  int64_t num_layers() const override { return decoder_.integer("num_layers", 0); }
+  int64_t num_attention_heads() const override { return decoder_.integer("num_attention_heads", 0); }
+  int64_t head_size() const override {
+    const Dim last = decoder_.states.empty() ? Dim(1) : decoder_.states[0].shape.back();
+    return last.is_static() ? last.size : 1;
+  }
+  std::vector<State> states() const override { return decoder_.states; }
+  Positions positions_in_generation() const override {
+    const auto said = decoder_.texts.find("positions");
+    if (said == decoder_.texts.end() || said->second == "sequence") return Positions::sequence;
+    return said->second == "mask" ? Positions::mask : Positions::input;
+  }
+
+  /// What an image, or several, is given as.
+  virtual std::vector<TensorSpec> image_inputs() const = 0;
+  /// -> f[…, width], in the order in which they stand in the texts.
+  virtual Value see(Graph& g, const Inputs& in) const = 0;
+  /// The axes of what see() yields, as the output of a graph of its own.
+  virtual OutputSpec image_features() const { return {"image_features", {{0, images}}}; }
+  /// How many tokens an image takes, where all take as many; 0 where that depends on the image.
+  virtual int64_t tokens_of_an_image() const { return 0; }
+
+  std::vector<TensorSpec> inputs() const override {
+    std::vector<TensorSpec> specs{input::ids("input_ids", {axis::batch, axis::sequence}, vocab_)};
+    for (TensorSpec& spec : image_inputs()) specs.push_back(std::move(spec));
+    for (const TensorSpec& spec : decoder_.inputs) {
+      if (spec.name != "input_ids" && spec.name != inputs_embeds) specs.push_back(of_ids(spec, "input_ids"));
+    }
+    return specs;
+  }
+  std::vector<OutputSpec> outputs() const override { return decoder_.outputs; }
+
+  Outputs forward(Graph& g, const Inputs& in) const override {
+    const Value ids = in.at("input_ids");
+    const Value words = embed(g, ids), seen = see(g, in);
+    const Value rows = seen.rank() == 2 ? seen : reshape(seen, {-1, seen.fixed(-1)});
+    // A step that has no image has no row to take, of a text without its token.
+    const Value any = concat({rows, g.constant<float>(DType::f32, {1, seen.fixed(-1)},
+                                                      std::vector<float>(static_cast<size_t>(seen.fixed(-1)), 0.f))},
+                             0);
+    Inputs given = in;
+    given.erase("input_ids");
+    given[inputs_embeds] = masked_scatter(words, equal(ids, half_.image_token), any);
+    return decode(g, given);
+  }
+
+  std::vector<Part> parts() const override {
+    const auto sees = [this](Graph& g, const Inputs& in) -> Outputs { return {{image_features().name, see(g, in)}}; };
+    const auto embeds = [this](Graph& g, const Inputs& in) -> Outputs {
+      return {{inputs_embeds, embed(g, in.at("input_ids"))}};
+    };
+    Part decoder{
+        "decoder", {}, decoder_.outputs, [this](Graph& g, const Inputs& in) { return decode(g, in); }, states()};
+    for (const TensorSpec& spec : decoder_.inputs) {
+      if (spec.name == inputs_embeds) decoder.inputs.insert(decoder.inputs.begin(), spec);
+      if (spec.name != "input_ids" && spec.name != inputs_embeds) decoder.inputs.push_back(of_ids(spec, inputs_embeds));
+    }
+    return {{"vision_encoder", image_inputs(), {image_features()}, sees},
+            {"embed_tokens",
+             {input::ids("input_ids", {axis::batch, axis::sequence}, vocab_)},
+             {{inputs_embeds, {{0, axis::batch}, {1, axis::sequence}}}},
+             embeds},
+            std::move(decoder)};
+  }
+
+  /// Texts in which as many tokens are an image's as there are vectors of images, where an image has a known number.
+  std::vector<DummyTensor> generate_dummy_inputs(const DummyRequest& request) const override {
+    if (!request.part.empty() || tokens_of_an_image() == 0) return {};
+    const auto length = [&](const char* name) {
+      const auto found = request.sizes.find(name);
+      return found == request.sizes.end() ? int64_t{1} : found->second;
+    };
+    const int64_t rows = length(axis::batch), columns = length(axis::sequence);
+    const int64_t seen = std::min(length(images) * tokens_of_an_image(), rows * columns);
+    std::vector<int64_t> ids(static_cast<size_t>(rows * columns));
+    uint64_t drawn = request.seed * 6364136223846793005u + 1442695040888963407u;
+    for (size_t i = 0; i < ids.size(); ++i) {
+      drawn = drawn * 6364136223846793005u + 1442695040888963407u;
+      ids[i] = static_cast<int64_t>(i) < seen ? half_.image_token
+                                              : static_cast<int64_t>((drawn >> 33) % static_cast<uint64_t>(vocab_));
+      if (static_cast<int64_t>(i) >= seen && ids[i] == half_.image_token) ids[i] = ids[i] == 0 ? 1 : ids[i] - 1;
+    }
+    return {DummyTensor::of("input_ids", DType::i64, {rows, columns}, ids)};
+  }
+
+ protected:
+  /// The axis along which images stand.
+  static constexpr const char* images = "images";
+
+ private:
+  static std::map<std::string, std::string> chosen(const Request& request) {
+    if (!request.options.has("position_ids")) return {};
+    return {{"position_ids", request.options.text("position_ids", "")}};
+  }
+  /// A mask or positions of the text, whose tokens are called otherwise here.
+  static TensorSpec of_ids(TensorSpec spec, const char* text) {
+    if (spec.of == "input_ids") spec.of = text;
+    return spec;
+  }
+
+  Value embed(Graph& g, const Value& ids) const {
+    Inputs in;
+    in.emplace("input_ids", ids);
+    const ComponentCall call{"embed_tokens", half_.scope, "", half_.prefixes, {inputs_embeds}};
+    return language_(g, call, in).at(inputs_embeds);
+  }
+  Outputs decode(Graph& g, const Inputs& in) const {
+    ComponentCall call{"decoder", half_.scope, "", half_.prefixes, {}};
+    for (const OutputSpec& spec : decoder_.outputs) call.outputs.push_back(spec.name);
+    const std::map<std::string, Value> made = language_(g, call, in);
+    Outputs outputs;
+    for (const OutputSpec& spec : decoder_.outputs) outputs.emplace_back(spec.name, made.at(spec.name));
+    return outputs;
+  }
+
+  const LanguageHalf half_;
+  const Component language_;
+  const ComponentPart decoder_;
+  const int64_t vocab_;
+};
+
+}  // namespace onnxport::sdk
