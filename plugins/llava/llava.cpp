@@ -66,18 +66,13 @@ class Llava final : public VisionLanguage {
     return {input::pixels("pixel_values", {images, axis::num_channels, axis::height, axis::width})};
   }
   OutputSpec image_features() const override { return {"image_features", {{0, images}, {1, "image_sequence"}}}; }
-  int64_t tokens_of_an_image() const override {
+  int64_t vectors_of(const std::map<std::string, int64_t>& sizes) const override {
     const int64_t side = c.image / c.patch;
-    return side * side + (c.keeps_class ? 1 : 0);
+    return length(sizes, images) * (side * side + (c.keeps_class ? 1 : 0));
   }
 
   Value see(Graph& g, const Inputs& in) const override {
-    ComponentCall call{.scope = "vision_tower",
-                       .steps = "vision_",
-                       .prefixes = {{"", "vision_tower."},
-                                    {"", "vision_tower.vision_model."},
-                                    {"", "model.vision_tower."},
-                                    {"", "model.vision_tower.vision_model."}}};
+    ComponentCall call{.scope = "vision_tower", .steps = "vision_", .prefixes = tower_prefixes()};
     for (const int64_t layer : c.layers) call.outputs.push_back(state(layer));
     Inputs pixels;
     pixels.emplace("pixel_values", in.at("pixel_values"));

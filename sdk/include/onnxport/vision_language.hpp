@@ -16,10 +16,11 @@ namespace onnxport::sdk {
 
 /// The text's half of such a model.
 struct LanguageHalf {
-  Config config;                         ///< the map that describes it: text_config
-  std::string model_type{};              ///< where that states none
-  int64_t image_token = 0;               ///< stands where an image's vectors belong
-  std::string scope = "language_model";  ///< the module's name, for the nodes
+  Config config;                                 ///< the map that describes it: text_config
+  std::string model_type{};                      ///< where that states none
+  std::map<std::string, std::string> options{};  ///< what is chosen for it, beside what the user chose
+  int64_t image_token = 0;                       ///< stands where an image's vectors belong
+  std::string scope = "language_model";          ///< the module's name, for the nodes
   /// How checkpoints call its tensors: those that begin with the first begin with the second.
   std::vector<std::pair<std::string, std::string>> prefixes{
       {"", "language_model."},
@@ -40,7 +41,7 @@ class VisionLanguage : public OnnxConfigWithPast {
         half_(std::move(half)),
         language_(half_.config, {.feature = use_past() ? "causal-lm-with-past" : "causal-lm",
                                  .model_type = half_.model_type,
-                                 .options = chosen(request)}),
+                                 .options = chosen(request, half_.options)}),
         decoder_(language_.part("decoder")),
         vocab_(std::max(language_.part("embed_tokens").input("input_ids")->limit, half_.image_token + 1)) {}
 
@@ -65,8 +66,8 @@ class VisionLanguage : public OnnxConfigWithPast {
   virtual Value see(Graph& g, const Inputs& in) const = 0;
   /// The axes of what see() yields, as the output of a graph of its own.
   virtual OutputSpec image_features() const { return {"image_features", {{0, images}}}; }
-  /// How many tokens an image takes, where all take as many; 0 where that depends on the image.
-  virtual int64_t tokens_of_an_image() const { return 0; }
+  /// How many vectors see() yields of dummy images of such sizes; 0 where that is not known beforehand.
+  virtual int64_t vectors_of(const std::map<std::string, int64_t>&) const { return 0; }
 
   std::vector<TensorSpec> inputs() const override {
     std::vector<TensorSpec> specs{input::ids("input_ids", {axis::batch, axis::sequence}, vocab_)};
@@ -113,13 +114,10 @@ class VisionLanguage : public OnnxConfigWithPast {
 
   /// Texts in which as many tokens are an image's as there are vectors of images, where an image has a known number.
   std::vector<DummyTensor> generate_dummy_inputs(const DummyRequest& request) const override {
-    if (!request.part.empty() || tokens_of_an_image() == 0) return {};
-    const auto length = [&](const char* name) {
-      const auto found = request.sizes.find(name);
-      return found == request.sizes.end() ? int64_t{1} : found->second;
-    };
-    const int64_t rows = length(axis::batch), columns = length(axis::sequence);
-    const int64_t seen = std::min(length(images) * tokens_of_an_image(), rows * columns);
+    const int64_t vectors = vectors_of(request.sizes);
+    if (!request.part.empty() || vectors == 0) return {};
+    const int64_t rows = length(request.sizes, axis::batch), columns = length(request.sizes, axis::sequence);
+    const int64_t seen = std::min(vectors, rows * columns);
     std::vector<int64_t> ids(static_cast<size_t>(rows * columns));
     uint64_t drawn = request.seed * 6364136223846793005u + 1442695040888963407u;
     for (size_t i = 0; i < ids.size(); ++i) {
@@ -132,13 +130,32 @@ class VisionLanguage : public OnnxConfigWithPast {
   }
 
  protected:
+  /// How checkpoints call an encoder of images that is a component of its own.
+  static std::vector<std::pair<std::string, std::string>> tower_prefixes() {
+    return {{"", "vision_tower."},
+            {"", "vision_tower.vision_model."},
+            {"", "model.vision_tower."},
+            {"", "model.vision_tower.vision_model."}};
+  }
+  /// pixel_values through such an encoder: f[images, n, width].
+  static Value look(Graph& g, const Component& tower, const Inputs& in) {
+    Inputs pixels;
+    pixels.emplace("pixel_values", in.at("pixel_values"));
+    const ComponentCall call{"", "vision_tower", "vision_", tower_prefixes(), {"last_hidden_state"}};
+    return tower(g, call, pixels).at("last_hidden_state");
+  }
+
+  static int64_t length(const std::map<std::string, int64_t>& sizes, const char* axis) {
+    const auto found = sizes.find(axis);
+    return found == sizes.end() ? 1 : found->second;
+  }
   /// The axis along which images stand.
   static constexpr const char* images = "images";
 
  private:
-  static std::map<std::string, std::string> chosen(const Request& request) {
-    if (!request.options.has("position_ids")) return {};
-    return {{"position_ids", request.options.text("position_ids", "")}};
+  static std::map<std::string, std::string> chosen(const Request& request, std::map<std::string, std::string> options) {
+    if (request.options.has("position_ids")) options["position_ids"] = request.options.text("position_ids", "");
+    return options;
   }
   /// A mask or positions of the text, whose tokens are called otherwise here.
   static TensorSpec of_ids(TensorSpec spec, const char* text) {
