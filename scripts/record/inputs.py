@@ -36,6 +36,7 @@ class Maker:
         self.past = any(name.startswith("past_key_values.") for name in wanted)
         self.seq2seq = getattr(model.config, "is_encoder_decoder", False)
         clip = self.text.model_type.endswith("clip_text_model") or self.text.model_type.startswith("metaclip")
+        self.compares = any(hasattr(model, name) for name in ("logit_scale", "temperature"))
         self.ends_count = clip and self.text.eos_token_id is not None
 
     def config_of(self, method):
@@ -127,7 +128,7 @@ class Maker:
             return self.patches(batch, config)
         size = self.shape.image or getattr(config, "image_size", None) or getattr(config, "input_size", None) or 32
         height, width = size if isinstance(size, (list, tuple)) else (size, size)
-        made = {"pixel_values": torch.randn(batch, config.num_channels, height, width, generator=self.generator)}
+        made = {"pixel_values": torch.randn(batch, getattr(config, "num_channels", 3), height, width, generator=self.generator)}
         if "pixel_mask" in self.wanted:  # images behind the first are smaller than the batch
             made["pixel_mask"] = torch.ones(batch, height, width, dtype=torch.int64)
             made["pixel_mask"][1:, height * 2 // 3 :] = made["pixel_mask"][1:, :, width * 3 // 4 :] = 0
@@ -142,9 +143,9 @@ class Maker:
         return {"pixel_values": pixels, "pixel_attention_mask": mask, "spatial_shapes": shapes}
 
     def texts_and_images(self):
-        """One text more than there are images, or one on each, where the texts' places on it are wanted."""
+        """One text more than there are images where all are compared with all, else one about each."""
         batch = self.shape.batch
-        texts = batch if "bbox" in self.wanted else batch + 1
+        texts = batch + 1 if self.compares else batch
         return {**self.text_inputs(texts, self.shape.sequence), **self.images(batch)}
 
     def episode(self):
