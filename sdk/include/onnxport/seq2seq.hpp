@@ -137,7 +137,8 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
   bool counts_padding_out() const { return positions() != Positions::sequence; }
   void add_positions(std::vector<TensorSpec>& specs, const char* ids) const {
     if (positions() != Positions::input) return;
-    specs.push_back(input::positions(decoder_position_ids, {axis::batch, decoder_axis()}, {.of = ids, .limit = max_positions()}));
+    specs.push_back(
+        input::positions(decoder_position_ids, {axis::batch, decoder_axis()}, {.of = ids, .limit = max_positions()}));
   }
   Value positions_of(const Inputs& in, const DecoderStep& step, const Cache& cache) const {
     if (positions() == Positions::input) return in.at(decoder_position_ids);
@@ -162,10 +163,7 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
   }
 
   Part encoder_part() const {
-    return {"encoder",
-            encoder_inputs(),
-            {encoded()},
-            [this](Graph& g, const Inputs& in) -> Outputs {
+    return {"encoder", encoder_inputs(), {encoded()}, [this](Graph& g, const Inputs& in) -> Outputs {
               return {{"last_hidden_state", encode(g, in)}};
             }};
   }

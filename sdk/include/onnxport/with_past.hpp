@@ -125,9 +125,9 @@ inline std::string name_of(Positions positions) {
   return positions == Positions::mask ? "mask" : "sequence";
 }
 
-/// The positions of tokens behind `past` earlier ones (an i64 scalar, or absent), counted along the mask of all of them:
-/// i64[batch, total] -> i64[batch, new]. A padded place, which nobody reads, has the position that forward() counts: a
-/// text that is padded on its right is then the same either way.
+/// The positions of tokens behind `past` earlier ones (an i64 scalar, or absent), counted along the mask of all of
+/// them: i64[batch, total] -> i64[batch, new]. A padded place, which nobody reads, has the position that forward()
+/// counts: a text that is padded on its right is then the same either way.
 inline Value positions_along(const Value& mask, const Value& past) {
   const Value counted = cumulative_sum(mask, 1) - mask.graph().integer(1);
   const Value all = where(cast(mask, DType::boolean), counted, unsqueeze(range(size_of(mask, 1)), {0}));

@@ -26,8 +26,7 @@ inline TransformerLayer bart_layer(const BartLayer& of, bool causal = false) {
                         .head_size = of.width / of.heads,
                         .projections = {.output = "out_proj", .bias = of.bias},
                         .causal = causal},
-          .feed_forward =
-              {.inner = of.inner, .activation = of.activation, .up = "fc1", .down = "fc2", .bias = true},
+          .feed_forward = {.inner = of.inner, .activation = of.activation, .up = "fc1", .down = "fc2", .bias = true},
           .attention_branch = {of.norm, {}, "self_attn_layer_norm"},
           .feed_forward_branch = {of.norm, {}, "final_layer_norm"}};
 }
