@@ -25,17 +25,19 @@ struct WhisperConfig {
         labels(c.num_labels()) {
     const ProjectionBias all_but_keys{.query = true, .key = false, .value = true, .output = true};
     const std::string activation = c.text("activation_function", "gelu");
-    const auto side = [&](const char* heads, const char* inner) {
+    const auto side = [&](const char* heads, const char* inner, int64_t heads_otherwise) {
       const BartLayer layer{.width = width,
-                            .heads = c.size(heads, 6),
+                            .heads = c.size(heads, heads_otherwise),
                             .inner = c.size(inner, 1536),
                             .activation = activation,
                             .bias = all_but_keys};
       require_multiple({"d_model", width}, {heads, layer.heads});
       return layer;
     };
-    encoder = side("encoder_attention_heads", "encoder_ffn_dim");
-    decoder = side("decoder_attention_heads", "decoder_ffn_dim");
+    constexpr int64_t otherwise = 6;
+    // Since version 5 the class knows these by a third name.
+    encoder = side("encoder_attention_heads", "encoder_ffn_dim", c.size("num_key_value_heads", otherwise));
+    decoder = side("decoder_attention_heads", "decoder_ffn_dim", otherwise);
     // The classes compute a scale of the embeddings and do not use it. The rest is of training and of generation.
     c.no_effect({"scale_embedding", "num_hidden_layers", "init_std", "encoder_layerdrop", "decoder_layerdrop",
                  "suppress_tokens", "begin_suppress_tokens", "apply_spec_augment", "mask_time_prob", "mask_time_length",
