@@ -128,6 +128,15 @@ inline std::string name_of(Positions positions) {
   return positions == Positions::mask ? "mask" : "sequence";
 }
 
+/// The positions of tokens behind `past` earlier ones (an i64 scalar, or absent), counted along the mask of all of
+/// them: i64[batch, total] -> i64[batch, new]. A padded place, which nobody reads, has the position that forward()
+/// counts: a text that is padded on its right is then the same either way.
+inline Value positions_along(const Value& mask, const Value& past) {
+  const Value counted = cumulative_sum(mask, 1) - mask.graph().integer(1);
+  const Value all = where(cast(mask, DType::boolean), counted, unsqueeze(range(size_of(mask, 1)), {0}));
+  return past ? from_row(all, 1, past) : all;
+}
+
 /// A decoder that can take past_key_values: the features that end in -with-past.
 class OnnxConfigWithPast : public OnnxConfig {
  public:
@@ -204,11 +213,7 @@ class OnnxConfigWithPast : public OnnxConfig {
       if (!past) return unsqueeze(range(size_of(ids, 1)), {0});
       return unsqueeze(g.op("Range", {past, size_of(mask, 1), g.integer(1)}), {0});
     }
-    // A padded place, which nobody reads, has the position that forward() counts: a text that is padded on its right is
-    // then the same either way.
-    const Value counted = cumulative_sum(mask, 1) - g.integer(1);
-    const Value all = where(cast(mask, DType::boolean), counted, unsqueeze(range(size_of(mask, 1)), {0}));
-    return past ? from_row(all, 1, past) : all;
+    return positions_along(mask, past);
   }
 
   /// The states as this graph's inputs give them.
