@@ -122,7 +122,8 @@ std::unique_ptr<OnnxConfig> make_bart(const Request& request) {
 
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.bart",
-    .name = "BART, mBART, PLBART, MVP, Marian, Pegasus, BigBird-Pegasus, Blenderbot, M2M100 and LED",
+    .name =
+        "BART, mBART, PLBART, MVP, Marian, Pegasus, Pegasus-X, BigBird-Pegasus, Blenderbot, M2M100, NLLB-MoE and LED",
     .models = {{.types = {"bart", "mbart", "mvp", "bigbird_pegasus"},
                 .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past", "seq2seq-lm",
                              "seq2seq-lm-with-past", "sequence-classification", "question-answering"},
@@ -140,7 +141,7 @@ ONNXPORT_PLUGIN({
                 .features = {"default", "default-with-past", "seq2seq-lm", "seq2seq-lm-with-past",
                              "sequence-classification", "question-answering"},
                 .make = make_bart},
-               {.types = {"m2m_100"},
+               {.types = {"m2m_100", "nllb-moe", "pegasus_x"},
                 .features = {"default", "default-with-past", "seq2seq-lm", "seq2seq-lm-with-past"},
                 .make = make_bart}},
 })
