@@ -130,6 +130,9 @@ class Maker:
         size = self.shape.image or getattr(config, "image_size", None) or getattr(config, "input_size", None) or 32
         height, width = size if isinstance(size, (list, tuple)) else (size, size)
         made = {"pixel_values": torch.randn(batch, getattr(config, "num_channels", 3), height, width, generator=self.generator)}
+        if "noise" in self.wanted:  # a number for each patch
+            patches = (height // config.patch_size) * (width // config.patch_size)
+            made["noise"] = torch.rand(batch, patches, generator=self.generator)
         if "pixel_mask" in self.wanted:  # images behind the first are smaller than the batch
             made["pixel_mask"] = torch.ones(batch, height, width, dtype=torch.int64)
             made["pixel_mask"][1:, height * 2 // 3 :] = made["pixel_mask"][1:, :, width * 3 // 4 :] = 0
