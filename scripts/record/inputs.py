@@ -34,7 +34,7 @@ class Maker:
         self.model, self.wanted, self.shape = model, wanted, shape
         self.generator = torch.Generator().manual_seed(seed)
         self.text = self.config_of("get_text_config") if hasattr(model.config, "get_text_config") else model.config
-        self.past = any(name.startswith("past_key_values.") for name in wanted)
+        self.past = any(name.startswith(models.PAST) for name in wanted)
         self.seq2seq = getattr(model.config, "is_encoder_decoder", False)
         clip = self.text.model_type.endswith("clip_text_model") or self.text.model_type.startswith("metaclip")
         self.compares = any(hasattr(model, name) for name in ("logit_scale", "temperature"))
@@ -180,12 +180,12 @@ class Maker:
         """A cached step of a decoder: new tokens behind a prefix that was run before."""
         shape = self.shape
         prefix = self.text_inputs(shape.batch, shape.past, left=True)
-        ran = self.model(**prefix, **models.whole_cache(), use_cache=True, return_dict=True)
+        ran = self.model(**prefix, **models.whole_cache(self.model), use_cache=True, return_dict=True)
         step = {"input_ids": self.tokens(shape.batch, shape.new)}
         if "attention_mask" in prefix:
             ones = torch.ones(shape.batch, shape.new, dtype=torch.int64)
             step["attention_mask"] = torch.cat([prefix["attention_mask"], ones], 1)
-        return {**step, **models.named_states(ran.past_key_values, "past_key_values")}
+        return {**step, **models.named_states(models.cache_in(ran), "past_key_values")}
 
     def target(self, length):
         """The decoder's side of an encoder-decoder; only the encoder's texts are padded."""
@@ -207,12 +207,12 @@ class Maker:
         shape = self.shape
         source = self.source()
         prefix = {"decoder_input_ids": self.tokens(shape.batch, shape.past)}
-        ran = self.model(**source, **prefix, **models.whole_cache(seq2seq=True), use_cache=True, return_dict=True)
+        ran = self.model(**source, **prefix, **models.whole_cache(self.model, seq2seq=True), use_cache=True, return_dict=True)
         # What lies before the new tokens is in the cache, and its mask goes on over it.
         step = {"decoder_input_ids": self.tokens(shape.batch, 1)}
         if "decoder_attention_mask" in self.wanted:
             step["decoder_attention_mask"] = torch.ones(shape.batch, shape.past + 1, dtype=torch.int64)
-        return {**source, **step, **models.named_states(ran.past_key_values, "past_key_values")}
+        return {**source, **step, **models.named_states(models.cache_in(ran), "past_key_values")}
 
     def any_kind(self):
         """What Perceiver calls its inputs, of whatever kind they are."""

@@ -182,9 +182,7 @@ class OnnxConfigWithPast : public OnnxConfig {
   virtual std::vector<State> states() const {
     std::vector<State> all;
     for (int64_t i = 0; i < cached_layers(); ++i) {
-      const std::string layer = std::to_string(i);
-      all.push_back(cached(layer + ".key", past_shape(axis::past, head_size()), 2, axis::past_and_sequence));
-      all.push_back(cached(layer + ".value", past_shape(axis::past, value_head_size()), 2, axis::past_and_sequence));
+      for (State& state : keys_and_values(i)) all.push_back(std::move(state));
     }
     return all;
   }
@@ -200,6 +198,12 @@ class OnnxConfigWithPast : public OnnxConfig {
       specs.push_back(
           input::positions("position_ids", {axis::batch, axis::sequence}, {.of = "input_ids", .limit = max_positions}));
     return specs;
+  }
+
+  /// Which of input_ids count: the attention mask without what is of the past, i64[batch, sequence].
+  Value fresh_mask(const Inputs& in) const {
+    const Value mask = in.at("attention_mask");
+    return use_past_ ? from_row(mask, 1, size_of(mask, 1) - size_of(in.at("input_ids"), 1)) : mask;
   }
 
   /// The positions of input_ids: i64[1 or batch, sequence].
@@ -263,6 +267,13 @@ class OnnxConfigWithPast : public OnnxConfig {
     throw Error(ONNXPORT_CONFIG, "config.json states " + std::to_string(num_layers()) +
                                      " layers, each with a cache of its own; expected " + std::to_string(most) +
                                      " at the most");
+  }
+
+  /// The states of one layer's self-attention, for lists in which not every layer has them.
+  std::vector<State> keys_and_values(int64_t layer) const {
+    const std::string index = std::to_string(layer);
+    return {cached(index + ".key", past_shape(axis::past, head_size()), 2, axis::past_and_sequence),
+            cached(index + ".value", past_shape(axis::past, value_head_size()), 2, axis::past_and_sequence)};
   }
 
   /// The type of one cached key or value as an input: [batch, kv heads, length, width].
