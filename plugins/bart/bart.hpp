@@ -59,7 +59,7 @@ class Transformer {
     Graph& g = s.graph();
     const Value places = places_of(step.ids, decoder_places(step, cache), cache.past_length());
     Value x = embed(model, {"decoder", step.ids, places, rows});
-    const bool alone = !step.encoder_mask;
+    const bool alone = !step.encoder_hidden && !cache.past("0.encoder.key");
     const std::string side = alone ? "" : "decoder_";  // by itself it has no other side
     if (alone) g.unused((s / "layers.*.encoder_attn*").path());
     const Value counted = f.has_experts ? tokens_of_experts(step, cache) : Value();

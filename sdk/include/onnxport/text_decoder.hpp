@@ -69,15 +69,9 @@ class TextDecoder : public OnnxConfigWithPast {
                        embeds});
     }
     if (t.hidden == 0 && t.encoder_width == 0) return parts;
-    Part decoder{"decoder", inputs(), outputs(), [this](Graph& g, const Inputs& in) { return forward(g, in); }};
+    Part decoder = offered_decoder(t.encoder_width);
     if (t.hidden > 0)
       decoder.inputs.push_back(input::embeddings(inputs_embeds, {axis::batch, axis::sequence, t.hidden}));
-    if (t.encoder_width > 0) {
-      decoder.inputs.push_back(
-          input::hidden("encoder_hidden_states", {axis::batch, axis::encoder_sequence, t.encoder_width}, {}));
-      decoder.inputs.push_back(input::mask("encoder_attention_mask", {axis::batch, axis::encoder_sequence}, {}));
-    }
-    if (use_past()) decoder.states = states();
     parts.push_back(std::move(decoder));
     return parts;
   }

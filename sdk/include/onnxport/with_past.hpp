@@ -2,6 +2,7 @@
 // Decoders with a cache: OnnxConfigWithPast, and what their definitions are written with.
 #pragma once
 
+#include <cstdlib>
 #include <map>
 #include <optional>
 #include <string>
@@ -300,9 +301,27 @@ class OnnxConfigWithPast : public OnnxConfig {
     }
   }
 
-  /// Of a model whose positions are not the user's choice.
+  /// Of a model whose positions are not the user's choice. Throws UNSUPPORTED where others are asked for.
   OnnxConfigWithPast(const Request& request, Positions positions)
-      : OnnxConfigWithPast(request, std::optional<Positions>(positions)) {}
+      : OnnxConfigWithPast(request, std::optional<Positions>(positions)) {
+    const auto chosen = chosen_in(request.options);
+    if (!chosen || *chosen == positions) return;
+    throw Error(ONNXPORT_UNSUPPORTED, "the positions of the model type '" + request.model_type + "' are '" +
+                                          name_of(positions) + "', and no others can be chosen");
+  }
+
+  /// The part "decoder" for models that are put together of this one: the graph itself, which also takes what an
+  /// encoder of that width yields (0: none).
+  Part offered_decoder(int64_t encoder_width) const {
+    Part decoder{"decoder", inputs(), outputs(), [this](Graph& g, const Inputs& in) { return forward(g, in); }};
+    if (encoder_width > 0) {
+      decoder.inputs.push_back(
+          input::hidden("encoder_hidden_states", {axis::batch, axis::encoder_sequence, encoder_width}, {}));
+      decoder.inputs.push_back(input::mask("encoder_attention_mask", {axis::batch, axis::encoder_sequence}, {}));
+    }
+    if (use_past()) decoder.states = states();
+    return decoder;
+  }
 
  private:
   OnnxConfigWithPast(const Request& request, std::optional<Positions> positions)
@@ -319,6 +338,13 @@ class OnnxConfigWithPast : public OnnxConfig {
   bool are_a_choice_ = false;
   std::optional<Positions> positions_;  // none: what the feature wants
 };
+
+/// How wide the encoder is that a decoder attends to as part of a larger model, which chooses that by the option
+/// encoder_hidden_states; 0: to none. Only a type whose layers can attend to one asks.
+inline int64_t width_over_encoder(const Request& request) {
+  const std::string width = request.options.text("encoder_hidden_states", "0");
+  return std::atoll(width.c_str());
+}
 
 /// The row of each text's last token that is no padding: f[batch, sequence, n] -> f[batch, n]. Without a padding id it
 /// is the last place. Source: GPT2ForSequenceClassification and its relatives, transformers 4.57.
