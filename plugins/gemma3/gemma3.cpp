@@ -61,7 +61,7 @@ class Gemma3 final : public VisionLanguage {
     return length(sizes, images) * c.side * c.side;
   }
 
-  Value see(Graph& g, const Inputs& in) const override {
+  std::vector<Value> see(Graph& g, const Inputs& in) const override {
     const Value seen = look(g, tower, in);
     const Scope projector = first_with("mm_input_projection_weight",
                                        {g.root() / "multi_modal_projector", g.root() / "model.multi_modal_projector"});
@@ -73,7 +73,7 @@ class Gemma3 final : public VisionLanguage {
     const Value rows = transpose(reshape(pooled, {0, width, across * across}), {0, 2, 1});
     const Value normed =
         norm(projector / "mm_soft_emb_norm", rows, {.kind = Norm::Kind::rms, .epsilon = c.epsilon, .offset = 1});
-    return matmul(normed, projector.weight("mm_input_projection_weight", {width, c.text_width}));
+    return {matmul(normed, projector.weight("mm_input_projection_weight", {width, c.text_width}))};
   }
 
   const Gemma3Config c;

@@ -65,7 +65,7 @@ class Idefics3 final : public VisionLanguage {
            (length(sizes, axis::width) / step);
   }
 
-  Value see(Graph& g, const Inputs& in) const override {
+  std::vector<Value> see(Graph& g, const Inputs& in) const override {
     const Scope model = g.root() / "model.vision_model";
     const Value all = in.at("pixel_values");
     const Value size = shape_of(all, 3, 5);
@@ -77,7 +77,7 @@ class Idefics3 final : public VisionLanguage {
     const int64_t patch = c.tower.patch;
     const Value seen = g.op("MaxPool", {cast(gather(masks, real), DType::f32)},
                             {{"kernel_shape", {patch, patch}}, {"strides", {patch, patch}}});
-    return connect(g, encode(model, gather(flat, real), seen));
+    return {connect(g, encode(model, gather(flat, real), seen))};
   }
 
   struct Seen {

@@ -71,7 +71,7 @@ class Llava final : public VisionLanguage {
     return length(sizes, images) * (side * side + (c.keeps_class ? 1 : 0));
   }
 
-  Value see(Graph& g, const Inputs& in) const override {
+  std::vector<Value> see(Graph& g, const Inputs& in) const override {
     ComponentCall call{.scope = "vision_tower", .steps = "vision_", .prefixes = tower_prefixes()};
     for (const int64_t layer : c.layers) call.outputs.push_back(state(layer));
     Inputs pixels;
@@ -84,7 +84,7 @@ class Llava final : public VisionLanguage {
     const Scope projector =
         first_with("linear_1.weight", {g.root() / "multi_modal_projector", g.root() / "model.multi_modal_projector"});
     const LinearOptions out{.out = c.text_width, .bias = c.bias};
-    return linear(projector / "linear_2", activation(linear(projector / "linear_1", seen, out), c.activation), out);
+    return {linear(projector / "linear_2", activation(linear(projector / "linear_1", seen, out), c.activation), out)};
   }
 
   std::string state(int64_t layer) const {

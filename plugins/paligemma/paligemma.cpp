@@ -52,11 +52,11 @@ class PaliGemma final : public VisionLanguage {
     return length(sizes, images) * (c.image / c.patch) * (c.image / c.patch);
   }
 
-  Value see(Graph& g, const Inputs& in) const override {
+  std::vector<Value> see(Graph& g, const Inputs& in) const override {
     const Value seen = look(g, tower, in);
     const Scope projector =
         first_with("linear.weight", {g.root() / "multi_modal_projector", g.root() / "model.multi_modal_projector"});
-    return linear(projector / "linear", seen, {.out = c.projected});
+    return {linear(projector / "linear", seen, {.out = c.projected})};
   }
 
   const PaliGemmaConfig c;

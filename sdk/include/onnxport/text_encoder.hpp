@@ -142,8 +142,7 @@ class TextEncoder : public OnnxConfig {
 
   Heads heads() const final {
     TextHeads given = text_heads();
-    if (given.masked_lm)
-      given.words = [words = *given.masked_lm](const Encoded& at) { return word_scores(words, at); };
+    if (given.masked_lm) given.words = [words = *given.masked_lm](const Encoded& at) { return word_scores(words, at); };
     if (!given.summary && traits().pooler) given.summary = [this](const Encoded& at) { return pool(at); };
     Heads rows = given.own;
     rows.push_back(head::hidden_states());

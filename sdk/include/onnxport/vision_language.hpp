@@ -62,8 +62,11 @@ class VisionLanguage : public OnnxConfigWithPast {
 
   /// What an image, or several, is given as.
   virtual std::vector<TensorSpec> image_inputs() const = 0;
-  /// -> f[…, width], in the order in which they stand in the texts.
-  virtual Value see(Graph& g, const Inputs& in) const = 0;
+  /// -> f[…, width], in the order in which they stand in the texts; behind them what further_features() lists.
+  virtual std::vector<Value> see(Graph& g, const Inputs& in) const = 0;
+  /// Vectors of the same form that the decoder adds to an image's tokens between its layers, by the names of its
+  /// inputs.
+  virtual std::vector<OutputSpec> further_features() const { return {}; }
   /// The axes of what see() yields, as the output of a graph of its own.
   virtual OutputSpec image_features() const { return {"image_features", {{0, images}}}; }
   /// How many vectors see() yields of dummy images of such sizes; 0 where that is not known beforehand.
@@ -73,7 +76,7 @@ class VisionLanguage : public OnnxConfigWithPast {
     std::vector<TensorSpec> specs{input::ids("input_ids", {axis::batch, axis::sequence}, vocab_)};
     for (TensorSpec& spec : image_inputs()) specs.push_back(std::move(spec));
     for (const TensorSpec& spec : decoder_.inputs) {
-      if (spec.name != "input_ids" && spec.name != inputs_embeds) specs.push_back(of_ids(spec, "input_ids"));
+      if (is_beside_text(spec)) specs.push_back(of_ids(spec, "input_ids"));
     }
     return specs;
   }
@@ -81,20 +84,26 @@ class VisionLanguage : public OnnxConfigWithPast {
 
   Outputs forward(Graph& g, const Inputs& in) const override {
     const Value ids = in.at("input_ids");
-    const Value words = embed(g, ids), seen = see(g, in);
-    const Value rows = seen.rank() == 2 ? seen : reshape(seen, {-1, seen.fixed(-1)});
-    // A step that has no image has no row to take, of a text without its token.
-    const Value any = concat({rows, g.constant<float>(DType::f32, {1, seen.fixed(-1)},
-                                                      std::vector<float>(static_cast<size_t>(seen.fixed(-1)), 0.f))},
-                             0);
+    const Value words = embed(g, ids), is_image = equal(ids, half_.image_token);
+    const std::vector<Value> seen = see(g, in);
     Inputs given = in;
     given.erase("input_ids");
-    given[inputs_embeds] = masked_scatter(words, equal(ids, half_.image_token), any);
+    given[inputs_embeds] = masked_scatter(words, is_image, rows_of(seen.at(0)));
+    const std::vector<OutputSpec> further = further_features();
+    for (size_t i = 0; i < further.size(); ++i)
+      given[further[i].name] = masked_scatter(words * 0.0, is_image, rows_of(seen.at(i + 1)));
     return decode(g, given);
   }
 
   std::vector<Part> parts() const override {
-    const auto sees = [this](Graph& g, const Inputs& in) -> Outputs { return {{image_features().name, see(g, in)}}; };
+    std::vector<OutputSpec> features{image_features()};
+    for (OutputSpec& spec : further_features()) features.push_back(std::move(spec));
+    const auto sees = [this, features](Graph& g, const Inputs& in) {
+      const std::vector<Value> seen = see(g, in);
+      Outputs outputs;
+      for (size_t i = 0; i < features.size(); ++i) outputs.emplace_back(features[i].name, seen.at(i));
+      return outputs;
+    };
     const auto embeds = [this](Graph& g, const Inputs& in) -> Outputs {
       return {{inputs_embeds, embed(g, in.at("input_ids"))}};
     };
@@ -102,9 +111,9 @@ class VisionLanguage : public OnnxConfigWithPast {
         "decoder", {}, decoder_.outputs, [this](Graph& g, const Inputs& in) { return decode(g, in); }, states()};
     for (const TensorSpec& spec : decoder_.inputs) {
       if (spec.name == inputs_embeds) decoder.inputs.insert(decoder.inputs.begin(), spec);
-      if (spec.name != "input_ids" && spec.name != inputs_embeds) decoder.inputs.push_back(of_ids(spec, inputs_embeds));
+      if (is_beside_text(spec)) decoder.inputs.push_back(of_ids(spec, inputs_embeds));
     }
-    return {{"vision_encoder", image_inputs(), {image_features()}, sees},
+    return {{"vision_encoder", image_inputs(), features, sees},
             {"embed_tokens",
              {input::ids("input_ids", {axis::batch, axis::sequence}, vocab_)},
              {{inputs_embeds, {{0, axis::batch}, {1, axis::sequence}}}},
@@ -157,6 +166,15 @@ class VisionLanguage : public OnnxConfigWithPast {
     if (request.options.has("position_ids")) options["position_ids"] = request.options.text("position_ids", "");
     return options;
   }
+  /// f[…, width] -> f[n + 1, width], the last of zeros: a step that has no image has a row to look at even so.
+  static Value rows_of(const Value& seen) {
+    const int64_t width = seen.fixed(-1);
+    const Value zeros =
+        seen.graph().constant<float>(DType::f32, {1, width}, std::vector<float>(static_cast<size_t>(width), 0.f));
+    return concat({seen.rank() == 2 ? seen : reshape(seen, {-1, width}), zeros}, 0);
+  }
+  /// What a decoder takes beside the text itself: its mask, positions and cache.
+  static bool is_beside_text(const TensorSpec& spec) { return spec.role != Role::ids && spec.role != Role::embeddings; }
   /// A mask or positions of the text, whose tokens are called otherwise here.
   static TensorSpec of_ids(TensorSpec spec, const char* text) {
     if (spec.of == "input_ids") spec.of = text;

@@ -121,6 +121,8 @@ struct LayerStack {
   std::function<TransformerLayer(int64_t)> layer;  ///< by its number
   std::string steps{};                             ///< before the names of its steps: "encoder_", "decoder_"
   std::function<Angles(int64_t)> angles{};         ///< by its number, where layers differ in them
+  /// What a model makes of what a layer yields, by its number, before the next one reads it.
+  std::function<Value(int64_t, const Value&)> behind{};
   std::vector<Value>* states = nullptr;  ///< where given, takes what each layer reads and what the last one yields
 };
 
@@ -136,6 +138,7 @@ inline Value transformer_layers(const Scope& scope, Value x, const LayerStack& s
     given.encoder.probabilities = "cross_attentions." + index;
     if (stack.angles) given.angles = stack.angles(given.layer);
     x = transformer_layer(scope / index, x, stack.layer(given.layer), given);
+    if (stack.behind) x = stack.behind(given.layer, x);
   }
   if (stack.states != nullptr) stack.states->push_back(x);
   return x;
