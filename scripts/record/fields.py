@@ -22,7 +22,7 @@ def is_json(value):
     if isinstance(value, (list, tuple)):
         return all(map(is_json, value))
     if isinstance(value, dict):
-        return all(isinstance(key, str) and is_json(entry) for key, entry in value.items())
+        return all(isinstance(key, str) for key in value)  # what is no JSON within, a torch.dtype, is left out
     return isinstance(value, PLAIN)
 
 
@@ -32,7 +32,7 @@ def plain(value):
         return {"__float__": "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"}
     if isinstance(value, (list, tuple)):
         return list(map(plain, value))
-    return {key: plain(entry) for key, entry in value.items()} if isinstance(value, dict) else value
+    return {key: plain(entry) for key, entry in value.items() if is_json(entry)} if isinstance(value, dict) else value
 
 
 def own_fields(made):

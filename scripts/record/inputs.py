@@ -77,6 +77,9 @@ class Maker:
             sizes = getattr(self.text, "type_vocab_sizes", None)
             made["token_type_ids"] = (self.draw(getattr(self.text, "type_vocab_size", 2), *shape) if sizes is None else
                                       torch.stack([self.draw(size, *shape) for size in sizes], -1))
+        if "position_ids" in self.wanted:  # of three axes: time, height and width
+            at = (mask.cumsum(-1) - 1).clamp(min=0)
+            made["position_ids"] = torch.stack([at, at // 2 * 2, at * 2 // 3 + at % 2])
         if "bbox" in self.wanted:
             made["bbox"] = self.boxes(*shape)
         for name, limit in self.FURTHER_IDS.items():
