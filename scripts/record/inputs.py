@@ -161,6 +161,8 @@ class Maker:
             axes = self.wanted[name].rstrip("]").split("[")[1].split(", ")[1:]
             lengths = [int(axis) if axis.isdigit() else self.shape.sound for axis in axes]
             made[name] = torch.randn(batch, *lengths, generator=self.generator)
+        if "is_longer" in self.wanted:
+            made["is_longer"] = (torch.arange(batch) % 2 == 0).unsqueeze(1)
         if "attention_mask" in self.wanted:
             places = torch.arange(self.shape.sound)
             made["attention_mask"] = torch.stack([places < self.shape.sound * (4 - row) // 4 for row in range(batch)]).long()
@@ -239,7 +241,8 @@ class Maker:
         if "returns_to_go" in self.wanted:
             return self.episode()
         if any(name in self.wanted for name in self.SOUNDS):
-            return self.sounds(self.shape.batch)
+            of_text = self.text_inputs(self.shape.batch, self.shape.sequence) if "input_ids" in self.wanted else {}
+            return {**self.sounds(self.shape.batch), **of_text}
         if "pixel_values" in self.wanted:
             return self.images(min(self.shape.batch, 2))  # images are large
         choices = any(word in type(self.model).__name__ for word in ("MultipleChoice", "DoubleHeads"))
