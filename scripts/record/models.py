@@ -5,6 +5,7 @@ import importlib
 import inspect
 import sys
 
+import torch
 import transformers
 
 
@@ -147,13 +148,16 @@ def is_resized(config, given):
     return size is not None and "pixel_values" in given and list(given["pixel_values"].shape[-2:]) != (size if isinstance(size, list) else [size, size])
 
 
-def answer(model, given, names):
-    """The outputs of these names."""
+def answer(model, given, names, counted=False):
+    """The outputs of these names; `counted`: the positions of a step's tokens are given, counted on behind the past."""
     states = {name: value for name, value in given.items() if name.startswith(PAST)}
     words = {name: value for name, value in given.items() if name not in states}
     cached = any(name.startswith("present") for name in names)
     if states:
         words[cache_argument(model)] = cache_of(model, states)
+    if counted and states:
+        new, total = given["input_ids"].shape[1], given["attention_mask"].shape[1]
+        words["position_ids"] = torch.arange(total - new, total).unsqueeze(0)
     if cached or "use_cache" in inspect.signature(model.forward).parameters:
         words["use_cache"] = cached
     if "interpolate_pos_encoding" in inspect.signature(model.forward).parameters and is_resized(model.config, given):
