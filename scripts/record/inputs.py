@@ -127,7 +127,8 @@ class Maker:
             return self.patches(batch, config)
         size = self.shape.image or getattr(config, "image_size", None) or getattr(config, "input_size", None) or 32
         height, width = size if isinstance(size, (list, tuple)) else (size, size)
-        made = {"pixel_values": torch.randn(batch, config.num_channels, height, width, generator=self.generator)}
+        channels = getattr(config, "num_channels", None) or config.backbone_config.num_channels
+        made = {"pixel_values": torch.randn(batch, channels, height, width, generator=self.generator)}
         if "pixel_mask" in self.wanted:  # images behind the first are smaller than the batch
             made["pixel_mask"] = torch.ones(batch, height, width, dtype=torch.int64)
             made["pixel_mask"][1:, height * 2 // 3 :] = made["pixel_mask"][1:, :, width * 3 // 4 :] = 0
