@@ -30,6 +30,12 @@ inline TensorSpec pixel_values() {
   return input::pixels("pixel_values", {axis::batch, axis::num_channels, axis::height, axis::width});
 }
 
+/// The same of one size alone, for which a model has weights.
+inline TensorSpec pixel_values(const Extent& size) {
+  return input::pixels("pixel_values", {axis::batch, axis::num_channels, Dim::open(size.height, axis::height),
+                                        Dim::open(size.width, axis::width)});
+}
+
 /// f[batch, channels, height, width] -> f[batch, channels]
 inline Value mean_of_image(const Value& x) {
   return x.graph().op("ReduceMean", {x}, {{"axes", {2, 3}}, {"keepdims", false}});
