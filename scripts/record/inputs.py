@@ -132,7 +132,8 @@ class Maker:
             return self.patches(batch, config)
         size = self.shape.image or getattr(config, "image_size", None) or getattr(config, "input_size", None) or 32
         height, width = size if isinstance(size, (list, tuple)) else (size, size)
-        made = {"pixel_values": torch.randn(batch, getattr(config, "num_channels", 3), height, width, generator=self.generator)}
+        seen = config if hasattr(config, "num_channels") else getattr(config, "backbone_config", config)
+        made = {"pixel_values": torch.randn(batch, getattr(seen, "num_channels", 3), height, width, generator=self.generator)}
         if "noise" in self.wanted:  # a number for each patch
             patches = (height // config.patch_size) * (width // config.patch_size)
             made["noise"] = torch.rand(batch, patches, generator=self.generator)

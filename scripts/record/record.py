@@ -101,6 +101,8 @@ def main():
                                     sequence=options.sequence or shape.sequence)
         given = inputs.make(model, wanted, shape, options.seed + number)
         found = models.answer(model, given, answered, options.count_positions)
+        if broken := [key for key, value in found.items() if value.isnan().all()]:
+            sys.exit(f"{name} answers with NaN alone, which no test can tell from another mistake: {', '.join(broken)}")
         tensors = {f"in/{key}": value for key, value in given.items()} | {f"out/{key}": value for key, value in found.items()}
         file = f"case-{options.feature}-{number}.safetensors"
         save_file({key: value.detach().contiguous().clone() for key, value in tensors.items()}, folder / file)

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include <onnxport/families/hgnet_v2.hpp>
 #include <onnxport/families/resnet.hpp>
 
 namespace onnxport::family {
@@ -27,10 +28,16 @@ struct Backbone {
   }
 };
 
-/// Stages by out_features or out_indices of a backbone's config, of `count` with the stem, which is the first; the
-/// last one where it names none. Throws CONFIG where it names one that is not there.
-inline std::vector<size_t> stages_read(const Config& own, size_t count) {
-  std::vector<int64_t> found{static_cast<int64_t>(count) - 1};
+/// Which encoder it is where config.json does not say, and which of its stages are read then; none: the last.
+struct BackboneDefaults {
+  std::string type = "resnet";
+  std::vector<int64_t> read{};
+};
+
+/// Stages by out_features or out_indices of a backbone's config, of `count` with the stem, which is the first. Throws
+/// CONFIG where it names one that is not there.
+inline std::vector<size_t> stages_read(const Config& own, size_t count, std::vector<int64_t> found) {
+  if (found.empty()) found = {static_cast<int64_t>(count) - 1};
   if (own.has("out_features")) {
     found.clear();
     for (const std::string& name : own.texts("out_features"))
@@ -51,11 +58,18 @@ inline std::vector<size_t> stages_read(const Config& own, size_t count) {
   return read;
 }
 
-/// A ResNet of transformers, by its backbone_config.
-inline Backbone resnet_backbone(const Config& own) {
+/// A model of transformers, by the map backbone_config. Throws UNSUPPORTED naming the known ones.
+inline Backbone backbone_of(const Config& own, const BackboneDefaults& defaults = {}) {
+  const std::string type = own.choice("model_type", defaults.type, {"resnet", "rt_detr_resnet", "hgnet_v2"});
+  const std::vector<int64_t> read = own.has("model_type") ? std::vector<int64_t>() : defaults.read;
+  if (type == "hgnet_v2") {
+    const HGNetV2Config made(own);
+    return {HGNetV2Encoder(made), stages_read(own, made.stages.size() + 1, read)};
+  }
   ResNetConfig made(own);
+  made.deep = type == "rt_detr_resnet";
   const size_t count = made.widths.size() + 1;
-  return {ResNetEncoder(std::move(made)), stages_read(own, count)};
+  return {ResNetEncoder(std::move(made)), stages_read(own, count, read)};
 }
 
 /// A model of timm: the fields of transformers 4, or backbone_config of version 5. Absent: one of transformers.

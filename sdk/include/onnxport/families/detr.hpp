@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include <onnxport/blocks/attention_at_positions.hpp>
 #include <onnxport/blocks/image_heads.hpp>
 #include <onnxport/blocks/layer.hpp>
 #include <onnxport/blocks/sine_positions.hpp>
@@ -25,7 +26,7 @@ struct DetrKind {
 
 struct DetrConfig {
   DetrConfig(const Config& c, const DetrKind& kind)
-      : backbone(backbone_of(c)),
+      : backbone(seen_through(c)),
         width(c.size("d_model", 256)),
         queries(c.size("num_queries", kind.queries)),
         encoder{c.count("encoder_layers", 6), c.size("encoder_attention_heads", 8), c.size("encoder_ffn_dim", 2048)},
@@ -73,11 +74,9 @@ struct DetrConfig {
   std::string mask_activation;
 
  private:
-  static Backbone backbone_of(const Config& c) {
-    if (const auto name = timm_name(c)) return timm_backbone(c, *name);
-    const Config own = c.section("backbone_config");
-    own.choice("model_type", "resnet", {"resnet", "timm_backbone"});
-    return resnet_backbone(own);
+  static Backbone seen_through(const Config& c) {
+    const auto name = timm_name(c);
+    return name ? timm_backbone(c, *name) : backbone_of(c.section("backbone_config"));
   }
 };
 
@@ -89,22 +88,6 @@ struct DetrImage {
   Value mask;                 ///< i64[batch, rows·columns]
   Value size;                 ///< i64[2]
 };
-
-/// What an attention looks at.
-struct DetrAttention {
-  int64_t heads;
-  Value query_positions;
-  Value seen, seen_positions, mask{};
-};
-/// Positions tell queries and keys apart, and not values: f[batch, n, width] -> the same. Source: DetrAttention.
-inline Value attend_at_positions(const Scope& s, const Value& x, const DetrAttention& to) {
-  const auto projected = [&](const char* name, const Value& of) { return linear(s / name, of, {.out = x.fixed(-1)}); };
-  const Value mixed =
-      attention(projected("q_proj", x + to.query_positions), projected("k_proj", to.seen + to.seen_positions),
-                projected("v_proj", to.seen), {.heads = to.heads, .mask = to.mask})
-          .mixed;
-  return projected("out_proj", mixed);
-}
 
 class DetrOnnxConfig : public OnnxConfig {
  public:
