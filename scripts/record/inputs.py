@@ -127,7 +127,7 @@ class Maker:
         return corners if places is None else (corners * places).long()
 
     def images(self, batch):
-        config = getattr(self.model.config, "vision_config", self.model.config)
+        config = models.image_config(self.model.config)
         if "spatial_shapes" in self.wanted:
             return self.patches(batch, config)
         size = self.shape.image or getattr(config, "image_size", None) or getattr(config, "input_size", None) or 32

@@ -142,9 +142,17 @@ def cache_of(model, named):
     return transformers.EncoderDecoderCache(filled([layer[:2] for layer in layers]), filled([layer[2:] for layer in layers]))
 
 
+def image_config(config):
+    """The part of a config that tells of images."""
+    for name in ("vision_config", "backbone_config"):
+        if getattr(config, name, None) is not None:
+            return image_config(getattr(config, name))
+    return config
+
+
 def is_resized(config, given):
     """Whether images have another size than the model was trained for."""
-    size = getattr(getattr(config, "vision_config", config), "image_size", None)
+    size = getattr(image_config(config), "image_size", None)
     return size is not None and "pixel_values" in given and list(given["pixel_values"].shape[-2:]) != (size if isinstance(size, list) else [size, size])
 
 
