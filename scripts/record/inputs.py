@@ -6,6 +6,7 @@ import sys
 import torch
 
 import models
+import signals
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,6 +198,8 @@ class Maker:
         return {"inputs": vectors if name == "PerceiverModel" else self.tokens(*shape), "attention_mask": mask}
 
     def make(self):
+        if of_signals := signals.maker_of(self.wanted):
+            return of_signals(self.model.config, self.shape, self.generator)
         if "inputs" in self.wanted:
             return self.any_kind()
         if self.past:

@@ -5,6 +5,7 @@ import importlib
 import inspect
 import sys
 
+import torch
 import transformers
 
 
@@ -97,8 +98,10 @@ def answer(model, given, names):
         words["use_cache"] = cached
     if "interpolate_pos_encoding" in inspect.signature(model.forward).parameters and is_resized(model.config, given):
         words["interpolate_pos_encoding"] = True
+    if "bandwidth" in inspect.signature(model.forward).parameters:  # of a codec, whose graph has all quantisers
+        words["bandwidth"] = model.config.target_bandwidths[-1]
     found = model(**words, return_dict=True)
-    outputs = dict(found.items())
+    outputs = {name: torch.stack(value) if isinstance(value, list) else value for name, value in found.items()}
     if cached:
         outputs.update(named_states(found.past_key_values, "present"))
     absent = [name for name in names if name not in outputs]
