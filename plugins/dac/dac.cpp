@@ -36,7 +36,8 @@ struct DacConfig {
 
 /// The weight of a convolution, which may be stored as a direction and a length.
 Value filter(const Scope& scope, const std::vector<int64_t>& shape) {
-  const bool is_normed = scope.has("weight_v") || (scope / "parametrizations.weight").has("original1");
+  const bool is_normed =
+      !scope.has("weight") && (scope.has("weight_v") || (scope / "parametrizations.weight").has("original1"));
   return is_normed ? weight_norm(scope, shape) : scope.weight("weight", shape);
 }
 

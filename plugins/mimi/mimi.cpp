@@ -43,7 +43,7 @@ struct MimiConfig {
       throw Error(ONNXPORT_CONFIG, "config field 'num_semantic_quantizers' is " + std::to_string(semantic) +
                                        "; expected less than num_quantizers (" + std::to_string(quantizers) + ")");
     }
-    stride = stride_of(c);
+    read_rate(c);
     // Caches of sound that comes in pieces, and training. Angles are computed, so that no text is too long.
     c.no_effect({"use_streaming", "use_cache", "layer_scale_initial_scale", "attention_dropout",
                  "max_position_embeddings", "initializer_range"});
@@ -57,20 +57,25 @@ struct MimiConfig {
   int64_t window;
   bool bias;
   Rotary rotary;
-  int64_t stride;  // of the last convolution: frames of the net that one frame of codes stands for
+  bool is_slower = true;   // codes have fewer frames than the net
+  int64_t kernel, stride;  // of the convolutions between both rates
 
  private:
-  // The rate of frames is half of the net's, where config.json states none. Source: MimiConfig.frame_rate,
-  // transformers 4.57.
-  int64_t stride_of(const Config& c) const {
+  // The rate of frames is half of the net's, where config.json states none. Before version 5 every second frame was
+  // taken, whatever the rate. Source: MimiConfig.frame_rate and MimiModel, transformers 4.57 and 5.24.
+  void read_rate(const Config& c) {
     const int64_t rate = c.size("sampling_rate", 24000), frames = (rate + net.hop() - 1) / net.hop();
     const double usual = static_cast<double>(rate) / static_cast<double>(2 * net.hop());
     const double wanted = c.real("frame_rate", c.real("_frame_rate", usual));
     const auto times = wanted > 0 ? static_cast<int64_t>(static_cast<double>(frames) / wanted) : 0;
-    if (times > 0) return times;
-    throw Error(ONNXPORT_CONFIG, "config field 'frame_rate' is " + std::to_string(wanted) +
-                                     "; expected more than 0 and at most " + std::to_string(frames) +
-                                     ", the frames a second that upsampling_ratios and sampling_rate yield");
+    if (times == 0) {
+      throw Error(ONNXPORT_CONFIG, "config field 'frame_rate' is " + std::to_string(wanted) +
+                                       "; expected more than 0 and at most " + std::to_string(frames) +
+                                       ", the frames a second that upsampling_ratios and sampling_rate yield");
+    }
+    is_slower = wanted != static_cast<double>(frames);
+    kernel = 2 * times;
+    stride = !is_slower ? 1 : c.written_before(5, 0) ? 2 : times;
   }
 };
 
@@ -89,10 +94,10 @@ class MimiOnnxConfig final : public OnnxCodecConfig {
 
   Outputs encode(const Scope& root, const Value& signal) const override {
     Value x = transformer(root / "encoder_transformer", seanet_encoder(root / "encoder", signal, c.net));
-    if (c.stride > 1) {
+    if (c.is_slower) {
       x = bordered_conv1d(root / "downsample.conv", x,
                           {.out = c.net.width,
-                           .kernel = 2 * c.stride,
+                           .kernel = c.kernel,
                            .stride = c.stride,
                            .bias = false,
                            .causal = c.net.causal,
@@ -116,11 +121,11 @@ class MimiOnnxConfig final : public OnnxCodecConfig {
       if (is_projected()) found = conv1d(group.scope / "output_proj", found, {.out = c.net.width, .bias = false});
       x = x ? x + found : found;
     }
-    if (c.stride > 1) {
+    if (c.is_slower) {
       x = conv_transpose1d(
           root / "upsample.conv", x,
-          {.out = c.net.width, .kernel = 2 * c.stride, .stride = c.stride, .groups = c.upsample_groups, .bias = false});
-      x = without(x, cut_of(c.stride, c.net.causal, c.net.cut_at_end));
+          {.out = c.net.width, .kernel = c.kernel, .stride = c.stride, .groups = c.upsample_groups, .bias = false});
+      x = without(x, cut_of(c.kernel - c.stride, c.net.causal, c.net.cut_at_end));
     }
     return seanet_decoder(root / "decoder", transformer(root / "decoder_transformer", x), c.net);
   }
