@@ -34,15 +34,9 @@ struct DacConfig {
   }
 };
 
-/// The weight of a convolution, which may be stored as a direction and a length.
-Value filter(const Scope& scope, const std::vector<int64_t>& shape) {
-  const bool is_normed =
-      !scope.has("weight") && (scope.has("weight_v") || (scope / "parametrizations.weight").has("original1"));
-  return is_normed ? weight_norm(scope, shape) : scope.weight("weight", shape);
-}
-
+/// A convolution, whose weight may be stored as a direction and a length.
 Value conv(const Scope& scope, const Value& x, Conv1dOptions options) {
-  options.weight = filter(scope, {options.out, x.fixed(1), options.kernel});
+  options.weight = stored_weight(scope, {options.out, x.fixed(1), options.kernel});
   return conv1d(scope, x, options);
 }
 
@@ -96,7 +90,7 @@ class DacOnnxConfig final : public OnnxCodecConfig {
     for (int64_t i = 0; i < c.quantizers; ++i) {
       const Scope s = root / "quantizer.quantizers" / i, out = s / "out_proj";
       entries.push_back(codebook(s));
-      weights.push_back(squeeze(filter(out, {c.width, c.codebook_width, 1}), {2}));
+      weights.push_back(squeeze(stored_weight(out, {c.width, c.codebook_width, 1}), {2}));
       biases.push_back(out.weight("bias", {c.width}));
     }
     const Scope s = root / "quantizer";
@@ -145,7 +139,7 @@ class DacOnnxConfig final : public OnnxCodecConfig {
                             .kernel = 2 * stride,
                             .stride = stride,
                             .padding = (stride + 1) / 2,
-                            .weight = filter(longer, {n, n / 2, 2 * stride})});
+                            .weight = stored_weight(longer, {n, n / 2, 2 * stride})});
       x = residuals(block, x);
     }
     return squeeze(tanh(conv(s / "conv2", snake(s / "snake1", x), {.out = 1, .kernel = 7, .padding = 3})), {1});

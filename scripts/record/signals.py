@@ -10,8 +10,12 @@ def sound(config, shape, generator):
     return {"input_values": torch.randn(min(shape.batch, 2), channels, shape.sequence * hop - 1, generator=generator)}
 
 
+def spectrogram(config, shape, generator):
+    return {"spectrogram": torch.randn(min(shape.batch, 2), shape.sequence, config.model_in_dim, generator=generator)}
+
+
 # By an input that only such models have, what makes all of a model's inputs.
-MAKERS = {"input_values": sound}
+MAKERS = {"input_values": sound, "spectrogram": spectrogram}
 
 
 def maker_of(wanted):

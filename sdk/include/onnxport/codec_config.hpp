@@ -41,9 +41,7 @@ class OnnxCodecConfig : public OnnxConfig {
   std::vector<TensorSpec> inputs() const override {
     return {input::waveform("input_values", {axis::batch, audio_channels(), axis::samples})};
   }
-  std::vector<OutputSpec> outputs() const override {
-    return {code_outputs().front(), sound()};
-  }
+  std::vector<OutputSpec> outputs() const override { return {code_outputs().front(), sound()}; }
   std::vector<AxisSize> axis_sizes() const override {
     constexpr int64_t usual = 12;
     return {{.axis = axis::samples, .usual = usual * hop_length(), .minimum = hop_length()},

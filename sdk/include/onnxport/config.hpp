@@ -131,6 +131,24 @@ class Config {
     return values;
   }
 
+  /// Lists of integers in a list: [[1, 3], [1, 5]].
+  std::vector<std::vector<int64_t>> integer_lists(std::string_view key) const {
+    constexpr std::string_view expected = "a list of lists of integers";
+    const onnxport_config* node = member(key);
+    if (!has(key)) return {};
+    if (api_->type(node) != ONNXPORT_CONFIG_LIST) wrong(key, expected);
+    std::vector<std::vector<int64_t>> lists(api_->size(node));
+    for (size_t i = 0; i < lists.size(); ++i) {
+      const onnxport_config* list = api_->entry(node, i);
+      if (api_->type(list) != ONNXPORT_CONFIG_LIST) wrong(key, expected);
+      for (size_t j = 0; j < api_->size(list); ++j) {
+        if (api_->type(api_->entry(list, j)) != ONNXPORT_CONFIG_INT) wrong(key, expected);
+        lists[i].push_back(api_->as_int(api_->entry(list, j)));
+      }
+    }
+    return lists;
+  }
+
   /// One token's id or a list of them: eos_token_id.
   std::vector<int64_t> ids(std::string_view key) const {
     if (api_->type(member(key)) == ONNXPORT_CONFIG_INT) return {integer(key)};
