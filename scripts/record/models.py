@@ -8,6 +8,8 @@ import sys
 import torch
 import transformers
 
+import signals
+
 
 def class_named(name):
     """A class of transformers, or MODULE:NAME."""
@@ -106,7 +108,10 @@ def answer(model, given, names):
         words["return_dict"] = True
     if "bandwidth" in takes:  # of a codec, whose graph has all quantisers
         words["bandwidth"] = model.config.target_bandwidths[-1]
-    found = model(**words)
+    if "speaker_id" in words:  # of all texts
+        words["speaker_id"] = words["speaker_id"][:1]
+    with signals.drawing(words):
+        found = model(**words)
     if isinstance(found, torch.Tensor):  # a vocoder's, which has no name
         found = {names[0]: found}
     outputs = {name: torch.stack(value) if isinstance(value, list) else value for name, value in found.items()}
