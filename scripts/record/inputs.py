@@ -6,6 +6,7 @@ import sys
 import torch
 
 import models
+import signals
 
 
 @dataclasses.dataclass(frozen=True)
@@ -231,6 +232,8 @@ class Maker:
         return {"inputs": vectors if name == "PerceiverModel" else self.tokens(*shape), "attention_mask": mask}
 
     def make(self):
+        if of_signals := signals.maker_of(self.wanted):
+            return of_signals(self.model.config, self.shape, self.generator)
         if "inputs" in self.wanted:
             return self.any_kind()
         if self.past:
@@ -249,6 +252,7 @@ class Maker:
         choices = any(word in type(self.model).__name__ for word in ("MultipleChoice", "DoubleHeads"))
         shape = (self.shape.batch, self.shape.choices, self.shape.sequence) if choices else (self.shape.batch, self.shape.sequence)
         made = self.text_inputs(*shape)
+        made.update(signals.speech(self.model.config, self.mask(*shape), self.wanted, self.generator))
         if "mc_token_ids" in self.wanted:
             made["mc_token_ids"] = self.draw(self.shape.sequence, *shape[:-1])
         return made

@@ -8,6 +8,8 @@ import sys
 import torch
 import transformers
 
+import signals
+
 
 # Inputs of a step that come of the one before it.
 PAST = tuple(f"past_{kind}." for kind in ("key_values", "conv", "ssm", "recurrent"))
@@ -22,7 +24,10 @@ def class_named(name):
 def load(name, checkpoint, unused):
     """The class with the checkpoint's weights, in f32, as the library itself loads them. Ends the program where a weight is
     left over, or one is missing that `unused` does not list."""
-    config = transformers.AutoConfig.from_pretrained(checkpoint)
+    try:
+        config = transformers.AutoConfig.from_pretrained(checkpoint)
+    except ValueError:  # a type by a name that only its own class knows
+        config = class_named(name).config_class.from_pretrained(checkpoint)
     config._attn_implementation = "eager"
     config._experts_implementation = "eager"  # others want sizes that small configs have not
     model, found = class_named(name).from_pretrained(checkpoint, config=config, output_loading_info=True)
@@ -170,8 +175,18 @@ def answer(model, given, names, counted=False):
         words["use_cache"] = cached
     if "interpolate_pos_encoding" in inspect.signature(model.forward).parameters and is_resized(model.config, given):
         words["interpolate_pos_encoding"] = True
-    found = model(**words, return_dict=True)
-    outputs = dict(found.items())
+    takes = inspect.signature(model.forward).parameters
+    if "return_dict" in takes or any(one.kind is one.VAR_KEYWORD for one in takes.values()):
+        words["return_dict"] = True
+    if "bandwidth" in takes:  # of a codec, whose graph has all quantisers
+        words["bandwidth"] = model.config.target_bandwidths[-1]
+    if "speaker_id" in words:  # of all texts
+        words["speaker_id"] = words["speaker_id"][:1]
+    with signals.drawing(words):
+        found = model(**words)
+    if isinstance(found, torch.Tensor):  # a vocoder's, which has no name
+        found = {names[0]: found}
+    outputs = {name: torch.stack(value) if isinstance(value, list) else value for name, value in found.items()}
     if cached:
         outputs.update(named_states(cache_in(found), "present"))
     absent = [name for name in names if name not in outputs]
