@@ -141,7 +141,16 @@ class Maker:
         if "pixel_mask" in self.wanted:  # images behind the first are smaller than the batch
             made["pixel_mask"] = torch.ones(batch, height, width, dtype=torch.int64)
             made["pixel_mask"][1:, height * 2 // 3 :] = made["pixel_mask"][1:, :, width * 3 // 4 :] = 0
+        if "input_points" in self.wanted:
+            made.update(self.points(batch, height, width))
         return made
+
+    def points(self, batch, height, width):
+        """Points in images, several for each of several prompts: within and outside of what is meant, none, padding."""
+        shape = (batch, self.shape.choices, self.shape.sequence)
+        places = torch.rand(*shape, 2, generator=self.generator) * torch.tensor([width, height])
+        kinds = torch.tensor([1, 0, -1, -10])
+        return {"input_points": places, "input_labels": kinds[self.draw(len(kinds), *shape)]}
 
     def patches(self, batch, config):
         """Images of several shapes, cut into patches."""
