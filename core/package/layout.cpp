@@ -35,13 +35,27 @@ std::string cached_step_of(const OnnxConfig& config, const std::string& part) {
   return {};
 }
 
+/// Parts whose files consumers know by the part's name alone. Source: transformers.js and optimum.
+constexpr std::string_view named_alone[] = {
+    "vision_encoder", "audio_encoder", "text_encoder", "embed_tokens", "prompt_encoder_mask_decoder", "encodec_decode"};
+
 std::string file_of(std::string_view pattern, const std::string& part) {
+  if (std::find(std::begin(named_alone), std::end(named_alone), part) != std::end(named_alone)) return part + ".onnx";
   return fmt::format(fmt::runtime(pattern), part);
+}
+
+/// Whether the part is first step and cached one in one graph.
+bool serves_both(const OnnxConfig& config, const std::string& part) {
+  return !config.description(part).states.empty() && config.first_step(part).empty() &&
+         cached_step_of(config, part).empty();
 }
 
 /// Throws where the model has no first step to merge with a cached one.
 void require_merged(const Layout& layout, const OnnxConfig& config, const std::vector<GraphFile>& files) {
-  if (std::any_of(files.begin(), files.end(), [](const GraphFile& file) { return file.parts.size() > 1; })) return;
+  const bool merged = std::any_of(files.begin(), files.end(), [&](const GraphFile& file) {
+    return file.parts.size() > 1 || serves_both(config, file.parts[0]);
+  });
+  if (merged) return;
   if (config.with_past()) {
     throw Error(Failure::usage,
                 fmt::format("--layout {} joins a first step and the cached ones, and plugin {} does not say which of "
@@ -87,10 +101,10 @@ std::vector<GraphFile> graph_files(const Layout& layout, const OnnxConfig& confi
   for (const std::string& part : parts) {
     if (merges && !config.first_step(part).empty()) continue;  // stands under its first step
     const std::string cached = merges ? cached_step_of(config, part) : "";
-    if (cached.empty())
-      files.push_back({file_of(layout.part_file, part), {part}});
-    else
-      files.push_back({file_of(layout.merged_file, part), {part, cached}});
+    const bool both = merges && (!cached.empty() || serves_both(config, part));
+    GraphFile& file =
+        files.emplace_back(GraphFile{file_of(both ? layout.merged_file : layout.part_file, part), {part}});
+    if (!cached.empty()) file.parts.push_back(cached);
   }
   if (merges) require_merged(layout, config, files);
   return files;

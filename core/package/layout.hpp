@@ -18,7 +18,7 @@ enum class Graphs {
   merged,   ///< one for each part, but a first step and its cached one under use_cache_branch
 };
 
-/// One layout. In names of files, "{}" stands for the part.
+/// One layout. In names of files, "{}" stands for the part; some parts are called by their names alone.
 struct Layout {
   std::string_view name;     ///< as --layout takes it
   std::string_view summary;  ///< a few words for the help

@@ -70,6 +70,7 @@ std::string feature_of_class(const Recording& recording) {
 
 std::string Recording::name() const {
   std::string text = fs::relative(folder, root).string() + "/" + feature;
+  if (!part.empty()) text += "/" + part;
   for (char& c : text) {
     if (c == '/' || c == '.') c = '_';
   }
@@ -86,6 +87,7 @@ std::vector<Recording> recordings_in(const fs::path& root) {
     recording.model_type = row.at("model_type");
     recording.architecture = row.at("architecture");
     recording.feature = row.at("feature");
+    if (row.contains("part") && row["part"].is_string()) recording.part = row["part"];
     if (recording.feature == "default") recording.feature = feature_of_class(recording);
     recording.atol = row.at("atol");
     for (const char* list : {"cases", "extra_cases"}) {

@@ -23,6 +23,7 @@ struct Drawn {
 struct Recording {
   std::filesystem::path root, folder;  ///< of the index, and of config.json and the case files
   std::string model_type, architecture, feature;
+  std::string part;  ///< of a model of several graphs, the one that was recorded; "" is the model as one
   std::vector<std::string> cases;
   std::vector<std::string> outputs;  ///< further ones that are recorded: "hidden_states"
   double atol = 0;
