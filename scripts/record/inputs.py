@@ -35,7 +35,8 @@ class Maker:
         self.text = self.config_of("get_text_config") if hasattr(model.config, "get_text_config") else model.config
         self.past = any(name.startswith("past_key_values.") for name in wanted)
         self.seq2seq = getattr(model.config, "is_encoder_decoder", False)
-        clip = self.text.model_type.endswith("clip_text_model") or self.text.model_type.startswith("metaclip")
+        clip = self.text.model_type.endswith(("clip_text_model", "clipseg_text_model", "groupvit_text_model")) or \
+            self.text.model_type.startswith("metaclip")
         self.compares = any(hasattr(model, name) for name in ("logit_scale", "temperature"))
         self.ends_count = clip and self.text.eos_token_id is not None
 
@@ -132,6 +133,20 @@ class Maker:
         if "pixel_mask" in self.wanted:  # images behind the first are smaller than the batch
             made["pixel_mask"] = torch.ones(batch, height, width, dtype=torch.int64)
             made["pixel_mask"][1:, height * 2 // 3 :] = made["pixel_mask"][1:, :, width * 3 // 4 :] = 0
+        if "query_pixel_values" in self.wanted:  # another image, of what is to be found
+            made["query_pixel_values"] = torch.randn(made["pixel_values"].shape, generator=self.generator)
+        if "ImagesAndText" in type(self.model).__name__:  # several images for each text
+            made = {name: torch.stack([value] * config.num_images, 1) for name, value in made.items()}
+            made["pixel_values"][:, 1:] *= -1
+        return made
+
+    def regions(self, *shape):
+        """What a detector says of regions of an image, as many as the last of the axes says; later rows are padded."""
+        numbers = torch.randn(*shape, self.model.config.visual_embedding_dim, generator=self.generator)
+        made = {"visual_embeds": numbers, "visual_attention_mask": self.mask(*shape),
+                "visual_token_type_ids": self.draw(self.text.type_vocab_size, *shape)}
+        if "region_to_phrase_position" in self.wanted:
+            made["region_to_phrase_position"] = self.draw(3, shape[0], 4) - 1  # -1: none
         return made
 
     def patches(self, batch, config):
@@ -143,9 +158,10 @@ class Maker:
         return {"pixel_values": pixels, "pixel_attention_mask": mask, "spatial_shapes": shapes}
 
     def texts_and_images(self):
-        """One text more than there are images where all are compared with all, else one about each."""
+        """One text more than there are images where all are compared with all; two for each where objects are sought; else
+        one about each."""
         batch = self.shape.batch
-        texts = batch + 1 if self.compares else batch
+        texts = batch + 1 if self.compares else 2 * batch if "ObjectDetection" in type(self.model).__name__ else batch
         return {**self.text_inputs(texts, self.shape.sequence), **self.images(batch)}
 
     def episode(self):
@@ -213,6 +229,8 @@ class Maker:
         choices = any(word in type(self.model).__name__ for word in ("MultipleChoice", "DoubleHeads"))
         shape = (self.shape.batch, self.shape.choices, self.shape.sequence) if choices else (self.shape.batch, self.shape.sequence)
         made = self.text_inputs(*shape)
+        if "visual_embeds" in self.wanted:
+            made.update(self.regions(*shape[:-1], shape[-1] - 2))
         if "mc_token_ids" in self.wanted:
             made["mc_token_ids"] = self.draw(self.shape.sequence, *shape[:-1])
         return made

@@ -101,6 +101,8 @@ def answer(model, given, names):
     outputs = dict(found.items())
     if cached:
         outputs.update(named_states(found.past_key_values, "present"))
+    if "char_logits" in names:  # MGP-STR's three ways to read, which it answers in one
+        outputs.update(zip(("char_logits", "bpe_logits", "wp_logits"), outputs["logits"]))
     absent = [name for name in names if name not in outputs]
     if absent:
         sys.exit(f"{type(model).__name__} gives no {', '.join(absent)}; it gives {', '.join(outputs)}")
