@@ -187,19 +187,6 @@ class Config {
     return values;
   }
 
-  std::vector<bool> booleans(std::string_view key) const {
-    if (!has(key)) return {};
-    const onnxport_config* node = member(key);
-    if (api_->type(node) != ONNXPORT_CONFIG_LIST) wrong(key, "a list of true and false");
-    std::vector<bool> values;
-    for (size_t i = 0; i < api_->size(node); ++i) {
-      const onnxport_config* entry = api_->entry(node, i);
-      if (api_->type(entry) != ONNXPORT_CONFIG_BOOL) wrong(key, "a list of true and false");
-      values.push_back(api_->as_bool(entry) != 0);
-    }
-    return values;
-  }
-
   std::vector<std::string> texts(std::string_view key) const {
     if (!has(key)) return {};
     const onnxport_config* node = member(key);
