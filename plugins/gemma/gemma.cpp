@@ -118,7 +118,7 @@ struct GemmaConfig {
         rms{.kind = Norm::Kind::rms, .epsilon = c.real("rms_norm_eps", 1e-6), .offset = 1},
         bias(c.boolean("attention_bias", false)),
         tied(c.tie(true)),
-        causal(!c.boolean("use_bidirectional_attention", false) || said_to_look_back(options)),
+        causal(said_to_look_back(options) || !c.boolean("use_bidirectional_attention", false)),
         scale(family.query_scalar ? 1 / std::sqrt(c.real("query_pre_attn_scalar", 256)) : 0),
         score_cap(cap_of(c, "attn_logit_softcapping", family.scores)),
         word_cap(cap_of(c, "final_logit_softcapping", family.words)),

@@ -3,9 +3,8 @@
 // queries are every other patch. Source: LevitModel, LevitForImageClassification and
 // LevitForImageClassificationWithTeacher, transformers 4.57 (modeling_levit.py).
 #include <algorithm>
-#include <cstdlib>
-#include <map>
 
+#include <onnxport/blocks/distance_attention.hpp>
 #include <onnxport/plugin.hpp>
 
 using namespace onnxport::sdk;
@@ -161,8 +160,8 @@ class Levit final : public ImageEncoder {
   static Value attend(const Scope& s, const Value& x, const Form& form, int64_t side) {
     const int64_t value = form.value * form.key;
     const Value all = normed(s / "queries_keys_values", x, form.heads * (2 * form.key + value));
-    const std::vector<Value> made = by_head(all, form.heads, {form.key, form.key, value});
-    const Value bias = distance_bias(s, form.heads, {side, side, 1});
+    const std::vector<Value> made = split_parts_of_heads(all, form.heads, {form.key, form.key, value});
+    const Value bias = distance_bias(s, {form.heads, side, side});
     const Value mixed = attention(made[0], made[1], made[2], {.heads = form.heads, .bias = bias}).mixed;
     return normed(s / "projection", activated(mixed), x.fixed(2)).in(s.parent());
   }
@@ -176,42 +175,16 @@ class Levit final : public ImageEncoder {
     const Form& form = step.form;
     const int64_t value = form.value * form.key, width = x.fixed(2);
     const Value all = normed(s / "keys_values", x, form.heads * (form.key + value));
-    const std::vector<Value> made = by_head(all, form.heads, {form.key, value});
+    const std::vector<Value> made = split_parts_of_heads(all, form.heads, {form.key, value});
     const Value image = reshape(x, {-1, sides.before, sides.before, width});
     const Value fewer =
         s.op("Slice", {image},
              {{"starts", {0, 0}}, {"ends", {to_end, to_end}}, {"axes", {1, 2}}, {"steps", {step.stride, step.stride}}});
     const Value asked = reshape(fewer, {-1, sides.behind * sides.behind, width});
     const Value query = normed(s / "queries", asked, form.heads * form.key);
-    const Value bias = distance_bias(s, form.heads, {sides.before, sides.behind, step.stride});
+    const Value bias = distance_bias(s, {form.heads, sides.before, sides.behind, step.stride});
     const Value mixed = attention(query, made[0], made[1], {.heads = form.heads, .bias = bias}).mixed;
     return normed(s / "projection", activated(mixed), sides.width).in(s.parent());
-  }
-
-  // Each head's parts stand together: f[batch, n, heads·parts] -> f[batch, heads, n, part] each.
-  static std::vector<Value> by_head(const Value& x, int64_t heads, const std::vector<int64_t>& parts) {
-    const Value apart = transpose(reshape(x, {0, 0, heads, x.fixed(2) / heads}), {0, 2, 1, 3});
-    return split(apart, 3, parts);
-  }
-
-  struct Places {
-    int64_t side, queries;  // keys and queries on a side
-    int64_t stride;         // of the queries among the keys
-  };
-  // A learnt number for each distance, in the order in which distances come up: -> f[1, heads, queries², side²].
-  static Value distance_bias(const Scope& s, int64_t heads, const Places& places) {
-    std::map<std::pair<int64_t, int64_t>, int64_t> known;
-    std::vector<int64_t> index;
-    const int64_t n = places.side * places.side, queries = places.queries * places.queries;
-    for (int64_t from = 0; from < queries; ++from) {
-      const int64_t row = from / places.queries * places.stride, column = from % places.queries * places.stride;
-      for (int64_t to = 0; to < n; ++to) {
-        const std::pair distance{std::abs(row - to / places.side), std::abs(column - to % places.side)};
-        index.push_back(known.emplace(distance, static_cast<int64_t>(known.size())).first->second);
-      }
-    }
-    const Value table = s.weight("attention_biases", {heads, static_cast<int64_t>(known.size())});
-    return reshape(gather(table, s.graph().integers(index), 1), {1, heads, queries, n});
   }
 
   const LevitConfig c;

@@ -23,16 +23,8 @@ class Lfm2OnnxConfig final : public RotaryDecoder {
   int64_t head_size() const override { return c.head_size; }
   bool has_usual_cache() const override { return c.heads * c.head_size == c.hidden; }
 
-  std::vector<State> states() const override {
-    std::vector<State> all;
-    for (int64_t i = 0; i < cached_layers(); ++i) {
-      if (c.convolves(i)) {
-        all.push_back(state_of(convolution(), i));
-      } else {
-        for (State& state : keys_and_values(i)) all.push_back(std::move(state));
-      }
-    }
-    return all;
+  std::vector<State> states_of(int64_t layer) const override {
+    return c.convolves(layer) ? std::vector<State>{state_of(convolution(), layer)} : keys_and_values(layer);
   }
 
  private:

@@ -50,13 +50,7 @@ class Mamba2OnnxConfig final : public TextDecoder {
   int64_t num_attention_heads() const override { return c.mixer.space.heads; }
   int64_t head_size() const override { return c.mixer.space.head_size; }
   std::vector<std::string> keep_in_fp32() const override { return {StateSpaceMixer::recurrence}; }
-  std::vector<State> states() const override {
-    std::vector<State> all;
-    for (int64_t i = 0; i < cached_layers(); ++i) {
-      for (State& state : c.mixer.states(i)) all.push_back(std::move(state));
-    }
-    return all;
-  }
+  std::vector<State> states_of(int64_t layer) const override { return c.mixer.states(layer); }
 
  private:
   TextDecoderTraits traits() const override {

@@ -93,7 +93,7 @@ class Speech2TextOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
     const Value mask = mask_of_result(in.at("attention_mask"), size_of(x, 1));
     // The original numbers what it finds no padding token in, where the text is 0 for a place that counts and 1 for
     // one of padding.
-    x = x + positions(s / "embed_positions", g.integer(1) - mask, {});
+    x = x + counted_sinusoids(s / "embed_positions", g.integer(1) - mask, {c.width, c.padding});
     x = transformer_layers(s / "layers", x,
                            {c.encoder_layers, [this](int64_t) { return bart_layer(c.encoder); }, "encoder_"},
                            {.mask = mask});
@@ -104,7 +104,7 @@ class Speech2TextOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
     const Scope s = base(g) / "decoder";
     Value x = embedding(s / "embed_tokens", step.ids, {c.vocab, c.width});
     if (c.scale != 1.0) x = x * c.scale;
-    x = x + positions(s / "embed_positions", step.ids, cache.past_length());
+    x = x + counted_sinusoids(s / "embed_positions", step.ids, {c.width, c.padding, cache.past_length()});
     x = transformer_layers(
         s / "layers", x, {c.decoder_layers, [this](int64_t) { return bart_layer_over_encoder(c.decoder); }, "decoder_"},
         {.mask = step.mask, .cache = &cache, .encoder = {step.encoder_hidden, step.encoder_mask}});
@@ -133,18 +133,6 @@ class Speech2TextOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
               1);
     }
     return transpose(x, {0, 2, 1});
-  }
-
-  // Sinusoids of places that count what is no padding token, behind `past` of them; padding has none:
-  // ids: i64[batch, n] -> f32[batch, n, width].
-  Value positions(const Scope& s, const Value& ids, const Value& past) const {
-    Graph& g = s.graph();
-    g.unused((s / "weights").path());  // the table of sinusoids, which older releases saved
-    const Value counts = cast(logical_not(equal(ids, c.padding)), DType::i64);
-    const Value counted = cumulative_sum(counts, 1);
-    const Value places = (past ? counted + past : counted) * counts + g.integer(c.padding);
-    return (sinusoids(places.in(s), frequencies_to_last(c.width)) * unsqueeze(cast(counts, DType::f32), {-1}))
-        .in(s.parent());
   }
 
   const Speech2TextConfig c;

@@ -6,6 +6,7 @@ import sys
 import torch
 
 import models
+import signals
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +78,9 @@ class Maker:
             sizes = getattr(self.text, "type_vocab_sizes", None)
             made["token_type_ids"] = (self.draw(getattr(self.text, "type_vocab_size", 2), *shape) if sizes is None else
                                       torch.stack([self.draw(size, *shape) for size in sizes], -1))
+        if "position_ids" in self.wanted:  # of three axes: time, height and width
+            at = (mask.cumsum(-1) - 1).clamp(min=0)
+            made["position_ids"] = torch.stack([at, at // 2 * 2, at * 2 // 3 + at % 2])
         if "bbox" in self.wanted:
             made["bbox"] = self.boxes(*shape)
         for name, limit in self.FURTHER_IDS.items():
@@ -124,7 +128,7 @@ class Maker:
         return corners if places is None else (corners * places).long()
 
     def images(self, batch):
-        config = getattr(self.model.config, "vision_config", self.model.config)
+        config = models.image_config(self.model.config)
         if "spatial_shapes" in self.wanted:
             return self.patches(batch, config)
         size = self.shape.image or getattr(config, "image_size", None) or getattr(config, "input_size", None) or 32
@@ -159,6 +163,8 @@ class Maker:
             axes = self.wanted[name].rstrip("]").split("[")[1].split(", ")[1:]
             lengths = [int(axis) if axis.isdigit() else self.shape.sound for axis in axes]
             made[name] = torch.randn(batch, *lengths, generator=self.generator)
+        if "is_longer" in self.wanted:
+            made["is_longer"] = (torch.arange(batch) % 2 == 0).unsqueeze(1)
         if "attention_mask" in self.wanted:
             places = torch.arange(self.shape.sound)
             made["attention_mask"] = torch.stack([places < self.shape.sound * (4 - row) // 4 for row in range(batch)]).long()
@@ -226,6 +232,8 @@ class Maker:
         return {"inputs": vectors if name == "PerceiverModel" else self.tokens(*shape), "attention_mask": mask}
 
     def make(self):
+        if of_signals := signals.maker_of(self.wanted):
+            return of_signals(self.model.config, self.shape, self.generator)
         if "inputs" in self.wanted:
             return self.any_kind()
         if self.past:
@@ -237,12 +245,14 @@ class Maker:
         if "returns_to_go" in self.wanted:
             return self.episode()
         if any(name in self.wanted for name in self.SOUNDS):
-            return self.sounds(self.shape.batch)
+            of_text = self.text_inputs(self.shape.batch, self.shape.sequence) if "input_ids" in self.wanted else {}
+            return {**self.sounds(self.shape.batch), **of_text}
         if "pixel_values" in self.wanted:
             return self.images(min(self.shape.batch, 2))  # images are large
         choices = any(word in type(self.model).__name__ for word in ("MultipleChoice", "DoubleHeads"))
         shape = (self.shape.batch, self.shape.choices, self.shape.sequence) if choices else (self.shape.batch, self.shape.sequence)
         made = self.text_inputs(*shape)
+        made.update(signals.speech(self.model.config, self.mask(*shape), self.wanted, self.generator))
         if "mc_token_ids" in self.wanted:
             made["mc_token_ids"] = self.draw(self.shape.sequence, *shape[:-1])
         return made

@@ -5,7 +5,10 @@ import importlib
 import inspect
 import sys
 
+import torch
 import transformers
+
+import signals
 
 
 # Inputs of a step that come of the one before it.
@@ -21,7 +24,10 @@ def class_named(name):
 def load(name, checkpoint, unused):
     """The class with the checkpoint's weights, in f32, as the library itself loads them. Ends the program where a weight is
     left over, or one is missing that `unused` does not list."""
-    config = transformers.AutoConfig.from_pretrained(checkpoint)
+    try:
+        config = transformers.AutoConfig.from_pretrained(checkpoint)
+    except ValueError:  # a type by a name that only its own class knows
+        config = class_named(name).config_class.from_pretrained(checkpoint)
     config._attn_implementation = "eager"
     config._experts_implementation = "eager"  # others want sizes that small configs have not
     model, found = class_named(name).from_pretrained(checkpoint, config=config, output_loading_info=True)
@@ -141,25 +147,46 @@ def cache_of(model, named):
     return transformers.EncoderDecoderCache(filled([layer[:2] for layer in layers]), filled([layer[2:] for layer in layers]))
 
 
+def image_config(config):
+    """The part of a config that tells of images."""
+    for name in ("vision_config", "backbone_config"):
+        if getattr(config, name, None) is not None:
+            return image_config(getattr(config, name))
+    return config
+
+
 def is_resized(config, given):
     """Whether images have another size than the model was trained for."""
-    size = getattr(getattr(config, "vision_config", config), "image_size", None)
+    size = getattr(image_config(config), "image_size", None)
     return size is not None and "pixel_values" in given and list(given["pixel_values"].shape[-2:]) != (size if isinstance(size, list) else [size, size])
 
 
-def answer(model, given, names):
-    """The outputs of these names."""
+def answer(model, given, names, counted=False):
+    """The outputs of these names; `counted`: the positions of a step's tokens are given, counted on behind the past."""
     states = {name: value for name, value in given.items() if name.startswith(PAST)}
     words = {name: value for name, value in given.items() if name not in states}
     cached = any(name.startswith("present") for name in names)
     if states:
         words[cache_argument(model)] = cache_of(model, states)
+    if counted and states:
+        new, total = given["input_ids"].shape[1], given["attention_mask"].shape[1]
+        words["position_ids"] = torch.arange(total - new, total).unsqueeze(0)
     if cached or "use_cache" in inspect.signature(model.forward).parameters:
         words["use_cache"] = cached
     if "interpolate_pos_encoding" in inspect.signature(model.forward).parameters and is_resized(model.config, given):
         words["interpolate_pos_encoding"] = True
-    found = model(**words, return_dict=True)
-    outputs = dict(found.items())
+    takes = inspect.signature(model.forward).parameters
+    if "return_dict" in takes or any(one.kind is one.VAR_KEYWORD for one in takes.values()):
+        words["return_dict"] = True
+    if "bandwidth" in takes:  # of a codec, whose graph has all quantisers
+        words["bandwidth"] = model.config.target_bandwidths[-1]
+    if "speaker_id" in words:  # of all texts
+        words["speaker_id"] = words["speaker_id"][:1]
+    with signals.drawing(words):
+        found = model(**words)
+    if isinstance(found, torch.Tensor):  # a vocoder's, which has no name
+        found = {names[0]: found}
+    outputs = {name: torch.stack(value) if isinstance(value, list) else value for name, value in found.items()}
     if cached:
         outputs.update(named_states(cache_in(found), "present"))
     absent = [name for name in names if name not in outputs]

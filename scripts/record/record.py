@@ -38,6 +38,8 @@ def arguments():
     parser.add_argument("--dtype", default="fp32", choices=["fp32", "fp16", "bf16"], help="of the stored weights")
     parser.add_argument("--unused", action="append", default=[], metavar="PATTERN",
                         help="weights of the class that the feature does not need: 'pooler.*'")
+    parser.add_argument("--count-positions", action="store_true",
+                        help="a step is told its positions: for a class that counts from 0 in every step")
     parser.add_argument("--atol", type=float, default=1e-4)
     parser.add_argument("--notes", default="", help="what is special about the config")
     parser.add_argument("--onnxport", default="onnxport", help="the command")
@@ -98,7 +100,7 @@ def main():
                                     sound=(options.sounds or [shape.sound])[min(number, len(options.sounds) - 1)],
                                     sequence=options.sequence or shape.sequence)
         given = inputs.make(model, wanted, shape, options.seed + number)
-        found = models.answer(model, given, answered)
+        found = models.answer(model, given, answered, options.count_positions)
         if broken := [key for key, value in found.items() if value.isnan().all()]:
             sys.exit(f"{name} answers with NaN alone, which no test can tell from another mistake: {', '.join(broken)}")
         tensors = {f"in/{key}": value for key, value in given.items()} | {f"out/{key}": value for key, value in found.items()}

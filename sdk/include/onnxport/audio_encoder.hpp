@@ -12,9 +12,9 @@ namespace onnxport::sdk {
 /// What an encoder makes of sound.
 struct AudioFeatures {
   Value last;                   ///< f[batch, frames, n]
-  Value mask{};                 ///< i64[batch, frames], 1 where a frame of `last` counts; absent: all do
-  std::vector<Value> layers{};  ///< f[batch, frames, n]: what the first layer reads and what each yields, for a head
-  Value front{};                ///< f[batch, frames, m], what is projected for the layers, where a head reads it
+  Value length{};               ///< i64[batch], how many frames of each recording count; absent: all do
+  std::vector<Value> layers{};  ///< f[batch, m, n]: what the first layer reads and what each yields, for a head
+  Value front{};                ///< f[batch, m, width], what is projected for the layers, where a head reads it
 };
 
 /// A voice: the vector by which speakers are compared, and its scores, f[batch, n] each.

@@ -70,20 +70,22 @@ struct KnownBackbone {
   Backbone (*make)(const Config& own);
 };
 
-/// The backbone that a model's backbone_config describes. Throws UNSUPPORTED where it is none of those that are known,
-/// or one of timm's.
+/// The backbone that a model's backbone_config describes, or the one that it `usually` has, made of a config without
+/// fields. Throws UNSUPPORTED where it is none of those that are known, or one of timm's.
 template <class Known>
-Backbone backbone_of(const Config& c, const Known& known) {
+Backbone backbone_of(const Config& c, const Known& known, const std::function<Backbone(const Config& none)>& usually) {
   std::string list;
   for (const KnownBackbone& one : known) list += (list.empty() ? "" : ", ") + std::string(one.type);
-  c.no_effect({"use_pretrained_backbone", "backbone_kwargs"});  // of the model that the weights once came from
-  if (c.boolean("use_timm_backbone", false) || c.has("backbone") || !c.has("backbone_config")) {
+  // Of the model that the weights once came from.
+  c.no_effect({"use_pretrained_backbone", "backbone_kwargs", "use_autobackbone"});
+  if (c.boolean("use_timm_backbone", false) || c.has("backbone")) {
     throw Error(ONNXPORT_UNSUPPORTED,
-                "the backbone is one of timm's or a default; expected 'backbone_config' to be a map with one of the "
-                "model types " +
+                "config field 'backbone' names a model of timm or of the hub; expected a map 'backbone_config' with "
+                "one of the model types " +
                     list);
   }
   const Config own = c.section("backbone_config");
+  if (!c.has("backbone_config")) return usually(own);
   const std::string type = own.text("model_type", "");
   for (const KnownBackbone& one : known) {
     if (one.type == type) return one.make(own);

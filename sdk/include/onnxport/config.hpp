@@ -167,6 +167,12 @@ class Config {
     }
     return values;
   }
+  /// Lists of integers in a list: [[1, 3], [1, 5]].
+  std::vector<std::vector<int64_t>> integer_lists(std::string_view key) const {
+    std::vector<std::vector<int64_t>> values;
+    for (const Config& row : lists(key)) values.push_back(row.integers_from(0));
+    return values;
+  }
 
   /// One token's id or a list of them: eos_token_id.
   std::vector<int64_t> ids(std::string_view key) const {

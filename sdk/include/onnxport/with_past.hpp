@@ -178,15 +178,18 @@ class OnnxConfigWithPast : public OnnxConfig {
   }
   std::vector<ValueOverride> values_override() const override { return {{"use_cache", use_past_ ? "true" : "false"}}; }
 
-  /// What a step leaves for the next one: here the keys and values of every layer. A cache of another form (one vector
-  /// for all heads, a convolution's last inputs, a recurrent state) is another list.
+  /// What a step leaves for the next one: of every layer what states_of() lists. A cache of another form is another
+  /// list.
   virtual std::vector<State> states() const {
     std::vector<State> all;
     for (int64_t i = 0; i < cached_layers(); ++i) {
-      for (State& state : keys_and_values(i)) all.push_back(std::move(state));
+      for (State& state : states_of(i)) all.push_back(std::move(state));
     }
     return all;
   }
+  /// What a layer leaves: here its keys and values. A layer of another kind (one vector for all heads, a convolution's
+  /// last inputs, a recurrent state) leaves something else, or nothing.
+  virtual std::vector<State> states_of(int64_t layer) const { return keys_and_values(layer); }
 
   /// input_ids, past_key_values where there are any, attention_mask over both, and position_ids where they are asked
   /// for. `vocab` and `max_positions` bound what dummy inputs hold.
@@ -270,7 +273,7 @@ class OnnxConfigWithPast : public OnnxConfig {
                                      " at the most");
   }
 
-  /// The states of one layer's self-attention, for lists in which not every layer has them.
+  /// The states of one layer's self-attention.
   std::vector<State> keys_and_values(int64_t layer) const {
     const std::string index = std::to_string(layer);
     return {cached(index + ".key", past_shape(axis::past, head_size()), 2, axis::past_and_sequence),

@@ -122,6 +122,7 @@ struct StateSpaceMixer {
   int64_t kernel = 4;  ///< of the convolution
   bool convolution_bias = true, input_bias = false, output_bias = false;
   std::string activation = "silu";  ///< behind the convolution; the gate's is always silu
+  /// Bounds of the steps. The original forgets them where a cached step has one token; they hold in all here.
   double least_step = 0, longest_step = std::numeric_limits<double>::infinity();
   Gate gate = Gate::before_norm;
   double epsilon = 1e-5;  ///< of the norm, which is an RMS norm of each group

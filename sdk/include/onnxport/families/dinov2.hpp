@@ -122,27 +122,33 @@ class Dinov2Encoder {
   }
 };
 
-/// DINOv2 as a backbone: its stages are the layers.
-inline Backbone dinov2_backbone(const Config& c) {
-  const auto encoder =
-      std::make_shared<Dinov2Encoder>(Dinov2Config(c, row_of(dinov2_relatives, c.text("model_type", "dinov2"))));
-  const bool normed = c.boolean("apply_layernorm", true), as_images = c.boolean("reshape_hidden_states", true);
-  const std::vector<size_t> read = stages_read(c, static_cast<size_t>(encoder->c.layers));
-  const int64_t firsts = 1 + encoder->c.registers;
-  if (!as_images && firsts > 1) {
+/// How DINOv2 is a backbone: which of its layers are read, and what is done to what they yield.
+struct Dinov2Stages {
+  std::vector<size_t> read;
+  bool normed = true, as_images = true;
+};
+inline sdk::Backbone dinov2_backbone_of(Dinov2Config config, const Dinov2Stages& stages) {
+  const int64_t firsts = 1 + config.registers;
+  if (!stages.as_images && firsts > 1) {
     throw Error(ONNXPORT_UNSUPPORTED,
                 "config field 'reshape_hidden_states' is false in a backbone with registers; expected true");
   }
-  return [=](const Scope& at, const Value& pixels) {
-    const Dinov2Encoder::States states = (*encoder)(at, pixels);
-    FeatureMaps made{picked(states.all, read), states.size};
-    if (!normed) at.graph().unused((at / "layernorm").path() + ".*");
+  return [=, encoder = Dinov2Encoder(std::move(config))](const Scope& at, const Value& pixels) {
+    const Dinov2Encoder::States states = encoder(at, pixels);
+    FeatureMaps made{picked(states.all, stages.read), states.size};
+    if (!stages.normed) at.graph().unused((at / "layernorm").path() + ".*");
     for (Value& map : made.stages) {
-      if (normed) map = encoder->normed(at, map);
-      if (as_images) map = image_of(slice(map, {1, firsts}), states.size);
+      if (stages.normed) map = encoder.normed(at, map);
+      if (stages.as_images) map = image_of(slice(map, {1, firsts}), states.size);
     }
     return made;
   };
+}
+inline sdk::Backbone dinov2_backbone(const Config& c) {
+  const Dinov2Config config(c, row_of(dinov2_relatives, c.text("model_type", "dinov2")));
+  return dinov2_backbone_of(config, {.read = sdk::stages_read(c, static_cast<size_t>(config.layers)),
+                                     .normed = c.boolean("apply_layernorm", true),
+                                     .as_images = c.boolean("reshape_hidden_states", true)});
 }
 
 }  // namespace onnxport::family
