@@ -12,22 +12,21 @@
 
 namespace onnxport::family {
 
-/// A DETR with masks. Throws CONFIG where the backbone yields too few stages for them.
+/// A DETR with masks.
 class DetrWithMasks : public DetrOnnxConfig {
  public:
-  DetrWithMasks(const Request& request, const DetrKind& row) : DetrOnnxConfig(request, row) {
-    if (task() == "image-segmentation" && c.backbone.read.size() < 4) {
-      throw Error(ONNXPORT_CONFIG,
-                  "the backbone yields " + std::to_string(c.backbone.read.size()) +
-                      " stages; segmentation reads 4. See config field 'backbone_config.out_features'");
-    }
-  }
+  using DetrOnnxConfig::DetrOnnxConfig;
 
  protected:
   // A mask of each object, of the size of the finest stage: f32[batch, queries, …, …]
   Value masks_of(const Scope& root, const Found& found) const override {
     Graph& g = root.graph();
     const DetrImage& seen = found.image;
+    if (seen.stages.size() < 4) {
+      throw Error(ONNXPORT_CONFIG, "the backbone yields " + std::to_string(seen.stages.size()) +
+                                       " stages; segmentation reads 4. See config field "
+                                       "'backbone_config.out_features'");
+    }
     // The image and where an object looks, for each object of each image.
     const auto each = [&](const Value& image) {
       const Value repeated = expand(unsqueeze(image, {1}), {1, c.queries, 1, 1, 1});

@@ -15,15 +15,15 @@
 #include <onnxport/blocks/image_heads.hpp>
 #include <onnxport/blocks/layer.hpp>
 #include <onnxport/blocks/reference_points.hpp>
-#include <onnxport/families/backbone.hpp>
+#include <onnxport/families/convolutional_backbones.hpp>
 #include <onnxport/selection.hpp>
 #include <onnxport/sinusoids.hpp>
 
 namespace onnxport::family {
 
 struct RtDetrConfig {
-  RtDetrConfig(const Config& c, const std::string& backbone_type)
-      : backbone(seen_through(c, backbone_type)),
+  RtDetrConfig(const Config& c, const Backbone& seen_through)
+      : backbone(seen_through),
         levels(c.size("num_feature_levels", 3)),
         stages(c.has("decoder_in_channels") ? static_cast<int64_t>(c.integers("decoder_in_channels").size()) : 3),
         stride(c.has("feat_strides") ? c.integers("feat_strides").back() : 32),
@@ -78,10 +78,9 @@ struct RtDetrConfig {
     require_multiple({"encoder_hidden_dim", encoder.width}, {"encoder_attention_heads", encoder.heads});
     require_multiple({"encoder_hidden_dim", encoder.width}, {"sines and cosines of rows and columns", 4});
     require_multiple({"d_model", decoder.width}, {"decoder_attention_heads", decoder.heads});
-    const auto count = static_cast<int64_t>(backbone.read.size());
-    require_equal({"decoder_in_channels (its length)", stages}, {"stages that the backbone yields", count});
     require_at_most({"decoder_in_channels (its length)", stages}, {"num_feature_levels", levels});
-    for (const int64_t stage : attended) require_at_most({"encode_proj_layers", stage}, {"the last stage", count - 1});
+    for (const int64_t stage : attended)
+      require_at_most({"encode_proj_layers", stage}, {"the last entry of decoder_in_channels", stages - 1});
   }
   struct Side {
     int64_t width, layers, heads, inner;
@@ -102,23 +101,14 @@ struct RtDetrConfig {
   double norm_epsilon, batch_norm_epsilon;
   int64_t queries, labels;
 
- private:
-  static Backbone seen_through(const Config& c, const std::string& type) {
-    if (c.boolean("use_timm_backbone", false) || c.has("backbone")) {
-      throw Error(ONNXPORT_UNSUPPORTED,
-                  "config field 'backbone' or 'use_timm_backbone' names a model of another "
-                  "library; expected a map in 'backbone_config'");
-    }
-    return backbone_of(c.section("backbone_config"), {type, {2, 3, 4}});
-  }
 };
 
 class RtDetrOnnxConfig : public OnnxConfig {
  public:
-  RtDetrOnnxConfig(const Request& request, const std::string& backbone_type)
+  RtDetrOnnxConfig(const Request& request, const Backbone& backbone)
       : OnnxConfig(request),
         c(request.config.with_names({{"d_model", "hidden_size"}, {"encoder_attention_heads", "num_attention_heads"}}),
-          backbone_type) {}
+          backbone) {}
 
   std::string base_model_prefix() const override { return "model"; }
   double atol_for_validation() const override { return 1e-3; }
@@ -144,7 +134,12 @@ class RtDetrOnnxConfig : public OnnxConfig {
     const Scope model = detects ? g.root() / "model" : g.root();
     // Of training, of layers whose answers are not the last ones, and what another feature asks for.
     for (const char* name : {"*class_embed.*", "*bbox_embed.*", "*lqe_layers.*", "*pre_bbox_head.*"}) g.unused(name);
-    std::vector<Value> stages = c.backbone(model / "backbone.model", in.at("pixel_values"));
+    std::vector<Value> stages = c.backbone(model / "backbone.model", in.at("pixel_values")).stages;
+    if (static_cast<int64_t>(stages.size()) != c.stages) {
+      throw Error(ONNXPORT_CONFIG, "the backbone yields " + std::to_string(stages.size()) +
+                                       " stages; config field 'decoder_in_channels' has " + std::to_string(c.stages) +
+                                       " entries. See 'backbone_config.out_indices'");
+    }
     for (size_t i = 0; i < stages.size(); ++i) {
       const Scope at = model / "encoder_input_proj" / static_cast<int64_t>(i);
       stages[i] = batch_norm(at / 1, conv2d(at / 0, stages[i], {.out = c.encoder.width, .bias = false}));
