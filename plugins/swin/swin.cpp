@@ -2,6 +2,7 @@
 // Swin, and Donut's, which ends without a norm. Source: SwinModel, SwinForImageClassification and
 // SwinForMaskedImageModeling, transformers 4.30, and 4.57 for other sizes of images and for DonutSwinModel and
 // DonutSwinForImageClassification (modeling_swin.py, modeling_donut_swin.py).
+#include <onnxport/blocks/window_layer.hpp>
 #include <onnxport/families/swin.hpp>
 
 using namespace onnxport::family;
@@ -23,35 +24,9 @@ class Swin : public SwinOnnxConfig {
             windows_over(grid, {.size = c.window, .shift = shift})};
   }
 
-  // Both halves are normed before.
   Value layer(const Scope& s, const Value& x, const Stage& stage, const Windows& windows) const override {
-    const int64_t heads = c.heads[stage.index], width = x.fixed(2);
-    const AttentionBlock block{.heads = heads,
-                               .head_size = width / heads,
-                               .projections = {.query = "self.query",
-                                               .key = "self.key",
-                                               .value = "self.value",
-                                               .output = "output.dense",
-                                               .bias = {c.qkv_bias, c.qkv_bias, c.qkv_bias, true}}};
-    const auto attends = [&](const Value& h) {
-      const Scope self = s / "attention.self";
-      const int64_t distances = (2 * windows.size - 1) * (2 * windows.size - 1);
-      const Value bias = window_bias(self.weight("relative_position_bias_table", {distances, heads}), windows.size);
-      const Value inside = into_windows(h, windows);
-      const Value mixed = attend(s / "attention", inside, block, {.bias = bias_within(windows, bias, inside, h)});
-      return out_of_windows(mixed, windows, h);
-    };
-    const auto feeds = [&](const Value& h) {
-      const auto inner = static_cast<int64_t>(c.ratio * static_cast<double>(width));
-      return feed_forward(s, h,
-                          {.inner = inner,
-                           .activation = c.activation,
-                           .up = "intermediate.dense",
-                           .down = "output.dense",
-                           .bias = true});
-    };
-    const Value y = residual(s, x.in(s), {.norm = {.epsilon = c.epsilon}, .name = "layernorm_before"}, attends);
-    return residual(s, y, {.norm = {.epsilon = c.epsilon}, .name = "layernorm_after"}, feeds);
+    const auto inner = static_cast<int64_t>(c.ratio * static_cast<double>(x.fixed(2)));
+    return window_layer(s, x, {c.heads[stage.index], inner, c.activation, c.qkv_bias, c.epsilon}, windows);
   }
 
   Value merge(const Scope& s, const Value& x, int64_t width) const override {
