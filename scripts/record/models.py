@@ -186,7 +186,7 @@ def answer(model, given, names, counted=False):
         found = model(**words)
     if isinstance(found, torch.Tensor):  # a vocoder's, which has no name
         found = {names[0]: found}
-    outputs = {name: torch.stack(value) if isinstance(value, list) else value for name, value in found.items()}
+    outputs = {name: torch.stack(value) if isinstance(value, list) and name in names else value for name, value in found.items()}
     if cached:
         outputs.update(named_states(cache_in(found), "present"))
     if "char_logits" in names:  # MGP-STR's three ways to read, which it answers in one

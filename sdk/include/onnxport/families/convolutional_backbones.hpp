@@ -21,6 +21,10 @@ Backbone stages_of(Encoder encoder, std::vector<size_t> read) {
     return {picked(encoder(at, pixels), read)};
   };
 }
+/// Those that detectors read where config.json describes no backbone: of four stages the last three.
+inline std::vector<size_t> stages_of_detector(const Config& own, size_t count) {
+  return own.has("model_type") ? stages_read(own, count) : std::vector<size_t>{2, 3, 4};
+}
 }  // namespace detail
 
 /// Source: ResNetBackbone.
@@ -32,12 +36,12 @@ inline Backbone resnet_backbone(const Config& own) {
 inline Backbone rt_detr_resnet_backbone(const Config& own) {
   ResNetConfig c(own);
   c.deep = true;
-  return detail::stages_of(ResNetEncoder(c), stages_read(own, c.widths.size()));
+  return detail::stages_of(ResNetEncoder(c), detail::stages_of_detector(own, c.widths.size()));
 }
 /// Source: HGNetV2Backbone.
 inline Backbone hgnet_v2_backbone(const Config& own) {
   const HGNetV2Config c(own);
-  return detail::stages_of(HGNetV2Encoder(c), stages_read(own, c.stages.size()));
+  return detail::stages_of(HGNetV2Encoder(c), detail::stages_of_detector(own, c.stages.size()));
 }
 
 inline constexpr KnownBackbone convolutional_backbones[] = {

@@ -76,8 +76,7 @@ struct DetrConfig {
  private:
   static Backbone seen_through(const Config& c) {
     if (const auto name = timm_name(c)) return timm_backbone(c, *name);
-    if (!c.has("backbone_config")) return resnet_backbone(c.section("backbone_config"));
-    return backbone_of(c, convolutional_backbones);
+    return backbone_of(c, convolutional_backbones, resnet_backbone);
   }
 };
 
@@ -197,7 +196,8 @@ class DetrOnnxConfig : public OnnxConfig {
     DetrImage made;
     // The wrapper of timm's models in version 5 has one module more.
     const Scope encoder = model / "backbone.conv_encoder.model";
-    made.stages = c.backbone(first_with("conv1.weight", {encoder, encoder / "_backbone"}), in.at("pixel_values")).stages;
+    made.stages =
+        c.backbone(first_with("conv1.weight", {encoder, encoder / "_backbone"}), in.at("pixel_values")).stages;
     made.projected = conv2d(model / "input_projection", made.stages.back(), {.out = c.width});
     made.tokens = tokens_of(made.projected);
     made.size = shape_of(made.projected, 2, 4);

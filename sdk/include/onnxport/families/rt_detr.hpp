@@ -100,7 +100,6 @@ struct RtDetrConfig {
   std::string activation;  // of convolutions
   double norm_epsilon, batch_norm_epsilon;
   int64_t queries, labels;
-
 };
 
 class RtDetrOnnxConfig : public OnnxConfig {
