@@ -73,16 +73,15 @@ struct SpeechHeads {
 class SpeechEncoder : public AudioEncoder {
  public:
   SpeechEncoder(const Request& request, const SpeechDefaults& otherwise)
-      : AudioEncoder(request), heads_(request.config, otherwise) {
-    if (task() == "ctc" && heads_.vocab <= 0) {
+      : AudioEncoder(request), heads_(request.config, otherwise) {}
+
+ protected:
+  Value words(const Scope& model, const AudioFeatures& made) const override {
+    if (heads_.vocab <= 0) {
       throw Error(ONNXPORT_CONFIG,
                   "config field 'vocab_size' is missing or below 1: the head for ctc has a score for "
                   "each character of a vocabulary");
     }
-  }
-
- protected:
-  Value words(const Scope& model, const AudioFeatures& made) const override {
     return linear(model.graph().root() / "lm_head", made.last, {.out = heads_.vocab});
   }
 
