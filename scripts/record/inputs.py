@@ -142,6 +142,8 @@ class Maker:
         if "pixel_mask" in self.wanted:  # images behind the first are smaller than the batch
             made["pixel_mask"] = torch.ones(batch, height, width, dtype=torch.int64)
             made["pixel_mask"][1:, height * 2 // 3 :] = made["pixel_mask"][1:, :, width * 3 // 4 :] = 0
+        if "dataset_index" in self.wanted:
+            made["dataset_index"] = self.draw(config.num_experts, batch)
         if "input_points" in self.wanted:
             made.update(self.points(batch, height, width))
         if "query_pixel_values" in self.wanted:  # another image, of what is to be found
