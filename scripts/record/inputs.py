@@ -161,6 +161,16 @@ class Maker:
             made["attention_mask"] = torch.stack([places < self.shape.sound * (4 - row) // 4 for row in range(batch)]).long()
         return made
 
+    def text_to_speech(self):
+        """A text, the spectrogram that was made of it so far, in whose voice, and what is dropped by chance."""
+        config, batch, length = self.model.config, self.shape.batch, self.shape.target
+        draws = {"decoder_input_values": (batch, length, config.num_mel_bins),
+                 "speaker_embeddings": (batch, config.speaker_embedding_dim)}
+        made = {name: torch.randn(*shape, generator=self.generator) for name, shape in draws.items()}
+        net = (config.speech_decoder_prenet_layers, length, config.speech_decoder_prenet_units)
+        made["prenet_dropout_mask"] = self.draw(2, *net) == 1
+        return {**self.text_inputs(batch, self.shape.sequence), **made}
+
     def texts_and_images(self):
         """One text more than there are images, or one on each, where the texts' places on it are wanted."""
         batch = self.shape.batch
@@ -229,6 +239,8 @@ class Maker:
             return self.encoder_decoder_step() if self.seq2seq else self.decoder_step()
         if "decoder_input_ids" in self.wanted:
             return self.encoder_decoder()
+        if "speaker_embeddings" in self.wanted:
+            return self.text_to_speech()
         if {"pixel_values", "input_ids"} <= set(self.wanted):
             return self.texts_and_images()
         if "returns_to_go" in self.wanted:
