@@ -17,9 +17,7 @@ class Transformer {
   const BartConfig& config() const { return c; }
   const Family& family() const { return f; }
   /// Of the longest text; 0: without a bound.
-  int64_t max_positions() const {
-    return f.places == Places::counted ? 0 : std::min(c.encoder.positions, c.decoder.positions);
-  }
+  int64_t max_positions() const { return is_unbounded() ? 0 : std::min(c.encoder.positions, c.decoder.positions); }
 
   /// Rows of the decoder's embedding. Parted from the encoder's it starts as a copy of that, and has a vocabulary of
   /// its own only where the head is tied to it.
@@ -38,17 +36,29 @@ class Transformer {
   struct Source {
     Value ids, mask;      // i64[batch, encoder_sequence]
     Value global_mask{};  // the same, of Longformer's encoder: 1 where a token sees all and is seen by all
+    Value embeddings{};   // f32[batch, encoder_sequence, width], in place of ids
   };
+  /// Whether either side may be given the words' vectors in place of their ids: one table makes them for both, and
+  /// places do not go by the ids.
+  bool takes_embeddings() const { return c.shared && f.places != Places::counted && !f.words_normed_first; }
+  // i64[batch, n] -> f32[batch, n, width]
+  Value words(const Scope& model, const Value& ids) const {
+    const Value x = embedding(table(model, "encoder"), ids, {c.vocab, c.width});
+    return c.scale == 1.0 ? x : x * c.scale;
+  }
   // -> f32[batch, encoder_sequence, width]
   Value encode(const Scope& model, const Source& text) const {
-    const Value &ids = text.ids, &mask = text.mask;
+    const Value &read = text.embeddings ? text.embeddings : text.ids, &mask = text.mask;
     const Scope s = model / "encoder";
-    Value x = embed(model, {"encoder", ids, places_of(ids, range(size_of(ids, 1)), {}), c.vocab});
+    Value x =
+        embed(model, {"encoder", text.ids, places_of(read, range(size_of(read, 1)), {}), c.vocab, text.embeddings});
+    if (f.encoder_attention == EncoderAttention::global_local) return finish_encoder(s, encode_blocks(s, x, mask));
     if (f.encoder_attention == EncoderAttention::longformer) return finish_encoder(s, encode_windowed(s, x, text));
-    x = c.is_sparse ? encode_sparse(s, x, mask)
-                    : transformer_layers(s / "layers", x,
-                                         {c.encoder.layers, [this](int64_t) { return encoder_layer(); }, "encoder_"},
-                                         {.mask = mask});
+    x = c.is_sparse
+            ? encode_sparse(s, x, mask)
+            : transformer_layers(s / "layers", x,
+                                 {c.encoder.layers, [&](int64_t i) { return encoder_layer(i, mask); }, "encoder_"},
+                                 {.mask = mask});
     return finish_encoder(s, x);
   }
 
@@ -57,39 +67,58 @@ class Transformer {
   Value decode(const Scope& model, const DecoderStep& step, Cache& cache, int64_t rows) const {
     const Scope s = model / "decoder";
     Graph& g = s.graph();
-    const Value places = places_of(step.ids, decoder_places(step, cache), cache.past_length());
-    Value x = embed(model, {"decoder", step.ids, places, rows});
-    const bool alone = !step.encoder_mask;
+    const Value places = places_of(step.text(), decoder_places(step, cache), cache.past_length());
+    Value x = embed(model, {"decoder", step.ids, places, rows, step.embeddings});
+    const bool alone = !step.encoder_hidden && !cache.past("0.encoder.key");
     const std::string side = alone ? "" : "decoder_";  // by itself it has no other side
-    TransformerLayer form = layer(c.decoder);
-    form.attention.causal = true;
     if (alone) g.unused((s / "layers.*.encoder_attn*").path());
-    if (!alone) form.cross = {"encoder_attn", form.attention, {f.norm, {}, "encoder_attn_layer_norm"}};
+    const Value counted = f.has_experts ? tokens_of_experts(step, cache) : Value();
+    const auto form = [&](int64_t i) {
+      TransformerLayer made = layer(c.decoder, i, counted);
+      made.attention.causal = true;
+      if (!alone) made.cross = {f.cross_at, made.attention, {f.norm, {}, f.cross_norm}};
+      return made;
+    };
     x = transformer_layers(
-        s / "layers", x, {c.decoder.layers, [&](int64_t) { return form; }, side},
+        s / "layers", x, {c.decoder.layers, form, side},
         {.mask = mask_of(step, cache), .cache = &cache, .encoder = {step.encoder_hidden, step.encoder_mask}});
     return g.mark(side + "hidden_states." + std::to_string(c.decoder.layers), finish(s, x));
   }
 
  private:
+  bool is_unbounded() const { return f.places == Places::counted || f.places == Places::computed; }
+
   Value mask_of(const DecoderStep& step, const Cache& cache) const {
     if (!c.lone_step_sees_all || !step.mask || !cache.past_length()) return step.mask;
     Graph& g = step.mask.graph();
-    return g.op("Max", {step.mask, cast(equal(size_of(step.ids, 1), 1), DType::i64)});
+    return g.op("Max", {step.mask, cast(equal(size_of(step.text(), 1), 1), DType::i64)});
+  }
+
+  // Which tokens experts are run for: i64[batch, n]. Of a cached step the reference reads as many entries from the end
+  // of the whole mask as the step has tokens, all texts one behind the other. Source: NllbMoeTop2Router.route_tokens.
+  static Value tokens_of_experts(const DecoderStep& step, const Cache& cache) {
+    if (!step.mask || !cache.past_length()) return step.mask;
+    const Value all = reshape(step.mask, {-1}), count = size_of(step.text(), 0) * size_of(step.text(), 1);
+    return reshape(from_row(all, 0, size_of(all, 0) - count), shape_of(step.text(), 0, 2));
   }
 
   struct Text {
     std::string side;
     Value ids, places;  // i64[batch, n], i64[n] or the same
     int64_t vocab;
+    Value embeddings{};  // in place of ids
   };
 
   Value embed(const Scope& model, const Text& text) const {
     const Scope s = model / text.side;
-    Value x = embedding(table(model, text.side), text.ids, {text.vocab, c.width}).in(s);
     // Since version 5 words that are normed first are not scaled before.
     const bool normed_first = f.words_normed_first && text.side == "decoder";
-    if (c.scale != 1.0 && !(normed_first && c.is_recent)) x = x * c.scale;
+    Value x = text.embeddings;
+    if (!x) {
+      x = embedding(table(model, text.side), text.ids, {text.vocab, c.width}).in(s);
+      if (c.scale != 1.0 && !(normed_first && c.is_recent)) x = x * c.scale;
+    }
+    x = x.in(s);
     const auto normed = [&](const Value& y) { return norm(s / "layernorm_embedding", y, {}); };
     const BartConfig::Side& side = text.side == "decoder" ? c.decoder : c.encoder;
     const Value vectors = places(s / "embed_positions", text.places, side.positions);
@@ -107,6 +136,7 @@ class Transformer {
 
   // The places' vectors: f32[n, width], or f32[batch, n, width]
   Value places(const Scope& s, const Value& at, int64_t count) const {
+    if (f.places == Places::computed) return sinusoids(at.in(s), frequencies()).in(s.parent());
     if (f.places == Places::counted) {
       s.graph().unused((s / "weights").path());  // the table of sinusoids, which older releases saved
       const Value is_text = cast(logical_not(equal(at, c.padding)), DType::f32);
@@ -151,8 +181,8 @@ class Transformer {
   }
 
   // BigBird's attention keeps BERT's names.
-  TransformerLayer encoder_layer() const {
-    TransformerLayer form = layer(c.encoder);
+  TransformerLayer encoder_layer(int64_t i, const Value& mask) const {
+    TransformerLayer form = layer(c.encoder, i, mask);
     if (f.encoder_attention == EncoderAttention::big_bird) {
       Projections& made = form.attention.projections;
       made = {.query = "self.query", .key = "self.key", .value = "self.value", .output = "output", .bias = made.bias};
@@ -163,7 +193,7 @@ class Transformer {
   // Blocks of a text see their neighbours, the first and the last one.
   Value encode_sparse(const Scope& s, Value x, const Value& mask) const {
     const SparseRows rows = sparse_rows(s / "blocks", mask, c.blocks);
-    const TransformerLayer form = encoder_layer();
+    const TransformerLayer form = encoder_layer(0, mask);
     for (int64_t i = 0; i < c.encoder.layers; ++i) {
       const Scope at = s / "layers" / i, attention = at / form.attention_at;
       s.graph().mark("encoder_hidden_states." + std::to_string(i), x);
@@ -178,6 +208,33 @@ class Transformer {
     return x;
   }
 
+  // Pegasus-X's encoder: blocks, and global tokens beside the text.
+  Value encode_blocks(const Scope& s, const Value& text, const Value& mask) const {
+    Graph& g = s.graph();
+    const GlobalLocal& form = c.global_local;
+    const TextBlocks plain = text_blocks(s / "blocks", mask, form, 0);
+    const TextBlocks staggered = c.staggered ? text_blocks(s / "staggered", mask, form, form.block / 2) : plain;
+    const Value none = cast(range(size_of(mask, 0)) * g.integer(0), DType::f32);  // of each text
+    TextAndGlobal x{text, unsqueeze(none, {1, 2}) + (s / "embed_global").weight("weight", {form.global, c.width})};
+    const TransformerLayer layers = plain_layer(c.encoder);
+    for (int64_t i = 0; i < c.encoder.layers; ++i) {
+      const Scope layer = s / "layers" / i;
+      g.mark("encoder_hidden_states." + std::to_string(i), x.text);
+      const TextAndGlobal read{norm(layer / "self_attn_layer_norm", x.text, {}),
+                               norm(layer / "global_self_attn_layer_norm", x.global, {})};
+      const TextAndGlobal made =
+          global_local_attention(layer / "self_attn", read, i % 2 == 1 ? staggered : plain, form);
+      const auto feeds = [&](const Value& h) {
+        return residual(layer, h, layers.feed_forward_branch,
+                        [&](const Value& normed) { return feed_forward(layer, normed, layers.feed_forward); });
+      };
+      x.text = feeds((x.text.in(layer) + made.text).in(layer));
+      // What the last layer makes of them nobody reads.
+      if (i + 1 < c.encoder.layers) x.global = feeds((x.global.in(layer) + made.global).in(layer));
+    }
+    return x.text;
+  }
+
   // Longformer's encoder: tokens see those near them and a few global ones.
   Value encode_windowed(const Scope& s, Value x, const Source& text) const {
     const GlobalPlaces places = global_places(s / "global", text.mask, text.global_mask);
@@ -186,7 +243,7 @@ class Transformer {
       if (!blocks.contains(window))
         blocks.emplace(window, window_blocks(s / ("window" + std::to_string(window)), places, window / 2));
     }
-    const TransformerLayer form = layer(c.encoder);
+    const TransformerLayer form = layer(c.encoder, 0, text.mask);
     for (int64_t i = 0; i < c.encoder.layers; ++i) {
       const Scope at = s / "layers" / i, attention = at / form.attention_at;
       s.graph().mark("encoder_hidden_states." + std::to_string(i), x);
@@ -205,15 +262,47 @@ class Transformer {
     return s.graph().mark("encoder_hidden_states." + std::to_string(c.encoder.layers), finish(s, x));
   }
 
-  TransformerLayer layer(const BartConfig::Side& side) const {
+  // `counted`: i64[batch, n], the tokens that experts are run for; absent: all.
+  TransformerLayer layer(const BartConfig::Side& side, int64_t i, const Value& counted) const {
+    TransformerLayer form = plain_layer(side);
+    if (side.is_sparse(i)) {
+      form.own_feed_forward = [this, inner = side.inner, counted](const Scope& module, const Value& x) {
+        const Value mixed = mixture(module, x, inner);
+        return counted ? mixed * unsqueeze(cast(counted, DType::f32), {-1}) : mixed;
+      };
+    }
+    return form;
+  }
+
+  // The best two experts of each token, which are numbered by name.
+  Value mixture(const Scope& ffn, const Value& x, int64_t inner) const {
+    const SparseLayers& form = c.sparse;
+    const Scope router = ffn / "router.classifier";
+    const Value scores = softmax(linear(router, x, {.out = form.experts, .bias = form.router_bias}));
+    const auto stacked = [&](const char* name, const std::vector<int64_t>& shape) {
+      std::vector<Value> each;
+      for (int64_t i = 0; i < form.experts; ++i)
+        each.push_back((ffn / "experts" / ("expert_" + std::to_string(i))).weight(name, shape));
+      return x.graph().composite("Stack", each);
+    };
+    Experts experts;
+    experts.up = stacked("fc1.weight", {inner, c.width});
+    experts.up_bias = stacked("fc1.bias", {inner});
+    experts.down = stacked("fc2.weight", {c.width, inner});
+    experts.down_bias = stacked("fc2.bias", {c.width});
+    return mixture_of_experts(x, scores, experts,
+                              {.top_k = 2, .normalize = true, .scale = form.share, .activation = c.activation});
+  }
+
+  TransformerLayer plain_layer(const BartConfig::Side& side) const {
     const bool bias = c.attention_bias;
-    return {.feed_forward_at = "",
+    return {.feed_forward_at = f.feed_forward_at,
             .attention = {.heads = side.heads,
                           .head_size = c.width / side.heads,
                           .projections = {.output = "out_proj", .bias = {bias, bias, bias, bias}}},
             .feed_forward = {.inner = side.inner, .activation = c.activation, .up = "fc1", .down = "fc2", .bias = true},
             .attention_branch = {f.norm, {}, "self_attn_layer_norm"},
-            .feed_forward_branch = {f.norm, {}, "final_layer_norm"}};
+            .feed_forward_branch = {f.norm, {}, f.feed_forward_norm}};
   }
 
   Value finish(const Scope& s, const Value& x) const { return f.final_norm ? norm(s / f.final_norm, x, {}) : x; }

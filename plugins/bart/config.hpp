@@ -8,6 +8,8 @@
 #include <onnxport/blocks/windowed_attention.hpp>
 #include <onnxport/plugin.hpp>
 
+#include "global_local.hpp"
+
 namespace bart {
 
 using namespace onnxport::sdk;
@@ -15,10 +17,11 @@ using namespace onnxport::sdk;
 enum class Places {
   learned,
   sinusoidal,  ///< a table of them, which may be saved
+  computed,    ///< sinusoids of any number of places
   counted,     ///< sinusoids of any number of places, which count the tokens that are no padding
 };
 
-enum class EncoderAttention { whole, big_bird, longformer };
+enum class EncoderAttention { whole, big_bird, longformer, global_local };
 
 /// Whether a cached step of one token leaves out the padding before it.
 enum class LoneStep { masked, masked_since_4_35, unmasked };
@@ -34,6 +37,11 @@ struct Family {
   Places places = Places::learned;
   int64_t offset = 0;      // of the first position in the learnt table
   bool words_bias = true;  // the head of words has final_logits_bias
+  bool attention_bias = true;
+  /// Modules of a layer.
+  const char *feed_forward_at = "", *feed_forward_norm = "final_layer_norm";
+  const char *cross_at = "encoder_attn", *cross_norm = "encoder_attn_layer_norm";
+  bool has_experts = false;  // every so many layers
   EncoderAttention encoder_attention = EncoderAttention::whole;
   LoneStep lone_step = LoneStep::masked;
 
@@ -82,6 +90,21 @@ inline constexpr Family families[] = {
      .lone_step = LoneStep::unmasked,
      .positions = 16384,
      .decoder_positions = 1024},
+    {.type = "pegasus_x",
+     .norm = Placement::before,
+     .embedding_norm = false,
+     .final_norm = "layer_norm",
+     .places = Places::computed,
+     .words_bias = false,
+     .attention_bias = false,
+     .encoder_attention = EncoderAttention::global_local,
+     .vocab = 96103,
+     .positions = 16384,
+     .encoder_layers = 16,
+     .decoder_layers = 16,
+     .scaled = true,
+     .padding = 0,
+     .eos = 1},
     {.type = "blenderbot",
      .norm = Placement::before,
      .embedding_norm = false,
@@ -110,10 +133,48 @@ inline constexpr Family families[] = {
      .vocab = 128112,
      .activation = "relu",
      .scaled = true},
+    {.type = "nllb-moe",
+     .norm = Placement::before,
+     .embedding_norm = false,
+     .final_norm = "layer_norm",
+     .places = Places::counted,
+     .words_bias = false,
+     .feed_forward_at = "ffn",
+     .feed_forward_norm = "ff_layer_norm",
+     .cross_at = "cross_attention",
+     .cross_norm = "cross_attention_layer_norm",
+     .has_experts = true,
+     .lone_step = LoneStep::masked_since_4_35,
+     .vocab = 128112,
+     .activation = "relu",
+     .scaled = true},
 };
 
 inline constexpr std::initializer_list<std::pair<const char*, const char*>> names{
     {"d_model", "hidden_size"}, {"encoder_attention_heads", "num_attention_heads"}};
+
+/// NLLB's experts: each token's best two, whose shares are divided by their sum.
+struct SparseLayers {
+  SparseLayers() = default;
+  explicit SparseLayers(const Config& c)
+      : experts(c.size("num_experts", 128)),
+        router_bias(c.boolean("router_bias", false)),
+        share(1 - c.real("moe_token_dropout", 0.2)) {
+    c.choice("second_expert_policy", "all", {"all"});  // the others draw lots
+    const double capacity = c.real("moe_eval_capacity_token_fraction", 1.0);
+    if (capacity < 1) {
+      throw Error(ONNXPORT_UNSUPPORTED, "config field 'moe_eval_capacity_token_fraction' is " +
+                                            std::to_string(capacity) +
+                                            "; experts that turn tokens away are not supported, expected 1 or more");
+    }
+    c.no_effect({"expert_capacity", "batch_prioritized_routing", "normalize_router_prob_before_dropping",
+                 "router_ignore_padding_tokens", "router_dtype", "router_z_loss_coef", "router_aux_loss_coef",
+                 "output_router_logits"});
+  }
+  int64_t experts = 0;
+  bool router_bias = false;
+  double share = 1;  // of what experts yield
+};
 
 struct BartConfig {
   BartConfig(const Config& c, const Family& family)
@@ -127,6 +188,7 @@ struct BartConfig {
         padding(c.integer("pad_token_id", family.padding)),
         activation(c.text("activation_function", family.activation)),
         scale(c.boolean("scale_embedding", family.scaled) ? std::sqrt(static_cast<double>(width)) : 1.0),
+        attention_bias(family.attention_bias),
         shared(c.boolean("share_encoder_decoder_embeddings", true)),
         is_recent(c.written_since(5, 0)),
         lone_step_sees_all(family.lone_step == LoneStep::unmasked ||
@@ -146,6 +208,11 @@ struct BartConfig {
                                          ", not a multiple of the attention heads (" + std::to_string(heads) + ")");
       }
     }
+    if (family.encoder_attention == EncoderAttention::global_local) {
+      global_local = {encoder.heads, width / encoder.heads, c.size("block_size", 512), c.size("num_global_tokens", 32)};
+      staggered = c.boolean("stagger_local_blocks", true);
+      if (staggered) require_multiple({"block_size", global_local.block}, {"2, as blocks are staggered", 2});
+    }
     if (family.encoder_attention == EncoderAttention::longformer) {
       windows = attention_windows(c, encoder.layers);
     }
@@ -153,6 +220,11 @@ struct BartConfig {
       attention_bias = c.boolean("use_bias", false);
       is_sparse = c.choice("attention_type", "block_sparse", {"original_full", "block_sparse"}) == "block_sparse";
       blocks = {c.size("block_size", 64), c.count("num_random_blocks", 3)};
+    }
+    if (family.has_experts) {
+      encoder.every = c.count("encoder_sparse_step", 4);
+      decoder.every = c.count("decoder_sparse_step", 4);
+      sparse = SparseLayers(c);
     }
     // Of the models' forerunners, and of training.
     c.no_effect({"num_hidden_layers", "init_std", "encoder_layerdrop", "decoder_layerdrop", "normalize_before",
@@ -164,7 +236,7 @@ struct BartConfig {
                   "supported");
     }
     c.no_effect({"prompt_length", "prompt_mid_dim"});
-    if (family.places == Places::counted && width % 2 != 0) {
+    if ((family.places == Places::counted || family.places == Places::computed) && width % 2 != 0) {
       throw Error(ONNXPORT_UNSUPPORTED, "config field 'd_model' is " + std::to_string(width) +
                                             "; sinusoids of an odd width are not supported");
     }
@@ -172,15 +244,21 @@ struct BartConfig {
   struct Side {
     int64_t layers, heads, inner;
     int64_t positions = 0;
+    int64_t every = 0;  // so many layers one has experts; 0: none
+
+    bool is_sparse(int64_t layer) const { return every > 0 && (layer + 1) % every == 0; }
   };
   int64_t vocab, decoder_vocab, width;
   Side encoder, decoder;
   int64_t padding;
   std::string activation;
   double scale;
-  bool attention_bias = true;
+  bool attention_bias;
   bool is_sparse = false;  // BigBird's encoder sees blocks of a long text
   SparseBlocks blocks{};
+  SparseLayers sparse{};
+  GlobalLocal global_local{};    // Pegasus-X's encoder
+  bool staggered = false;        // every second layer's blocks begin half a block before
   std::vector<int64_t> windows;  // Longformer's encoder: how far a token of each layer sees, to both sides together
   bool shared;
   bool is_recent;  // written by version 5, where a side's table that is saved beside the shared one is one of its own

@@ -37,9 +37,9 @@ struct Transformer {
     const LayerStack stack{.count = c.encoder_layers,
                            .layer = [this](int64_t) { return bart_layer(c.encoder); },
                            .steps = "encoder_",
-                           .read = &made.layers};
+                           .states = &made.layers};
     made.hidden = norm(s / "layer_norm", transformer_layers(s / "layers", x, stack, {}), {});
-    made.layers.push_back(made.hidden);
+    made.layers.back() = made.hidden;
     s.graph().mark("encoder_hidden_states." + std::to_string(c.encoder_layers), made.hidden);
     return made;
   }

@@ -38,6 +38,10 @@ def arguments():
     parser.add_argument("--dtype", default="fp32", choices=["fp32", "fp16", "bf16"], help="of the stored weights")
     parser.add_argument("--unused", action="append", default=[], metavar="PATTERN",
                         help="weights of the class that the feature does not need: 'pooler.*'")
+    parser.add_argument("--leave-out", action="append", default=[], metavar="OUTPUT",
+                        help="an output that the original does not settle, as it puts it in a random order")
+    parser.add_argument("--count-positions", action="store_true",
+                        help="a step is told its positions: for a class that counts from 0 in every step")
     parser.add_argument("--atol", type=float, default=1e-4)
     parser.add_argument("--notes", default="", help="what is special about the config")
     parser.add_argument("--onnxport", default="onnxport", help="the command")
@@ -89,6 +93,7 @@ def main():
             "--feature", options.feature, "--dtype", options.dtype, "--quiet")
         model = models.load(name, checkpoint, options.unused)
         wanted, answered = graph_of(options, checkpoint, scratch)
+        answered = [name for name in answered if name not in options.leave_out]
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(scratch / "config.json", folder / "config.json")
     written = []
@@ -98,7 +103,9 @@ def main():
                                     sound=(options.sounds or [shape.sound])[min(number, len(options.sounds) - 1)],
                                     sequence=options.sequence or shape.sequence)
         given = inputs.make(model, wanted, shape, options.seed + number)
-        found = models.answer(model, given, answered)
+        found = models.answer(model, given, answered, options.count_positions)
+        if broken := [key for key, value in found.items() if value.isnan().all()]:
+            sys.exit(f"{name} answers with NaN alone, which no test can tell from another mistake: {', '.join(broken)}")
         tensors = {f"in/{key}": value for key, value in given.items()} | {f"out/{key}": value for key, value in found.items()}
         file = f"case-{options.feature}-{number}.safetensors"
         save_file({key: value.detach().contiguous().clone() for key, value in tensors.items()}, folder / file)

@@ -63,6 +63,13 @@ inline Value weight_norm(const Scope& scope, const std::vector<int64_t>& shape, 
   return (direction * (length / scope.op("ReduceL2", {direction}, {{"axes", others}}))).in(scope);
 }
 
+/// The module's weight f[shape], which some checkpoints store as a direction and a length.
+inline Value stored_weight(const Scope& scope, const std::vector<int64_t>& shape, int64_t axis = 0) {
+  const bool is_normed =
+      !scope.has("weight") && (scope.has("weight_v") || (scope / "parametrizations" / "weight").has("original1"));
+  return is_normed ? weight_norm(scope, shape, axis) : scope.weight("weight", shape);
+}
+
 // ----------------------------------------------------------------------------------------- convolutions
 
 struct ConvOptions {
