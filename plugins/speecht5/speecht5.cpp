@@ -111,11 +111,13 @@ class TextToSpeech final : public OnnxConfig {
 
   Outputs forward(Graph& g, const Inputs& in) const override {
     const Scope s = base(g) / "decoder";
-    Cache none(in, {}, false);
+    Cache cache(in, over_encoder(), false);
     const Value made = model.decode(s / "wrapped_decoder", read_speech(s / "prenet", in),
-                                    {.cache = &none, .encoder = {encode(g, in), in.at("attention_mask")}});
+                                    {.cache = &cache, .encoder = {encode(g, in), in.at("attention_mask")}});
     const Scope postnet = g.root() / "speech_decoder_postnet";
     g.unused((postnet / "prob_out*").path());
+    if (g.wants("prob"))  // that the text ends with a frame
+      g.mark("prob", reshape(sigmoid(linear(postnet / "prob_out", made, {.out = c.reduction})), {0, -1}));
     const Value rough = linear(postnet / "feat_out", made, {.out = c.mels * c.reduction});
     return {{"spectrogram", mend(g, reshape(rough, {0, -1, c.mels}))}};
   }
@@ -140,6 +142,16 @@ class TextToSpeech final : public OnnxConfig {
   static constexpr const char* kept = "prenet_dropout_mask";
 
   static Scope base(Graph& g) { return g.root() / "speecht5"; }
+
+  // What each of the decoder's layers makes of the encoder's result.
+  std::vector<State> over_encoder() const {
+    const std::vector<Dim> shape{axis::batch, c.decoder.heads, axis::encoder_sequence, c.hidden / c.decoder.heads};
+    std::vector<State> all;
+    for (int64_t i = 0; i < c.decoder.layers; ++i) {
+      for (const char* kind : {".encoder.key", ".encoder.value"}) all.push_back(cached(std::to_string(i) + kind, shape));
+    }
+    return all;
+  }
 
   std::vector<TensorSpec> text_inputs() const {
     const std::vector<Dim> shape{axis::batch, axis::encoder_sequence};
@@ -211,5 +223,9 @@ ONNXPORT_PLUGIN({
                 .features = {"speech2seq-lm", "speech2seq-lm-with-past", "text-to-audio"},
                 .architectures = {{"SpeechT5ForSpeechToText", "speech2seq-lm"},
                                   {"SpeechT5ForTextToSpeech", "text-to-audio"}},
+                .known_gaps = {{.architecture = "SpeechT5ForSpeechToSpeech",
+                                .reason = "speech into another voice is not defined"},
+                               {.architecture = "SpeechT5Model",
+                                .reason = "the model between vectors that something else makes is not defined"}},
                 .make = make_speecht5}},
 })

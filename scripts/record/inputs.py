@@ -196,6 +196,16 @@ class Maker:
             made["attention_mask"] = torch.stack([places < self.shape.sound * (4 - row) // 4 for row in range(batch)]).long()
         return made
 
+    def text_to_speech(self):
+        """A text, the spectrogram that was made of it so far, in whose voice, and what is dropped by chance."""
+        config, batch, length = self.model.config, self.shape.batch, self.shape.target
+        draws = {"decoder_input_values": (batch, length, config.num_mel_bins),
+                 "speaker_embeddings": (batch, config.speaker_embedding_dim)}
+        made = {name: torch.randn(*shape, generator=self.generator) for name, shape in draws.items()}
+        net = (config.speech_decoder_prenet_layers, length, config.speech_decoder_prenet_units)
+        made["prenet_dropout_mask"] = self.draw(2, *net) == 1
+        return {**self.text_inputs(batch, self.shape.sequence), **made}
+
     def read_images(self):
         """Texts that hold images: as many of their tokens stand for an image as the model makes vectors of it."""
         config = self.model.config
@@ -287,7 +297,7 @@ class Maker:
         return {"inputs": vectors if name == "PerceiverModel" else self.tokens(*shape), "attention_mask": mask}
 
     def make(self):
-        if of_signals := signals.maker_of(self.wanted):
+        if of_signals := signals.maker_of(self.model.config, self.wanted):
             return of_signals(self.model.config, self.shape, self.generator)
         if "inputs" in self.wanted:
             return self.any_kind()
@@ -298,6 +308,8 @@ class Maker:
             return self.read_images()
         if "decoder_input_ids" in self.wanted:
             return self.encoder_decoder()
+        if "speaker_embeddings" in self.wanted:
+            return self.text_to_speech()
         if both:
             return self.texts_and_images()
         if "returns_to_go" in self.wanted:

@@ -201,10 +201,9 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
     if (const auto seen = encoder_mask())
       part.inputs.push_back(input::mask("encoder_attention_mask", seen->shape, {.of = "last_hidden_state"}));
     part.inputs.push_back(input::ids("input_ids", {axis::batch, axis::decoder_sequence}, decoder_vocab_size()));
-    if (masks_decoder() || counts_padding_out()) {
-      const char* seen = is_cached ? axis::past_and_decoder : axis::decoder_sequence;
-      part.inputs.push_back(input::mask("attention_mask", {axis::batch, seen}, {.of = "input_ids"}));
-    }
+    // As long as the cached step's, so that one file may hold both; of a first step only the ids' own places are read.
+    if (masks_decoder() || counts_padding_out())
+      part.inputs.push_back(input::mask("attention_mask", {axis::batch, axis::past_and_decoder}, {.of = "input_ids"}));
     add_positions(part.inputs, "input_ids");
     part.outputs = decoder_outputs();
     std::vector<State> put_out = states();
@@ -229,6 +228,10 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
     DecoderStep step{in.maybe("input_ids"), in.maybe("attention_mask"), in.maybe("encoder_hidden_states"), {}};
     step.embeddings = in.maybe(inputs_embeds);
     Cache cache = cache_of(in);
+    if (step.mask && !is_cached) {
+      const Value count = size_of(step.text(), 1);
+      step.mask = gather(step.mask, range(count) + (size_of(step.mask, 1) - count), 1);
+    }
     if (const Value seen = in.maybe("encoder_attention_mask")) step.encoder_mask = over_result(seen, step, cache);
     step.positions = positions_of(in, step, cache);
     Outputs outputs = head_for_feature().outputs({g.root(), decode(g, step, cache), in});
