@@ -16,7 +16,8 @@ class BartOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
       : OnnxSeq2SeqConfigWithPast(request),
         model(row_of(families, request.model_type),
               BartConfig(request.config.with_names(names), row_of(families, request.model_type))),
-        c(model.config()) {}
+        c(model.config()),
+        words_bias(model.family().words_bias && request.options.text("final_logits_bias", "saved") == "saved") {}
 
   std::string base_model_prefix() const override { return model.family().base; }
   double atol_for_validation() const override { return 1e-4; }
@@ -65,9 +66,8 @@ class BartOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
     const int64_t targets = c.shared ? c.vocab : c.decoder_vocab;
     const Value logits = linear(lm_head, decoded, {.out = targets, .bias = false});
     // A bias that is not saved is 0.
-    return model.family().words_bias && g.root().has("final_logits_bias")
-               ? logits + g.root().weight("final_logits_bias", {1, targets})
-               : logits;
+    return words_bias && g.root().has("final_logits_bias") ? logits + g.root().weight("final_logits_bias", {1, targets})
+                                                           : logits;
   }
 
   Value classes(const Encoded& at) const {
@@ -77,6 +77,7 @@ class BartOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
 
   const Transformer model;
   const BartConfig& c;
+  const bool words_bias;  // a larger model may have a head without it
 };
 
 /// The decoder by itself, as a language model.

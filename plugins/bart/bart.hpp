@@ -43,7 +43,8 @@ class Transformer {
   bool takes_embeddings() const { return c.shared && f.places != Places::counted && !f.words_normed_first; }
   // i64[batch, n] -> f32[batch, n, width]
   Value words(const Scope& model, const Value& ids) const {
-    const Value x = embedding(table(model, "encoder"), ids, {c.vocab, c.width});
+    const Scope table = first_with("weight", {model / "shared", model / "encoder.embed_tokens"});
+    const Value x = embedding(table, ids, {c.vocab, c.width});
     return c.scale == 1.0 ? x : x * c.scale;
   }
   // -> f32[batch, encoder_sequence, width]

@@ -38,7 +38,8 @@ class Florence2 final : public OnnxSeq2SeqConfigWithPast {
         davit(request.config.section("vision_config")),
         text(request.config.section("text_config"),
              {.feature = use_past() ? "seq2seq-lm-with-past" : "seq2seq-lm",
-              .model_type = request.config.section("text_config").has("model_type") ? "" : "bart"}),
+              .model_type = request.config.section("text_config").has("model_type") ? "" : "bart",
+              .options = {{"final_logits_bias", "none"}}}),
         words(text.part("embed_tokens")),
         first(text.part(part_of("decoder"))) {}
 
@@ -78,7 +79,8 @@ class Florence2 final : public OnnxSeq2SeqConfigWithPast {
   Value decode(Graph& g, const DecoderStep& step, Cache& cache) const override {
     const bool cached = static_cast<bool>(cache.past_length());
     Inputs given;
-    given.emplace(inputs_embeds, step.embeddings ? step.embeddings : embed(g, step.ids));
+    given.emplace("input_ids", step.ids);
+    given.emplace(inputs_embeds, step.embeddings);
     given.emplace("attention_mask", step.mask);
     given.emplace("encoder_hidden_states", step.encoder_hidden);
     given.emplace("encoder_attention_mask", step.encoder_mask);
@@ -126,8 +128,12 @@ class Florence2 final : public OnnxSeq2SeqConfigWithPast {
                                            return run(g, name, in, outputs);
                                          },
                                          described.states});
-      if (name != "encoder")
-        std::erase_if(part.inputs, [](const TensorSpec& spec) { return spec.name == "attention_mask"; });
+      std::erase_if(part.inputs, [&](const TensorSpec& spec) {
+        return spec.role == Role::ids || (name != "encoder" && spec.name == "attention_mask");
+      });
+      for (TensorSpec& spec : part.inputs) {
+        if (spec.of == "input_ids") spec.of = inputs_embeds;
+      }
       if (name == "decoder_with_past") part.first_step = "decoder";
     }
     return all;

@@ -53,10 +53,12 @@ class QwenVl final : public VisionLanguage {
     return {.config = apart ? request.config.section("text_config") : request.config,
             .model_type = of.text_type,
             .image_token = request.config.count("image_token_id", 151655),
-            .prefixes = {{"", ""},
-                         {"model.", "model.language_model."},
-                         {"lm_head.weight", "model.embed_tokens.weight"},
-                         {"lm_head.weight", "model.language_model.embed_tokens.weight"}}};
+            .prefixes = {{"model.", of.text_at},
+                         {"model.", of.text_also},
+                         {"", ""},
+                         // A head that is not saved has the embedding's table.
+                         {"lm_head.weight", std::string(of.text_at) + "embed_tokens.weight"},
+                         {"lm_head.weight", std::string(of.text_also) + "embed_tokens.weight"}}};
   }
 
   std::vector<TensorSpec> image_inputs() const override {

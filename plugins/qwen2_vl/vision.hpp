@@ -25,6 +25,8 @@ struct Generation {
   bool rms_norms = false, gated = false, windows = false;
   bool positions = false;  // learnt ones, resampled, beside the turn
   bool deep = false;       // further vectors from between the layers
+  /// The modules of the text as files call them: today's, and what they were or will be called.
+  const char *text_at = "model.", *text_also = "model.language_model.";
   int64_t depth = 32, width = 1280, patch = 14, inner = 0;
   const char* activation = "quick_gelu";
 };
@@ -46,6 +48,8 @@ inline constexpr Generation generations[] = {
      .out_field = "out_hidden_size",
      .positions = true,
      .deep = true,
+     .text_at = "model.language_model.",
+     .text_also = "model.",
      .depth = 27,
      .width = 1152,
      .patch = 16,

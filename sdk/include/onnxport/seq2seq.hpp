@@ -108,7 +108,7 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
     return all;
   }
 
-  /// embed_tokens, and encoder and decoders that take inputs_embeds in place of input_ids.
+  /// embed_tokens, and encoder and decoders that take inputs_embeds or input_ids.
   std::vector<Part> offers() const override {
     const int64_t width = embedding_width();
     if (width == 0) return {};
@@ -121,15 +121,15 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
                            embeds}};
     for (Part& part : parts()) {
       part.name += "_of_embeddings";
-      for (TensorSpec& spec : part.inputs) {
-        if (spec.role == Role::ids) spec = input::embeddings(inputs_embeds, {spec.shape[0], spec.shape[1], width});
-        if (spec.of == "input_ids") spec.of = inputs_embeds;
-      }
+      const auto ids = std::find_if(part.inputs.begin(), part.inputs.end(),
+                                    [](const TensorSpec& spec) { return spec.role == Role::ids; });
+      const std::vector<Dim> text = ids->shape;
+      part.inputs.push_back(input::embeddings(inputs_embeds, {text[0], text[1], width}));
       const bool own_mask = std::any_of(part.inputs.begin(), part.inputs.end(),
                                         [](const TensorSpec& spec) { return spec.name == "attention_mask"; });
       if (!own_mask) {
         const char* seen = part.states.empty() ? axis::decoder_sequence : axis::past_and_decoder;
-        part.inputs.push_back(input::mask("attention_mask", {axis::batch, seen}, {.of = inputs_embeds}));
+        part.inputs.push_back(input::mask("attention_mask", {axis::batch, seen}, {.of = "input_ids"}));
       }
       all.push_back(std::move(part));
     }
