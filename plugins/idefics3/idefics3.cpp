@@ -39,7 +39,7 @@ class Idefics3 final : public VisionLanguage {
     for (AxisSize& size : sizes) {
       if (size.axis != axis::num_channels) size.minimum = size.step = c.tower.patch * c.scale;
     }
-    sizes.push_back({.axis = images, .usual = 1});
+    sizes.push_back({.axis = images, .usual = 2});
     return sizes;
   }
 
@@ -93,23 +93,31 @@ class Idefics3 final : public VisionLanguage {
         conv2d(s / "patch_embedding", pixels,
                {.out = c.tower.hidden, .kernel = c.tower.patch, .stride = c.tower.patch, .in = c.tower.channels});
     const TokenGrid grid{size_of(image, 2), size_of(image, 3)};
-    const Value counts = reshape(seen.graph().op("Greater", {seen, seen.graph().scalar(0)}), {0, -1});
-    const Value at = where(counts, positions(s, seen, grid), s.graph().integer(0));
-    Value x = tokens_of(image) + embedding(s / "position_embedding", at, {c.tower.grid * c.tower.grid, c.tower.hidden});
+    const Value patches = named_length(s, grid.rows * grid.columns);
+    const Value counts = in_row(pick(seen.graph().op("Greater", {seen, seen.graph().scalar(0)}), 1, 0), patches);
+    const Value at = where(counts, in_row(positions(s, seen, grid), patches), s.graph().integer(0));
+    Value x = transpose(in_row(image, patches), {0, 2, 1}) +
+              embedding(s / "position_embedding", at, {c.tower.grid * c.tower.grid, c.tower.hidden});
     const LayerStack stack{
         .count = c.tower.layers, .layer = [this](int64_t) { return c.tower.layer(false); }, .steps = "vision_"};
     x = transformer_layers(model / "encoder.layers", x, stack, {.mask = cast(counts, DType::i64)});
     return {norm(model / "post_layernorm", x, {.epsilon = c.tower.epsilon}), grid};
   }
 
-  /// Where each patch lies in an image of the trained number of patches: i64[images, rows·columns].
+  /// Where each patch lies in an image of the trained number of patches: i64[images, rows, columns].
   Value positions(const Scope& s, const Value& seen, const TokenGrid& grid) const {
     Graph& g = s.graph();
     const Value counts = cast(g.op("Greater", {seen, g.scalar(0)}), DType::i64);
     const Value rows = bucket(s, sum(pick(counts, 3, 0), {2}), grid.rows);  // of the first column
     const Value columns = bucket(s, sum(pick(counts, 2, 0), {2}), grid.columns);
     const Value both = unsqueeze(rows, {2}) * g.integer(c.tower.grid) + unsqueeze(columns, {1});
-    return reshape(both, {0, -1});
+    return both;
+  }
+
+  /// Rows one behind the other, of no image as well: [..., rows, columns] -> [..., rows·columns].
+  static Value in_row(const Value& x, const Value& length) {
+    const auto last = static_cast<int64_t>(x.rank()) - 2;
+    return reshape(x, concat({shape_of(x, 0, last), unsqueeze(length, {0})}, 0));
   }
 
   /// Of `count` steps that `used` of them share out, i64[images, 1], in which of the trained ones each begins:
@@ -137,7 +145,12 @@ class Idefics3 final : public VisionLanguage {
     const Value row = unsqueeze(starts(seen.grid.rows), {1, 2, 3}) + unsqueeze(within, {1});
     const Value column = unsqueeze(starts(seen.grid.columns), {1, 2}) + within;
     const Value order = reshape(row * seen.grid.columns + column, {-1});
-    const Value side = reshape(gather(seen.tokens, order, 1), {0, -1, c.scale * c.scale * c.tower.hidden});
+    const int64_t area = c.scale * c.scale;
+    const Value count =
+        named_length(g.root() / "model.connector", seen.grid.rows * seen.grid.columns / static_cast<double>(area));
+    const Value shape =
+        concat({shape_of(seen.tokens, 0, 1), unsqueeze(count, {0}), g.integers({area * c.tower.hidden})}, 0);
+    const Value side = reshape(gather(seen.tokens, order, 1), shape);
     return linear(g.root() / "model.connector.modality_projection.proj", side, {.out = c.text_width, .bias = false});
   }
 

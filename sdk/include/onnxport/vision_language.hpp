@@ -73,7 +73,9 @@ class VisionLanguage : public OnnxConfigWithPast {
   virtual int64_t vectors_of(const std::map<std::string, int64_t>&) const { return 0; }
 
   std::vector<TensorSpec> inputs() const override {
-    std::vector<TensorSpec> specs{input::ids("input_ids", {axis::batch, axis::sequence}, vocab_)};
+    // Dummy steps of one text are not given its images twice.
+    const int64_t limit = use_past() && half_.image_token > 0 ? half_.image_token : vocab_;
+    std::vector<TensorSpec> specs{input::ids("input_ids", {axis::batch, axis::sequence}, limit)};
     for (TensorSpec& spec : image_inputs()) specs.push_back(std::move(spec));
     for (const TensorSpec& spec : decoder_.inputs) {
       if (is_beside_text(spec)) specs.push_back(of_ids(spec, "input_ids"));
@@ -124,7 +126,8 @@ class VisionLanguage : public OnnxConfigWithPast {
   /// Texts in which as many tokens are an image's as there are vectors of images, where an image has a known number.
   std::vector<DummyTensor> generate_dummy_inputs(const DummyRequest& request) const override {
     const int64_t vectors = vectors_of(request.sizes);
-    if (!request.part.empty() || vectors == 0) return {};
+    // A step of a text that has begun is not given its images again: with a past no token is an image's.
+    if (!request.part.empty() || vectors == 0 || use_past()) return {};
     const int64_t rows = length(request.sizes, axis::batch), columns = length(request.sizes, axis::sequence);
     const int64_t seen = std::min(vectors, rows * columns);
     std::vector<int64_t> ids(static_cast<size_t>(rows * columns));
