@@ -40,6 +40,7 @@ def arguments():
                         help="weights of the class that the feature does not need: 'pooler.*'")
     parser.add_argument("--leave-out", action="append", default=[], metavar="OUTPUT",
                         help="an output that the original does not settle, as it puts it in a random order")
+    parser.add_argument("--new", type=int, metavar="N", help="so many tokens in a cached step, of a class that takes but one")
     parser.add_argument("--count-positions", action="store_true",
                         help="a step is told its positions: for a class that counts from 0 in every step")
     parser.add_argument("--atol", type=float, default=1e-4)
@@ -101,7 +102,7 @@ def main():
     for number, shape in enumerate(inputs.SHAPES):
         shape = dataclasses.replace(shape, image=sizes[min(number, len(sizes) - 1)],
                                     sound=(options.sounds or [shape.sound])[min(number, len(options.sounds) - 1)],
-                                    sequence=options.sequence or shape.sequence)
+                                    sequence=options.sequence or shape.sequence, new=options.new or shape.new)
         given = inputs.make(model, wanted, shape, options.seed + number)
         found = models.answer(model, given, answered, options.count_positions)
         if broken := [key for key, value in found.items() if value.isnan().all()]:

@@ -44,13 +44,6 @@ inline Value unit_vectors(const Value& x) {
   return x / sqrt(squares + 1e-6);
 }
 
-/// Zeros where nothing is remembered yet: of the batch that x has, and a shape.
-inline Value nothing_yet(const Value& x, const std::vector<int64_t>& shape) {
-  Graph& g = x.graph();
-  const Value sizes = concat({shape_of(x, 0, 1), g.integers(shape)}, 0);
-  return g.op("Expand", {g.scalar(0), sizes});
-}
-
 }  // namespace detail
 
 /// Source: torch_recurrent_gated_delta_rule, transformers 5.24, whose form by chunks gives the same.
@@ -65,7 +58,7 @@ inline GatedDeltaResult gated_delta_rule(const Scope& scope, const GatedDeltaInp
     return transpose(reshape(x, apart), {1, 0, 2, 3, 4, 5});
   };
   const auto units = [&](const Value& x) { return detail::unit_vectors(reshape(x, {0, 0, heads, k})); };
-  const Value before = given.state ? given.state.in(scope) : detail::nothing_yet(given.value, {form.value_heads, k, v});
+  const Value before = given.state ? given.state.in(scope) : zeros_of_batch(given.value, {form.value_heads, k, v});
   const ScanOver over{
       .states = {reshape(before, {0, heads, each, k, v})},
       .walked = {walked(units(given.query) / std::sqrt(static_cast<double>(k)), {heads, 1, 1, k}),
