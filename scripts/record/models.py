@@ -115,6 +115,9 @@ def answer(model, given, names):
     if isinstance(found, torch.Tensor):  # a vocoder's, which has no name
         found = {names[0]: found}
     outputs = {name: torch.stack(value) if isinstance(value, list) else value for name, value in found.items()}
+    for name, value in list(outputs.items()):
+        if isinstance(value, tuple) and getattr(model, "distribution_output", None):  # the parameters of a distribution
+            outputs.update({f"{name}.{one}": each for one, each in zip(model.distribution_output.args_dim, value)})
     if cached:
         outputs.update(named_states(found.past_key_values, "present"))
     absent = [name for name in names if name not in outputs]

@@ -17,8 +17,25 @@ def spectrogram(config, shape, generator):
     return {"spectrogram": torch.randn(min(shape.batch, 2), shape.sequence, config.model_in_dim, generator=generator)}
 
 
+def series(config, shape, generator):
+    """A series over time; some of it was not seen, and what is to come is given, where a model takes that."""
+    batch, drawn = min(shape.batch, 2), lambda *size: torch.randn(*size, generator=generator)
+    if not hasattr(config, "lags_sequence"):
+        return {"past_values": drawn(batch, config.context_length, config.num_input_channels)}
+    past, future = config.context_length + max(config.lags_sequence), config.prediction_length
+    tail = [config.input_size] if config.input_size > 1 else []
+    features = config.num_time_features + config.num_dynamic_real_features
+    observed = torch.ones(batch, past, *tail)
+    observed[1:, past // 2 :] = 0
+    categories = [torch.randint(count, (batch,), generator=generator) for count in config.cardinality]
+    return {"past_values": drawn(batch, past, *tail), "past_time_features": drawn(batch, past, features),
+            "past_observed_mask": observed, "static_categorical_features": torch.stack(categories, 1),
+            "static_real_features": drawn(batch, config.num_static_real_features),
+            "future_values": drawn(batch, future, *tail), "future_time_features": drawn(batch, future, features)}
+
+
 # By an input that only such models have, what makes all of a model's inputs.
-MAKERS = {"input_values": sound, "spectrogram": spectrogram}
+MAKERS = {"input_values": sound, "spectrogram": spectrogram, "past_values": series}
 
 
 def maker_of(wanted):
