@@ -5,6 +5,8 @@ from unittest import mock
 
 import torch
 
+torch.distributions.Distribution.set_default_validate_args(False)  # of losses, which are not recorded
+
 
 def sound(config, shape, generator):
     """Samples for a codec, one less than so many of its frames, so that the last one is incomplete."""
@@ -27,7 +29,7 @@ def series(config, shape, generator):
     features = config.num_time_features + config.num_dynamic_real_features
     observed = torch.ones(batch, past, *tail)
     observed[1:, past // 2 :] = 0
-    categories = [torch.randint(count, (batch,), generator=generator) for count in config.cardinality]
+    categories = [torch.randint(max(count, 1), (batch,), generator=generator) for count in config.cardinality]
     return {"past_values": drawn(batch, past, *tail), "past_time_features": drawn(batch, past, features),
             "past_observed_mask": observed, "static_categorical_features": torch.stack(categories, 1),
             "static_real_features": drawn(batch, config.num_static_real_features),
