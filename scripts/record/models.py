@@ -187,6 +187,9 @@ def answer(model, given, names, counted=False):
     if isinstance(found, torch.Tensor):  # a vocoder's, which has no name
         found = {names[0]: found}
     outputs = {name: torch.stack(value) if isinstance(value, list) and name in names else value for name, value in found.items()}
+    for name, value in list(outputs.items()):
+        if isinstance(value, tuple) and getattr(model, "distribution_output", None):  # the parameters of a distribution
+            outputs.update({f"{name}.{one}": each for one, each in zip(model.distribution_output.args_dim, value)})
     if cached:
         outputs.update(named_states(cache_in(found), "present"))
     if "char_logits" in names:  # MGP-STR's three ways to read, which it answers in one
