@@ -214,6 +214,12 @@ class Maker:
             made.update(self.target(self.shape.target))
         return made
 
+    def queries_and_image(self):
+        """What a Q-Former asks with, and what a tower of images yields."""
+        config, batch = self.model.config, self.shape.batch
+        return {"query_embeds": torch.randn(batch, self.shape.target, config.hidden_size, generator=self.generator),
+                "encoder_hidden_states": torch.randn(batch, self.shape.sequence, config.encoder_hidden_size, generator=self.generator)}
+
     def packed_images(self):
         """Patches of images of several sizes in one row."""
         config = self.model.config.vision_config
@@ -289,10 +295,12 @@ class Maker:
             return of_signals(self.model.config, self.shape, self.generator)
         if "inputs" in self.wanted:
             return self.any_kind()
+        if "query_embeds" in self.wanted:
+            return self.queries_and_image()
         if self.past:
             return self.encoder_decoder_step() if self.seq2seq else self.decoder_step()
         both = {"pixel_values", "input_ids"} <= set(self.wanted)
-        if both and hasattr(self.model, "get_image_features") and hasattr(self.model, "lm_head"):
+        if both and hasattr(self.model, "get_image_features") and any(hasattr(self.model, name) for name in ("lm_head", "language_projection")):
             return self.read_images()
         if "decoder_input_ids" in self.wanted:
             return self.encoder_decoder()
