@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // BLIP-2: an image through BLIP's tower and a Q-Former, and a decoder of any type that tells of it; how well images and
-// texts fit. Source: Blip2ForConditionalGeneration, Blip2ForImageTextRetrieval, Blip2VisionModel and Blip2QFormerModel,
-// transformers 4.57 and 5.24 (modeling_blip_2.py).
+// texts fit. Source: Blip2ForConditionalGeneration, Blip2ForImageTextRetrieval, its halves with a projection,
+// Blip2VisionModel and Blip2QFormerModel, transformers 4.57 and 5.24 (modeling_blip_2.py).
+#include <algorithm>
+
 #include <onnxport/families/blip.hpp>
 #include <onnxport/vision_language.hpp>
 
@@ -16,6 +18,9 @@ constexpr BlipImageDefaults images_of_blip_2{
     .patch = 14,
     .image = 224,
     .may_lack_bias = true};
+
+/// Modules that the original leaves in f32.
+const std::vector<std::string> in_fp32{"query_tokens", "qformer"};
 
 /// The image's half: the tower, and the queries that gather what the tower yields.
 struct Eyes {
@@ -57,7 +62,7 @@ class Blip2Teller final : public VisionLanguage {
     sizes.push_back({.axis = images, .usual = 2});
     return sizes;
   }
-  std::vector<std::string> keep_in_fp32() const override { return {"query_tokens", "qformer"}; }
+  std::vector<std::string> keep_in_fp32() const override { return in_fp32; }
 
  private:
   static int64_t image_token(const Config& c) {
@@ -83,26 +88,48 @@ class Blip2Teller final : public VisionLanguage {
   const int64_t text_width;
 };
 
-/// Each text against the best query of each image.
+/// Images and texts in a space where they are compared: each query of an image has a vector, and each token of a text.
+struct Retrieval {
+  explicit Retrieval(const Config& c)
+      : eyes(c),
+        projected(c.size("image_text_hidden_size", 256)),
+        marks_image(c.with_names({{"image_token_index", "image_token_id"}}).has("image_token_index")) {}
+
+  /// f[images, channels, height, width] -> f[images, queries, projected]
+  Value image_vectors(const Scope& root, const Value& pixels) const {
+    return unit(linear(root / "vision_projection", eyes(root, pixels), {.out = projected}));
+  }
+  /// What the Q-Former makes of texts: f[texts, sequence, hidden].
+  Value read(const Scope& root, const Value& ids, const Value& mask) const {
+    return eyes.former.read(root / "qformer", eyes.former.embed(root / "embeddings", ids), mask);
+  }
+  Value text_vectors(const Scope& root, const Value& read) const {
+    return unit(linear(root / "text_projection", read, {.out = projected}));
+  }
+  // Where a token marks an image's places, these stand before the text, and are not read here.
+  Value behind_image(const Value& x) const { return marks_image ? slice(x, {1, eyes.queries}) : x; }
+
+  Eyes eyes;
+  int64_t projected;
+  bool marks_image;
+};
+
+/// The first token of each text against the best query of each image.
 class Blip2Retrieval final : public OnnxConfig {
  public:
-  explicit Blip2Retrieval(const Request& request)
-      : OnnxConfig(request),
-        eyes(request.config),
-        projected(request.config.size("image_text_hidden_size", 256)),
-        marks_image(request.config.with_names({{"image_token_index", "image_token_id"}}).has("image_token_index")) {}
+  explicit Blip2Retrieval(const Request& request) : OnnxConfig(request), model(request.config) {}
 
   double atol_for_validation() const override { return 1e-4; }
-  int64_t max_positions() const override { return eyes.former.positions; }
-  std::vector<std::string> keep_in_fp32() const override { return {"query_tokens", "qformer"}; }
+  int64_t max_positions() const override { return model.eyes.former.positions; }
+  std::vector<std::string> keep_in_fp32() const override { return in_fp32; }
   std::vector<AxisSize> axis_sizes() const override {
-    std::vector<AxisSize> sizes = eyes.tower.sizes();
+    std::vector<AxisSize> sizes = model.eyes.tower.sizes();
     sizes.push_back({.axis = text_batch, .usual = 3});
     sizes.push_back({.axis = image_batch, .usual = 2});
     return sizes;
   }
   std::vector<TensorSpec> inputs() const override {
-    return {input::ids("input_ids", {text_batch, axis::sequence}, eyes.former.vocab),
+    return {input::ids("input_ids", {text_batch, axis::sequence}, model.eyes.former.vocab),
             input::pixels("pixel_values", {image_batch, axis::num_channels, axis::height, axis::width}),
             input::mask("attention_mask", {text_batch, axis::sequence}, {.of = "input_ids"})};
   }
@@ -116,10 +143,10 @@ class Blip2Retrieval final : public OnnxConfig {
   Outputs forward(Graph& g, const Inputs& in) const override {
     const Scope root = g.root();
     g.unused("itm_head.*");  // of a text that is read beside the image
-    const Value seen = unit(linear(root / "vision_projection", eyes(root, in.at("pixel_values")), {.out = projected}));
-    const Value words = eyes.former.embed(root / "embeddings", of_text(in.at("input_ids")));
-    const Value read = eyes.former.read(root / "qformer", words, of_text(in.at("attention_mask")));
-    const Value text = unit(linear(root / "text_projection", pick(read, 1, 0), {.out = projected}));
+    const Value seen = model.image_vectors(root, in.at("pixel_values"));
+    const Value read =
+        model.read(root, model.behind_image(in.at("input_ids")), model.behind_image(in.at("attention_mask")));
+    const Value text = model.text_vectors(root, pick(read, 1, 0));
     const Value per_image = largest(matmul(seen, transpose(text, {1, 0})), {1});
     return {{"logits_per_image", per_image},
             {"logits_per_text", transpose(per_image, {1, 0})},
@@ -128,12 +155,46 @@ class Blip2Retrieval final : public OnnxConfig {
   }
 
  private:
-  // Where a token marks an image's places, these stand before the text, and are not read here.
-  Value of_text(const Value& x) const { return marks_image ? slice(x, {1, eyes.queries}) : x; }
+  const Retrieval model;
+};
 
-  const Eyes eyes;
-  const int64_t projected;
-  const bool marks_image;
+/// One half of the retrieval, as the checkpoint's class says.
+class Blip2Half final : public OnnxConfig {
+ public:
+  explicit Blip2Half(const Request& request) : OnnxConfig(request), model(request.config) {
+    const std::vector<std::string> classes = request.config.texts("architectures");
+    reads_ = std::find(classes.begin(), classes.end(), "Blip2TextModelWithProjection") != classes.end();
+  }
+
+  double atol_for_validation() const override { return 1e-4; }
+  int64_t max_positions() const override { return reads_ ? model.eyes.former.positions : 0; }
+  std::vector<std::string> keep_in_fp32() const override { return in_fp32; }
+  std::vector<AxisSize> axis_sizes() const override { return model.eyes.tower.sizes(); }
+  std::vector<TensorSpec> inputs() const override {
+    if (!reads_) return {pixel_values()};
+    return {input::ids("input_ids", {axis::batch, axis::sequence}, model.eyes.former.vocab),
+            input::mask("attention_mask", {axis::batch, axis::sequence}, {.of = "input_ids"})};
+  }
+  std::vector<OutputSpec> outputs() const override {
+    if (!reads_) return {{"image_embeds", {{0, axis::batch}}}};
+    return {{"text_embeds", {{0, axis::batch}, {1, axis::sequence}}},
+            {"last_hidden_state", {{0, axis::batch}, {1, axis::sequence}}}};
+  }
+  Outputs forward(Graph& g, const Inputs& in) const override {
+    const Scope former = g.root() / "qformer";
+    if (!reads_) {
+      model.eyes.former.skip_text(former);
+      return {{"image_embeds", model.image_vectors(g.root(), in.at("pixel_values"))}};
+    }
+    g.unused("query_tokens");
+    model.eyes.former.skip_queries(former);
+    const Value read = model.read(g.root(), in.at("input_ids"), in.at("attention_mask"));
+    return {{"text_embeds", model.text_vectors(g.root(), read)}, {"last_hidden_state", read}};
+  }
+
+ private:
+  const Retrieval model;
+  bool reads_;
 };
 
 class Blip2Vision final : public BlipVision {
@@ -169,6 +230,7 @@ class Blip2QFormer final : public OnnxConfig {
 
 std::unique_ptr<OnnxConfig> make_blip_2(const Request& request) {
   if (request.feature == "image-text-retrieval") return make<Blip2Retrieval>(request);
+  if (request.feature == "default") return make<Blip2Half>(request);
   return make<Blip2Teller>(request);
 }
 
@@ -178,13 +240,12 @@ ONNXPORT_PLUGIN({
     .id = "org.onnxport.blip_2",
     .name = "BLIP-2",
     .models = {{.types = {"blip-2"},
-                .features = {"vision2seq-lm", "vision2seq-lm-with-past", "image-text-retrieval"},
-                .architectures = {{"Blip2ForConditionalGeneration", "vision2seq-lm"},
-                                  {"Blip2ForImageTextRetrieval", "image-text-retrieval"}},
-                .known_gaps = {{.architecture = "Blip2VisionModelWithProjection",
-                                .reason = "the image's half of the retrieval is not defined apart"},
-                               {.architecture = "Blip2TextModelWithProjection",
-                                .reason = "the text's half of the retrieval is not defined apart"}},
+                .features = {"default", "vision2seq-lm", "vision2seq-lm-with-past", "image-text-retrieval"},
+                .architectures = {{"Blip2Model", "vision2seq-lm"},
+                                  {"Blip2ForConditionalGeneration", "vision2seq-lm"},
+                                  {"Blip2ForImageTextRetrieval", "image-text-retrieval"},
+                                  {"Blip2VisionModelWithProjection", "default"},
+                                  {"Blip2TextModelWithProjection", "default"}},
                 .make = make_blip_2},
                {.types = {"blip_2_vision_model"}, .features = {"default"}, .make = make<Blip2Vision>},
                {.types = {"blip_2_qformer"}, .features = {"default"}, .make = make<Blip2QFormer>}},

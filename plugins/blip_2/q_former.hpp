@@ -3,6 +3,7 @@
 // Source: Blip2QFormerModel and Blip2TextEmbeddings, transformers 4.57 (modeling_blip_2.py).
 #pragma once
 
+#include <initializer_list>
 #include <string>
 
 #include <onnxport/blocks/layer.hpp>
@@ -54,11 +55,9 @@ struct QFormer {
     }
     return x;
   }
-  /// Where no text is read, there may still be what it would be fed through.
-  void skip_text(const Scope& s) const {
-    for (const char* module : {".*.intermediate.*", ".*.output.*"})
-      s.graph().unused((s / "encoder.layer").path() + module);
-  }
+  /// Where no text is read, there may still be what it would be fed through; and where nothing is asked, the like.
+  void skip_text(const Scope& s) const { skip(s, {"intermediate", "output"}); }
+  void skip_queries(const Scope& s) const { skip(s, {"crossattention", "intermediate_query", "output_query"}); }
   /// What it reads of a text: i64[batch, sequence] -> f[batch, sequence, hidden].
   Value embed(const Scope& s, const Value& ids) const {
     s.graph().unused("*" + (s / "position_ids").path());
@@ -73,6 +72,12 @@ struct QFormer {
   bool reads;  // whether it has what texts are fed through
 
  private:
+  void skip(const Scope& s, std::initializer_list<const char*> modules) const {
+    for (int64_t i = 0; i < layers; ++i) {
+      for (const char* module : modules) s.graph().unused((s / "encoder.layer" / i / module).path() + ".*");
+    }
+  }
+
   AttentionBlock attention() const {
     return {.heads = heads,
             .head_size = hidden / heads,
