@@ -39,7 +39,7 @@ class Maker:
         self.seq2seq = getattr(model.config, "is_encoder_decoder", False)
         clip = self.text.model_type.endswith(("clip_text_model", "clipseg_text_model", "groupvit_text_model")) or \
             self.text.model_type.startswith("metaclip")
-        self.compares = any(hasattr(model, name) for name in ("logit_scale", "temperature"))
+        self.compares = any(hasattr(model, name) for name in ("logit_scale", "temperature")) and not hasattr(model, "multimodal_model")
         self.ends_count = clip and self.text.eos_token_id is not None
 
     def config_of(self, method):
@@ -297,6 +297,10 @@ class Maker:
             return self.any_kind()
         if "query_embeds" in self.wanted:
             return self.queries_and_image()
+        if "hidden_states" in self.wanted:
+            shape = (self.shape.batch, self.shape.sequence)
+            return {"hidden_states": torch.randn(*shape, self.model.config.hidden_size, generator=self.generator),
+                    "attention_mask": self.mask(*shape)}
         if self.past:
             return self.encoder_decoder_step() if self.seq2seq else self.decoder_step()
         both = {"pixel_values", "input_ids"} <= set(self.wanted)
