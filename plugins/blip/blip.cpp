@@ -3,7 +3,7 @@
 // Source: BlipModel, BlipForImageTextRetrieval, BlipVisionModel and BlipTextModel, transformers 4.57 and 5.24
 // (modeling_blip.py, modeling_blip_text.py).
 #include "generation.hpp"
-#include "towers.hpp"
+#include "text_tower.hpp"
 
 using namespace onnxport::family;
 
@@ -74,20 +74,6 @@ class BlipRetrieval final : public OnnxConfig {
  private:
   const BlipImageTower image;
   const BlipText text;
-};
-
-class BlipVision final : public OneTower {
- public:
-  explicit BlipVision(const Request& request) : OneTower(request, vision_names), image(request.config) {}
-
-  std::vector<TensorSpec> inputs() const override { return {pixel_values()}; }
-
- private:
-  Value encode(const Scope& model, const Inputs& in) const override { return image(model, in.at("pixel_values")); }
-  Value pool(const Scope& model, const Value& hidden, const Inputs&) const override {
-    return image.pool(model, hidden);
-  }
-  const BlipImageTower image;
 };
 
 /// The texts' tower alone, as its class is called: without an image, every token seeing all others.

@@ -5,7 +5,7 @@
 
 #include <onnxport/seq2seq.hpp>
 
-#include "towers.hpp"
+#include "text_tower.hpp"
 
 namespace onnxport::family {
 

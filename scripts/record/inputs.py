@@ -39,7 +39,7 @@ class Maker:
         self.seq2seq = getattr(model.config, "is_encoder_decoder", False)
         clip = self.text.model_type.endswith(("clip_text_model", "clipseg_text_model", "groupvit_text_model")) or \
             self.text.model_type.startswith("metaclip")
-        self.compares = any(hasattr(model, name) for name in ("logit_scale", "temperature"))
+        self.compares = any(hasattr(model, name) for name in ("logit_scale", "temperature")) and not hasattr(model, "multimodal_model")
         self.ends_count = clip and self.text.eos_token_id is not None
 
     def config_of(self, method):
@@ -226,6 +226,12 @@ class Maker:
             made.update(self.target(self.shape.target))
         return made
 
+    def queries_and_image(self):
+        """What a Q-Former asks with, and what a tower of images yields."""
+        config, batch = self.model.config, self.shape.batch
+        return {"query_embeds": torch.randn(batch, self.shape.target, config.hidden_size, generator=self.generator),
+                "encoder_hidden_states": torch.randn(batch, self.shape.sequence, config.encoder_hidden_size, generator=self.generator)}
+
     def packed_images(self):
         """Patches of images of several sizes in one row."""
         config = self.model.config.vision_config
@@ -301,10 +307,16 @@ class Maker:
             return of_signals(self.model.config, self.shape, self.generator)
         if "inputs" in self.wanted:
             return self.any_kind()
+        if "query_embeds" in self.wanted:
+            return self.queries_and_image()
+        if "hidden_states" in self.wanted:
+            shape = (self.shape.batch, self.shape.sequence)
+            return {"hidden_states": torch.randn(*shape, self.model.config.hidden_size, generator=self.generator),
+                    "attention_mask": self.mask(*shape)}
         if self.past:
             return self.encoder_decoder_step() if self.seq2seq else self.decoder_step()
         both = {"pixel_values", "input_ids"} <= set(self.wanted)
-        if both and hasattr(self.model, "get_image_features") and hasattr(self.model, "lm_head"):
+        if both and hasattr(self.model, "get_image_features") and any(hasattr(self.model, name) for name in ("lm_head", "language_projection")):
             return self.read_images()
         if "decoder_input_ids" in self.wanted:
             return self.encoder_decoder()

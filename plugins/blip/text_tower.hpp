@@ -1,47 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// What BLIP sees and reads with: a vision transformer, and a BERT whose layers may look at the image. Source:
-// BlipVisionModel (modeling_blip.py) and BlipTextModel (modeling_blip_text.py), transformers 4.57.
+// What BLIP reads with: a BERT whose layers may look at the image. Source: BlipTextModel, transformers 4.57
+// (modeling_blip_text.py).
 #pragma once
 
 #include <string>
 #include <vector>
 
 #include <onnxport/families/bert.hpp>
-#include <onnxport/families/two_towers.hpp>
+#include <onnxport/families/blip.hpp>
 
 namespace onnxport::family {
-
-struct BlipImageTower : ImageTower {
-  explicit BlipImageTower(const Config& c) : ImageTower(c, {.activation = "gelu"}, 16, 384) {}
-
-  /// pixels: f[batch, channels, height, width] -> f[batch, 1 + patches, hidden]
-  Value operator()(const Scope& model, const Value& pixels, const std::string& steps = {}) const {
-    const Value x = patch_stem(model / "embeddings", pixels,
-                               {.width = hidden,
-                                .patch = patch,
-                                .channels = channels,
-                                .projection = "patch_embedding",
-                                .first_tokens = {"class_embedding"},
-                                .positions = "position_embedding",
-                                .grid = grid})
-                        .tokens;
-    const LayerStack stack{.count = layers, .layer = [this](int64_t) { return fused_layer(); }, .steps = steps};
-    return norm(model / "post_layernorm", transformer_layers(model / "encoder.layers", x, stack, {}),
-                {.epsilon = epsilon});
-  }
-  /// The class token, normed once more: f[batch, 1 + patches, hidden] -> f[batch, hidden].
-  Value pool(const Scope& model, const Value& x) const {
-    return norm(model / "post_layernorm", pick(x, 1, 0), {.epsilon = epsilon});
-  }
-
- private:
-  TransformerLayer fused_layer() const {
-    TransformerLayer form = layer(false);
-    form.attention.projections = {
-        .packing = Projections::Packing::blocks, .fused = "qkv", .output = "projection", .bias = all_biased};
-    return form;
-  }
-};
 
 /// BERT without segments. A config that says is_decoder gives every layer an attention to an image; whether tokens see
 /// those behind them is the model's own matter.
