@@ -40,8 +40,11 @@ class BartOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
     return specs;
   }
   Value encode(Graph& g, const Inputs& in) const override {
-    return model.encode(base(g), {in.at("input_ids"), in.at("attention_mask"), in.maybe(global_mask)});
+    return model.encode(
+        base(g), {in.maybe("input_ids"), in.at("attention_mask"), in.maybe(global_mask), in.maybe(inputs_embeds)});
   }
+  int64_t embedding_width() const override { return model.takes_embeddings() ? c.width : 0; }
+  Value embed(Graph& g, const Value& ids) const override { return model.words(base(g), ids); }
 
   Value decode(Graph& g, const DecoderStep& step, Cache& cache) const override {
     return model.decode(base(g), step, cache, model.decoder_rows());

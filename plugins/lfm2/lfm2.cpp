@@ -30,14 +30,22 @@ class Lfm2OnnxConfig final : public RotaryDecoder {
  private:
   const Rotary& rotary() const override { return c.rotary; }
   TextDecoderTraits traits() const override {
-    return {.vocab = c.vocab, .max_positions = c.positions, .tied = c.tied, .classes = {}, .token_classes = {}};
+    return {.vocab = c.vocab,
+            .max_positions = c.positions,
+            .tied = c.tied,
+            .classes = {},
+            .token_classes = {},
+            .hidden = c.hidden};
+  }
+
+  Value embed(const Scope& s, const Value& ids) const override {
+    return embedding(s / "embed_tokens", ids, {c.vocab, c.hidden});
   }
 
   Value decode(const Scope& s, const Inputs& in, Cache& cache) const override {
     const Value counts = unsqueeze(fresh_mask(in), {2});
     const LayerStack stack{.count = c.layers, .layer = [&](int64_t i) { return layer(s / "layers" / i, i, counts); }};
-    const Value x = embedding(s / "embed_tokens", in.at("input_ids"), {c.vocab, c.hidden});
-    const Value y = transformer_layers(s / "layers", x, stack,
+    const Value y = transformer_layers(s / "layers", start(s, in), stack,
                                        {.mask = in.at("attention_mask"), .angles = angles(s, in), .cache = &cache});
     return s.graph().mark("hidden_states." + std::to_string(c.layers), norm(s / "embedding_norm", y, c.norm));
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Swin. Source: SwinModel, SwinForImageClassification and SwinForMaskedImageModeling, transformers 4.30, and 4.57 for
-// other sizes of images (modeling_swin.py).
+// Swin, and Donut's, which ends without a norm. Source: SwinModel, SwinForImageClassification and
+// SwinForMaskedImageModeling, transformers 4.30, and 4.57 for other sizes of images and for DonutSwinModel and
+// DonutSwinForImageClassification (modeling_swin.py, modeling_donut_swin.py).
 #include <onnxport/blocks/window_layer.hpp>
 #include <onnxport/families/swin.hpp>
 
@@ -8,7 +9,7 @@ using namespace onnxport::family;
 
 namespace {
 
-class Swin final : public SwinOnnxConfig {
+class Swin : public SwinOnnxConfig {
  public:
   using SwinOnnxConfig::SwinOnnxConfig;
   std::string base_model_prefix() const override { return "swin"; }
@@ -33,10 +34,26 @@ class Swin final : public SwinOnnxConfig {
   }
 };
 
+class DonutSwin final : public Swin {
+ public:
+  explicit DonutSwin(const Request& request) : Swin(request) {
+    if (!c.absolute) return;
+    throw Error(
+        ONNXPORT_UNSUPPORTED,
+        "config field 'use_absolute_embeddings' is true; supported: false (the original's table has one position "
+        "more than patches, and fails)");
+  }
+  std::string base_model_prefix() const override { return "donut"; }
+
+ private:
+  Value finish(const Scope&, const Value& x) const override { return x; }
+};
+
 }  // namespace
 
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.swin",
     .name = "Swin",
-    .models = {{.types = {"swin"}, .features = {"default", "image-classification", "masked-im"}, .make = make<Swin>}},
+    .models = {{.types = {"swin"}, .features = {"default", "image-classification", "masked-im"}, .make = make<Swin>},
+               {.types = {"donut-swin"}, .features = {"default", "image-classification"}, .make = make<DonutSwin>}},
 })

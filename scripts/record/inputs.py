@@ -37,7 +37,8 @@ class Maker:
         self.text = self.config_of("get_text_config") if hasattr(model.config, "get_text_config") else model.config
         self.past = any(name.startswith(models.PAST) for name in wanted)
         self.seq2seq = getattr(model.config, "is_encoder_decoder", False)
-        clip = self.text.model_type.endswith("clip_text_model") or self.text.model_type.startswith("metaclip")
+        clip = self.text.model_type.endswith(("clip_text_model", "clipseg_text_model", "groupvit_text_model")) or \
+            self.text.model_type.startswith("metaclip")
         self.compares = any(hasattr(model, name) for name in ("logit_scale", "temperature"))
         self.ends_count = clip and self.text.eos_token_id is not None
 
@@ -141,7 +142,32 @@ class Maker:
         if "pixel_mask" in self.wanted:  # images behind the first are smaller than the batch
             made["pixel_mask"] = torch.ones(batch, height, width, dtype=torch.int64)
             made["pixel_mask"][1:, height * 2 // 3 :] = made["pixel_mask"][1:, :, width * 3 // 4 :] = 0
+        if "dataset_index" in self.wanted:
+            made["dataset_index"] = self.draw(config.num_experts, batch)
+        if "input_points" in self.wanted:
+            made.update(self.points(batch, height, width))
+        if "query_pixel_values" in self.wanted:  # another image, of what is to be found
+            made["query_pixel_values"] = torch.randn(made["pixel_values"].shape, generator=self.generator)
+        if "ImagesAndText" in type(self.model).__name__:  # several images for each text
+            made = {name: torch.stack([value] * config.num_images, 1) for name, value in made.items()}
+            made["pixel_values"][:, 1:] *= -1
         return made
+
+    def regions(self, *shape):
+        """What a detector says of regions of an image, as many as the last of the axes says; later rows are padded."""
+        numbers = torch.randn(*shape, self.model.config.visual_embedding_dim, generator=self.generator)
+        made = {"visual_embeds": numbers, "visual_attention_mask": self.mask(*shape),
+                "visual_token_type_ids": self.draw(self.text.type_vocab_size, *shape)}
+        if "region_to_phrase_position" in self.wanted:
+            made["region_to_phrase_position"] = self.draw(3, shape[0], 4) - 1  # -1: none
+        return made
+
+    def points(self, batch, height, width):
+        """Points in images, several for each of several prompts: within and outside of what is meant, none, padding."""
+        shape = (batch, self.shape.choices, self.shape.sequence)
+        places = torch.rand(*shape, 2, generator=self.generator) * torch.tensor([width, height])
+        kinds = torch.tensor([1, 0, -1, -10])
+        return {"input_points": places, "input_labels": kinds[self.draw(len(kinds), *shape)]}
 
     def patches(self, batch, config):
         """Images of several shapes, cut into patches."""
@@ -170,10 +196,49 @@ class Maker:
             made["attention_mask"] = torch.stack([places < self.shape.sound * (4 - row) // 4 for row in range(batch)]).long()
         return made
 
+    def text_to_speech(self):
+        """A text, the spectrogram that was made of it so far, in whose voice, and what is dropped by chance."""
+        config, batch, length = self.model.config, self.shape.batch, self.shape.target
+        draws = {"decoder_input_values": (batch, length, config.num_mel_bins),
+                 "speaker_embeddings": (batch, config.speaker_embedding_dim)}
+        made = {name: torch.randn(*shape, generator=self.generator) for name, shape in draws.items()}
+        net = (config.speech_decoder_prenet_layers, length, config.speech_decoder_prenet_units)
+        made["prenet_dropout_mask"] = self.draw(2, *net) == 1
+        return {**self.text_inputs(batch, self.shape.sequence), **made}
+
+    def read_images(self):
+        """Texts that hold images: as many of their tokens stand for an image as the model makes vectors of it."""
+        config = self.model.config
+        token = getattr(config, "image_token_id", None) or config.image_token_index
+        text = self.text_inputs(self.shape.batch, self.shape.sequence)
+        seen = self.packed_images() if "image_grid_thw" in self.wanted else self.images(1 if self.shape.batch == 1 else 2)
+        if "pixel_attention_mask" in self.wanted:  # images of each text, of which the last is padding in part
+            seen["pixel_values"] = seen["pixel_values"].unsqueeze(1).repeat(self.shape.batch, 1, 1, 1, 1)[:self.shape.batch, :1]
+            seen["pixel_attention_mask"] = torch.ones(seen["pixel_values"][:, :, 0].shape, dtype=torch.int64)
+        found = self.model.get_image_features(**seen)
+        vectors = getattr(found, "pooler_output", found)
+        vectors = torch.cat(list(vectors)) if isinstance(vectors, (list, tuple)) else vectors
+        ids = torch.where(text["input_ids"] == token, 3, text["input_ids"])
+        places = text["attention_mask"].flatten().nonzero().flatten()[:vectors.numel() // vectors.shape[-1]]
+        ids.view(-1)[places] = token
+        made = {**text, "input_ids": ids, **seen}
+        if "decoder_input_ids" in self.wanted:
+            made.update(self.target(self.shape.target))
+        return made
+
+    def packed_images(self):
+        """Patches of images of several sizes in one row."""
+        config = self.model.config.vision_config
+        side = config.spatial_merge_size
+        grid = torch.tensor([[1, side, 2 * side], [2, side, side]][:1 if self.shape.batch == 1 else 2])
+        width = config.in_channels * config.temporal_patch_size * config.patch_size**2
+        return {"pixel_values": torch.randn(int(grid.prod(1).sum()), width, generator=self.generator), "image_grid_thw": grid}
+
     def texts_and_images(self):
-        """One text more than there are images where all are compared with all, else one about each."""
+        """One text more than there are images where all are compared with all; two for each where objects are sought; else
+        one about each."""
         batch = self.shape.batch
-        texts = batch + 1 if self.compares else batch
+        texts = batch + 1 if self.compares else 2 * batch if "ObjectDetection" in type(self.model).__name__ else batch
         return {**self.text_inputs(texts, self.shape.sequence), **self.images(batch)}
 
     def episode(self):
@@ -232,15 +297,20 @@ class Maker:
         return {"inputs": vectors if name == "PerceiverModel" else self.tokens(*shape), "attention_mask": mask}
 
     def make(self):
-        if of_signals := signals.maker_of(self.wanted):
+        if of_signals := signals.maker_of(self.model.config, self.wanted):
             return of_signals(self.model.config, self.shape, self.generator)
         if "inputs" in self.wanted:
             return self.any_kind()
         if self.past:
             return self.encoder_decoder_step() if self.seq2seq else self.decoder_step()
+        both = {"pixel_values", "input_ids"} <= set(self.wanted)
+        if both and hasattr(self.model, "get_image_features") and hasattr(self.model, "lm_head"):
+            return self.read_images()
         if "decoder_input_ids" in self.wanted:
             return self.encoder_decoder()
-        if {"pixel_values", "input_ids"} <= set(self.wanted):
+        if "speaker_embeddings" in self.wanted:
+            return self.text_to_speech()
+        if both:
             return self.texts_and_images()
         if "returns_to_go" in self.wanted:
             return self.episode()
@@ -252,6 +322,8 @@ class Maker:
         choices = any(word in type(self.model).__name__ for word in ("MultipleChoice", "DoubleHeads"))
         shape = (self.shape.batch, self.shape.choices, self.shape.sequence) if choices else (self.shape.batch, self.shape.sequence)
         made = self.text_inputs(*shape)
+        if "visual_embeds" in self.wanted:
+            made.update(self.regions(*shape[:-1], shape[-1] - 2))
         made.update(signals.speech(self.model.config, self.mask(*shape), self.wanted, self.generator))
         if "mc_token_ids" in self.wanted:
             made["mc_token_ids"] = self.draw(self.shape.sequence, *shape[:-1])

@@ -189,6 +189,8 @@ def answer(model, given, names, counted=False):
     outputs = {name: torch.stack(value) if isinstance(value, list) and name in names else value for name, value in found.items()}
     if cached:
         outputs.update(named_states(cache_in(found), "present"))
+    if "char_logits" in names:  # MGP-STR's three ways to read, which it answers in one
+        outputs.update(zip(("char_logits", "bpe_logits", "wp_logits"), outputs["logits"]))
     absent = [name for name in names if name not in outputs]
     if absent:
         sys.exit(f"{type(model).__name__} gives no {', '.join(absent)}; it gives {', '.join(outputs)}")

@@ -38,6 +38,8 @@ def arguments():
     parser.add_argument("--dtype", default="fp32", choices=["fp32", "fp16", "bf16"], help="of the stored weights")
     parser.add_argument("--unused", action="append", default=[], metavar="PATTERN",
                         help="weights of the class that the feature does not need: 'pooler.*'")
+    parser.add_argument("--leave-out", action="append", default=[], metavar="OUTPUT",
+                        help="an output that the original does not settle, as it puts it in a random order")
     parser.add_argument("--count-positions", action="store_true",
                         help="a step is told its positions: for a class that counts from 0 in every step")
     parser.add_argument("--atol", type=float, default=1e-4)
@@ -91,6 +93,7 @@ def main():
             "--feature", options.feature, "--dtype", options.dtype, "--quiet")
         model = models.load(name, checkpoint, options.unused)
         wanted, answered = graph_of(options, checkpoint, scratch)
+        answered = [name for name in answered if name not in options.leave_out]
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(scratch / "config.json", folder / "config.json")
     written = []

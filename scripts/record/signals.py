@@ -17,13 +17,11 @@ def spectrogram(config, shape, generator):
     return {"spectrogram": torch.randn(min(shape.batch, 2), shape.sequence, config.model_in_dim, generator=generator)}
 
 
-# By an input that only such models have, what makes all of a model's inputs.
-MAKERS = {"input_values": sound, "spectrogram": spectrogram}
-
-
-def maker_of(wanted):
-    """The function that makes such inputs; None where they are of another kind."""
-    return next((make for name, make in MAKERS.items() if name in wanted), None)
+def maker_of(config, wanted):
+    """The function that makes all of a model's inputs, of a codec or a vocoder; None where they are of another kind."""
+    if "input_values" in wanted and (hasattr(config, "frame_size") or hasattr(config, "hop_length")):
+        return sound
+    return spectrogram if "spectrogram" in wanted else None
 
 
 def speech(config, mask, wanted, generator):

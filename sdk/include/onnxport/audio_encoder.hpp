@@ -2,6 +2,7 @@
 // Audio encoders: the heads that models of sound have in common.
 #pragma once
 
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -27,13 +28,17 @@ struct Voice {
 /// plugin lists.
 class AudioEncoder : public OnnxConfig {
  public:
-  explicit AudioEncoder(const Request& request) : OnnxConfig(request), labels_(request.config.num_labels()) {}
+  explicit AudioEncoder(const Request& request)
+      : OnnxConfig(request),
+        labels_(request.config.num_labels()),
+        masked_(request.options.text("attention_mask", "") == "input") {}
 
   double atol_for_validation() const override { return 1e-4; }
 
   std::vector<OutputSpec> outputs() const override {
     if (task() == "ctc" || task() == "audio-frame-classification")
-      return {{"logits", {{0, axis::batch}, {1, axis::sequence}}}};
+      return {{"logits", {{0, axis::batch}, {1, frames()}}}};
+    if (task() == "default") return {{"last_hidden_state", {{0, axis::batch}, {1, frames()}}}};
     if (task() == "audio-classification") return {{"logits", {{0, axis::batch}}}};
     if (task() == "audio-xvector") return {{"logits", {{0, axis::batch}}}, {"embeddings", {{0, axis::batch}}}};
     return OnnxConfig::outputs();
@@ -58,6 +63,8 @@ class AudioEncoder : public OnnxConfig {
   }
 
  protected:
+  /// What the axis of the frames that the model yields is called.
+  virtual std::string frames() const { return axis::sequence; }
   /// Marks hidden_states.{i} on its way.
   virtual AudioFeatures encode(const Scope& model, const Inputs& in) const = 0;
   /// The base model's pooler_output, f[batch, n]; absent where it has none.
@@ -72,6 +79,13 @@ class AudioEncoder : public OnnxConfig {
   /// What the class that the model was trained by yields, by its names; outputs() declares them.
   virtual Outputs pretrain(const Scope& model, const AudioFeatures&) const { return {{"", without_head(model)}}; }
 
+  /// The input, and where the option attention_mask="input" asks for it a mask of its first two axes, for recordings of
+  /// different lengths in a batch. Of a model whose processor gives none unless told to.
+  std::vector<TensorSpec> with_mask(const TensorSpec& sound) const {
+    std::vector<TensorSpec> specs{sound};
+    if (masked_) specs.push_back(input::mask("attention_mask", {sound.shape[0], sound.shape[1]}, {.of = sound.name}));
+    return specs;
+  }
   int64_t labels() const { return labels_; }
 
  private:
@@ -82,6 +96,7 @@ class AudioEncoder : public OnnxConfig {
                 model.path());
   }
   int64_t labels_;
+  bool masked_;
 };
 
 // ---------------------------------------------------------------------------------------------- lengths

@@ -242,6 +242,20 @@ class Config {
   /// A map within this one; its fields are absent where it is.
   Config section(std::string_view key) const { return {host_, member(key), full(key)}; }
 
+  /// A list of maps; empty where absent.
+  std::vector<Config> sections(std::string_view key) const {
+    if (!has(key)) return {};
+    const onnxport_config* node = member(key);
+    if (api_->type(node) != ONNXPORT_CONFIG_LIST) wrong(key, "a list of maps");
+    std::vector<Config> maps;
+    for (size_t i = 0; i < api_->size(node); ++i) {
+      const onnxport_config* entry = api_->entry(node, i);
+      if (api_->type(entry) != ONNXPORT_CONFIG_MAP) wrong(key, "a list of maps");
+      maps.emplace_back(host_, entry, full(key) + "." + std::to_string(i));
+    }
+    return maps;
+  }
+
   /// Fields that are known to change nothing in the graph, so that the user is not told of them.
   void no_effect(std::initializer_list<std::string_view> keys) const {
     for (std::string_view key : keys) member(key);

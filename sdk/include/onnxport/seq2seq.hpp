@@ -3,6 +3,7 @@
 // the graphs of every layout are put together here.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,6 +20,10 @@ struct DecoderStep {
   Value encoder_hidden;  ///< f32[batch, encoder_sequence, hidden]; absent where the cache holds what is made of it
   Value encoder_mask;    ///< i64[batch, encoder_sequence]; absent where the encoder has no padding
   Value positions{};     ///< i64[batch, decoder_sequence]; absent: as the ids follow each other
+  Value embeddings{};    ///< f32[batch, decoder_sequence, width], in place of ids
+
+  /// What tells how long the step is.
+  const Value& text() const { return embeddings ? embeddings : ids; }
 };
 
 /// An encoder and a decoder, in one graph or in several, with both caches.
@@ -37,6 +42,13 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
   /// Whether the decoder apart from its encoder is given a mask of its own tokens, past ones included. optimum's are
   /// not, and of the others some are.
   virtual bool masks_decoder() const { return false; }
+  /// How wide the vectors are that either side may be given in place of ids by a larger model; 0: it may not.
+  virtual int64_t embedding_width() const { return 0; }
+  /// What the layers read of tokens, for models that state that: i64[batch, n] -> f32[batch, n, width].
+  virtual Value embed(Graph& graph, const Value& /*ids*/) const {
+    throw Error(ONNXPORT_UNSUPPORTED, "the model type '" + model_type() + "' takes no embeddings in place of ids",
+                graph.root().path());
+  }
   /// The decoder's axis in the one graph: another one's name where both sides must be equally long.
   virtual const char* decoder_axis() const { return axis::decoder_sequence; }
 
@@ -93,6 +105,34 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
   std::vector<Part> parts() const override {
     std::vector<Part> all{encoder_part(), decoder_part(false)};
     if (use_past()) all.push_back(decoder_part(true));
+    return all;
+  }
+
+  /// embed_tokens, and encoder and decoders that take inputs_embeds in place of input_ids.
+  std::vector<Part> offers() const override {
+    const int64_t width = embedding_width();
+    if (width == 0) return {};
+    const auto embeds = [this](Graph& g, const Inputs& in) -> Outputs {
+      return {{inputs_embeds, embed(g, in.at("input_ids"))}};
+    };
+    std::vector<Part> all{{"embed_tokens",
+                           {input::ids("input_ids", {axis::batch, axis::sequence}, vocab_size())},
+                           {{inputs_embeds, {{0, axis::batch}, {1, axis::sequence}}}},
+                           embeds}};
+    for (Part& part : parts()) {
+      part.name += "_of_embeddings";
+      for (TensorSpec& spec : part.inputs) {
+        if (spec.role == Role::ids) spec = input::embeddings(inputs_embeds, {spec.shape[0], spec.shape[1], width});
+        if (spec.of == "input_ids") spec.of = inputs_embeds;
+      }
+      const bool own_mask = std::any_of(part.inputs.begin(), part.inputs.end(),
+                                        [](const TensorSpec& spec) { return spec.name == "attention_mask"; });
+      if (!own_mask) {
+        const char* seen = part.states.empty() ? axis::decoder_sequence : axis::past_and_decoder;
+        part.inputs.push_back(input::mask("attention_mask", {axis::batch, seen}, {.of = inputs_embeds}));
+      }
+      all.push_back(std::move(part));
+    }
     return all;
   }
 
@@ -161,10 +201,9 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
     if (const auto seen = encoder_mask())
       part.inputs.push_back(input::mask("encoder_attention_mask", seen->shape, {.of = "last_hidden_state"}));
     part.inputs.push_back(input::ids("input_ids", {axis::batch, axis::decoder_sequence}, decoder_vocab_size()));
-    if (masks_decoder() || counts_padding_out()) {
-      const char* seen = is_cached ? axis::past_and_decoder : axis::decoder_sequence;
-      part.inputs.push_back(input::mask("attention_mask", {axis::batch, seen}, {.of = "input_ids"}));
-    }
+    // As long as the cached step's, so that one file may hold both; of a first step only the ids' own places are read.
+    if (masks_decoder() || counts_padding_out())
+      part.inputs.push_back(input::mask("attention_mask", {axis::batch, axis::past_and_decoder}, {.of = "input_ids"}));
     add_positions(part.inputs, "input_ids");
     part.outputs = decoder_outputs();
     std::vector<State> put_out = states();
@@ -186,8 +225,13 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
   }
 
   Outputs step_of(Graph& g, const Inputs& in, bool is_cached) const {
-    DecoderStep step{in.at("input_ids"), in.maybe("attention_mask"), in.maybe("encoder_hidden_states"), {}};
+    DecoderStep step{in.maybe("input_ids"), in.maybe("attention_mask"), in.maybe("encoder_hidden_states"), {}};
+    step.embeddings = in.maybe(inputs_embeds);
     Cache cache = cache_of(in);
+    if (step.mask && !is_cached) {
+      const Value count = size_of(step.text(), 1);
+      step.mask = gather(step.mask, range(count) + (size_of(step.mask, 1) - count), 1);
+    }
     if (const Value seen = in.maybe("encoder_attention_mask")) step.encoder_mask = over_result(seen, step, cache);
     step.positions = positions_of(in, step, cache);
     Outputs outputs = head_for_feature().outputs({g.root(), decode(g, step, cache), in});
@@ -200,9 +244,9 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
 inline Value decoder_places(const DecoderStep& step, const Cache& cache) {
   if (step.positions) return step.positions;
   const Value before = cache.past_length();
-  if (!before) return range(size_of(step.ids, 1));
+  if (!before) return range(size_of(step.text(), 1));
   Graph& g = before.graph();
-  return g.op("Range", {before, before + size_of(step.ids, 1), g.integer(1)});
+  return g.op("Range", {before, before + size_of(step.text(), 1), g.integer(1)});
 }
 
 }  // namespace onnxport::sdk

@@ -207,14 +207,13 @@ class OnnxConfigWithPast : public OnnxConfig {
   /// Which of input_ids count: the attention mask without what is of the past, i64[batch, sequence].
   Value fresh_mask(const Inputs& in) const {
     const Value mask = in.at("attention_mask");
-    return use_past_ ? from_row(mask, 1, size_of(mask, 1) - size_of(in.at("input_ids"), 1)) : mask;
+    return use_past_ ? from_row(mask, 1, size_of(mask, 1) - size_of(tokens_of_step(in), 1)) : mask;
   }
 
   /// The positions of input_ids: i64[1 or batch, sequence].
   Value position_ids(const Inputs& in) const {
     if (positions() == Positions::input) return in.at("position_ids");
-    const Value embedded = in.maybe(inputs_embeds);
-    const Value ids = embedded ? embedded : in.at("input_ids"), mask = in.at("attention_mask");
+    const Value ids = tokens_of_step(in), mask = in.at("attention_mask");
     Graph& g = ids.graph();
     const Value past = cache_of(in).past_length();
     if (positions() == Positions::sequence) {
@@ -278,6 +277,12 @@ class OnnxConfigWithPast : public OnnxConfig {
     const std::string index = std::to_string(layer);
     return {cached(index + ".key", past_shape(axis::past, head_size()), 2, axis::past_and_sequence),
             cached(index + ".value", past_shape(axis::past, value_head_size()), 2, axis::past_and_sequence)};
+  }
+
+  /// The step's ids, or the vectors that are given in their place: any[batch, sequence, ...].
+  static Value tokens_of_step(const Inputs& in) {
+    const Value embedded = in.maybe(inputs_embeds);
+    return embedded ? embedded : in.at("input_ids");
   }
 
   /// The type of one cached key or value as an input: [batch, kv heads, length, width].

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <onnxport/audio_encoder.hpp>
+#include <onnxport/blocks/feed_forward.hpp>
 #include <onnxport/plugin.hpp>
 
 namespace onnxport::family {
@@ -22,6 +23,15 @@ inline std::vector<int64_t> as_many(const Config& c, std::string_view key, std::
   std::vector<int64_t> values = by_stage(c, key, std::move(fallback), entries);
   require_equal({key, static_cast<int64_t>(values.size())}, {"the number of layers", static_cast<int64_t>(entries)});
   return values;
+}
+
+/// intermediate_dense and output_dense, as the layers of wav2vec 2.0 have them.
+inline FeedForward speech_feed_forward(int64_t inner, std::string activation) {
+  return {.inner = inner,
+          .activation = std::move(activation),
+          .up = "intermediate_dense",
+          .down = "output_dense",
+          .bias = true};
 }
 
 /// Defaults of config classes that differ.
@@ -63,16 +73,15 @@ struct SpeechHeads {
 class SpeechEncoder : public AudioEncoder {
  public:
   SpeechEncoder(const Request& request, const SpeechDefaults& otherwise)
-      : AudioEncoder(request), heads_(request.config, otherwise) {
-    if (task() == "ctc" && heads_.vocab <= 0) {
+      : AudioEncoder(request), heads_(request.config, otherwise) {}
+
+ protected:
+  Value words(const Scope& model, const AudioFeatures& made) const override {
+    if (heads_.vocab <= 0) {
       throw Error(ONNXPORT_CONFIG,
                   "config field 'vocab_size' is missing or below 1: the head for ctc has a score for "
                   "each character of a vocabulary");
     }
-  }
-
- protected:
-  Value words(const Scope& model, const AudioFeatures& made) const override {
     return linear(model.graph().root() / "lm_head", made.last, {.out = heads_.vocab});
   }
 

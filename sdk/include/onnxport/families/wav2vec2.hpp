@@ -88,9 +88,9 @@ inline Value positional_convolution(const Scope& s, const Value& x, const Positi
 
 /// Convolutions behind the layers that make frames fewer.
 struct SpeechAdapter {
-  SpeechAdapter(const Config& c, int64_t hidden)
+  SpeechAdapter(const Config& c, int64_t hidden, int64_t layers = 3)
       : used(c.boolean("add_adapter", false)),
-        layers(c.count("num_adapter_layers", 3)),
+        layers(c.count("num_adapter_layers", layers)),
         kernel(c.size("adapter_kernel_size", 3)),
         stride(c.size("adapter_stride", 2)),
         width(used ? c.size("output_hidden_size", hidden) : hidden) {
@@ -119,6 +119,7 @@ inline Value adapt(const Scope& s, Value x, const SpeechAdapter& form) {
 /// Where a relative departs from wav2vec 2.0.
 struct Wav2Vec2Variant {
   SpeechDefaults defaults{};
+  int64_t heads = 12, inner = 3072;
   std::string activation = "gelu";
   double epsilon = 1e-5;
 };
@@ -128,8 +129,8 @@ struct Wav2Vec2Config {
   Wav2Vec2Config(const Config& c, const Wav2Vec2Variant& otherwise)
       : hidden(c.size("hidden_size", otherwise.defaults.hidden)),
         layers(c.count("num_hidden_layers", otherwise.defaults.layers)),
-        heads(c.size("num_attention_heads", 12)),
-        inner(c.size("intermediate_size", 3072)),
+        heads(c.size("num_attention_heads", otherwise.heads)),
+        inner(c.size("intermediate_size", otherwise.inner)),
         activation(c.text("hidden_act", otherwise.activation)),
         epsilon(c.real("layer_norm_eps", otherwise.epsilon)),
         yields_normed(!c.written_since(5, 0)) {
@@ -152,11 +153,7 @@ struct Wav2Vec2Config {
             .attention = {.heads = heads,
                           .head_size = hidden / heads,
                           .projections = {.output = "out_proj", .bias = all_biased}},
-            .feed_forward = {.inner = inner,
-                             .activation = activation,
-                             .up = "intermediate_dense",
-                             .down = "output_dense",
-                             .bias = true},
+            .feed_forward = speech_feed_forward(inner, activation),
             .attention_branch = {placement, norm(), "layer_norm"},
             .feed_forward_branch = {placement, norm(), "final_layer_norm"}};
   }
@@ -189,21 +186,14 @@ Value run_layers(int64_t count, Value x, std::vector<Value>& kept, Layer layer) 
   return x;
 }
 
-/// An encoder of samples, f32[batch, samples]. A relative says how frames run through its layers. The option
-/// attention_mask="input" gives it a mask of the samples, for recordings of different lengths in a batch.
+/// An encoder of samples, f32[batch, samples]. A relative says how frames run through its layers.
 class Wav2Vec2Encoder : public SpeechEncoder {
  public:
   Wav2Vec2Encoder(const Request& request, const Wav2Vec2Variant& otherwise, FrontEnd front)
-      : SpeechEncoder(request, otherwise.defaults),
-        c(request.config, otherwise),
-        front(std::move(front)),
-        masked_(request.options.text("attention_mask", "") == "input") {}
+      : SpeechEncoder(request, otherwise.defaults), c(request.config, otherwise), front(std::move(front)) {}
 
   std::vector<TensorSpec> inputs() const override {
-    const std::vector<Dim> shape{axis::batch, samples};
-    std::vector<TensorSpec> specs{input::waveform("input_values", shape)};
-    if (masked_) specs.push_back(input::mask("attention_mask", shape, {.of = "input_values"}));
-    return specs;
+    return with_mask(input::waveform("input_values", {axis::batch, samples}));
   }
   std::vector<AxisSize> axis_sizes() const override {
     const int64_t frames = task() == "audio-xvector" ? heads_of_speech().frames_of_voice() : least_frames();
@@ -250,9 +240,6 @@ class Wav2Vec2Encoder : public SpeechEncoder {
 
   const Wav2Vec2Config c;
   const FrontEnd front;
-
- private:
-  bool masked_;
 };
 
 /// Frames that learn their places from a convolution, and a transformer whose norms stand on either side of its halves.
