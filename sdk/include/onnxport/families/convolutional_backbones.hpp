@@ -56,15 +56,17 @@ inline std::optional<std::string> timm_name(const Config& c) {
   return c.text("backbone", "resnet50");
 }
 
-/// A ResNet of timm, whose last stage may be dilated, by config.json of the model that has it, which reads all stages.
-inline Backbone timm_backbone(const Config& c, const std::string& name) {
+/// A ResNet of timm, whose last stage may be dilated, by config.json of the model that has it, which reads these
+/// stages.
+inline Backbone timm_backbone(const Config& c, const std::string& name, const std::vector<size_t>& read) {
+  c.no_effect({"use_pretrained_backbone", "backbone_kwargs"});  // of the model that the weights once came from
   ResNetConfig made = ResNetConfig::of_timm(name, c.size("num_channels", 3));
   made.dilated = c.boolean("dilation", false);
   if (made.dilated && !made.bottleneck) {
     throw Error(ONNXPORT_UNSUPPORTED, "config field 'dilation' is true with the backbone \"" + name +
                                           "\"; it is supported with bottlenecks, from resnet26 on");
   }
-  return detail::stages_of(ResNetEncoder(made), {1, 2, 3, 4});
+  return detail::stages_of(ResNetEncoder(made), read);
 }
 
 }  // namespace onnxport::family

@@ -75,7 +75,7 @@ struct DetrConfig {
 
  private:
   static Backbone seen_through(const Config& c) {
-    if (const auto name = timm_name(c)) return timm_backbone(c, *name);
+    if (const auto name = timm_name(c)) return timm_backbone(c, *name, {1, 2, 3, 4});
     return backbone_of(c, convolutional_backbones, resnet_backbone);
   }
 };
@@ -88,6 +88,37 @@ struct DetrImage {
   Value mask;                 ///< i64[batch, rows·columns]
   Value size;                 ///< i64[2]
 };
+
+/// A mask of pixels as one of an image's places: f[batch, n, rows, columns], i64[batch, height, width] ->
+/// f32[batch, rows, columns].
+inline Value mask_over(const Value& image, const Value& pixel_mask) {
+  const Value given = unsqueeze(cast(pixel_mask, DType::f32), {1});
+  return squeeze(interpolate(given, shape_of(image, 2, 4), Interpolation::nearest), {1});
+}
+
+struct ImagePositions {
+  int64_t width;
+  bool learnt = false;
+  double centre = 0;  ///< as of MaskSineOptions
+};
+/// Positions of the places of an image, which stand below the model or below its backbone: f32[batch, rows, columns] ->
+/// f32[batch or 1, rows·columns, width]. Source: DetrSinePositionEmbedding, and DetrLearnedPositionEmbedding, of 50
+/// rows and columns at the most.
+inline Value image_positions(const Scope& model, const Value& mask, const ImagePositions& form) {
+  // Version 5 has them beside the backbone.
+  const Scope s =
+      first_with("row_embeddings.weight", {model / "backbone.position_embedding", model / "position_embedding"});
+  const int64_t half = form.width / 2;
+  if (!form.learnt) return sine_positions(s, mask, {.sines = {.width = half}, .centre = form.centre});
+  Graph& g = s.graph();
+  const Value size = shape_of(mask.in(s), 1, 3), whole = concat({size, g.integers({half})}, 0);
+  const auto along = [&](const char* table, int64_t side) {
+    const Value rows = first_rows((s / table).weight("weight", {50, half}), pick(size, 0, side));
+    return g.op("Expand", {unsqueeze(rows, {side == 0 ? 1 : 0}), whole});
+  };
+  const Value all = concat({along("column_embeddings", 1), along("row_embeddings", 0)}, 2);
+  return unsqueeze(reshape(all, {-1, form.width}), {0});
+}
 
 class DetrOnnxConfig : public OnnxConfig {
  public:
@@ -201,28 +232,10 @@ class DetrOnnxConfig : public OnnxConfig {
     made.projected = conv2d(model / "input_projection", made.stages.back(), {.out = c.width});
     made.tokens = tokens_of(made.projected);
     made.size = shape_of(made.projected, 2, 4);
-    const Value given = unsqueeze(cast(in.at("pixel_mask"), DType::f32), {1});
-    const Value mask = interpolate(given, made.size, Interpolation::nearest);  // f32[batch, 1, rows, columns]
+    const Value mask = mask_over(made.projected, in.at("pixel_mask"));
     made.mask = cast(reshape(mask, {0, -1}), DType::i64);
-    // Version 5 has them beside the backbone.
-    const Scope within = model / "backbone.position_embedding";
-    const Scope positions = first_with("row_embeddings.weight", {within, model / "position_embedding"});
-    made.positions = c.learnt ? learnt_positions(positions, made.size)
-                              : sine_positions(positions, squeeze(mask, {1}), {.sines = {.width = c.width / 2}});
+    made.positions = image_positions(model, mask, {.width = c.width, .learnt = c.learnt});
     return made;
-  }
-
-  // Source: DetrLearnedPositionEmbedding, of 50 rows and columns at the most.
-  Value learnt_positions(const Scope& s, const Value& size) const {
-    Graph& g = s.graph();
-    const Value whole = concat({size, g.integers({c.width / 2})}, 0);
-    const auto along = [&](const char* table, int64_t side) {
-      const Value weight = (s / table).weight("weight", {50, c.width / 2});
-      const Value rows = first_rows(weight, pick(size.in(s), 0, side));
-      return g.op("Expand", {unsqueeze(rows, {side == 0 ? 1 : 0}), whole});
-    };
-    const Value all = concat({along("column_embeddings", 1), along("row_embeddings", 0)}, 2);
-    return unsqueeze(reshape(all, {-1, c.width}), {0});
   }
 
   // -> f32[batch, rows·columns, width]
