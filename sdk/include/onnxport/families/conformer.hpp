@@ -90,7 +90,7 @@ inline Value conformer_attention(const Scope& s, const Value& x, const Conformer
   if (form.places == ConformerPlaces::relative) {
     const auto with = [&](const char* bias) { return query + unsqueeze(s.weight(bias, {heads, d}), {1}); };
     const Value places = linear(s / "linear_pos", given.distances, {.out = form.hidden, .bias = false});
-    const Value by_head = transpose(reshape(places, {0, heads, d}), {1, 2, 0});
+    const Value by_head = transpose(split_heads(unsqueeze(places, {0}), heads), {0, 1, 3, 2});
     scores = relative_shift(matmul(with("pos_bias_v"), by_head), given.spread) * scale;
     query = with("pos_bias_u");
   } else if (form.places == ConformerPlaces::relative_key) {
