@@ -170,6 +170,7 @@ inline std::vector<OutputSpec> common_outputs(std::string_view feature) {
       {"masked-lm", {{"logits", {{0, batch}, {1, sequence}}}}},
       {"causal-lm", {{"logits", {{0, batch}, {1, sequence}}}}},
       {"seq2seq-lm", {{"logits", {{0, batch}, {1, decoder_sequence}}}}},
+      {"vision2seq-lm", {{"logits", {{0, batch}, {1, decoder_sequence}}}}},
       {"sequence-classification", {{"logits", {{0, batch}}}}},
       {"token-classification", {{"logits", {{0, batch}, {1, sequence}}}}},
       {"multiple-choice", {{"logits", {{0, batch}, {1, choice}}}}},

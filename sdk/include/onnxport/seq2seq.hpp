@@ -28,6 +28,9 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
   virtual int64_t vocab_size() const = 0;
   virtual int64_t decoder_vocab_size() const { return vocab_size(); }
   virtual int64_t encoder_width() const = 0;
+  /// Whether the decoder apart from its encoder is given a mask of its own tokens, past ones included. optimum's are
+  /// not, and of the others some are.
+  virtual bool masks_decoder() const { return false; }
   /// The decoder's axis in the one graph: another one's name where both sides must be equally long.
   virtual const char* decoder_axis() const { return axis::decoder_sequence; }
 
@@ -99,6 +102,18 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
     return all;
   }
 
+ protected:
+  /// What a step puts out beside its states: the feature's common outputs over the decoder's axis.
+  virtual std::vector<OutputSpec> decoder_outputs() const {
+    std::vector<OutputSpec> specs = common_outputs(task());
+    for (OutputSpec& spec : specs) {
+      for (auto& [index, name] : spec.axes) {
+        if (name == axis::sequence) name = axis::decoder_sequence;
+      }
+    }
+    return specs;
+  }
+
  private:
   /// The encoder's input that masks its result, place by place; empty where there is none.
   std::string encoder_mask() const {
@@ -107,17 +122,6 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
         return spec.name;
     }
     return {};
-  }
-
-  /// The feature's common outputs over the decoder's axis.
-  std::vector<OutputSpec> decoder_outputs() const {
-    std::vector<OutputSpec> specs = common_outputs(task());
-    for (OutputSpec& spec : specs) {
-      for (auto& [index, name] : spec.axes) {
-        if (name == axis::sequence) name = axis::decoder_sequence;
-      }
-    }
-    return specs;
   }
 
   Part encoder_part() const {
@@ -136,6 +140,10 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
       part.inputs.push_back(
           input::mask("encoder_attention_mask", {axis::batch, axis::encoder_sequence}, {.of = "last_hidden_state"}));
     part.inputs.push_back(input::ids("input_ids", {axis::batch, axis::decoder_sequence}, decoder_vocab_size()));
+    if (masks_decoder()) {
+      const char* seen = is_cached ? axis::past_and_decoder : axis::decoder_sequence;
+      part.inputs.push_back(input::mask("attention_mask", {axis::batch, seen}, {.of = "input_ids"}));
+    }
     part.outputs = decoder_outputs();
     std::vector<State> put_out = states();
     if (is_cached) {
@@ -156,8 +164,8 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
   }
 
   Outputs step_of(Graph& g, const Inputs& in, bool is_cached) const {
-    const DecoderStep step{
-        in.at("input_ids"), {}, in.maybe("encoder_hidden_states"), in.maybe("encoder_attention_mask")};
+    const DecoderStep step{in.at("input_ids"), in.maybe("attention_mask"), in.maybe("encoder_hidden_states"),
+                           in.maybe("encoder_attention_mask")};
     Cache cache = cache_of(in);
     Outputs outputs = head_for_feature().outputs({g.root(), decode(g, step, cache), in});
     return with_present(std::move(outputs), cache, is_cached);
