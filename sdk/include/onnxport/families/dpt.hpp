@@ -67,6 +67,7 @@ class DptNeck {
 
   struct Made {
     std::vector<Value> fused;  ///< f[batch, fused, …, …], the coarsest first
+    std::vector<Value> sizes;  ///< i64[2] of each of them
     Value coarsest;            ///< the last stage before it is fused
   };
   /// The stages of a backbone, tokens or images, as many as the neck has widths.
@@ -77,40 +78,55 @@ class DptNeck {
                                        " stages; expected as many as 'neck_hidden_sizes' has entries, " +
                                        std::to_string(c.widths.size()));
     }
+    // Sizes are counted from that of the patches where all stages are made of these: what ONNX infers at opset 13 has
+    // no rank behind a Reshape to a size, and then refuses to read sizes of it.
     std::vector<Value> features, sizes;
+    bool counted = true;
     for (size_t i = 0; i < maps.stages.size(); ++i) {
       const Value& map = maps.stages[i];
       const bool is_image = map.rank() == 4;
+      counted = counted && !is_image;
       const Value image = is_image ? map : reassemble(neck / "reassemble_stage", i, map, maps.size);
-      sizes.push_back(is_image ? shape_of(map, 2, 4) : resized(maps.size, c.factors[i]));
+      sizes.push_back(is_image ? shape_of(map, 2, 4) : reassembled(neck, maps.size, c.factors[i]));
       features.push_back(conv2d(neck / "convs" / static_cast<int64_t>(i), image,
                                 {.out = c.fused, .kernel = 3, .padding = 1, .bias = false}));
     }
     // The first one is given nothing to join.
     const Scope stage = neck / "fusion_stage.layers";
     g.unused((stage / 0 / "residual_layer1").path() + ".*");
-    Made made{{}, features.back()};
+    Made made{{}, {}, features.back()};
     for (size_t i = 0; i < features.size(); ++i) {
       const size_t from = features.size() - 1 - i;
       const Scope layer = stage / static_cast<int64_t>(i);
       Value x = features[from];
+      Value size = i == 0 ? sizes[from] : made.sizes.back();
       if (i > 0) {
-        const Value& coarser = made.fused.back();
-        const Value size = c.sized ? sizes[from] : shape_of(coarser, 2, 4);
-        x = (coarser + unit(layer / "residual_layer1", interpolate(x, size, Interpolation::bilinear))).in(layer);
+        const Value joined = interpolate(x, size, Interpolation::bilinear);
+        x = (made.fused.back() + unit(layer / "residual_layer1", joined)).in(layer);
       }
       x = unit(layer / "residual_layer2", x).in(layer);
       const InterpolateOptions corners{.how = Interpolation::bilinear, .align_corners = true};
-      x = c.sized && from > 0 ? interpolate(x, sizes[from - 1], corners) : interpolate(x, {2, 2}, corners);
+      if (counted) {
+        size = c.sized && from > 0 ? sizes[from - 1] : times(size, 2);
+        x = interpolate(x, size, corners);
+      } else {
+        x = interpolate(x, {2, 2}, corners);
+      }
       made.fused.push_back(conv2d(layer / "projection", x, {.out = c.fused}));
+      made.sizes.push_back(counted ? size : shape_of(made.fused.back(), 2, 4));
     }
     return made;
   }
-  /// The fused map that a head reads.
-  const Value& read_by_head(const Made& made) const {
-    const auto count = static_cast<int64_t>(made.fused.size());
-    return made.fused[static_cast<size_t>(c.read < 0 ? c.read + count : c.read)];
+  /// So many times a size: i64[2] -> the same.
+  static Value times(const Value& size, int64_t factor) {
+    return factor == 1 ? size : size * size.graph().integer(factor);
   }
+  /// The number of the fused map that a head reads.
+  size_t read_by_head() const {
+    return static_cast<size_t>(c.read < 0 ? c.read + static_cast<int64_t>(c.widths.size()) : c.read);
+  }
+  /// And that map.
+  const Value& read_by_head(const Made& made) const { return made.fused[read_by_head()]; }
 
   const DptNeckConfig c;
 
@@ -142,12 +158,15 @@ class DptNeck {
     return conv2d(resize, x, {.out = out, .kernel = 3, .stride = static_cast<int64_t>(1 / factor), .padding = 1});
   }
 
-  // The size i64[2] that a factor makes of another one.
-  static Value resized(const Value& size, double factor) {
-    Graph& g = size.graph();
-    if (factor == 1) return size;
-    if (factor > 1) return size * g.integer(static_cast<int64_t>(factor));
-    return (size - g.integer(1)) / g.integer(static_cast<int64_t>(1 / factor)) + g.integer(1);
+  // The size i64[2] of a stage of which the patches' is given. One that is not a multiple has no name by itself.
+  static Value reassembled(const Scope& s, const Value& size, double factor) {
+    Graph& g = s.graph();
+    if (factor >= 1) return times(size, static_cast<int64_t>(factor));
+    const Value fewer = (size - g.integer(1)) / g.integer(static_cast<int64_t>(1 / factor)) + g.integer(1);
+    const auto length = [&](const char* name, int64_t axis) {
+      return unsqueeze(named_length(s / name, pick(fewer, 0, axis)), {0});
+    };
+    return concat({length("rows", 0), length("columns", 1)}, 0).in(s);
   }
 
   // Two convolutions beside a shortcut. Source: DPTPreActResidualLayer.
