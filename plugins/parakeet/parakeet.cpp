@@ -12,7 +12,7 @@ using namespace onnxport::sdk;
 
 namespace {
 
-constexpr const char* frames = "frames";
+constexpr const char* time_axis = "frames";
 
 struct ParakeetConfig {
   explicit ParakeetConfig(const Config& c)
@@ -66,10 +66,10 @@ class ParakeetOnnxConfig final : public AudioEncoder {
   }
 
   std::string base_model_prefix() const override { return "encoder"; }
-  std::vector<AxisSize> axis_sizes() const override { return {{.axis = frames, .usual = 60, .minimum = 1}}; }
+  std::vector<AxisSize> axis_sizes() const override { return {{.axis = time_axis, .usual = 60, .minimum = 1}}; }
   std::vector<TensorSpec> inputs() const override {
-    return {input::features("input_features", {axis::batch, frames, c.mels}),
-            input::mask("attention_mask", {axis::batch, frames}, {.of = "input_features"})};
+    return {input::features("input_features", {axis::batch, time_axis, c.mels}),
+            input::mask("attention_mask", {axis::batch, time_axis}, {.of = "input_features"})};
   }
 
  protected:

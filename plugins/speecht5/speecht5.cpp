@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// SpeechT5: speech to text, and text to a spectrogram. Source: SpeechT5ForSpeechToText and SpeechT5ForTextToSpeech,
-// transformers 4.30, 4.57 and 5.24.
-#include "transformer.hpp"
+// SpeechT5: speech to text, and text or speech to a spectrogram. Source: SpeechT5ForSpeechToText,
+// SpeechT5ForTextToSpeech and SpeechT5ForSpeechToSpeech, transformers 4.30, 4.57 and 5.24.
+#include "encoders.hpp"
 
 using namespace speecht5;
 using namespace onnxport::family;
 
 namespace {
 
-constexpr const char* samples = "samples";
 constexpr const char* frames = "frames";
 
 /// Speech to text.
 class SpeechToText final : public OnnxSeq2SeqConfigWithPast {
  public:
   explicit SpeechToText(const Request& request)
-      : OnnxSeq2SeqConfigWithPast(request), model(request.config), c(model.c) {}
+      : OnnxSeq2SeqConfigWithPast(request), model(request.config), speech{model}, c(model.c) {}
 
   std::string base_model_prefix() const override { return "speecht5"; }
   double atol_for_validation() const override { return 1e-4; }
@@ -25,40 +24,14 @@ class SpeechToText final : public OnnxSeq2SeqConfigWithPast {
   bool has_usual_cache() const override { return c.encoder.heads == c.decoder.heads; }
   int64_t vocab_size() const override { return c.vocab; }
   int64_t encoder_width() const override { return c.hidden; }
-  std::vector<AxisSize> axis_sizes() const override {
-    return {{.axis = samples,
-             .usual = length_before(12, c.front.windows()),
-             .minimum = length_before(1, c.front.windows())}};
-  }
+  std::vector<AxisSize> axis_sizes() const override { return {speech.size()}; }
 
-  std::vector<TensorSpec> encoder_inputs() const override {
-    return {input::waveform("input_values", {axis::batch, samples}),
-            input::mask("attention_mask", {axis::batch, samples}, {.of = "input_values"})};
-  }
+  std::vector<TensorSpec> encoder_inputs() const override { return speech.inputs(); }
   bool takes_decoder_mask() const override { return false; }
-  /// A recording's samples are followed by padding. Of too few samples, places are counted from the last one back.
   Value mask_of_result(const Value& mask, const Value& length) const override {
-    Graph& g = mask.graph();
-    const Value counted = length_behind(sum(mask, {1}), c.front.windows());
-    const Value is_none = g.op("Less", {counted, g.integer(1)});
-    return mask_of_lengths(where(is_none, counted + length, counted), length);
+    return speech.mask_of_result(mask, length);
   }
-
-  Value encode(Graph& g, const Inputs& in) const override {
-    const Scope s = base(g) / "encoder", prenet = s / "prenet";
-    g.unused((prenet / "masked_spec_embed").path());
-    Value x = front_end(prenet / "feature_encoder", in.at("input_values").in(prenet), c.front).in(prenet);
-    const Scope projection = prenet / "feature_projection";
-    x = linear(projection / "projection", norm(projection / "layer_norm", x, model.norm_form()), {.out = c.hidden})
-            .in(prenet);
-    const Value mask = mask_of_result(in.at("attention_mask"), size_of(x, 1));
-    const Value around = positional_convolution(prenet / "pos_conv_embed", transpose(x, {0, 2, 1}), c.around);
-    x = x + transpose(around.in(prenet), {0, 2, 1});
-    // The original numbers what it finds no padding token in, where the text is 0 for a place that counts and 1 for
-    // one of padding.
-    x = x + counted_sinusoids(prenet / "pos_sinusoidal_embed", g.integer(1) - mask, {c.hidden, c.padding});
-    return model.encode(s / "wrapped_encoder", x, mask);
-  }
+  Value encode(Graph& g, const Inputs& in) const override { return speech.encode(base(g) / "encoder", in).hidden; }
 
   Value decode(Graph& g, const DecoderStep& step, Cache& cache) const override {
     const Scope s = base(g) / "decoder", prenet = s / "prenet";
@@ -81,27 +54,31 @@ class SpeechToText final : public OnnxSeq2SeqConfigWithPast {
   static Scope base(Graph& g) { return g.root() / "speecht5"; }
 
   const Transformer model;
+  const SpeechReader speech;
   const SpeechT5Config& c;
 };
 
-/// Text to a spectrogram. What the net before the decoder drops by chance, generating as well, is drawn by the caller.
-class TextToSpeech final : public OnnxConfig {
+/// Text to a spectrogram, or speech to one in another voice. What the net before the decoder drops by chance,
+/// generating as well, is drawn by the caller.
+class ToSpeech final : public OnnxConfig {
  public:
-  explicit TextToSpeech(const Request& request) : OnnxConfig(request), model(request.config), c(model.c) {
+  explicit ToSpeech(const Request& request)
+      : OnnxConfig(request), model(request.config), text{model}, speech{model}, c(model.c) {
     if (c.dropped >= 1)
       throw Error(ONNXPORT_CONFIG, "config field 'speech_decoder_prenet_dropout' is 1 or more; expected less");
   }
 
   std::string base_model_prefix() const override { return "speecht5"; }
   double atol_for_validation() const override { return 1e-4; }
-  int64_t max_positions() const override { return c.text_positions; }
+  int64_t max_positions() const override { return reads_text() ? c.text_positions : 0; }
   std::vector<AxisSize> axis_sizes() const override {
-    return {{.axis = axis::decoder_sequence, .usual = 7, .minimum = 1, .maximum = c.speech_positions},
+    return {speech.size(),
+            {.axis = axis::decoder_sequence, .usual = 7, .minimum = 1, .maximum = c.speech_positions},
             {.axis = frames, .usual = 12, .minimum = 1}};
   }
 
   std::vector<TensorSpec> inputs() const override {
-    std::vector<TensorSpec> specs = text_inputs();
+    std::vector<TensorSpec> specs = encoder_inputs();
     specs.push_back(input::features("decoder_input_values", {axis::batch, axis::decoder_sequence, c.mels}));
     specs.push_back(input::features("speaker_embeddings", {axis::batch, c.voice}));
     specs.push_back({kept, DType::boolean, {c.prenet.layers, axis::decoder_sequence, c.prenet.units}});
@@ -111,9 +88,10 @@ class TextToSpeech final : public OnnxConfig {
 
   Outputs forward(Graph& g, const Inputs& in) const override {
     const Scope s = base(g) / "decoder";
+    const Reading source = encode(g, in);
     Cache cache(in, over_encoder(), false);
     const Value made = model.decode(s / "wrapped_decoder", read_speech(s / "prenet", in),
-                                    {.cache = &cache, .encoder = {encode(g, in), in.at("attention_mask")}});
+                                    {.cache = &cache, .encoder = {source.hidden, source.mask}});
     const Scope postnet = g.root() / "speech_decoder_postnet";
     g.unused((postnet / "prob_out*").path());
     if (g.wants("prob"))  // that the text ends with a frame
@@ -125,10 +103,10 @@ class TextToSpeech final : public OnnxConfig {
   /// The encoder, and what mends a spectrogram.
   std::vector<Part> parts() const override {
     return {{"encoder",
-             text_inputs(),
+             encoder_inputs(),
              {{"encoder_outputs", {{0, axis::batch}, {1, axis::encoder_sequence}}}},
              [this](Graph& g, const Inputs& in) -> Outputs {
-               return {{"encoder_outputs", encode(g, in)}};
+               return {{"encoder_outputs", encode(g, in).hidden}};
              }},
             {"postnet",
              {input::features("spectrum", {axis::batch, frames, c.mels})},
@@ -148,27 +126,17 @@ class TextToSpeech final : public OnnxConfig {
     const std::vector<Dim> shape{axis::batch, c.decoder.heads, axis::encoder_sequence, c.hidden / c.decoder.heads};
     std::vector<State> all;
     for (int64_t i = 0; i < c.decoder.layers; ++i) {
-      for (const char* kind : {".encoder.key", ".encoder.value"}) all.push_back(cached(std::to_string(i) + kind, shape));
+      for (const char* kind : {".encoder.key", ".encoder.value"})
+        all.push_back(cached(std::to_string(i) + kind, shape));
     }
     return all;
   }
 
-  std::vector<TensorSpec> text_inputs() const {
-    const std::vector<Dim> shape{axis::batch, axis::encoder_sequence};
-    return {input::ids("input_ids", shape, c.vocab), input::mask("attention_mask", shape, {.of = "input_ids"})};
-  }
-
-  // Places by sines and cosines, and a learnt factor of them. Source: SpeechT5ScaledPositionalEncoding.
-  Value place(const Scope& s, const Value& x) const {
-    const Value places = paired_sinusoids(range(size_of(x, 1)).in(s), c.hidden);
-    return x + (places * s.weight("alpha", {})).in(s.parent());
-  }
-
-  // -> f[batch, encoder_sequence, hidden]
-  Value encode(Graph& g, const Inputs& in) const {
-    const Scope s = base(g) / "encoder", prenet = s / "prenet";
-    const Value x = embedding(prenet / "embed_tokens", in.at("input_ids"), {c.vocab, c.hidden});
-    return model.encode(s / "wrapped_encoder", place(prenet / "encode_positions", x), in.at("attention_mask"));
+  bool reads_text() const { return task() == "text-to-audio"; }
+  std::vector<TensorSpec> encoder_inputs() const { return reads_text() ? text.inputs() : speech.inputs(); }
+  Reading encode(Graph& g, const Inputs& in) const {
+    const Scope s = base(g) / "encoder";
+    return reads_text() ? text.encode(s, in) : speech.encode(s, in);
   }
 
   // The spectrogram so far, in a voice -> f[batch, decoder_sequence, hidden]
@@ -179,7 +147,7 @@ class TextToSpeech final : public OnnxConfig {
       x = relu(linear(s / "layers" / i, x, {.out = c.prenet.units}));
       x = where(pick(in.at(kept), 0, i), x, g.scalar(0)) / (1 - c.dropped);
     }
-    x = place(s / "encode_positions", linear(s / "final_layer", x, {.out = c.hidden}));
+    x = with_places(s / "encode_positions", linear(s / "final_layer", x, {.out = c.hidden}));
     const Value voice = in.at("speaker_embeddings").in(s);
     const Value length =
         g.op("Max", {g.op("ReduceL2", {voice}, {{"axes", {-1}}, {"keepdims", true}}), g.scalar(1e-12)});
@@ -206,12 +174,14 @@ class TextToSpeech final : public OnnxConfig {
   }
 
   const Transformer model;
+  const TextReader text;
+  const SpeechReader speech;
   const SpeechT5Config& c;
 };
 
 std::unique_ptr<OnnxConfig> make_speecht5(const Request& request) {
-  if (request.feature == "text-to-audio") return make<TextToSpeech>(request);
-  return make<SpeechToText>(request);
+  if (request.feature.starts_with("speech2seq-lm")) return make<SpeechToText>(request);
+  return make<ToSpeech>(request);
 }
 
 }  // namespace
@@ -220,12 +190,11 @@ ONNXPORT_PLUGIN({
     .id = "org.onnxport.speecht5",
     .name = "SpeechT5",
     .models = {{.types = {"speecht5"},
-                .features = {"speech2seq-lm", "speech2seq-lm-with-past", "text-to-audio"},
+                .features = {"speech2seq-lm", "speech2seq-lm-with-past", "text-to-audio", "audio-to-audio"},
                 .architectures = {{"SpeechT5ForSpeechToText", "speech2seq-lm"},
-                                  {"SpeechT5ForTextToSpeech", "text-to-audio"}},
-                .known_gaps = {{.architecture = "SpeechT5ForSpeechToSpeech",
-                                .reason = "speech into another voice is not defined"},
-                               {.architecture = "SpeechT5Model",
+                                  {"SpeechT5ForTextToSpeech", "text-to-audio"},
+                                  {"SpeechT5ForSpeechToSpeech", "audio-to-audio"}},
+                .known_gaps = {{.architecture = "SpeechT5Model",
                                 .reason = "the model between vectors that something else makes is not defined"}},
                 .make = make_speecht5}},
 })

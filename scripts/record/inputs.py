@@ -196,15 +196,15 @@ class Maker:
             made["attention_mask"] = torch.stack([places < self.shape.sound * (4 - row) // 4 for row in range(batch)]).long()
         return made
 
-    def text_to_speech(self):
-        """A text, the spectrogram that was made of it so far, in whose voice, and what is dropped by chance."""
+    def to_speech(self):
+        """A text or speech, the spectrogram that was made of it so far, in whose voice, and what is dropped by chance."""
         config, batch, length = self.model.config, self.shape.batch, self.shape.target
         draws = {"decoder_input_values": (batch, length, config.num_mel_bins),
                  "speaker_embeddings": (batch, config.speaker_embedding_dim)}
         made = {name: torch.randn(*shape, generator=self.generator) for name, shape in draws.items()}
         net = (config.speech_decoder_prenet_layers, length, config.speech_decoder_prenet_units)
         made["prenet_dropout_mask"] = self.draw(2, *net) == 1
-        return {**self.text_inputs(batch, self.shape.sequence), **made}
+        return {**self.source(), **made}
 
     def read_images(self):
         """Texts that hold images: as many of their tokens stand for an image as the model makes vectors of it."""
@@ -321,7 +321,7 @@ class Maker:
         if "decoder_input_ids" in self.wanted:
             return self.encoder_decoder()
         if "speaker_embeddings" in self.wanted:
-            return self.text_to_speech()
+            return self.to_speech()
         if both:
             return self.texts_and_images()
         if "returns_to_go" in self.wanted:
