@@ -58,6 +58,9 @@ uint32_t api_version_of(const std::string& version) {
 /// Opens the library and hands its functions to the wrapper, at the highest version that both sides know. Returns its
 /// own version.
 std::string open_library(dll::shared_library& library) {
+  // Lately it keeps a number of the machine and a file of events below the user's cache, unless this is set before it
+  // is opened.
+  ::setenv("ORT_DISABLE_TELEMETRY", "1", 1);
   std::string tried;
   for (const std::string& candidate : library_candidates()) {
     try {  // The exception has the loader's own words; the overload with an error code loses them.
@@ -166,7 +169,9 @@ class FileRunnable final : public Runnable {
 
 class OnnxRuntime final : public Backend {
  public:
-  OnnxRuntime() : version_(open_library(library_)), env_(ORT_LOGGING_LEVEL_FATAL, "onnxport") {}
+  OnnxRuntime() : version_(open_library(library_)), env_(ORT_LOGGING_LEVEL_FATAL, "onnxport") {
+    env_.DisableTelemetryEvents();
+  }
 
   std::string version() const override { return "ONNX Runtime " + version_; }
 

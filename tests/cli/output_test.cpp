@@ -168,4 +168,13 @@ BOOST_AUTO_TEST_CASE(the_checkpoints_own_folder_stays_as_it_is) {
   BOOST_TEST(fs::exists(sandbox / "bert/model.onnx"));
 }
 
+BOOST_AUTO_TEST_CASE(a_validated_export_leaves_nothing_in_the_home_folder,
+                     *boost::unit_test::precondition(reference_built)) {
+  const Sandbox sandbox;
+  sandbox.checkpoint();
+  const Outcome exported = sandbox.run({"export", "-m", "bert", "--feature", "masked-lm", "out"});
+  BOOST_TEST(exported.status == 0, exported.err);
+  for (const std::string& name : sandbox.tree()) BOOST_TEST(!name.starts_with("home/."), name);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
