@@ -157,5 +157,12 @@ std::vector<std::string> Components::unread() const {
   return fields;
 }
 
+void Components::take_off_read(std::vector<std::string>& fields) const {
+  for (const auto& component : opened_) {
+    if (!component->section.empty()) continue;
+    std::erase_if(fields, [&](const std::string& field) { return component->model.asked_fields().contains(field); });
+  }
+}
+
 }  // namespace detail
 }  // namespace onnxport

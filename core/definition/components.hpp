@@ -31,6 +31,8 @@ class Components {
   onnxport_component& open(const onnxport_component_request& request);
   /// The fields that nobody read, each behind the section's name: "text_config.rope_scaling".
   std::vector<std::string> unread() const;
+  /// Takes off the list what those read that were made of the whole of config.json.
+  void take_off_read(std::vector<std::string>& fields) const;
 
  private:
   std::string section_of(const Json& part) const;

@@ -100,6 +100,7 @@ void OnnxConfig::describe_part(const std::string& part, onnxport_description& ou
 
 std::vector<std::string> OnnxConfig::unread() const {
   std::vector<std::string> fields = unread_fields(state_->config, state_->asked_fields);
+  state_->components->take_off_read(fields);
   const std::vector<std::string> of_parts = state_->components->unread();
   fields.insert(fields.end(), of_parts.begin(), of_parts.end());
   return fields;
