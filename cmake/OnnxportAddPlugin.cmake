@@ -100,6 +100,7 @@ function(onnxport_add_plugin name)
                # The generator expression keeps generators with several configurations from adding a folder.
                LIBRARY_OUTPUT_DIRECTORY "${folder}$<0:>"
                DEBUG_POSTFIX ""
+               DEFINE_SYMBOL ""
                C_STANDARD 11
                C_STANDARD_REQUIRED ON
                C_VISIBILITY_PRESET hidden

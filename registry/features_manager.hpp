@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/backend/backend.hpp"
+#include "core/definition/onnx_config.hpp"
 #include "core/definition/weights.hpp"
 #include "registry/registry.hpp"
 
@@ -39,6 +40,10 @@ class FeaturesManager {
   /// listing the supported features where it is not among them, and as Registry::find() does.
   Supported check_supported_model_or_raise(std::string_view model_type, std::string_view feature = "default",
                                            const std::string& plugin_id = {}) const;
+
+  /// A plugin's library, loaded, which finds those of its models' parts among the plugins of the Registry. That must
+  /// outlive it. Throws as load() does.
+  PluginTable table_of(const Candidate& candidate) const;
 
   /// "masked-lm" -> "AutoModelForMaskedLM"; "-with-past" makes no difference, aliases are accepted.
   /// Throws Error(usage) for an unknown feature.

@@ -12,6 +12,15 @@ std::vector<NameRule> FeaturesManager::Supported::name_rules() const {
   return rules;
 }
 
+PluginTable FeaturesManager::table_of(const Candidate& candidate) const {
+  const LoadedPlugin& plugin = load(candidate, plugin_host());
+  const auto parts = [features = *this](const std::string& model_type, const std::string& feature) -> FoundModel {
+    const Supported found = features.check_supported_model_or_raise(model_type, feature);
+    return {features.table_of(found), found.model_type, found.feature};
+  };
+  return {plugin.onnx_config, plugin.manifest->id, parts};
+}
+
 std::unique_ptr<Runnable> FeaturesManager::get_model_from_feature(std::string_view feature,
                                                                   const std::filesystem::path& checkpoint_folder,
                                                                   const std::string& plugin_id) const {
@@ -22,10 +31,8 @@ std::unique_ptr<Runnable> FeaturesManager::get_model_from_feature(std::string_vi
                 "add the field, as save_pretrained writes it");
   }
   const Supported supported = check_supported_model_or_raise(type->get<std::string>(), feature, plugin_id);
-  const LoadedPlugin& plugin = load(supported, plugin_host());
-  const OnnxConfig config =
-      OnnxConfig::from_folder({plugin.onnx_config, plugin.manifest->id}, {checkpoint.config(), checkpoint.folder()},
-                              supported.model_type, supported.feature);
+  const OnnxConfig config = OnnxConfig::from_folder(table_of(supported), {checkpoint.config(), checkpoint.folder()},
+                                                    supported.model_type, supported.feature);
   WeightSource weights(checkpoint, supported.name_rules());
   return load_backend("reference").load_graph(config.define(weights).graph);
 }

@@ -47,7 +47,9 @@ class RandomWeights::Stream {
  public:
   Stream(uint64_t seed, const TensorPlan& tensor) : normal_(seed, tensor.name), dtype_(tensor.dtype) {
     const bool vector = tensor.shape.size() <= 1;
-    if (vector && is_norm(tensor.name) && tensor.name.ends_with("weight")) centre_ = 1.0;
+    // A variance below 0 has no root.
+    const bool variance = tensor.name.ends_with("running_var");
+    if (variance || (vector && is_norm(tensor.name) && tensor.name.ends_with("weight"))) centre_ = 1.0;
     scale_ = vector ? 0.05f
                     : std::max(0.02f, 1.0f / std::sqrt(static_cast<float>(std::max<int64_t>(1, tensor.shape.back()))));
   }

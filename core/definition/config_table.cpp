@@ -10,10 +10,11 @@ using detail::text;
 
 const onnxport_config absent_config{};
 
-std::unique_ptr<onnxport_config> node_of(const Json* json, bool* looked_at = nullptr) {
+std::unique_ptr<onnxport_config> node_of(const onnxport_config& parent, const Json* json, bool* looked_at = nullptr) {
   auto node = std::make_unique<onnxport_config>();
   node->json = json;
   node->looked_at = looked_at;
+  node->components = parent.components;
   return node;
 }
 
@@ -30,7 +31,7 @@ const onnxport_config* config_member(const onnxport_config* self, onnxport_strin
   const auto found = self->json->find(name);
   if (found == self->json->end()) return &absent_config;
   auto& slot = self->members[name];
-  if (slot == nullptr) slot = node_of(&*found, looked_at);
+  if (slot == nullptr) slot = node_of(*self, &*found, looked_at);
   return slot.get();
 }
 
@@ -38,7 +39,7 @@ const onnxport_config* config_entry(const onnxport_config* self, size_t index) {
   look_at(self);
   if (self->json == nullptr || !self->json->is_array() || index >= self->json->size()) return &absent_config;
   auto& slot = self->entries[index];
-  if (slot == nullptr) slot = node_of(&(*self->json)[index]);
+  if (slot == nullptr) slot = node_of(*self, &(*self->json)[index]);
   return slot.get();
 }
 

@@ -57,7 +57,6 @@ Definition OnnxConfig::define(WeightSource& weights, const DefineOptions& option
 
 std::vector<Definition> OnnxConfig::define_parts(WeightSource& weights, const std::vector<std::string>& parts,
                                                  const DefineOptions& options) const {
-  const State& state = *state_;
   std::vector<Definition> definitions;
   std::set<std::string> known;
   for (const std::string& part : parts) definitions.push_back(define_part(weights, part, options, known));
@@ -70,7 +69,7 @@ std::vector<Definition> OnnxConfig::define_parts(WeightSource& weights, const st
     }
   }
   const std::vector<std::string> unused = weights.finish(options.allow_unused);
-  const std::vector<std::string> unread = unread_fields(state.config, state.asked_fields);
+  const std::vector<std::string> unread = this->unread();
   for (Definition& definition : definitions) {
     definition.unused_tensors = unused;
     definition.unread_fields = unread;
@@ -130,6 +129,27 @@ Definition OnnxConfig::define_part(WeightSource& weights, const std::string& par
     }
   }
   return definition;
+}
+
+void OnnxConfig::run_part(const std::string& part, onnxport_graph& around, detail::ComponentScope& scope) const {
+  onnxport_graph handle;
+  handle.graph = around.graph;
+  handle.description = around.description;
+  handle.weights = around.weights;
+  handle.wanted = around.wanted;
+  // What stands within two models has the names of both.
+  if (const detail::ComponentScope* outer = around.component) {
+    scope.path = outer->path.empty() || scope.path.empty() ? outer->path + scope.path : outer->path + "." + scope.path;
+    scope.steps = outer->steps + scope.steps;
+    std::vector<std::pair<std::string, std::string>> through;
+    for (const auto& [from, to] : scope.prefixes) {
+      for (std::string& name : outer->names_of(to)) through.emplace_back(from, std::move(name));
+    }
+    scope.prefixes = std::move(through);
+  }
+  handle.component = &scope;
+  state_->object->forward(part, handle);
+  around.offered.insert(handle.offered.begin(), handle.offered.end());
 }
 
 std::vector<ir::ValueId> OnnxConfig::lower_patched(uint64_t tag, ir::Graph& graph, const PatchedNode& patched) const {

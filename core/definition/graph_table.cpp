@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 
 #include "core/definition/host_tables.hpp"
 #include "core/ir/operators.hpp"
@@ -38,6 +39,11 @@ ir::Attribute attribute_from(const onnxport_attribute& from) {
 
 onnxport_status* graph_input(onnxport_graph* self, onnxport_string name, onnxport_value* out) {
   return guarded(ONNXPORT_INVALID_ARGUMENT, [&] {
+    if (self->component != nullptr) {
+      const auto given = self->component->inputs.find(text(name));
+      *out = given == self->component->inputs.end() ? ir::absent : given->second;
+      return;
+    }
     for (const ir::NamedValue& input : self->graph->inputs) {
       if (input.name == text(name)) {
         *out = input.value;
@@ -46,6 +52,13 @@ onnxport_status* graph_input(onnxport_graph* self, onnxport_string name, onnxpor
     }
     invalid(fmt::format("the graph has no input '{}'; its description declares none of that name", text(name)));
   });
+}
+
+/// Where a node stands, whose definition says `scope`.
+std::string place_of(const onnxport_graph& self, onnxport_string scope) {
+  const std::string own(text(scope));
+  if (self.component == nullptr || self.component->path.empty()) return own;
+  return own.empty() ? self.component->path : self.component->path + "." + own;
 }
 
 /// An operator that only the target runtime knows, such as a company's own kernel. It stands for what the patch
@@ -77,7 +90,7 @@ onnxport_status* graph_node(onnxport_graph* self, const onnxport_node* from, onn
     ir::Node node;
     node.domain = text(from->domain);
     node.op = text(from->op);
-    node.scope = text(from->scope);
+    node.scope = place_of(*self, from->scope);
     node.inputs.assign(from->inputs, from->inputs + from->input_count);
     for (size_t i = 0; i < from->attribute_count; ++i) {
       const onnxport_attribute& attribute = from->attributes[i];
@@ -114,6 +127,10 @@ void require_value(const onnxport_graph* self, onnxport_value value) {
 onnxport_status* graph_output(onnxport_graph* self, onnxport_string name, onnxport_value value) {
   return guarded(ONNXPORT_INVALID_ARGUMENT, [&] {
     require_value(self, value);
+    if (self->component != nullptr) {
+      self->component->outputs.insert_or_assign(std::string(text(name)), value);
+      return;
+    }
     for (const ir::NamedValue& output : self->graph->outputs) {
       if (output.name == text(name)) invalid(fmt::format("the output '{}' was given twice", text(name)));
     }
@@ -124,13 +141,19 @@ onnxport_status* graph_output(onnxport_graph* self, onnxport_string name, onnxpo
 onnxport_status* graph_mark(onnxport_graph* self, onnxport_string name, onnxport_value value) {
   return guarded(ONNXPORT_INVALID_ARGUMENT, [&] {
     require_value(self, value);
-    self->graph->marks.push_back({std::string(text(name)), value});
+    std::string step(text(name));
+    if (self->component != nullptr) {
+      self->component->marks.insert_or_assign(step, value);
+      step = self->component->steps + step;
+    }
+    self->graph->marks.push_back({std::move(step), value});
   });
 }
 
 int32_t graph_wants(onnxport_graph* self, onnxport_string name) {
-  self->offered.emplace(text(name));
-  return self->wanted != nullptr && detail::is_wanted(*self->wanted, text(name)) ? 1 : 0;
+  const std::string step = (self->component == nullptr ? "" : self->component->steps) + std::string(text(name));
+  self->offered.insert(step);
+  return self->wanted != nullptr && detail::is_wanted(*self->wanted, step) ? 1 : 0;
 }
 
 onnxport_status* graph_type_of(onnxport_graph* self, onnxport_value value, onnxport_type* out) {
@@ -153,6 +176,56 @@ onnxport_status* graph_type_of(onnxport_graph* self, onnxport_value value, onnxp
   });
 }
 
+/// A value of the graph as an input of a step's, with its contents' type; of a walked one, a slice.
+ir::ValueId step_input(const onnxport_graph& self, ir::Graph& step, onnxport_value value, bool walked) {
+  require_value(&self, value);
+  ir::TensorType type = (*self.graph)[value].type;
+  if (walked) {
+    if (type.shape.empty()) invalid("a scalar was given to be walked, which has no first axis");
+    type.shape.erase(type.shape.begin());
+  }
+  return step.add_input(fmt::format("in_{}", step.inputs.size()), std::move(type));
+}
+
+onnxport_status* graph_scan(onnxport_graph* self, const onnxport_scan* from, onnxport_value* outputs) {
+  return guarded(ONNXPORT_GRAPH, [&] {
+    auto step = std::make_shared<ir::Graph>();
+    step->name = "step";
+    ir::Node node;
+    node.op = "Scan";
+    node.scope = place_of(*self, from->scope);
+    std::vector<onnxport_value> given;
+    const auto take = [&](const onnxport_value* values, size_t count, bool walked) {
+      for (size_t i = 0; i < count; ++i) {
+        given.push_back(step_input(*self, *step, values[i], walked));
+        node.inputs.push_back(values[i]);
+      }
+    };
+    take(from->states, from->state_count, false);
+    take(from->walked, from->walked_count, true);
+    node.formal_inputs = node.inputs.size();
+    take(from->captures, from->capture_count, false);
+    node.attributes["num_scan_inputs"] = static_cast<int64_t>(from->walked_count);
+
+    onnxport_graph inside;
+    inside.graph = step.get();
+    inside.description = self->description;
+    std::vector<onnxport_value> results(from->state_count + from->row_count);
+    if (onnxport_status* failed = from->step(from->context, &inside, given.data(), results.data())) {
+      const std::unique_ptr<onnxport_status> owned(failed);
+      invalid(owned->place.empty() ? owned->text : fmt::format("{} (at '{}')", owned->text, owned->place));
+    }
+    for (size_t i = 0; i < results.size(); ++i) {
+      require_value(&inside, results[i]);
+      step->add_output(fmt::format("out_{}", i), results[i]);
+    }
+    step->marks.clear();
+    node.bodies["body"] = std::move(step);
+    const std::vector<ir::ValueId> made = self->graph->add_node(std::move(node), results.size());
+    std::copy(made.begin(), made.end(), outputs);
+  });
+}
+
 int32_t graph_has_operator(onnxport_graph*, onnxport_string domain, onnxport_string op) {
   return ir::find_operator(text(domain), text(op)) != nullptr ? 1 : 0;
 }
@@ -165,7 +238,8 @@ const onnxport_graph_1 table{sizeof(onnxport_graph_1),
                              graph_mark,
                              graph_wants,
                              graph_type_of,
-                             graph_has_operator};
+                             graph_has_operator,
+                             graph_scan};
 
 }  // namespace
 

@@ -26,6 +26,7 @@ const void* get_interface(const onnxport_host*, onnxport_string name, uint32_t v
   if (text(name) == "graph") return &detail::graph_table();
   if (text(name) == "weights") return &detail::weights_table();
   if (text(name) == "config") return &detail::config_table();
+  if (text(name) == "models") return &detail::models_table();
   if (text(name) == "log") return &log_table;
   return nullptr;
 }

@@ -47,14 +47,20 @@ OnnxConfig OnnxConfig::from_model_config(const PluginTable& plugin, const Json& 
     throw Error(Failure::usage, fmt::format("the feature {} reads more of a checkpoint than its config.json", feature),
                 "make the OnnxConfig from the checkpoint's folder: from_folder()");
   }
+  return component(plugin, config, {model_type, feature, options}, 0);
+}
+
+OnnxConfig OnnxConfig::component(const PluginTable& plugin, const Json& config, const Wanted& wanted, int depth) {
   auto state = std::make_unique<State>();
   state->plugin_id = plugin.plugin_id;
   state->config = config;
-  state->options = options;
-  state->model_type = model_type;
-  state->feature = feature;
-  state->root = {&state->config, &state->asked_fields, nullptr, {}, {}};
-  state->chosen = {&state->options, &state->asked_options, nullptr, {}, {}};
+  state->options = wanted.options;
+  state->model_type = wanted.model_type;
+  state->feature = wanted.feature;
+  state->finder = plugin.parts;
+  state->components.emplace(&state->finder, state->config, depth);
+  state->root = {&state->config, &state->asked_fields, nullptr, &*state->components, {}, {}};
+  state->chosen = {&state->options, &state->asked_options, nullptr, nullptr, {}, {}};
   const onnxport_request request{
       sizeof(onnxport_request),    &plugin_host(), &state->root, detail::abi(state->model_type),
       detail::abi(state->feature), &state->chosen};
@@ -86,6 +92,17 @@ OnnxConfig OnnxConfig::from_folder(const PluginTable& plugin, const ModelFolder&
   state.sentence = std::move(modules);
   state.feature = feature;
   return made;
+}
+
+void OnnxConfig::describe_part(const std::string& part, onnxport_description& out) const {
+  state_->object->describe(part, out);
+}
+
+std::vector<std::string> OnnxConfig::unread() const {
+  std::vector<std::string> fields = unread_fields(state_->config, state_->asked_fields);
+  const std::vector<std::string> of_parts = state_->components->unread();
+  fields.insert(fields.end(), of_parts.begin(), of_parts.end());
+  return fields;
 }
 
 NamedAxes OnnxConfig::inputs() const {

@@ -5,6 +5,7 @@
 #include <onnxport/abi.h>
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -24,11 +25,27 @@
 namespace onnxport {
 
 struct PatchedNode;  // core/passes/lower.hpp
+struct FoundModel;
 
-/// A plugin that was loaded: its table, and its id for messages.
+namespace detail {
+struct ComponentScope;  // core/definition/host_tables.hpp
+}
+
+/// Who serves a model type with a feature, for models that are put together of others. Throws Error(usage) where nobody
+/// does, listing what there is, and Error(plugin) where the plugin does not load.
+using ModelFinder = std::function<FoundModel(const std::string& model_type, const std::string& feature)>;
+
+/// A plugin that was loaded: its table, its id for messages, and who finds the plugins of a model's parts.
 struct PluginTable {
   const onnxport_onnx_config_1* table = nullptr;
   std::string plugin_id;
+  ModelFinder parts{};
+};
+
+/// What a ModelFinder finds: the plugin, and type and feature as it spells them.
+struct FoundModel {
+  PluginTable plugin;
+  std::string model_type, feature;
 };
 
 /// A checkpoint's config.json, where it lies, and the user's choices for this export.
@@ -71,6 +88,13 @@ class OnnxConfig {
   /// (sentence_modules.hpp says what, and which errors that brings).
   static OnnxConfig from_folder(const PluginTable& plugin, const ModelFolder& folder, const std::string& model_type,
                                 const std::string& feature);
+  /// What is asked of a model that is part of another.
+  struct Wanted {
+    std::string model_type, feature;
+    Json options = Json::object();
+  };
+  /// One that stands within `depth` others. Errors as of from_model_config.
+  static OnnxConfig component(const PluginTable& plugin, const Json& config, const Wanted& wanted, int depth);
   ~OnnxConfig();
   OnnxConfig(OnnxConfig&&) noexcept;
   OnnxConfig& operator=(OnnxConfig&&) noexcept;
@@ -116,6 +140,12 @@ class OnnxConfig {
   /// used.
   std::vector<Definition> define_parts(WeightSource& weights, const std::vector<std::string>& parts,
                                        const DefineOptions& options = {}) const;
+  /// Has the plugin describe a part, which may be one that no layout writes, to whoever wants to know.
+  void describe_part(const std::string& part, onnxport_description& out) const;
+  /// Has the plugin define a part within the graph of another model.
+  void run_part(const std::string& part, onnxport_graph& around, detail::ComponentScope& scope) const;
+  /// The fields of its config that nobody read so far and that the plugin did not list, those of its parts included.
+  std::vector<std::string> unread() const;
   /// Lets the plugin lower a node that it claimed with a patching spec, inside `graph`; yields the replacement values.
   std::vector<ir::ValueId> lower_patched(uint64_t tag, ir::Graph& graph, const PatchedNode& patched) const;
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/definition/components.hpp"
 #include "core/definition/host_tables.hpp"
 #include "core/definition/onnx_config.hpp"
 #include "core/definition/plugin_object.hpp"
@@ -20,6 +21,8 @@ struct OnnxConfig::State {
   Json config, options;
   AskedFields asked_fields, asked_options;
   onnxport_config root, chosen;  // config and options as the plugin sees them
+  ModelFinder finder;
+  std::optional<detail::Components> components;  // stays until the plugin's object is gone, which may hold some
   std::optional<detail::PluginObject> object;
   std::map<std::string, Description> descriptions;  // by part; "" is the model as one graph
   std::optional<SentenceModules> sentence;

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // weights/1
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "core/definition/host_tables.hpp"
 
 namespace onnxport {
@@ -9,22 +13,34 @@ using detail::guarded;
 using detail::invalid;
 using detail::text;
 
+/// The name by which a definition's tensor is asked for: of a component's the first that the checkpoint has.
+std::string asked_name(const onnxport_graph& self, onnxport_string name) {
+  if (self.component == nullptr) return std::string(text(name));
+  const std::vector<std::string> names = self.component->names_of(text(name));
+  for (const std::string& one : names) {
+    if (self.weights->has(one)) return one;
+  }
+  return names[0];
+}
+
 onnxport_status* weights_weight(onnxport_graph* self, onnxport_string name, const int64_t* shape, uint32_t rank,
                                 onnxport_value* out) {
   return guarded(ONNXPORT_WEIGHTS, [&] {
     if (self->weights == nullptr) invalid("a patch has no weights of its own; it gets them as inputs");
-    auto [found, weight] = self->weights->get(std::string(text(name)), std::vector<int64_t>(shape, shape + rank));
+    auto [found, weight] = self->weights->get(asked_name(*self, name), std::vector<int64_t>(shape, shape + rank));
     *out = self->graph->add_weight(std::move(found), std::move(weight));
   });
 }
 
 int32_t weights_has(onnxport_graph* self, onnxport_string name) {
-  return self->weights != nullptr && self->weights->has(std::string(text(name))) ? 1 : 0;
+  return self->weights != nullptr && self->weights->has(asked_name(*self, name)) ? 1 : 0;
 }
 
 onnxport_status* weights_unused(onnxport_graph* self, onnxport_string pattern) {
   return guarded(ONNXPORT_INVALID_ARGUMENT, [&] {
-    if (self->weights != nullptr) self->weights->mark_unused(std::string(text(pattern)));
+    if (self->weights == nullptr) return;
+    if (self->component == nullptr) return self->weights->mark_unused(std::string(text(pattern)));
+    for (std::string& one : self->component->names_of(text(pattern))) self->weights->mark_unused(std::move(one));
   });
 }
 

@@ -27,11 +27,23 @@ ValueId add_input_like(Graph& graph, const std::string& name, const Value& like)
   return id;
 }
 
+/// Whether lengths are all that the types differ in, which is so of a mask: with a past it covers that as well.
+bool differ_in_lengths(const ir::TensorType& a, const ir::TensorType& b) {
+  if (a.dtype != b.dtype || a.shape.size() != b.shape.size()) return false;
+  for (size_t i = 0; i < a.shape.size(); ++i) {
+    if (!(a.shape[i] == b.shape[i]) && (a.shape[i].is_static() || b.shape[i].is_static())) return false;
+  }
+  return true;
+}
+
 void take_inputs(Graph& merged, const Graph& step) {
   for (const NamedValue& input : step.inputs) {
     const NamedValue* known = find(merged.inputs, input.name);
     if (known == nullptr) {
       add_input_like(merged, input.name, step[input.value]);
+    } else if (merged[known->value].open_axes == step[input.value].open_axes &&
+               differ_in_lengths(merged[known->value].type, step[input.value].type)) {
+      merged[known->value].type = step[input.value].type;  // the cached step's, whose lengths are sums
     } else if (!(merged[known->value].type == step[input.value].type) ||
                merged[known->value].open_axes != step[input.value].open_axes) {
       throw Error(Failure::plugin,

@@ -57,7 +57,14 @@ ir::Tensor positions_for(const InputSpec& spec, const Tokens& tokens) {
       if (i >= total - n) positions.push_back(std::max<int64_t>(0, seen - 1));
     }
   }
-  return dummy::from_integers(spec, {batch, n}, positions);
+  // Positions of several axes stand before those of the text, and go on alike.
+  std::vector<int64_t> shape{batch, n}, all;
+  for (size_t axis = 0; axis + 2 < spec.type.shape.size(); ++axis)
+    shape.insert(shape.begin() + static_cast<std::ptrdiff_t>(axis), spec.type.shape[axis].maybe_size().value_or(1));
+  int64_t axes = 1;
+  for (size_t axis = 0; axis + 2 < shape.size(); ++axis) axes *= shape[axis];
+  for (int64_t i = 0; i < axes; ++i) all.insert(all.end(), positions.begin(), positions.end());
+  return dummy::from_integers(spec, shape, all);
 }
 
 ir::Tensor empty_state(const InputSpec& spec, int64_t batch) {

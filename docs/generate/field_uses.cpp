@@ -9,14 +9,13 @@
 
 #include "core/definition/onnx_config.hpp"
 #include "core/error.hpp"
-#include "registry/loader.hpp"
 
 namespace onnxport {
 namespace {
 
 /// What a type's plugin is asked with: a config as one version of the class writes it.
 struct Question {
-  const LoadedPlugin& plugin;
+  const PluginTable& plugin;
   const Manifest::Model& model;
   const std::string& model_type;
   const std::string& version;
@@ -25,7 +24,7 @@ struct Question {
     Json config = fields;
     config["model_type"] = model_type;
     config["transformers_version"] = version;
-    return OnnxConfig::from_model_config({plugin.onnx_config, plugin.manifest->id}, config, model_type, feature);
+    return OnnxConfig::from_model_config(plugin, config, model_type, feature);
   }
   bool is_refused(const Json& fields) const {
     try {
@@ -96,11 +95,11 @@ std::vector<ConfigClass> config_classes(const std::filesystem::path& file) {
   return classes;
 }
 
-FieldUses uses_of_fields(const Candidate& plugin, const ConfigClass& original) {
+FieldUses uses_of_fields(const FeaturesManager& plugins, const Candidate& plugin, const ConfigClass& original) {
   const Manifest::Model* model = plugin.manifest.model(original.model_type);
   if (model == nullptr)
     throw std::runtime_error(fmt::format("{} does not serve {}", plugin.manifest.id, original.model_type));
-  const LoadedPlugin& loaded = load(plugin, plugin_host());
+  const PluginTable loaded = plugins.table_of(plugin);
   FieldUses uses;
   for (const auto& [version, fields] : original.versions) {
     const Question question{loaded, *model, original.model_type, version};

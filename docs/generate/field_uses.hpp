@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "core/checkpoint/checkpoint.hpp"
-#include "registry/registry.hpp"
+#include "registry/features_manager.hpp"
 
 namespace onnxport {
 
@@ -33,6 +33,6 @@ struct FieldUses {
 };
 
 /// Asks the plugin for every feature of the type with the class's defaults, and with each switch turned the other way.
-FieldUses uses_of_fields(const Candidate& plugin, const ConfigClass& original);
+FieldUses uses_of_fields(const FeaturesManager& plugins, const Candidate& plugin, const ConfigClass& original);
 
 }  // namespace onnxport

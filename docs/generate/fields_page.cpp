@@ -18,7 +18,7 @@ std::string fields_page(const std::string& present_page, const BuiltPlugins& plu
         plugins.sources / plugin.manifest_path.parent_path().filename() / "cases/fields.json";
     if (!std::filesystem::exists(file)) continue;
     for (const ConfigClass& original : config_classes(file)) {
-      const FieldUses uses = uses_of_fields(plugin, original);
+      const FieldUses uses = uses_of_fields(FeaturesManager(plugins.registry), plugin, original);
       rows[original.model_type] =
           fmt::format("| {} | {} | {} | {} |\n", original.model_type, fmt::join(uses.read, ", "),
                       fmt::join(uses.without_effect, ", "), fmt::join(uses.refused, ", "));

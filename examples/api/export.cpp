@@ -28,11 +28,10 @@ int main(int argc, char** argv) try {
   const FeaturesManager features(registry);
   const auto supported =
       features.check_supported_model_or_raise(checkpoint.config().at("model_type").get<std::string>(), argv[2]);
-  const LoadedPlugin& plugin = load(supported, plugin_host());
 
   // The onnx-config: what goes in, what comes out.
   const OnnxConfig config =
-      OnnxConfig::from_folder({plugin.onnx_config, plugin.manifest->id}, {checkpoint.config(), checkpoint.folder()},
+      OnnxConfig::from_folder(features.table_of(supported), {checkpoint.config(), checkpoint.folder()},
                               supported.model_type, supported.feature);
   for (const auto& [name, axes] : config.inputs()) {
     for (const auto& [axis, symbol] : axes) fmt::print("{} axis {}: {}\n", name, axis, symbol);

@@ -101,7 +101,7 @@ Selection select(const PluginArguments& arguments, const Json& config, const fs:
   if (const auto written = config.find("transformers_version"); written != config.end() && written->is_string())
     out.transformers_version = written->get<std::string>();
   out.onnx_config =
-      OnnxConfig::from_folder({plugin.onnx_config, out.plugin_id}, {config, config_file.parent_path(), asked.options},
+      OnnxConfig::from_folder(features.table_of(supported), {config, config_file.parent_path(), asked.options},
                               supported.model_type, out.feature);
   return out;
 }

@@ -16,7 +16,8 @@ class BartOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
       : OnnxSeq2SeqConfigWithPast(request),
         model(row_of(families, request.model_type),
               BartConfig(request.config.with_names(names), row_of(families, request.model_type))),
-        c(model.config()) {}
+        c(model.config()),
+        words_bias(model.family().words_bias && request.options.text("final_logits_bias", "saved") == "saved") {}
 
   std::string base_model_prefix() const override { return model.family().base; }
   double atol_for_validation() const override { return 1e-4; }
@@ -40,8 +41,11 @@ class BartOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
     return specs;
   }
   Value encode(Graph& g, const Inputs& in) const override {
-    return model.encode(base(g), {in.at("input_ids"), in.at("attention_mask"), in.maybe(global_mask)});
+    return model.encode(
+        base(g), {in.maybe("input_ids"), in.at("attention_mask"), in.maybe(global_mask), in.maybe(inputs_embeds)});
   }
+  int64_t embedding_width() const override { return model.takes_embeddings() ? c.width : 0; }
+  Value embed(Graph& g, const Value& ids) const override { return model.words(base(g), ids); }
 
   Value decode(Graph& g, const DecoderStep& step, Cache& cache) const override {
     return model.decode(base(g), step, cache, model.decoder_rows());
@@ -62,9 +66,8 @@ class BartOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
     const int64_t targets = c.shared ? c.vocab : c.decoder_vocab;
     const Value logits = linear(lm_head, decoded, {.out = targets, .bias = false});
     // A bias that is not saved is 0.
-    return model.family().words_bias && g.root().has("final_logits_bias")
-               ? logits + g.root().weight("final_logits_bias", {1, targets})
-               : logits;
+    return words_bias && g.root().has("final_logits_bias") ? logits + g.root().weight("final_logits_bias", {1, targets})
+                                                           : logits;
   }
 
   Value classes(const Encoded& at) const {
@@ -74,6 +77,7 @@ class BartOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
 
   const Transformer model;
   const BartConfig& c;
+  const bool words_bias;  // a larger model may have a head without it
 };
 
 /// The decoder by itself, as a language model.
@@ -83,7 +87,8 @@ class BartDecoderOnnxConfig final : public OnnxConfigWithPast {
       : OnnxConfigWithPast(request, Positions::sequence),
         model(row_of(families, request.model_type),
               BartConfig(request.config.with_names(names), row_of(families, request.model_type))),
-        c(model.config()) {}
+        c(model.config()),
+        encoder_width(width_over_encoder(request)) {}
 
   std::string base_model_prefix() const override { return model.family().base; }
   double atol_for_validation() const override { return 1e-4; }
@@ -92,12 +97,18 @@ class BartDecoderOnnxConfig final : public OnnxConfigWithPast {
   int64_t head_size() const override { return c.width / c.decoder.heads; }
   int64_t max_positions() const override { return c.decoder.positions; }
   std::vector<TensorSpec> inputs() const override { return text_inputs(c.decoder_vocab, c.decoder.positions); }
+  std::vector<State> states() const override {
+    if (encoder_width == 0) return OnnxConfigWithPast::states();
+    return states_over_encoder({axis::past, axis::past_and_sequence});
+  }
+  std::vector<Part> offers() const override { return {offered_decoder(encoder_width)}; }
 
   Outputs forward(Graph& g, const Inputs& in) const override {
     const Scope base = g.root() / model.family().base;
     Cache cache = cache_of(in);
-    const Value decoded =
-        model.decode(base, {in.at("input_ids"), in.at("attention_mask"), {}, {}}, cache, c.decoder_vocab);
+    const OverEncoder encoder = over_encoder(in);
+    const DecoderStep step{in.at("input_ids"), in.at("attention_mask"), encoder.hidden, encoder.mask};
+    const Value decoded = model.decode(base, step, cache, c.decoder_vocab);
     return with_present(head_for_feature().outputs({base, decoded, in}), cache);
   }
 
@@ -111,6 +122,7 @@ class BartDecoderOnnxConfig final : public OnnxConfigWithPast {
  private:
   const Transformer model;
   const BartConfig& c;
+  const int64_t encoder_width;
 };
 
 std::unique_ptr<OnnxConfig> make_bart(const Request& request) {

@@ -36,12 +36,23 @@ class Transformer {
   struct Source {
     Value ids, mask;      // i64[batch, encoder_sequence]
     Value global_mask{};  // the same, of Longformer's encoder: 1 where a token sees all and is seen by all
+    Value embeddings{};   // f32[batch, encoder_sequence, width], in place of ids
   };
+  /// Whether either side may be given the words' vectors in place of their ids: one table makes them for both, and
+  /// places do not go by the ids.
+  bool takes_embeddings() const { return c.shared && f.places != Places::counted && !f.words_normed_first; }
+  // i64[batch, n] -> f32[batch, n, width]
+  Value words(const Scope& model, const Value& ids) const {
+    const Scope table = first_with("weight", {model / "shared", model / "encoder.embed_tokens"});
+    const Value x = embedding(table, ids, {c.vocab, c.width});
+    return c.scale == 1.0 ? x : x * c.scale;
+  }
   // -> f32[batch, encoder_sequence, width]
   Value encode(const Scope& model, const Source& text) const {
-    const Value &ids = text.ids, &mask = text.mask;
+    const Value &read = text.embeddings ? text.embeddings : text.ids, &mask = text.mask;
     const Scope s = model / "encoder";
-    Value x = embed(model, {"encoder", ids, places_of(ids, range(size_of(ids, 1)), {}), c.vocab});
+    Value x =
+        embed(model, {"encoder", text.ids, places_of(read, range(size_of(read, 1)), {}), c.vocab, text.embeddings});
     if (f.encoder_attention == EncoderAttention::global_local) return finish_encoder(s, encode_blocks(s, x, mask));
     if (f.encoder_attention == EncoderAttention::longformer) return finish_encoder(s, encode_windowed(s, x, text));
     x = c.is_sparse
@@ -57,9 +68,9 @@ class Transformer {
   Value decode(const Scope& model, const DecoderStep& step, Cache& cache, int64_t rows) const {
     const Scope s = model / "decoder";
     Graph& g = s.graph();
-    const Value places = places_of(step.ids, decoder_places(step, cache), cache.past_length());
-    Value x = embed(model, {"decoder", step.ids, places, rows});
-    const bool alone = !step.encoder_mask;
+    const Value places = places_of(step.text(), decoder_places(step, cache), cache.past_length());
+    Value x = embed(model, {"decoder", step.ids, places, rows, step.embeddings});
+    const bool alone = !step.encoder_hidden && !cache.past("0.encoder.key");
     const std::string side = alone ? "" : "decoder_";  // by itself it has no other side
     if (alone) g.unused((s / "layers.*.encoder_attn*").path());
     const Value counted = f.has_experts ? tokens_of_experts(step, cache) : Value();
@@ -81,29 +92,34 @@ class Transformer {
   Value mask_of(const DecoderStep& step, const Cache& cache) const {
     if (!c.lone_step_sees_all || !step.mask || !cache.past_length()) return step.mask;
     Graph& g = step.mask.graph();
-    return g.op("Max", {step.mask, cast(equal(size_of(step.ids, 1), 1), DType::i64)});
+    return g.op("Max", {step.mask, cast(equal(size_of(step.text(), 1), 1), DType::i64)});
   }
 
   // Which tokens experts are run for: i64[batch, n]. Of a cached step the reference reads as many entries from the end
   // of the whole mask as the step has tokens, all texts one behind the other. Source: NllbMoeTop2Router.route_tokens.
   static Value tokens_of_experts(const DecoderStep& step, const Cache& cache) {
     if (!step.mask || !cache.past_length()) return step.mask;
-    const Value all = reshape(step.mask, {-1}), count = size_of(step.ids, 0) * size_of(step.ids, 1);
-    return reshape(from_row(all, 0, size_of(all, 0) - count), shape_of(step.ids, 0, 2));
+    const Value all = reshape(step.mask, {-1}), count = size_of(step.text(), 0) * size_of(step.text(), 1);
+    return reshape(from_row(all, 0, size_of(all, 0) - count), shape_of(step.text(), 0, 2));
   }
 
   struct Text {
     std::string side;
     Value ids, places;  // i64[batch, n], i64[n] or the same
     int64_t vocab;
+    Value embeddings{};  // in place of ids
   };
 
   Value embed(const Scope& model, const Text& text) const {
     const Scope s = model / text.side;
-    Value x = embedding(table(model, text.side), text.ids, {text.vocab, c.width}).in(s);
     // Since version 5 words that are normed first are not scaled before.
     const bool normed_first = f.words_normed_first && text.side == "decoder";
-    if (c.scale != 1.0 && !(normed_first && c.is_recent)) x = x * c.scale;
+    Value x = text.embeddings;
+    if (!x) {
+      x = embedding(table(model, text.side), text.ids, {text.vocab, c.width}).in(s);
+      if (c.scale != 1.0 && !(normed_first && c.is_recent)) x = x * c.scale;
+    }
+    x = x.in(s);
     const auto normed = [&](const Value& y) { return norm(s / "layernorm_embedding", y, {}); };
     const BartConfig::Side& side = text.side == "decoder" ? c.decoder : c.encoder;
     const Value vectors = places(s / "embed_positions", text.places, side.positions);

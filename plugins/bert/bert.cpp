@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // BERT. Source: BertModel and its heads, transformers 4.30 (modeling_bert.py).
-#include <onnxport/families/bert.hpp>
+#include <onnxport/families/bert_decoder.hpp>
 
 #include "jina.hpp"
 
@@ -16,6 +16,7 @@ class BertOnnxConfig final : public BertTextEncoder {
 /// Jina Embeddings v2 call themselves BERT.
 std::unique_ptr<OnnxConfig> make_bert(const Request& request) {
   if (request.config.text("position_embedding_type", "") == "alibi") return make<jina::JinaBertOnnxConfig>(request);
+  if (asks_for_decoder(request)) return std::make_unique<BertDecoder>(request, "bert");
   return make<BertOnnxConfig>(request);
 }
 
@@ -25,7 +26,8 @@ ONNXPORT_PLUGIN({
     .id = "org.onnxport.bert",
     .name = "BERT",
     .models = {{.types = {"bert"},
-                .features = {"default", "masked-lm", "causal-lm", "sequence-classification", "token-classification",
-                             "multiple-choice", "question-answering", "pretraining", "next-sentence-prediction"},
+                .features = {"default", "masked-lm", "causal-lm", "causal-lm-with-past", "sequence-classification",
+                             "token-classification", "multiple-choice", "question-answering", "pretraining",
+                             "next-sentence-prediction"},
                 .make = make_bert}},
 })

@@ -38,25 +38,9 @@ class Clip final : public ClipTowers {
   const int64_t labels;
 };
 
-class ClipText final : public OneTower {
+class TextOfRelative final : public ClipText {
  public:
-  explicit ClipText(const Request& request)
-      : OneTower(request, text_names), text(request.config, row_of(relatives, request.model_type).text) {}
-
-  int64_t max_positions() const override { return text.positions; }
-  std::vector<TensorSpec> inputs() const override {
-    return {input::ids("input_ids", {axis::batch, axis::sequence}, text.vocab),
-            input::mask("attention_mask", {axis::batch, axis::sequence}, {.of = "input_ids"})};
-  }
-
- private:
-  Value encode(const Scope& model, const Inputs& in) const override {
-    return text(model, {in.at("input_ids"), in.at("attention_mask")});
-  }
-  Value pool(const Scope&, const Value& hidden, const Inputs& in) const override {
-    return text.pool(hidden, in.at("input_ids"));
-  }
-  const ClipTextTower text;
+  explicit TextOfRelative(const Request& request) : ClipText(request, row_of(relatives, request.model_type).text) {}
 };
 
 }  // namespace
@@ -69,7 +53,7 @@ ONNXPORT_PLUGIN({
                 .features = {"default"},
                 .architectures = {{"CLIPTextModelWithProjection", "default"},
                                   {"MetaClip2TextModelWithProjection", "default"}},
-                .make = make<ClipText>},
+                .make = make<TextOfRelative>},
                {.types = {"clip_vision_model", "metaclip_2_vision_model"},
                 .features = {"default"},
                 .architectures = {{"CLIPVisionModelWithProjection", "default"},

@@ -25,7 +25,7 @@ class DebertaOnnxConfig final : public DebertaEncoder {
   }
 
   // One matrix makes for each head its query, its key and its value; only two of them have a bias.
-  Attending attending(const Scope& self, const Value& x, const Value& positions) const override {
+  DistanceAttending attending(const Scope& self, const Value& x, const Value& positions) const override {
     const AttentionBlock block{.heads = c.heads,
                                .head_size = head_size(),
                                .projections = {.packing = Projections::Packing::groups, .fused = "in_proj"}};

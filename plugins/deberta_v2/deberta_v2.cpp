@@ -27,38 +27,27 @@ class DebertaV2OnnxConfig final : public DebertaEncoder {
  public:
   explicit DebertaV2OnnxConfig(const Request& request)
       : DebertaEncoder(request, {.vocab = 128100, .hidden = 1536, .layers = 24, .heads = 24, .inner = 6144}),
-        position_buckets(request.config.integer("position_buckets", -1)),
-        shares_projections(request.config.boolean("share_att_key", false)),
+        distances{.hidden = c.hidden,
+                  .heads = c.heads,
+                  .epsilon = c.epsilon,
+                  .max_distance = c.max_distance,
+                  .position_buckets = request.config.integer("position_buckets", -1),
+                  .shares_projections = request.config.boolean("share_att_key", false),
+                  .normed = false,
+                  .by_key = c.attends_by("c2p"),
+                  .by_query = c.attends_by("p2c")},
         convolution(request.config) {
     const int64_t width = request.config.size("attention_head_size", head_size());
     require_equal({"attention_head_size", width}, {"hidden_size / num_attention_heads", head_size()});
-    for (const std::string& word : words_of(request.config, "norm_rel_ebd")) normed_positions |= word == "layer_norm";
+    for (const std::string& word : words_of(request.config, "norm_rel_ebd")) distances.normed |= word == "layer_norm";
   }
 
  private:
-  int64_t terms() const override { return 1 + (c.attends_by("c2p") ? 1 : 0) + (c.attends_by("p2c") ? 1 : 0); }
-
-  DistanceBuckets buckets() const override {
-    if (position_buckets <= 0) return {.span = c.max_distance};
-    return {.span = position_buckets, .buckets = position_buckets, .max_distance = c.max_distance};
-  }
-
-  Value distance_vectors(const Scope& encoder) const override {
-    const Value table = (encoder / "rel_embeddings").weight("weight", {2 * buckets().span, c.hidden});
-    return normed_positions ? norm(encoder / "LayerNorm", table, {.epsilon = c.epsilon}) : table;
-  }
-
-  Attending attending(const Scope& self, const Value& x, const Value& positions) const override {
-    const auto projected = [&](const char* name, const Value& from) {
-      return linear(self / name, from, {.out = c.hidden});
-    };
-    const auto in_heads = [&](const char* name) { return split_heads(projected(name, x), c.heads); };
-    DistanceTables tables;
-    if (positions && c.attends_by("c2p"))
-      tables.keys = projected(shares_projections ? "key_proj" : "pos_key_proj", positions);
-    if (positions && c.attends_by("p2c"))
-      tables.queries = projected(shares_projections ? "query_proj" : "pos_query_proj", positions);
-    return {{in_heads("query_proj"), in_heads("key_proj"), in_heads("value_proj")}, tables};
+  int64_t terms() const override { return distances.terms(); }
+  DistanceBuckets buckets() const override { return distances.buckets(); }
+  Value distance_vectors(const Scope& encoder) const override { return distances.vectors(encoder); }
+  DistanceAttending attending(const Scope& self, const Value& x, const Value& positions) const override {
+    return distances.attending(self, x, positions);
   }
 
   Value behind_first(const Scope& encoder, const Value& embedded, const Value& x, const Text& text) const override {
@@ -74,8 +63,7 @@ class DebertaV2OnnxConfig final : public DebertaEncoder {
     return norm(conv / "LayerNorm", x + h, {.epsilon = c.epsilon}) * counts;
   }
 
-  int64_t position_buckets;
-  bool shares_projections, normed_positions = false;
+  DebertaV2Distances distances;
   Convolution convolution;
 };
 

@@ -98,8 +98,14 @@ constexpr Family families[] = {
      .token_classes = false},
 };
 
+/// PaliGemma's config says that its Gemma looks both ways, which is what PaliGemma makes of the masks that it is given;
+/// the decoder by itself looks back. A model around it says so.
+bool said_to_look_back(const Config& options) {
+  return options.text("attention", "") == "causal";
+}
+
 struct GemmaConfig {
-  GemmaConfig(const Config& c, const Family& family)
+  GemmaConfig(const Config& c, const Family& family, const Config& options)
       : vocab(c.size("vocab_size", family.vocab)),
         hidden(c.size("hidden_size", family.hidden)),
         inner(c.size("intermediate_size", family.inner)),
@@ -112,7 +118,7 @@ struct GemmaConfig {
         rms{.kind = Norm::Kind::rms, .epsilon = c.real("rms_norm_eps", 1e-6), .offset = 1},
         bias(c.boolean("attention_bias", false)),
         tied(c.tie(true)),
-        causal(!c.boolean("use_bidirectional_attention", false)),
+        causal(said_to_look_back(options) || !c.boolean("use_bidirectional_attention", false)),
         scale(family.query_scalar ? 1 / std::sqrt(c.real("query_pre_attn_scalar", 256)) : 0),
         score_cap(cap_of(c, "attn_logit_softcapping", family.scores)),
         word_cap(cap_of(c, "final_logit_softcapping", family.words)),
@@ -178,7 +184,7 @@ struct GemmaConfig {
 class GemmaOnnxConfig final : public TextDecoder {
  public:
   explicit GemmaOnnxConfig(const Request& request)
-      : TextDecoder(request), family(row_of(families, request.model_type)), c(request.config, family) {
+      : TextDecoder(request), family(row_of(families, request.model_type)), c(request.config, family, request.options) {
     require_looking_back(c.causal, "'use_bidirectional_attention' is true");
   }
 
@@ -202,15 +208,18 @@ class GemmaOnnxConfig final : public TextDecoder {
             .labels = c.labels,
             .pad = c.pad,
             .classes = family.classes ? "score" : "",
-            .token_classes = family.token_classes ? "score" : ""};
+            .token_classes = family.token_classes ? "score" : "",
+            .hidden = c.hidden};
+  }
+
+  Value embed(const Scope& s, const Value& ids) const override {
+    // The factor is rounded to the type that the embeddings have, which a scalar is anyway.
+    return embedding(s / "embed_tokens", ids, {c.vocab, c.hidden}) * std::sqrt(static_cast<double>(c.hidden));
   }
 
   Value decode(const Scope& s, const Inputs& in, Cache& cache) const override {
     Graph& g = s.graph();
     g.unused("*rotary_emb.inv_freq");  // saved by older releases; config.json tells it
-    // The factor is rounded to the type that the embeddings have, which a scalar is anyway.
-    Value x = embedding(s / "embed_tokens", in.at("input_ids"), {c.vocab, c.hidden});
-    x = x * std::sqrt(static_cast<double>(c.hidden));
     std::map<std::string, Angles> angles;
     for (const auto& [type, rotary] : c.rotary)
       angles.emplace(type, rotary.angles(position_ids(in).in(s / "rotary_emb")));
@@ -221,7 +230,8 @@ class GemmaOnnxConfig final : public TextDecoder {
                                  const auto own = angles.find(c.type(i));
                                  return own == angles.end() ? angles.at(full) : own->second;
                                }};
-    x = transformer_layers(s / "layers", x, stack, {.mask = in.at("attention_mask"), .cache = &cache});
+    const Value x =
+        transformer_layers(s / "layers", start(s, in), stack, {.mask = in.at("attention_mask"), .cache = &cache});
     return g.mark("hidden_states." + std::to_string(c.layers), norm(s / "norm", x, c.rms));
   }
 

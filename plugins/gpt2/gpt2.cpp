@@ -38,7 +38,9 @@ struct Gpt2Config {
 class Gpt2OnnxConfig final : public DoubleHeadsDecoder {
  public:
   explicit Gpt2OnnxConfig(const Request& request)
-      : DoubleHeadsDecoder(request), c(request.config.with_names(gpt2_names)) {
+      : DoubleHeadsDecoder(request),
+        c(request.config.with_names(gpt2_names)),
+        encoder_width(width_over_encoder(request)) {
     check_double_heads();
   }
 
@@ -58,14 +60,16 @@ class Gpt2OnnxConfig final : public DoubleHeadsDecoder {
             .labels = c.labels,
             .pad = c.pad,
             .token_classes = "classifier",
-            .span = "qa_outputs"};
+            .span = "qa_outputs",
+            .encoder_width = encoder_width};
   }
 
   Value decode(const Scope& s, const Inputs& in, Cache& cache) const override {
     const Value x = embedding(s / "wte", in.at("input_ids"), {c.vocab, c.hidden}) +
                     embedding(s / "wpe", position_ids(in), {c.positions, c.hidden});
     return gpt2_layers(s, x, {c.layers, [this](int64_t i) { return layer(i); }},
-                       {.mask = in.at("attention_mask"), .cache = &cache}, {.epsilon = c.epsilon});
+                       {.mask = in.at("attention_mask"), .cache = &cache, .encoder = over_encoder(in)},
+                       {.epsilon = c.epsilon});
   }
 
   TransformerLayer layer(int64_t index) const {
@@ -74,11 +78,13 @@ class Gpt2OnnxConfig final : public DoubleHeadsDecoder {
                          .inner = c.inner,
                          .activation = c.activation,
                          .norm = {.epsilon = c.epsilon},
-                         .scale = c.scale.of(index, c.hidden / c.heads)};
+                         .scale = c.scale.of(index, c.hidden / c.heads),
+                         .over_encoder = encoder_width > 0};
     return form.form();
   }
 
   const Gpt2Config c;
+  const int64_t encoder_width;
 };
 
 }  // namespace

@@ -227,8 +227,10 @@ struct LlamaConfig {
       };
       return {self.types, {{full, of(full)}, {sliding, of(sliding)}}};
     }
-    RotaryFields fields{
-        .theta = theta, .partial = c.real("partial_rotary_factor", turning.partial), .by_alpha = turning.by_alpha};
+    RotaryFields fields{.theta = theta,
+                        .partial = c.real("partial_rotary_factor", turning.partial),
+                        .by_alpha = turning.by_alpha,
+                        .axes = turning.axes};
     if (turning.by_layer_theta && c.has("layer_rope_theta")) {
       LayerRotary made;
       fields.own_theta = true;

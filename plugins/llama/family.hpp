@@ -60,12 +60,13 @@ enum class Turns { every_layer, by_no_rope_layers, layers_with_a_window };
 
 /// How positions become angles.
 struct Turning {
-  double theta = 10000, partial = 1;  // where the config has none
-  bool interleaved = false;           // pairs that turn are neighbours
-  bool by_alpha = false;              // as of RotaryFields
-  bool by_kind = false;               // layers with a window and those without have angles of their own
-  bool by_layer_theta = false;        // by layer_rope_theta, where 0 is a layer that does not turn
-  bool needs_scaling = false;         // config classes whose default is a scaling; files that are saved state it
+  double theta = 10000, partial = 1;                  // where the config has none
+  bool interleaved = false;                           // pairs that turn are neighbours
+  bool by_alpha = false;                              // as of RotaryFields
+  bool by_kind = false;                               // layers with a window and those without have angles of their own
+  bool by_layer_theta = false;                        // by layer_rope_theta, where 0 is a layer that does not turn
+  RotaryFields::Axes axes = RotaryFields::Axes::one;  // of the positions
+  bool needs_scaling = false;  // config classes whose default is a scaling; files that are saved state it
 };
 
 /// Fields by which embeddings, scores, branches and logits are multiplied; the logits' may be what divides them.
@@ -112,6 +113,8 @@ struct Family {
   Turning turning{};
   bool clips = false;  // queries, keys and values, by clip_qkv
   Multipliers multipliers = Multipliers::none;
+  /// As part of a model with images, further vectors of these are added behind the first layers.
+  bool deep_images = false;
   bool queries_grow = false;  // with their positions, by llama_4_scaling_beta
   Names names{};
   std::vector<OtherName> other_names{};

@@ -15,6 +15,25 @@ class LlamaOnnxConfig final : public TextDecoder {
   explicit LlamaOnnxConfig(const Request& request)
       : TextDecoder(request), family(row_of(families, request.model_type)), c(request.config, family) {
     require_looking_back(c.causal, "'is_causal' is false");
+    if (has_one_axis() || request.options.text("position_ids", "input") == "input") return;
+    throw Error(ONNXPORT_UNSUPPORTED, "positions of the model type '" + request.model_type +
+                                          "' have three axes and are always an input; none can be counted");
+  }
+
+  /// Positions of several axes are always given.
+  std::vector<TensorSpec> inputs() const override {
+    std::vector<TensorSpec> specs = TextDecoder::inputs();
+    if (has_one_axis()) return specs;
+    std::erase_if(specs, [](const TensorSpec& spec) { return spec.name == "position_ids"; });
+    specs.push_back(
+        input::positions("position_ids", {3, axis::batch, axis::sequence}, {.of = "input_ids", .limit = c.positions}));
+    return specs;
+  }
+  std::vector<Part> offers() const override {
+    std::vector<Part> parts = TextDecoder::offers();
+    for (int64_t i = 0; family.deep_images && i < c.layers; ++i)
+      parts.back().inputs.push_back(input::embeddings(deep(i), {axis::batch, axis::sequence, c.hidden}));
+    return parts;
   }
 
   int64_t num_layers() const override { return c.layers; }
@@ -41,22 +60,36 @@ class LlamaOnnxConfig final : public TextDecoder {
             .pad = c.pad,
             .classes = family.heads.text,
             .token_classes = family.heads.tokens,
-            .span = family.heads.span};
+            .span = family.heads.span,
+            .hidden = c.hidden};
+  }
+
+  Value embed(const Scope& s, const Value& ids) const override {
+    const Value x = embedding(s / family.names.embedding, ids, {c.vocab, c.hidden});
+    return c.factors.embedding == 1 ? x : x * c.factors.embedding;
   }
 
   Value decode(const Scope& s, const Inputs& in, Cache& cache) const override {
     Graph& g = s.graph();
     g.unused("*rotary_emb.inv_freq");  // saved by older releases; config.json tells it
-    Value x = embedding(s / family.names.embedding, in.at("input_ids"), {c.vocab, c.hidden});
-    if (c.factors.embedding != 1) x = x * c.factors.embedding;
-    const auto turned_by = c.rotary.angles(position_ids(in).in(s / "rotary_emb"));
+    const Value places = has_one_axis() ? position_ids(in) : in.at("position_ids");
+    const auto turned_by = c.rotary.angles(places.in(s / "rotary_emb"));
     const LayerStack stack{.count = c.layers,
                            .layer = [this](int64_t i) { return layer(i); },
-                           .angles = [&](int64_t i) { return c.turns(i) ? turned_by(i) : Angles{}; }};
-    x = transformer_layers(s / family.names.layers, x, stack,
+                           .angles = [&](int64_t i) { return c.turns(i) ? turned_by(i) : Angles{}; },
+                           .behind =
+                               [&](int64_t i, const Value& x) {
+                                 const Value more = in.maybe(deep(i));
+                                 return more ? x + more : x;
+                               }};
+    const Value x =
+        transformer_layers(s / family.names.layers, start(s, in), stack,
                            {.mask = in.at("attention_mask"), .factor = query_factor(s, in), .cache = &cache});
     return g.mark("hidden_states." + std::to_string(c.layers), norm(s / family.names.norm, x, c.norm));
   }
+
+  bool has_one_axis() const { return family.turning.axes == RotaryFields::Axes::one; }
+  static std::string deep(int64_t layer) { return "deepstack_features." + std::to_string(layer); }
 
   /// f32[batch or 1, n, 1], absent where queries do not grow.
   Value query_factor(const Scope& s, const Inputs& in) const {
@@ -113,6 +146,9 @@ ONNXPORT_PLUGIN({
                     "nemotron", "exaone4"},
           .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past", "sequence-classification",
                        "token-classification", "question-answering"},
+          .make = make<LlamaOnnxConfig>},
+         {.types = {"qwen2_vl_text", "qwen2_5_vl_text", "qwen3_vl_text"},
+          .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past"},
           .make = make<LlamaOnnxConfig>},
          {.types = {"phi3", "helium", "glm", "glm4"},
           .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past", "sequence-classification",

@@ -85,35 +85,9 @@ inline FeedForwards flex_olmo_experts(const Config& c, int64_t hidden) {
   return {.mixture = {{"mlp", detail::by_softmax(c, hidden, {"intermediate_size", 11008, 7, 5})}}};
 }
 
-/// Mixtral's choice between experts that are stored as two tensors. Source: GraniteMoeMoE, transformers 4.57 and 5.24.
-inline FeedForwards granite_experts(const Config& c, int64_t hidden) {
-  MixtureFeedForward form = mixtral_mixture(c, hidden, {.inner = 11008});
-  form.experts.up.clear();
-  form.router = "router";
-  const MixtureAt in_memory{"block_sparse_moe", form};
-  form.router = "router.layer";
-  form.experts_at.clear();
-  form.experts.stacked_up = "input_linear.weight";
-  form.experts.stacked_down = "output_linear.weight";
-  return {.mixture = {{"block_sparse_moe", form}, in_memory}};
-}
-
-/// The same beside a feed-forward that all tokens share, in the layer itself. Source: GraniteMoeSharedDecoderLayer,
-/// transformers 4.57 and 5.24.
+/// Source: GraniteMoeSharedDecoderLayer, transformers 4.57 and 5.24.
 inline FeedForwards shared_granite_experts(const Config& c, int64_t hidden) {
-  FeedForwards all = granite_experts(c, hidden);
-  const int64_t inner = c.count("shared_intermediate_size", 0);
-  for (MixtureAt& at : all.mixture) {
-    MixtureFeedForward& form = at.form;
-    form.router = at.module + "." + form.router;
-    form.experts_at = form.experts_at.empty() ? at.module : at.module + "." + form.experts_at;
-    at.module.clear();
-    if (inner == 0) continue;
-    form.shared = FeedForward{
-        .inner = inner, .activation = form.options.activation, .down = "output_linear", .gate_up = "input_linear"};
-    form.shared_at = "shared_mlp";
-  }
-  return all;
+  return beside_shared(granite_experts(c, hidden), c.count("shared_intermediate_size", 0));
 }
 
 /// Two experts by a sparse mixer. Source: PhimoeSparseMoeBlock, transformers 4.57 and 5.24.

@@ -2,13 +2,10 @@
 // MobileViT: MobileNet's blocks, and transformers between pixels that have the same place in their patches.
 // Source: MobileViTModel, MobileViTForImageClassification and MobileViTForSemanticSegmentation, transformers 4.57
 // (modeling_mobilevit.py).
-#include <algorithm>
-#include <cmath>
-
 #include <onnxport/blocks/layer.hpp>
-#include <onnxport/plugin.hpp>
+#include <onnxport/families/mobilevit.hpp>
 
-using namespace onnxport::sdk;
+using namespace onnxport::family;
 
 namespace {
 
@@ -46,33 +43,33 @@ struct MobileViTConfig {
 
 class MobileViT final : public ImageEncoder {
  public:
-  explicit MobileViT(const Request& request) : ImageEncoder(request), c(request.config) {}
+  explicit MobileViT(const Request& request)
+      : ImageEncoder(request), c(request.config), blocks{c.activation, c.expansion} {}
   std::string base_model_prefix() const override { return "mobilevit"; }
 
  private:
   ImageFeatures encode(const Scope& model, const Value& pixels) const override {
     Graph& g = model.graph();
-    Value x = convolve(model / "conv_stem", pixels, {.out = c.necks[0], .kernel = 3, .stride = 2, .in = c.channels});
+    Value x =
+        blocks.convolve(model / "conv_stem", pixels, {.out = c.necks[0], .kernel = 3, .stride = 2, .in = c.channels});
     const Scope layers = model / "encoder.layer";
-    x = inverted(layers / 0 / "layer" / 0, x, {.out = c.necks[1]});
+    x = blocks.inverted(layers / 0 / "layer" / 0, x, {.out = c.necks[1]});
     g.mark("hidden_states.0", x);
     for (int64_t i = 0; i < 3; ++i)
-      x = inverted(layers / 1 / "layer" / i, x, {.out = c.necks[2], .stride = i == 0 ? 2 : 1});
+      x = blocks.inverted(layers / 1 / "layer" / i, x, {.out = c.necks[2], .stride = i == 0 ? 2 : 1});
     g.mark("hidden_states.1", x);
-    // Where the image is as small as it may get, convolutions reach farther instead.
-    int64_t dilation = 1;
     for (size_t i = 0; i < 3; ++i) {
-      if ((i == 1 && c.output_stride == 8) || (i == 2 && (c.output_stride == 8 || c.output_stride == 16)))
-        dilation *= 2;
+      const auto stage = static_cast<int64_t>(i);
       constexpr int64_t depths[] = {2, 4, 3};
-      x = mobile_vit(layers / static_cast<int64_t>(2 + i), x, {c.necks[3 + i], c.widths[i], depths[i], dilation});
+      x = mobile_vit(layers / (2 + stage), x,
+                     {c.necks[3 + i], c.widths[i], depths[i], dilation_of(stage, c.output_stride)});
       g.mark("hidden_states." + std::to_string(2 + i), x);
     }
     if (task() == "semantic-segmentation") {
       g.unused((model / "conv_1x1_exp").path() + ".*");
       return {x};
     }
-    return {convolve(model / "conv_1x1_exp", x, {.out = c.necks[6]})};
+    return {blocks.convolve(model / "conv_1x1_exp", x, {.out = c.necks[6]})};
   }
   bool puts_out_pooled() const override { return true; }
   Value pool(const Scope&, const ImageFeatures& made) const override { return mean_of_image(made.last); }
@@ -80,44 +77,20 @@ class MobileViT final : public ImageEncoder {
     return linear(model.graph().root() / "classifier", mean_of_image(made.last), {.out = labels()});
   }
 
-  // Every pixel, its surroundings at three distances, and the whole image. Source: MobileViTDeepLabV3.
   Value segment(const Scope& model, const ImageFeatures& made) const override {
-    Graph& g = model.graph();
-    const Scope head = g.root() / "segmentation_head", convs = head / "aspp.convs";
-    std::vector<Value> parts{convolve(convs / 0, made.last, {.out = c.pyramid}, "relu")};
-    for (int64_t i = 0; i < 3; ++i) {
-      const int64_t rate = c.rates[static_cast<size_t>(i)];
-      parts.push_back(convolve(convs / (i + 1), made.last, {.out = c.pyramid, .kernel = 3, .dilation = rate}, "relu"));
-    }
-    const Value whole = convolve(convs / 4 / "conv_1x1", global_average_pool(made.last), {.out = c.pyramid}, "relu");
-    parts.push_back(g.op("Expand", {whole, g.op("Shape", {parts[0]})}));
-    const Value fused = convolve(head / "aspp.project", concat(parts, 1), {.out = c.pyramid}, "relu");
-    return conv2d(head / "classifier.convolution", fused, {.out = labels()});
-  }
-
-  // Widened, convolved channel by channel, and narrowed again; beside a shortcut where the shape stays.
-  Value inverted(const Scope& s, const Value& x, const ConvOptions& of) const {
-    const double wanted = std::nearbyint(static_cast<double>(x.fixed(1)) * c.expansion);
-    const int64_t nearest = std::max<int64_t>(8, (static_cast<int64_t>(wanted) + 4) / 8 * 8);
-    const int64_t width = static_cast<double>(nearest) < 0.9 * wanted ? nearest + 8 : nearest;
-    Value h = convolve(s / "expand_1x1", x, {.out = width});
-    h = convolve(s / "conv_3x3", h,
-                 {.out = width, .kernel = 3, .stride = of.stride, .dilation = of.dilation, .groups = width});
-    h = convolve(s / "reduce_1x1", h, {.out = of.out}, "linear");
-    return of.stride.height == 1 && x.fixed(1) == of.out ? x.in(s) + h : h;
+    return deep_lab(model.graph().root() / "segmentation_head", made.last, blocks, {c.pyramid, labels(), c.rates});
   }
 
   struct Layer {
     int64_t neck, width, depth, dilation;
   };
   Value mobile_vit(const Scope& s, const Value& given, const Layer& of) const {
-    const int64_t stride = of.dilation == 1 ? 2 : 1, reach = std::max<int64_t>(1, of.dilation / 2);
-    const Value x = inverted(s / "downsampling_layer", given, {.out = of.neck, .stride = stride, .dilation = reach});
-    Value h = convolve(s / "conv_kxk", x, {.out = of.neck, .kernel = c.kernel});
+    const Value x = blocks.narrowed(s / "downsampling_layer", given, of.neck, of.dilation);
+    Value h = blocks.convolve(s / "conv_kxk", x, {.out = of.neck, .kernel = c.kernel});
     h = conv2d(s / "conv_1x1.convolution", h, {.out = of.width, .bias = false});
     h = transform(s, h, of);
-    h = convolve(s / "conv_projection", h, {.out = of.neck});
-    return convolve(s / "fusion", concat({x.in(s), h}, 1), {.out = of.neck, .kernel = c.kernel});
+    h = blocks.convolve(s / "conv_projection", h, {.out = of.neck});
+    return blocks.convolve(s / "fusion", concat({x.in(s), h}, 1), {.out = of.neck, .kernel = c.kernel});
   }
 
   // Pixels attend to those at the same place of all patches, to whole ones of which an image is resampled.
@@ -166,14 +139,8 @@ class MobileViT final : public ImageEncoder {
             .feed_forward_branch = {.norm = {.epsilon = c.epsilon}, .name = "layernorm_after"}};
   }
 
-  Value convolve(const Scope& s, const Value& x, ConvOptions options, const std::string& act = {}) const {
-    options.bias = false;
-    options.padding = (options.kernel.height - 1) / 2 * options.dilation.height;
-    const Value h = batch_norm(s / "normalization", conv2d(s / "convolution", x, options));
-    return activation(h, act.empty() ? c.activation : act);
-  }
-
   const MobileViTConfig c;
+  const MobileViTBlocks blocks;
 };
 
 }  // namespace

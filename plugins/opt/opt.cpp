@@ -169,20 +169,27 @@ class OptOnnxConfig final : public TextDecoder {
             .pad = c.pad,
             .classes = family.classes,
             .token_classes = family.token_classes,
-            .span = family.span};
+            .span = family.span,
+            .hidden = c.words_width};
   }
   static std::string below(const std::string& module, const char* name) {
     return module.empty() ? name : module + "." + name;
   }
 
+  Scope module_of(const Scope& base) const { return *family.module == '\0' ? base : base / family.module; }
+
+  Value embed(const Scope& base, const Value& ids) const override {
+    const Value x = embedding(module_of(base) / "embed_tokens", ids, {c.vocab, c.words_width});
+    return c.scale != 1 ? x * c.scale : x;
+  }
+
   Value decode(const Scope& base, const Inputs& in, Cache& cache) const override {
-    const Scope s = *family.module == '\0' ? base : base / family.module;
+    const Scope s = module_of(base);
     Graph& g = s.graph();
     g.unused((s / "embed_positions.weights").path());  // the table of sinusoids, which older releases saved
     g.unused("*.encoder_attn.*");                      // without an encoder they have nothing to attend to
     g.unused("*.encoder_attn_layer_norm.*");
-    Value x = embedding(s / "embed_tokens", in.at("input_ids"), {c.vocab, c.words_width});
-    if (c.scale != 1) x = x * c.scale;
+    Value x = start(base, in);
     if (c.words_width != c.hidden) x = linear(s / "project_in", x, {.out = c.hidden, .bias = false});
     x = x + embed_places(s / "embed_positions", in);
     x = transformer_layers(s / "layers", x, {c.layers, [this](int64_t) { return layer(); }},

@@ -2,7 +2,7 @@
 // RoBERTa, XLM-RoBERTa and CamemBERT, which are RoBERTa in other languages, and data2vec's model of texts, which is
 // RoBERTa trained otherwise. Source: RobertaModel and its heads, transformers 4.30 (modeling_roberta.py,
 // modeling_xlm_roberta.py, modeling_camembert.py, modeling_data2vec_text.py).
-#include <onnxport/families/roberta.hpp>
+#include <onnxport/families/bert_decoder.hpp>
 
 #include "jina.hpp"
 
@@ -34,6 +34,11 @@ class RobertaOnnxConfig final : public RobertaTextEncoder {
 std::unique_ptr<OnnxConfig> make_roberta(const Request& request) {
   if (request.model_type == "xlm-roberta" && request.config.text("position_embedding_type", "") == "rotary")
     return make<jina::JinaOnnxConfig>(request);
+  if (asks_for_decoder(request)) {
+    const Relative& row = row_of(relatives, request.model_type);
+    return std::make_unique<RobertaDecoder>(request, RobertaTextEncoder::Traits{.base = row.base},
+                                            BertDefaults{.vocab = row.vocab});
+  }
   return make<RobertaOnnxConfig>(request);
 }
 
@@ -43,8 +48,8 @@ ONNXPORT_PLUGIN({
     .id = "org.onnxport.roberta",
     .name = "RoBERTa",
     .models = {{.types = {"roberta", "xlm-roberta", "camembert", "data2vec-text"},
-                .features = {"default", "masked-lm", "causal-lm", "sequence-classification", "multiple-choice",
-                             "token-classification", "question-answering"},
+                .features = {"default", "masked-lm", "causal-lm", "causal-lm-with-past", "sequence-classification",
+                             "multiple-choice", "token-classification", "question-answering"},
                 .make = make_roberta},
                {.types = {"jina_embeddings_v3"},
                 .features = {"default", "masked-lm", "sequence-classification", "token-classification",

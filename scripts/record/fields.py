@@ -8,6 +8,7 @@ and docs/fields.md is made of it. README.md beside this file tells more.
 """
 import argparse
 import json
+import math
 import pathlib
 
 import transformers
@@ -21,8 +22,17 @@ def is_json(value):
     if isinstance(value, (list, tuple)):
         return all(map(is_json, value))
     if isinstance(value, dict):
-        return all(isinstance(key, str) and is_json(entry) for key, entry in value.items())
+        return all(isinstance(key, str) for key in value)  # what is no JSON within, a torch.dtype, is left out
     return isinstance(value, PLAIN)
+
+
+def plain(value):
+    """The value in words of JSON, which has no infinity; as transformers 5 writes it."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"__float__": "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"}
+    if isinstance(value, (list, tuple)):
+        return list(map(plain, value))
+    return {key: plain(entry) for key, entry in value.items() if is_json(entry)} if isinstance(value, dict) else value
 
 
 def own_fields(made):
@@ -30,7 +40,7 @@ def own_fields(made):
     base = getattr(transformers, "PreTrainedConfig", transformers.PretrainedConfig)().to_dict()
     stated = made.to_dict()
     hidden = {"model_type", "transformers_version", "architectures"}
-    return {name: value for name, value in stated.items()
+    return {name: plain(value) for name, value in stated.items()
             if name not in hidden and not name.startswith("_") and is_json(value)
             and (name not in base or base[name] != value)}
 

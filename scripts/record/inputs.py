@@ -20,11 +20,12 @@ class Shape:
     target: int  # the decoder's tokens, of an encoder-decoder
     past: int
     new: int
+    sound: int  # samples or frames, where a model takes any number of them
     image: tuple = None  # height and width; None: those of the config
 
 
-SHAPES = [Shape(batch=1, sequence=5, choices=2, target=4, past=4, new=1),
-          Shape(batch=3, sequence=9, choices=3, target=6, past=7, new=3)]
+SHAPES = [Shape(batch=1, sequence=5, choices=2, target=4, past=4, new=1, sound=40),
+          Shape(batch=3, sequence=9, choices=3, target=6, past=7, new=3, sound=57)]
 
 
 class Maker:
@@ -34,9 +35,11 @@ class Maker:
         self.model, self.wanted, self.shape = model, wanted, shape
         self.generator = torch.Generator().manual_seed(seed)
         self.text = self.config_of("get_text_config") if hasattr(model.config, "get_text_config") else model.config
-        self.past = any(name.startswith("past_key_values.") for name in wanted)
+        self.past = any(name.startswith(models.PAST) for name in wanted)
         self.seq2seq = getattr(model.config, "is_encoder_decoder", False)
-        clip = self.text.model_type.endswith("clip_text_model") or self.text.model_type.startswith("metaclip")
+        clip = self.text.model_type.endswith(("clip_text_model", "clipseg_text_model", "groupvit_text_model")) or \
+            self.text.model_type.startswith("metaclip")
+        self.compares = any(hasattr(model, name) for name in ("logit_scale", "temperature")) and not hasattr(model, "multimodal_model")
         self.ends_count = clip and self.text.eos_token_id is not None
 
     def config_of(self, method):
@@ -76,6 +79,9 @@ class Maker:
             sizes = getattr(self.text, "type_vocab_sizes", None)
             made["token_type_ids"] = (self.draw(getattr(self.text, "type_vocab_size", 2), *shape) if sizes is None else
                                       torch.stack([self.draw(size, *shape) for size in sizes], -1))
+        if "position_ids" in self.wanted:  # of three axes: time, height and width
+            at = (mask.cumsum(-1) - 1).clamp(min=0)
+            made["position_ids"] = torch.stack([at, at // 2 * 2, at * 2 // 3 + at % 2])
         if "bbox" in self.wanted:
             made["bbox"] = self.boxes(*shape)
         for name, limit in self.FURTHER_IDS.items():
@@ -123,16 +129,45 @@ class Maker:
         return corners if places is None else (corners * places).long()
 
     def images(self, batch):
-        config = getattr(self.model.config, "vision_config", self.model.config)
+        config = models.image_config(self.model.config)
         if "spatial_shapes" in self.wanted:
             return self.patches(batch, config)
         size = self.shape.image or getattr(config, "image_size", None) or getattr(config, "input_size", None) or 32
         height, width = size if isinstance(size, (list, tuple)) else (size, size)
-        made = {"pixel_values": torch.randn(batch, config.num_channels, height, width, generator=self.generator)}
+        seen = config if hasattr(config, "num_channels") else getattr(config, "backbone_config", config)
+        made = {"pixel_values": torch.randn(batch, getattr(seen, "num_channels", 3), height, width, generator=self.generator)}
+        if "noise" in self.wanted:  # a number for each patch
+            patches = (height // config.patch_size) * (width // config.patch_size)
+            made["noise"] = torch.rand(batch, patches, generator=self.generator)
         if "pixel_mask" in self.wanted:  # images behind the first are smaller than the batch
             made["pixel_mask"] = torch.ones(batch, height, width, dtype=torch.int64)
             made["pixel_mask"][1:, height * 2 // 3 :] = made["pixel_mask"][1:, :, width * 3 // 4 :] = 0
+        if "dataset_index" in self.wanted:
+            made["dataset_index"] = self.draw(config.num_experts, batch)
+        if "input_points" in self.wanted:
+            made.update(self.points(batch, height, width))
+        if "query_pixel_values" in self.wanted:  # another image, of what is to be found
+            made["query_pixel_values"] = torch.randn(made["pixel_values"].shape, generator=self.generator)
+        if "ImagesAndText" in type(self.model).__name__:  # several images for each text
+            made = {name: torch.stack([value] * config.num_images, 1) for name, value in made.items()}
+            made["pixel_values"][:, 1:] *= -1
         return made
+
+    def regions(self, *shape):
+        """What a detector says of regions of an image, as many as the last of the axes says; later rows are padded."""
+        numbers = torch.randn(*shape, self.model.config.visual_embedding_dim, generator=self.generator)
+        made = {"visual_embeds": numbers, "visual_attention_mask": self.mask(*shape),
+                "visual_token_type_ids": self.draw(self.text.type_vocab_size, *shape)}
+        if "region_to_phrase_position" in self.wanted:
+            made["region_to_phrase_position"] = self.draw(3, shape[0], 4) - 1  # -1: none
+        return made
+
+    def points(self, batch, height, width):
+        """Points in images, several for each of several prompts: within and outside of what is meant, none, padding."""
+        shape = (batch, self.shape.choices, self.shape.sequence)
+        places = torch.rand(*shape, 2, generator=self.generator) * torch.tensor([width, height])
+        kinds = torch.tensor([1, 0, -1, -10])
+        return {"input_points": places, "input_labels": kinds[self.draw(len(kinds), *shape)]}
 
     def patches(self, batch, config):
         """Images of several shapes, cut into patches."""
@@ -142,10 +177,74 @@ class Maker:
         pixels = torch.randn(batch, places, config.patch_size**2 * config.num_channels, generator=self.generator)
         return {"pixel_values": pixels, "pixel_attention_mask": mask, "spatial_shapes": shapes}
 
+    SOUNDS = ("input_features", "input_values")
+
+    def sounds(self, batch):
+        """Samples or frames, of which later rows have fewer, and one where the model asks for it which of them count."""
+        made = {}
+        for name in self.SOUNDS:
+            if name not in self.wanted:
+                continue
+            # "f32[batch, 80, frames]": what the file leaves open behind the batch is the length.
+            axes = self.wanted[name].rstrip("]").split("[")[1].split(", ")[1:]
+            lengths = [int(axis) if axis.isdigit() else self.shape.sound for axis in axes]
+            made[name] = torch.randn(batch, *lengths, generator=self.generator)
+        if "is_longer" in self.wanted:
+            made["is_longer"] = (torch.arange(batch) % 2 == 0).unsqueeze(1)
+        if "attention_mask" in self.wanted:
+            places = torch.arange(self.shape.sound)
+            made["attention_mask"] = torch.stack([places < self.shape.sound * (4 - row) // 4 for row in range(batch)]).long()
+        return made
+
+    def to_speech(self):
+        """A text or speech, the spectrogram that was made of it so far, in whose voice, and what is dropped by chance."""
+        config, batch, length = self.model.config, self.shape.batch, self.shape.target
+        draws = {"decoder_input_values": (batch, length, config.num_mel_bins),
+                 "speaker_embeddings": (batch, config.speaker_embedding_dim)}
+        made = {name: torch.randn(*shape, generator=self.generator) for name, shape in draws.items()}
+        net = (config.speech_decoder_prenet_layers, length, config.speech_decoder_prenet_units)
+        made["prenet_dropout_mask"] = self.draw(2, *net) == 1
+        return {**self.source(), **made}
+
+    def read_images(self):
+        """Texts that hold images: as many of their tokens stand for an image as the model makes vectors of it."""
+        config = self.model.config
+        token = getattr(config, "image_token_id", None) or config.image_token_index
+        text = self.text_inputs(self.shape.batch, self.shape.sequence)
+        seen = self.packed_images() if "image_grid_thw" in self.wanted else self.images(1 if self.shape.batch == 1 else 2)
+        if "pixel_attention_mask" in self.wanted:  # images of each text, of which the last is padding in part
+            seen["pixel_values"] = seen["pixel_values"].unsqueeze(1).repeat(self.shape.batch, 1, 1, 1, 1)[:self.shape.batch, :1]
+            seen["pixel_attention_mask"] = torch.ones(seen["pixel_values"][:, :, 0].shape, dtype=torch.int64)
+        found = self.model.get_image_features(**seen)
+        vectors = getattr(found, "pooler_output", found)
+        vectors = torch.cat(list(vectors)) if isinstance(vectors, (list, tuple)) else vectors
+        ids = torch.where(text["input_ids"] == token, 3, text["input_ids"])
+        places = text["attention_mask"].flatten().nonzero().flatten()[:vectors.numel() // vectors.shape[-1]]
+        ids.view(-1)[places] = token
+        made = {**text, "input_ids": ids, **seen}
+        if "decoder_input_ids" in self.wanted:
+            made.update(self.target(self.shape.target))
+        return made
+
+    def queries_and_image(self):
+        """What a Q-Former asks with, and what a tower of images yields."""
+        config, batch = self.model.config, self.shape.batch
+        return {"query_embeds": torch.randn(batch, self.shape.target, config.hidden_size, generator=self.generator),
+                "encoder_hidden_states": torch.randn(batch, self.shape.sequence, config.encoder_hidden_size, generator=self.generator)}
+
+    def packed_images(self):
+        """Patches of images of several sizes in one row."""
+        config = self.model.config.vision_config
+        side = config.spatial_merge_size
+        grid = torch.tensor([[1, side, 2 * side], [2, side, side]][:1 if self.shape.batch == 1 else 2])
+        width = config.in_channels * config.temporal_patch_size * config.patch_size**2
+        return {"pixel_values": torch.randn(int(grid.prod(1).sum()), width, generator=self.generator), "image_grid_thw": grid}
+
     def texts_and_images(self):
-        """One text more than there are images, or one on each, where the texts' places on it are wanted."""
+        """One text more than there are images where all are compared with all; two for each where objects are sought; else
+        one about each."""
         batch = self.shape.batch
-        texts = batch if "bbox" in self.wanted else batch + 1
+        texts = batch + 1 if self.compares else 2 * batch if "ObjectDetection" in type(self.model).__name__ else batch
         return {**self.text_inputs(texts, self.shape.sequence), **self.images(batch)}
 
     def episode(self):
@@ -159,12 +258,12 @@ class Maker:
         """A cached step of a decoder: new tokens behind a prefix that was run before."""
         shape = self.shape
         prefix = self.text_inputs(shape.batch, shape.past, left=True)
-        ran = self.model(**prefix, **models.whole_cache(), use_cache=True, return_dict=True)
+        ran = self.model(**prefix, **models.whole_cache(self.model), use_cache=True, return_dict=True)
         step = {"input_ids": self.tokens(shape.batch, shape.new)}
         if "attention_mask" in prefix:
             ones = torch.ones(shape.batch, shape.new, dtype=torch.int64)
             step["attention_mask"] = torch.cat([prefix["attention_mask"], ones], 1)
-        return {**step, **models.named_states(ran.past_key_values, "past_key_values")}
+        return {**step, **models.named_states(models.cache_in(ran), "past_key_values")}
 
     def target(self, length):
         """The decoder's side of an encoder-decoder; only the encoder's texts are padded."""
@@ -172,20 +271,26 @@ class Maker:
         made = {"decoder_input_ids": self.tokens(self.shape.batch, length), "decoder_attention_mask": ones}
         return {name: value for name, value in made.items() if name in self.wanted}
 
+    def source(self):
+        """What the encoder is given."""
+        if any(name in self.wanted for name in self.SOUNDS):
+            return self.sounds(self.shape.batch)
+        return self.text_inputs(self.shape.batch, self.shape.sequence)
+
     def encoder_decoder(self):
-        source = self.text_inputs(self.shape.batch, self.shape.sequence)
+        source = self.source()
         return {**source, **self.target(self.shape.target)}
 
     def encoder_decoder_step(self):
         shape = self.shape
-        source = self.text_inputs(shape.batch, shape.sequence)
+        source = self.source()
         prefix = {"decoder_input_ids": self.tokens(shape.batch, shape.past)}
-        ran = self.model(**source, **prefix, **models.whole_cache(seq2seq=True), use_cache=True, return_dict=True)
+        ran = self.model(**source, **prefix, **models.whole_cache(self.model, seq2seq=True), use_cache=True, return_dict=True)
         # What lies before the new tokens is in the cache, and its mask goes on over it.
         step = {"decoder_input_ids": self.tokens(shape.batch, 1)}
         if "decoder_attention_mask" in self.wanted:
             step["decoder_attention_mask"] = torch.ones(shape.batch, shape.past + 1, dtype=torch.int64)
-        return {**source, **step, **models.named_states(ran.past_key_values, "past_key_values")}
+        return {**source, **step, **models.named_states(models.cache_in(ran), "past_key_values")}
 
     def any_kind(self):
         """What Perceiver calls its inputs, of whatever kind they are."""
@@ -198,23 +303,39 @@ class Maker:
         return {"inputs": vectors if name == "PerceiverModel" else self.tokens(*shape), "attention_mask": mask}
 
     def make(self):
-        if of_signals := signals.maker_of(self.wanted):
+        if of_signals := signals.maker_of(self.model.config, self.wanted):
             return of_signals(self.model.config, self.shape, self.generator)
         if "inputs" in self.wanted:
             return self.any_kind()
+        if "query_embeds" in self.wanted:
+            return self.queries_and_image()
+        if "hidden_states" in self.wanted:
+            shape = (self.shape.batch, self.shape.sequence)
+            return {"hidden_states": torch.randn(*shape, self.model.config.hidden_size, generator=self.generator),
+                    "attention_mask": self.mask(*shape)}
         if self.past:
             return self.encoder_decoder_step() if self.seq2seq else self.decoder_step()
+        both = {"pixel_values", "input_ids"} <= set(self.wanted)
+        if both and hasattr(self.model, "get_image_features") and any(hasattr(self.model, name) for name in ("lm_head", "language_projection")):
+            return self.read_images()
         if "decoder_input_ids" in self.wanted:
             return self.encoder_decoder()
-        if {"pixel_values", "input_ids"} <= set(self.wanted):
+        if "speaker_embeddings" in self.wanted:
+            return self.to_speech()
+        if both:
             return self.texts_and_images()
         if "returns_to_go" in self.wanted:
             return self.episode()
+        if any(name in self.wanted for name in self.SOUNDS):
+            of_text = self.text_inputs(self.shape.batch, self.shape.sequence) if "input_ids" in self.wanted else {}
+            return {**self.sounds(self.shape.batch), **of_text}
         if "pixel_values" in self.wanted:
             return self.images(min(self.shape.batch, 2))  # images are large
         choices = any(word in type(self.model).__name__ for word in ("MultipleChoice", "DoubleHeads"))
         shape = (self.shape.batch, self.shape.choices, self.shape.sequence) if choices else (self.shape.batch, self.shape.sequence)
         made = self.text_inputs(*shape)
+        if "visual_embeds" in self.wanted:
+            made.update(self.regions(*shape[:-1], shape[-1] - 2))
         made.update(signals.speech(self.model.config, self.mask(*shape), self.wanted, self.generator))
         if "mc_token_ids" in self.wanted:
             made["mc_token_ids"] = self.draw(self.shape.sequence, *shape[:-1])
@@ -222,7 +343,7 @@ class Maker:
 
 
 def make(model, wanted, shape, seed):
-    """A tensor for each wanted input. Ends the program where one is of a kind that is not made here."""
+    """A tensor for each wanted input; `wanted` has the type of each by its name. Ends the program where one is of a kind that is not made here."""
     made = Maker(model, wanted, shape, seed).make()
     unknown = [name for name in wanted if name not in made]
     if unknown:

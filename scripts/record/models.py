@@ -11,6 +11,10 @@ import transformers
 import signals
 
 
+# Inputs of a step that come of the one before it.
+PAST = tuple(f"past_{kind}." for kind in ("key_values", "conv", "ssm", "recurrent"))
+
+
 def class_named(name):
     """A class of transformers, or MODULE:NAME."""
     module, _, name = name.rpartition(":")
@@ -49,16 +53,44 @@ def layers_of(cache):
     return [tuple(layer) for layer in cache.to_legacy_cache()]
 
 
-def whole_cache(seq2seq=False):
+def remembers(layer):
+    """Whether a layer of a cache keeps states of a recurrence or a convolution, beside keys and values or without them."""
+    return hasattr(layer, "conv_states")
+
+
+def empty_cache(model):
     """A cache that keeps every token, as graphs do; one of the library's own choice forgets what a window hides."""
+    own = transformers.DynamicCache(config=model.config.get_text_config(decoder=True))
+    if not any(map(remembers, own.layers)):
+        return transformers.DynamicCache()
+    own.layers = [layer if remembers(layer) else transformers.cache_utils.DynamicLayer() for layer in own.layers]
+    return own
+
+
+def whole_cache(model, seq2seq=False):
+    """The same as the argument of a call."""
     if not hasattr(transformers, "DynamicCache"):
         return {}
-    own = transformers.DynamicCache()
-    return {"past_key_values": transformers.EncoderDecoderCache(own, transformers.DynamicCache()) if seq2seq else own}
+    cache = (transformers.EncoderDecoderCache(transformers.DynamicCache(), transformers.DynamicCache()) if seq2seq else
+             empty_cache(model))
+    return {cache_argument(model): cache}
+
+
+def cache_argument(model):
+    """What the class calls its cache."""
+    return "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
+
+
+def cache_in(found):
+    """The cache in what a model answers."""
+    return found.cache if "cache" in found else found.past_key_values
 
 
 def named_states(cache, prefix):
-    """The tensors of a cache under the names that graphs give them: PREFIX.0.key, or PREFIX.0.decoder.key."""
+    """The tensors of a cache under the names that graphs give them: PREFIX.0.key, or PREFIX.0.decoder.key; of a recurrence
+    past_conv.0 and past_ssm.0, or present_…, and the latter also as past_recurrent.0, as some call it."""
+    if any(map(remembers, getattr(cache, "layers", []))):
+        return named_memories(cache, prefix)
     named = {}
     for number, layer in enumerate(layers_of(cache)):
         names = ["key", "value"] if len(layer) == 2 else ["decoder.key", "decoder.value", "encoder.key", "encoder.value"]
@@ -66,8 +98,37 @@ def named_states(cache, prefix):
     return named
 
 
-def cache_of(named):
+def named_memories(cache, prefix):
+    """named_states of a cache of which some layers keep states of another kind."""
+    named, stem = {}, prefix.split("_")[0]
+    for number, layer in enumerate(cache.layers):
+        if getattr(layer, "keys", None) is not None:
+            named.update({f"{prefix}.{number}.key": layer.keys, f"{prefix}.{number}.value": layer.values})
+        if remembers(layer):
+            kinds = {"conv": layer.conv_states, "ssm": layer.recurrent_states, "recurrent": layer.recurrent_states}
+            named.update({f"{stem}_{kind}.{number}": kept[0] for kind, kept in kinds.items() if kept.get(0) is not None})
+    return {name: tensor.clone() for name, tensor in named.items()}
+
+
+def cache_of_memories(model, named):
+    """The reverse of named_memories."""
+    cache = empty_cache(model)
+    for name, tensor in named.items():
+        kind, number = name.split(".")[:2]
+        layer = cache.layers[int(number)]
+        if kind == "past_conv":
+            layer.update_conv_state(tensor.clone())
+        elif kind in ("past_ssm", "past_recurrent"):
+            layer.update_recurrent_state(tensor.clone())
+        elif name.endswith(".key"):
+            cache.update(tensor.clone(), named[name.removesuffix("key") + "value"].clone(), int(number))
+    return cache
+
+
+def cache_of(model, named):
     """The reverse of named_states, as the library of this version takes it."""
+    if not all(name.startswith("past_key_values.") for name in named):
+        return cache_of_memories(model, named)
     count = 1 + max(int(name.split(".")[1]) for name in named)
     seq2seq = any(".decoder." in name for name in named)
     names = ["decoder.key", "decoder.value", "encoder.key", "encoder.value"] if seq2seq else ["key", "value"]
@@ -86,19 +147,30 @@ def cache_of(named):
     return transformers.EncoderDecoderCache(filled([layer[:2] for layer in layers]), filled([layer[2:] for layer in layers]))
 
 
+def image_config(config):
+    """The part of a config that tells of images."""
+    for name in ("vision_config", "image_config", "backbone_config"):
+        if getattr(config, name, None) is not None:
+            return image_config(getattr(config, name))
+    return config
+
+
 def is_resized(config, given):
     """Whether images have another size than the model was trained for."""
-    size = getattr(getattr(config, "vision_config", config), "image_size", None)
+    size = getattr(image_config(config), "image_size", None)
     return size is not None and "pixel_values" in given and list(given["pixel_values"].shape[-2:]) != (size if isinstance(size, list) else [size, size])
 
 
-def answer(model, given, names):
-    """The outputs of these names."""
-    states = {name: value for name, value in given.items() if name.startswith("past_key_values.")}
+def answer(model, given, names, counted=False):
+    """The outputs of these names; `counted`: the positions of a step's tokens are given, counted on behind the past."""
+    states = {name: value for name, value in given.items() if name.startswith(PAST)}
     words = {name: value for name, value in given.items() if name not in states}
-    cached = any(name.startswith("present.") for name in names)
+    cached = any(name.startswith("present") for name in names)
     if states:
-        words["past_key_values"] = cache_of(states)
+        words[cache_argument(model)] = cache_of(model, states)
+    if counted and states:
+        new, total = given["input_ids"].shape[1], given["attention_mask"].shape[1]
+        words["position_ids"] = torch.arange(total - new, total).unsqueeze(0)
     if cached or "use_cache" in inspect.signature(model.forward).parameters:
         words["use_cache"] = cached
     if "interpolate_pos_encoding" in inspect.signature(model.forward).parameters and is_resized(model.config, given):
@@ -114,12 +186,14 @@ def answer(model, given, names):
         found = model(**words)
     if isinstance(found, torch.Tensor):  # a vocoder's, which has no name
         found = {names[0]: found}
-    outputs = {name: torch.stack(value) if isinstance(value, list) else value for name, value in found.items()}
+    outputs = {name: torch.stack(value) if isinstance(value, list) and name in names else value for name, value in found.items()}
     for name, value in list(outputs.items()):
         if isinstance(value, tuple) and getattr(model, "distribution_output", None):  # the parameters of a distribution
             outputs.update({f"{name}.{one}": each for one, each in zip(model.distribution_output.args_dim, value)})
     if cached:
-        outputs.update(named_states(found.past_key_values, "present"))
+        outputs.update(named_states(cache_in(found), "present"))
+    if "char_logits" in names:  # MGP-STR's three ways to read, which it answers in one
+        outputs.update(zip(("char_logits", "bpe_logits", "wp_logits"), outputs["logits"]))
     absent = [name for name in names if name not in outputs]
     if absent:
         sys.exit(f"{type(model).__name__} gives no {', '.join(absent)}; it gives {', '.join(outputs)}")

@@ -32,10 +32,17 @@ def arguments():
     parser.add_argument("--seed", type=int, default=0, help="of the weights and the inputs")
     parser.add_argument("--images", nargs="+", default=[], metavar="HEIGHTxWIDTH",
                         help="sizes of the cases' images (default: the config's)")
+    parser.add_argument("--sounds", nargs="+", default=[], type=int, metavar="N",
+                        help="lengths of the cases' sounds, in samples or frames (default: 40 and 57)")
     parser.add_argument("--sequence", type=int, metavar="N", help="the length of both cases, for a model that takes but one")
     parser.add_argument("--dtype", default="fp32", choices=["fp32", "fp16", "bf16"], help="of the stored weights")
     parser.add_argument("--unused", action="append", default=[], metavar="PATTERN",
                         help="weights of the class that the feature does not need: 'pooler.*'")
+    parser.add_argument("--leave-out", action="append", default=[], metavar="OUTPUT",
+                        help="an output that the original does not settle, as it puts it in a random order")
+    parser.add_argument("--new", type=int, metavar="N", help="so many tokens in a cached step, of a class that takes but one")
+    parser.add_argument("--count-positions", action="store_true",
+                        help="a step is told its positions: for a class that counts from 0 in every step")
     parser.add_argument("--atol", type=float, default=1e-4)
     parser.add_argument("--notes", default="", help="what is special about the config")
     parser.add_argument("--onnxport", default="onnxport", help="the command")
@@ -53,13 +60,13 @@ def run(command, plugin_dir, *words):
 
 
 def graph_of(options, checkpoint, scratch):
-    """Names and types of the inputs and outputs of the file that the feature is exported to."""
+    """Names and types of the inputs and the names of the outputs of the file that the feature is exported to."""
     run(options.onnxport, options.plugin_dir, "export", "-m", checkpoint, "--feature", options.feature, "--no-validate",
         "--quiet", scratch / "onnx")
     described = subprocess.run([options.onnxport, "inspect", "--json", scratch / "onnx" / "model.onnx"],
                                capture_output=True, text=True, check=True).stdout
     graph = json.loads(described)
-    return [entry["name"] for entry in graph["inputs"]], [entry["name"] for entry in graph["outputs"]]
+    return {entry["name"]: entry["type"] for entry in graph["inputs"]}, [entry["name"] for entry in graph["outputs"]]
 
 
 def write_row(index, row):
@@ -87,15 +94,19 @@ def main():
             "--feature", options.feature, "--dtype", options.dtype, "--quiet")
         model = models.load(name, checkpoint, options.unused)
         wanted, answered = graph_of(options, checkpoint, scratch)
+        answered = [name for name in answered if name not in options.leave_out]
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(scratch / "config.json", folder / "config.json")
     written = []
     sizes = [tuple(map(int, size.split("x"))) for size in options.images] or [None]
     for number, shape in enumerate(inputs.SHAPES):
         shape = dataclasses.replace(shape, image=sizes[min(number, len(sizes) - 1)],
-                                    sequence=options.sequence or shape.sequence)
+                                    sound=(options.sounds or [shape.sound])[min(number, len(options.sounds) - 1)],
+                                    sequence=options.sequence or shape.sequence, new=options.new or shape.new)
         given = inputs.make(model, wanted, shape, options.seed + number)
-        found = models.answer(model, given, answered)
+        found = models.answer(model, given, answered, options.count_positions)
+        if broken := [key for key, value in found.items() if value.isnan().all()]:
+            sys.exit(f"{name} answers with NaN alone, which no test can tell from another mistake: {', '.join(broken)}")
         tensors = {f"in/{key}": value for key, value in given.items()} | {f"out/{key}": value for key, value in found.items()}
         file = f"case-{options.feature}-{number}.safetensors"
         save_file({key: value.detach().contiguous().clone() for key, value in tensors.items()}, folder / file)

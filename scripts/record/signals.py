@@ -36,13 +36,11 @@ def series(config, shape, generator):
             "future_values": drawn(batch, future, *tail), "future_time_features": drawn(batch, future, features)}
 
 
-# By an input that only such models have, what makes all of a model's inputs.
-MAKERS = {"input_values": sound, "spectrogram": spectrogram, "past_values": series}
-
-
-def maker_of(wanted):
-    """The function that makes such inputs; None where they are of another kind."""
-    return next((make for name, make in MAKERS.items() if name in wanted), None)
+def maker_of(config, wanted):
+    """The function that makes all of a model's inputs, of a codec, a vocoder or a series; None where they are of another kind."""
+    if "input_values" in wanted and (hasattr(config, "frame_size") or hasattr(config, "hop_length")):
+        return sound
+    return next((make for name, make in {"spectrogram": spectrogram, "past_values": series}.items() if name in wanted), None)
 
 
 def speech(config, mask, wanted, generator):

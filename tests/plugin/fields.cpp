@@ -5,6 +5,7 @@
 #include <set>
 
 #include "docs/generate/field_uses.hpp"
+#include "tests/plugin/fixture.hpp"
 
 namespace onnxport::test {
 
@@ -12,7 +13,7 @@ void check_fields(const Candidate& plugin, const std::filesystem::path& file) {
   std::set<std::string> recorded;
   for (const ConfigClass& original : config_classes(file)) {
     recorded.insert(original.model_type);
-    for (const std::string& field : uses_of_fields(plugin, original).unread)
+    for (const std::string& field : uses_of_fields(FeaturesManager(built_plugins()), plugin, original).unread)
       BOOST_ERROR(original.model_type << ": " << original.name << " has the field " << field
                                       << ", and the plugin neither reads it nor says that it has no effect");
   }

@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <stdexcept>
 
-#include "registry/loader.hpp"
+#include "registry/features_manager.hpp"
 
 namespace onnxport::test {
 
@@ -38,8 +38,8 @@ fs::path recorded(const std::string& plugin, const std::string& checkpoint) {
 }
 
 OnnxConfig config_of(const ModelFolder& folder, const std::string& model_type, const std::string& feature) {
-  const LoadedPlugin& plugin = load(built_plugins().find(model_type), plugin_host());
-  return OnnxConfig::from_folder({plugin.onnx_config, plugin.manifest->id}, folder, model_type, feature);
+  const FeaturesManager features(built_plugins());
+  return OnnxConfig::from_folder(features.table_of(built_plugins().find(model_type)), folder, model_type, feature);
 }
 
 bool test_all() {

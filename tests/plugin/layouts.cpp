@@ -64,6 +64,10 @@ Problems answers_of(const ExportedLayout& model, const std::string& who, bool me
                    {"encoder_attention_mask", first.inputs.at("attention_mask")},
                    {"encoder_hidden_states", encoded.at("last_hidden_state")}};
   Tensors at_cached = cached_inputs(cached);
+  if (model.masks_decoder) {
+    at_first.emplace("attention_mask", first.inputs.at("decoder_attention_mask"));
+    at_cached.emplace("attention_mask", cached.inputs.at("decoder_attention_mask"));
+  }
   if (merged) {
     at_first.emplace(branch_input, flag(false));
     add_empty_past(cached, at_first);
@@ -86,6 +90,7 @@ ExportedLayout::ExportedLayout(const Checkpoint& checkpoint, const std::string& 
                                int64_t opset) {
   const std::string type = checkpoint.config().at("model_type");
   const OnnxConfig config = config_of({checkpoint.config(), checkpoint.folder()}, type, feature);
+  masks_decoder = config.description("decoder").input("attention_mask") != nullptr;
   const std::vector<GraphFile> files = graph_files(layout_from(layout), config, "model.onnx");
   WeightSource weights(checkpoint);
   const DefinedGraphs defined = define_graphs(config, weights, files);

@@ -41,6 +41,8 @@ BOOST_AUTO_TEST_CASE(a_seed_always_draws_the_same) {
 
 BOOST_AUTO_TEST_CASE(norms_are_near_one) {
   for (const float value : drawn(1, {"a.norm.weight", ir::DType::f32, {100}})) BOOST_TEST(std::abs(value - 1) < 0.2);
+  for (const float value : drawn(1, {"a.norm.running_var", ir::DType::f32, {100}}))
+    BOOST_TEST(std::abs(value - 1) < 0.2);
   for (const float value : drawn(1, {"a.norm.bias", ir::DType::f32, {100}})) BOOST_TEST(std::abs(value) < 0.2);
 }
 

@@ -1,27 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The onnxport C ABI, version 1.3. C11, and the only binary contract between the host and a plugin.
+ * The onnxport C ABI, version 1.4. C11, and the only binary contract between the host and a plugin.
  *
  * Rules that hold for everything in this file
  *   Structs       begin with `struct_size`, the size that the side that fills them knows. Tables and structs
  *                 only ever grow at the end; a reader checks struct_size before it reads a later member. Those that
- *                 stand in arrays or inside others (string, dim, attribute, architecture, known_gap, magic, size)
- *                 never grow.
- *   Strings       UTF-8 with a length, not null-terminated, borrowed for the duration of the call unless the
- *                 member's comment says otherwise.
- *   Dimensions    int64_t.
- *   Status        a fallible function returns onnxport_status*; null is success. On failure no output
- *                 argument has been written. A status belongs to whoever received it and is freed with
- *                 onnxport_host.status_release, or handed on by returning it.
- *   Exceptions    none crosses this boundary in either direction.
- *   Threads       [host-thread]: called on the thread that runs the export, one call at a time per object.
- *                 [any-thread]: callable from any thread, concurrently.
- *   Lifetime      a library is never unloaded. Handles live until the release function that is named with
- *                 them; handles without one are borrowed and end with the call that delivered them.
- *                 Rationale: unloading a library whose code or type information is still referenced is
- *                 undefined, and a process that exports models gains nothing from it.
- *   Not offered   get_interface() returns null for an interface that is not offered. This is an answer, not
- *                 an error: ask, then do without, or fail with a text that names the interface.
+ *                 stand in arrays or inside others (string, dim, attribute, architecture, known_gap, magic, prefix,
+ * size) never grow. Strings       UTF-8 with a length, not null-terminated, borrowed for the duration of the call
+ * unless the member's comment says otherwise. Dimensions    int64_t. Status        a fallible function returns
+ * onnxport_status*; null is success. On failure no output argument has been written. A status belongs to whoever
+ * received it and is freed with onnxport_host.status_release, or handed on by returning it. Exceptions    none crosses
+ * this boundary in either direction. Threads       [host-thread]: called on the thread that runs the export, one call
+ * at a time per object. [any-thread]: callable from any thread, concurrently. Lifetime      a library is never
+ * unloaded. Handles live until the release function that is named with them; handles without one are borrowed and end
+ * with the call that delivered them. Rationale: unloading a library whose code or type information is still referenced
+ * is undefined, and a process that exports models gains nothing from it. Not offered   get_interface() returns null for
+ * an interface that is not offered. This is an answer, not an error: ask, then do without, or fail with a text that
+ * names the interface.
  */
 #ifndef ONNXPORT_ABI_H
 #define ONNXPORT_ABI_H
@@ -34,7 +29,7 @@ extern "C" {
 #endif
 
 #define ONNXPORT_ABI_MAJOR 1u
-#define ONNXPORT_ABI_MINOR 3u
+#define ONNXPORT_ABI_MINOR 4u
 #define ONNXPORT_ENDIAN_MARK 0x01020304u
 #define ONNXPORT_ENTRY_SYMBOL "onnxport_plugin_entry"
 #define ONNXPORT_ABI_VENDOR "onnxport"
@@ -153,7 +148,7 @@ struct onnxport_host {
   onnxport_string name;
   onnxport_string version;
   /* The table of an interface, or null where it is not offered. Names and versions: "graph" 1,
-   * "weights" 1, "config" 1, "log" 1. The table outlives the plugin. [any-thread] since 1.0 */
+   * "weights" 1, "config" 1, "log" 1; since 1.4 "models" 1. The table outlives the plugin. [any-thread] since 1.0 */
   const void* (*get_interface)(const onnxport_host* host, onnxport_string name, uint32_t version);
   /* A new status owned by the caller; text and place are copied. `place` may be empty, else a module path
    * ("encoder.layer.3.attention"). Never null. [any-thread] since 1.0 */
@@ -179,9 +174,29 @@ typedef struct onnxport_node {
   size_t output_count;
 } onnxport_node;
 
+/* A recurrence, ONNX's Scan. A step is given the states, a slice of the first axis of each walked value, and the
+ * captures; it yields the states, of the same types, and `row_count` rows. since 1.4 */
+typedef struct onnxport_scan {
+  size_t struct_size;
+  onnxport_string scope;
+  const onnxport_value* states; /* what the first step is given */
+  size_t state_count;
+  const onnxport_value* walked; /* at least one; their first axes are of one length, the number of steps */
+  size_t walked_count;
+  const onnxport_value* captures; /* what every step sees of the graph around it */
+  size_t capture_count;
+  size_t row_count;
+  /* Called once, during scan(), to define a step in a graph of its own, which has no inputs and weights but those
+   * given: `inputs` are the states, slices and captures, in this order; it writes state_count + row_count values to
+   * `outputs`. */
+  onnxport_status* (*step)(void* context, onnxport_graph* step, const onnxport_value* inputs, onnxport_value* outputs);
+  void* context;
+} onnxport_scan;
+
 typedef struct onnxport_graph_1 {
   size_t struct_size;
-  /* The graph input `name`, as the onnx-config described it. INVALID_ARGUMENT where it did not. */
+  /* The graph input `name`, as the onnx-config described it. INVALID_ARGUMENT where it did not. Since 1.4, in a model
+   * that runs within another: 0 where that one gives none. */
   onnxport_status* (*input)(onnxport_graph* graph, onnxport_string name, onnxport_value* out);
   /* Adds a node; writes node->output_count values to `outputs`. GRAPH where the operator is unknown or its
    * inputs do not fit; the text names both shapes. */
@@ -199,6 +214,9 @@ typedef struct onnxport_graph_1 {
   onnxport_status* (*type_of)(onnxport_graph* graph, onnxport_value value, onnxport_type* out);
   /* 1 where the host knows the operator, so that a plugin can use a newer composite where there is one. */
   int32_t (*has_operator)(onnxport_graph* graph, onnxport_string domain, onnxport_string op);
+  /* Adds a recurrence; writes the states behind the last step and then the rows of all, one behind the other along a
+   * new first axis. since 1.4 */
+  onnxport_status* (*scan)(onnxport_graph* graph, const onnxport_scan* scan, onnxport_value* outputs);
 } onnxport_graph_1;
 
 /* "weights" 1: the checkpoint's tensors by name. All functions [host-thread], since 1.0. */
@@ -254,6 +272,53 @@ typedef struct onnxport_log_1 {
   size_t struct_size;
   void (*message)(onnxport_log_level level, onnxport_string text);
 } onnxport_log_1;
+
+/* A model that another one is put together of. A host object; it lives as long as the onnx-config of which config it
+ * was opened. since 1.4 */
+typedef struct onnxport_component onnxport_component;
+typedef struct onnxport_description onnxport_description;
+
+/* Which model. All borrowed during the call. since 1.4 */
+typedef struct onnxport_component_request {
+  size_t struct_size;
+  const onnxport_config* config; /* a map of the config.json that create() was given, or all of it */
+  onnxport_string model_type;    /* empty: the one that the map states */
+  onnxport_string feature;
+  onnxport_string options; /* what is chosen for it, as the JSON text of a map; may be empty */
+} onnxport_component_request;
+
+/* One way in which a checkpoint may call a component's tensors: those that begin with `from` begin with `to`. */
+typedef struct onnxport_prefix {
+  onnxport_string from, to;
+} onnxport_prefix;
+
+/* How a part of a component is run within a graph. All borrowed during the call. since 1.4 */
+typedef struct onnxport_component_call {
+  size_t struct_size;
+  onnxport_string part;  /* one of its parts, those that no layout writes included; "" is the model as one graph */
+  onnxport_string scope; /* the module path below which its nodes stand */
+  onnxport_string steps; /* before the names of its steps */
+  const onnxport_prefix* prefixes; /* a tensor is the first that the checkpoint has of those that they make */
+  size_t prefix_count;
+  const onnxport_string* input_names; /* inputs of the part; those that are not given are absent */
+  const onnxport_value* inputs;
+  size_t input_count;
+  const onnxport_string* output_names; /* outputs of the part, or its steps ("hidden_states.3") */
+  size_t output_count;
+} onnxport_component_call;
+
+/* "models" 1: models within a model, each of a type that some installed plugin has. All functions [host-thread], since
+ * 1.4. */
+typedef struct onnxport_models_1 {
+  size_t struct_size;
+  /* UNSUPPORTED where no plugin has the type or the feature, CONFIG where its plugin refuses the config. */
+  onnxport_status* (*open)(const onnxport_component_request* request, onnxport_component** out);
+  /* Has the component's plugin describe one of its parts to `out`, which is the caller's. */
+  onnxport_status* (*describe)(onnxport_component* component, onnxport_string part, onnxport_description* out);
+  /* Defines a part within the graph; writes call->output_count values to `outputs`. */
+  onnxport_status* (*forward)(onnxport_component* component, onnxport_graph* graph, const onnxport_component_call* call,
+                              onnxport_value* outputs);
+} onnxport_models_1;
 
 /* ------------------------------------------------------------------------------------ what a plugin offers */
 
@@ -340,10 +405,10 @@ typedef struct onnxport_state {
   /* The output of the same graph, or of its first step; a graph without it keeps the state as it was given. */
   onnxport_string present;
   int32_t grows; /* the axis along which a step appends; -1: it is replaced as a whole, or kept */
+  int64_t kept;  /* not 0: made by the first step and left as it is. since 1.4 */
 } onnxport_state;
 
 /* Where describe() delivers; a host object with one function a fact. All [host-thread], since 1.0. */
-typedef struct onnxport_description onnxport_description;
 struct onnxport_description {
   size_t struct_size;
   /* An input or output of the graph, in the order of the ONNX file. An input's type is complete. An output's

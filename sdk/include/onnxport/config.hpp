@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <initializer_list>
+#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -34,6 +35,9 @@ class Config {
 
   /// Whether the field is a text, where it may be of another type as well.
   bool is_text(std::string_view key) const { return api_->type(member(key)) == ONNXPORT_CONFIG_STRING; }
+
+  /// Whether the field is a list, where it may be of another type as well.
+  bool is_list(std::string_view key) const { return api_->type(member(key)) == ONNXPORT_CONFIG_LIST; }
 
   /// Whether the field is there and says null.
   bool is_null(std::string_view key) const { return api_->type(member(key)) == ONNXPORT_CONFIG_NULL; }
@@ -67,17 +71,10 @@ class Config {
   }
 
   double real(std::string_view key, double fallback) const {
-    const onnxport_config* node = member(key);
-    switch (api_->type(node)) {
-      case ONNXPORT_CONFIG_ABSENT:
-      case ONNXPORT_CONFIG_NULL:
-        return fallback;
-      case ONNXPORT_CONFIG_INT:
-      case ONNXPORT_CONFIG_FLOAT:
-        return api_->as_float(node);
-      default:
-        wrong(key, "a number");
-    }
+    if (!has(key)) return fallback;
+    const std::optional<double> value = number(member(key));
+    if (!value) wrong(key, "a number");
+    return *value;
   }
 
   bool boolean(std::string_view key, bool fallback) const {
@@ -131,22 +128,50 @@ class Config {
     return values;
   }
 
+  /// The entries of a list that are lists themselves, each to be asked for its own: [[1, 2], [2]] by stage and layer.
+  std::vector<Config> lists(std::string_view key) const { return Config(host_, member(key), full(key)).lists(); }
+  std::vector<Config> lists() const {
+    std::vector<Config> rows;
+    for (size_t i = 0; i < api_->size(node_); ++i) {
+      rows.emplace_back(host_, api_->entry(node_, i), path_);
+      if (api_->type(rows.back().node_) != ONNXPORT_CONFIG_LIST) expected_at(path_, "a list of lists");
+    }
+    return rows;
+  }
+  /// The text at a place of this list; empty where there is none.
+  std::string text_at(size_t place) const {
+    const onnxport_config* entry = api_->entry(node_, place);
+    return api_->type(entry) == ONNXPORT_CONFIG_STRING ? std::string(from_abi(api_->as_string(entry))) : std::string();
+  }
+  /// The integers of this list from a place on.
+  std::vector<int64_t> integers_from(size_t place) const {
+    std::vector<int64_t> values;
+    for (size_t i = place; i < api_->size(node_); ++i) {
+      const onnxport_config* entry = api_->entry(node_, i);
+      if (api_->type(entry) != ONNXPORT_CONFIG_INT) expected_at(path_, "a list of lists of integers");
+      values.push_back(api_->as_int(entry));
+    }
+    return values;
+  }
+
+  /// A list of true and false.
+  std::vector<bool> booleans(std::string_view key) const {
+    if (!has(key)) return {};
+    const onnxport_config* node = member(key);
+    if (api_->type(node) != ONNXPORT_CONFIG_LIST) wrong(key, "a list of true and false");
+    std::vector<bool> values;
+    for (size_t i = 0; i < api_->size(node); ++i) {
+      const onnxport_config* entry = api_->entry(node, i);
+      if (api_->type(entry) != ONNXPORT_CONFIG_BOOL) wrong(key, "a list of true and false");
+      values.push_back(api_->as_bool(entry) != 0);
+    }
+    return values;
+  }
   /// Lists of integers in a list: [[1, 3], [1, 5]].
   std::vector<std::vector<int64_t>> integer_lists(std::string_view key) const {
-    constexpr std::string_view expected = "a list of lists of integers";
-    const onnxport_config* node = member(key);
-    if (!has(key)) return {};
-    if (api_->type(node) != ONNXPORT_CONFIG_LIST) wrong(key, expected);
-    std::vector<std::vector<int64_t>> lists(api_->size(node));
-    for (size_t i = 0; i < lists.size(); ++i) {
-      const onnxport_config* list = api_->entry(node, i);
-      if (api_->type(list) != ONNXPORT_CONFIG_LIST) wrong(key, expected);
-      for (size_t j = 0; j < api_->size(list); ++j) {
-        if (api_->type(api_->entry(list, j)) != ONNXPORT_CONFIG_INT) wrong(key, expected);
-        lists[i].push_back(api_->as_int(api_->entry(list, j)));
-      }
-    }
-    return lists;
+    std::vector<std::vector<int64_t>> values;
+    for (const Config& row : lists(key)) values.push_back(row.integers_from(0));
+    return values;
   }
 
   /// One token's id or a list of them: eos_token_id.
@@ -161,10 +186,9 @@ class Config {
     if (api_->type(node) != ONNXPORT_CONFIG_LIST) wrong(key, "a list of numbers");
     std::vector<double> values;
     for (size_t i = 0; i < api_->size(node); ++i) {
-      const onnxport_config* entry = api_->entry(node, i);
-      if (api_->type(entry) != ONNXPORT_CONFIG_INT && api_->type(entry) != ONNXPORT_CONFIG_FLOAT)
-        wrong(key, "a list of numbers");
-      values.push_back(api_->as_float(entry));
+      const std::optional<double> value = number(api_->entry(node, i));
+      if (!value) wrong(key, "a list of numbers");
+      values.push_back(*value);
     }
     return values;
   }
@@ -218,10 +242,27 @@ class Config {
   /// A map within this one; its fields are absent where it is.
   Config section(std::string_view key) const { return {host_, member(key), full(key)}; }
 
+  /// A list of maps; empty where absent.
+  std::vector<Config> sections(std::string_view key) const {
+    if (!has(key)) return {};
+    const onnxport_config* node = member(key);
+    if (api_->type(node) != ONNXPORT_CONFIG_LIST) wrong(key, "a list of maps");
+    std::vector<Config> maps;
+    for (size_t i = 0; i < api_->size(node); ++i) {
+      const onnxport_config* entry = api_->entry(node, i);
+      if (api_->type(entry) != ONNXPORT_CONFIG_MAP) wrong(key, "a list of maps");
+      maps.emplace_back(host_, entry, full(key) + "." + std::to_string(i));
+    }
+    return maps;
+  }
+
   /// Fields that are known to change nothing in the graph, so that the user is not told of them.
   void no_effect(std::initializer_list<std::string_view> keys) const {
     for (std::string_view key : keys) member(key);
   }
+
+  const onnxport_host* host() const { return host_; }
+  const onnxport_config* node() const { return node_; }
 
   /// A map without any field.
   Config none() const { return {host_, api_->entry(node_, 0), path_}; }
@@ -271,12 +312,23 @@ class Config {
     if (other == names_.end() || api_->type(own) != ONNXPORT_CONFIG_ABSENT) return own;
     return api_->member(node_, to_abi(other->second));
   }
+  /// A number, or {"__float__": "Infinity"}, as transformers 5 writes what JSON has no number for.
+  std::optional<double> number(const onnxport_config* node) const {
+    const auto type = api_->type(node);
+    if (type == ONNXPORT_CONFIG_INT || type == ONNXPORT_CONFIG_FLOAT) return api_->as_float(node);
+    const onnxport_config* name = type == ONNXPORT_CONFIG_MAP ? api_->member(node, to_abi("__float__")) : nullptr;
+    if (name == nullptr || api_->type(name) != ONNXPORT_CONFIG_STRING) return std::nullopt;
+    const std::string_view text = from_abi(api_->as_string(name));
+    if (text == "Infinity") return std::numeric_limits<double>::infinity();
+    if (text == "-Infinity") return -std::numeric_limits<double>::infinity();
+    return std::nullopt;
+  }
   std::string full(std::string_view key) const {
     return path_.empty() ? std::string(key) : path_ + "." + std::string(key);
   }
-  [[noreturn]] void wrong(std::string_view key, std::string_view expected) const {
-    throw Error(ONNXPORT_CONFIG,
-                "config field '" + full(key) + "' has another type: expected " + std::string(expected));
+  [[noreturn]] void wrong(std::string_view key, std::string_view expected) const { expected_at(full(key), expected); }
+  [[noreturn]] static void expected_at(const std::string& path, std::string_view expected) {
+    throw Error(ONNXPORT_CONFIG, "config field '" + path + "' has another type: expected " + std::string(expected));
   }
   template <class T>
   T required(std::string_view key, const std::optional<T>& value, std::string_view expected) const {

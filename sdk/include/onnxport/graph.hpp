@@ -9,8 +9,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstring>
 #include <deque>
+#include <exception>
 #include <initializer_list>
 #include <map>
 #include <string>
@@ -104,6 +106,23 @@ class Value {
   Graph* graph_ = nullptr;
   onnxport_value id_ = 0;
   uint32_t place_ = 0;
+};
+
+/// What a step of a recurrence makes: the states from now on, and a row of each result.
+struct ScanStep {
+  std::vector<Value> states, rows;
+};
+/// A recurrence: ONNX's Scan.
+struct ScanOver {
+  std::vector<Value> states;      ///< what the first step is given
+  std::vector<Value> walked;      ///< a step is given a slice of the first axis of each
+  std::vector<Value> captures{};  ///< what every step sees of the graph around it, weights among them
+  size_t rows = 0;                ///< how many rows a step makes
+};
+/// What it comes to.
+struct ScanResult {
+  std::vector<Value> states;  ///< behind the last step
+  std::vector<Value> rows;    ///< of all steps, one behind the other along a new first axis
 };
 
 /// A place in the module tree. Weight names and node names follow from it: (scope / "query") holds
@@ -235,6 +254,13 @@ class Graph {
     return constant<int64_t>(DType::i64, {static_cast<int64_t>(values.size())}, values);
   }
 
+  /// A recurrence along the first axis of what is walked. `step` defines one step once, in a graph of its own: of this
+  /// one it sees nothing but `inputs`, the states, slices and captures in this order.
+  /// step(Graph&, const std::vector<Value>& inputs) -> ScanStep. Throws UNSUPPORTED where the host is of an ABI
+  /// before 1.4.
+  template <class Step>
+  ScanResult scan(const Scope& scope, const ScanOver& over, Step step);
+
   void output(std::string_view name, const Value& value) {
     check(host_, api_->output(handle_, to_abi(name), value.id()));
   }
@@ -307,6 +333,71 @@ class Graph {
   std::map<std::string, uint32_t> places_;
   std::deque<std::string> paths_{std::string()};  // [0] is nowhere; references stay valid
 };
+
+namespace detail {
+/// A step's definition on its way through the host.
+template <class Step>
+struct ScanCall {
+  const onnxport_host* host;
+  size_t inputs, states, rows;
+  std::string place;
+  Step* step;
+
+  static onnxport_status* define(void* self, onnxport_graph* inside, const onnxport_value* given,
+                                 onnxport_value* results) noexcept {
+    const ScanCall& call = *static_cast<ScanCall*>(self);
+    try {
+      Graph graph(call.host, inside);
+      const uint32_t place = graph.place(call.place);
+      std::vector<Value> inputs;
+      for (size_t i = 0; i < call.inputs; ++i) inputs.emplace_back(graph, given[i], place);
+      const ScanStep made = (*call.step)(graph, inputs);
+      if (made.states.size() != call.states || made.rows.size() != call.rows)
+        throw Error(ONNXPORT_GRAPH, "a step yields another number of states or rows than its recurrence has");
+      for (const std::vector<Value>* list : {&made.states, &made.rows}) {
+        for (const Value& value : *list) *results++ = value.id();
+      }
+      return nullptr;
+    } catch (const Error& error) {
+      return call.host->status_make(error.code(), to_abi(error.what()), to_abi(error.place()));
+    } catch (const std::exception& error) {
+      return call.host->status_make(ONNXPORT_INTERNAL, to_abi(error.what()), to_abi(call.place));
+    }
+  }
+};
+}  // namespace detail
+
+template <class Step>
+ScanResult Graph::scan(const Scope& scope, const ScanOver& over, Step step) {
+  if (api_->struct_size < offsetof(onnxport_graph_1, scan) + sizeof api_->scan)
+    throw Error(ONNXPORT_UNSUPPORTED, "the host has no recurrences; it is of an ABI before 1.4", scope.path());
+  const auto ids = [](const std::vector<Value>& values) {
+    std::vector<onnxport_value> list;
+    for (const Value& value : values) list.push_back(value.id());
+    return list;
+  };
+  const auto states = ids(over.states), walked = ids(over.walked), captures = ids(over.captures);
+  detail::ScanCall<Step> call{
+      host_, states.size() + walked.size() + captures.size(), states.size(), over.rows, scope.path(), &step};
+  const onnxport_scan request{sizeof(onnxport_scan),
+                              to_abi(scope.path()),
+                              states.data(),
+                              states.size(),
+                              walked.data(),
+                              walked.size(),
+                              captures.data(),
+                              captures.size(),
+                              over.rows,
+                              detail::ScanCall<Step>::define,
+                              &call};
+  std::vector<onnxport_value> made(states.size() + over.rows);
+  const uint32_t place = this->place(scope.path());
+  check_at(place, api_->scan(handle_, &request, made.data()));
+  ScanResult result;
+  for (size_t i = 0; i < made.size(); ++i)
+    (i < states.size() ? result.states : result.rows).emplace_back(*this, made[i], place);
+  return result;
+}
 
 inline DType Value::dtype() const {
   onnxport_type type{};

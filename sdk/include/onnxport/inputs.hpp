@@ -146,6 +146,13 @@ inline State cached(const std::string& name, std::vector<Dim> shape, size_t axis
   return state;
 }
 
+/// What a layer that is no attention remembers, replaced as a whole: past_conv.3 -> present_conv.3 for the kind "conv"
+/// of layer 3, which a definition knows as "3.conv".
+inline State remembered(const std::string& kind, int64_t layer, std::vector<Dim> shape) {
+  const std::string index = std::to_string(layer);
+  return {index + "." + kind, "past_" + kind + "." + index, "present_" + kind + "." + index, std::move(shape)};
+}
+
 /// What OnnxConfig::generate_dummy_inputs is asked for.
 struct DummyRequest {
   std::string part;                      ///< "" is the model as one graph

@@ -123,6 +123,10 @@ class OnnxConfig {
   /// The graphs of the layouts split and merged; none where the model is always one graph.
   virtual std::vector<Part> parts() const { return {}; }
 
+  /// Parts for models that are put together of this one and others; no layout writes them. Where they are run, inputs
+  /// may be absent.
+  virtual std::vector<Part> offers() const { return {}; }
+
   /// What bounds the lengths of the inputs' axes, beside what the host knows of common ones.
   virtual std::vector<AxisSize> axis_sizes() const { return {}; }
   /// The longest sequence that the model takes; 0 where none is too long.
@@ -170,6 +174,10 @@ inline std::vector<OutputSpec> common_outputs(std::string_view feature) {
       {"masked-lm", {{"logits", {{0, batch}, {1, sequence}}}}},
       {"causal-lm", {{"logits", {{0, batch}, {1, sequence}}}}},
       {"seq2seq-lm", {{"logits", {{0, batch}, {1, decoder_sequence}}}}},
+      {"vision2seq-lm", {{"logits", {{0, batch}, {1, decoder_sequence}}}}},
+      {"speech2seq-lm", {{"logits", {{0, batch}, {1, decoder_sequence}}}}},
+      {"audio-classification", {{"logits", {{0, batch}}}}},
+      {"ctc", {{"logits", {{0, batch}, {1, sequence}}}}},
       {"sequence-classification", {{"logits", {{0, batch}}}}},
       {"token-classification", {{"logits", {{0, batch}, {1, sequence}}}}},
       {"multiple-choice", {{"logits", {{0, batch}, {1, choice}}}}},

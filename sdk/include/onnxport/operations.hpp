@@ -198,6 +198,12 @@ inline Value first_rows(const Value& table, const Value& length) {
   return g.op("Slice", {table, g.integers({0}), unsqueeze(length, {0})}, {{"axes", {0}}});
 }
 
+/// Zeros in f32 for each entry of x's first axis: any[batch, ...] -> f32[batch, shape...].
+inline Value zeros_of_batch(const Value& x, const std::vector<int64_t>& shape) {
+  Graph& g = x.graph();
+  return g.op("Expand", {g.scalar(0), concat({shape_of(x, 0, 1), g.integers(shape)}, 0)});
+}
+
 /// x[..., begin:, ...] of one axis from a place that is known at run time (i64 scalar).
 inline Value from_row(const Value& x, int64_t axis, const Value& begin) {
   Graph& g = x.graph();

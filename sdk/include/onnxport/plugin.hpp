@@ -80,13 +80,15 @@ struct Bridged {
   const onnxport_host* host;
   std::unique_ptr<OnnxConfig> config;
   std::vector<PatchingSpec> patches;
-  std::vector<Part> parts;
+  std::vector<Part> parts, offers;
 
   /// The part of that name; null for the one graph of the layout single, whose name is empty.
   const Part* part(std::string_view name) const {
     if (name.empty()) return nullptr;
-    for (const Part& part : parts) {
-      if (part.name == name) return &part;
+    for (const std::vector<Part>* list : {&parts, &offers}) {
+      for (const Part& part : *list) {
+        if (part.name == name) return &part;
+      }
     }
     throw Error(ONNXPORT_INVALID_ARGUMENT, "the model has no part '" + std::string(name) + "'");
   }
@@ -147,7 +149,7 @@ class Teller {
   void state(const State& state) const {
     if (!takes_roles(*out_)) return;
     const onnxport_state told{sizeof(onnxport_state), to_abi(state.past), to_abi(state.present),
-                              state.grows ? static_cast<int32_t>(*state.grows) : -1};
+                              state.grows ? static_cast<int32_t>(*state.grows) : -1, state.kept ? 1 : 0};
     check(host_, out_->state(out_, &told));
   }
   void integer(const char* name, int64_t value) const { check(host_, out_->integer(out_, to_abi(name), value)); }
@@ -256,6 +258,7 @@ struct OnnxConfigTable {
           if (!self->config->heads().empty()) (void)self->config->head_for_feature();
           self->patches = self->config->patching_specs();
           self->parts = self->config->parts();
+          self->offers = self->config->offers();
           *out = reinterpret_cast<onnxport_onnx_config*>(self.release());
           return;
         }
@@ -313,8 +316,9 @@ struct OnnxConfigTable {
       Graph graph(self.host, target);
       const Part* part = self.part(from_abi(part_name));
       Inputs inputs;
-      for (const TensorSpec& spec : part != nullptr ? part->inputs : self.config->inputs())
-        inputs.emplace(spec.name, graph.input(spec.name));
+      for (const TensorSpec& spec : part != nullptr ? part->inputs : self.config->inputs()) {
+        if (const Value given = graph.input(spec.name)) inputs.emplace(spec.name, given);
+      }
       const Outputs outputs = part != nullptr ? part->forward(graph, inputs) : self.config->forward(graph, inputs);
       for (const auto& [name, value] : outputs) graph.output(name, value);
     });

@@ -38,6 +38,10 @@ struct RotaryFields {
   /// Whether a "longrope" has the frequencies of short texts for long ones as well. Source: PhimoeRotaryEmbedding,
   /// transformers 5.24.
   bool always_short = false;
+  /// Positions have three axes (time, height and width), of which each frequency turns by one; mrope_section says by
+  /// which: one behind the other, or by turns. Source: Qwen2VLRotaryEmbedding and Qwen3VLTextRotaryEmbedding,
+  /// transformers 5.24.
+  enum class Axes { one, in_sections, by_turns } axes = Axes::one;
 };
 
 /// How positions become angles, by a config's rope_theta, rope_scaling (or rope_parameters) and what they refer to.
@@ -63,10 +67,10 @@ class Rotary {
   /// What scores are multiplied by beside 1/√d: YaRN's magnitude by mscale_all_dim, squared, where a scaling states
   /// that. Source: DeepseekV3Attention, transformers 4.57.
   double score_factor() const { return score_factor_; }
-  /// positions: i64[batch or 1, n].
+  /// positions: i64[batch or 1, n], or of three axes i64[3, batch or 1, n].
   Angles angles(const Value& positions) const {
     Graph& g = positions.graph();
-    const Value at = unsqueeze(cast(positions, DType::f32), {2});
+    const Value at = axis_of_.empty() ? unsqueeze(cast(positions, DType::f32), {2}) : places_by_frequency(positions);
     const Value turns = at * frequencies_for(positions);
     Angles angles{g.op("Cos", {turns}), g.op("Sin", {turns})};
     if (by_mscale_) {
@@ -92,6 +96,7 @@ class Rotary {
                                        std::to_string(head_size) + ", by config.json; expected pairs of them, 1 to " +
                                        std::to_string(widest / 2));
     }
+    if (older.axes != RotaryFields::Axes::one) set_axes(scaling, older.axes);
     if (const double alpha = scaling.real("alpha", 0); older.by_alpha && type_ == "dynamic" && alpha != 0) {
       base_ *= std::pow(alpha, static_cast<double>(width_) / static_cast<double>(width_ - 2));
       type_ = "default";
@@ -130,10 +135,11 @@ class Rotary {
   }
 
   static std::string type_of(const Config& scaling, const char* otherwise) {
-    const std::initializer_list<std::string_view> known{"default",  "linear", "dynamic", "yarn",
-                                                        "longrope", "su",     "llama3",  "proportional"};
+    const std::initializer_list<std::string_view> known{"default", "linear", "dynamic",      "yarn", "longrope",
+                                                        "su",      "llama3", "proportional", "mrope"};
     const std::string older = scaling.choice("type", otherwise, known);
     const std::string type = scaling.choice("rope_type", older, known);
+    if (type == "mrope") return "default";  // how positions of several axes were stated before version 4.49
     return type == "su" ? "longrope" : type;
   }
   static double factor(const Config& scaling) {
@@ -234,6 +240,34 @@ class Rotary {
     original_positions_ = scaling.integer("original_max_position_embeddings", original_positions_);
   }
 
+  /// Which axis each frequency turns by.
+  void set_axes(const Config& scaling, RotaryFields::Axes axes) {
+    const std::vector<int64_t> sections = scaling.integers("mrope_section");
+    const int64_t all = width_ / 2;
+    const bool fits = sections.size() == 3 && sections[0] + sections[1] + sections[2] == all &&
+                      *std::min_element(sections.begin(), sections.end()) >= 0;
+    if (!fits) {
+      throw Error(ONNXPORT_CONFIG, "config field 'mrope_section' lists " + std::to_string(sections.size()) +
+                                       " numbers; expected three, whose sum is " + std::to_string(all) +
+                                       ", half of what is turned of a head");
+    }
+    axis_of_.assign(static_cast<size_t>(all), 0);
+    if (axes == RotaryFields::Axes::in_sections) {
+      for (int64_t i = sections[0]; i < all; ++i)
+        axis_of_[static_cast<size_t>(i)] = i < sections[0] + sections[1] ? 1 : 2;
+      return;
+    }
+    for (const int64_t axis : {1, 2}) {
+      for (int64_t i = axis; i < std::min(3 * sections[static_cast<size_t>(axis)], all); i += 3)
+        axis_of_[static_cast<size_t>(i)] = axis;
+    }
+  }
+  /// i64[3, batch, n] -> f32[batch, n, half]: for each frequency the place on its axis.
+  Value places_by_frequency(const Value& positions) const {
+    const Value last = transpose(cast(positions, DType::f32), {1, 2, 0});
+    return gather(last, positions.graph().integers(axis_of_), 2);
+  }
+
   static Value table(Graph& g, const std::vector<double>& values) {
     return g.constant<float>(DType::f32, {static_cast<int64_t>(values.size())},
                              std::vector<float>(values.begin(), values.end()));
@@ -273,6 +307,7 @@ class Rotary {
   bool by_mscale_ = false;
   double short_mscale_ = 1, long_mscale_ = 1;
   std::vector<double> frequencies_, long_frequencies_;
+  std::vector<int64_t> axis_of_;  // by frequency; empty: positions have one axis
 };
 
 /// Turns the leading dimensions of every head by the angles of its position: f[batch, heads, n, d] -> the same.

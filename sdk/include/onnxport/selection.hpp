@@ -29,6 +29,11 @@ inline TopK top_k(const Value& x, const Value& k, const TopKOptions& options = {
   return {both[0], both[1]};
 }
 
+/// Rows of each entry of a batch: x: f[batch, n, width], places: i64[batch, k] -> f[batch, k, width].
+inline Value rows_at(const Value& x, const Value& places) {
+  return x.graph().op("GatherND", {x, unsqueeze(places, {2})}, {{"batch_dims", 1}});
+}
+
 /// ids: i64[...] -> f32[..., count], 1 where an entry's number is its place. Source: torch.nn.functional.one_hot.
 inline Value one_hot(const Value& ids, int64_t count) {
   Graph& g = ids.graph();

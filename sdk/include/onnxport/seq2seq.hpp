@@ -3,6 +3,8 @@
 // the graphs of every layout are put together here.
 #pragma once
 
+#include <algorithm>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,19 +19,43 @@ struct DecoderStep {
   Value mask;            ///< i64[batch, past + decoder_sequence], 1 where a token counts; absent: all do
   Value encoder_hidden;  ///< f32[batch, encoder_sequence, hidden]; absent where the cache holds what is made of it
   Value encoder_mask;    ///< i64[batch, encoder_sequence]; absent where the encoder has no padding
+  Value positions{};     ///< i64[batch, decoder_sequence]; absent: as the ids follow each other
+  Value embeddings{};    ///< f32[batch, decoder_sequence, width], in place of ids
+
+  /// What tells how long the step is.
+  const Value& text() const { return embeddings ? embeddings : ids; }
 };
 
 /// An encoder and a decoder, in one graph or in several, with both caches.
 class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
  public:
   explicit OnnxSeq2SeqConfigWithPast(const Request& request) : OnnxConfigWithPast(request, Positions::sequence) {}
+  /// Of a model whose decoder's positions the user may choose (--position-ids): other than in sequence, its text may be
+  /// padded on the left, and decoder_attention_mask is an input of each of its graphs.
+  struct PositionsAreAChoice {};
+  OnnxSeq2SeqConfigWithPast(const Request& request, PositionsAreAChoice) : OnnxConfigWithPast(request) {}
 
   /// Sizes of the two vocabularies, and the width of what the encoder yields.
   virtual int64_t vocab_size() const = 0;
   virtual int64_t decoder_vocab_size() const { return vocab_size(); }
   virtual int64_t encoder_width() const = 0;
+  /// Whether the decoder apart from its encoder is given a mask of its own tokens, past ones included. optimum's are
+  /// not, and of the others some are.
+  virtual bool masks_decoder() const { return false; }
+  /// How wide the vectors are that either side may be given in place of ids by a larger model; 0: it may not.
+  virtual int64_t embedding_width() const { return 0; }
+  /// What the layers read of tokens, for models that state that: i64[batch, n] -> f32[batch, n, width].
+  virtual Value embed(Graph& graph, const Value& /*ids*/) const {
+    throw Error(ONNXPORT_UNSUPPORTED, "the model type '" + model_type() + "' takes no embeddings in place of ids",
+                graph.root().path());
+  }
   /// The decoder's axis in the one graph: another one's name where both sides must be equally long.
   virtual const char* decoder_axis() const { return axis::decoder_sequence; }
+
+  /// How long the encoder's result is: a number where that is always the same.
+  virtual Dim encoder_length() const { return axis::encoder_sequence; }
+  /// Whether the one graph is told which of the decoder's tokens count.
+  virtual bool takes_decoder_mask() const { return true; }
 
   /// What the encoder takes: here a text, input_ids and attention_mask i64[batch, encoder_sequence]. Images, sound,
   /// boxes or several of them are other lists.
@@ -39,6 +65,9 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
   }
   /// The encoder's inputs by their names -> f32[batch, encoder_sequence, width].
   virtual Value encode(Graph& graph, const Inputs& inputs) const = 0;
+  /// The encoder's mask as one over its result, for an encoder that shortens what it is given: i64[batch, n] ->
+  /// i64[batch, length]; length: an i64 scalar.
+  virtual Value mask_of_result(const Value& mask, const Value& /*length*/) const { return mask; }
   /// -> f32[batch, decoder_sequence, width]. Attends through `cache`, to the encoder with over_encoder().
   virtual Value decode(Graph& graph, const DecoderStep& step, Cache& cache) const = 0;
   /// What each feature puts out of the decoder's result, which heads read at the root; the caches are not their
@@ -51,7 +80,9 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
     const char* seen = use_past() ? axis::past_and_decoder : decoder_axis();
     std::vector<TensorSpec> specs = encoder_inputs();
     specs.push_back(input::ids("decoder_input_ids", {axis::batch, decoder_axis()}, decoder_vocab_size()));
-    specs.push_back(input::mask("decoder_attention_mask", {axis::batch, seen}, {.of = "decoder_input_ids"}));
+    if (takes_decoder_mask() || counts_padding_out())
+      specs.push_back(input::mask("decoder_attention_mask", {axis::batch, seen}, {.of = "decoder_input_ids"}));
+    add_positions(specs, "decoder_input_ids");
     if (use_past()) fill_with_past_key_values_(specs);
     return specs;
   }
@@ -61,12 +92,12 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
     return specs;
   }
   Outputs forward(Graph& g, const Inputs& in) const override {
-    const std::string seen = encoder_mask();
-    DecoderStep step{in.at("decoder_input_ids"), in.at("decoder_attention_mask"), {}, {}};
-    if (!seen.empty()) step.encoder_mask = in.at(seen);
+    DecoderStep step{in.at("decoder_input_ids"), in.maybe("decoder_attention_mask"), {}, {}};
     if (!use_past() || g.wants("encoder_last_hidden_state"))
       step.encoder_hidden = g.mark("encoder_last_hidden_state", encode(g, in));
     Cache cache = cache_of(in);
+    if (const auto seen = encoder_mask()) step.encoder_mask = over_result(in.at(seen->name), step, cache);
+    step.positions = positions_of(in, step, cache);
     return with_present(head_for_feature().outputs({g.root(), decode(g, step, cache), in}), cache);
   }
 
@@ -77,40 +108,42 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
     return all;
   }
 
-  /// past_key_values.{i}.decoder.key|value, which grow, then .encoder.key|value, which stay; layer by layer.
-  std::vector<State> states() const override {
-    std::vector<State> all;
-    const auto add = [&](int64_t layer, const char* kind, int64_t width) {
-      const std::string index = std::to_string(layer) + ".";
-      State& own = all.emplace_back(
-          cached(index + "decoder." + kind, past_shape(axis::past_decoder, width), 2, axis::past_and_decoder));
-      own.name = index + kind;
+  /// embed_tokens, and encoder and decoders that take inputs_embeds or input_ids.
+  std::vector<Part> offers() const override {
+    const int64_t width = embedding_width();
+    if (width == 0) return {};
+    const auto embeds = [this](Graph& g, const Inputs& in) -> Outputs {
+      return {{inputs_embeds, embed(g, in.at("input_ids"))}};
     };
-    const auto add_cross = [&](int64_t layer, const char* kind, int64_t width) {
-      all.push_back(cached(std::to_string(layer) + ".encoder." + kind, past_shape(axis::encoder_sequence, width)));
-      all.back().kept = true;
-    };
-    for (int64_t i = 0; i < cached_layers(); ++i) {
-      add(i, "key", head_size());
-      add(i, "value", value_head_size());
-      add_cross(i, "key", head_size());
-      add_cross(i, "value", value_head_size());
+    std::vector<Part> all{{"embed_tokens",
+                           {input::ids("input_ids", {axis::batch, axis::sequence}, vocab_size())},
+                           {{inputs_embeds, {{0, axis::batch}, {1, axis::sequence}}}},
+                           embeds}};
+    for (Part& part : parts()) {
+      part.name += "_of_embeddings";
+      const auto ids = std::find_if(part.inputs.begin(), part.inputs.end(),
+                                    [](const TensorSpec& spec) { return spec.role == Role::ids; });
+      const std::vector<Dim> text = ids->shape;
+      part.inputs.push_back(input::embeddings(inputs_embeds, {text[0], text[1], width}));
+      const bool own_mask = std::any_of(part.inputs.begin(), part.inputs.end(),
+                                        [](const TensorSpec& spec) { return spec.name == "attention_mask"; });
+      if (!own_mask) {
+        const char* seen = part.states.empty() ? axis::decoder_sequence : axis::past_and_decoder;
+        part.inputs.push_back(input::mask("attention_mask", {axis::batch, seen}, {.of = "input_ids"}));
+      }
+      all.push_back(std::move(part));
     }
     return all;
   }
 
- private:
-  /// The encoder's input that masks its result, place by place; empty where there is none.
-  std::string encoder_mask() const {
-    for (const TensorSpec& spec : encoder_inputs()) {
-      if (spec.role == Role::mask && spec.shape.size() == 2 && spec.shape[1].symbol == axis::encoder_sequence)
-        return spec.name;
-    }
-    return {};
+  /// past_key_values.{i}.decoder.key|value, which grow, then .encoder.key|value, which stay; layer by layer.
+  std::vector<State> states() const override {
+    return states_over_encoder({axis::past_decoder, axis::past_and_decoder});
   }
 
-  /// The feature's common outputs over the decoder's axis.
-  std::vector<OutputSpec> decoder_outputs() const {
+ protected:
+  /// What a step puts out beside its states: the feature's common outputs over the decoder's axis.
+  virtual std::vector<OutputSpec> decoder_outputs() const {
     std::vector<OutputSpec> specs = common_outputs(task());
     for (OutputSpec& spec : specs) {
       for (auto& [index, name] : spec.axes) {
@@ -120,11 +153,44 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
     return specs;
   }
 
+ private:
+  static constexpr const char* decoder_position_ids = "decoder_position_ids";
+
+  /// The encoder's input that tells which places of its own count; none where all do.
+  std::optional<TensorSpec> encoder_mask() const {
+    for (const TensorSpec& spec : encoder_inputs()) {
+      if (spec.role == Role::mask && spec.shape.size() == 2) return spec;
+    }
+    return std::nullopt;
+  }
+
+  /// The encoder's mask over what the decoder attends to.
+  Value over_result(const Value& mask, const DecoderStep& step, const Cache& cache) const {
+    const Value kept = cache.past("0.encoder.key");
+    if (kept) return mask_of_result(mask, size_of(kept, 2));
+    return step.encoder_hidden ? mask_of_result(mask, size_of(step.encoder_hidden, 1)) : mask;
+  }
+
+  /// Whether the decoder's positions are counted along a mask, or given beside one.
+  bool counts_padding_out() const { return positions() != Positions::sequence; }
+  void add_positions(std::vector<TensorSpec>& specs, const char* ids) const {
+    if (positions() != Positions::input) return;
+    specs.push_back(
+        input::positions(decoder_position_ids, {axis::batch, decoder_axis()}, {.of = ids, .limit = max_positions()}));
+  }
+  Value positions_of(const Inputs& in, const DecoderStep& step, const Cache& cache) const {
+    if (positions() == Positions::input) return in.at(decoder_position_ids);
+    return counts_padding_out() ? positions_along(step.mask, cache.past_length()) : Value();
+  }
+
+  OutputSpec encoded() const {
+    OutputSpec spec{"last_hidden_state", {{0, axis::batch}}};
+    if (const Dim length = encoder_length(); !length.is_static()) spec.axes.emplace(1, length.symbol);
+    return spec;
+  }
+
   Part encoder_part() const {
-    return {"encoder",
-            encoder_inputs(),
-            {{"last_hidden_state", {{0, axis::batch}, {1, axis::encoder_sequence}}}},
-            [this](Graph& g, const Inputs& in) -> Outputs {
+    return {"encoder", encoder_inputs(), {encoded()}, [this](Graph& g, const Inputs& in) -> Outputs {
               return {{"last_hidden_state", encode(g, in)}};
             }};
   }
@@ -132,10 +198,13 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
   Part decoder_part(bool is_cached) const {
     Part part;
     part.name = is_cached ? "decoder_with_past" : "decoder";
-    if (!encoder_mask().empty())
-      part.inputs.push_back(
-          input::mask("encoder_attention_mask", {axis::batch, axis::encoder_sequence}, {.of = "last_hidden_state"}));
+    if (const auto seen = encoder_mask())
+      part.inputs.push_back(input::mask("encoder_attention_mask", seen->shape, {.of = "last_hidden_state"}));
     part.inputs.push_back(input::ids("input_ids", {axis::batch, axis::decoder_sequence}, decoder_vocab_size()));
+    // As long as the cached step's, so that one file may hold both; of a first step only the ids' own places are read.
+    if (masks_decoder() || counts_padding_out())
+      part.inputs.push_back(input::mask("attention_mask", {axis::batch, axis::past_and_decoder}, {.of = "input_ids"}));
+    add_positions(part.inputs, "input_ids");
     part.outputs = decoder_outputs();
     std::vector<State> put_out = states();
     if (is_cached) {
@@ -156,20 +225,28 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
   }
 
   Outputs step_of(Graph& g, const Inputs& in, bool is_cached) const {
-    const DecoderStep step{
-        in.at("input_ids"), {}, in.maybe("encoder_hidden_states"), in.maybe("encoder_attention_mask")};
+    DecoderStep step{in.maybe("input_ids"), in.maybe("attention_mask"), in.maybe("encoder_hidden_states"), {}};
+    step.embeddings = in.maybe(inputs_embeds);
     Cache cache = cache_of(in);
+    if (step.mask && !is_cached) {
+      const Value count = size_of(step.text(), 1);
+      step.mask = gather(step.mask, range(count) + (size_of(step.mask, 1) - count), 1);
+    }
+    if (const Value seen = in.maybe("encoder_attention_mask")) step.encoder_mask = over_result(seen, step, cache);
+    step.positions = positions_of(in, step, cache);
     Outputs outputs = head_for_feature().outputs({g.root(), decode(g, step, cache), in});
     return with_present(std::move(outputs), cache, is_cached);
   }
 };
 
-/// The places of a step's ids in the decoder's text, behind those of the cache: i64[decoder_sequence].
+/// The places of a step's ids in the decoder's text, behind those of the cache: i64[decoder_sequence], or where they
+/// are given i64[batch, decoder_sequence].
 inline Value decoder_places(const DecoderStep& step, const Cache& cache) {
+  if (step.positions) return step.positions;
   const Value before = cache.past_length();
-  if (!before) return range(size_of(step.ids, 1));
+  if (!before) return range(size_of(step.text(), 1));
   Graph& g = before.graph();
-  return g.op("Range", {before, before + size_of(step.ids, 1), g.integer(1)});
+  return g.op("Range", {before, before + size_of(step.text(), 1), g.integer(1)});
 }
 
 }  // namespace onnxport::sdk

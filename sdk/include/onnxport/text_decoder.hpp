@@ -29,6 +29,8 @@ struct TextDecoderTraits {
   bool classes_bias = false;
   std::string token_classes = "score";
   std::string span{};
+  int64_t hidden = 0;         ///< width of the embeddings, where others may give them in place of ids; 0: they may not
+  int64_t encoder_width = 0;  ///< of the encoder that its layers attend to; 0: they attend to none
 };
 
 /// A decoder with the features of GPT-2 and Llama: default and causal-lm, each with a past, sequence-classification,
@@ -45,9 +47,38 @@ class TextDecoder : public OnnxConfigWithPast {
     return text_inputs(t.vocab, t.max_positions);
   }
 
+  /// With those of the layers over an encoder, where they attend to one.
+  std::vector<State> states() const override {
+    if (traits().encoder_width == 0) return OnnxConfigWithPast::states();
+    return states_over_encoder({axis::past, axis::past_and_sequence});
+  }
+
+  /// embed_tokens: input_ids -> inputs_embeds, as the layers read them.
+  /// decoder: the model with a head, of input_ids or of inputs_embeds; where its layers attend to an encoder as well,
+  /// with encoder_hidden_states and encoder_attention_mask.
+  std::vector<Part> offers() const override {
+    const TextDecoderTraits t = traits();
+    std::vector<Part> parts;
+    if (t.hidden > 0) {
+      const auto embeds = [this](Graph& g, const Inputs& in) -> Outputs {
+        return {{inputs_embeds, embed(base_of(g), in.at("input_ids"))}};
+      };
+      parts.push_back({"embed_tokens",
+                       {input::ids("input_ids", {axis::batch, axis::sequence}, t.vocab)},
+                       {{inputs_embeds, {{0, axis::batch}, {1, axis::sequence}}}},
+                       embeds});
+    }
+    if (t.hidden == 0 && t.encoder_width == 0) return parts;
+    Part decoder = offered_decoder(t.encoder_width);
+    if (t.hidden > 0)
+      decoder.inputs.push_back(input::embeddings(inputs_embeds, {axis::batch, axis::sequence, t.hidden}));
+    parts.push_back(std::move(decoder));
+    return parts;
+  }
+
   Outputs forward(Graph& g, const Inputs& in) const override {
     const TextDecoderTraits t = traits();
-    const Scope base = task() == "default" ? g.root() : g.root() / t.base;
+    const Scope base = base_of(g);
     if (t.tied && !t.words.empty()) g.stand_in(base / t.embedding, g.root() / t.words);
     Cache cache = cache_of(in);
     const Value hidden = decode(base, in, cache);
@@ -71,6 +102,20 @@ class TextDecoder : public OnnxConfigWithPast {
   }
 
  protected:
+  Scope base_of(Graph& g) const { return task() == "default" ? g.root() : g.root() / traits().base; }
+
+  /// What the layers read of tokens: i64[batch, sequence] -> f[batch, sequence, hidden]. For models whose traits state
+  /// `hidden`; their decode() starts from start().
+  virtual Value embed(const Scope& base, const Value&) const {
+    throw Error(ONNXPORT_UNSUPPORTED, "the model type '" + model_type() + "' takes no embeddings in place of ids",
+                base.path());
+  }
+  /// The embeddings that were given, else those of input_ids.
+  Value start(const Scope& base, const Inputs& in) const {
+    if (const Value given = in.maybe(inputs_embeds)) return given.in(base);
+    return embed(base, in.at("input_ids"));
+  }
+
   /// Throws UNSUPPORTED where a past is asked for and tokens see those behind them, as `said` by config.json: what a
   /// token has come to depends on these, so that nothing of it can be kept.
   void require_looking_back(bool looks_back, const std::string& said) const {

@@ -38,6 +38,14 @@ struct WordsHead {
   std::string table = "embeddings.word_embeddings";  ///< below the base model
 };
 
+/// Every position's scores of the words: f[batch, sequence, vocab].
+inline Value word_scores(const WordsHead& words, const Encoded& at) {
+  MaskedLmHeadOptions head = words.head;
+  const Scope root = at.base.graph().root(), scope = words.at.empty() ? root : root / words.at;
+  if (words.tied.holds_for(scope / head.names.decoder)) head.tied = at.base / words.table;
+  return masked_lm_head(scope, at.hidden, head);
+}
+
 /// How two texts relate, of which the model was trained to tell: a layer of two classes that reads what the pooler
 /// yields.
 struct PairHead {
@@ -118,7 +126,8 @@ class TextEncoder : public OnnxConfig {
     const auto tokens = [&](const char* name) { return choices ? flatten_choices(in.at(name)) : in.at(name); };
     Text text{tokens("input_ids")};
     if (t.masked) text.mask = tokens("attention_mask");
-    if (t.segments > 0) text.segments = tokens("token_type_ids");
+    // As part of another model it may be given none: all are of the first segment.
+    if (t.segments > 0 && in.maybe("token_type_ids")) text.segments = tokens("token_type_ids");
     for (const TensorSpec& spec : further_inputs({axis::batch, axis::sequence}))
       text.further.emplace(spec.name, tokens(spec.name.c_str()));
 
@@ -133,8 +142,7 @@ class TextEncoder : public OnnxConfig {
 
   Heads heads() const final {
     TextHeads given = text_heads();
-    if (given.masked_lm)
-      given.words = [words = *given.masked_lm](const Encoded& at) { return scores_of_words(words, at); };
+    if (given.masked_lm) given.words = [words = *given.masked_lm](const Encoded& at) { return word_scores(words, at); };
     if (!given.summary && traits().pooler) given.summary = [this](const Encoded& at) { return pool(at); };
     Heads rows = given.own;
     rows.push_back(head::hidden_states());
@@ -196,13 +204,6 @@ class TextEncoder : public OnnxConfig {
 
  private:
   Value pool(const Encoded& at) const { return pool(at.base, at.pooled ? at.pooled : at.hidden); }
-
-  static Value scores_of_words(const WordsHead& words, const Encoded& at) {
-    MaskedLmHeadOptions head = words.head;
-    const Scope root = at.base.graph().root(), scope = words.at.empty() ? root : root / words.at;
-    if (words.tied.holds_for(scope / head.names.decoder)) head.tied = at.base / words.table;
-    return masked_lm_head(scope, at.hidden, head);
-  }
 
   int64_t labels_;
 };

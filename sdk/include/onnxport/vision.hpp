@@ -30,6 +30,12 @@ inline TensorSpec pixel_values() {
   return input::pixels("pixel_values", {axis::batch, axis::num_channels, axis::height, axis::width});
 }
 
+/// The same of one size alone, for which a model has weights.
+inline TensorSpec pixel_values(const Extent& size) {
+  return input::pixels("pixel_values", {axis::batch, axis::num_channels, Dim::open(size.height, axis::height),
+                                        Dim::open(size.width, axis::width)});
+}
+
 /// f[batch, channels, height, width] -> f[batch, channels]
 inline Value mean_of_image(const Value& x) {
   return x.graph().op("ReduceMean", {x}, {{"axes", {2, 3}}, {"keepdims", false}});
@@ -55,8 +61,8 @@ inline Value image_of(const Value& tokens, const Extent& grid) {
 }
 /// Tokens of every image f[batch, rows·columns, n] -> f[batch, n, rows, columns], for a size i64[2].
 inline Value image_of(const Value& tokens, const Value& size) {
-  const Value width = tokens.graph().integers({tokens.fixed(2)});
-  return reshape(transpose(tokens, {0, 2, 1}), concat({shape_of(tokens, 0, 1), width, size}, 0));
+  const Value kept = tokens.graph().integers({0, tokens.fixed(2)});
+  return reshape(transpose(tokens, {0, 2, 1}), concat({kept, size}, 0));
 }
 /// f[1, k, n] before the tokens of every image: f[batch, m, n] -> f[batch, k + m, n].
 inline Value prepend(const std::vector<Value>& firsts, const Value& tokens) {

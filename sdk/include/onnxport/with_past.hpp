@@ -2,6 +2,7 @@
 // Decoders with a cache: OnnxConfigWithPast, and what their definitions are written with.
 #pragma once
 
+#include <cstdlib>
 #include <map>
 #include <optional>
 #include <string>
@@ -113,6 +114,9 @@ class Cache {
   bool keeps_;
 };
 
+/// What a decoder starts from, by name, where it is not input_ids: the tokens' vectors.
+inline constexpr const char* inputs_embeds = "inputs_embeds";
+
 /// Where a decoder's positions come from.
 enum class Positions {
   sequence,  ///< 0, 1, 2, … after the past: what the model's own forward() counts when it is given none
@@ -123,6 +127,15 @@ enum class Positions {
 inline std::string name_of(Positions positions) {
   if (positions == Positions::input) return "input";
   return positions == Positions::mask ? "mask" : "sequence";
+}
+
+/// The positions of tokens behind `past` earlier ones (an i64 scalar, or absent), counted along the mask of all of
+/// them: i64[batch, total] -> i64[batch, new]. A padded place, which nobody reads, has the position that forward()
+/// counts: a text that is padded on its right is then the same either way.
+inline Value positions_along(const Value& mask, const Value& past) {
+  const Value counted = cumulative_sum(mask, 1) - mask.graph().integer(1);
+  const Value all = where(cast(mask, DType::boolean), counted, unsqueeze(range(size_of(mask, 1)), {0}));
+  return past ? from_row(all, 1, past) : all;
 }
 
 /// A decoder that can take past_key_values: the features that end in -with-past.
@@ -138,7 +151,8 @@ class OnnxConfigWithPast : public OnnxConfig {
   /// original's forward() counts.
   Positions positions() const {
     if (positions_) return *positions_;
-    return task() == "causal-lm" ? positions_in_generation() : Positions::sequence;
+    const bool generates = task() == "causal-lm" || task() == "vision2seq-lm";
+    return generates ? positions_in_generation() : Positions::sequence;
   }
   /// Whether --position-ids has a say.
   bool positions_are_a_choice() const { return are_a_choice_; }
@@ -164,17 +178,18 @@ class OnnxConfigWithPast : public OnnxConfig {
   }
   std::vector<ValueOverride> values_override() const override { return {{"use_cache", use_past_ ? "true" : "false"}}; }
 
-  /// What a step leaves for the next one: here the keys and values of every layer. A cache of another form (one vector
-  /// for all heads, a convolution's last inputs, a recurrent state) is another list.
+  /// What a step leaves for the next one: of every layer what states_of() lists. A cache of another form is another
+  /// list.
   virtual std::vector<State> states() const {
     std::vector<State> all;
     for (int64_t i = 0; i < cached_layers(); ++i) {
-      const std::string layer = std::to_string(i);
-      all.push_back(cached(layer + ".key", past_shape(axis::past, head_size()), 2, axis::past_and_sequence));
-      all.push_back(cached(layer + ".value", past_shape(axis::past, value_head_size()), 2, axis::past_and_sequence));
+      for (State& state : states_of(i)) all.push_back(std::move(state));
     }
     return all;
   }
+  /// What a layer leaves: here its keys and values. A layer of another kind (one vector for all heads, a convolution's
+  /// last inputs, a recurrent state) leaves something else, or nothing.
+  virtual std::vector<State> states_of(int64_t layer) const { return keys_and_values(layer); }
 
   /// input_ids, past_key_values where there are any, attention_mask over both, and position_ids where they are asked
   /// for. `vocab` and `max_positions` bound what dummy inputs hold.
@@ -189,21 +204,23 @@ class OnnxConfigWithPast : public OnnxConfig {
     return specs;
   }
 
+  /// Which of input_ids count: the attention mask without what is of the past, i64[batch, sequence].
+  Value fresh_mask(const Inputs& in) const {
+    const Value mask = in.at("attention_mask");
+    return use_past_ ? from_row(mask, 1, size_of(mask, 1) - size_of(tokens_of_step(in), 1)) : mask;
+  }
+
   /// The positions of input_ids: i64[1 or batch, sequence].
   Value position_ids(const Inputs& in) const {
     if (positions() == Positions::input) return in.at("position_ids");
-    const Value ids = in.at("input_ids"), mask = in.at("attention_mask");
+    const Value ids = tokens_of_step(in), mask = in.at("attention_mask");
     Graph& g = ids.graph();
     const Value past = cache_of(in).past_length();
     if (positions() == Positions::sequence) {
       if (!past) return unsqueeze(range(size_of(ids, 1)), {0});
       return unsqueeze(g.op("Range", {past, size_of(mask, 1), g.integer(1)}), {0});
     }
-    // A padded place, which nobody reads, has the position that forward() counts: a text that is padded on its right is
-    // then the same either way.
-    const Value counted = cumulative_sum(mask, 1) - g.integer(1);
-    const Value all = where(cast(mask, DType::boolean), counted, unsqueeze(range(size_of(mask, 1)), {0}));
-    return past ? from_row(all, 1, past) : all;
+    return positions_along(mask, past);
   }
 
   /// The states as this graph's inputs give them.
@@ -221,6 +238,31 @@ class OnnxConfigWithPast : public OnnxConfig {
   void fill_with_past_key_values_(std::vector<OutputSpec>& specs) const { fill_in(states(), specs); }
 
  protected:
+  /// What the axis of a state is called along which it grows: as an input, and as an output.
+  struct Growth {
+    const char *past, *grown;
+  };
+  /// past_key_values.{i}.decoder.key|value, which grow, then .encoder.key|value, which stay; layer by layer.
+  std::vector<State> states_over_encoder(const Growth& own) const {
+    std::vector<State> all;
+    const auto add = [&](int64_t layer, const char* kind, int64_t width) {
+      const std::string index = std::to_string(layer) + ".";
+      State& state = all.emplace_back(cached(index + "decoder." + kind, past_shape(own.past, width), 2, own.grown));
+      state.name = index + kind;
+    };
+    const auto add_cross = [&](int64_t layer, const char* kind, int64_t width) {
+      all.push_back(cached(std::to_string(layer) + ".encoder." + kind, past_shape(axis::encoder_sequence, width)));
+      all.back().kept = true;
+    };
+    for (int64_t i = 0; i < cached_layers(); ++i) {
+      add(i, "key", head_size());
+      add(i, "value", value_head_size());
+      add_cross(i, "key", head_size());
+      add_cross(i, "value", value_head_size());
+    }
+    return all;
+  }
+
   /// num_layers(), after a look at whether it is a number of layers at all.
   int64_t cached_layers() const {
     constexpr int64_t most = 100'000;
@@ -228,6 +270,19 @@ class OnnxConfigWithPast : public OnnxConfig {
     throw Error(ONNXPORT_CONFIG, "config.json states " + std::to_string(num_layers()) +
                                      " layers, each with a cache of its own; expected " + std::to_string(most) +
                                      " at the most");
+  }
+
+  /// The states of one layer's self-attention.
+  std::vector<State> keys_and_values(int64_t layer) const {
+    const std::string index = std::to_string(layer);
+    return {cached(index + ".key", past_shape(axis::past, head_size()), 2, axis::past_and_sequence),
+            cached(index + ".value", past_shape(axis::past, value_head_size()), 2, axis::past_and_sequence)};
+  }
+
+  /// The step's ids, or the vectors that are given in their place: any[batch, sequence, ...].
+  static Value tokens_of_step(const Inputs& in) {
+    const Value embedded = in.maybe(inputs_embeds);
+    return embedded ? embedded : in.at("input_ids");
   }
 
   /// The type of one cached key or value as an input: [batch, kv heads, length, width].
@@ -254,9 +309,27 @@ class OnnxConfigWithPast : public OnnxConfig {
     }
   }
 
-  /// Of a model whose positions are not the user's choice.
+  /// Of a model whose positions are not the user's choice. Throws UNSUPPORTED where others are asked for.
   OnnxConfigWithPast(const Request& request, Positions positions)
-      : OnnxConfigWithPast(request, std::optional<Positions>(positions)) {}
+      : OnnxConfigWithPast(request, std::optional<Positions>(positions)) {
+    const auto chosen = chosen_in(request.options);
+    if (!chosen || *chosen == positions) return;
+    throw Error(ONNXPORT_UNSUPPORTED, "the positions of the model type '" + request.model_type + "' are '" +
+                                          name_of(positions) + "', and no others can be chosen");
+  }
+
+  /// The part "decoder" for models that are put together of this one: the graph itself, which also takes what an
+  /// encoder of that width yields (0: none).
+  Part offered_decoder(int64_t encoder_width) const {
+    Part decoder{"decoder", inputs(), outputs(), [this](Graph& g, const Inputs& in) { return forward(g, in); }};
+    if (encoder_width > 0) {
+      decoder.inputs.push_back(
+          input::hidden("encoder_hidden_states", {axis::batch, axis::encoder_sequence, encoder_width}, {}));
+      decoder.inputs.push_back(input::mask("encoder_attention_mask", {axis::batch, axis::encoder_sequence}, {}));
+    }
+    if (use_past()) decoder.states = states();
+    return decoder;
+  }
 
  private:
   OnnxConfigWithPast(const Request& request, std::optional<Positions> positions)
@@ -273,6 +346,13 @@ class OnnxConfigWithPast : public OnnxConfig {
   bool are_a_choice_ = false;
   std::optional<Positions> positions_;  // none: what the feature wants
 };
+
+/// How wide the encoder is that a decoder attends to as part of a larger model, which chooses that by the option
+/// encoder_hidden_states; 0: to none. Only a type whose layers can attend to one asks.
+inline int64_t width_over_encoder(const Request& request) {
+  const std::string width = request.options.text("encoder_hidden_states", "0");
+  return std::atoll(width.c_str());
+}
 
 /// The row of each text's last token that is no padding: f[batch, sequence, n] -> f[batch, n]. Without a padding id it
 /// is the last place. Source: GPT2ForSequenceClassification and its relatives, transformers 4.57.

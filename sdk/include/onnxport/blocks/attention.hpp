@@ -89,7 +89,18 @@ struct OverEncoder {
   Value hidden{};               ///< f[batch, encoder_sequence, n]; absent where the cache holds what is made of it
   Value mask{};                 ///< i64[batch, encoder_sequence]: 1 where a place counts
   std::string probabilities{};  ///< as of AttentionOptions
+  bool cached = false;          ///< whether the cache holds what is made of it
+
+  /// Whether there is an encoder at all.
+  bool attends() const { return cached || hidden; }
 };
+
+/// What a decoder that is part of a larger model was given of an encoder.
+inline OverEncoder over_encoder(const Inputs& in) {
+  return {.hidden = in.maybe("encoder_hidden_states"),
+          .mask = in.maybe("encoder_attention_mask"),
+          .cached = static_cast<bool>(in.maybe("past_key_values.0.encoder.key"))};
+}
 
 /// What an attention is given at a layer.
 struct Attended {
@@ -261,7 +272,7 @@ inline Value attend(const Scope& scope, const Value& x, const AttentionBlock& bl
 namespace detail {
 /// What a block states that an attention to an encoder does not do; null where it does all.
 inline const char* not_over_encoder(const AttentionBlock& block) {
-  if (block.projections.packing != Projections::Packing::apart) return "projections in one layer";
+  if (block.projections.packing == Projections::Packing::groups) return "projections in groups";
   if (block.query_key_norm) return "norms of queries and keys";
   if (block.repeats_kv) return "repeated keys and values";
   if (block.clip != 0) return "clipped queries, keys and values";
@@ -273,8 +284,8 @@ inline const char* not_over_encoder(const AttentionBlock& block) {
 }  // namespace detail
 
 /// Attention of a decoder's text to an encoder's result: x: f[batch, n, width] -> the same. Keys and values are made
-/// once, and are the cache's from then on. Causality, windows and rotary pairs are a text's own and not looked at.
-/// Throws UNSUPPORTED where the block states what else it does not do.
+/// once, in blocks by one layer without queries, and are the cache's from then on. Causality, windows and rotary pairs
+/// are a text's own and not looked at. Throws UNSUPPORTED where the block states what else it does not do.
 inline Value attend_over(const Scope& scope, const Value& x, const AttentionBlock& block, const Attended& given) {
   const Projections& p = block.projections;
   if (const char* what = detail::not_over_encoder(block)) {
@@ -291,6 +302,13 @@ inline Value attend_over(const Scope& scope, const Value& x, const AttentionBloc
   const Value query =
       project(scope / p.query, x, p.matrix, {.out = block.heads * block.head_size, .bias = p.bias.query});
   const KeyValue seen = given.cache->over_encoder(given.layer, [&]() -> KeyValue {
+    if (p.packing == Projections::Packing::blocks) {
+      const int64_t keys = kv_heads * block.head_size, values = kv_heads * block.value_width();
+      const LinearOptions both{.out = keys + values, .bias = p.bias.key};
+      const std::vector<Value> made =
+          split(project(scope / p.fused, given.encoder.hidden, p.matrix, both), -1, {keys, values});
+      return {split_heads(made[0], kv_heads), split_heads(made[1], kv_heads)};
+    }
     return {heads_of(p.key, block.head_size, p.bias.key), heads_of(p.value, block.value_width(), p.bias.value)};
   });
   const Value mixed = attention(query, seen.key, seen.value,

@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <onnxport/blocks/attention.hpp>
 #include <onnxport/blocks/feed_forward.hpp>
@@ -120,6 +121,9 @@ struct LayerStack {
   std::function<TransformerLayer(int64_t)> layer;  ///< by its number
   std::string steps{};                             ///< before the names of its steps: "encoder_", "decoder_"
   std::function<Angles(int64_t)> angles{};         ///< by its number, where layers differ in them
+  /// What a model makes of what a layer yields, by its number, before the next one reads it.
+  std::function<Value(int64_t, const Value&)> behind{};
+  std::vector<Value>* states = nullptr;  ///< where given, takes what each layer reads and what the last one yields
 };
 
 /// x: f[batch, n, width] -> what the last of the layers `scope`.0, `scope`.1, … yields. What each of them reads is the
@@ -129,11 +133,14 @@ inline Value transformer_layers(const Scope& scope, Value x, const LayerStack& s
   for (given.layer = 0; given.layer < stack.count; ++given.layer) {
     const std::string index = std::to_string(given.layer);
     scope.graph().mark(stack.steps + "hidden_states." + index, x);
+    if (stack.states != nullptr) stack.states->push_back(x);
     given.probabilities = stack.steps + "attentions." + index;
     given.encoder.probabilities = "cross_attentions." + index;
     if (stack.angles) given.angles = stack.angles(given.layer);
     x = transformer_layer(scope / index, x, stack.layer(given.layer), given);
+    if (stack.behind) x = stack.behind(given.layer, x);
   }
+  if (stack.states != nullptr) stack.states->push_back(x);
   return x;
 }
 

@@ -206,6 +206,13 @@ struct MixtureFeedForward {
   bool balance_in_row = false;              ///< it is f[1, experts]
   double least_sum = 0;  ///< where the chosen's scores are divided by their sum: by no less than this
   std::optional<ExpertGroups> groups{};
+  /// What experts read is narrowed before all of them and widened behind, by a layer each; the router and the shared
+  /// ones see the whole. In `experts` hidden is what they read.
+  struct Latent {
+    std::string narrow = "fc1_latent_proj", widen = "fc2_latent_proj";
+    bool bias = false;
+  };
+  std::optional<Latent> latent{};
   std::optional<FeedForward> shared{};
   std::string shared_at = "shared_experts";
   std::string shared_gate{};  ///< a layer whose sigmoid, one for a token, scales what the shared ones yield
@@ -276,7 +283,10 @@ inline Value mixture_feed_forward(const Scope& scope, const Value& x, const Mixt
     scores = over_sum_of_chosen(scores, options, form.least_sum);
     options.normalize = false;
   }
-  const Value mixed = mixture_of_experts(x, scores, experts_of(experts, form.experts), options);
+  const auto& latent = form.latent;
+  const Value read = latent ? linear(scope / latent->narrow, x, {.out = form.experts.hidden, .bias = latent->bias}) : x;
+  Value mixed = mixture_of_experts(read, scores, experts_of(experts, form.experts), options);
+  if (latent) mixed = linear(scope / latent->widen, mixed, {.out = x.fixed(-1), .bias = latent->bias});
   if (!form.shared) return mixed;
   Value shared = feed_forward(scope / form.shared_at, x, *form.shared);
   if (!form.shared_gate.empty())

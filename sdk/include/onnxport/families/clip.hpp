@@ -24,22 +24,26 @@ struct ClipImageTower : ImageTower {
   explicit ClipImageTower(const Config& c, const ClipImageDefaults& defaults = {})
       : ImageTower(c, defaults.tower, defaults.patch, defaults.image), first_norm(defaults.first_norm) {}
 
-  /// pixels: f[batch, channels, height, width] -> f[batch, 1 + patches, hidden]
-  Value operator()(const Scope& model, const Value& pixels, const std::string& steps = {}) const {
+  /// What the layers read of images f[batch, channels, height, width].
+  Patches embed(const Scope& model, const Value& pixels) const {
     const Scope s = model / "embeddings";
     model.graph().unused("*" + (s / "position_ids").path());
-    const Value x = patch_stem(s, pixels,
-                               {.width = hidden,
-                                .patch = patch,
-                                .channels = channels,
-                                .projection = "patch_embedding",
-                                .bias = false,
-                                .first_tokens = {"class_embedding"},
-                                .positions = "position_embedding.weight",
-                                .grid = grid,
-                                .flat = true})
-                        .tokens;
-    return encode(model, norm(model / first_norm, x, {.epsilon = epsilon}), steps);
+    Patches patches = patch_stem(s, pixels,
+                                 {.width = hidden,
+                                  .patch = patch,
+                                  .channels = channels,
+                                  .projection = "patch_embedding",
+                                  .bias = false,
+                                  .first_tokens = {"class_embedding"},
+                                  .positions = "position_embedding.weight",
+                                  .grid = grid,
+                                  .flat = true});
+    patches.tokens = norm(model / first_norm, patches.tokens, {.epsilon = epsilon});
+    return patches;
+  }
+  /// pixels: f[batch, channels, height, width] -> f[batch, 1 + patches, hidden]
+  Value operator()(const Scope& model, const Value& pixels, const std::string& steps = {}) const {
+    return encode(model, embed(model, pixels).tokens, steps);
   }
   /// The class token, normed: f[batch, 1 + patches, hidden] -> f[batch, hidden].
   Value pool(const Scope& model, const Value& x) const {
@@ -89,6 +93,18 @@ class ClipTowers : public TwoTowers {
   }
 
  protected:
+  /// Where both towers lie: the root, or with a head of the model's own a module.
+  virtual Scope towers(Graph& g) const { return g.root(); }
+  /// What a tower yields as a vector of the common space: f[batch, 1 + patches, hidden] -> f[batch, projected].
+  Value project_image(const Scope& model, const Value& x) const {
+    return linear(model.parent() / "visual_projection", image.pool(model, x), {.out = projected, .bias = false});
+  }
+
+  Value text_vectors(Graph& g, const Text& given) const override {
+    const Value pooled = text.pool(text(towers(g) / "text_model", given, "text_"), given.ids);
+    return linear(towers(g) / "text_projection", pooled, {.out = projected, .bias = false});
+  }
+
   const ClipImageTower image;
   const ClipTextTower text;
   const int64_t projected;
@@ -98,21 +114,18 @@ class ClipTowers : public TwoTowers {
   std::vector<AxisSize> image_sizes() const override { return image.sizes(); }
 
   Value image_vectors(Graph& g, const Inputs& in) const override {
-    const Scope model = g.root() / "vision_model";
-    const Value pooled = image.pool(model, image(model, in.at("pixel_values"), "vision_"));
-    return linear(g.root() / "visual_projection", pooled, {.out = projected, .bias = false});
-  }
-  Value text_vectors(Graph& g, const Text& given) const override {
-    const Value pooled = text.pool(text(g.root() / "text_model", given, "text_"), given.ids);
-    return linear(g.root() / "text_projection", pooled, {.out = projected, .bias = false});
+    const Scope model = towers(g) / "vision_model";
+    return project_image(model, image(model, in.at("pixel_values"), "vision_"));
   }
   Contrast contrast_by(Graph& g) const override { return {g.root().weight("logit_scale", {})}; }
 };
 
 /// The tower of images alone.
-class ClipVision final : public OneTower {
+class ClipVision : public OneTower {
  public:
-  explicit ClipVision(const Request& request) : OneTower(request, vision_names), image(request.config) {}
+  explicit ClipVision(const Request& request, const ClipImageDefaults& defaults = {},
+                      const TowerNames& names = vision_names)
+      : OneTower(request, names), image(request.config, defaults) {}
 
   std::vector<TensorSpec> inputs() const override { return {pixel_values()}; }
 
@@ -122,6 +135,28 @@ class ClipVision final : public OneTower {
     return image.pool(model, hidden);
   }
   const ClipImageTower image;
+};
+
+/// The tower of texts alone.
+class ClipText : public OneTower {
+ public:
+  explicit ClipText(const Request& request, const ClipTextDefaults& defaults = {}, const TowerNames& names = text_names)
+      : OneTower(request, names), text(request.config, defaults) {}
+
+  int64_t max_positions() const override { return text.positions; }
+  std::vector<TensorSpec> inputs() const override {
+    return {input::ids("input_ids", {axis::batch, axis::sequence}, text.vocab),
+            input::mask("attention_mask", {axis::batch, axis::sequence}, {.of = "input_ids"})};
+  }
+
+ private:
+  Value encode(const Scope& model, const Inputs& in) const override {
+    return text(model, {in.at("input_ids"), in.at("attention_mask")});
+  }
+  Value pool(const Scope&, const Value& hidden, const Inputs& in) const override {
+    return text.pool(hidden, in.at("input_ids"));
+  }
+  const ClipTextTower text;
 };
 
 }  // namespace onnxport::family

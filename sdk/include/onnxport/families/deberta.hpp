@@ -3,30 +3,12 @@
 // DebertaV2Model, transformers 4.57, and 4.30 where older checkpoints depend on it.
 #pragma once
 
-#include <cctype>
 #include <string>
 #include <vector>
 
-#include <onnxport/blocks/disentangled.hpp>
-#include <onnxport/blocks/layer.hpp>
-#include <onnxport/plugin.hpp>
+#include <onnxport/families/deberta_layer.hpp>
 
 namespace onnxport::family {
-
-using namespace onnxport::sdk;
-
-/// The words of a field that is a list of texts, or one text with | between them, in small letters.
-inline std::vector<std::string> words_of(const Config& c, std::string_view key) {
-  if (!c.is_text(key)) return c.texts(key);
-  std::vector<std::string> words{""};
-  for (const char letter : c.text(key, "")) {
-    if (letter == '|')
-      words.emplace_back();
-    else if (letter != ' ')
-      words.back() += static_cast<char>(std::tolower(letter));
-  }
-  return words;
-}
 
 /// Where the config classes differ.
 struct DebertaDefaults {
@@ -84,14 +66,8 @@ class DebertaEncoder : public TextEncoder {
       : TextEncoder(request), c(request.config, defaults) {}
 
  protected:
-  /// What an attention is made of: its queries, keys and values with their heads apart, and the tables by which
-  /// distances are scored.
-  struct Attending {
-    QueryKeyValue made;
-    DistanceTables tables;
-  };
-  /// x: f[batch, n, hidden]; `positions`: f[2·span, hidden], absent where distances are not scored.
-  virtual Attending attending(const Scope& self, const Value& x, const Value& positions) const = 0;
+  /// As of DebertaLayer.
+  virtual DistanceAttending attending(const Scope& self, const Value& x, const Value& positions) const = 0;
   /// The learnt vectors of distances, f[2·span, hidden], as a layer takes them.
   virtual Value distance_vectors(const Scope& encoder) const = 0;
   virtual DistanceBuckets buckets() const { return {.span = c.max_distance}; }
@@ -125,17 +101,27 @@ class DebertaEncoder : public TextEncoder {
     Graph& g = s.graph();
     const Value embedded = embed(s / "embeddings", text);
     const Scope encoder = s / "encoder";
-    Shared shared{.positions = c.relative ? distance_vectors(encoder) : Value(), .counts = counts(text, embedded)};
-    if (c.relative) shared.rows = distance_rows(size_of(text.ids, 1), buckets());
+    DebertaGiven given{.positions = c.relative ? distance_vectors(encoder) : Value()};
+    if (c.relative) given.rows = distance_rows(size_of(text.ids, 1), buckets());
+    if (c.zero_padding) given.counts = counts(text, embedded);
     // A padded query sees no key more than another.
     const Value keys = attention_mask(text.mask);
-    shared.hidden = g.op("Min", {keys, transpose(keys, {0, 1, 3, 2})}).in(encoder);
+    given.hidden = g.op("Min", {keys, transpose(keys, {0, 1, 3, 2})}).in(encoder);
 
+    const DebertaLayer layer{.hidden = c.hidden,
+                             .heads = c.heads,
+                             .inner = c.inner,
+                             .activation = c.activation,
+                             .epsilon = c.epsilon,
+                             .terms = terms(),
+                             .attending = [this](const Scope& self, const Value& x, const Value& positions) {
+                               return attending(self, x, positions);
+                             }};
     Value x = embedded;
     for (int64_t i = 0; i < c.layers; ++i) {
       g.mark("hidden_states." + std::to_string(i), x);
-      shared.probabilities = "attentions." + std::to_string(i);
-      x = layer(encoder / "layer" / i, x, shared);
+      given.probabilities = "attentions." + std::to_string(i);
+      x = deberta_layer(encoder / "layer" / i, x, layer, given);
       if (i == 0) x = behind_first(encoder, embedded, x, text);
     }
     return g.mark("hidden_states." + std::to_string(c.layers), x);
@@ -152,48 +138,7 @@ class DebertaEncoder : public TextEncoder {
   const DebertaConfig c;
 
  private:
-  /// What all layers are given.
-  struct Shared {
-    Value positions, counts;
-    DistanceRows rows{};
-    Value hidden{};  ///< f32[batch, 1, n, n]: added to scores
-    std::string probabilities{};
-  };
-
   static Value counts(const Text& text, const Value& like) { return unsqueeze(cast(text.mask, like.dtype()), {2}); }
-
-  Value layer(const Scope& s, const Value& x, const Shared& shared) const {
-    const auto placed = [&](const char* name) { return Residual{Placement::after, {.epsilon = c.epsilon}, name}; };
-    const Value attended = residual(s, x, placed("attention.output.LayerNorm"), [&](const Value& h) {
-      return linear(s / "attention.output.dense", mixed(s / "attention.self", h, shared), {.out = c.hidden});
-    });
-    return residual(s, attended, placed("output.LayerNorm"), [&](const Value& h) {
-      return feed_forward(s, h,
-                          {.inner = c.inner,
-                           .activation = c.activation,
-                           .up = "intermediate.dense",
-                           .down = "output.dense",
-                           .bias = true});
-    });
-  }
-
-  Value mixed(const Scope& self, const Value& x, const Shared& shared) const {
-    const Attending at = attending(self, x, shared.positions);
-    const Value scores = disentangled_scores(at.made.query, at.made.key, scaled(at.tables), shared.rows);
-    const Value y = attention(at.made.query, at.made.key, at.made.value,
-                              {.heads = c.heads,
-                               .scale = scale(),
-                               .bias = scores ? scores + shared.hidden : shared.hidden,
-                               .probabilities = shared.probabilities})
-                        .mixed;
-    return c.zero_padding ? y * shared.counts : y;
-  }
-
-  double scale() const { return 1 / std::sqrt(static_cast<double>(head_size() * terms())); }
-  /// The tables rather than the scores, which are more numbers and change with every text.
-  DistanceTables scaled(const DistanceTables& tables) const {
-    return {tables.keys ? tables.keys * scale() : Value(), tables.queries ? tables.queries * scale() : Value()};
-  }
 
   WordsHead legacy_words() const {
     return {.at = "cls.predictions",

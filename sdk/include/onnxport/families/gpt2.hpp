@@ -42,8 +42,19 @@ struct Gpt2Layer {
   Norm norm{};
   Placement placement = Placement::before;
   double scale = 0;  ///< of the scores; 0: 1/√head size
+  bool over_encoder = false;
 
   TransformerLayer form() const {
+    TransformerLayer layer = alone();
+    if (!over_encoder) return layer;
+    CrossAttention& cross =
+        layer.cross.emplace(CrossAttention{"crossattention", layer.attention, {placement, norm, "ln_cross_attn"}});
+    cross.attention.projections.query = "q_attn";
+    return layer;
+  }
+
+ private:
+  TransformerLayer alone() const {
     return {.attention_at = "attn",
             .attention = {.heads = heads,
                           .head_size = hidden / heads,
@@ -71,8 +82,10 @@ inline Value gpt2_layers(const Scope& s, const Value& x, const LayerStack& layer
   Graph& g = s.graph();
   g.unused("*.attn.bias");  // the causal mask, which older releases saved
   g.unused("*.attn.masked_bias");
-  g.unused("*.crossattention.*");  // without an encoder they have nothing to attend to
-  g.unused("*.ln_cross_attn.*");
+  if (!given.encoder.attends()) {  // without an encoder they have nothing to attend to
+    g.unused("*.crossattention.*");
+    g.unused("*.ln_cross_attn.*");
+  }
   const Value y = transformer_layers(s / "h", x, layers, given);
   return g.mark("hidden_states." + std::to_string(layers.count), norm(s / "ln_f", y, last));
 }

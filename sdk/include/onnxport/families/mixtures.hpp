@@ -62,6 +62,37 @@ inline FeedForwards mixtral_feed_forwards(const Config& c, int64_t hidden, const
   return {.mixture = {{"block_sparse_moe", form}, {"mlp", form}}};
 }
 
+/// Mixtral's choice between experts that are stored as two tensors. Source: GraniteMoeMoE, transformers 4.57 and 5.24.
+inline FeedForwards granite_experts(const Config& c, int64_t hidden) {
+  MixtureFeedForward form = mixtral_mixture(c, hidden, {.inner = 11008});
+  form.experts.up.clear();
+  form.router = "router";
+  const MixtureAt in_memory{"block_sparse_moe", form};
+  form.router = "router.layer";
+  form.experts_at.clear();
+  form.experts.stacked_up = "input_linear.weight";
+  form.experts.stacked_down = "output_linear.weight";
+  return {.mixture = {{"block_sparse_moe", form}, in_memory}};
+}
+/// The feed-forward that all tokens share in Granite's layers, in the module "shared_mlp".
+inline FeedForward granite_shared(int64_t inner, const std::string& activation) {
+  return {.inner = inner, .activation = activation, .down = "output_linear", .gate_up = "input_linear"};
+}
+/// Granite's experts beside such a one, both in the layer itself; `inner` is 0 where there is none.
+/// Source: GraniteMoeSharedDecoderLayer, transformers 4.57 and 5.24.
+inline FeedForwards beside_shared(FeedForwards all, int64_t inner) {
+  for (MixtureAt& at : all.mixture) {
+    MixtureFeedForward& form = at.form;
+    form.router = at.module + "." + form.router;
+    form.experts_at = form.experts_at.empty() ? at.module : at.module + "." + form.experts_at;
+    at.module.clear();
+    if (inner == 0) continue;
+    form.shared = granite_shared(inner, form.options.activation);
+    form.shared_at = "shared_mlp";
+  }
+  return all;
+}
+
 /// What the config classes of DeepSeek's relatives say where a config does not, or the published models where they are
 /// silent.
 struct DeepseekMixture {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // ResNet between pixels and heads, by transformers' names and by timm's: alone, and as the backbone of other models.
-// Source: ResNetModel, transformers 4.30, and 4.57 for downsample_in_bottleneck (modeling_resnet.py); ResNet of
-// timm 1.0.
+// Source: ResNetModel, transformers 4.30, and 4.57 for downsample_in_bottleneck (modeling_resnet.py);
+// RTDetrResNetBackbone, transformers 4.57 (modeling_rt_detr_resnet.py); ResNet of timm 1.0.
 #pragma once
 
 #include <algorithm>
@@ -61,6 +61,8 @@ struct ResNetConfig {
   bool bottleneck = true;
   std::string activation = "relu";
   bool downsample_in_first_stage = false, downsample_in_bottleneck = false;
+  /// The stem is three small convolutions, and a shortcut takes means where it gets smaller: the ResNet of RT-DETR.
+  bool deep = false;
   bool timm = false;     ///< modules are called as in timm
   bool dilated = false;  ///< the last stage looks farther instead of getting smaller
 };
@@ -72,11 +74,8 @@ class ResNetEncoder {
   explicit ResNetEncoder(ResNetConfig config) : c(std::move(config)) {}
 
   std::vector<Value> operator()(const Scope& model, const Value& pixels) const {
-    const ConvOptions wide{.out = c.embedding, .kernel = 7, .stride = 2, .padding = 3, .bias = false, .in = c.channels};
-    Value x = c.timm ? batch_norm(model / "bn1", conv2d(model / "conv1", pixels, wide))
-                     : conv_norm(model / "embedder.embedder", pixels, wide);
-    x = activation(x, c.activation);
-    x = max_pool(x, {.kernel = 3, .stride = 2, .padding = 1});
+    Value x =
+        max_pool(c.deep ? deep_stem(model, pixels) : stem(model, pixels), {.kernel = 3, .stride = 2, .padding = 1});
     std::vector<Value> stages{x};
     for (size_t stage = 0; stage < c.widths.size(); ++stage) {
       const auto index = static_cast<int64_t>(stage);
@@ -86,7 +85,7 @@ class ResNetEncoder {
       const bool shrinks = (stage > 0 || c.downsample_in_first_stage) && !(c.dilated && last);
       for (int64_t i = 0; i < c.depths[stage]; ++i) {
         const int64_t dilation = c.dilated && last && i > 0 ? 2 : 1;
-        x = block(layers / i, x, {c.widths[stage], i == 0 && shrinks ? 2 : 1, dilation});
+        x = block(layers / i, x, {c.widths[stage], i == 0 && shrinks ? 2 : 1, dilation, i == 0});
       }
       stages.push_back(x);
     }
@@ -96,19 +95,45 @@ class ResNetEncoder {
  private:
   struct Block {
     int64_t out, stride, dilation;
+    bool first;  // of its stage
   };
+
+  Value stem(const Scope& model, const Value& pixels) const {
+    const ConvOptions wide{.out = c.embedding, .kernel = 7, .stride = 2, .padding = 3, .bias = false, .in = c.channels};
+    const Value x = c.timm ? batch_norm(model / "bn1", conv2d(model / "conv1", pixels, wide))
+                           : conv_norm(model / "embedder.embedder", pixels, wide);
+    return activation(x, c.activation);
+  }
+  Value deep_stem(const Scope& model, Value x) const {
+    for (int64_t i = 0; i < 3; ++i) {
+      const ConvOptions small{.out = i == 2 ? c.embedding : c.embedding / 2,
+                              .kernel = 3,
+                              .stride = i == 0 ? 2 : 1,
+                              .padding = 1,
+                              .bias = false,
+                              .in = i == 0 ? c.channels : 0};
+      x = activation(conv_norm(model / "embedder.embedder" / i, x, small), c.activation);
+    }
+    return x;
+  }
 
   // A residual block: convolutions beside a shortcut, which is a projection where the shape changes.
   Value block(const Scope& s, const Value& x, const Block& b) const {
     const Value h = c.bottleneck ? bottleneck(s, x, b) : basic(s, x, b);
-    Value shortcut = x;
-    if (x.fixed(1) != b.out || b.stride != 1) {
-      const ConvOptions projected{.out = b.out, .stride = b.stride, .bias = false};
-      const Scope down = s / "downsample";
-      shortcut =
-          c.timm ? batch_norm(down / 1, conv2d(down / 0, x, projected)).in(s) : conv_norm(s / "shortcut", x, projected);
+    return activation(h.in(s) + shortcut(s, x, b), c.activation);
+  }
+
+  Value shortcut(const Scope& s, const Value& x, const Block& b) const {
+    const bool widens = x.fixed(1) != b.out;
+    if (!widens && b.stride == 1 && !(c.deep && !c.bottleneck && b.first)) return x;
+    if (c.deep && b.stride == 2 && (c.bottleneck || widens)) {
+      const Value means = average_pool(x, {.kernel = 2, .stride = 2, .ceil_mode = true, .padding_counts = false}).in(s);
+      return conv_norm(s / "shortcut" / 1, means, {.out = b.out, .bias = false}).in(s);
     }
-    return activation(h.in(s) + shortcut, c.activation);
+    const ConvOptions projected{.out = b.out, .stride = b.stride, .bias = false};
+    const Scope down = s / "downsample";
+    return c.timm ? batch_norm(down / 1, conv2d(down / 0, x, projected)).in(s)
+                  : conv_norm(s / "shortcut", x, projected);
   }
 
   Value basic(const Scope& s, const Value& x, const Block& b) const {

@@ -79,6 +79,10 @@ class SwinOnnxConfig : public ImageEncoder {
   virtual Value layer(const Scope& s, const Value& x, const Stage& stage, const Windows& windows) const = 0;
   /// f[batch, n, 4·width] -> f[batch, n, 2·width]
   virtual Value merge(const Scope& s, const Value& x, int64_t width) const = 0;
+  /// What the base model yields of its last stage: f[batch, n, width] -> the same.
+  virtual Value finish(const Scope& model, const Value& x) const {
+    return norm(model / "layernorm", x, {.epsilon = c.epsilon});
+  }
 
   const SwinConfig c;
 
@@ -103,8 +107,7 @@ class SwinOnnxConfig : public ImageEncoder {
       }
       g.mark("hidden_states." + std::to_string(i + 1), x);
     }
-    return {.last = norm(model / "layernorm", x, {.epsilon = c.epsilon}),
-            .size = concat({unsqueeze(grid.rows, {0}), unsqueeze(grid.columns, {0})}, 0)};
+    return {.last = finish(model, x), .size = concat({unsqueeze(grid.rows, {0}), unsqueeze(grid.columns, {0})}, 0)};
   }
 
   // Patches, to whole ones of which an image is padded, normed; and, where the model has them, positions.

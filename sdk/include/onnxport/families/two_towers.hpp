@@ -64,10 +64,11 @@ struct ImageTower : Tower {
     if (grid == 0) throw Error(ONNXPORT_CONFIG, "config field 'patch_size' is larger than image_size");
   }
 
-  /// x: f[batch, n, hidden] -> the same.
+  /// x: f[batch, n, hidden] -> the same. Version 5 saves the layers of AltCLIP as `layer`.
   Value encode(const Scope& model, const Value& x, const std::string& steps) const {
     const auto form = [this](int64_t) { return layer(false); };
-    return transformer_layers(model / "encoder.layers", x, {.count = layers, .layer = form, .steps = steps}, {});
+    const Scope s = first_with("0.layer_norm1.weight", {model / "encoder.layers", model / "encoder.layer"});
+    return transformer_layers(s, x, {.count = layers, .layer = form, .steps = steps}, {});
   }
 
   std::vector<AxisSize> sizes() const {
@@ -83,6 +84,7 @@ struct ImageTower : Tower {
 struct TextSide {
   int64_t vocab, positions;  // ids are below the one, texts no longer than the other
   bool reads_mask = true;
+  int64_t segments = 0;  // token_type_ids are below this; 0: the model is given none
 };
 
 /// A tower that reads texts.
@@ -129,14 +131,16 @@ inline Value unit(const Value& x) {
 
 /// What was learnt about how much an angle tells.
 struct Contrast {
-  Value scale;   ///< its logarithm, f[] or f[1]
-  Value bias{};  ///< absent: none
+  Value scale{};        ///< its logarithm, f[] or f[1]
+  Value bias{};         ///< absent: none
+  Value temperature{};  ///< in place of the scale, what is divided by: f[]
 };
 /// How well each text and each image fit: images: f[images, n], texts: f[texts, n], of any length.
 /// Source: CLIPModel.forward and SiglipModel.forward.
 inline Outputs contrast(const Value& images, const Value& texts, const Contrast& by) {
   const Value image = unit(images), text = unit(texts);
-  Value per_text = matmul(text, transpose(image, {1, 0})) * exp(by.scale);
+  const Value angles = matmul(text, transpose(image, {1, 0}));
+  Value per_text = by.temperature ? angles / by.temperature : angles * exp(by.scale);
   if (by.bias) per_text = per_text + by.bias;
   return {{"logits_per_image", transpose(per_text, {1, 0})},
           {"logits_per_text", per_text},
@@ -167,7 +171,7 @@ class TwoTowers : public OnnxConfig {
     if (!is_pair()) return image_inputs(axis::batch);
     std::vector<TensorSpec> specs = image_inputs(image_batch);
     specs.insert(specs.begin(), text_ids(text_batch));
-    if (text_side().reads_mask) specs.push_back(text_mask(text_batch));
+    for (TensorSpec& spec : text_marks(text_batch)) specs.push_back(std::move(spec));
     return specs;
   }
   std::vector<OutputSpec> outputs() const override {
@@ -181,7 +185,7 @@ class TwoTowers : public OnnxConfig {
   Outputs forward(Graph& g, const Inputs& in) const override {
     if (!is_pair()) return {{"logits", classify(g, in)}};
     const Value images = image_vectors(g, in);
-    const Value texts = text_vectors(g, {in.at("input_ids"), in.maybe("attention_mask")});
+    const Value texts = text_vectors(g, text_of(in));
     return contrast(images, texts, contrast_by(g));
   }
 
@@ -189,9 +193,9 @@ class TwoTowers : public OnnxConfig {
   std::vector<Part> parts() const override {
     if (!is_pair()) return {};
     std::vector<TensorSpec> text{text_ids(axis::batch)};
-    if (text_side().reads_mask) text.push_back(text_mask(axis::batch));
+    for (TensorSpec& spec : text_marks(axis::batch)) text.push_back(std::move(spec));
     const auto texts = [this](Graph& g, const Inputs& in) -> Outputs {
-      return {{"text_embeds", text_vectors(g, {in.at("input_ids"), in.maybe("attention_mask")})}};
+      return {{"text_embeds", text_vectors(g, text_of(in))}};
     };
     const auto images = [this](Graph& g, const Inputs& in) -> Outputs {
       return {{"image_embeds", image_vectors(g, in)}};
@@ -219,12 +223,22 @@ class TwoTowers : public OnnxConfig {
 
   bool is_pair() const { return task() == "default"; }
 
- private:
   TensorSpec text_ids(const char* batch) const {
     return input::ids("input_ids", {batch, axis::sequence}, text_side().vocab);
   }
-  static TensorSpec text_mask(const char* batch) {
-    return input::mask("attention_mask", {batch, axis::sequence}, {.of = "input_ids"});
+  /// What goes along with the ids.
+  std::vector<TensorSpec> text_marks(const char* batch) const {
+    const TextSide side = text_side();
+    std::vector<TensorSpec> specs;
+    if (side.reads_mask) specs.push_back(input::mask("attention_mask", {batch, axis::sequence}, {.of = "input_ids"}));
+    if (side.segments > 0) {
+      specs.push_back(
+          input::token_types("token_type_ids", {batch, axis::sequence}, {.of = "input_ids", .limit = side.segments}));
+    }
+    return specs;
+  }
+  static Text text_of(const Inputs& in) {
+    return {in.at("input_ids"), in.maybe("attention_mask"), in.maybe("token_type_ids")};
   }
 };
 
@@ -239,9 +253,14 @@ inline bool has_projection(const Config& c) {
 /// What a tower is called: its module, the layer that takes it into the towers' common space, and the output of that.
 struct TowerNames {
   const char *module, *projection, *vectors;
+  bool nested = false;  ///< whether the tower's own class holds it below its module in every version
 };
 inline constexpr TowerNames text_names{"text_model", "text_projection", "text_embeds"};
 inline constexpr TowerNames vision_names{"vision_model", "visual_projection", "image_embeds"};
+constexpr TowerNames nested(TowerNames names) {
+  names.nested = true;
+  return names;
+}
 
 /// One tower: its states and what it pools, or with a projection the vector that both towers share.
 class OneTower : public OnnxConfig {
@@ -262,7 +281,7 @@ class OneTower : public OnnxConfig {
   }
   Outputs forward(Graph& g, const Inputs& in) const override {
     // Checkpoints with a projection hold the tower below a module of its own.
-    const Scope model = with_projection_ ? g.root() / names_.module : g.root();
+    const Scope model = with_projection_ || names_.nested ? g.root() / names_.module : g.root();
     const Value hidden = encode(model, in);
     if (!has_pooler()) return {{"last_hidden_state", hidden}};
     const Value pooled = pool(model, hidden, in);

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+// models/1
+#include "core/definition/components.hpp"
+
+#include <fmt/format.h>
+
+#include "core/definition/status.hpp"
+#include "core/error.hpp"
+
+namespace onnxport {
+namespace {
+
+using detail::text;
+
+/// Deeper than any model is; a plugin that opens its own type over and over ends here.
+constexpr int deepest = 4;
+
+onnxport_code code_of(const Error& error) {
+  switch (error.failure()) {
+    case Failure::checkpoint:
+      return ONNXPORT_CONFIG;
+    case Failure::usage:
+      return ONNXPORT_UNSUPPORTED;
+    default:
+      return ONNXPORT_INTERNAL;
+  }
+}
+
+/// Runs `body` on behalf of the plugin of the model around; an error says what it was about.
+template <class Body>
+onnxport_status* within(const std::string& what, Body body) noexcept {
+  try {
+    body();
+    return nullptr;
+  } catch (const Error& error) {
+    return new onnxport_status{code_of(error), what.empty() ? error.what() : fmt::format("{}: {}", what, error.what()),
+                               ""};
+  } catch (const std::exception& error) {
+    return new onnxport_status{ONNXPORT_INTERNAL, error.what(), ""};
+  }
+}
+
+Json options_of(const onnxport_component_request& request) {
+  if (request.options.size == 0) return Json::object();
+  Json options = Json::parse(text(request.options), nullptr, false);
+  if (!options.is_object()) throw Error(Failure::plugin, "the options of a component are no JSON map");
+  return options;
+}
+
+std::string type_of(const onnxport_component_request& request) {
+  if (request.model_type.size > 0) return std::string(text(request.model_type));
+  const Json& config = *request.config->json;
+  const auto stated = config.find("model_type");
+  if (stated != config.end() && stated->is_string()) return stated->get<std::string>();
+  throw Error(Failure::checkpoint, "the config of a part of the model states no model_type");
+}
+
+onnxport_status* models_open(const onnxport_component_request* request, onnxport_component** out) {
+  return within("", [&] {
+    const onnxport_config* config = request->config;
+    if (config->components == nullptr || config->json == nullptr || !config->json->is_object())
+      throw Error(Failure::checkpoint, "config.json has no map of the part of the model that is to be made");
+    *out = &config->components->open(*request);
+  });
+}
+
+onnxport_status* models_describe(onnxport_component* self, onnxport_string part, onnxport_description* out) {
+  return within(self->section, [&] { self->model.describe_part(std::string(text(part)), *out); });
+}
+
+onnxport_status* models_forward(onnxport_component* self, onnxport_graph* graph, const onnxport_component_call* call,
+                                onnxport_value* outputs) {
+  return within(self->section, [&] {
+    detail::ComponentScope scope;
+    scope.path = text(call->scope);
+    scope.steps = text(call->steps);
+    for (size_t i = 0; i < call->prefix_count; ++i)
+      scope.prefixes.emplace_back(text(call->prefixes[i].from), text(call->prefixes[i].to));
+    for (size_t i = 0; i < call->input_count; ++i) scope.inputs.emplace(text(call->input_names[i]), call->inputs[i]);
+    self->model.run_part(std::string(text(call->part)), *graph, scope);
+    for (size_t i = 0; i < call->output_count; ++i) {
+      const std::string_view name = text(call->output_names[i]);
+      auto found = scope.outputs.find(name);
+      if (found == scope.outputs.end()) {
+        found = scope.marks.find(name);
+        if (found == scope.marks.end()) {
+          throw Error(Failure::plugin, fmt::format("the model type '{}' with feature '{}' has neither an output nor a "
+                                                   "step '{}'",
+                                                   self->model.model_type(), self->model.feature(), name));
+        }
+      }
+      outputs[i] = found->second;
+    }
+  });
+}
+
+const onnxport_models_1 table{sizeof(onnxport_models_1), models_open, models_describe, models_forward};
+
+}  // namespace
+
+namespace detail {
+
+const onnxport_models_1& models_table() {
+  return table;
+}
+
+std::vector<std::string> ComponentScope::names_of(std::string_view tensor) const {
+  std::vector<std::string> names;
+  for (const auto& [from, to] : prefixes) {
+    if (tensor.starts_with(from)) names.push_back(to + std::string(tensor.substr(from.size())));
+  }
+  if (names.empty()) names.emplace_back(tensor);
+  return names;
+}
+
+onnxport_component& Components::open(const onnxport_component_request& request) {
+  const std::string type = type_of(request);
+  if (finder_ == nullptr || !*finder_) {
+    throw Error(Failure::plugin,
+                fmt::format("the model has a part of the type '{}', and nobody was named who finds its plugin", type));
+  }
+  if (depth_ >= deepest)
+    throw Error(Failure::plugin,
+                fmt::format("more than {} models stand within each other, the last of type '{}'", deepest, type));
+  Json config = *request.config->json;
+  for (const char* shared : {"transformers_version"}) {
+    const auto stated = config_->find(shared);
+    if (!config.contains(shared) && stated != config_->end()) config[shared] = *stated;
+  }
+  const FoundModel found = (*finder_)(type, std::string(text(request.feature)));
+  OnnxConfig model =
+      OnnxConfig::component(found.plugin, config, {found.model_type, found.feature, options_of(request)}, depth_ + 1);
+  if (!model.patching_specs().empty()) {
+    throw Error(
+        Failure::usage,
+        fmt::format("plugin {} lowers operators of the type '{}' itself, which it cannot do within another model",
+                    model.plugin_id(), type));
+  }
+  opened_.push_back(
+      std::make_unique<onnxport_component>(onnxport_component{std::move(model), section_of(*request.config->json)}));
+  return *opened_.back();
+}
+
+std::string Components::section_of(const Json& part) const {
+  for (const auto& [key, value] : config_->items()) {
+    if (&value == &part) return key;
+  }
+  return {};
+}
+
+std::vector<std::string> Components::unread() const {
+  std::vector<std::string> fields;
+  for (const auto& component : opened_) {
+    if (component->section.empty()) continue;
+    for (const std::string& field : component->model.unread()) fields.push_back(component->section + "." + field);
+  }
+  return fields;
+}
+
+}  // namespace detail
+}  // namespace onnxport

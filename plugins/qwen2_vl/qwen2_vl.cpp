@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// Qwen2-VL, Qwen2.5-VL and Qwen3-VL: encoders of images and videos of any size, and decoders whose positions have three
+// axes, which are given. Source: Qwen2VLForConditionalGeneration, Qwen2_5_VLForConditionalGeneration and
+// Qwen3VLForConditionalGeneration, transformers 4.57 and 5.24.
+#include <onnxport/vision_language.hpp>
+
+#include "vision.hpp"
+
+using namespace qwen_vl;
+
+namespace {
+
+constexpr const char* patches = "patches";
+
+class QwenVl final : public VisionLanguage {
+ public:
+  explicit QwenVl(const Request& request) : QwenVl(request, row_of(generations, request.model_type)) {}
+
+  std::vector<AxisSize> axis_sizes() const override {
+    const int64_t token = c.merge * c.merge;
+    return {{.axis = images, .usual = 2}, {.axis = patches, .usual = 8 * token, .minimum = token, .step = token}};
+  }
+
+  /// Frames of images whose patches are as many as there are: the first is as wide as it takes.
+  std::vector<DummyTensor> generate_dummy_inputs(const DummyRequest& request) const override {
+    std::vector<DummyTensor> made = VisionLanguage::generate_dummy_inputs(request);
+    if (!request.part.empty() && request.part != "vision_encoder") return made;
+    const int64_t count = length(request.sizes, images), all = length(request.sizes, patches),
+                  token = c.merge * c.merge;
+    const int64_t others = std::max<int64_t>(0, std::min(count - 1, all / token - 1));
+    std::vector<int64_t> grid;
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t own = i == 0 ? all - others * token : i <= others ? token : 0;
+      grid.insert(grid.end(), {own > 0 ? 1 : 0, c.merge, own > 0 ? own / c.merge : c.merge});
+    }
+    made.push_back(DummyTensor::of("image_grid_thw", DType::i64, {count, 3}, grid));
+    return made;
+  }
+
+ private:
+  QwenVl(const Request& request, const Generation& of)
+      : VisionLanguage(request, half_of(request, of)),
+        generation(of),
+        vision(request.config.section("vision_config"), of),
+        c(vision.config()) {
+    request.config.no_effect(
+        {"video_token_id", "vision_start_token_id", "vision_end_token_id", "vision_token_id", "tie_word_embeddings"});
+  }
+
+  /// Published configs have the text's fields at their top.
+  static LanguageHalf half_of(const Request& request, const Generation& of) {
+    const bool apart = request.config.has("text_config");
+    return {.config = apart ? request.config.section("text_config") : request.config,
+            .model_type = of.text_type,
+            .image_token = request.config.count("image_token_id", 151655),
+            .prefixes = {{"model.", of.text_at},
+                         {"model.", of.text_also},
+                         {"", ""},
+                         // A head that is not saved has the embedding's table.
+                         {"lm_head.weight", std::string(of.text_at) + "embed_tokens.weight"},
+                         {"lm_head.weight", std::string(of.text_also) + "embed_tokens.weight"}}};
+  }
+
+  std::vector<TensorSpec> image_inputs() const override {
+    TensorSpec grid{"image_grid_thw", DType::i64, {images, 3}};
+    return {input::features("pixel_values", {patches, c.pixels()}), std::move(grid)};
+  }
+  OutputSpec image_features() const override { return {"image_features", {{0, "image_sequence"}}}; }
+  std::vector<OutputSpec> further_features() const override {
+    std::vector<OutputSpec> specs;
+    for (size_t i = 0; i < c.deep.size(); ++i) specs.push_back({deep(i), {{0, "image_sequence"}}});
+    return specs;
+  }
+  int64_t vectors_of(const std::map<std::string, int64_t>& sizes) const override {
+    return length(sizes, patches) / (c.merge * c.merge);
+  }
+
+  std::vector<Value> see(Graph& g, const Inputs& in) const override {
+    const Scope model = first_with("patch_embed.proj.weight", {g.root() / "visual", g.root() / "model.visual"});
+    Seen seen = vision(model, in.at("pixel_values"), in.at("image_grid_thw"));
+    seen.deep.insert(seen.deep.begin(), seen.tokens);
+    return seen.deep;
+  }
+
+  static std::string deep(size_t index) { return "deepstack_features." + std::to_string(index); }
+
+  const Generation& generation;
+  const VisionEncoder vision;
+  const VisionConfig& c;
+};
+
+}  // namespace
+
+ONNXPORT_PLUGIN({
+    .id = "org.onnxport.qwen2-vl",
+    .name = "Qwen2-VL, Qwen2.5-VL and Qwen3-VL",
+    .models = {{.types = {"qwen2_vl", "qwen2_5_vl", "qwen3_vl"},
+                .features = {"vision2seq-lm", "vision2seq-lm-with-past"},
+                .make = make<QwenVl>}},
+    .abi_minor_needed = 4,
+})

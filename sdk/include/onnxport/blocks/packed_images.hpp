@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// Patches of several images or videos, of any sizes, one behind the other in one row. Patches that will become one
+// token stand together: within a frame they go block by block of merge × merge. Source: get_vision_position_ids,
+// get_vision_cu_seqlens and get_vision_window_index, transformers 5.24 (vision_utils.py).
+#pragma once
+
+#include <onnxport/selection.hpp>
+
+namespace onnxport::sdk {
+
+/// Of each patch, i64[patches]: where it lies, and in which image and frame.
+struct PackedPlaces {
+  Value image, frame;   ///< frames are counted within the image
+  Value row, column;    ///< within the frame
+  Value height, width;  ///< of its frame, in patches
+};
+
+/// grid: i64[images, 3], the frames, rows and columns of each; count: how many patches there are, an i64 scalar.
+inline PackedPlaces packed_places(const Scope& scope, const Value& grid, const Value& count, int64_t merge) {
+  Graph& g = scope.graph();
+  const auto over = [&](const Value& a, const Value& b) { return g.op("Div", {a, b}); };
+  const auto rest = [&](const Value& a, const Value& b) { return g.op("Mod", {a, b}); };
+  const Value sizes = pick(grid.in(scope), 1, 0) * pick(grid, 1, 1) * pick(grid, 1, 2);  // i64[images]
+  const Value ends = cumulative_sum(sizes, 0);
+  const Value patch = range(count).in(scope);
+  // The image of a patch is the number of those that end before it.
+  const Value behind = g.op("LessOrEqual", {unsqueeze(ends, {0}), unsqueeze(patch, {1})});
+  PackedPlaces at;
+  at.image = sum(cast(behind, DType::i64), {1});
+  const Value begin = gather(ends - sizes, at.image);
+  at.height = gather(pick(grid, 1, 1), at.image);
+  at.width = gather(pick(grid, 1, 2), at.image);
+  const Value within = patch - begin, area = at.height * at.width;
+  at.frame = over(within, area);
+  const Value place = rest(within, area), side = g.integer(merge), block = g.integer(merge * merge);
+  const Value blocks = over(at.width, side), number = over(place, block);
+  at.row = over(number, blocks) * side + rest(over(place, side), side);
+  at.column = rest(number, blocks) * side + rest(place, side);
+  return at;
+}
+
+/// What attention is given so that a patch sees those alone of which all of these numbers are its own: i64[patches]
+/// each -> f32[1, 1, patches, patches].
+inline Value seen_where_equal(const Scope& scope, const std::vector<Value>& numbers) {
+  Graph& g = scope.graph();
+  Value same;
+  for (const Value& number : numbers) {
+    const Value equal_ones = equal(unsqueeze(number, {1}), unsqueeze(number, {0}));
+    same = same ? g.op("And", {same, equal_ones}) : equal_ones;
+  }
+  return unsqueeze(where(same.in(scope), g.scalar(0), g.scalar(-3.4028234663852886e38)), {0, 1});
+}
+
+}  // namespace onnxport::sdk

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// Places in images, as shares of their height and width, and boxes.
+#pragma once
+
+#include <onnxport/operations.hpp>
+
+namespace onnxport::sdk {
+
+/// What has this sigmoid; shares of less than ε are taken as ε, on both sides: f[...] -> the same.
+/// Source: inverse_sigmoid, transformers 4.57 (modeling_deformable_detr.py).
+inline Value inverse_sigmoid(const Value& share, double epsilon = 1e-5) {
+  Graph& g = share.graph();
+  const auto above = [&](const Value& x) { return g.op("Clip", {x}, {{"min", epsilon}, {"max", 1.0}}); };
+  return log(above(share) / above(1.0 - share));
+}
+
+}  // namespace onnxport::sdk

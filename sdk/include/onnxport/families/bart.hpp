@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// The layers of BART, which mBART's and Whisper's relatives kept. Source: BartEncoderLayer, BartDecoderLayer and their
+// twins of Whisper and Speech2Text, transformers 4.57.
+#pragma once
+
+#include <string>
+
+#include <onnxport/blocks/layer.hpp>
+
+namespace onnxport::family {
+
+using namespace onnxport::sdk;
+
+/// What tells the layers of one side from those of another.
+struct BartLayer {
+  int64_t width, heads, inner;
+  std::string activation = "gelu";
+  Placement norm = Placement::before;
+  ProjectionBias bias = all_biased;
+};
+
+/// A layer of an encoder; of a decoder where it is `causal`.
+inline TransformerLayer bart_layer(const BartLayer& of, bool causal = false) {
+  return {.feed_forward_at = "",
+          .attention = {.heads = of.heads,
+                        .head_size = of.width / of.heads,
+                        .projections = {.output = "out_proj", .bias = of.bias},
+                        .causal = causal},
+          .feed_forward = {.inner = of.inner, .activation = of.activation, .up = "fc1", .down = "fc2", .bias = true},
+          .attention_branch = {of.norm, {}, "self_attn_layer_norm"},
+          .feed_forward_branch = {of.norm, {}, "final_layer_norm"}};
+}
+
+/// A layer of a decoder that attends to an encoder as well.
+inline TransformerLayer bart_layer_over_encoder(const BartLayer& of) {
+  TransformerLayer form = bart_layer(of, true);
+  form.cross = {"encoder_attn", form.attention, {of.norm, {}, "encoder_attn_layer_norm"}};
+  return form;
+}
+
+}  // namespace onnxport::family

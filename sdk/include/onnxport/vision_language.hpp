@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+// Decoders that read images among their tokens. The text's half is a decoder of whatever type config.json names, run on
+// embeddings; a plugin says how an image becomes vectors that stand in a text.
+#pragma once
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <onnxport/component.hpp>
+#include <onnxport/selection.hpp>
+#include <onnxport/with_past.hpp>
+
+namespace onnxport::sdk {
+
+/// The text's half of such a model.
+struct LanguageHalf {
+  Config config;                                 ///< the map that describes it: text_config
+  std::string model_type{};                      ///< where that states none
+  std::map<std::string, std::string> options{};  ///< what is chosen for it, beside what the user chose
+  int64_t image_token = 0;                       ///< stands where an image's vectors belong
+  std::string scope = "language_model";          ///< the module's name, for the nodes
+  /// How checkpoints call its tensors: those that begin with the first begin with the second.
+  std::vector<std::pair<std::string, std::string>> prefixes{
+      {"", "language_model."},
+      {"model.", "model.language_model."},
+      {"", ""},
+      // A head that is not saved has the embedding's table.
+      {"lm_head.weight", "language_model.model.embed_tokens.weight"},
+      {"lm_head.weight", "model.language_model.embed_tokens.weight"}};
+};
+
+/// Features vision2seq-lm and vision2seq-lm-with-past. Parts, as transformers.js loads them: vision_encoder,
+/// embed_tokens and the decoder, which is first and cached step in one. As one graph: input_ids and the images of all
+/// texts in a row.
+class VisionLanguage : public OnnxConfigWithPast {
+ public:
+  VisionLanguage(const Request& request, LanguageHalf half)
+      : OnnxConfigWithPast(request),
+        half_(std::move(half)),
+        language_(half_.config, {.feature = use_past() ? "causal-lm-with-past" : "causal-lm",
+                                 .model_type = half_.model_type,
+                                 .options = chosen(request, half_.options)}),
+        decoder_(language_.part("decoder")),
+        vocab_(std::max(language_.part("embed_tokens").input("input_ids")->limit, half_.image_token + 1)) {}
+
+  double atol_for_validation() const override { return 1e-4; }
+  int64_t max_positions() const override { return decoder_.integer("max_positions", 0); }
+  int64_t num_layers() const override { return decoder_.integer("num_layers", 0); }
+  int64_t num_attention_heads() const override { return decoder_.integer("num_attention_heads", 0); }
+  int64_t head_size() const override {
+    const Dim last = decoder_.states.empty() ? Dim(1) : decoder_.states[0].shape.back();
+    return last.is_static() ? last.size : 1;
+  }
+  std::vector<State> states() const override { return decoder_.states; }
+  Positions positions_in_generation() const override {
+    const auto said = decoder_.texts.find("positions");
+    if (said == decoder_.texts.end() || said->second == "sequence") return Positions::sequence;
+    return said->second == "mask" ? Positions::mask : Positions::input;
+  }
+
+  /// What an image, or several, is given as.
+  virtual std::vector<TensorSpec> image_inputs() const = 0;
+  /// -> f[…, width], in the order in which they stand in the texts; behind them what further_features() lists.
+  virtual std::vector<Value> see(Graph& g, const Inputs& in) const = 0;
+  /// Vectors of the same form that the decoder adds to an image's tokens between its layers, by the names of its
+  /// inputs.
+  virtual std::vector<OutputSpec> further_features() const { return {}; }
+  /// The axes of what see() yields, as the output of a graph of its own.
+  virtual OutputSpec image_features() const { return {"image_features", {{0, images}}}; }
+  /// How many vectors see() yields of dummy images of such sizes; 0 where that is not known beforehand.
+  virtual int64_t vectors_of(const std::map<std::string, int64_t>&) const { return 0; }
+
+  std::vector<TensorSpec> inputs() const override {
+    // Dummy steps of one text are not given its images twice.
+    const int64_t limit = use_past() && half_.image_token > 0 ? half_.image_token : vocab_;
+    std::vector<TensorSpec> specs{input::ids("input_ids", {axis::batch, axis::sequence}, limit)};
+    for (TensorSpec& spec : image_inputs()) specs.push_back(std::move(spec));
+    for (const TensorSpec& spec : decoder_.inputs) {
+      if (is_beside_text(spec)) specs.push_back(of_ids(spec, "input_ids"));
+    }
+    return specs;
+  }
+  std::vector<OutputSpec> outputs() const override { return decoder_.outputs; }
+
+  Outputs forward(Graph& g, const Inputs& in) const override {
+    const Value ids = in.at("input_ids");
+    const Value words = embed(g, ids), is_image = equal(ids, half_.image_token);
+    const std::vector<Value> seen = see(g, in);
+    Inputs given = in;
+    given.erase("input_ids");
+    given[inputs_embeds] = masked_scatter(words, is_image, rows_of(seen.at(0)));
+    const std::vector<OutputSpec> further = further_features();
+    for (size_t i = 0; i < further.size(); ++i)
+      given[further[i].name] = masked_scatter(words * 0.0, is_image, rows_of(seen.at(i + 1)));
+    return decode(g, given);
+  }
+
+  std::vector<Part> parts() const override {
+    std::vector<OutputSpec> features{image_features()};
+    for (OutputSpec& spec : further_features()) features.push_back(std::move(spec));
+    const auto sees = [this, features](Graph& g, const Inputs& in) {
+      const std::vector<Value> seen = see(g, in);
+      Outputs outputs;
+      for (size_t i = 0; i < features.size(); ++i) outputs.emplace_back(features[i].name, seen.at(i));
+      return outputs;
+    };
+    const auto embeds = [this](Graph& g, const Inputs& in) -> Outputs {
+      return {{inputs_embeds, embed(g, in.at("input_ids"))}};
+    };
+    Part decoder{
+        "decoder", {}, decoder_.outputs, [this](Graph& g, const Inputs& in) { return decode(g, in); }, states()};
+    for (const TensorSpec& spec : decoder_.inputs) {
+      if (spec.name == inputs_embeds) decoder.inputs.insert(decoder.inputs.begin(), spec);
+      if (is_beside_text(spec)) decoder.inputs.push_back(of_ids(spec, inputs_embeds));
+    }
+    return {{"vision_encoder", image_inputs(), features, sees},
+            {"embed_tokens",
+             {input::ids("input_ids", {axis::batch, axis::sequence}, vocab_)},
+             {{inputs_embeds, {{0, axis::batch}, {1, axis::sequence}}}},
+             embeds},
+            std::move(decoder)};
+  }
+
+  /// Texts in which as many tokens are an image's as there are vectors of images, where an image has a known number.
+  std::vector<DummyTensor> generate_dummy_inputs(const DummyRequest& request) const override {
+    const int64_t vectors = vectors_of(request.sizes);
+    // A step of a text that has begun is not given its images again: with a past no token is an image's.
+    if (!request.part.empty() || vectors == 0 || use_past()) return {};
+    const int64_t rows = length(request.sizes, axis::batch), columns = length(request.sizes, axis::sequence);
+    const int64_t seen = std::min(vectors, rows * columns);
+    std::vector<int64_t> ids(static_cast<size_t>(rows * columns));
+    uint64_t drawn = request.seed * 6364136223846793005u + 1442695040888963407u;
+    for (size_t i = 0; i < ids.size(); ++i) {
+      drawn = drawn * 6364136223846793005u + 1442695040888963407u;
+      ids[i] = static_cast<int64_t>(i) < seen ? half_.image_token
+                                              : static_cast<int64_t>((drawn >> 33) % static_cast<uint64_t>(vocab_));
+      if (static_cast<int64_t>(i) >= seen && ids[i] == half_.image_token) ids[i] = ids[i] == 0 ? 1 : ids[i] - 1;
+    }
+    return {DummyTensor::of("input_ids", DType::i64, {rows, columns}, ids)};
+  }
+
+ protected:
+  /// How checkpoints call an encoder of images that is a component of its own.
+  static std::vector<std::pair<std::string, std::string>> tower_prefixes() {
+    return {{"", "vision_tower."},
+            {"", "vision_tower.vision_model."},
+            {"", "model.vision_tower."},
+            {"", "model.vision_tower.vision_model."}};
+  }
+  /// pixel_values through such an encoder: f[images, n, width].
+  static Value look(Graph& g, const Component& tower, const Inputs& in) {
+    Inputs pixels;
+    pixels.emplace("pixel_values", in.at("pixel_values"));
+    const ComponentCall call{"", "vision_tower", "vision_", tower_prefixes(), {"last_hidden_state"}};
+    return tower(g, call, pixels).at("last_hidden_state");
+  }
+
+  static int64_t length(const std::map<std::string, int64_t>& sizes, const char* axis) {
+    const auto found = sizes.find(axis);
+    return found == sizes.end() ? 1 : found->second;
+  }
+  /// The axis along which images stand.
+  static constexpr const char* images = "images";
+
+ private:
+  static std::map<std::string, std::string> chosen(const Request& request, std::map<std::string, std::string> options) {
+    if (request.options.has("position_ids")) options["position_ids"] = request.options.text("position_ids", "");
+    return options;
+  }
+  /// f[…, width] -> f[n + 1, width], the last of zeros: a step that has no image has a row to look at even so.
+  static Value rows_of(const Value& seen) {
+    const int64_t width = seen.fixed(-1);
+    const Value zeros =
+        seen.graph().constant<float>(DType::f32, {1, width}, std::vector<float>(static_cast<size_t>(width), 0.f));
+    return concat({seen.rank() == 2 ? seen : reshape(seen, {-1, width}), zeros}, 0);
+  }
+  /// What a decoder takes beside the text itself: its mask, positions and cache.
+  static bool is_beside_text(const TensorSpec& spec) { return spec.role != Role::ids && spec.role != Role::embeddings; }
+  /// A mask or positions of the text, whose tokens are called otherwise here.
+  static TensorSpec of_ids(TensorSpec spec, const char* text) {
+    if (spec.of == "input_ids") spec.of = text;
+    return spec;
+  }
+
+  Value embed(Graph& g, const Value& ids) const {
+    Inputs in;
+    in.emplace("input_ids", ids);
+    const ComponentCall call{"embed_tokens", half_.scope, "", half_.prefixes, {inputs_embeds}};
+    return language_(g, call, in).at(inputs_embeds);
+  }
+  Outputs decode(Graph& g, const Inputs& in) const {
+    ComponentCall call{"decoder", half_.scope, "", half_.prefixes, {}};
+    for (const OutputSpec& spec : decoder_.outputs) call.outputs.push_back(spec.name);
+    const std::map<std::string, Value> made = language_(g, call, in);
+    Outputs outputs;
+    for (const OutputSpec& spec : decoder_.outputs) outputs.emplace_back(spec.name, made.at(spec.name));
+    return outputs;
+  }
+
+  const LanguageHalf half_;
+  const Component language_;
+  const ComponentPart decoder_;
+  const int64_t vocab_;
+};
+
+}  // namespace onnxport::sdk
