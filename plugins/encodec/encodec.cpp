@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // EnCodec: sound as the codes of quantisers, each of which codes what those before it left over. Source: EncodecModel,
-// transformers 4.57 and 5.24 (modeling_encodec.py).
+// transformers 4.57 and 5.24 (modeling_encodec.py). Of a model that cuts sound into pieces, a graph takes one piece.
+#include <algorithm>
+
 #include <onnxport/codec_config.hpp>
 #include <onnxport/families/seanet.hpp>
 #include <onnxport/plugin.hpp>
@@ -18,20 +20,28 @@ struct EncodecConfig {
     net.norm = norm == "weight_norm" ? Seanet::ConvNorm::weight : Seanet::ConvNorm::group;
     require_equal({"codebook_dim", c.size("codebook_dim", net.width)}, {"hidden_size", net.width});
     quantizers = quantizers_of(c);
-    if (c.has("chunk_length_s")) {
-      throw Error(ONNXPORT_UNSUPPORTED,
-                  "config field 'chunk_length_s' is " + std::to_string(c.real("chunk_length_s", 0)) +
-                      "; sound that is cut into overlapping pieces is not supported, expected null: cut it yourself, "
-                      "and add up what the pieces are decoded to");
-    }
+    if (c.has("chunk_length_s")) pieces = pieces_of(c);
     c.no_effect({"overlap"});
   }
   Seanet net;
   int64_t codebook_size;
   bool normalized;  // loudness is coded apart
   int64_t quantizers;
+  /// In samples. Sound that is longer than a step is cut into pieces that overlap.
+  struct Pieces {
+    int64_t length = 0, step = 0;  // 0: it is never cut
+  };
+  Pieces pieces;
 
  private:
+  // Source: EncodecConfig.chunk_length and chunk_stride, transformers 4.57.
+  static Pieces pieces_of(const Config& c) {
+    const auto length =
+        static_cast<int64_t>(c.real("chunk_length_s", 0) * static_cast<double>(c.size("sampling_rate", 24000)));
+    const auto step = static_cast<int64_t>((1.0 - c.real("overlap", 0)) * static_cast<double>(length));
+    return {std::max<int64_t>(length, 1), std::max<int64_t>(step, 1)};
+  }
+
   // As many as the widest band takes, at so many bits a frame. Source: EncodecConfig.num_quantizers, transformers 4.57.
   int64_t quantizers_of(const Config& c) const {
     const int64_t rate = c.size("sampling_rate", 24000), frames = (rate + net.hop() - 1) / net.hop();
@@ -64,8 +74,27 @@ class EncodecOnnxConfig final : public OnnxCodecConfig {
     return specs;
   }
 
+  std::vector<AxisSize> axis_sizes() const override {
+    std::vector<AxisSize> sizes = OnnxCodecConfig::axis_sizes();
+    if (c.pieces.step == 0) return sizes;
+    const int64_t frames = (c.pieces.step + hop_length() - 1) / hop_length();
+    for (AxisSize& size : sizes) {
+      if (size.axis == axis::samples) size.maximum = c.pieces.step;
+      if (size.axis == axis::frames) size.maximum = frames;
+      if (size.maximum > 0) size.usual = std::min(size.usual, size.maximum);
+    }
+    return sizes;
+  }
+
+  /// The part `encoder` takes a piece as the original cuts it; the whole takes sound that is not cut.
+  Outputs forward(Graph& g, const Inputs& in) const override {
+    Inputs given = in;
+    given["input_values"] = at_most(g.root() / "uncut", in.at("input_values"), c.pieces.step);
+    return OnnxCodecConfig::forward(g, given);
+  }
+
   Outputs encode(const Scope& root, const Value& signal) const override {
-    Value x = signal, loudness;
+    Value x = at_most(root / "one_piece", signal, c.pieces.length), loudness;
     if (c.normalized) {
       const Value mono = mean(x, {1});
       loudness = sqrt(mean(mono * mono, {1})) + 1e-8;
@@ -85,6 +114,14 @@ class EncodecOnnxConfig final : public OnnxCodecConfig {
   }
 
  private:
+  // The signal as it is. A run fails on one that is longer, and would otherwise be coded as a whole.
+  static Value at_most(const Scope& s, const Value& signal, int64_t samples) {
+    if (samples == 0) return signal;
+    Graph& g = s.graph();
+    const Value beyond = g.op("Div", {size_of(signal.in(s), 2) - g.integer(1), g.integer(samples)});
+    return (signal.in(s)*gather(g.constant<float>(DType::f32, {1}, {1.0f}), beyond)).in(s.parent());
+  }
+
   std::vector<Value> codebooks(const Scope& root) const {
     for (const char* statistic : {"inited", "cluster_size", "embed_avg"})
       root.graph().unused(std::string("*quantizer.layers.*.codebook.") + statistic);
