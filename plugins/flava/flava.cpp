@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// FLAVA: an image, a text, and both together, each in an encoder of its own. Source: FlavaModel, FlavaImageModel,
-// FlavaTextModel and FlavaMultimodalModel, transformers 4.57 (modeling_flava.py).
+// FLAVA: an image, a text, and both together, each in an encoder of its own. Source: FlavaModel, FlavaImageModel and
+// FlavaTextModel, transformers 4.57 (modeling_flava.py).
 #include "encoders.hpp"
 
 using namespace onnxport::family;
@@ -53,24 +53,6 @@ class FlavaTextOnly final : public OneEncoder {
  private:
   const char* length() const override { return axis::sequence; }
   const FlavaText text;
-};
-
-class FlavaBothOnly final : public OneEncoder {
- public:
-  explicit FlavaBothOnly(const Request& request) : OneEncoder(request), both(request.config) {}
-
-  std::vector<TensorSpec> inputs() const override {
-    return {input::embeddings("hidden_states", {axis::batch, axis::sequence, both.hidden()}),
-            input::mask("attention_mask", {axis::batch, axis::sequence}, {.of = "hidden_states"})};
-  }
-  Outputs forward(Graph& g, const Inputs& in) const override {
-    const Value hidden = both(g.root(), in.at("hidden_states"), in.at("attention_mask")).normed;
-    return {{"last_hidden_state", hidden}, {"pooler_output", both.pool(g.root(), hidden)}};
-  }
-
- private:
-  const char* length() const override { return both.has_token ? places : axis::sequence; }
-  const FlavaBoth both;
 };
 
 /// All three: what each yields.
@@ -141,6 +123,5 @@ ONNXPORT_PLUGIN({
                                     "such a checkpoint is"}},
           .make = make<Flava>},
          {.types = {"flava_image_model"}, .features = {"default"}, .make = make<FlavaImageOnly>},
-         {.types = {"flava_text_model"}, .features = {"default"}, .make = make<FlavaTextOnly>},
-         {.types = {"flava_multimodal_model"}, .features = {"default"}, .make = make<FlavaBothOnly>}},
+         {.types = {"flava_text_model"}, .features = {"default"}, .make = make<FlavaTextOnly>}},
 })

@@ -309,10 +309,6 @@ class Maker:
             return self.any_kind()
         if "query_embeds" in self.wanted:
             return self.queries_and_image()
-        if "hidden_states" in self.wanted:
-            shape = (self.shape.batch, self.shape.sequence)
-            return {"hidden_states": torch.randn(*shape, self.model.config.hidden_size, generator=self.generator),
-                    "attention_mask": self.mask(*shape)}
         if self.past:
             return self.encoder_decoder_step() if self.seq2seq else self.decoder_step()
         both = {"pixel_values", "input_ids"} <= set(self.wanted)
