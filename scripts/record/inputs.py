@@ -66,6 +66,8 @@ class Maker:
 
     def text_inputs(self, *shape, left=False):
         """input_ids, attention_mask and token_type_ids of a text, as far as they are wanted."""
+        if "flattened_patches" in self.wanted:
+            return self.flattened_patches(*shape)
         mask = self.mask(*shape, left=left)
         pad = getattr(self.text, "pad_token_id", None) or 0
         ids = self.tokens(*shape)
@@ -95,6 +97,13 @@ class Maker:
         if "entity_ids" in self.wanted:
             made.update(self.entities(*shape))
         return {name: value for name, value in made.items() if name in self.wanted}
+
+    def flattened_patches(self, batch, count):
+        """An image in place of a text: patches behind their rows and columns, counted from 1; 0 is padding."""
+        mask, config = self.mask(batch, count), self.model.config.vision_config
+        places = torch.stack([torch.arange(count) // 3 + 1, torch.arange(count) % 3 + 1], -1).expand(batch, -1, -1)
+        patches = torch.randn(batch, count, config.patch_embed_hidden_size, generator=self.generator)
+        return {"flattened_patches": torch.cat([places, patches], -1) * mask.unsqueeze(-1), "attention_mask": mask}
 
     @staticmethod
     def global_mask(*shape):
