@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Qwen2-VL, Qwen2.5-VL and Qwen3-VL: encoders of images and videos of any size, and decoders whose positions have three
-// axes, which are given. Source: Qwen2VLForConditionalGeneration, Qwen2_5_VLForConditionalGeneration and
-// Qwen3VLForConditionalGeneration, transformers 4.57 and 5.24.
+// Qwen2-VL, Qwen2.5-VL, Qwen3-VL and Qwen 3.5: encoders of images and videos of any size, and decoders whose positions
+// have three axes, which are given. Source: Qwen2VLForConditionalGeneration, Qwen2_5_VLForConditionalGeneration,
+// Qwen3VLForConditionalGeneration and Qwen3_5ForConditionalGeneration, transformers 4.57 and 5.24.
 #include <onnxport/vision_language.hpp>
 
 #include "vision.hpp"
@@ -52,7 +52,9 @@ class QwenVl final : public VisionLanguage {
     const bool apart = request.config.has("text_config");
     return {.config = apart ? request.config.section("text_config") : request.config,
             .model_type = of.text_type,
-            .image_token = request.config.count("image_token_id", 151655),
+            .options = of.plain_text ? std::map<std::string, std::string>{{"position_axes", "3"}}
+                                     : std::map<std::string, std::string>{},
+            .image_token = request.config.count("image_token_id", of.image_token),
             .prefixes = {{"model.", of.text_at},
                          {"model.", of.text_also},
                          {"", ""},
@@ -93,8 +95,11 @@ class QwenVl final : public VisionLanguage {
 
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.qwen2-vl",
-    .name = "Qwen2-VL, Qwen2.5-VL and Qwen3-VL",
+    .name = "Qwen2-VL, Qwen2.5-VL, Qwen3-VL and Qwen 3.5",
     .models = {{.types = {"qwen2_vl", "qwen2_5_vl", "qwen3_vl"},
+                .features = {"vision2seq-lm", "vision2seq-lm-with-past"},
+                .make = make<QwenVl>},
+               {.types = {"qwen3_5", "qwen3_5_moe"},
                 .features = {"vision2seq-lm", "vision2seq-lm-with-past"},
                 .make = make<QwenVl>}},
     .abi_minor_needed = 4,

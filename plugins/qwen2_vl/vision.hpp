@@ -27,9 +27,28 @@ struct Generation {
   bool deep = false;       // further vectors from between the layers
   /// The modules of the text as files call them: today's, and what they were or will be called.
   const char *text_at = "model.", *text_also = "model.language_model.";
+  bool plain_text = false;  // the text's type has positions of one axis where it stands alone
+  int64_t image_token = 151655;
   int64_t depth = 32, width = 1280, patch = 14, inner = 0;
   const char* activation = "quick_gelu";
 };
+/// Qwen 3.5's, of which only the text's type differs.
+constexpr Generation qwen3_5(const char* type, const char* text_type) {
+  return {.type = type,
+          .text_type = text_type,
+          .width_field = "hidden_size",
+          .out_field = "out_hidden_size",
+          .positions = true,
+          .text_at = "model.language_model.",
+          .text_also = "model.",
+          .plain_text = true,
+          .image_token = 248056,
+          .depth = 27,
+          .width = 1152,
+          .patch = 16,
+          .inner = 4304,
+          .activation = "gelu_pytorch_tanh"};
+}
 inline constexpr Generation generations[] = {
     {.type = "qwen2_vl", .text_type = "qwen2_vl_text", .width_field = "embed_dim", .out_field = "hidden_size"},
     {.type = "qwen2_5_vl",
@@ -55,6 +74,8 @@ inline constexpr Generation generations[] = {
      .patch = 16,
      .inner = 4304,
      .activation = "gelu_pytorch_tanh"},
+    qwen3_5("qwen3_5", "qwen3_5_text"),
+    qwen3_5("qwen3_5_moe", "qwen3_5_moe_text"),
 };
 
 struct VisionConfig {

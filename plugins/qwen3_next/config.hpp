@@ -69,7 +69,8 @@ inline FeedForwards feed_forwards(const Config& c, int64_t hidden, const Family&
 }
 
 struct Qwen3NextConfig {
-  Qwen3NextConfig(const Config& c, const Family& family)
+  /// `images`: whether there are some among the tokens, by which positions have three axes.
+  Qwen3NextConfig(const Config& c, const Family& family, bool images)
       : vocab(c.size("vocab_size", family.vocab)),
         hidden(c.size("hidden_size", family.hidden)),
         layers(c.count("num_hidden_layers", family.layers)),
@@ -90,7 +91,9 @@ struct Qwen3NextConfig {
               .apart = family.apart},
         feeds(feed_forwards(c, hidden, family)),
         rotary(c, head_size,
-               RotaryFields{.theta = c.real("rope_theta", 10000), .partial = c.real("partial_rotary_factor", 0.25)}),
+               RotaryFields{.theta = c.real("rope_theta", 10000),
+                            .partial = c.real("partial_rotary_factor", 0.25),
+                            .axes = images ? RotaryFields::Axes::by_turns : RotaryFields::Axes::one}),
         tied(c.tie(false)),
         labels(c.num_labels()),
         pad(c.maybe_integer("pad_token_id")) {

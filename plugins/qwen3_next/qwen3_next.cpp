@@ -13,7 +13,20 @@ namespace {
 class Qwen3NextOnnxConfig final : public RotaryDecoder {
  public:
   explicit Qwen3NextOnnxConfig(const Request& request)
-      : RotaryDecoder(request), family(row_of(families, request.model_type)), c(request.config, family) {}
+      : RotaryDecoder(request),
+        family(row_of(families, request.model_type)),
+        with_images(request.options.text("position_axes", "1") == "3"),
+        c(request.config, family, with_images) {}
+
+  /// As part of a model with images it is given positions of three axes.
+  std::vector<TensorSpec> inputs() const override {
+    std::vector<TensorSpec> specs = RotaryDecoder::inputs();
+    if (!with_images) return specs;
+    std::erase_if(specs, [](const TensorSpec& spec) { return spec.name == "position_ids"; });
+    specs.push_back(
+        input::positions("position_ids", {3, axis::batch, axis::sequence}, {.of = "input_ids", .limit = c.positions}));
+    return specs;
+  }
 
   int64_t num_layers() const override { return c.layers; }
   int64_t num_attention_heads() const override { return c.heads; }
@@ -46,8 +59,9 @@ class Qwen3NextOnnxConfig final : public RotaryDecoder {
   Value decode(const Scope& s, const Inputs& in, Cache& cache) const override {
     const Value counts = unsqueeze(fresh_mask(in), {2});
     const LayerStack stack{.count = c.layers, .layer = [&](int64_t i) { return layer(s / "layers" / i, i, counts); }};
+    const Angles turns = with_images ? c.rotary.angles(in.at("position_ids").in(s / "rotary_emb")) : angles(s, in);
     const Value x = transformer_layers(s / "layers", start(s, in), stack,
-                                       {.mask = in.at("attention_mask"), .angles = angles(s, in), .cache = &cache});
+                                       {.mask = in.at("attention_mask"), .angles = turns, .cache = &cache});
     return s.graph().mark("hidden_states." + std::to_string(c.layers), norm(s / "norm", x, c.norm));
   }
 
@@ -86,6 +100,7 @@ class Qwen3NextOnnxConfig final : public RotaryDecoder {
   }
 
   const Family& family;
+  const bool with_images;
   const Qwen3NextConfig c;
 };
 
