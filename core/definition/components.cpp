@@ -56,8 +56,10 @@ std::string type_of(const onnxport_component_request& request) {
 }
 
 onnxport_status* models_open(const onnxport_component_request* request, onnxport_component** out) {
-  return within("", [&] {
-    const onnxport_config* config = request->config;
+  const onnxport_config* config = request->config;
+  const std::string section =
+      config->components != nullptr && config->json != nullptr ? config->components->section_of(*config->json) : "";
+  return within(section, [&] {
     if (config->components == nullptr || config->json == nullptr || !config->json->is_object())
       throw Error(Failure::checkpoint, "config.json has no map of the part of the model that is to be made");
     *out = &config->components->open(*request);

@@ -29,14 +29,14 @@ class Components {
 
   /// Errors as of OnnxConfig::from_model_config and of the finder.
   onnxport_component& open(const onnxport_component_request& request);
+  /// The field of config.json that is this map; "" where it is all of it, or lies deeper.
+  std::string section_of(const Json& part) const;
   /// The fields that nobody read, each behind the section's name: "text_config.rope_scaling".
   std::vector<std::string> unread() const;
   /// Takes off the list what those read that were made of the whole of config.json.
   void take_off_read(std::vector<std::string>& fields) const;
 
  private:
-  std::string section_of(const Json& part) const;
-
   const ModelFinder* finder_;
   const Json* config_;
   int depth_;

@@ -180,7 +180,7 @@ class Component {
  public:
   /// `config`: the map that describes it, within the config.json that the constructor was given. Throws UNSUPPORTED
   /// where no installed plugin has its type or the feature, CONFIG where that plugin refuses the config.
-  Component(const Config& config, const ComponentKind& kind) : host_(config.host()) {
+  Component(const Config& config, const ComponentKind& kind) : host_(config.require_map().host()) {
     api_ = static_cast<const onnxport_models_1*>(host_->get_interface(host_, to_abi("models"), 1));
     if (api_ == nullptr) throw Error(ONNXPORT_UNSUPPORTED, "the host does not offer the interface models/1");
     std::string options;

@@ -261,6 +261,12 @@ class Config {
     for (std::string_view key : keys) member(key);
   }
 
+  /// Throws CONFIG where this is no map: the section is missing, or something else.
+  const Config& require_map() const {
+    if (api_->type(node_) == ONNXPORT_CONFIG_MAP) return *this;
+    throw Error(ONNXPORT_CONFIG, "config field '" + path_ + "' is missing: expected the map that describes that part");
+  }
+
   const onnxport_host* host() const { return host_; }
   const onnxport_config* node() const { return node_; }
 

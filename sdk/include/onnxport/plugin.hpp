@@ -90,7 +90,8 @@ struct Bridged {
         if (part.name == name) return &part;
       }
     }
-    throw Error(ONNXPORT_INVALID_ARGUMENT, "the model has no part '" + std::string(name) + "'");
+    throw Error(ONNXPORT_UNSUPPORTED, "the model type '" + config->model_type() + "' with the feature '" +
+                                          config->feature() + "' has no part '" + std::string(name) + "'");
   }
 };
 
