@@ -75,6 +75,18 @@ BOOST_AUTO_TEST_CASE(what_no_smollm3_can_run) {
                       "'no_rope_layers' has 1 entries; expected"));
 }
 
+BOOST_AUTO_TEST_CASE(parts_that_no_plugin_has) {
+  const auto said = [](const char* text) {
+    return said_of(recorded("llava", "llava/whole"), (R"({"text_config": )" + std::string(text) + "}").c_str(),
+                   "vision2seq-lm");
+  };
+  BOOST_TEST(mentions(said(R"({"model_type": "nonsense"})"), "text_config: unknown model type 'nonsense'"));
+  BOOST_TEST(mentions(said(R"({"model_type": "bert"})"), "text_config: the model type 'bert'"));
+  BOOST_TEST(mentions(said(R"({"model_type": "bert"})"), "has no part 'decoder'"));
+  BOOST_TEST(mentions(said(R"({"model_type": "llama", "hidden_size": "wide"})"), "text_config"));
+  BOOST_TEST(mentions(said("null"), "config field 'text_config' is missing"));
+}
+
 BOOST_AUTO_TEST_CASE(what_no_gptj_can_run) {
   const auto said_of_gptj = [](const char* values) {
     return said_of(recorded("gptj", "gptj/GPTJForCausalLM"), values);

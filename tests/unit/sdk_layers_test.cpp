@@ -114,6 +114,54 @@ std::map<std::string, ir::Tensor> recurrent_weights(int64_t gates, int64_t layer
 
 BOOST_AUTO_TEST_SUITE(sdk_layers, *utf::precondition(onnxport::test::both_built))
 
+BOOST_AUTO_TEST_CASE(a_recurrence_of_the_definitions_own) {
+  // s ← s · w + x, and a row of 2 s in each of three steps.
+  const Definition definition{.x = ir::Tensor::of<float>(ir::DType::f32, {3, 2}, {1, 2, 3, 4, 5, 6}),
+                              .axes = {0, 2},
+                              .weights = {{"m.w", ir::Tensor::of<float>(ir::DType::f32, {2}, {0.5F, -1})}},
+                              .forward = [](const Scope& s, const Value& x) {
+                                Graph& g = s.graph();
+                                const ScanOver over{.states = {g.constant<float>(DType::f32, {2}, {0.F, 0.F})},
+                                                    .walked = {x},
+                                                    .captures = {s.weight("w", {2})},
+                                                    .rows = 1};
+                                const ScanResult made =
+                                    g.scan(s, over, [](Graph&, const std::vector<Value>& in) -> ScanStep {
+                                      const Value next = in[0] * in[2] + in[1];
+                                      return {{next}, {next * 2.0}};
+                                    });
+                                g.output("y", made.rows.at(0));
+                                g.output("last", made.states.at(0));
+                              }};
+  const Tensors results = definition.results();
+  onnxport::test::check_equal(results,
+                              {{"y", ir::Tensor::of<float>(ir::DType::f32, {3, 2}, {2, 4, 7, 4, 13.5F, 8})},
+                               {"last", ir::Tensor::of<float>(ir::DType::f32, {2}, {6.75F, 4})}},
+                              1e-6, "by hand");
+}
+
+BOOST_AUTO_TEST_CASE(a_step_of_a_recurrence_sees_what_it_is_handed) {
+  const auto said = [](const std::function<ScanStep(Graph&, const std::vector<Value>&)>& step) -> std::string {
+    const Definition definition{
+        .x = numbers_of({3, 2}), .axes = {0, 2}, .forward = [&](const Scope& s, const Value& x) {
+          x.graph().output("y", x.graph().scan(s, {.states = {}, .walked = {x}, .rows = 1}, step).rows[0]);
+        }};
+    try {
+      (void)definition.graph();
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "accepted";
+  };
+  const auto mentions = [&](const std::string& text, const char* part) { return text.find(part) != std::string::npos; };
+  BOOST_TEST(said([](Graph&, const std::vector<Value>& in) -> ScanStep { return {{}, {in[0]}}; }) == "accepted");
+  BOOST_TEST(mentions(said([](Graph&, const std::vector<Value>&) -> ScanStep { return {}; }), "another number of"));
+  BOOST_TEST(mentions(said([](Graph& g, const std::vector<Value>&) -> ScanStep {
+                        return {{}, {g.root().weight("w", {2})}};
+                      }),
+                      "has weights of its own"));
+}
+
 BOOST_AUTO_TEST_CASE(two_layers_in_both_directions) {
   const Definition definition{.x = numbers_of({2, 3, 3}),
                               .axes = {0, 0, 3},
