@@ -147,7 +147,7 @@ ONNXPORT_PLUGIN({
           .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past", "sequence-classification",
                        "token-classification", "question-answering"},
           .make = make<LlamaOnnxConfig>},
-         {.types = {"qwen2_vl_text", "qwen2_5_vl_text", "qwen3_vl_text"},
+         {.types = {"qwen2_vl_text", "qwen2_5_vl_text", "qwen3_vl_text", "glm_ocr_text"},
           .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past"},
           .make = make<LlamaOnnxConfig>},
          {.types = {"phi3", "helium", "glm", "glm4"},

@@ -2,7 +2,7 @@
 // Qwen2-VL, Qwen2.5-VL, Qwen3-VL and Qwen 3.5: encoders of images and videos of any size, and decoders whose positions
 // have three axes, which are given. Source: Qwen2VLForConditionalGeneration, Qwen2_5_VLForConditionalGeneration,
 // Qwen3VLForConditionalGeneration and Qwen3_5ForConditionalGeneration, transformers 4.57 and 5.24.
-#include <onnxport/vision_language.hpp>
+#include <onnxport/packed_vision_language.hpp>
 
 #include "vision.hpp"
 
@@ -10,36 +10,13 @@ using namespace qwen_vl;
 
 namespace {
 
-constexpr const char* patches = "patches";
-
-class QwenVl final : public VisionLanguage {
+class QwenVl final : public PackedVisionLanguage {
  public:
   explicit QwenVl(const Request& request) : QwenVl(request, row_of(generations, request.model_type)) {}
 
-  std::vector<AxisSize> axis_sizes() const override {
-    const int64_t token = c.merge * c.merge;
-    return {{.axis = images, .usual = 2}, {.axis = patches, .usual = 8 * token, .minimum = token, .step = token}};
-  }
-
-  /// Frames of images whose patches are as many as there are: the first is as wide as it takes.
-  std::vector<DummyTensor> generate_dummy_inputs(const DummyRequest& request) const override {
-    std::vector<DummyTensor> made = VisionLanguage::generate_dummy_inputs(request);
-    if (!request.part.empty() && request.part != "vision_encoder") return made;
-    const int64_t count = length(request.sizes, images), all = length(request.sizes, patches),
-                  token = c.merge * c.merge;
-    const int64_t others = std::max<int64_t>(0, std::min(count - 1, all / token - 1));
-    std::vector<int64_t> grid;
-    for (int64_t i = 0; i < count; ++i) {
-      const int64_t own = i == 0 ? all - others * token : i <= others ? token : 0;
-      grid.insert(grid.end(), {own > 0 ? 1 : 0, c.merge, own > 0 ? own / c.merge : c.merge});
-    }
-    made.push_back(DummyTensor::of("image_grid_thw", DType::i64, {count, 3}, grid));
-    return made;
-  }
-
  private:
   QwenVl(const Request& request, const Generation& of)
-      : VisionLanguage(request, half_of(request, of)),
+      : PackedVisionLanguage(request, half_of(request, of)),
         generation(of),
         vision(request.config.section("vision_config"), of),
         c(vision.config()) {
@@ -63,18 +40,12 @@ class QwenVl final : public VisionLanguage {
                          {"lm_head.weight", std::string(of.text_also) + "embed_tokens.weight"}}};
   }
 
-  std::vector<TensorSpec> image_inputs() const override {
-    TensorSpec grid{"image_grid_thw", DType::i64, {images, 3}};
-    return {input::features("pixel_values", {patches, c.pixels()}), std::move(grid)};
-  }
-  OutputSpec image_features() const override { return {"image_features", {{0, "image_sequence"}}}; }
+  int64_t merge() const override { return c.merge; }
+  PackedPatch patch() const override { return c.patches(); }
   std::vector<OutputSpec> further_features() const override {
     std::vector<OutputSpec> specs;
     for (size_t i = 0; i < c.deep.size(); ++i) specs.push_back({deep(i), {{0, "image_sequence"}}});
     return specs;
-  }
-  int64_t vectors_of(const std::map<std::string, int64_t>& sizes) const override {
-    return length(sizes, patches) / (c.merge * c.merge);
   }
 
   std::vector<Value> see(Graph& g, const Inputs& in) const override {

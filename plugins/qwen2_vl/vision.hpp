@@ -110,7 +110,7 @@ struct VisionConfig {
       throw Error(ONNXPORT_CONFIG, "config field 'window_size' is smaller than spatial_merge_size · patch_size");
     }
   }
-  int64_t pixels() const { return channels * frames * patch * patch; }
+  PackedPatch patches() const { return {channels, frames, patch}; }
 
   int64_t depth, width, heads, channels, patch, frames, merge, inner, out;
   std::string activation;
@@ -133,18 +133,15 @@ class VisionEncoder {
 
   /// pixels: f[patches, channels · frames · patch²], grid: i64[images, 3].
   Seen operator()(const Scope& s, const Value& pixels, const Value& grid) const {
-    const Scope embedded = s / "patch_embed";
-    const Value kernel = (embedded / "proj").weight("weight", {c_.width, c_.channels, c_.frames, c_.patch, c_.patch});
-    std::vector<Value> inputs{pixels, reshape(kernel, {c_.width, c_.pixels()})};
-    if (of_.positions) inputs.push_back((embedded / "proj").weight("bias", {c_.width}));
-    Value x = (embedded / "proj").composite("Linear", inputs).in(s);
+    Value x =
+        embed_patches(s / "patch_embed.proj", pixels, c_.patches(), {.out = c_.width, .bias = of_.positions}).in(s);
     const PackedPlaces at = packed_places(s / "places", grid, size_of(pixels, 0), c_.merge);
     if (of_.positions) x = x + positions(s / "pos_embed", at).in(s);
 
     const Value frame = seen_where_equal(s / "frames", {at.image, at.frame});
     const Value window = c_.window == 0 ? Value() : within_windows(s / "windows", at);
     std::vector<Value> states;
-    Attended given{.angles = angles(s / "rotary_pos_emb", at)};
+    Attended given{.angles = axial_angles(s / "rotary_pos_emb", at, c_.width / c_.heads, c_.theta)};
     x = unsqueeze(x, {0});
     for (int64_t i = 0; i < c_.depth; ++i) {
       given.bias = window && !c_.whole.contains(i) ? window : frame;
@@ -185,20 +182,6 @@ class VisionEncoder {
                              .bias = true},
             .attention_branch = {.norm = norm_form(), .name = "norm1"},
             .feed_forward_branch = {.norm = norm_form(), .name = "norm2"}};
-  }
-
-  /// By rows, then by columns, a quarter of a head each: f[1, patches, half a head].
-  Angles angles(const Scope& s, const PackedPlaces& at) const {
-    Graph& g = s.graph();
-    const int64_t half = c_.width / c_.heads / 2;
-    std::vector<float> frequencies;
-    for (int64_t i = 0; i < half; i += 2)
-      frequencies.push_back(
-          static_cast<float>(std::pow(c_.theta, -static_cast<double>(i) / static_cast<double>(half))));
-    const Value table = g.constant<float>(DType::f32, {static_cast<int64_t>(frequencies.size())}, frequencies);
-    const auto turns = [&](const Value& place) { return unsqueeze(cast(place, DType::f32), {1}) * table; };
-    const Value both = unsqueeze(concat({turns(at.row.in(s)), turns(at.column.in(s))}, 1), {0});
-    return {g.op("Cos", {both}), g.op("Sin", {both})};
   }
 
   /// A window is a square of tokens of one frame.

@@ -4,6 +4,10 @@
 // get_vision_cu_seqlens and get_vision_window_index, transformers 5.24 (vision_utils.py).
 #pragma once
 
+#include <cmath>
+#include <vector>
+
+#include <onnxport/layers.hpp>
 #include <onnxport/selection.hpp>
 
 namespace onnxport::sdk {
@@ -37,6 +41,35 @@ inline PackedPlaces packed_places(const Scope& scope, const Value& grid, const V
   at.row = over(number, blocks) * side + rest(over(place, side), side);
   at.column = rest(number, blocks) * side + rest(place, side);
   return at;
+}
+
+/// What a head of that size is turned by: a quarter of it by rows and a quarter by columns, each with its pair in the
+/// other half: f[1, patches, head size/2]. Source: Qwen2VLVisionRotaryEmbedding and its twins, transformers 5.24.
+inline Angles axial_angles(const Scope& scope, const PackedPlaces& at, int64_t head_size, double theta) {
+  Graph& g = scope.graph();
+  const int64_t half = head_size / 2;
+  std::vector<float> frequencies;
+  for (int64_t i = 0; i < half; i += 2)
+    frequencies.push_back(static_cast<float>(std::pow(theta, -static_cast<double>(i) / static_cast<double>(half))));
+  const Value table = g.constant<float>(DType::f32, {static_cast<int64_t>(frequencies.size())}, frequencies);
+  const auto turns = [&](const Value& place) { return unsqueeze(cast(place, DType::f32), {1}) * table; };
+  const Value both = unsqueeze(concat({turns(at.row.in(scope)), turns(at.column.in(scope))}, 1), {0});
+  return {g.op("Cos", {both}), g.op("Sin", {both})};
+}
+
+/// How patches are cut: some frames of a square each.
+struct PackedPatch {
+  int64_t channels = 3, frames = 2, side = 14;
+  int64_t pixels() const { return channels * frames * side * side; }
+};
+/// pixels: f[patches, channels · frames · side²] -> f[patches, width]. Weights: weight f[width, channels, frames, side,
+/// side], bias f[width]. Source: the Conv3d of Qwen2VL's PatchEmbed, which covers a patch.
+inline Value embed_patches(const Scope& scope, const Value& pixels, const PackedPatch& patch,
+                           const LinearOptions& options) {
+  const Value kernel = scope.weight("weight", {options.out, patch.channels, patch.frames, patch.side, patch.side});
+  std::vector<Value> inputs{pixels, reshape(kernel, {options.out, patch.pixels()})};
+  if (options.bias) inputs.push_back(scope.weight("bias", {options.out}));
+  return scope.composite("Linear", inputs).in(scope.parent());
 }
 
 /// What attention is given so that a patch sees those alone of which all of these numbers are its own: i64[patches]
