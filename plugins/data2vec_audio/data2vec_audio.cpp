@@ -10,8 +10,7 @@ namespace {
 class Data2VecAudio final : public Wav2Vec2Transformer {
  public:
   explicit Data2VecAudio(const Request& request)
-      : Wav2Vec2Transformer(request, {}, normed_everywhere(request.config)),
-        adapter(request.config, c.hidden),
+      : Wav2Vec2Transformer(request, {.adapts = true}, normed_everywhere(request.config)),
         convolutions(request.config.count("num_conv_pos_embeddings", 5)),
         kernel(request.config.size("conv_pos_kernel_size", 19)) {}
 
@@ -37,12 +36,6 @@ class Data2VecAudio final : public Wav2Vec2Transformer {
     return transpose(x, {0, 2, 1});
   }
 
-  Value behind(const Scope& model, const Value& hidden) const override {
-    return adapter.used ? adapt(model / "adapter", hidden, adapter) : hidden;
-  }
-  std::vector<SlidingWindow> windows_behind() const override { return adapter.windows(); }
-
-  const SpeechAdapter adapter;
   const int64_t convolutions, kernel;
 };
 

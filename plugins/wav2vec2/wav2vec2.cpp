@@ -11,8 +11,7 @@ namespace {
 class Wav2Vec2 final : public Wav2Vec2Transformer {
  public:
   explicit Wav2Vec2(const Request& request)
-      : Wav2Vec2Transformer(request),
-        adapter(request.config, c.hidden),
+      : Wav2Vec2Transformer(request, {.adapts = true}),
         books(request.config),
         language(request.config.count("adapter_attn_dim", 0)) {}
 
@@ -22,11 +21,6 @@ class Wav2Vec2 final : public Wav2Vec2Transformer {
   }
 
  private:
-  Value behind(const Scope& model, const Value& hidden) const override {
-    return adapter.used ? adapt(model / "adapter", hidden, adapter) : hidden;
-  }
-  std::vector<SlidingWindow> windows_behind() const override { return adapter.windows(); }
-
   // A language's own small layer, in models whose norms stand before the halves. Source: Wav2Vec2AttnAdapterLayer.
   Value behind_layer(const Scope& layer, const Value& x) const override {
     if (language == 0 || !stable) return x;
@@ -40,7 +34,6 @@ class Wav2Vec2 final : public Wav2Vec2Transformer {
     return predict_codebooks(model.graph().root(), made, books);
   }
 
-  const SpeechAdapter adapter;
   const Codebooks books;
   const int64_t language;  // how wide that layer is; 0: there is none
 };
@@ -53,6 +46,7 @@ ONNXPORT_PLUGIN({
     .models = {{.types = {"wav2vec2"},
                 .features = {"default", "ctc", "audio-classification", "audio-frame-classification", "audio-xvector",
                              "pretraining"},
-                .architectures = {{"Wav2Vec2ForSequenceClassification", "audio-classification"}},
+                .architectures = {{"Wav2Vec2ForSequenceClassification", "audio-classification"},
+                                  {"Wav2Vec2ForMaskedLM", "ctc"}},
                 .make = make<Wav2Vec2>}},
 })

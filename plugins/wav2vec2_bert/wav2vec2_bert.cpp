@@ -43,7 +43,9 @@ class Wav2Vec2Bert final : public SpeechEncoder {
         adapter(request.config, c.hidden, 1),
         features(request.config.size("feature_projection_input_dim", 160)),
         feeds_adapter(request.config.boolean("use_intermediate_ffn_before_adapter", false)),
-        adapter_activation(request.config.text("adapter_act", "relu")) {}
+        adapter_activation(request.config.text("adapter_act", "relu")) {
+    require_head_behind(adapter, task());
+  }
 
   static Wav2Vec2Variant variant() {
     return {.defaults = {.hidden = 1024, .layers = 24, .vocab = {}, .projected = 768},

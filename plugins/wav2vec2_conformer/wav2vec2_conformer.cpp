@@ -12,7 +12,7 @@ namespace {
 class Wav2Vec2Conformer final : public Wav2Vec2Encoder {
  public:
   explicit Wav2Vec2Conformer(const Request& request)
-      : Wav2Vec2Encoder(request, {.defaults = {.vocab = {}}}, FrontEnd(request.config)),
+      : Wav2Vec2Encoder(request, {.adapts = true, .defaults = {.vocab = {}}}, FrontEnd(request.config)),
         form{.hidden = c.hidden,
              .heads = c.heads,
              .inner = c.inner,
@@ -21,7 +21,6 @@ class Wav2Vec2Conformer final : public Wav2Vec2Encoder {
              .kernel = conformer_kernel(request.config)},
         rotary(request.config, form.head_size(),
                RotaryFields{.theta = request.config.real("rotary_embedding_base", 10000)}),
-        adapter(request.config, c.hidden),
         books(request.config) {
     // Of a convolution that the class has, and does not run.
     request.config.no_effect({"num_conv_pos_embeddings", "num_conv_pos_embedding_groups"});
@@ -47,18 +46,12 @@ class Wav2Vec2Conformer final : public Wav2Vec2Encoder {
     return x;
   }
 
-  Value behind(const Scope& model, const Value& hidden) const override {
-    return adapter.used ? adapt(model / "adapter", hidden, adapter) : hidden;
-  }
-  std::vector<SlidingWindow> windows_behind() const override { return adapter.windows(); }
-
   Outputs pretrain(const Scope& model, const AudioFeatures& made) const override {
     return predict_codebooks(model.graph().root(), made, books);
   }
 
   const ConformerLayer form;
   const Rotary rotary;
-  const SpeechAdapter adapter;
   const Codebooks books;
 };
 

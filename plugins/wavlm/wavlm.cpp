@@ -12,8 +12,7 @@ namespace {
 class WavLM final : public Wav2Vec2Transformer {
  public:
   explicit WavLM(const Request& request)
-      : Wav2Vec2Transformer(request),
-        adapter(request.config, c.hidden),
+      : Wav2Vec2Transformer(request, {.adapts = true}),
         distances{.buckets = request.config.size("num_buckets", 320),
                   .max_distance = request.config.size("max_bucket_distance", 800),
                   .heads = c.heads} {
@@ -47,12 +46,6 @@ class WavLM final : public Wav2Vec2Transformer {
     return gates[0] * (gates[1] * s.weight("gru_rel_pos_const", {1, block.heads, 1, 1}) - 1.0) + 2.0;
   }
 
-  Value behind(const Scope& model, const Value& hidden) const override {
-    return adapter.used ? adapt(model / "adapter", hidden, adapter) : hidden;
-  }
-  std::vector<SlidingWindow> windows_behind() const override { return adapter.windows(); }
-
-  const SpeechAdapter adapter;
   const RelativeBias distances;
 };
 

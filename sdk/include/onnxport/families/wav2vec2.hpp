@@ -4,6 +4,8 @@
 // what layers yield.
 #pragma once
 
+#include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -101,9 +103,16 @@ struct SpeechAdapter {
 
   /// As the reference counts lengths behind it, with a kernel of 1.
   std::vector<SlidingWindow> windows() const {
-    return std::vector<SlidingWindow>(used ? static_cast<size_t>(layers) : 0, {.size = 1, .step = stride});
+    return std::vector<SlidingWindow>(static_cast<size_t>(layers), {.size = 1, .step = stride});
   }
 };
+
+/// Throws UNSUPPORTED where the reference has no such head behind an adapter.
+inline void require_head_behind(const SpeechAdapter& adapter, const std::string& task) {
+  if (!adapter.used || (task != "audio-classification" && task != "audio-frame-classification")) return;
+  throw Error(ONNXPORT_UNSUPPORTED, "config field 'add_adapter' is true; the classes of the feature '" + task +
+                                        "' have no adapter, export another feature");
+}
 
 /// x: f[batch, frames, n] -> f[batch, fewer, width]. Source: Wav2Vec2Adapter.
 inline Value adapt(const Scope& s, Value x, const SpeechAdapter& form) {
@@ -118,6 +127,7 @@ inline Value adapt(const Scope& s, Value x, const SpeechAdapter& form) {
 
 /// Where a relative departs from wav2vec 2.0.
 struct Wav2Vec2Variant {
+  bool adapts = false;  ///< whether the class knows an adapter behind its layers
   SpeechDefaults defaults{};
   int64_t heads = 12, inner = 3072;
   std::string activation = "gelu";
@@ -190,7 +200,11 @@ Value run_layers(int64_t count, Value x, std::vector<Value>& kept, Layer layer) 
 class Wav2Vec2Encoder : public SpeechEncoder {
  public:
   Wav2Vec2Encoder(const Request& request, const Wav2Vec2Variant& otherwise, FrontEnd front)
-      : SpeechEncoder(request, otherwise.defaults), c(request.config, otherwise), front(std::move(front)) {}
+      : SpeechEncoder(request, otherwise.defaults), c(request.config, otherwise), front(std::move(front)) {
+    if (!otherwise.adapts) return;
+    adapter_.emplace(request.config, c.hidden);
+    require_head_behind(*adapter_, task());
+  }
 
   std::vector<TensorSpec> inputs() const override {
     return with_mask(input::waveform("input_values", {axis::batch, samples}));
@@ -219,9 +233,6 @@ class Wav2Vec2Encoder : public SpeechEncoder {
   }
   /// Frames through the layers: f[batch, frames, hidden] -> the same. Keeps what each of the layers reads and yields.
   virtual Value run(const Scope& encoder, const Frames& frames, std::vector<Value>& kept) const = 0;
-  /// What stands behind the layers, and the windows by which it makes frames fewer.
-  virtual Value behind(const Scope&, const Value& hidden) const { return hidden; }
-  virtual std::vector<SlidingWindow> windows_behind() const { return {}; }
 
   AudioFeatures encode(const Scope& model, const Inputs& in) const final {
     model.graph().unused((model / "masked_spec_embed").path());
@@ -233,13 +244,19 @@ class Wav2Vec2Encoder : public SpeechEncoder {
       given.mask = mask_of_lengths(given.length, size_of(frames, 1));
     }
     AudioFeatures made{.front = projected.front};
-    made.last = behind(model, run(model / "encoder", given, made.layers));
-    if (given.length) made.length = length_behind(given.length, windows_behind());
+    made.last = run(model / "encoder", given, made.layers);
+    made.length = given.length;
+    if (!adapter_ || !adapter_->used) return made;
+    made.last = adapt(model / "adapter", made.last, *adapter_);
+    if (made.length) made.length = length_behind(made.length, adapter_->windows());
     return made;
   }
 
   const Wav2Vec2Config c;
   const FrontEnd front;
+
+ private:
+  std::optional<SpeechAdapter> adapter_;
 };
 
 /// Frames that learn their places from a convolution, and a transformer whose norms stand on either side of its halves.
