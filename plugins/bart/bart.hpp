@@ -3,6 +3,7 @@
 // transformers 4.30, 4.57 and 5.24.
 #pragma once
 
+#include <onnxport/families/bart.hpp>
 #include <onnxport/sinusoids.hpp>
 
 #include "config.hpp"
@@ -137,11 +138,11 @@ class Transformer {
 
   // The places' vectors: f32[n, width], or f32[batch, n, width]
   Value places(const Scope& s, const Value& at, int64_t count) const {
-    if (f.places == Places::computed) return sinusoids(at.in(s), frequencies()).in(s.parent());
+    if (f.places == Places::computed) return sinusoids(at.in(s), frequencies_to_last(c.width)).in(s.parent());
     if (f.places == Places::counted) {
       s.graph().unused((s / "weights").path());  // the table of sinusoids, which older releases saved
       const Value is_text = cast(logical_not(equal(at, c.padding)), DType::f32);
-      return (sinusoids(at.in(s), frequencies()) * unsqueeze(is_text, {-1})).in(s.parent());
+      return (sinusoids(at.in(s), frequencies_to_last(c.width)) * unsqueeze(is_text, {-1})).in(s.parent());
     }
     if (f.places == Places::learned) {
       return embedding(s, f.offset == 0 ? at : at.in(s) + at.graph().integer(f.offset), {count + f.offset, c.width});
@@ -149,15 +150,6 @@ class Transformer {
     // Fixed ones are seldom saved.
     if (s.has("weight")) return embedding(s, at, {count, c.width});
     return gather(table_of_sinusoids(s.graph(), count), at.in(s));
-  }
-
-  // Source: M2M100SinusoidalPositionalEmbedding.
-  std::vector<double> frequencies() const {
-    std::vector<double> all;
-    const int64_t half = c.width / 2;
-    for (int64_t i = 0; i < half; ++i)
-      all.push_back(std::exp(-std::log(10000.0) * static_cast<double>(i) / static_cast<double>(half - 1)));
-    return all;
   }
 
   // Sines of even dimensions, then cosines of odd ones. Source: MarianSinusoidalPositionalEmbedding.
@@ -297,13 +289,14 @@ class Transformer {
 
   TransformerLayer plain_layer(const BartConfig::Side& side) const {
     const bool bias = c.attention_bias;
-    return {.feed_forward_at = f.feed_forward_at,
-            .attention = {.heads = side.heads,
-                          .head_size = c.width / side.heads,
-                          .projections = {.output = "out_proj", .bias = {bias, bias, bias, bias}}},
-            .feed_forward = {.inner = side.inner, .activation = c.activation, .up = "fc1", .down = "fc2", .bias = true},
-            .attention_branch = {f.norm, {}, "self_attn_layer_norm"},
-            .feed_forward_branch = {f.norm, {}, f.feed_forward_norm}};
+    return onnxport::family::bart_layer({.width = c.width,
+                                         .heads = side.heads,
+                                         .inner = side.inner,
+                                         .activation = c.activation,
+                                         .norm = f.norm,
+                                         .bias = {bias, bias, bias, bias},
+                                         .feed_forward_at = f.feed_forward_at,
+                                         .feed_forward_norm = f.feed_forward_norm});
   }
 
   Value finish(const Scope& s, const Value& x) const { return f.final_norm ? norm(s / f.final_norm, x, {}) : x; }

@@ -72,48 +72,46 @@ class ToSpeech final : public OnnxConfig {
   double atol_for_validation() const override { return 1e-4; }
   int64_t max_positions() const override { return reads_text() ? c.text_positions : 0; }
   std::vector<AxisSize> axis_sizes() const override {
-    return {speech.size(),
-            {.axis = axis::decoder_sequence, .usual = 7, .minimum = 1, .maximum = c.speech_positions},
-            {.axis = frames, .usual = 12, .minimum = 1}};
+    std::vector<AxisSize> sizes{
+        {.axis = axis::decoder_sequence, .usual = 7, .minimum = 1, .maximum = c.speech_positions},
+        {.axis = frames, .usual = 12, .minimum = 1}};
+    if (!reads_text()) sizes.push_back(speech.size());
+    return sizes;
   }
 
   std::vector<TensorSpec> inputs() const override {
     std::vector<TensorSpec> specs = encoder_inputs();
-    specs.push_back(input::features("decoder_input_values", {axis::batch, axis::decoder_sequence, c.mels}));
-    specs.push_back(input::features("speaker_embeddings", {axis::batch, c.voice}));
-    specs.push_back({kept, DType::boolean, {c.prenet.layers, axis::decoder_sequence, c.prenet.units}});
+    for (TensorSpec& spec : speech_so_far("decoder_input_values")) specs.push_back(std::move(spec));
     return specs;
   }
   std::vector<OutputSpec> outputs() const override { return {{"spectrogram", {{0, axis::batch}, {1, frames}}}}; }
 
   Outputs forward(Graph& g, const Inputs& in) const override {
-    const Scope s = base(g) / "decoder";
-    const Reading source = encode(g, in);
-    Cache cache(in, over_encoder(), false);
-    const Value made = model.decode(s / "wrapped_decoder", read_speech(s / "prenet", in),
-                                    {.cache = &cache, .encoder = {source.hidden, source.mask}});
-    const Scope postnet = g.root() / "speech_decoder_postnet";
-    g.unused((postnet / "prob_out*").path());
-    if (g.wants("prob"))  // that the text ends with a frame
-      g.mark("prob", reshape(sigmoid(linear(postnet / "prob_out", made, {.out = c.reduction})), {0, -1}));
-    const Value rough = linear(postnet / "feat_out", made, {.out = c.mels * c.reduction});
-    return {{"spectrogram", mend(g, reshape(rough, {0, -1, c.mels}))}};
+    const Value made = decode(g, {in.at("decoder_input_values"), in}, encode(g, in));
+    g.unused("speech_decoder_postnet.prob_out*");
+    if (g.wants("prob")) g.mark("prob", reshape(ends(made), {0, -1}));
+    return {{"spectrogram", mend(g, reshape(frames_of(made), {0, -1, c.mels}))}};
   }
 
-  /// The encoder, and what mends a spectrogram.
+  /// The encoder, a step of the decoder over the whole of a spectrogram so far, and what mends it in the end.
   std::vector<Part> parts() const override {
-    return {{"encoder",
-             encoder_inputs(),
-             {{"encoder_outputs", {{0, axis::batch}, {1, axis::encoder_sequence}}}},
-             [this](Graph& g, const Inputs& in) -> Outputs {
-               return {{"encoder_outputs", encode(g, in).hidden}};
-             }},
-            {"postnet",
-             {input::features("spectrum", {axis::batch, frames, c.mels})},
-             {{"spectrogram", {{0, axis::batch}, {1, frames}}}},
-             [this](Graph& g, const Inputs& in) -> Outputs {
-               return {{"spectrogram", mend(g, in.at("spectrum"))}};
-             }}};
+    return {
+        {"encoder",
+         encoder_inputs(),
+         {{"encoder_outputs", {{0, axis::batch}, {1, axis::encoder_sequence}}}},
+         [this](Graph& g, const Inputs& in) -> Outputs {
+           return {{"encoder_outputs", encode(g, in).hidden}};
+         }},
+        {"decoder",
+         step_inputs(),
+         {{"output_sequence_out", {{0, axis::batch}}}, {"spectrum", {{0, axis::batch}}}, {"prob", {{0, axis::batch}}}},
+         [this](Graph& g, const Inputs& in) { return step(g, in); }},
+        {"postnet",
+         {input::features("spectrum", {axis::batch, frames, c.mels})},
+         {{"spectrogram", {{0, axis::batch}, {1, frames}}}},
+         [this](Graph& g, const Inputs& in) -> Outputs {
+           return {{"spectrogram", mend(g, in.at("spectrum"))}};
+         }}};
   }
 
  private:
@@ -139,10 +137,58 @@ class ToSpeech final : public OnnxConfig {
     return reads_text() ? text.encode(s, in) : speech.encode(s, in);
   }
 
+  // The spectrogram so far, in whose voice, and what is not dropped by chance.
+  std::vector<TensorSpec> speech_so_far(const char* name) const {
+    return {input::features(name, {axis::batch, axis::decoder_sequence, c.mels}),
+            input::features("speaker_embeddings", {axis::batch, c.voice}),
+            {kept, DType::boolean, {c.prenet.layers, axis::decoder_sequence, c.prenet.units}}};
+  }
+  std::vector<TensorSpec> step_inputs() const {
+    std::vector<TensorSpec> specs = speech_so_far("output_sequence");
+    specs.push_back(input::hidden("encoder_hidden_states", {axis::batch, axis::encoder_sequence, c.hidden},
+                                  {.of = "encoder_outputs"}));
+    specs.push_back(input::mask("encoder_attention_mask", encoder_inputs().at(1).shape, {.of = "encoder_outputs"}));
+    return specs;
+  }
+  // Frames behind those that there are, and whether each is the last. Source: _generate_speech, transformers 4.57.
+  Outputs step(Graph& g, const Inputs& in) const {
+    const Value hidden = in.at("encoder_hidden_states"), mask = in.at("encoder_attention_mask"),
+                so_far = in.at("output_sequence");
+    const Reading source{hidden, reads_text() ? mask : speech.mask_of_result(mask, size_of(hidden, 1))};
+    const Value last = slice(decode(g, {so_far, in}, source), {1, -1});
+    const Value spectrum = reshape(frames_of(last), {0, c.reduction, c.mels});
+    return {{"output_sequence_out", concat({so_far, slice(spectrum, {1, -1})}, 1)},
+            {"spectrum", spectrum},
+            {"prob", reshape(ends(last), {0, c.reduction})}};
+  }
+
+  /// A spectrogram, and the inputs that tell how it is read.
+  struct Spectrogram {
+    Value so_far;
+    const Inputs& in;
+  };
+  // -> f[batch, decoder_sequence, hidden]
+  Value decode(Graph& g, const Spectrogram& made, const Reading& source) const {
+    const Scope s = base(g) / "decoder";
+    Cache cache({}, over_encoder(), false);
+    return model.decode(s / "wrapped_decoder", read_speech(s / "prenet", made),
+                        {.cache = &cache, .encoder = {source.hidden, source.mask}});
+  }
+  // Of what the decoder yields: several frames for each place, before they are mended, and that each is the last.
+  Value frames_of(const Value& made) const {
+    const Scope s = made.graph().root() / "speech_decoder_postnet";
+    return linear(s / "feat_out", made, {.out = c.mels * c.reduction});
+  }
+  Value ends(const Value& made) const {
+    const Scope s = made.graph().root() / "speech_decoder_postnet";
+    return sigmoid(linear(s / "prob_out", made, {.out = c.reduction}));
+  }
+
   // The spectrogram so far, in a voice -> f[batch, decoder_sequence, hidden]
-  Value read_speech(const Scope& s, const Inputs& in) const {
+  Value read_speech(const Scope& s, const Spectrogram& made) const {
     Graph& g = s.graph();
-    Value x = in.at("decoder_input_values").in(s);
+    const Inputs& in = made.in;
+    Value x = made.so_far.in(s);
     for (int64_t i = 0; i < c.prenet.layers; ++i) {
       x = relu(linear(s / "layers" / i, x, {.out = c.prenet.units}));
       x = where(pick(in.at(kept), 0, i), x, g.scalar(0)) / (1 - c.dropped);

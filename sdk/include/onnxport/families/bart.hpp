@@ -17,18 +17,20 @@ struct BartLayer {
   std::string activation = "gelu";
   Placement norm = Placement::before;
   ProjectionBias bias = all_biased;
+  std::string feed_forward_at{};  ///< its module below the layer; empty: the layer itself
+  std::string feed_forward_norm = "final_layer_norm";
 };
 
 /// A layer of an encoder; of a decoder where it is `causal`.
 inline TransformerLayer bart_layer(const BartLayer& of, bool causal = false) {
-  return {.feed_forward_at = "",
+  return {.feed_forward_at = of.feed_forward_at,
           .attention = {.heads = of.heads,
                         .head_size = of.width / of.heads,
                         .projections = {.output = "out_proj", .bias = of.bias},
                         .causal = causal},
           .feed_forward = {.inner = of.inner, .activation = of.activation, .up = "fc1", .down = "fc2", .bias = true},
           .attention_branch = {of.norm, {}, "self_attn_layer_norm"},
-          .feed_forward_branch = {of.norm, {}, "final_layer_norm"}};
+          .feed_forward_branch = {of.norm, {}, of.feed_forward_norm}};
 }
 
 /// A layer of a decoder that attends to an encoder as well.
