@@ -27,19 +27,19 @@ class ConditionalDetr final : public DetrWithMasks {
     const Value queries = query_positions(model);
     const Value sines = sines_of_points(places_of_queries(model), {.width = c.width / 2});
     bool first = true;
-    return decoder_layers(model, memory, [&](const Scope& layer, Value x) {
+    return layers.over_zeros(s, memory, [&](const Scope& layer, Value x) {
       const auto project = [&](const char* name, const Value& of) {
         return linear(layer / name, of, {.out = c.width});
       };
       const Value looks =
           first ? sines : sines * perceptron(s / "query_scale", x, {.hidden = c.width, .out = c.width, .layers = 2});
-      x = joined(layer, x, "self_attn_layer_norm", [&](const Value& h) {
+      x = layers.joined(layer, x, "self_attn_layer_norm", [&](const Value& h) {
         const Value query = project("sa_qcontent_proj", h) + project("sa_qpos_proj", queries);
         const Value key = project("sa_kcontent_proj", h) + project("sa_kpos_proj", queries);
         const Value mixed = attention(query, key, project("sa_v_proj", h), {.heads = c.decoder.heads}).mixed;
         return linear(layer / "self_attn.out_proj", mixed, {.out = c.width}).in(layer);
       });
-      x = joined(layer, x, "encoder_attn_layer_norm", [&](const Value& h) {
+      x = layers.joined(layer, x, "encoder_attn_layer_norm", [&](const Value& h) {
         Value query = project("ca_qcontent_proj", h), key = project("ca_kcontent_proj", memory);
         const Value key_places = project("ca_kpos_proj", image.positions);
         if (first) {
@@ -53,7 +53,7 @@ class ConditionalDetr final : public DetrWithMasks {
         return linear(layer / "encoder_attn.out_proj", mixed, {.out = c.width}).in(layer);
       });
       first = false;
-      return fed(layer, x, c.decoder.inner);
+      return layers.fed(layer, x, c.decoder.inner);
     });
   }
 

@@ -29,9 +29,7 @@ class Swin : public SwinOnnxConfig {
     return window_layer(s, x, {c.heads[stage.index], inner, c.activation, c.qkv_bias, c.epsilon}, windows);
   }
 
-  Value merge(const Scope& s, const Value& x, int64_t width) const override {
-    return linear(s / "reduction", norm(s / "norm", x, {}), {.out = width, .bias = false});
-  }
+  Value merge(const Scope& s, const Value& x, int64_t) const override { return swin_merge(s, x); }
 };
 
 class DonutSwin final : public Swin {

@@ -190,11 +190,12 @@ def answer(model, given, names, counted=False):
     for name, value in list(outputs.items()):
         if isinstance(value, tuple) and getattr(model, "distribution_output", None):  # the parameters of a distribution
             outputs.update({f"{name}.{one}": each for one, each in zip(model.distribution_output.args_dim, value)})
+    outputs.setdefault("last_hidden_state", outputs.get("transformer_decoder_last_hidden_state"))  # of segmenters
     if cached:
         outputs.update(named_states(cache_in(found), "present"))
     if "char_logits" in names:  # MGP-STR's three ways to read, which it answers in one
         outputs.update(zip(("char_logits", "bpe_logits", "wp_logits"), outputs["logits"]))
-    absent = [name for name in names if name not in outputs]
+    absent = [name for name in names if outputs.get(name) is None]
     if absent:
         sys.exit(f"{type(model).__name__} gives no {', '.join(absent)}; it gives {', '.join(outputs)}")
     return {name: outputs[name].float() if outputs[name].is_floating_point() else outputs[name] for name in names}

@@ -6,22 +6,24 @@
 #include <onnxport/families/beit.hpp>
 #include <onnxport/families/bit.hpp>
 #include <onnxport/families/convnext.hpp>
+#include <onnxport/families/convolutional_backbones.hpp>
 #include <onnxport/families/dinov2.hpp>
-#include <onnxport/families/resnet.hpp>
+#include <onnxport/families/swin_backbone.hpp>
 
 namespace onnxport::family {
 
-/// A ResNet of transformers, by the stages of which its config has the names.
-inline sdk::Backbone resnet_stages(const Config& c) {
-  const ResNetConfig config(c);
-  return [read = sdk::stages_read(c, config.depths.size()), encoder = ResNetEncoder(config)](
-             const Scope& at, const Value& pixels) { return FeatureMaps{picked(encoder(at, pixels), read)}; };
-}
-
 inline constexpr KnownBackbone backbones[] = {
-    {"beit", beit_backbone},           {"bit", bit_backbone},       {"convnext", convnext_backbone},
-    {"convnextv2", convnext_backbone}, {"dinov2", dinov2_backbone}, {"dinov2_with_registers", dinov2_backbone},
-    {"resnet", resnet_stages},
+    {"beit", beit_backbone},
+    {"bit", bit_backbone},
+    {"convnext", convnext_backbone},
+    {"convnextv2", convnext_backbone},
+    {"dinov2", dinov2_backbone},
+    {"dinov2_with_registers", dinov2_backbone},
+    {"resnet", resnet_backbone},
+    {"rt_detr_resnet", rt_detr_resnet_backbone},
+    {"hgnet_v2", hgnet_v2_backbone},
+    {"swin", swin_backbone},
+    {"maskformer-swin", maskformer_swin_backbone},
 };
 
 }  // namespace onnxport::family

@@ -120,13 +120,69 @@ inline Value image_positions(const Scope& model, const Value& mask, const ImageP
   return unsqueeze(reshape(all, {-1, form.width}), {0});
 }
 
+/// What a decoder looks at.
+struct DetrDecoding {
+  Value query_positions;    ///< f32[1, queries, width]
+  Value memory, positions;  ///< f32[batch, n, width] and f32[batch or 1, n, width]
+  Value mask{};             ///< i64[batch, n]
+};
+
+/// The layers of a decoder, and the parts that those of an encoder have as well.
+struct DetrLayers {
+  DetrConfig::Side side;
+  int64_t width, queries;
+  std::string activation;
+  Placement placement = Placement::after;
+  bool normed_between = false;  ///< as of DetrConfig
+
+  /// x joined to what `run` makes of it, with the norm of that name.
+  template <class Run>
+  Value joined(const Scope& layer, const Value& x, const char* name, const Run& run) const {
+    return residual(layer, x.in(layer), {placement, {}, name}, run);
+  }
+  /// The last part of a layer.
+  Value fed(const Scope& layer, const Value& x, int64_t inner) const {
+    return joined(layer, x, "final_layer_norm", [&](const Value& h) {
+      return feed_forward(layer, h,
+                          {.inner = inner, .activation = activation, .up = "fc1", .down = "fc2", .bias = true});
+    });
+  }
+  /// Layers over zeros, and the norm behind them: f32[batch, queries, width]. Layer: module, f32[batch, queries, width]
+  /// -> the same.
+  template <class Layer>
+  Value over_zeros(const Scope& s, const Value& memory, const Layer& layer) const {
+    Graph& g = s.graph();
+    Value x = g.op("Expand", {g.scalar(0), concat({shape_of(memory, 0, 1), g.integers({queries, width})}, 0)});
+    for (int64_t i = 0; i < side.layers; ++i) {
+      x = layer(s / "layers" / i, x);
+      if (normed_between) x = norm(s / "layernorm", x, {});
+    }
+    return norm(s / "layernorm", x, {});
+  }
+  /// Source: DetrDecoder.
+  Value decode(const Scope& s, const DetrDecoding& over) const {
+    const Value& places = over.query_positions;
+    return over_zeros(s, over.memory, [&](const Scope& layer, Value x) {
+      x = joined(layer, x, "self_attn_layer_norm", [&](const Value& h) {
+        return attend_at_positions(layer / "self_attn", h, {side.heads, places, h, places});
+      });
+      x = joined(layer, x, "encoder_attn_layer_norm", [&](const Value& h) {
+        return attend_at_positions(layer / "encoder_attn", h,
+                                   {side.heads, places, over.memory, over.positions, over.mask});
+      });
+      return fed(layer, x, side.inner);
+    });
+  }
+};
+
 class DetrOnnxConfig : public OnnxConfig {
  public:
   DetrOnnxConfig(const Request& request, const DetrKind& row)
       : OnnxConfig(request),
         kind(row),
         c(request.config.with_names({{"d_model", "hidden_size"}, {"encoder_attention_heads", "num_attention_heads"}}),
-          row) {}
+          row),
+        layers{c.decoder, c.width, c.queries, c.activation, kind.placement, c.normed_between} {}
 
   std::string base_model_prefix() const override { return "model"; }
   double atol_for_validation() const override { return 1e-4; }
@@ -162,18 +218,7 @@ class DetrOnnxConfig : public OnnxConfig {
  protected:
   /// Queries that begin as nothing but their positions: f32[batch, queries, width].
   virtual Value decode(const Scope& model, const Value& memory, const DetrImage& image) const {
-    const Scope s = model / "decoder";
-    const Value places = query_positions(model);
-    return decoder_layers(model, memory, [&](const Scope& layer, Value x) {
-      x = joined(layer, x, "self_attn_layer_norm", [&](const Value& h) {
-        return attend_at_positions(layer / "self_attn", h, {c.decoder.heads, places, h, places});
-      });
-      x = joined(layer, x, "encoder_attn_layer_norm", [&](const Value& h) {
-        return attend_at_positions(layer / "encoder_attn", h,
-                                   {c.decoder.heads, places, memory, image.positions, image.mask});
-      });
-      return fed(layer, x, c.decoder.inner);
-    });
+    return layers.decode(model / "decoder", {query_positions(model), memory, image.positions, image.mask});
   }
   /// Before their sigmoid: f32[batch, queries, 4].
   virtual Value boxes(const Scope& detector, const Value& objects) const {
@@ -193,34 +238,9 @@ class DetrOnnxConfig : public OnnxConfig {
   Value query_positions(const Scope& model) const {
     return unsqueeze((model / "query_position_embeddings").weight("weight", {c.queries, c.width}), {0});
   }
-  /// x joined to what `run` makes of it, with the norm of that name.
-  template <class Run>
-  Value joined(const Scope& layer, const Value& x, const char* name, const Run& run) const {
-    return residual(layer, x.in(layer), {kind.placement, {}, name}, run);
-  }
-  /// The last part of a layer.
-  Value fed(const Scope& layer, const Value& x, int64_t inner) const {
-    return joined(layer, x, "final_layer_norm", [&](const Value& h) {
-      return feed_forward(layer, h,
-                          {.inner = inner, .activation = c.activation, .up = "fc1", .down = "fc2", .bias = true});
-    });
-  }
-  /// Layers over zeros, and the norm behind them: f32[batch, queries, width]. Layer: module, f32[batch, queries, width]
-  /// -> the same.
-  template <class Layer>
-  Value decoder_layers(const Scope& model, const Value& memory, const Layer& layer) const {
-    Graph& g = model.graph();
-    const Scope s = model / "decoder";
-    Value x = g.op("Expand", {g.scalar(0), concat({shape_of(memory, 0, 1), g.integers({c.queries, c.width})}, 0)});
-    for (int64_t i = 0; i < c.decoder.layers; ++i) {
-      x = layer(s / "layers" / i, x);
-      if (c.normed_between) x = norm(s / "layernorm", x, {});
-    }
-    return norm(s / "layernorm", x, {});
-  }
-
   const DetrKind kind;
   const DetrConfig c;
+  const DetrLayers layers;
 
  private:
   DetrImage see(const Scope& model, const Inputs& in) const {
@@ -243,11 +263,11 @@ class DetrOnnxConfig : public OnnxConfig {
     Value x = image.tokens;
     for (int64_t i = 0; i < c.encoder.layers; ++i) {
       const Scope layer = s / "layers" / i;
-      x = joined(layer, x, "self_attn_layer_norm", [&](const Value& h) {
+      x = layers.joined(layer, x, "self_attn_layer_norm", [&](const Value& h) {
         return attend_at_positions(layer / "self_attn", h,
                                    {c.encoder.heads, image.positions, h, image.positions, image.mask});
       });
-      x = fed(layer, x, c.encoder.inner);
+      x = layers.fed(layer, x, c.encoder.inner);
     }
     return kind.placement == Placement::before ? norm(s / "layernorm", x, {}) : x;
   }

@@ -57,6 +57,29 @@ struct SwinConfig {
   Extent grid;     // of patches, for which positions were trained
 };
 
+/// Patches, to whole ones of which an image is padded, normed; and, where the model has them, positions. Names are
+/// those below `s`.
+inline Patches swin_patches(const Scope& s, const Value& pixels, const SwinConfig& c) {
+  Graph& g = s.graph();
+  g.unused("*" + (s / "mask_token").path());
+  const auto missing = [&](int64_t axis, int64_t step) { return missing_to_multiple(size_of(pixels, axis), step); };
+  const Value none = g.integer(0);
+  const Value whole =
+      pad(pixels, {OpenPad{2, none, missing(2, c.patch.height)}, OpenPad{3, none, missing(3, c.patch.width)}});
+  Patches made = patch_stem(s, whole, {.width = c.embedding, .patch = c.patch, .channels = c.channels});
+  made.tokens = norm(s / "norm", made.tokens, {});
+  if (c.absolute) {
+    const Value table = s.weight("position_embeddings", {1, c.grid.area(), c.embedding});
+    const Value resampled = interpolate(image_of(table, c.grid), made.size, Interpolation::bicubic);
+    made.tokens = made.tokens + tokens_of(resampled);
+  }
+  return made;
+}
+/// The merger of patches in Swin's first version: f[batch, n, 4·width] -> f[batch, n, 2·width].
+inline Value swin_merge(const Scope& s, const Value& x) {
+  return linear(s / "reduction", norm(s / "norm", x, {}), {.out = x.fixed(2) / 2, .bias = false});
+}
+
 class SwinOnnxConfig : public ImageEncoder {
  public:
   explicit SwinOnnxConfig(const Request& request)
@@ -92,7 +115,7 @@ class SwinOnnxConfig : public ImageEncoder {
     g.unused("*relative_position_index");
     g.unused("*relative_coords_table");
     g.unused("*attn_mask");
-    Patches patches = embed(model / "embeddings", pixels);
+    Patches patches = swin_patches(model / "embeddings", pixels, c);
     Value x = patches.tokens;
     TokenGrid grid{pick(patches.size, 0, 0), pick(patches.size, 0, 1)};
     g.mark("hidden_states.0", x);
@@ -108,24 +131,6 @@ class SwinOnnxConfig : public ImageEncoder {
       g.mark("hidden_states." + std::to_string(i + 1), x);
     }
     return {.last = finish(model, x), .size = concat({unsqueeze(grid.rows, {0}), unsqueeze(grid.columns, {0})}, 0)};
-  }
-
-  // Patches, to whole ones of which an image is padded, normed; and, where the model has them, positions.
-  Patches embed(const Scope& s, const Value& pixels) const {
-    Graph& g = s.graph();
-    g.unused("*" + (s / "mask_token").path());
-    const auto missing = [&](int64_t axis, int64_t step) { return missing_to_multiple(size_of(pixels, axis), step); };
-    const Value none = g.integer(0);
-    const Value whole =
-        pad(pixels, {OpenPad{2, none, missing(2, c.patch.height)}, OpenPad{3, none, missing(3, c.patch.width)}});
-    Patches made = patch_stem(s, whole, {.width = c.embedding, .patch = c.patch, .channels = c.channels});
-    made.tokens = norm(s / "norm", made.tokens, {});
-    if (c.absolute) {
-      const Value table = s.weight("position_embeddings", {1, c.grid.area(), c.embedding});
-      const Value resampled = interpolate(image_of(table, c.grid), made.size, Interpolation::bicubic);
-      made.tokens = made.tokens + tokens_of(resampled);
-    }
-    return made;
   }
 
   Value pool(const Scope&, const ImageFeatures& made) const override { return mean(made.last, {1}); }
