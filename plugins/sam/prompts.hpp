@@ -50,7 +50,7 @@ class Prompts {
     const Value no_point = learnt(s / "not_a_point_embed"), nothing = g.scalar(0);
     const Value label = unsqueeze(labels, {3});
     const auto is = [&](int64_t kind) { return equal(label, kind); };
-    Value x = embed(g, (points.in(s) + 0.5) / static_cast<double>(c.image));
+    Value x = embed(g, (points.in(shared(g)) + 0.5) / static_cast<double>(c.image)).in(s);
     x = where(is(-1), no_point, where(is(-10), nothing, x));
     x = x + where(is(0), learnt(s / "point_embed" / 0), where(is(1), learnt(s / "point_embed" / 1), nothing));
     const Value each = concat({shape_of(points, 0, 2), g.integers({1, c.hidden})}, 0);
@@ -60,14 +60,16 @@ class Prompts {
   const PromptConfig c;
 
  private:
-  // Places from 0 to 1, f[..., 2] -> f[..., 2·frequencies]. The image's embedding and the prompts' are one.
+  // The embedding of the image's places, which the prompts' is as well.
+  static Scope shared(Graph& g) { return g.root() / "shared_image_embedding"; }
+
+  // Places from 0 to 1, f[..., 2] -> f[..., 2·frequencies].
   Value embed(Graph& g, const Value& places) const {
-    const Scope of_image = g.root() / "shared_image_embedding",
-                of_prompts = g.root() / "prompt_encoder.shared_embedding";
+    const Scope of_prompts = g.root() / "prompt_encoder.shared_embedding";
     g.unused(of_prompts.path() + ".*");
     const Value directions =
-        first_with("positional_embedding", {of_image, of_prompts}).weight("positional_embedding", {2, frequencies_});
-    const Value angles = matmul(places * 2.0 - 1.0, directions) * (2 * M_PI);
+        first_with("positional_embedding", {shared(g), of_prompts}).weight("positional_embedding", {2, frequencies_});
+    const Value angles = matmul((places * 2.0 - 1.0).in(shared(g)), directions) * (2 * M_PI);
     return concat({g.op("Sin", {angles}), g.op("Cos", {angles})}, -1);
   }
 

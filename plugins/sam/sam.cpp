@@ -45,6 +45,9 @@ class Sam final : public OnnxConfig {
   }
   double atol_for_validation() const override { return 1e-4; }
 
+  // Places are told apart by the sines of large angles.
+  std::vector<std::string> keep_in_fp32() const override { return {"shared_image_embedding", "shared_embedding"}; }
+
   std::vector<TensorSpec> inputs() const override { return {encoder.c.pixels(), points(), labels()}; }
   std::vector<OutputSpec> outputs() const override { return mask_outputs(); }
   Outputs forward(Graph& g, const Inputs& in) const override {
