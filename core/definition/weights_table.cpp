@@ -26,7 +26,8 @@ std::string asked_name(const onnxport_graph& self, onnxport_string name) {
 onnxport_status* weights_weight(onnxport_graph* self, onnxport_string name, const int64_t* shape, uint32_t rank,
                                 onnxport_value* out) {
   return guarded(ONNXPORT_WEIGHTS, [&] {
-    if (self->weights == nullptr) invalid("neither a patch nor a step of a recurrence has weights of its own; it gets them as inputs");
+    if (self->weights == nullptr)
+      invalid("neither a patch nor a step of a recurrence has weights of its own; it gets them as inputs");
     auto [found, weight] = self->weights->get(asked_name(*self, name), std::vector<int64_t>(shape, shape + rank));
     *out = self->graph->add_weight(std::move(found), std::move(weight));
   });

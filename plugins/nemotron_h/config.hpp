@@ -20,10 +20,9 @@ inline std::vector<std::string> kinds(const Config& c) {
   const std::string pattern = c.text("hybrid_override_pattern", "");
   const Config named = c.with_names({{"layers_block_type", "layer_types"}});
   if (const std::vector<std::string> listed = named.texts("layers_block_type"); !listed.empty()) {
-    return in_newer_words(layer_types(named, {static_cast<int64_t>(listed.size()),
-                                              {mamba, full, mlp, moe, "mamba", "attention"},
-                                              {},
-                                              "layers_block_type"}));
+    return in_newer_words(layer_types(
+        named,
+        {static_cast<int64_t>(listed.size()), {mamba, full, mlp, moe, "mamba", "attention"}, {}, "layers_block_type"}));
   }
   if (pattern.empty()) return {mamba, moe, full, mlp};
   std::vector<std::string> all;
