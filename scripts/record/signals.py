@@ -45,7 +45,7 @@ def maker_of(config, wanted):
 
 def speech(config, mask, wanted, generator):
     """What a text-to-speech model takes beside a text: its speaker, and what it draws by chance, if it does."""
-    batch, tokens = mask.shape
+    batch, tokens = mask.shape[0], mask.shape[-1]
     made = {"speaker_id": torch.full((batch,), 1), "duration_noise": torch.randn(batch, 2, tokens, generator=generator),
             "noise": torch.randn(batch, getattr(config, "flow_size", 1), 7, generator=generator)}
     return {name: value for name, value in made.items() if name in wanted}
