@@ -12,8 +12,7 @@
 namespace onnxport::test {
 namespace {
 
-constexpr const char* first_feature = "seq2seq-lm";
-constexpr const char* cached_feature = "seq2seq-lm-with-past";
+constexpr const char* with_past = "-with-past";
 
 ir::Tensor flag(bool value) {
   return ir::Tensor::of<uint8_t>(ir::DType::boolean, {1}, {value ? uint8_t{1} : uint8_t{0}});
@@ -24,14 +23,26 @@ ValidationInputs unpadded(const Recording& recording) {
   return read_case(recording.folder / recording.cases.at(0));
 }
 
-/// What the cached step of a recording gives to a decoder's graph.
-Tensors cached_inputs(const ValidationInputs& recorded) {
+/// The recorded inputs that a graph of this description takes under the same name.
+Tensors taken_of(const Description& description, const Tensors& recorded) {
   Tensors inputs;
-  for (const auto& [name, tensor] : recorded.inputs) {
+  for (const auto& input : description.inputs) {
+    if (const auto found = recorded.find(input.name); found != recorded.end()) inputs.insert(*found);
+  }
+  return inputs;
+}
+
+/// What a recorded step of the whole model gives to a decoder's graph, the encoder's result not included.
+Tensors decoder_inputs(const Description& decoder, const Tensors& recorded) {
+  Tensors inputs{{"input_ids", recorded.at("decoder_input_ids")}};
+  const auto add = [&](const char* input, const char* recorded_as) {
+    if (decoder.input(input) != nullptr) inputs.emplace(input, recorded.at(recorded_as));
+  };
+  add("encoder_attention_mask", "attention_mask");
+  add("attention_mask", "decoder_attention_mask");
+  for (const auto& [name, tensor] : recorded) {
     if (name.starts_with("past_key_values")) inputs.emplace(name, tensor);
   }
-  inputs.emplace("input_ids", recorded.inputs.at("decoder_input_ids"));
-  inputs.emplace("encoder_attention_mask", recorded.inputs.at("attention_mask"));
   return inputs;
 }
 
@@ -58,16 +69,10 @@ void append(Problems& problems, const Problems& more) {
 /// The answers of one exported layout.
 Problems answers_of(const ExportedLayout& model, const std::string& who, bool merged, const StepRecordings& steps) {
   const ValidationInputs first = unpadded(steps.first), cached = unpadded(steps.cached);
-  const Tensors encoded = model.run("encoder_model.onnx", {{"input_ids", first.inputs.at("input_ids")},
-                                                           {"attention_mask", first.inputs.at("attention_mask")}});
-  Tensors at_first{{"input_ids", first.inputs.at("decoder_input_ids")},
-                   {"encoder_attention_mask", first.inputs.at("attention_mask")},
-                   {"encoder_hidden_states", encoded.at("last_hidden_state")}};
-  Tensors at_cached = cached_inputs(cached);
-  if (model.masks_decoder) {
-    at_first.emplace("attention_mask", first.inputs.at("decoder_attention_mask"));
-    at_cached.emplace("attention_mask", cached.inputs.at("decoder_attention_mask"));
-  }
+  const Tensors encoded = model.run("encoder_model.onnx", taken_of(model.encoder, first.inputs));
+  Tensors at_first = decoder_inputs(model.decoder, first.inputs),
+          at_cached = decoder_inputs(model.decoder, cached.inputs);
+  at_first.emplace("encoder_hidden_states", encoded.at("last_hidden_state"));
   if (merged) {
     at_first.emplace(branch_input, flag(false));
     add_empty_past(cached, at_first);
@@ -90,7 +95,8 @@ ExportedLayout::ExportedLayout(const Checkpoint& checkpoint, const std::string& 
                                int64_t opset) {
   const std::string type = checkpoint.config().at("model_type");
   const OnnxConfig config = config_of({checkpoint.config(), checkpoint.folder()}, type, feature);
-  masks_decoder = config.description("decoder").input("attention_mask") != nullptr;
+  encoder = config.description("encoder");
+  decoder = config.description("decoder");
   const std::vector<GraphFile> files = graph_files(layout_from(layout), config, "model.onnx");
   WeightSource weights(checkpoint);
   const DefinedGraphs defined = define_graphs(config, weights, files);
@@ -106,9 +112,11 @@ std::vector<StepRecordings> step_recordings(const std::vector<Recording>& record
   std::vector<StepRecordings> found;
   std::set<std::string> types;
   for (const Recording& first : recordings) {
-    if (first.feature != first_feature || types.contains(first.model_type)) continue;
+    if (!first.feature.ends_with("2seq-lm") || !first.part.empty() || types.contains(first.model_type)) continue;
     for (const Recording& cached : recordings) {
-      if (cached.feature != cached_feature || cached.folder != first.folder) continue;
+      if (cached.feature != first.feature + with_past || cached.folder != first.folder || !cached.part.empty())
+        continue;
+      if (!unpadded(first).inputs.contains("decoder_input_ids")) continue;  // what sees images may read one text
       found.push_back({first, cached});
       types.insert(first.model_type);
       break;
@@ -123,7 +131,7 @@ Problems layout_answers(const StepRecordings& steps, const std::string& layout) 
   try {
     const RecordedCheckpoint checkpoint(steps.cached);
     for (const int64_t opset : tested_opsets()) {
-      const ExportedLayout model(*checkpoint, cached_feature, layout, opset);
+      const ExportedLayout model(*checkpoint, steps.cached.feature, layout, opset);
       const size_t graphs = merged ? 2 : 3;
       if (model.result.graphs.size() != graphs)
         problems.push_back(fmt::format("{} graphs, expected {}", model.result.graphs.size(), graphs));

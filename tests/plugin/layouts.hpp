@@ -22,7 +22,7 @@ class ExportedLayout {
   const std::filesystem::path& folder() const { return scratch_.path; }
 
   ExportResult result;
-  bool masks_decoder = false;  ///< whether decoders are given a mask of their own tokens
+  Description encoder, decoder;  ///< of its graphs, before they are exported
 
  private:
   Scratch scratch_;
