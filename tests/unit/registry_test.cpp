@@ -476,6 +476,8 @@ BOOST_AUTO_TEST_CASE(names_of_features) {
   BOOST_TEST(FeaturesManager::canonical_feature("automatic-speech-recognition") == "speech2seq-lm");
   BOOST_TEST(FeaturesManager::canonical_feature("automatic-speech-recognition", {"default", "ctc"}) == "ctc");
   BOOST_TEST(FeaturesManager::canonical_feature("fill-mask", {"fill-mask"}) == "fill-mask");
+  BOOST_TEST(FeaturesManager::canonical_feature("image-text-to-text-with-past") == "vision2seq-lm-with-past");
+  BOOST_TEST(FeaturesManager::canonical_feature("text-to-speech") == "text-to-audio");
   BOOST_TEST(FeaturesManager::get_model_class_for_feature("masked-lm") == "AutoModelForMaskedLM");
   BOOST_TEST(FeaturesManager::get_model_class_for_feature("seq2seq-lm-with-past") == "AutoModelForSeq2SeqLM");
   BOOST_TEST(FeaturesManager::get_model_class_for_feature("feature-extraction") == "AutoModel");
@@ -494,6 +496,8 @@ BOOST_AUTO_TEST_CASE(features_of_architectures) {
   BOOST_TEST(feature("ToyForPreTraining") == "masked-lm");
   BOOST_TEST(feature("ToyForMaskedLM") == "masked-lm");
   BOOST_TEST(feature("ToyLMHeadModel") == "causal-lm");
+  BOOST_TEST(feature("ToyForImageSuperResolution") == "image-to-image");
+  BOOST_TEST(feature("ToyForPoseEstimation") == "keypoint-detection");
   BOOST_TEST(feature("ToyWithLMHeadModel") == "none");
   BOOST_TEST(feature("ToyDoubleHeadsModel") == "double-heads");
   BOOST_TEST(feature("ToyManyHeadsModel") == "none");
