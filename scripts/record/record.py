@@ -34,6 +34,7 @@ def arguments():
                         help="sizes of the cases' images (default: the config's)")
     parser.add_argument("--sounds", nargs="+", default=[], type=int, metavar="N",
                         help="lengths of the cases' sounds, in samples or frames (default: 40 and 57)")
+    parser.add_argument("--masked", action="store_true", help="sounds with a mask, where the model is usually given none")
     parser.add_argument("--sequence", type=int, metavar="N", help="the length of both cases, for a model that takes but one")
     parser.add_argument("--dtype", default="fp32", choices=["fp32", "fp16", "bf16"], help="of the stored weights")
     parser.add_argument("--unused", action="append", default=[], metavar="PATTERN",
@@ -62,6 +63,7 @@ def run(command, plugin_dir, *words):
 def graph_of(options, checkpoint, scratch):
     """Names and types of the inputs and the names of the outputs of the file that the feature is exported to."""
     run(options.onnxport, options.plugin_dir, "export", "-m", checkpoint, "--feature", options.feature, "--no-validate",
+        *["--attention-mask"] * options.masked,
         "--quiet", scratch / "onnx")
     described = subprocess.run([options.onnxport, "inspect", "--json", scratch / "onnx" / "model.onnx"],
                                capture_output=True, text=True, check=True).stdout

@@ -26,8 +26,12 @@ OnnxConfig as_recorded(const Recording& recording, const Checkpoint& checkpoint)
   };
   OnnxConfig config = made(Json::object());
   const auto positions = config.description().texts.find("positions");
-  const bool otherwise = positions != config.description().texts.end() && positions->second != "sequence";
-  return otherwise ? made({{"position_ids", "sequence"}}) : std::move(config);
+  if (positions != config.description().texts.end() && positions->second != "sequence")
+    return made({{"position_ids", "sequence"}});
+  // Of sound, a mask is an input where it is asked for.
+  const bool masked = config.description().input("attention_mask") == nullptr && !recording.cases.empty() &&
+                      read_case(recording.folder / recording.cases[0]).inputs.contains("attention_mask");
+  return masked ? made({{"attention_mask", "input"}}) : std::move(config);
 }
 
 /// The graph that answers what the recording asks of its part: a decoder whose first and cached steps are graphs of
