@@ -52,6 +52,7 @@ struct JambaConfig {
               .convolution_bias = c.boolean("mamba_conv_bias", true),
               .bias = c.boolean("mamba_proj_bias", false),
               .activation = c.text("hidden_act", "silu"),
+              .gate = c.written_before(5, 0) ? c.text("hidden_act", "silu") : "silu",
               .norm = norm},
         feeds(feed_forwards(c, hidden)),
         attending(c, "attn", 8, 4),

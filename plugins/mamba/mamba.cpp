@@ -22,7 +22,8 @@ struct MambaConfig {
               .kernel = c.size("conv_kernel", 4),
               .convolution_bias = c.boolean("use_conv_bias", true),
               .bias = c.boolean("use_bias", false),
-              .activation = c.text("hidden_act", "silu")},
+              .activation = c.text("hidden_act", "silu"),
+              .gate = c.written_before(5, 0) ? c.text("hidden_act", "silu") : "silu"},
         tied(c.tie(true)) {
     if (norms_inputs)
       mixer.norm = Norm{.kind = Norm::Kind::rms, .epsilon = c.real("mixer_rms_eps", 1e-6), .weight = false};

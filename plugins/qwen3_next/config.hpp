@@ -86,7 +86,8 @@ struct Qwen3NextConfig {
                        .key_size = c.size("linear_key_head_dim", 128),
                        .value_size = c.size("linear_value_head_dim", 128)},
               .kernel = c.size("linear_conv_kernel_dim", 4),
-              .activation = c.text("hidden_act", "silu"),
+              // transformers 4 had no other one here.
+              .activation = c.written_before(5, 0) ? "silu" : c.text("hidden_act", "silu"),
               .epsilon = norm.epsilon,
               .apart = family.apart},
         feeds(feed_forwards(c, hidden, family)),

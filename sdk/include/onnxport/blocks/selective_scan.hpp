@@ -51,7 +51,8 @@ struct SelectiveMixer {
   int64_t channels, state, rank;  ///< `rank`: the width from which steps are made
   int64_t kernel = 4;
   bool convolution_bias = true, bias = false;  ///< `bias`: of the first layer and the last
-  std::string activation = "silu";             ///< behind the convolution; the gate's is always silu
+  std::string activation = "silu";             ///< behind the convolution
+  std::string gate = "silu";                   ///< of the gate
   /// Of what steps are made of, of B and of C: dt_layernorm, b_layernorm, c_layernorm.
   std::optional<Norm> norm{};
 
@@ -90,7 +91,7 @@ inline Value selective_mixer(const Scope& s, const Value& x, const SelectiveMixe
                                   .state = cache.past(state)});
   cache.replace(state, result.state);
   const Value y = result.y.in(s) + mixed * s.weight("D", {form.channels});
-  return linear(s / "out_proj", y * activation(halves[1], "silu"), {.out = x.fixed(-1), .bias = form.bias});
+  return linear(s / "out_proj", y * activation(halves[1], form.gate), {.out = x.fixed(-1), .bias = form.bias});
 }
 
 }  // namespace onnxport::sdk
