@@ -169,14 +169,6 @@ class DeformableDetr final : public OnnxConfig {
   static Value counted(const Value& mask) {
     return concat({unsqueeze(sum(pick(mask, 1, 0), {1}), {1}), unsqueeze(sum(pick(mask, 2, 0), {1}), {1})}, 1);
   }
-  // The middle of each place, x and y, in pixels: f32[rows·columns, 2].
-  static Value middles(const Scope& s, const ImageLevel& level) {
-    const auto along = [&](int64_t side) { return cast(range(pick(level.size.in(s), 0, side)), DType::f32) + 0.5; };
-    const auto over_image = [&](const Value& x) { return s.graph().op("Expand", {x, level.size}); };
-    const Value x = over_image(unsqueeze(along(1), {0})), y = over_image(unsqueeze(along(0), {1}));
-    return reshape(concat({unsqueeze(x, {2}), unsqueeze(y, {2})}, 2), {-1, 2});
-  }
-
   Value joined(const Scope& layer, const Value& x, const char* name,
                const std::function<Value(const Value&)>& run) const {
     return residual(layer, x.in(layer), {Placement::after, {}, name}, run);
@@ -197,7 +189,7 @@ class DeformableDetr final : public OnnxConfig {
       const ImageLevel& level = seen.image.levels[i];
       // Of the rows and columns that count.
       const Value whole = unsqueeze(counted(seen.masks[i].in(s)), {1});
-      places.push_back(unsqueeze(middles(s, level), {0}) / whole);
+      places.push_back(unsqueeze(middles_of(s, level), {0}) / whole);
     }
     const Value references = unsqueeze(concat(places, 1), {2}) * unsqueeze(seen.valid, {1});
     Value x = seen.image.tokens;
@@ -231,7 +223,7 @@ class DeformableDetr final : public OnnxConfig {
     std::vector<Value> all;
     for (size_t i = 0; i < seen.image.levels.size(); ++i) {
       const Value whole = unsqueeze(counted(seen.masks[i].in(model)), {1});
-      const Value middle = unsqueeze(middles(model, seen.image.levels[i]), {0}) / whole;
+      const Value middle = unsqueeze(middles_of(model, seen.image.levels[i]), {0}) / whole;
       const Value side = g.scalar(0.05 * static_cast<double>(1 << i));
       all.push_back(concat({middle, g.op("Expand", {side, shape_of(middle, 0, 3)})}, 2));
     }

@@ -42,6 +42,14 @@ inline Value tokens_at(const Value& tokens, const ImageLevel& level) {
   return tokens.graph().op("Slice", {tokens, level.begin, level.end}, {{"axes", {1}}});
 }
 
+/// The middle of each place of an image, x and y, in pixels: f32[rows·columns, 2].
+inline Value middles_of(const Scope& s, const ImageLevel& level) {
+  const auto along = [&](int64_t side) { return cast(range(pick(level.size.in(s), 0, side)), DType::f32) + 0.5; };
+  const auto over_image = [&](const Value& x) { return s.graph().op("Expand", {x, level.size}); };
+  const Value x = over_image(unsqueeze(along(1), {0})), y = over_image(unsqueeze(along(0), {1}));
+  return reshape(concat({unsqueeze(x, {2}), unsqueeze(y, {2})}, 2), {-1, 2});
+}
+
 struct DeformableAttention {
   int64_t heads;
   std::vector<int64_t> points;  ///< samples of a head, at each level

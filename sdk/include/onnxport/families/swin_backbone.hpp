@@ -43,7 +43,8 @@ class SwinBackbone {
       if (std::find(read.begin(), read.end(), stage) != read.end())
         made.stages.push_back(image_of(norm(at / "hidden_states_norms" / norm_of(stage), x, {}), grid));
     };
-    Value x = patches.tokens;
+    // A padded image has lost the name of its batch.
+    Value x = reshape(patches.tokens, concat({shape_of(pixels, 0, 1), g.integers({-1, c.embedding})}, 0));
     keep(0, x);
     for (size_t i = 0; i < c.depths.size(); ++i) {
       const Scope stage = model / "encoder.layers" / static_cast<int64_t>(i);
