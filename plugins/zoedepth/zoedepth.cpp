@@ -67,6 +67,8 @@ class ZoeDepth final : public OnnxConfig {
     }
   }
   double atol_for_validation() const override { return 1e-4; }
+  // Squares and logarithms, of which metres are made.
+  std::vector<std::string> keep_in_fp32() const override { return {"metric_head"}; }
   std::vector<TensorSpec> inputs() const override { return {pixel_values()}; }
   std::vector<OutputSpec> outputs() const override {
     std::vector<OutputSpec> specs{{"predicted_depth", {{0, axis::batch}}}};
