@@ -118,7 +118,7 @@ void add_export_options(CLI::App& app, ExportArguments& e) {
                  "A decoder's positions: sequence (counted after the past, as the model does by itself), mask (counted "
                  "along the attention mask, for batches padded on the left), input (a graph input)")
       ->check(CLI::IsMember(names_of(position_choices)));
-  app.add_flag("--attention-mask", e.attention_mask,
+  app.add_flag("--attention-mask", e.sample_mask,
                "Give an audio model a mask of its samples as an input, for recordings of different lengths in a batch");
   app.add_option("--dtype", e.dtype,
                  "Type in which weights are stored and computed; inputs and outputs stay as they are")

@@ -60,7 +60,7 @@ std::string without_staging(std::string text, const StagedOutput& output) {
 Wanted wanted_by(const ExportPlan& plan) {
   Wanted wanted{plan.feature, plan.plugin, Json::object()};
   if (plan.positions) wanted.options["position_ids"] = name_of(position_choices, *plan.positions);
-  if (plan.attention_mask) wanted.options["attention_mask"] = "input";
+  if (plan.sample_mask) wanted.options["sample_mask"] = "input";
   return wanted;
 }
 
@@ -122,12 +122,6 @@ int run_export(const ExportArguments& arguments, Console& console) {
   const Json config = Checkpoint::open_config(folder).config();
   const Selection selection = select(plan.plugins, config, folder / "config.json", wanted_by(plan), console);
   const OnnxConfig& onnx_config = *selection.onnx_config;
-  if (plan.attention_mask && onnx_config.description().input("attention_mask") == nullptr) {
-    throw Error(Failure::usage,
-                fmt::format("--attention-mask: a model of type '{}' takes none for the feature '{}'",
-                            selection.model_type, selection.feature),
-                "leave the option out");
-  }
   const int64_t opset = plan.opset.value_or(onnx_config.default_onnx_opset());
   require_opset(onnx_config, opset);
   std::optional<Preprocessor> preprocessor;

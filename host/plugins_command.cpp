@@ -36,14 +36,14 @@ nlohmann::ordered_json json_of(const Candidate& candidate) {
 /// Makes an onnx-config for every feature of every type, by the defaults of its config class: a feature that is listed
 /// and not defined shows here. What needs more of a config than its type cannot be tried without one. Throws
 /// Error(plugin) where one fails by the plugin's fault; yields how many were made.
-size_t make_all(const LoadedPlugin& plugin, const Manifest& manifest) {
+size_t make_all(const PluginTable& plugin, const Manifest& manifest) {
   size_t made = 0;
   for (const Manifest::Model& model : manifest.models) {
     for (const std::string& type : model.types) {
       const Json config{{"model_type", type}};
       for (const std::string& feature : model.features) {
         try {
-          OnnxConfig::from_model_config({plugin.onnx_config, manifest.id}, config, type, feature);
+          OnnxConfig::from_model_config(plugin, config, type, feature);
           ++made;
         } catch (const Error& error) {
           if (error.failure() == Failure::plugin) throw;
@@ -112,7 +112,7 @@ int run_plugins_check(const PluginsCheckArguments& arguments, Console& console) 
     for (const Manifest::Model& model : candidate.manifest.models) {
       console.line(fmt::format("  model types  {}: {}", fmt::join(model.types, ", "), fmt::join(model.features, ", ")));
     }
-    const size_t made = make_all(plugin, candidate.manifest);
+    const size_t made = make_all(FeaturesManager(*registry).table_of(candidate), candidate.manifest);
     json["plugins"].back()["features_made"] = made;
     console.line(fmt::format("  features     {} made by the defaults of config.json", made));
     if (!candidate.reason.empty()) console.block("note         " + candidate.reason, 2);

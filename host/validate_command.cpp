@@ -101,8 +101,8 @@ ExportValidation validate_model(const ValidatePlan& plan, const Exported& export
   Wanted wanted{feature, plan.plugin, Json::object()};
   const std::string counted = exported.metadata("onnxport.position_ids", "");
   if (!counted.empty()) wanted.options["position_ids"] = counted;
-  if (const std::string mask = exported.metadata("onnxport.attention_mask", ""); !mask.empty())
-    wanted.options["attention_mask"] = mask;
+  if (const std::string mask = exported.metadata("onnxport.sample_mask", ""); !mask.empty())
+    wanted.options["sample_mask"] = mask;
   const auto selected = [&] {
     return select(plan.plugins, checkpoint.config(), checkpoint.folder() / "config.json", wanted, console);
   };

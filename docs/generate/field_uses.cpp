@@ -26,25 +26,31 @@ struct Question {
     config["transformers_version"] = version;
     return OnnxConfig::from_model_config(plugin, config, model_type, feature);
   }
-  bool is_refused(const Json& fields) const {
+  bool is_refused(const Json& fields, const std::string& feature) const {
     try {
-      ask(fields, model.features.front());
+      ask(fields, feature);
       return false;
     } catch (const Error&) {
       return true;
     }
   }
+  bool is_refused(const Json& fields) const { return is_refused(fields, model.features.front()); }
 };
 
-/// What the features ask for with these fields, together; some of it only when the graph is defined.
+/// What the features ask for with these fields, together; some of it only when the graph is defined. A feature that a
+/// model of these fields does not have, such as a past of one that looks both ways, asks for nothing.
 AskedFields asked_by(const Question& question, const Json& fields) {
   AskedFields all;
   const auto add = [&all](const OnnxConfig& config) {
     for (const auto& [name, looked_at] : config.asked_fields()) all[name] |= looked_at;
   };
-  for (const std::string& feature : question.model.features) add(question.ask(fields, feature));
+  std::vector<std::string> features{question.model.features.front()};
+  for (auto feature = question.model.features.begin() + 1; feature != question.model.features.end(); ++feature) {
+    if (!question.is_refused(fields, *feature)) features.push_back(*feature);
+  }
+  for (const std::string& feature : features) add(question.ask(fields, feature));
   if (unread_fields(fields, all).empty()) return all;
-  for (const std::string& feature : question.model.features) {
+  for (const std::string& feature : features) {
     const OnnxConfig config = question.ask(fields, feature);
     WeightSource any;
     config.define(any);

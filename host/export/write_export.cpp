@@ -31,7 +31,7 @@ std::map<std::string, std::string> metadata_of(const ExportPlan& plan, const Sel
     metadata["onnxport.position_ids"] = positions->second;
   else if (plan.positions)  // a plugin that does not tell
     metadata["onnxport.position_ids"] = name_of(position_choices, *plan.positions);
-  if (plan.attention_mask) metadata["onnxport.attention_mask"] = "input";
+  if (plan.sample_mask) metadata["onnxport.sample_mask"] = "input";
   return metadata;
 }
 

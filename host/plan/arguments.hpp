@@ -36,7 +36,7 @@ struct ExportArguments {
   std::optional<uint64_t> max_memory;  // bytes
   bool no_validate = false;
   std::string position_ids;  // "", "sequence", "mask" or "input"
-  bool attention_mask = false;
+  bool sample_mask = false;
   std::vector<std::string> outputs;
   bool allow_unused = false;
   std::string plugin;

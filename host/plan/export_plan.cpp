@@ -73,7 +73,7 @@ ExportPlan plan_export(const ExportArguments& arguments) {
   plan.feature = arguments.feature;
   plan.plugin = arguments.plugin;
   if (!arguments.position_ids.empty()) plan.positions = value_of(position_choices, arguments.position_ids);
-  plan.attention_mask = arguments.attention_mask;
+  plan.sample_mask = arguments.sample_mask;
   plan.opset = arguments.opset;
   plan.max_memory = arguments.max_memory;
   plan.outputs = arguments.outputs;

@@ -34,7 +34,7 @@ struct ExportPlan {
   std::string feature;  // empty: by config.json's architectures
   std::string plugin;   // empty: the only one that offers the type
   std::optional<Positions> positions;
-  bool attention_mask = false;   // an input, also where the model's type does without
+  bool sample_mask = false;      // an input, also where the model's type does without
   std::optional<int64_t> opset;  // nullopt: the model's
   const Layout* layout = nullptr;
   WeightPlan weights;

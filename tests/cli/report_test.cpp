@@ -153,7 +153,7 @@ BOOST_AUTO_TEST_CASE(other_names_of_features) {
   const Outcome all = sandbox.run({"features"}), one = sandbox.run({"features", "bert"});
   BOOST_TEST(contains(all.out, "question-answering"));
   BOOST_TEST(contains(one.out, "fill-mask"));
-  BOOST_TEST(parsed(sandbox.run({"features", "--json"})).at("model_types").at("bert").size() == 9u);
+  BOOST_TEST(parsed(sandbox.run({"features", "--json"})).at("model_types").at("bert").size() == 10u);
 }
 
 BOOST_AUTO_TEST_CASE(features_tells_known_gaps) {

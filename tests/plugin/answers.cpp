@@ -29,9 +29,10 @@ OnnxConfig as_recorded(const Recording& recording, const Checkpoint& checkpoint)
   if (positions != config.description().texts.end() && positions->second != "sequence")
     return made({{"position_ids", "sequence"}});
   // Of sound, a mask is an input where it is asked for.
-  const bool masked = config.description().input("attention_mask") == nullptr && !recording.cases.empty() &&
+  const bool masked = recording.part.empty() && config.description().input("attention_mask") == nullptr &&
+                      !recording.cases.empty() &&
                       read_case(recording.folder / recording.cases[0]).inputs.contains("attention_mask");
-  return masked ? made({{"attention_mask", "input"}}) : std::move(config);
+  return masked ? made({{"sample_mask", "input"}}) : std::move(config);
 }
 
 /// The graph that answers what the recording asks of its part: a decoder whose first and cached steps are graphs of

@@ -95,9 +95,9 @@ ExportedLayout::ExportedLayout(const Checkpoint& checkpoint, const std::string& 
                                int64_t opset) {
   const std::string type = checkpoint.config().at("model_type");
   const OnnxConfig config = config_of({checkpoint.config(), checkpoint.folder()}, type, feature);
+  const std::vector<GraphFile> files = graph_files(layout_from(layout), config, "model.onnx");
   encoder = config.description("encoder");
   decoder = config.description("decoder");
-  const std::vector<GraphFile> files = graph_files(layout_from(layout), config, "model.onnx");
   WeightSource weights(checkpoint);
   const DefinedGraphs defined = define_graphs(config, weights, files);
   result = export_graphs(config, defined.graphs, folder(), {.opset = opset, .external_data = layout == "split"});

@@ -217,7 +217,7 @@ BOOST_AUTO_TEST_CASE(rows_that_ask_for_more_than_is_done) {
     return crossed;
   };
   const std::pair<AttentionBlock, std::string> rows[] = {
-      {{.heads = 4, .head_size = 6, .projections = {.packing = Projections::Packing::blocks}}, "projections"},
+      {{.heads = 4, .head_size = 6, .projections = {.packing = Projections::Packing::groups}}, "projections"},
       {{.heads = 4, .head_size = 6, .query_key_norm = QueryKeyNorm{}}, "norms of queries"},
       {{.heads = 4, .head_size = 6, .repeats_kv = true}, "repeated"},
       {{.heads = 4, .head_size = 6, .clip = 0.3}, "clipped"},

@@ -284,8 +284,9 @@ BOOST_AUTO_TEST_CASE(rotary_parameters_of_a_layer_type) {
   BOOST_TEST(refused({{"sliding_attention", {{"rope_type", "linear"}}}}) == "accepted");
   BOOST_TEST(refused({{"rope_type", "linear"}, {"factor", 2.0}})
                  .starts_with("config field 'rope_parameters' is one map for all layers"));
-  BOOST_TEST(refused({{"full_attention", {{"rope_type", "mrope"}}}}).find("rope_parameters.full_attention.rope_type") !=
-             std::string::npos);
+  BOOST_TEST(
+      refused({{"full_attention", {{"rope_type", "by_hand"}}}}).find("rope_parameters.full_attention.rope_type") !=
+      std::string::npos);
 
   // Of what older releases wrote, a kind of layers may take the scaling or leave it.
   json.erase("rope_parameters");

@@ -31,7 +31,7 @@ class AudioEncoder : public OnnxConfig {
   explicit AudioEncoder(const Request& request)
       : OnnxConfig(request),
         labels_(request.config.num_labels()),
-        masked_(request.options.text("attention_mask", "") == "input") {}
+        masked_(request.options.text("sample_mask", "") == "input") {}
 
   double atol_for_validation() const override { return 1e-4; }
 
@@ -79,7 +79,7 @@ class AudioEncoder : public OnnxConfig {
   /// What the class that the model was trained by yields, by its names; outputs() declares them.
   virtual Outputs pretrain(const Scope& model, const AudioFeatures&) const { return {{"", without_head(model)}}; }
 
-  /// The input, and where the option attention_mask="input" asks for it a mask of its first two axes, for recordings of
+  /// The input, and where the option sample_mask="input" asks for it a mask of its first two axes, for recordings of
   /// different lengths in a batch. Of a model whose processor gives none unless told to.
   std::vector<TensorSpec> with_mask(const TensorSpec& sound) const {
     std::vector<TensorSpec> specs{sound};

@@ -90,9 +90,9 @@ inline Value positional_convolution(const Scope& s, const Value& x, const Positi
 
 /// Convolutions behind the layers that make frames fewer.
 struct SpeechAdapter {
-  SpeechAdapter(const Config& c, int64_t hidden, int64_t layers = 3)
+  SpeechAdapter(const Config& c, int64_t hidden, int64_t usual_layers = 3)
       : used(c.boolean("add_adapter", false)),
-        layers(c.count("num_adapter_layers", layers)),
+        layers(c.count("num_adapter_layers", usual_layers)),
         kernel(c.size("adapter_kernel_size", 3)),
         stride(c.size("adapter_stride", 2)),
         width(used ? c.size("output_hidden_size", hidden) : hidden) {
@@ -199,8 +199,8 @@ Value run_layers(int64_t count, Value x, std::vector<Value>& kept, Layer layer) 
 /// An encoder of samples, f32[batch, samples]. A relative says how frames run through its layers.
 class Wav2Vec2Encoder : public SpeechEncoder {
  public:
-  Wav2Vec2Encoder(const Request& request, const Wav2Vec2Variant& otherwise, FrontEnd front)
-      : SpeechEncoder(request, otherwise.defaults), c(request.config, otherwise), front(std::move(front)) {
+  Wav2Vec2Encoder(const Request& request, const Wav2Vec2Variant& otherwise, FrontEnd heard_by)
+      : SpeechEncoder(request, otherwise.defaults), c(request.config, otherwise), front(std::move(heard_by)) {
     if (!otherwise.adapts) return;
     adapter_.emplace(request.config, c.hidden);
     require_head_behind(*adapter_, task());
@@ -263,8 +263,8 @@ class Wav2Vec2Encoder : public SpeechEncoder {
 /// Source: Wav2Vec2Encoder and Wav2Vec2EncoderStableLayerNorm.
 class Wav2Vec2Transformer : public Wav2Vec2Encoder {
  public:
-  Wav2Vec2Transformer(const Request& request, const Wav2Vec2Variant& otherwise, FrontEnd front)
-      : Wav2Vec2Encoder(request, otherwise, std::move(front)),
+  Wav2Vec2Transformer(const Request& request, const Wav2Vec2Variant& otherwise, FrontEnd heard_by)
+      : Wav2Vec2Encoder(request, otherwise, std::move(heard_by)),
         stable(request.config.boolean("do_stable_layer_norm", false)),
         places{.kernel = request.config.size("num_conv_pos_embeddings", 128),
                .groups = request.config.size("num_conv_pos_embedding_groups", 16),
