@@ -21,6 +21,13 @@ ir::Tensor ones(int64_t rows, int64_t width) {
                                  std::vector<int64_t>(static_cast<size_t>(rows * width), 1));
 }
 
+/// Says of every place that it counts.
+void fill_with_one(ir::Tensor& mask) {
+  if (mask.dtype != ir::DType::i64) return;
+  const size_t places = mask.data.size() / sizeof(int64_t);
+  mask = ir::Tensor::of<int64_t>(ir::DType::i64, mask.shape, std::vector<int64_t>(places, 1));
+}
+
 /// The tensors and runs that a check is made of. Parts are told by what they state: the cached one has states, and
 /// names the one that fills them or is that itself; the others are those whose results either takes.
 class CacheCheck {
@@ -114,12 +121,31 @@ class CacheCheck {
     options.sizes[axis_.terms()[0].first] = prefix + step;
     options.varied = true;
     Tensors values = e_.config.generate_dummy_inputs(e_.preprocessor, options, part);
+    count_all_that_shrinks(part, values);
     if (cached_.empty() && !part.empty() && part != first_) {
       for (const auto& [name, value] : dummy("")) {
         if (values.contains(name)) values[name] = value;
       }
     }
     return dummies_.emplace(part, std::move(values)).first->second;
+  }
+
+  /// Which places of a result count cannot be told from a mask of what was heard where the result is shorter, so that
+  /// all of that counts then: in the part that makes the result, and in the model as one graph.
+  void count_all_that_shrinks(const std::string& part, Tensors& values) const {
+    const std::vector<std::string> makers = part.empty() ? e_.config.parts() : std::vector<std::string>{part};
+    for (const std::string& maker : makers) {
+      if (maker == cached_ || maker == first_) continue;
+      const Description& description = e_.config.description(maker);
+      for (const InputSpec& input : description.inputs) {
+        if (input.role != ONNXPORT_ROLE_MASK || input.type.shape.size() != 2 || !values.contains(input.name)) continue;
+        const bool is_kept =
+            std::any_of(description.outputs.begin(), description.outputs.end(), [&](const OutputSpec& output) {
+              return output.axes.size() > 1 && output.axes[1] && *output.axes[1] == input.type.shape[1];
+            });
+        if (!is_kept) fill_with_one(values.at(input.name));
+      }
+    }
   }
 
   /// All tokens of the check; every place counts, so that each row of the cache is compared.
@@ -140,14 +166,17 @@ class CacheCheck {
     return results_.emplace(output, runnable(part).run(inputs).at(output)).first->second;
   }
 
-  /// Which places of an earlier part's result count: those of that part's mask, where it has as many, else all.
+  /// Which places of an earlier part's result count: those of that part's mask, where it has as many or the step is to
+  /// be given that mask itself, else all.
   ir::Tensor mask_of_result(const InputSpec& spec) {
     const std::string part = maker_of(spec.of);
     const int64_t width = result(spec.of).shape.at(1);
     for (const InputSpec& input : e_.config.description(part).inputs) {
       if (input.role != ONNXPORT_ROLE_MASK) continue;
       const ir::Tensor& mask = dummy(part).at(input.name);
-      if (mask.shape == std::vector<int64_t>{batch, width} && mask.dtype == spec.type.dtype) return mask;
+      const bool is_asked_for = input.type.shape == spec.type.shape;
+      const bool is_as_long = mask.shape == std::vector<int64_t>{batch, width};
+      if ((is_asked_for || is_as_long) && mask.dtype == spec.type.dtype) return mask;
     }
     return mask_for(spec, ir::Dim(width), {ones(batch, width), ones(batch, width)});
   }

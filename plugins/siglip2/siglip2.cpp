@@ -81,12 +81,8 @@ struct Siglip2ImageTower : Tower {
   }
 
   // Images of as many patches as there is room for, or fewer.
-  std::vector<DummyTensor> dummies(const DummyRequest& request) const {
-    const auto size = [&](const char* name, const char* other) {
-      const auto found = request.sizes.find(name);
-      return found != request.sizes.end() ? found->second : request.sizes.at(other);
-    };
-    const int64_t batch = size(image_batch, axis::batch), places = request.sizes.at(patches_axis);
+  std::vector<DummyTensor> dummies(const DummyRequest& request, const char* of_images = axis::batch) const {
+    const int64_t batch = request.sizes.at(of_images), places = request.sizes.at(patches_axis);
     const auto most = static_cast<int64_t>(std::sqrt(static_cast<double>(places)));
     std::vector<int64_t> shapes, mask;
     for (int64_t i = 0; i < batch; ++i) {
@@ -108,7 +104,8 @@ class Siglip2 final : public SiglipTowers<Siglip2ImageTower> {
   using SiglipTowers::SiglipTowers;
 
   std::vector<DummyTensor> generate_dummy_inputs(const DummyRequest& request) const override {
-    return request.part == "text" ? std::vector<DummyTensor>{} : image.dummies(request);
+    if (request.part == "text") return {};
+    return image.dummies(request, is_pair() && request.part.empty() ? image_batch : axis::batch);
   }
 
  private:
