@@ -161,6 +161,23 @@ BOOST_AUTO_TEST_CASE(an_encoder_may_see_or_hear, *boost::unit_test::precondition
   }
 }
 
+// What is heard may become fewer places, in the encoder or where a step reads its mask.
+BOOST_AUTO_TEST_CASE(a_cached_step_is_compared_where_a_result_is_shorter,
+                     *boost::unit_test::precondition(reference_built)) {
+  const std::pair<const char*, const char*> models[] = {{"speech_to_text", "Speech2TextForConditionalGeneration"},
+                                                        {"speecht5", "SpeechT5ForSpeechToText"}};
+  const std::string feature = "speech2seq-lm-with-past";
+  for (const auto& [type, name] : models) {
+    const Sandbox sandbox;
+    const fs::path config = fs::path(ONNXPORT_PLUGIN_SOURCES) / type / "cases" / type / name / "config.json";
+    const Outcome made = sandbox.run({"synth", config.string(), "model", "--feature", feature});
+    BOOST_TEST(made.status == 0, made.err);
+    const Outcome exported = sandbox.run({"export", "-m", "model", "--feature", feature, "out"});
+    BOOST_TEST(exported.status == 0, type << ": " << exported.out << exported.err);
+    BOOST_TEST(contains(exported.out, "3 tokens after 4, cached"), exported.out);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(check_loads_and_reports) {
   const Sandbox sandbox;
   const Outcome good = sandbox.run({"plugins", "check", (fixture_plugins("c_linear") / "fixture_c_linear").string()});
