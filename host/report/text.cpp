@@ -142,6 +142,11 @@ void print_text(const ExportValidation& found, Console& console) {
     print_file(file, found.tolerance, console);
   }
   if (found.cached_step) print_run(*found.cached_step, console);
+  if (found.takes_one_token) {
+    console.note(
+        "cached steps are not compared with uncached ones: a step of this model takes one token, and several at once "
+        "give something else, as in the original");
+  }
   if (!found.cache_unknown_to.empty()) {
     console.note(
         fmt::format("cached steps are not compared with uncached ones: plugin {} does not state what its cache "

@@ -34,17 +34,19 @@ class CacheCheck {
  public:
   explicit CacheCheck(const ExportToValidate& exported) : e_(exported) {}
 
-  std::optional<ValidationRun> run(const Tolerance& tolerance) {
-    if (!find_steps()) return std::nullopt;
+  CachedStepCheck run(const Tolerance& tolerance) {
+    if (!find_steps()) return {};
     const Description& cached = e_.config.description(cached_);
     const std::optional<ir::Dim> axis = step_axis(cached);
-    if (!axis || axis->terms().size() != 1 || tokens_of(cached, *axis) == nullptr) return std::nullopt;
+    if (!axis || axis->terms().size() != 1 || tokens_of(cached, *axis) == nullptr) return {};
     axis_ = *axis;
+    const auto size = cached.axes.find(axis_.terms()[0].first);
+    if (size != cached.axes.end() && size->second.maximum == 1) return {.takes_one_token = true};
     const SteppedDecoder decoder{
         [this](const Tokens& tokens) { return run_step(first_, tokens, nullptr); },
         [this](const Tokens& tokens, const Tensors& before) { return run_step(cached_, tokens, &before); },
         cached.states};
-    return compare_cached_step(decoder, tokens(), prefix, tolerance);
+    return {.run = compare_cached_step(decoder, tokens(), prefix, tolerance)};
   }
 
  private:
@@ -231,7 +233,7 @@ class CacheCheck {
 
 }  // namespace
 
-std::optional<ValidationRun> validate_cached_step(const ExportToValidate& exported, const Tolerance& tolerance) {
+CachedStepCheck validate_cached_step(const ExportToValidate& exported, const Tolerance& tolerance) {
   return CacheCheck(exported).run(tolerance);
 }
 

@@ -9,9 +9,14 @@
 
 namespace onnxport {
 
-/// Compares a cached step with the uncached run of the same tokens, in the written files; nullopt where the plugin
-/// states no cache. In the one graph of an encoder-decoder, which only takes cached steps, the definition of the first
-/// step fills the cache.
-std::optional<ValidationRun> validate_cached_step(const ExportToValidate& exported, const Tolerance& tolerance);
+/// What came of the check: a run, or why there is none.
+struct CachedStepCheck {
+  std::optional<ValidationRun> run{};  ///< nullopt as well where the plugin states no cache
+  bool takes_one_token = false;        ///< a step, by the plugin's maximum; what several give is another thing then
+};
+
+/// Compares a cached step with the uncached run of the same tokens, in the written files. In the one graph of an
+/// encoder-decoder, which only takes cached steps, the definition of the first step fills the cache.
+CachedStepCheck validate_cached_step(const ExportToValidate& exported, const Tolerance& tolerance);
 
 }  // namespace onnxport

@@ -154,8 +154,11 @@ ExportValidation validate_export(const ExportToValidate& exported, const std::ve
   ExportValidation found{.tolerance = tolerance};
   for (const FileToValidate& file : files)
     found.files.push_back(validate_file(&exported.config, file, tolerance, progress));
-  found.cached_step = validate_cached_step(exported, tolerance);
-  if (!found.cached_step && exported.config.with_past()) found.cache_unknown_to = exported.config.plugin_id();
+  CachedStepCheck check = validate_cached_step(exported, tolerance);
+  found.cached_step = std::move(check.run);
+  found.takes_one_token = check.takes_one_token;
+  if (!found.cached_step && !found.takes_one_token && exported.config.with_past())
+    found.cache_unknown_to = exported.config.plugin_id();
   return found;
 }
 

@@ -148,6 +148,12 @@ class Transformer {
   const ProphetNetConfig c;
 };
 
+/// Behind a past a step is one token: the streams that predict mix the numbers of all tokens of a step, so that several
+/// at once give something else, and the original takes no more. Source: ProphetNetNgramSelfAttention.forward.
+std::vector<AxisSize> one_token(const char* of_step) {
+  return {{.axis = of_step, .usual = 1, .minimum = 1, .maximum = 1}};
+}
+
 /// The words of a vector.
 Value words(const Transformer& model, const Scope& base, const Value& x) {
   const TiedLinear head{base.graph().root() / "lm_head", model.table(base, "decoder"), model.config().tied};
@@ -174,6 +180,9 @@ class ProphetNetOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
   int64_t encoder_width() const override { return c.width; }
   bool has_usual_cache() const override { return c.encoder.heads == c.decoder.heads; }
   int64_t max_positions() const override { return c.longest(); }
+  std::vector<AxisSize> axis_sizes() const override {
+    return use_past() && task() != "default" ? one_token(axis::decoder_sequence) : std::vector<AxisSize>{};
+  }
 
   Value encode(Graph& g, const Inputs& in) const override {
     return model.encode(base(g), in.at("input_ids"), in.at("attention_mask"));
@@ -207,6 +216,9 @@ class ProphetNetDecoderOnnxConfig final : public OnnxConfigWithPast {
   int64_t num_attention_heads() const override { return c.decoder.heads; }
   int64_t head_size() const override { return c.width / c.decoder.heads; }
   int64_t max_positions() const override { return c.longest(); }
+  std::vector<AxisSize> axis_sizes() const override {
+    return use_past() ? one_token(axis::sequence) : std::vector<AxisSize>{};
+  }
   std::vector<TensorSpec> inputs() const override { return text_inputs(c.vocab, c.positions); }
 
   Outputs forward(Graph& g, const Inputs& in) const override {
