@@ -21,6 +21,7 @@ class Dpt final : public ImageEncoder {
   // At 13 ONNX's own inference loses the rank of what a hybrid's group norms yield, and refuses sizes read of it.
   int64_t min_opset() const override { return c.hybrid ? 14 : 13; }
   std::vector<OutputSpec> outputs() const override {
+    // NOLINTNEXTLINE(bugprone-parent-virtual-call): what the vectors are called is the model's affair here
     return task() == "default" ? OnnxConfig::outputs() : ImageEncoder::outputs();
   }
 

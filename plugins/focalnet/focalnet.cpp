@@ -52,6 +52,7 @@ class FocalNet final : public ImageEncoder {
   explicit FocalNet(const Request& request) : ImageEncoder(request), c(request.config) {}
   std::string base_model_prefix() const override { return "focalnet"; }
   std::vector<OutputSpec> outputs() const override {
+    // NOLINTNEXTLINE(bugprone-parent-virtual-call): what the vectors are called is the model's affair here
     return task() == "default" ? OnnxConfig::outputs() : ImageEncoder::outputs();
   }
 

@@ -86,6 +86,7 @@ class Hiera final : public ImageEncoder {
   explicit Hiera(const Request& request) : ImageEncoder(request), c(request.config) {}
   std::string base_model_prefix() const override { return "hiera"; }
   std::vector<OutputSpec> outputs() const override {
+    // NOLINTNEXTLINE(bugprone-parent-virtual-call): what the vectors are called is the model's affair here
     return task() == "default" ? OnnxConfig::outputs() : ImageEncoder::outputs();
   }
 

@@ -17,7 +17,6 @@ class QwenVl final : public PackedVisionLanguage {
  private:
   QwenVl(const Request& request, const Generation& of)
       : PackedVisionLanguage(request, half_of(request, of)),
-        generation(of),
         vision(request.config.section("vision_config"), of),
         c(vision.config()) {
     request.config.no_effect(
@@ -57,7 +56,6 @@ class QwenVl final : public PackedVisionLanguage {
 
   static std::string deep(size_t index) { return "deepstack_features." + std::to_string(index); }
 
-  const Generation& generation;
   const VisionEncoder vision;
   const VisionConfig& c;
 };

@@ -65,11 +65,11 @@ namespace detail {
 /// Where a component's plugin describes a part. The host knows it as a description.
 class DescriptionReader : public onnxport_description {
  public:
-  DescriptionReader(const onnxport_host* host, ComponentPart& part) : onnxport_description{}, host_(host), out(part) {
+  DescriptionReader(const onnxport_host* host, ComponentPart& part) : onnxport_description{}, host_(host), out_(part) {
     struct_size = sizeof(onnxport_description);
     input = [](onnxport_description* self, onnxport_string name, const onnxport_type* type) {
       return of(self).guarded([&] {
-        TensorSpec& spec = of(self).out.inputs.emplace_back();
+        TensorSpec& spec = of(self).out_.inputs.emplace_back();
         spec.name = from_abi(name);
         spec.dtype = static_cast<DType>(type->dtype);
         for (uint32_t i = 0; i < type->rank; ++i) {
@@ -81,7 +81,7 @@ class DescriptionReader : public onnxport_description {
     };
     output = [](onnxport_description* self, onnxport_string name, const onnxport_type* type) {
       return of(self).guarded([&] {
-        OutputSpec& spec = of(self).out.outputs.emplace_back();
+        OutputSpec& spec = of(self).out_.outputs.emplace_back();
         spec.name = from_abi(name);
         for (uint32_t i = 0; i < type->rank; ++i) {
           if (type->dims[i].symbol.size > 0) spec.axes[static_cast<int>(i)] = from_abi(type->dims[i].symbol);
@@ -89,13 +89,13 @@ class DescriptionReader : public onnxport_description {
       });
     };
     integer = [](onnxport_description* self, onnxport_string name, int64_t value) {
-      return of(self).guarded([&] { of(self).out.integers[std::string(from_abi(name))] = value; });
+      return of(self).guarded([&] { of(self).out_.integers[std::string(from_abi(name))] = value; });
     };
     real = [](onnxport_description* self, onnxport_string name, double value) {
-      return of(self).guarded([&] { of(self).out.reals[std::string(from_abi(name))] = value; });
+      return of(self).guarded([&] { of(self).out_.reals[std::string(from_abi(name))] = value; });
     };
     text = [](onnxport_description* self, onnxport_string name, onnxport_string value) {
-      return of(self).guarded([&] { of(self).out.texts[std::string(from_abi(name))] = from_abi(value); });
+      return of(self).guarded([&] { of(self).out_.texts[std::string(from_abi(name))] = from_abi(value); });
     };
     // What an export changes in config.json is the business of the model around.
     value_override = [](onnxport_description*, onnxport_string, onnxport_string) -> onnxport_status* {
@@ -120,7 +120,7 @@ class DescriptionReader : public onnxport_description {
     };
     axis_size = [](onnxport_description* self, onnxport_string symbol, const onnxport_axis_size* size) {
       return of(self).guarded([&] {
-        of(self).out.axes.push_back(
+        of(self).out_.axes.push_back(
             {std::string(from_abi(symbol)), size->usual, size->minimum, size->maximum, size->step});
       });
     };
@@ -145,7 +145,7 @@ class DescriptionReader : public onnxport_description {
   }
 
   TensorSpec& last(onnxport_string name) {
-    for (TensorSpec& spec : out.inputs) {
+    for (TensorSpec& spec : out_.inputs) {
       if (spec.name == from_abi(name)) return spec;
     }
     throw Error(ONNXPORT_INVALID_ARGUMENT, "the input '" + std::string(from_abi(name)) + "' is not declared");
@@ -155,7 +155,7 @@ class DescriptionReader : public onnxport_description {
   void add(const onnxport_state& told) {
     constexpr std::string_view common = "past_key_values.";
     const TensorSpec& past = last(told.past);
-    State& made = out.states.emplace_back();
+    State& made = out_.states.emplace_back();
     made.past = past.name;
     made.name = past.name.starts_with(common) ? past.name.substr(common.size()) : past.name;
     made.present = from_abi(told.present);
@@ -164,13 +164,13 @@ class DescriptionReader : public onnxport_description {
     made.kept = told.struct_size >= sizeof(onnxport_state) && told.kept != 0;
     if (told.grows < 0) return;
     made.grows = static_cast<size_t>(told.grows);
-    for (const OutputSpec& spec : out.outputs) {
+    for (const OutputSpec& spec : out_.outputs) {
       if (spec.name == made.present && spec.axes.count(told.grows) > 0) made.grown = spec.axes.at(told.grows);
     }
   }
 
   const onnxport_host* host_;
-  ComponentPart& out;
+  ComponentPart& out_;
 };
 
 }  // namespace detail

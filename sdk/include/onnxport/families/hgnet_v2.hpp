@@ -132,7 +132,7 @@ class HGNetV2Encoder {
     return layer(all / 1, layer(all / 0, concat(seen, 1), {.out = form.out / 2}), {.out = form.out});
   }
 
-  HGNetV2Config c;
+  const HGNetV2Config c;
 };
 
 }  // namespace onnxport::family

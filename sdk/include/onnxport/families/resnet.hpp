@@ -164,7 +164,7 @@ class ResNetEncoder {
     return conv_stem(s, x, options, {.batch_norm = "normalization"});
   }
 
-  ResNetConfig c;
+  const ResNetConfig c;
 };
 
 }  // namespace onnxport::family

@@ -86,6 +86,7 @@ class SwinOnnxConfig : public ImageEncoder {
       : ImageEncoder(request), c(request.config.with_names({{"num_heads", "num_attention_heads"}})) {}
 
   std::vector<OutputSpec> outputs() const override {
+    // NOLINTNEXTLINE(bugprone-parent-virtual-call): what the vectors are called is the model's affair here
     return task() == "default" ? OnnxConfig::outputs() : ImageEncoder::outputs();
   }
 

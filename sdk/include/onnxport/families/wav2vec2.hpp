@@ -303,7 +303,7 @@ class Wav2Vec2Transformer : public Wav2Vec2Encoder {
   }
 
   const bool stable;  // norms stand before the halves of a layer, and one behind all
-  PositionalConvolution places;
+  const PositionalConvolution places;
 };
 
 }  // namespace onnxport::family
