@@ -26,7 +26,7 @@ class Data2VecAudio final : public Wav2Vec2Transformer {
   Value embed_places(const Scope& s, const Value& frames) const override {
     Value x = transpose(frames, {0, 2, 1});
     for (int64_t i = 0; i < convolutions; ++i) {
-      const Conv1dOptions options{.out = c.hidden, .kernel = kernel, .padding = kernel / 2, .groups = places.groups};
+      const Conv1dOptions options{.out = c.hidden, .kernel = kernel, .padding = kernel / 2, .groups = places_.groups};
       x = conv1d(s / "layers" / i / "conv", x, options);
       if (kernel % 2 == 0) x = slice(x, {2, 0, -1});  // an even kernel leaves a frame too many
       x = transpose(norm(s / "layers" / i / "layer_norm", transpose(x, {0, 2, 1}), {.weight = false, .bias = false}),

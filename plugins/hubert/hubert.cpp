@@ -11,7 +11,7 @@ class Hubert final : public Wav2Vec2Transformer {
  public:
   explicit Hubert(const Request& request)
       : Wav2Vec2Transformer(request), norms_frames(request.config.boolean("feat_proj_layer_norm", true)) {
-    places.normed_input = request.config.boolean("conv_pos_batch_norm", false);
+    places_.normed_input = request.config.boolean("conv_pos_batch_norm", false);
   }
   std::string base_model_prefix() const override { return "hubert"; }
 

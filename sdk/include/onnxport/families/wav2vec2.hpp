@@ -266,10 +266,10 @@ class Wav2Vec2Transformer : public Wav2Vec2Encoder {
   Wav2Vec2Transformer(const Request& request, const Wav2Vec2Variant& otherwise, FrontEnd heard_by)
       : Wav2Vec2Encoder(request, otherwise, std::move(heard_by)),
         stable(request.config.boolean("do_stable_layer_norm", false)),
-        places{.kernel = request.config.size("num_conv_pos_embeddings", 128),
+        places_{.kernel = request.config.size("num_conv_pos_embeddings", 128),
                .groups = request.config.size("num_conv_pos_embedding_groups", 16),
                .activation = this->front.activation} {
-    require_multiple({"hidden_size", c.hidden}, {"num_conv_pos_embedding_groups", places.groups});
+    require_multiple({"hidden_size", c.hidden}, {"num_conv_pos_embedding_groups", places_.groups});
   }
   explicit Wav2Vec2Transformer(const Request& request, const Wav2Vec2Variant& otherwise = {})
       : Wav2Vec2Transformer(request, otherwise, FrontEnd(request.config)) {}
@@ -277,7 +277,7 @@ class Wav2Vec2Transformer : public Wav2Vec2Encoder {
  protected:
   /// What a frame's place adds to it: f[batch, frames, hidden] -> the same.
   virtual Value embed_places(const Scope& s, const Value& x) const {
-    return transpose(positional_convolution(s, transpose(x, {0, 2, 1}), places), {0, 2, 1});
+    return transpose(positional_convolution(s, transpose(x, {0, 2, 1}), places_), {0, 2, 1});
   }
   /// The layers that read x; asked once.
   virtual TransformerLayer layer(const Scope& /*layers*/, const Value& /*x*/) const {
@@ -303,7 +303,7 @@ class Wav2Vec2Transformer : public Wav2Vec2Encoder {
   }
 
   const bool stable;  // norms stand before the halves of a layer, and one behind all
-  const PositionalConvolution places;
+  PositionalConvolution places_;
 };
 
 }  // namespace onnxport::family
