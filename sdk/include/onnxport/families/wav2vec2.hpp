@@ -267,8 +267,8 @@ class Wav2Vec2Transformer : public Wav2Vec2Encoder {
       : Wav2Vec2Encoder(request, otherwise, std::move(heard_by)),
         stable(request.config.boolean("do_stable_layer_norm", false)),
         places_{.kernel = request.config.size("num_conv_pos_embeddings", 128),
-               .groups = request.config.size("num_conv_pos_embedding_groups", 16),
-               .activation = this->front.activation} {
+                .groups = request.config.size("num_conv_pos_embedding_groups", 16),
+                .activation = this->front.activation} {
     require_multiple({"hidden_size", c.hidden}, {"num_conv_pos_embedding_groups", places_.groups});
   }
   explicit Wav2Vec2Transformer(const Request& request, const Wav2Vec2Variant& otherwise = {})
