@@ -29,15 +29,16 @@ onnxport_code code_of(const Error& error) {
 /// Runs `body` on behalf of the plugin of the model around; an error says what it was about.
 template <class Body>
 onnxport_status* within(const std::string& what, Body body) noexcept {
-  try {
-    body();
-    return nullptr;
-  } catch (const Error& error) {
-    return new onnxport_status{code_of(error), what.empty() ? error.what() : fmt::format("{}: {}", what, error.what()),
-                               ""};
-  } catch (const std::exception& error) {
-    return new onnxport_status{ONNXPORT_INTERNAL, error.what(), ""};
-  }
+  onnxport_status* failure = nullptr;
+  onnxport_status* const other = detail::guarded(ONNXPORT_INTERNAL, [&] {
+    try {
+      body();
+    } catch (const Error& error) {
+      failure = new onnxport_status{code_of(error),
+                                    what.empty() ? error.what() : fmt::format("{}: {}", what, error.what()), ""};
+    }
+  });
+  return failure != nullptr ? failure : other;
 }
 
 Json options_of(const onnxport_component_request& request) {
@@ -125,10 +126,9 @@ onnxport_component& Components::open(const onnxport_component_request& request) 
     throw Error(Failure::plugin,
                 fmt::format("more than {} models stand within each other, the last of type '{}'", deepest, type));
   Json config = *request.config->json;
-  for (const char* shared : {"transformers_version"}) {
-    const auto stated = config_->find(shared);
-    if (!config.contains(shared) && stated != config_->end()) config[shared] = *stated;
-  }
+  const char* const version = "transformers_version";  // of the file, and so of its parts
+  const auto stated = config_->find(version);
+  if (!config.contains(version) && stated != config_->end()) config[version] = *stated;
   const FoundModel found = (*finder_)(type, std::string(text(request.feature)));
   OnnxConfig model =
       OnnxConfig::component(found.plugin, config, {found.model_type, found.feature, options_of(request)}, depth_ + 1);

@@ -21,13 +21,6 @@ ir::Tensor ones(int64_t rows, int64_t width) {
                                  std::vector<int64_t>(static_cast<size_t>(rows * width), 1));
 }
 
-/// Says of every place that it counts.
-void fill_with_one(ir::Tensor& mask) {
-  if (mask.dtype != ir::DType::i64) return;
-  const size_t places = mask.data.size() / sizeof(int64_t);
-  mask = ir::Tensor::of<int64_t>(ir::DType::i64, mask.shape, std::vector<int64_t>(places, 1));
-}
-
 /// The tensors and runs that a check is made of. Parts are told by what they state: the cached one has states, and
 /// names the one that fills them or is that itself; the others are those whose results either takes.
 class CacheCheck {
@@ -140,12 +133,14 @@ class CacheCheck {
       if (maker == cached_ || maker == first_) continue;
       const Description& description = e_.config.description(maker);
       for (const InputSpec& input : description.inputs) {
-        if (input.role != ONNXPORT_ROLE_MASK || input.type.shape.size() != 2 || !values.contains(input.name)) continue;
+        const auto mask = values.find(input.name);
+        if (input.role != ONNXPORT_ROLE_MASK || mask == values.end()) continue;
+        if (mask->second.dtype != ir::DType::i64 || mask->second.shape.size() != 2) continue;
         const bool is_kept =
             std::any_of(description.outputs.begin(), description.outputs.end(), [&](const OutputSpec& output) {
               return output.axes.size() > 1 && output.axes[1] && *output.axes[1] == input.type.shape[1];
             });
-        if (!is_kept) fill_with_one(values.at(input.name));
+        if (!is_kept) mask->second = ones(mask->second.shape[0], mask->second.shape[1]);
       }
     }
   }
