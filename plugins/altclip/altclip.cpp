@@ -60,11 +60,7 @@ class AltClip final : public TwoTowers {
   TextSide text_side() const override { return text.side(); }
   std::vector<AxisSize> image_sizes() const override { return image.sizes(); }
 
-  Value image_vectors(Graph& g, const Inputs& in) const override {
-    const Scope model = g.root() / "vision_model";
-    const Value pooled = image.pool(model, image(model, in.at("pixel_values"), "vision_"));
-    return linear(g.root() / "visual_projection", pooled, {.out = projected, .bias = false});
-  }
+  Value image_vectors(Graph& g, const Inputs& in) const override { return projected_image(g, image, in, projected); }
   // By the first token.
   Value text_vectors(Graph& g, const Text& given) const override {
     return linear(g.root() / "text_projection", pick(text(g.root() / "text_model", given), 1, 0),

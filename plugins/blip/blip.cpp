@@ -24,11 +24,7 @@ class BlipPair final : public TwoTowers {
   TextSide text_side() const override { return {text.vocab, text.max_positions}; }
   std::vector<AxisSize> image_sizes() const override { return image.sizes(); }
 
-  Value image_vectors(Graph& g, const Inputs& in) const override {
-    const Scope model = g.root() / "vision_model";
-    const Value pooled = image.pool(model, image(model, in.at("pixel_values"), "vision_"));
-    return linear(g.root() / "visual_projection", pooled, {.out = projected, .bias = false});
-  }
+  Value image_vectors(Graph& g, const Inputs& in) const override { return projected_image(g, image, in, projected); }
   Value text_vectors(Graph& g, const Text& given) const override {
     const Scope model = g.root() / "text_model";
     const Value pooled = text.pool(model / "pooler", text(model, given, {}, "text_"));

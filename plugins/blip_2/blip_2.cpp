@@ -66,16 +66,13 @@ class Blip2Teller final : public VisionLanguage {
 
  private:
   static int64_t image_token(const Config& c) {
-    const Config named = c.with_names({{"image_token_index", "image_token_id"}});
+    const Config named = c.with_names(image_token_names);
     if (named.has("image_token_index")) return named.count("image_token_index", 0);
     throw Error(ONNXPORT_CONFIG,
                 "config field 'image_token_index' is missing: expected the token in whose places an image's vectors "
                 "stand; checkpoints of before transformers 4.46 are brought up to date by their processor");
   }
 
-  std::vector<TensorSpec> image_inputs() const override {
-    return {input::pixels("pixel_values", {images, axis::num_channels, axis::height, axis::width})};
-  }
   int64_t vectors_of(const std::map<std::string, int64_t>& sizes) const override {
     return length(sizes, images) * eyes.queries;
   }
@@ -93,7 +90,7 @@ struct Retrieval {
   explicit Retrieval(const Config& c)
       : eyes(c),
         projected(c.size("image_text_hidden_size", 256)),
-        marks_image(c.with_names({{"image_token_index", "image_token_id"}}).has("image_token_index")) {}
+        marks_image(c.with_names(image_token_names).has("image_token_index")) {}
 
   /// f[images, channels, height, width] -> f[images, queries, projected]
   Value image_vectors(const Scope& root, const Value& pixels) const {

@@ -20,10 +20,6 @@ class Dpt final : public ImageEncoder {
   std::string base_model_prefix() const override { return "dpt"; }
   // At 13 ONNX's own inference loses the rank of what a hybrid's group norms yield, and refuses sizes read of it.
   int64_t min_opset() const override { return c.hybrid ? 14 : 13; }
-  std::vector<OutputSpec> outputs() const override {
-    // NOLINTNEXTLINE(bugprone-parent-virtual-call): what the vectors are called is the model's affair here
-    return task() == "default" ? OnnxConfig::outputs() : ImageEncoder::outputs();
-  }
 
  private:
   /// What goes into the layers, and what a hybrid reads on the way.
@@ -32,6 +28,7 @@ class Dpt final : public ImageEncoder {
     FeatureMaps maps;
   };
 
+  bool yields_tokens() const override { return true; }
   ImageFeatures encode(const Scope& model, const Value& pixels) const override {
     Graph& g = model.graph();
     if (c.backbone) {

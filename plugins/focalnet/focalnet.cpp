@@ -51,12 +51,9 @@ class FocalNet final : public ImageEncoder {
  public:
   explicit FocalNet(const Request& request) : ImageEncoder(request), c(request.config) {}
   std::string base_model_prefix() const override { return "focalnet"; }
-  std::vector<OutputSpec> outputs() const override {
-    // NOLINTNEXTLINE(bugprone-parent-virtual-call): what the vectors are called is the model's affair here
-    return task() == "default" ? OnnxConfig::outputs() : ImageEncoder::outputs();
-  }
 
  private:
+  bool yields_tokens() const override { return true; }
   ImageFeatures encode(const Scope& model, const Value& pixels) const override {
     Graph& g = model.graph();
     const Scope embeddings = model / "embeddings";

@@ -34,19 +34,12 @@ struct Gemma3Config {
 
 class Gemma3 final : public VisionLanguage {
  public:
-  explicit Gemma3(const Request& request) : Gemma3(request, Gemma3Config(request.config.with_names(names))) {}
+  explicit Gemma3(const Request& request)
+      : Gemma3(request, Gemma3Config(request.config.with_names(image_token_names))) {}
 
-  std::vector<AxisSize> axis_sizes() const override {
-    return {{.axis = images, .usual = 2},
-            {.axis = axis::num_channels, .usual = c.channels},
-            {.axis = axis::height, .usual = c.image, .minimum = c.image, .maximum = c.image},
-            {.axis = axis::width, .usual = c.image, .minimum = c.image, .maximum = c.image}};
-  }
+  std::vector<AxisSize> axis_sizes() const override { return axes_of_square_images(c.channels, c.image); }
 
  private:
-  static constexpr std::initializer_list<std::pair<const char*, const char*>> names{
-      {"image_token_index", "image_token_id"}};
-
   Gemma3(const Request& request, const Gemma3Config& config)
       : VisionLanguage(request, {.config = request.config.section("text_config"),
                                  .model_type = "gemma3_text",
@@ -54,9 +47,6 @@ class Gemma3 final : public VisionLanguage {
         c(config),
         tower(request.config.section("vision_config"), {.model_type = "siglip_vision_model"}) {}
 
-  std::vector<TensorSpec> image_inputs() const override {
-    return {input::pixels("pixel_values", {images, axis::num_channels, axis::height, axis::width})};
-  }
   int64_t vectors_of(const std::map<std::string, int64_t>& sizes) const override {
     return length(sizes, images) * c.side * c.side;
   }

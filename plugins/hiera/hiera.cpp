@@ -85,12 +85,9 @@ class Hiera final : public ImageEncoder {
  public:
   explicit Hiera(const Request& request) : ImageEncoder(request), c(request.config) {}
   std::string base_model_prefix() const override { return "hiera"; }
-  std::vector<OutputSpec> outputs() const override {
-    // NOLINTNEXTLINE(bugprone-parent-virtual-call): what the vectors are called is the model's affair here
-    return task() == "default" ? OnnxConfig::outputs() : ImageEncoder::outputs();
-  }
 
  private:
+  bool yields_tokens() const override { return true; }
   ImageFeatures encode(const Scope& model, const Value& pixels) const override {
     Value x = embed(model / "embeddings", pixels);
     for (size_t i = 0; i < c.stages.size(); ++i) {

@@ -41,19 +41,11 @@ struct LlavaConfig {
 
 class Llava final : public VisionLanguage {
  public:
-  explicit Llava(const Request& request) : Llava(request, request.config.with_names(names)) {}
+  explicit Llava(const Request& request) : Llava(request, request.config.with_names(image_token_names)) {}
 
-  std::vector<AxisSize> axis_sizes() const override {
-    return {{.axis = images, .usual = 2},
-            {.axis = axis::num_channels, .usual = c.channels},
-            {.axis = axis::height, .usual = c.image, .minimum = c.image, .maximum = c.image},
-            {.axis = axis::width, .usual = c.image, .minimum = c.image, .maximum = c.image}};
-  }
+  std::vector<AxisSize> axis_sizes() const override { return axes_of_square_images(c.channels, c.image); }
 
  private:
-  static constexpr std::initializer_list<std::pair<const char*, const char*>> names{
-      {"image_token_index", "image_token_id"}};
-
   Llava(const Request& request, const Config& config)
       : VisionLanguage(request, {.config = request.config.section("text_config"),
                                  .model_type = request.config.section("text_config").has("model_type") ? "" : "llama",
@@ -62,9 +54,6 @@ class Llava final : public VisionLanguage {
         tower(request.config.section("vision_config"),
               {.model_type = request.config.section("vision_config").has("model_type") ? "" : "clip_vision_model"}) {}
 
-  std::vector<TensorSpec> image_inputs() const override {
-    return {input::pixels("pixel_values", {images, axis::num_channels, axis::height, axis::width})};
-  }
   OutputSpec image_features() const override { return {"image_features", {{0, images}, {1, "image_sequence"}}}; }
   int64_t vectors_of(const std::map<std::string, int64_t>& sizes) const override {
     const int64_t side = c.image / c.patch;

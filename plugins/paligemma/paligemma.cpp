@@ -23,19 +23,12 @@ struct PaliGemmaConfig {
 
 class PaliGemma final : public VisionLanguage {
  public:
-  explicit PaliGemma(const Request& request) : PaliGemma(request, PaliGemmaConfig(request.config.with_names(names))) {}
+  explicit PaliGemma(const Request& request)
+      : PaliGemma(request, PaliGemmaConfig(request.config.with_names(image_token_names))) {}
 
-  std::vector<AxisSize> axis_sizes() const override {
-    return {{.axis = images, .usual = 2},
-            {.axis = axis::num_channels, .usual = c.channels},
-            {.axis = axis::height, .usual = c.image, .minimum = c.image, .maximum = c.image},
-            {.axis = axis::width, .usual = c.image, .minimum = c.image, .maximum = c.image}};
-  }
+  std::vector<AxisSize> axis_sizes() const override { return axes_of_square_images(c.channels, c.image); }
 
  private:
-  static constexpr std::initializer_list<std::pair<const char*, const char*>> names{
-      {"image_token_index", "image_token_id"}};
-
   PaliGemma(const Request& request, const PaliGemmaConfig& config)
       : VisionLanguage(request, {.config = request.config.section("text_config"),
                                  .model_type = request.config.section("text_config").has("model_type") ? "" : "gemma",
@@ -44,9 +37,6 @@ class PaliGemma final : public VisionLanguage {
         c(config),
         tower(request.config.section("vision_config"), {.model_type = "siglip_vision_model"}) {}
 
-  std::vector<TensorSpec> image_inputs() const override {
-    return {input::pixels("pixel_values", {images, axis::num_channels, axis::height, axis::width})};
-  }
   OutputSpec image_features() const override { return {"image_features", {{0, images}, {1, "image_sequence"}}}; }
   int64_t vectors_of(const std::map<std::string, int64_t>& sizes) const override {
     return length(sizes, images) * (c.image / c.patch) * (c.image / c.patch);

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include <onnxport/onnx_config.hpp>
+#include <onnxport/missing_head.hpp>
 
 namespace onnxport::sdk {
 
@@ -70,14 +70,16 @@ class AudioEncoder : public OnnxConfig {
   /// The base model's pooler_output, f[batch, n]; absent where it has none.
   virtual Value pool(const Scope&, const AudioFeatures&) const { return {}; }
   /// Scores of characters for each frame: f[batch, frames, vocab]
-  virtual Value words(const Scope& model, const AudioFeatures&) const { return without_head(model); }
+  virtual Value words(const Scope& model, const AudioFeatures&) const { return missing_head(*this, model); }
   /// -> f[batch, labels]
-  virtual Value classify(const Scope& model, const AudioFeatures&) const { return without_head(model); }
+  virtual Value classify(const Scope& model, const AudioFeatures&) const { return missing_head(*this, model); }
   /// -> f[batch, frames, labels]
-  virtual Value classify_frames(const Scope& model, const AudioFeatures&) const { return without_head(model); }
-  virtual Voice identify(const Scope& model, const AudioFeatures&) const { return {without_head(model), {}}; }
+  virtual Value classify_frames(const Scope& model, const AudioFeatures&) const { return missing_head(*this, model); }
+  virtual Voice identify(const Scope& model, const AudioFeatures&) const { return {missing_head(*this, model), {}}; }
   /// What the class that the model was trained by yields, by its names; outputs() declares them.
-  virtual Outputs pretrain(const Scope& model, const AudioFeatures&) const { return {{"", without_head(model)}}; }
+  virtual Outputs pretrain(const Scope& model, const AudioFeatures&) const {
+    return {{"", missing_head(*this, model)}};
+  }
 
   /// The input, and where the option sample_mask="input" asks for it a mask of its first two axes, for recordings of
   /// different lengths in a batch. Of a model whose processor gives none unless told to.
@@ -89,12 +91,6 @@ class AudioEncoder : public OnnxConfig {
   int64_t labels() const { return labels_; }
 
  private:
-  Value without_head(const Scope& model) const {
-    throw Error(ONNXPORT_INTERNAL,
-                "the model type '" + model_type() + "' has no head for the feature '" + feature() +
-                    "'; define one, or take the feature off the list",
-                model.path());
-  }
   int64_t labels_;
   bool masked_;
 };

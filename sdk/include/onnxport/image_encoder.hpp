@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <onnxport/blocks/image_heads.hpp>
+#include <onnxport/missing_head.hpp>
 #include <onnxport/vision.hpp>
 
 namespace onnxport::sdk {
@@ -27,6 +28,7 @@ class ImageEncoder : public OnnxConfig {
   std::vector<TensorSpec> inputs() const override { return {pixel_values()}; }
   std::vector<OutputSpec> outputs() const override {
     if (task() == "default") {
+      if (yields_tokens()) return OnnxConfig::outputs();
       std::vector<OutputSpec> specs{{"last_hidden_state", {{0, axis::batch}}}};
       if (puts_out_pooled()) specs.push_back({"pooler_output", {{0, axis::batch}}});
       return specs;
@@ -56,26 +58,22 @@ class ImageEncoder : public OnnxConfig {
   virtual ImageFeatures encode(const Scope& model, const Value& pixels) const = 0;
   /// The base model's pooler_output; absent where it has none.
   virtual Value pool(const Scope&, const ImageFeatures&) const { return {}; }
-  /// Whether that is an output, and not only given where it is asked for.
+  /// Whether the base model's vectors are tokens, and their axis is called so: f[batch, sequence, n].
+  virtual bool yields_tokens() const { return false; }
+  /// Whether the pooled ones are an output, and not only given where it is asked for.
   virtual bool puts_out_pooled() const { return false; }
   /// -> f[batch, labels]
-  virtual Value classify(const Scope& model, const ImageFeatures&) const { return without_head(model); }
+  virtual Value classify(const Scope& model, const ImageFeatures&) const { return missing_head(*this, model); }
   /// -> f[batch, labels, rows, columns]
-  virtual Value segment(const Scope& model, const ImageFeatures&) const { return without_head(model); }
+  virtual Value segment(const Scope& model, const ImageFeatures&) const { return missing_head(*this, model); }
   /// -> f[batch, rows, columns]
-  virtual Value depth(const Scope& model, const ImageFeatures&) const { return without_head(model); }
+  virtual Value depth(const Scope& model, const ImageFeatures&) const { return missing_head(*this, model); }
   /// -> f[batch, channels, height, width]
-  virtual Value reconstruct(const Scope& model, const ImageFeatures&) const { return without_head(model); }
+  virtual Value reconstruct(const Scope& model, const ImageFeatures&) const { return missing_head(*this, model); }
 
   int64_t labels() const { return labels_; }
 
  private:
-  Value without_head(const Scope& model) const {
-    throw Error(ONNXPORT_INTERNAL,
-                "the model type '" + model_type() + "' has no head for the feature '" + feature() +
-                    "'; define one, or take the feature off the list",
-                model.path());
-  }
   int64_t labels_;
 };
 

@@ -31,6 +31,10 @@ struct LanguageHalf {
       {"lm_head.weight", "model.language_model.embed_tokens.weight"}};
 };
 
+/// The image's token as transformers 4 called it and as 5 does, for Config::with_names.
+inline constexpr std::initializer_list<std::pair<const char*, const char*>> image_token_names{
+    {"image_token_index", "image_token_id"}};
+
 /// Features vision2seq-lm and vision2seq-lm-with-past. Parts, as transformers.js loads them: vision_encoder,
 /// embed_tokens and the decoder, which is first and cached step in one. As one graph: input_ids and the images of all
 /// texts in a row.
@@ -61,7 +65,9 @@ class VisionLanguage : public OnnxConfigWithPast {
   }
 
   /// What an image, or several, is given as.
-  virtual std::vector<TensorSpec> image_inputs() const = 0;
+  virtual std::vector<TensorSpec> image_inputs() const {
+    return {input::pixels("pixel_values", {images, axis::num_channels, axis::height, axis::width})};
+  }
   /// -> f[…, width], in the order in which they stand in the texts; behind them what further_features() lists.
   virtual std::vector<Value> see(Graph& g, const Inputs& in) const = 0;
   /// Vectors of the same form that the decoder adds to an image's tokens between its layers, by the names of its
@@ -163,6 +169,13 @@ class VisionLanguage : public OnnxConfigWithPast {
   }
   /// The axis along which images stand.
   static constexpr const char* images = "images";
+  /// The axes of images that all have the config's size, in pixels.
+  static std::vector<AxisSize> axes_of_square_images(int64_t channels, int64_t side) {
+    return {{.axis = images, .usual = 2},
+            {.axis = axis::num_channels, .usual = channels},
+            {.axis = axis::height, .usual = side, .minimum = side, .maximum = side},
+            {.axis = axis::width, .usual = side, .minimum = side, .maximum = side}};
+  }
 
  private:
   static std::map<std::string, std::string> chosen(const Request& request, std::map<std::string, std::string> options) {

@@ -85,11 +85,6 @@ class SwinOnnxConfig : public ImageEncoder {
   explicit SwinOnnxConfig(const Request& request)
       : ImageEncoder(request), c(request.config.with_names({{"num_heads", "num_attention_heads"}})) {}
 
-  std::vector<OutputSpec> outputs() const override {
-    // NOLINTNEXTLINE(bugprone-parent-virtual-call): what the vectors are called is the model's affair here
-    return task() == "default" ? OnnxConfig::outputs() : ImageEncoder::outputs();
-  }
-
  protected:
   /// A stage's place, and what its layers share.
   struct Stage {
@@ -111,6 +106,7 @@ class SwinOnnxConfig : public ImageEncoder {
   const SwinConfig c;
 
  private:
+  bool yields_tokens() const override { return true; }
   ImageFeatures encode(const Scope& model, const Value& pixels) const override {
     Graph& g = model.graph();
     g.unused("*relative_position_index");

@@ -148,6 +148,14 @@ inline Outputs contrast(const Value& images, const Value& texts, const Contrast&
           {"image_embeds", image}};
 }
 
+/// What a tower that stands as "vision_model" makes of images, projected: f[images, projected].
+template <class ImageTower>
+Value projected_image(Graph& g, const ImageTower& image, const Inputs& in, int64_t projected) {
+  const Scope model = g.root() / "vision_model";
+  const Value pooled = image.pool(model, image(model, in.at("pixel_values"), "vision_"));
+  return linear(g.root() / "visual_projection", pooled, {.out = projected, .bias = false});
+}
+
 // Texts and images are not in pairs: there may be more of the ones than of the others.
 inline constexpr const char* text_batch = "text_batch";
 inline constexpr const char* image_batch = "image_batch";
