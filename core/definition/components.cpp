@@ -107,6 +107,11 @@ const onnxport_models_1& models_table() {
   return table;
 }
 
+std::string ComponentScope::path_of(std::string_view own) const {
+  if (path.empty() || own.empty()) return path + std::string(own);
+  return fmt::format("{}.{}", path, own);
+}
+
 std::vector<std::string> ComponentScope::names_of(std::string_view tensor) const {
   std::vector<std::string> names;
   for (const auto& [from, to] : prefixes) {

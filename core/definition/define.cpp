@@ -139,7 +139,7 @@ void OnnxConfig::run_part(const std::string& part, onnxport_graph& around, detai
   handle.wanted = around.wanted;
   // What stands within two models has the names of both.
   if (const detail::ComponentScope* outer = around.component) {
-    scope.path = outer->path.empty() || scope.path.empty() ? outer->path + scope.path : outer->path + "." + scope.path;
+    scope.path = outer->path_of(scope.path);
     scope.steps = outer->steps + scope.steps;
     std::vector<std::pair<std::string, std::string>> through;
     for (const auto& [from, to] : scope.prefixes) {

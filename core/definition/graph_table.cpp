@@ -56,9 +56,7 @@ onnxport_status* graph_input(onnxport_graph* self, onnxport_string name, onnxpor
 
 /// Where a node stands, whose definition says `scope`.
 std::string place_of(const onnxport_graph& self, onnxport_string scope) {
-  const std::string own(text(scope));
-  if (self.component == nullptr || self.component->path.empty()) return own;
-  return own.empty() ? self.component->path : self.component->path + "." + own;
+  return self.component == nullptr ? std::string(text(scope)) : self.component->path_of(text(scope));
 }
 
 /// An operator that only the target runtime knows, such as a company's own kernel. It stands for what the patch

@@ -30,6 +30,8 @@ struct ComponentScope {
   std::map<std::string, ir::ValueId, std::less<>> inputs, outputs;
   std::map<std::string, ir::ValueId, std::less<>> marks;  // by its own names
 
+  /// Where something stands of which the component says that it stands at `own`.
+  std::string path_of(std::string_view own) const;
   /// A tensor's names by each of the prefixes that fit; never empty.
   std::vector<std::string> names_of(std::string_view tensor) const;
 };
