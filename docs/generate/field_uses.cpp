@@ -5,7 +5,10 @@
 
 #include <algorithm>
 #include <fstream>
+#include <optional>
 #include <stdexcept>
+#include <utility>
+#include <vector>
 
 #include "core/definition/onnx_config.hpp"
 #include "core/error.hpp"
@@ -26,15 +29,14 @@ struct Question {
     config["transformers_version"] = version;
     return OnnxConfig::from_model_config(plugin, config, model_type, feature);
   }
-  bool is_refused(const Json& fields, const std::string& feature) const {
+  /// Nothing where the plugin refuses these fields.
+  std::optional<OnnxConfig> ask_if_taken(const Json& fields, const std::string& feature) const {
     try {
-      ask(fields, feature);
-      return false;
+      return ask(fields, feature);
     } catch (const Error&) {
-      return true;
+      return std::nullopt;
     }
   }
-  bool is_refused(const Json& fields) const { return is_refused(fields, model.features.front()); }
 };
 
 /// What the features ask for with these fields, together; some of it only when the graph is defined. A feature that a
@@ -44,14 +46,16 @@ AskedFields asked_by(const Question& question, const Json& fields) {
   const auto add = [&all](const OnnxConfig& config) {
     for (const auto& [name, looked_at] : config.asked_fields()) all[name] |= looked_at;
   };
-  std::vector<std::string> features{question.model.features.front()};
-  for (auto feature = question.model.features.begin() + 1; feature != question.model.features.end(); ++feature) {
-    if (!question.is_refused(fields, *feature)) features.push_back(*feature);
+  std::vector<OnnxConfig> configs;
+  for (const std::string& feature : question.model.features) {
+    if (configs.empty())
+      configs.push_back(question.ask(fields, feature));
+    else if (std::optional<OnnxConfig> config = question.ask_if_taken(fields, feature))
+      configs.push_back(std::move(*config));
   }
-  for (const std::string& feature : features) add(question.ask(fields, feature));
+  for (const OnnxConfig& config : configs) add(config);
   if (unread_fields(fields, all).empty()) return all;
-  for (const std::string& feature : features) {
-    const OnnxConfig config = question.ask(fields, feature);
+  for (const OnnxConfig& config : configs) {
     WeightSource any;
     config.define(any);
     add(config);
@@ -68,7 +72,8 @@ void add_uses(const Question& question, const Json& fields, FieldUses& uses) {
     if (!value.is_boolean()) continue;
     Json turned = fields;
     turned[field] = !value.get<bool>();
-    if (question.is_refused(turned)) uses.refused.insert(fmt::format("{}={}", field, turned[field].dump()));
+    if (!question.ask_if_taken(turned, question.model.features.front()))
+      uses.refused.insert(fmt::format("{}={}", field, turned[field].dump()));
   }
 }
 
