@@ -4,11 +4,12 @@
 #include <fmt/format.h>
 
 #include <boost/dll/runtime_symbol_info.hpp>
-#include <cstdlib>
 #include <map>
 #include <mutex>
+#include <utility>
 
 #include "core/error.hpp"
+#include "core/privileges.hpp"
 
 namespace onnxport {
 namespace {
@@ -16,12 +17,18 @@ namespace {
 namespace fs = std::filesystem;
 namespace dll = boost::dll;
 
+LibraryGate& gate() {
+  static LibraryGate set;
+  return set;
+}
+
 void open(const OnDemandLibrary& wanted, dll::shared_library& library) {
   const fs::path path = on_demand_path(wanted.name);
   if (!fs::exists(path)) {
     throw Error(Failure::usage, fmt::format("{} is not installed: {} is not there", wanted.what, path.string()),
                 wanted.absent_hint);
   }
+  if (gate()) gate()(wanted.name, path);
   try {
     library.load(path.string(), dll::load_mode::rtld_now | dll::load_mode::rtld_local);
     const std::string stamp = library.get<const char*()>(wanted.stamp_symbol)();
@@ -39,11 +46,14 @@ void open(const OnDemandLibrary& wanted, dll::shared_library& library) {
 
 }  // namespace
 
+void set_library_gate(LibraryGate wanted) {
+  gate() = std::move(wanted);
+}
+
 /// Beside the running program as an installation has it, unless the environment says otherwise.
 fs::path on_demand_path(const std::string& name) {
   const std::string file = "libonnxport_" + name + ".so";
-  if (const char* given = std::getenv("ONNXPORT_BACKEND_PATH"); given != nullptr && *given != '\0')
-    return fs::path(given) / file;
+  if (const auto given = variable_for_code("ONNXPORT_BACKEND_PATH")) return fs::path(*given) / file;
   return fs::path(dll::program_location().parent_path().string()) / ".." / "lib" / "onnxport" / "backends" / file;
 }
 

@@ -12,6 +12,8 @@
 #include "core/version.hpp"
 #include "host/commands.hpp"
 #include "host/plan/choices.hpp"
+#include "host/process/contained.hpp"
+#include "host/trust_options.hpp"
 #include "host/usage_error.hpp"
 
 namespace onnxport {
@@ -25,13 +27,24 @@ struct Arguments {
   InspectArguments inspect;
   PluginArguments plugins_list;
   PluginsCheckArguments plugins_check;
+  TrustCommandArguments trust;
   SynthArguments synth;
   bool quiet = false, json = false;
   /// Set by the command that was named.
   std::function<int(Console&)> run;
+  /// Whether that runs the code of plugins.
+  bool runs_plugins = false;
 };
 
 const char* const commands[] = {"export", "validate", "features", "inspect", "plugins", "synth", "help"};
+
+/// What a command that runs the code of plugins does once it is named.
+std::function<void()> running_plugins(Arguments& a, const std::function<int(Console&)>& run) {
+  return [&a, run] {
+    a.run = run;
+    a.runs_plugins = true;
+  };
+}
 
 Words layout_names() {
   Words names;
@@ -51,15 +64,17 @@ std::string layout_help() {
 constexpr const char* legacy_group = "Of transformers.onnx";
 
 void add_report_options(CLI::App& app, Arguments& a) {
-  CLI::Option* quiet = app.add_flag("-q,--quiet", a.quiet, "Say nothing but errors");
-  app.add_flag("--json", a.json, "Print one JSON object on standard output, also for errors")->excludes(quiet);
+  app.add_flag("-q,--quiet", a.quiet, "Say nothing but errors");
+  app.add_flag("--json", a.json, "Print one JSON object on standard output, also for errors; with --quiet as well");
 }
 
 void add_plugin_options(CLI::App& app, PluginArguments& plugins) {
-  app.add_option("--plugin-dir", plugins.plugin_dirs, "Look for plugins here first (repeatable)")
-      ->type_name("DIR")
-      ->allow_extra_args(false);
+  CLI::Option* folders = app.add_option("--plugin-dir", plugins.plugin_dirs, "Look for plugins here first (repeatable)")
+                             ->type_name("DIR")
+                             ->allow_extra_args(false);
   app.add_option("--trust", plugins.trust, "Policy that says which plugins may be loaded")->type_name("FILE");
+  app.add_flag("--safe", plugins.safe, "Load nothing but the plugins and back ends that came with the program")
+      ->excludes(folders);
 }
 
 /// Where the checkpoint comes from; of an export and of a validation.
@@ -130,6 +145,12 @@ void add_export_options(CLI::App& app, ExportArguments& e) {
   app.add_flag("--no-validate", e.no_validate, "Do not compare the written file with the reference");
   app.add_flag("--allow-unused", e.allow_unused,
                "Accept tensors in the model's own modules that its config does not account for");
+  CLI::Option* strict = app.add_flag_callback(
+      "--strict-config", [&e] { e.strict_config = true; },
+      "Fields of config.json that the plugin does not know are an error (default for types that an extension adds)");
+  app.add_flag_callback(
+         "--no-strict-config", [&e] { e.strict_config = false; }, "They are a note (default for all other types)")
+      ->excludes(strict);
   app.add_option("--plugin", e.plugin, "Use this plugin where several offer the model type")->type_name("ID");
 }
 
@@ -148,7 +169,7 @@ void define_export(CLI::App& root, Arguments& a) {
       "\n"
       "The output appears whole or not at all. A file whose outputs differ by more than the\n"
       "tolerance is kept, and the exit status is 1.");
-  app->callback([&a] { a.run = [&a](Console& console) { return run_export(a.export_model, console); }; });
+  app->callback(running_plugins(a, [&a](Console& console) { return run_export(a.export_model, console); }));
 }
 
 void define_validate(CLI::App& root, Arguments& a) {
@@ -168,7 +189,7 @@ void define_validate(CLI::App& root, Arguments& a) {
       "Examples:\n"
       "  onnxport validate onnx/ -m all-MiniLM-L6-v2\n"
       "  onnxport validate onnx/ --case case-default-0.safetensors   (needs neither model nor libtorch)");
-  app->callback([&a] { a.run = [&a](Console& console) { return run_validate(a.validate, console); }; });
+  app->callback(running_plugins(a, [&a](Console& console) { return run_validate(a.validate, console); }));
 }
 
 void define_others(CLI::App& root, Arguments& a) {
@@ -196,7 +217,11 @@ void define_others(CLI::App& root, Arguments& a) {
   check->add_option("PLUGIN", a.plugins_check.path, "Its folder, or its library")->required()->option_text(" ");
   add_plugin_options(*check, a.plugins_check.plugins);
   add_report_options(*check, a);
-  check->callback([&a] { a.run = [&a](Console& console) { return run_plugins_check(a.plugins_check, console); }; });
+  check->callback(running_plugins(a, [&a](Console& console) { return run_plugins_check(a.plugins_check, console); }));
+  define_trust_commands(*plugins, a.trust, [&a](CLI::App& app, const std::function<int(Console&)>& run) {
+    add_report_options(app, a);
+    app.callback([&a, run] { a.run = run; });
+  });
 
   CLI::App* synth = root.add_subcommand("synth", "Write a random checkpoint of a config");
   synth->add_option("CONFIG", a.synth.config, "A config.json")->required()->option_text(" ");
@@ -213,7 +238,7 @@ void define_others(CLI::App& root, Arguments& a) {
   add_plugin_options(*synth, a.synth.plugins);
   add_report_options(*synth, a);
   synth->footer("Example:\n  onnxport synth config.json checkpoint/ --seed 1");
-  synth->callback([&a] { a.run = [&a](Console& console) { return run_synth(a.synth, console); }; });
+  synth->callback(running_plugins(a, [&a](Console& console) { return run_synth(a.synth, console); }));
 }
 
 std::string version_text() {
@@ -262,6 +287,7 @@ void define_legacy(CLI::App& root, Arguments& a) {
   add_export_options(root, a.export_model);
   add_plugin_options(root, a.export_model.plugins);
   add_report_options(root, a);
+  a.runs_plugins = true;
   a.run = [&a](Console& console) { return run_export(a.export_model, console); };
 }
 
@@ -297,6 +323,10 @@ std::optional<int> parse(CLI::App& root, const Words& words, const Unexpected& u
   }
 }
 
+int run(const Arguments& arguments, Console& console) {
+  return arguments.runs_plugins ? run_contained(console, arguments.run) : arguments.run(console);
+}
+
 int run_as_transformers_onnx(const Words& words, Console& console) {
   Arguments arguments, unused;
   CLI::App root("", "onnxport"), known("", "onnxport");
@@ -305,12 +335,12 @@ int run_as_transformers_onnx(const Words& words, Console& console) {
   const Words meant = words.front().starts_with('-') ? Words{} : commands_like(words.front(), known);
   const auto unexpected = [&] { return unexpected_words(root, known, arguments.export_model.output.string(), words); };
   if (const auto status = parse(root, words, {unexpected, !meant.empty()})) return *status;
-  if (arguments.quiet) console.set_mode(Console::Mode::quiet);
+  if (arguments.quiet && !arguments.json) console.set_mode(Console::Mode::quiet);
   // A folder may have a name like a command's; a command that is misspelt looks the same.
   if (!meant.empty())
     console.note(
         fmt::format("the output is the folder '{}'; if a command was meant, it is `{}`", words.front(), meant[0]));
-  return arguments.run(console);
+  return run(arguments, console);
 }
 
 int run_command(const Words& words, Console& console) {
@@ -331,8 +361,8 @@ int run_command(const Words& words, Console& console) {
     if (command != given.end()) throw options_before_command(*command, given);
   }
   if (const auto status = parse(root, given, {[&] { return unexpected_words(root, given); }})) return *status;
-  if (arguments.quiet) console.set_mode(Console::Mode::quiet);
-  return arguments.run(console);
+  if (arguments.quiet && !arguments.json) console.set_mode(Console::Mode::quiet);
+  return run(arguments, console);
 }
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include "host/validation/requirements.hpp"
 #include "host/validation/tolerance.hpp"
 #include "host/validation/validate_export.hpp"
+#include "registry/backend_trust.hpp"
 
 namespace onnxport {
 namespace {
@@ -114,6 +115,7 @@ int conclude(const std::string& model_file, const std::optional<ExportValidation
 
 int run_export(const ExportArguments& arguments, Console& console) {
   const ExportPlan plan = plan_export(arguments);
+  guard_back_ends(search_options(plan.plugins));
   const ir::DType dtype = plan.weights.dtype;
   ModelSource model(plan.model, progress_on(console));
   const fs::path folder = model.folder();
@@ -146,7 +148,7 @@ int run_export(const ExportArguments& arguments, Console& console) {
   WeightSource weights(checkpoint, selection.name_rules);
   const DefinedGraphs defined =
       define_graphs(onnx_config, weights, files, {.outputs = plan.outputs, .allow_unused = plan.allow_unused});
-  note_leftovers(defined.definitions[0], console);
+  note_leftovers(defined.definitions[0], plan.strict_config.value_or(selection.is_extension), console);
   const GraphForm form{.opset = opset, .dtype = dtype, .weights_as_stored = plan.weights.place == WeightPlace::link};
   const ExportToValidate to_validate{
       onnx_config, config, preprocessor ? &*preprocessor : nullptr, defined.graphs, &weights, output.folder(), form};
@@ -170,6 +172,7 @@ int run_export(const ExportArguments& arguments, Console& console) {
     } else {
       console.result()["validation"]["status"] = "skipped";
     }
+    report(back_end_decisions(), console);
     stop_if_interrupted();
     output.commit();
   } catch (const Error& error) {

@@ -19,6 +19,7 @@
 #include "host/validation/requirements.hpp"
 #include "host/validation/tolerance.hpp"
 #include "host/validation/validate_export.hpp"
+#include "registry/backend_trust.hpp"
 
 namespace onnxport {
 namespace {
@@ -160,6 +161,7 @@ std::string advice(const ValidatePlan& plan, const Exported& exported) {
 
 int run_validate(const ValidateArguments& arguments, Console& console) {
   const ValidatePlan plan = plan_validate(arguments);
+  guard_back_ends(search_options(plan.plugins));
   Exported exported{model_files_of(plan.output), {}};
   for (const fs::path& one : exported.files) exported.summaries.push_back(read_model_summary(one));
   const fs::path& file = exported.files[0];
@@ -170,6 +172,7 @@ int run_validate(const ValidateArguments& arguments, Console& console) {
   console.result()["model_file"] = file.string();
   const ExportValidation found =
       plan.model ? validate_model(plan, exported, console) : validate_cases(plan, file, exported.summaries[0], console);
+  report(back_end_decisions(), console);
   report(found, console);
   console.result()["status"] = found.passes() ? "ok" : "differs";
   if (found.passes()) {

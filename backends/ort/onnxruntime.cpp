@@ -13,6 +13,7 @@
 
 #include "core/backend/backend.hpp"
 #include "core/error.hpp"
+#include "core/privileges.hpp"
 
 namespace onnxport {
 namespace {
@@ -38,9 +39,9 @@ std::vector<std::string> libraries_in(const fs::path& folder) {
 
 /// The places where the library may be, in the order in which they are tried. What a user names is the only one.
 std::vector<std::string> library_candidates() {
-  if (const char* given = std::getenv("ONNXPORT_ONNXRUNTIME"); given != nullptr && *given != '\0') {
-    const std::vector<std::string> found = libraries_in(given);
-    return found.empty() ? std::vector<std::string>{given} : found;
+  if (const auto given = variable_for_code("ONNXPORT_ONNXRUNTIME")) {
+    const std::vector<std::string> found = libraries_in(*given);
+    return found.empty() ? std::vector<std::string>{*given} : found;
   }
   std::vector<std::string> candidates = libraries_in(fs::path(dll::this_line_location().string()).parent_path());
   candidates.emplace_back(ONNXPORT_ORT_LIBRARY);

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <set>
 
+#include "core/activity.hpp"
 #include "core/error.hpp"
 #include "core/export/export.hpp"
 #include "core/onnx/model_proto.hpp"
@@ -23,10 +24,12 @@ class ScratchFolder {
     if (::mkdtemp(pattern.data()) == nullptr)
       throw Error(Failure::output, "no temporary folder could be made under " + pattern);
     path_ = pattern;
+    note_temporary(path_);
   }
   ~ScratchFolder() {
     std::error_code ignored;
     std::filesystem::remove_all(path_, ignored);
+    forget_temporary(path_);
   }
   ScratchFolder(const ScratchFolder&) = delete;
   ScratchFolder& operator=(const ScratchFolder&) = delete;

@@ -4,8 +4,11 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <nlohmann/json.hpp>
+
 #include "core/error.hpp"
 #include "core/export/export.hpp"
+#include "host/process/contained.hpp"
 
 namespace onnxport {
 namespace {
@@ -62,13 +65,32 @@ std::string feature_by_architecture(const Manifest::Model& model, const Json& co
       fmt::format("choose one of {} with --feature; '{}' has these", fmt::join(model.features, ", "), model_type));
 }
 
+void note_unused(const Candidate& candidate, Console& console) {
+  console.note(fmt::format("the plugin in {} is not used: {}", candidate.manifest_path.parent_path().string(),
+                           candidate.reason));
+}
+
+/// What the policies say of a candidate, where there are any and it can be told.
+void add_decisions(const Candidate& candidate, std::vector<TrustDecision>& decisions) {
+  if (candidate.trust == nullptr || candidate.manifest.id.empty()) return;
+  for (TrustDecision& decision : candidate.trust->decide(subject_of(candidate)))
+    decisions.push_back(std::move(decision));
+}
+
 }  // namespace
 
-std::unique_ptr<Registry> discover(const PluginArguments& arguments) {
+SearchOptions search_options(const PluginArguments& arguments) {
   SearchOptions options;
   options.plugin_dirs = arguments.plugin_dirs;
   options.trust_file = arguments.trust;
-  return std::make_unique<Registry>(Registry::discover(options));
+  options.builtin_only = arguments.safe;
+  options.quarantine = arguments.heeds_quarantine;
+  options.passed_over = libraries_that_ended_it();
+  return options;
+}
+
+std::unique_ptr<Registry> discover(const PluginArguments& arguments) {
+  return std::make_unique<Registry>(Registry::discover(search_options(arguments)));
 }
 
 Selection select(const PluginArguments& arguments, const Json& config, const fs::path& config_file, const Wanted& asked,
@@ -78,24 +100,40 @@ Selection select(const PluginArguments& arguments, const Json& config, const fs:
   out.registry = discover(arguments);
   for (const std::string& note : out.registry->notes()) console.note(note);
   out.model_type = model_type_of(config, config_file);
-  for (const Candidate* candidate : out.registry->passed_over(out.model_type)) {
-    console.note(fmt::format("the plugin in {} is not used: {}", candidate->manifest_path.parent_path().string(),
-                             candidate->reason));
-  }
+  for (const Candidate* candidate : out.registry->passed_over(out.model_type)) note_unused(*candidate, console);
 
   const FeaturesManager features(*out.registry);
-  std::string wanted = feature;
-  if (wanted.empty()) {
-    const Resolved resolved = out.registry->resolve(out.model_type, plugin_id);
-    wanted = feature_by_architecture(*resolved.model, config, out.model_type, out.feature_source);
+  const auto choose = [&] {
+    std::string wanted = feature;
+    if (wanted.empty()) {
+      const Resolved resolved = out.registry->resolve(out.model_type, plugin_id);
+      wanted = feature_by_architecture(*resolved.model, config, out.model_type, out.feature_source);
+    }
+    return features.check_supported_model_or_raise(out.model_type, wanted, plugin_id);
+  };
+  FeaturesManager::Supported supported = choose();
+  const LoadedPlugin* loaded = nullptr;
+  while (loaded == nullptr) {
+    try {
+      loaded = &load(*supported.candidate, plugin_host());
+    } catch (const Error& failed) {
+      // What does not load makes room for the next plugin of the type, where there is one.
+      const Candidate& culprit = supported.candidate->with_library();
+      out.registry->set_aside(culprit, failed.what(), failed.hint());
+      if (!out.registry->offers(out.model_type, plugin_id)) throw;
+      note_unused(culprit, console);
+      supported = choose();
+    }
   }
-  const FeaturesManager::Supported supported =
-      features.check_supported_model_or_raise(out.model_type, wanted, plugin_id);
+  const LoadedPlugin& plugin = *loaded;
+  out.is_extension = supported.candidate->base != nullptr;
+  for (const Candidate* candidate : out.registry->passed_over(out.model_type)) add_decisions(*candidate, out.decisions);
+  add_decisions(*supported.candidate, out.decisions);
+  if (supported.candidate->base != nullptr) add_decisions(*supported.candidate->base, out.decisions);
   out.feature = supported.feature;
   if (!feature.empty() && feature != out.feature) out.feature_source = "--feature " + feature;
   out.name_rules = supported.name_rules();
 
-  const LoadedPlugin& plugin = load(*supported.candidate, plugin_host());
   out.plugin_id = text_of(plugin.plugin->id);
   out.plugin_version = text_of(plugin.plugin->version);
   if (const auto written = config.find("transformers_version"); written != config.end() && written->is_string())
@@ -116,7 +154,7 @@ void require_opset(const OnnxConfig& config, int64_t opset) {
                           config.default_onnx_opset()));
 }
 
-void note_leftovers(const Definition& definition, Console& console) {
+void note_leftovers(const Definition& definition, bool strict, Console& console) {
   // Named by their first two steps: "cls.predictions.*".
   std::map<std::string, size_t> groups;
   for (const std::string& name : definition.unused_tensors) {
@@ -134,10 +172,17 @@ void note_leftovers(const Definition& definition, Console& console) {
                              definition.unused_tensors.size(), fmt::join(shown, ", "),
                              more > 0 ? fmt::format(" and {} more", more) : ""));
   }
-  if (!definition.unread_fields.empty()) {
-    console.note(
-        fmt::format("fields of config.json that nothing asked for: {}", fmt::join(definition.unread_fields, ", ")));
+  if (definition.unread_fields.empty()) return;
+  const std::string fields = fmt::format("{}", fmt::join(definition.unread_fields, ", "));
+  if (strict) {
+    throw Error(
+        Failure::checkpoint,
+        fmt::format("config.json has fields that the plugin does not know, which may change the model: {}", fields),
+        "if they say nothing of its graph, pass --no-strict-config or take them out; otherwise this plugin does "
+        "not define this model");
   }
+  console.result()["unread_config_fields"] = definition.unread_fields;
+  console.note(fmt::format("fields of config.json that nothing asked for: {}", fields));
 }
 
 }  // namespace onnxport

@@ -14,6 +14,9 @@
 
 namespace onnxport {
 
+/// Where the options have plugins looked for, and under which policies.
+SearchOptions search_options(const PluginArguments& arguments);
+
 /// All plugins that the options allow, found and not loaded.
 std::unique_ptr<Registry> discover(const PluginArguments& arguments);
 
@@ -25,7 +28,9 @@ struct Selection {
   std::string
       feature_source;  // "--feature fill-mask", "architectures: BertForMaskedLM"; empty where it was given as it is
   std::string plugin_id, plugin_version;
-  std::string transformers_version;  // that wrote config.json; empty where that does not tell
+  std::string transformers_version;      // that wrote config.json; empty where that does not tell
+  bool is_extension = false;             // whether a manifest without a library adds the type
+  std::vector<TrustDecision> decisions;  // of policies, on the plugin and those that would have come before it
   std::vector<NameRule> name_rules;
   std::optional<OnnxConfig> onnx_config;
 };
@@ -45,7 +50,8 @@ Selection select(const PluginArguments& arguments, const Json& config, const std
 /// Throws Error(usage) where the opset is outside of what the model and this program can write.
 void require_opset(const OnnxConfig& config, int64_t opset);
 
-/// Notes of tensors that the feature does not use and of config fields that nobody read.
-void note_leftovers(const Definition& definition, Console& console);
+/// Notes of tensors that the feature does not use and of config fields that nobody read; the latter are an
+/// Error(checkpoint) where `strict`.
+void note_leftovers(const Definition& definition, bool strict, Console& console);
 
 }  // namespace onnxport

@@ -14,6 +14,8 @@ namespace onnxport {
 struct PluginArguments {
   std::vector<std::filesystem::path> plugin_dirs;
   std::optional<std::filesystem::path> trust;
+  bool safe = false;  // the installed ones only
+  bool heeds_quarantine = true;
 };
 
 /// Options that say where the checkpoint comes from.
@@ -39,6 +41,7 @@ struct ExportArguments {
   bool sample_mask = false;
   std::vector<std::string> outputs;
   bool allow_unused = false;
+  std::optional<bool> strict_config;  // none: for extensions
   std::string plugin;
   std::string framework;     // transformers.onnx: "", "pt" or "tf"
   std::string preprocessor;  // transformers.onnx: "", "auto", "tokenizer", …
@@ -66,6 +69,36 @@ struct InspectArguments {
 struct PluginsCheckArguments {
   PluginArguments plugins;
   std::filesystem::path path;
+};
+
+struct PluginsTrustArguments {
+  PluginArguments plugins;
+  std::filesystem::path path;
+  std::string by;                // "", "sha256", "directory", "publisher" or "id"
+  std::filesystem::path policy;  // empty: the user's
+};
+
+struct PluginsSignArguments {
+  std::filesystem::path path;      // empty: nothing is signed
+  std::filesystem::path key;       // to sign with
+  std::filesystem::path make_key;  // to be made; empty: none
+};
+
+struct PluginsVerifyArguments {
+  PluginArguments plugins;
+  std::filesystem::path path;
+};
+
+struct QuarantineArguments {
+  std::string which;  // an id, a library or the beginning of a sum; empty: all
+  bool clear = false;
+};
+
+struct TrustCommandArguments {
+  PluginsTrustArguments trust;
+  PluginsSignArguments sign;
+  PluginsVerifyArguments verify;
+  QuarantineArguments quarantine;
 };
 
 struct SynthArguments {

@@ -78,6 +78,7 @@ ExportPlan plan_export(const ExportArguments& arguments) {
   plan.max_memory = arguments.max_memory;
   plan.outputs = arguments.outputs;
   plan.allow_unused = arguments.allow_unused;
+  plan.strict_config = arguments.strict_config;
   plan.output = arguments.output;
   return plan;
 }

@@ -41,6 +41,7 @@ struct ExportPlan {
   std::optional<uint64_t> max_memory;  // bytes
   std::vector<std::string> outputs;    // further ones
   bool allow_unused = false;
+  std::optional<bool> strict_config;         // fields that nobody reads are an error; none: for extensions
   std::optional<ValidationPlan> validation;  // nullopt: none
   std::filesystem::path output;
 };

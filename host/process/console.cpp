@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/process/console.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -118,6 +119,11 @@ void Console::end_progress() {
   bar_shown_ = false;
 }
 
+void Console::drop_progress() {
+  bar_shown_ = terminal_ && mode_ == Mode::report;
+  end_progress();
+}
+
 void Console::fail(int exit_status, const std::string& kind, const std::string& cause, const std::string& hint) {
   end_progress();
   if (mode_ == Mode::json) {
@@ -137,8 +143,19 @@ void Console::finish(int exit_status) {
   printed.update(result());
   // Paths need not be UTF-8; what is not, is replaced.
   const std::string document = printed.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  if (reserved_ >= 0) {
+    std::fflush(stdout);
+    ::dup2(reserved_, STDOUT_FILENO);
+  }
   fmt::print("{}\n", printable_json(document));
   std::fflush(stdout);
+}
+
+void Console::reserve_output() {
+  if (mode_ != Mode::json || reserved_ >= 0) return;
+  std::fflush(stdout);
+  reserved_ = ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+  if (reserved_ >= 0) ::dup2(STDERR_FILENO, STDOUT_FILENO);
 }
 
 Progress progress_on(Console& console) {

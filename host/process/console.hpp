@@ -39,8 +39,13 @@ class Console {
   /// What is going on, and how far in bytes (total 0: no measure). A bar on a terminal, else one line for each new
   /// phase. [any-thread]
   void progress(const std::string& phase, uint64_t done, uint64_t total);
+  /// Keeps standard output for the object of --json alone: what others of this process print there goes to standard
+  /// error. Nothing in the other modes.
+  void reserve_output();
   /// Takes the bar away.
   void end_progress();
+  /// The same with one that another process may have drawn on the terminal.
+  void drop_progress();
 
   /// The object that --json prints; commands fill it.
   nlohmann::ordered_json& result() { return *result_; }
@@ -55,6 +60,7 @@ class Console {
 
   Mode mode_;
   bool terminal_;
+  int reserved_ = -1;  // the descriptor of what was standard output
   std::mutex mutex_;
   std::string phase_;
   bool bar_shown_ = false;

@@ -8,11 +8,12 @@
 namespace onnxport {
 namespace {
 
-std::atomic<bool> flag{false};
+std::atomic<bool> own{false};
+std::atomic<bool>* flag = &own;
 static_assert(std::atomic<bool>::is_always_lock_free, "set from a signal handler");
 
 void on_signal(int) {
-  flag.store(true);
+  flag->store(true);
 }
 
 }  // namespace
@@ -31,10 +32,17 @@ void catch_interrupts() {
 }
 
 bool interrupt_requested() {
-  return flag.load();
+  return flag->load();
 }
 const std::atomic<bool>& interrupt_flag() {
-  return flag;
+  return *flag;
+}
+void request_interrupt() {
+  flag->store(true);
+}
+void keep_interrupt_in(std::atomic<bool>& shared) {
+  shared.store(flag->load());
+  flag = &shared;
 }
 
 void stop_if_interrupted() {

@@ -14,6 +14,10 @@ constexpr int interrupted_status = 130;
 void catch_interrupts();
 bool interrupt_requested();
 const std::atomic<bool>& interrupt_flag();
+/// Sets the flag as a signal does.
+void request_interrupt();
+/// From now on the flag is this one, which two processes may share.
+void keep_interrupt_in(std::atomic<bool>& shared);
 /// Throws Error(output, "interrupted") where the flag is set.
 void stop_if_interrupted();
 

@@ -23,9 +23,20 @@ void fill_json(const ChosenModel& chosen, Json& json) {
   json["model_type"] = selection.model_type;
   json["feature"] = selection.feature;
   json["plugin"] = {{"id", selection.plugin_id}, {"version", selection.plugin_version}};
+  fill_json(selection.decisions, json);
   if (!selection.transformers_version.empty()) json["transformers_version"] = selection.transformers_version;
   if (!selection.feature_source.empty()) json["feature_source"] = selection.feature_source;
   if (const auto prompts = selection.onnx_config->prompts(); !prompts.empty()) json["prompts"] = prompts;
+}
+
+void fill_json(const std::vector<TrustDecision>& decisions, Json& json) {
+  for (const TrustDecision& decision : decisions) {
+    json["trust"].push_back({{"what", decision.what},
+                             {"id", decision.id},
+                             {"policy", decision.policy.string()},
+                             {"allowed", decision.allowed},
+                             {"by", decision.by}});
+  }
 }
 
 void fill_json(const FetchedCheckpoint& fetched, Json& json) {

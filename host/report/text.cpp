@@ -94,6 +94,7 @@ void print_text(const ChosenModel& chosen, Console& console) {
   console.line(selection.feature_source.empty()
                    ? fmt::format("feature: {}", selection.feature)
                    : fmt::format("feature: {} (from {})", selection.feature, selection.feature_source));
+  print_text(selection.decisions, console);
   if (!selection.transformers_version.empty()) {
     console.line(fmt::format("transformers: {} wrote config.json; where versions compute otherwise, as that one does",
                              selection.transformers_version));
@@ -102,6 +103,13 @@ void print_text(const ChosenModel& chosen, Console& console) {
   if (prompts.empty()) return;
   console.line("prompts, which clients put before a text:");
   for (const auto& [task, prompt] : prompts) console.line(fmt::format("  {:<10} \"{}\"", task, prompt));
+}
+
+void print_text(const std::vector<TrustDecision>& decisions, Console& console) {
+  for (const TrustDecision& decision : decisions) {
+    console.line(fmt::format("trust: {} {}: {}, by {} ({})", decision.what, decision.id,
+                             decision.allowed ? "allowed" : "refused", decision.policy.string(), decision.by));
+  }
 }
 
 void print_text(const FetchedCheckpoint& fetched, Console& console) {

@@ -52,7 +52,7 @@ Sandbox::~Sandbox() {
 }
 
 Outcome Sandbox::run(const Words& arguments, const Options& options) const {
-  Words words{ONNXPORT_EXECUTABLE};
+  Words words{options.program.empty() ? ONNXPORT_EXECUTABLE : options.program.string()};
   words.insert(words.end(), arguments.begin(), arguments.end());
   Words environment{"PATH=/usr/bin:/bin", "HOME=" + (path_ / "home").string(), "LC_ALL=C"};
   // A build with sanitizers is told its options by the environment.

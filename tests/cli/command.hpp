@@ -33,6 +33,7 @@ class Sandbox {
     std::function<bool()> when{};      ///< polled while it runs; when true, `signal` is sent
     int signal = 0;
     bool terminal = false;  ///< standard error is a terminal
+    fs::path program{};     ///< instead of the one that was built
   };
   Outcome run(const Words& arguments, const Options& options) const;
   Outcome run(const Words& arguments) const { return run(arguments, Options{}); }
