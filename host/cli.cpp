@@ -23,6 +23,8 @@ struct Arguments {
   ValidateArguments validate;
   FeaturesArguments features;
   InspectArguments inspect;
+  DiffArguments diff;
+  ExplainArguments explain;
   PluginArguments plugins_list;
   PluginsCheckArguments plugins_check;
   SynthArguments synth;
@@ -31,7 +33,8 @@ struct Arguments {
   std::function<int(Console&)> run;
 };
 
-const char* const commands[] = {"export", "validate", "features", "inspect", "plugins", "synth", "help"};
+const char* const commands[] = {"export", "validate", "features", "explain", "inspect",
+                                "diff",   "plugins",  "synth",    "help"};
 
 Words layout_names() {
   Words names;
@@ -191,6 +194,31 @@ void define_inspect(CLI::App& root, Arguments& a) {
   inspect->callback([&a] { a.run = [&a](Console& console) { return run_inspect(a.inspect, console); }; });
 }
 
+void define_diff(CLI::App& root, Arguments& a) {
+  CLI::App* diff = root.add_subcommand("diff", "Tell how two ONNX files differ: what they declare, hold and compute");
+  diff->add_option("A", a.diff.a, "An .onnx file, or an export's folder")->required()->option_text(" ");
+  diff->add_option("B", a.diff.b, "Another")->required()->option_text(" ");
+  add_report_options(*diff, a);
+  diff->footer(
+      "Example:\n  onnxport diff onnx/model.onnx other/model.onnx\n\n"
+      "The exit status is 0 where both compute the same from the same weights, else 1.");
+  diff->callback([&a] { a.run = [&a](Console& console) { return run_diff(a.diff, console); }; });
+}
+
+void define_explain(CLI::App& root, Arguments& a) {
+  CLI::App* explain =
+      root.add_subcommand("explain", "Tell which plugin takes a config, and what each of its fields does");
+  explain->add_option("CONFIG", a.explain.config, "A config.json, or its folder")->required()->option_text(" ");
+  explain->add_option("--feature", a.explain.feature, "What the model is for (default: by config.json's architectures)")
+      ->type_name("NAME");
+  explain->add_option("--plugin", a.explain.plugin, "Use this plugin where several offer the model type")
+      ->type_name("ID");
+  add_plugin_options(*explain, a.explain.plugins);
+  add_report_options(*explain, a);
+  explain->footer("Example:\n  onnxport explain bert/config.json --feature masked-lm");
+  explain->callback([&a] { a.run = [&a](Console& console) { return run_explain(a.explain, console); }; });
+}
+
 void define_others(CLI::App& root, Arguments& a) {
   CLI::App* features = root.add_subcommand("features", "List what can be exported");
   features->add_option("MODEL_TYPE", a.features.model_type, "Only this type, with other names of its features")
@@ -284,6 +312,8 @@ void define_commands(CLI::App& root, Arguments& a) {
   define_export(root, a);
   define_validate(root, a);
   define_inspect(root, a);
+  define_diff(root, a);
+  define_explain(root, a);
   define_others(root, a);
   root.require_subcommand(1);
 }

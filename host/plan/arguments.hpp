@@ -67,6 +67,16 @@ struct InspectArguments {
   int depth = 2;                   // of modules that are told
 };
 
+struct DiffArguments {
+  std::filesystem::path a, b;
+};
+
+struct ExplainArguments {
+  PluginArguments plugins;
+  std::filesystem::path config;
+  std::string feature, plugin;
+};
+
 struct PluginsCheckArguments {
   PluginArguments plugins;
   std::filesystem::path path;
