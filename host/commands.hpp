@@ -2,6 +2,9 @@
 // One function a command. Each returns the exit status of a run that came to its end, and throws Error otherwise.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "host/plan/arguments.hpp"
 #include "host/process/console.hpp"
 
@@ -17,5 +20,9 @@ int run_synth(const SynthArguments& arguments, Console& console);
 
 /// Parses the command line and runs the command.
 int run_command_line(int argc, char** argv);
+
+/// The same for a program that embeds this: the words of one command without its name. Where `console` does not own the
+/// process, nothing of the process is changed, and several may run at once.
+int run_words(const std::vector<std::string>& words, Console& console);
 
 }  // namespace onnxport
