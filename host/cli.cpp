@@ -343,6 +343,13 @@ int run_command(const Words& words, Terminal& console) {
 
 }  // namespace
 
+void with_command_line(const std::function<void(const CLI::App&)>& use) {
+  Arguments arguments;
+  CLI::App root("", "onnxport");
+  define_commands(root, arguments);
+  use(root);
+}
+
 int run_words(const Words& words, Console& console) {
   try {
     Arguments arguments;
