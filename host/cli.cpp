@@ -12,6 +12,7 @@
 #include "core/version.hpp"
 #include "host/commands.hpp"
 #include "host/plan/choices.hpp"
+#include "host/process/terminal.hpp"
 #include "host/usage_error.hpp"
 
 namespace onnxport {
@@ -28,7 +29,7 @@ struct Arguments {
   PluginArguments plugins_list;
   PluginsCheckArguments plugins_check;
   SynthArguments synth;
-  bool quiet = false, json = false;
+  bool quiet = false, json = false, json_line = false;
   /// Set by the command that was named.
   std::function<int(Console&)> run;
 };
@@ -56,6 +57,7 @@ constexpr const char* legacy_group = "Of transformers.onnx";
 void add_report_options(CLI::App& app, Arguments& a) {
   CLI::Option* quiet = app.add_flag("-q,--quiet", a.quiet, "Say nothing but errors");
   app.add_flag("--json", a.json, "Print one JSON object on standard output, also for errors")->excludes(quiet);
+  app.add_flag("--json-line", a.json_line, "The same in one line")->excludes(quiet);
 }
 
 void add_plugin_options(CLI::App& app, PluginArguments& plugins) {
@@ -131,6 +133,10 @@ void add_export_options(CLI::App& app, ExportArguments& e) {
       ->type_name("A,B")
       ->allow_extra_args(false);
   app.add_flag("--no-validate", e.no_validate, "Do not compare the written file with the reference");
+  app.add_flag("--dry-run", e.dry_run, "Tell what would be written, and write nothing");
+  app.add_flag(
+      "--skip-existing", e.skip_existing,
+      "Do nothing where the output is of an earlier run with the same options and not older than the checkpoint");
   app.add_flag("--allow-unused", e.allow_unused,
                "Accept tensors in the model's own modules that its config does not account for");
   app.add_option("--plugin", e.plugin, "Use this plugin where several offer the model type")->type_name("ID");
@@ -342,7 +348,7 @@ std::optional<int> parse(CLI::App& root, const Words& words, const Unexpected& u
   }
 }
 
-int run_as_transformers_onnx(const Words& words, Console& console) {
+int run_as_transformers_onnx(const Words& words, Terminal& console) {
   Arguments arguments, unused;
   CLI::App root("", "onnxport"), known("", "onnxport");
   define_legacy(root, arguments);
@@ -350,7 +356,7 @@ int run_as_transformers_onnx(const Words& words, Console& console) {
   const Words meant = words.front().starts_with('-') ? Words{} : commands_like(words.front(), known);
   const auto unexpected = [&] { return unexpected_words(root, known, arguments.export_model.output.string(), words); };
   if (const auto status = parse(root, words, {unexpected, !meant.empty()})) return *status;
-  if (arguments.quiet) console.set_mode(Console::Mode::quiet);
+  if (arguments.quiet) console.set_mode(Terminal::Mode::quiet);
   // A folder may have a name like a command's; a command that is misspelt looks the same.
   if (!meant.empty())
     console.note(
@@ -358,7 +364,7 @@ int run_as_transformers_onnx(const Words& words, Console& console) {
   return arguments.run(console);
 }
 
-int run_command(const Words& words, Console& console) {
+int run_command(const Words& words, Terminal& console) {
   Arguments arguments;
   CLI::App root("", "onnxport");
   define_commands(root, arguments);
@@ -376,21 +382,43 @@ int run_command(const Words& words, Console& console) {
     if (command != given.end()) throw options_before_command(*command, given);
   }
   if (const auto status = parse(root, given, {[&] { return unexpected_words(root, given); }})) return *status;
-  if (arguments.quiet) console.set_mode(Console::Mode::quiet);
+  if (arguments.quiet) console.set_mode(Terminal::Mode::quiet);
   return arguments.run(console);
 }
 
 }  // namespace
 
+void with_command_line(const std::function<void(const CLI::App&)>& use) {
+  Arguments arguments;
+  CLI::App root("", "onnxport");
+  define_commands(root, arguments);
+  use(root);
+}
+
+int run_words(const Words& words, Console& console) {
+  try {
+    Arguments arguments;
+    CLI::App root("", "onnxport");
+    define_commands(root, arguments);
+    if (const auto status = parse(root, words, {[&] { return unexpected_words(root, words); }})) return *status;
+    return arguments.run(console);
+  } catch (...) {
+    return report_failure(console, std::current_exception());
+  }
+}
+
 int run_command_line(int argc, char** argv) {
   const Words words(argv + 1, argv + argc);
   // Known before parsing, so that an error of the command line itself is an object as well.
-  const bool json = std::find(words.begin(), words.end(), "--json") != words.end();
-  Console console(json ? Console::Mode::json : Console::Mode::report);
+  const auto is_given = [&](const char* word) { return std::find(words.begin(), words.end(), word) != words.end(); };
+  const bool in_one_line = is_given("--json-line");
+  const bool json = in_one_line || is_given("--json");
+  Terminal console(json ? Terminal::Mode::json : Terminal::Mode::report);
+  if (in_one_line) console.set_indent(-1);
   int status = 0;
   try {
     status = is_legacy(words) ? run_as_transformers_onnx(words, console) : run_command(words, console);
-    if (console.mode() == Console::Mode::json && console.result_is_empty()) return status;  // --help
+    if (console.mode() == Terminal::Mode::json && console.result_is_empty()) return status;  // --help
   } catch (...) {
     status = report_failure(console, std::current_exception());
   }

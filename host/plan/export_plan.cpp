@@ -78,6 +78,8 @@ ExportPlan plan_export(const ExportArguments& arguments) {
   plan.max_memory = arguments.max_memory;
   plan.outputs = arguments.outputs;
   plan.allow_unused = arguments.allow_unused;
+  plan.dry_run = arguments.dry_run;
+  plan.skip_existing = arguments.skip_existing;
   plan.output = arguments.output;
   return plan;
 }

@@ -42,6 +42,8 @@ struct ExportPlan {
   std::vector<std::string> outputs;    // further ones
   bool allow_unused = false;
   std::optional<ValidationPlan> validation;  // nullopt: none
+  bool dry_run = false;                      // tell what would be written, and write nothing
+  bool skip_existing = false;                // do nothing where the output is what would be written
   std::filesystem::path output;
 };
 
