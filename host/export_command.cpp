@@ -61,13 +61,23 @@ Wanted wanted_by(const ExportPlan& plan) {
   Wanted wanted{plan.feature, plan.plugin, Json::object()};
   if (plan.positions) wanted.options["position_ids"] = name_of(position_choices, *plan.positions);
   if (plan.sample_mask) wanted.options["sample_mask"] = "input";
+  if (plan.package != nullptr) {
+    wanted.preferred = plan.package->choices;
+    wanted.prefers_past = plan.package->with_past;
+  }
   return wanted;
 }
 
 /// The layout's files. Throws Error(usage) where these are several and the output is the name of one.
 std::vector<GraphFile> files_of(const ExportPlan& plan, const OnnxConfig& config, const StagedOutput& output) {
   std::vector<GraphFile> files = graph_files(*plan.layout, config, output.model_file());
-  if (files.size() == 1 || output.is_folder()) return files;
+  if (plan.package != nullptr) {
+    for (GraphFile& file : files) {
+      const fs::path name(file.file);
+      file.file = name.stem().string() + plan.package->suffixes.at(plan.weights.dtype) + name.extension().string();
+    }
+  }
+  if (output.is_folder() || (files.size() == 1 && plan.package == nullptr)) return files;
   throw Error(Failure::usage,
               fmt::format("--layout {} writes several files, and the output is named {}", plan.layout->name,
                           plan.output.string()),
@@ -149,7 +159,7 @@ int run_export(const ExportArguments& arguments, Console& console) {
   note_leftovers(defined.definitions[0], console);
   const GraphForm form{.opset = opset, .dtype = dtype, .weights_as_stored = plan.weights.place == WeightPlace::link};
   const ExportToValidate to_validate{
-      onnx_config, config, preprocessor ? &*preprocessor : nullptr, defined.graphs, &weights, output.folder(), form};
+      onnx_config, config, preprocessor ? &*preprocessor : nullptr, defined.graphs, &weights, output.folder() / plan.layout->folder, form};
   std::vector<FileToValidate> to_compare;
   if (plan.validation) {
     to_compare = files_to_validate(to_validate);
@@ -175,7 +185,7 @@ int run_export(const ExportArguments& arguments, Console& console) {
   } catch (const Error& error) {
     throw Error(error.failure(), without_staging(error.what(), output), without_staging(error.hint(), output));
   }
-  return conclude((output.final_folder() / defined.graphs[0].file).string(), found, console);
+  return conclude((output.final_folder() / plan.layout->folder / defined.graphs[0].file).string(), found, console);
 }
 
 }  // namespace onnxport

@@ -13,7 +13,7 @@ namespace {
 
 // The first is transformers.onnx's, the others are optimum's. Decoders of several files hold the same weights: in a
 // data file beside them these lie once.
-constexpr Layout rows[] = {
+const Layout rows[] = {
     {.name = "single", .summary = "one graph", .graphs = Graphs::whole},
     {.name = "split",
      .summary = "encoder and decoder apart",
@@ -39,7 +39,7 @@ std::string cached_step_of(const OnnxConfig& config, const std::string& part) {
 constexpr std::string_view named_alone[] = {
     "vision_encoder", "audio_encoder", "text_encoder", "embed_tokens", "prompt_encoder_mask_decoder", "encodec_decode"};
 
-std::string file_of(std::string_view pattern, const std::string& part) {
+std::string file_of(const std::string& pattern, const std::string& part) {
   if (std::find(std::begin(named_alone), std::end(named_alone), part) != std::end(named_alone)) return part + ".onnx";
   return fmt::format(fmt::runtime(pattern), part);
 }
@@ -76,10 +76,15 @@ std::span<const Layout> layouts() {
   return rows;
 }
 
+const Layout* find_layout(std::string_view name) {
+  const auto found = std::find_if(std::begin(rows), std::end(rows), [&](const Layout& row) { return row.name == name; });
+  return found == std::end(rows) ? nullptr : found;
+}
+
 const Layout& layout_from(std::string_view name) {
+  if (const Layout* found = find_layout(name)) return *found;
   std::string known;
   for (const Layout& layout : rows) {
-    if (layout.name == name) return layout;
     if (!known.empty()) known += &layout == std::end(rows) - 1 ? " or " : ", ";
     known += layout.name;
   }
@@ -90,6 +95,7 @@ std::vector<GraphFile> graph_files(const Layout& layout, const OnnxConfig& confi
   if (layout.graphs == Graphs::whole) return {{model_file, {""}}};
   const std::vector<std::string> parts = config.parts();
   if (parts.empty()) {
+    if (layout.any_model) return {{model_file, {""}}};
     throw Error(Failure::usage,
                 fmt::format("--layout {} is for models of several parts, and one of type '{}' with feature '{}' is one "
                             "graph",
@@ -106,7 +112,7 @@ std::vector<GraphFile> graph_files(const Layout& layout, const OnnxConfig& confi
         files.emplace_back(GraphFile{file_of(both ? layout.merged_file : layout.part_file, part), {part}});
     if (!cached.empty()) file.parts.push_back(cached);
   }
-  if (merges) require_merged(layout, config, files);
+  if (merges && !layout.any_model) require_merged(layout, config, files);
   return files;
 }
 
