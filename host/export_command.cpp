@@ -74,7 +74,8 @@ std::vector<GraphFile> files_of(const ExportPlan& plan, const OnnxConfig& config
   if (plan.package != nullptr) {
     for (GraphFile& file : files) {
       const fs::path name(file.file);
-      file.file = name.stem().string() + plan.package->suffixes.at(plan.weights.dtype) + name.extension().string();
+      const std::string& suffix = plan.package->suffixes.at(plan.weights.dtype);
+      file.file = (name.parent_path() / (name.stem().string() + suffix + name.extension().string())).generic_string();
     }
   }
   if (output.is_folder() || (files.size() == 1 && plan.package == nullptr)) return files;
@@ -159,7 +160,7 @@ int run_export(const ExportArguments& arguments, Console& console) {
   note_leftovers(defined.definitions[0], console);
   const GraphForm form{.opset = opset, .dtype = dtype, .weights_as_stored = plan.weights.place == WeightPlace::link};
   const ExportToValidate to_validate{
-      onnx_config, config, preprocessor ? &*preprocessor : nullptr, defined.graphs, &weights, output.folder() / plan.layout->folder, form};
+      onnx_config, config, preprocessor ? &*preprocessor : nullptr, defined.graphs, &weights, output.folder(), form};
   std::vector<FileToValidate> to_compare;
   if (plan.validation) {
     to_compare = files_to_validate(to_validate);
@@ -185,7 +186,7 @@ int run_export(const ExportArguments& arguments, Console& console) {
   } catch (const Error& error) {
     throw Error(error.failure(), without_staging(error.what(), output), without_staging(error.hint(), output));
   }
-  return conclude((output.final_folder() / plan.layout->folder / defined.graphs[0].file).string(), found, console);
+  return conclude((output.final_folder() / defined.graphs[0].file).string(), found, console);
 }
 
 }  // namespace onnxport

@@ -102,16 +102,18 @@ class DataFiles {
     bool fresh;  // whether this is the first that asks for these bytes
   };
   struct File {
-    std::string name;
+    std::filesystem::path name;
     uint64_t bytes = 0;
+    /// As the models say it, which lie in the same folder.
+    std::string location() const { return name.filename().string(); }
   };
 
   /// `piece`: the largest that a file may become, unless a single weight is larger; 0 where nothing bounds it.
   explicit DataFiles(uint64_t piece) : piece_(piece) {}
 
   /// What is placed from here on goes into the file of that name and those that continue it.
-  void begin(const std::string& name) {
-    stem_ = name;
+  void begin(const std::filesystem::path& name) {
+    stem_ = name.string();
     pieces_ = 0;
     placed_.clear();
     files_.push_back({name});
@@ -162,7 +164,7 @@ void lay_out(const ModelToWrite& model, const ModelFileOptions& options, DataFil
         set_external(header, *place);
       } else {
         const DataFiles::Place placed = data.place(*initializer.weight);
-        set_external(header, {data.files()[placed.file].name, placed.offset, bytes});
+        set_external(header, {data.files()[placed.file].location(), placed.offset, bytes});
         if (placed.fresh) layout.data_jobs.push_back({initializer.weight, placed.file, placed.offset});
       }
       const std::string body = serialized(header);
@@ -204,7 +206,9 @@ Layout lay_out(const std::vector<ModelToWrite>& models, const ModelFileOptions& 
   Layout layout;
   DataFiles data(options.data_piece);
   const bool shared = options.data_piece == 0;
-  if (shared) data.begin(options.data_file.empty() ? models.at(0).file + "_data" : options.data_file);
+  const std::filesystem::path first = models.at(0).file;
+  const std::string own_name = first.filename().string() + "_data";
+  if (shared) data.begin(first.parent_path() / (options.data_file.empty() ? own_name : options.data_file));
   for (const ModelToWrite& model : models) {
     if (!shared) data.begin(model.file + "_data");
     lay_out(model, options, data, layout);

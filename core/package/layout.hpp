@@ -20,19 +20,20 @@ enum class Graphs {
   merged,   ///< one for each part, but a first step and its cached one under use_cache_branch
 };
 
-/// One layout. In names of files, "{}" stands for the part; some parts are called by their names alone.
+/// One layout. In names of files, which may lie in folders, "{}" stands for the part.
 struct Layout {
   std::string name;     ///< as --layout takes it
   std::string summary;  ///< a few words for the help
   Graphs graphs = Graphs::whole;
+  std::string whole_file{};   ///< of the model as one graph; empty: as the user calls it
   std::string part_file{};    ///< of a part's graph
+  std::string named_file{};   ///< of a part that consumers know by its name alone
   std::string merged_file{};  ///< of two steps of a part in one graph
   /// A file for the weights of all graphs, which hold each once; empty where every graph keeps its own.
   std::string shared_data_file{};
   /// Takes any model: one without parts is written as one graph, and one without a cache by its parts. Else these are
   /// refused.
   bool any_model = false;
-  std::string folder{};  ///< of the graphs, below the output's; empty where they lie in that itself
   /// What axes are called in the files, by their names in the definition; others keep theirs.
   std::map<std::string, std::string> axes{};
   /// Whether axes of a fixed size that the definition leaves open are written by their names, or as numbers.

@@ -53,14 +53,14 @@ std::vector<fs::path> companions(const Checkpoint& checkpoint, const StagedOutpu
   return copy_companions(checkpoint.folder(), output.folder());
 }
 
-/// Where the graphs go, which is made where it is a folder within the output's.
-fs::path folder_of_graphs(const ExportPlan& plan, const fs::path& output) {
-  if (plan.layout->folder.empty()) return output;
-  const fs::path folder = output / plan.layout->folder;
-  std::error_code reason;
-  fs::create_directories(folder, reason);
-  if (reason) throw output_error("cannot create the folder", folder, reason.value());
-  return folder;
+/// Makes the folders that the layout has within the output's.
+void make_folders(const std::vector<GraphToExport>& graphs, const fs::path& output) {
+  for (const GraphToExport& graph : graphs) {
+    const fs::path folder = (output / graph.file).parent_path();
+    std::error_code reason;
+    fs::create_directories(folder, reason);
+    if (reason) throw output_error("cannot create the folder", folder, reason.value());
+  }
 }
 
 /// The files that the package has besides; those that changed one of the checkpoint's are in the list already.
@@ -105,10 +105,9 @@ WrittenExport write_export(const ExportPlan& plan, const ExportSource& source, c
   ExportResult result;
   std::vector<fs::path> names;
   try {
-    const fs::path folder = folder_of_graphs(plan, output.folder());
-    result = export_graphs(*source.selection.onnx_config, source.defined.graphs, folder, options);
+    make_folders(source.defined.graphs, output.folder());
+    result = export_graphs(*source.selection.onnx_config, source.defined.graphs, output.folder(), options);
     for (const ExportedFile& file : result.files) names.push_back(file.path.lexically_relative(output.folder()));
-    for (ExportedGraph& graph : result.graphs) graph.file = (fs::path(plan.layout->folder) / graph.file).generic_string();
     for (fs::path& name : companions(source.checkpoint, output)) names.push_back(std::move(name));
   } catch (const Error& error) {
     throw with_figures(error, forecast.bytes, output);

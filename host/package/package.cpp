@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <boost/dll/runtime_symbol_info.hpp>
 #include <cstdlib>
+#include <limits>
 #include <set>
 
 #include "core/error.hpp"
@@ -119,9 +120,10 @@ std::map<ir::DType, std::string> suffixes_in(const Node* node, const fs::path& f
 uint64_t bytes_in(const Node* node, const fs::path& file) {
   if (node == nullptr) return 0;
   const std::string& digits = yaml::string(*node, file, "data_piece");
+  if (digits == "unlimited") return std::numeric_limits<uint64_t>::max();
   if (digits.size() < 15 && std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; }))
     return std::stoull(digits);
-  yaml::fail(file, node->line, fmt::format("data_piece is '{}'; expected a number of bytes", digits));
+  yaml::fail(file, node->line, fmt::format("data_piece is '{}'; expected a number of bytes, or unlimited", digits));
 }
 
 /// The files of other packages, each with its own tables, where the model is one that they take.
@@ -177,9 +179,14 @@ Package read_package(const fs::path& folder) {
   layout.any_model = true;
   layout.summary = yaml::string(row.required("summary"), file, "summary");
   layout.graphs = choice_in(graphs_choices, row.required("graphs"), file, "graphs");
-  layout.part_file = "{}_model.onnx";
-  layout.merged_file = "{}_model_merged.onnx";
-  if (const Node* below = row.optional("folder")) layout.folder = path_below(*below, file, "folder").generic_string();
+  const auto name = [&](const char* key, const char* otherwise) {
+    const Node* given = row.optional(key);
+    return given == nullptr ? otherwise : path_below(*given, file, key).generic_string();
+  };
+  layout.whole_file = name("whole_file", "model.onnx");
+  layout.part_file = name("part_file", "{}_model.onnx");
+  layout.merged_file = name("merged_file", "{}_model_merged.onnx");
+  layout.named_file = name("named_file", "{}.onnx");
   layout.axes = texts(row.optional("axes"), file, "axes");
   if (const Node* open = row.optional("open_axes")) layout.keeps_open_axes = truth(*open, file, "open_axes");
   layout.data_piece = bytes_in(row.optional("data_piece"), file);

@@ -35,8 +35,10 @@ function(exported)
     { refused: 'onnxruntime-genai has no type for a model of the graphs ' + std.join(', ', [graph.file for graph in exported.graphs]) }
   else if std.length(unknown) > 0 then
     { refused: 'onnxruntime-genai has no place for the states ' + std.join(', ', unknown) }
-  else if !key.alike || !value.alike then
-    { refused: 'onnxruntime-genai keeps keys and values of one shape for all layers, and those of this model differ' }
+  else if key == null || value == null || std.length(key.axes) != 4 then
+    { refused: 'onnxruntime-genai keeps keys and values of the form [batch, heads, length, width], and this model has others' }
+  else if !key.alike || !value.alike || key.axes != value.axes then
+    { refused: 'onnxruntime-genai keeps keys and values of one shape in all layers, and those of this model differ' }
   else if key.layers != std.range(0, std.length(key.layers) - 1) then
     { refused: 'onnxruntime-genai keeps keys and values of every layer, and here some have none' }
   else {
