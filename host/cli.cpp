@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The command line: what is accepted, and the help. What is not accepted is explained in usage_error.cpp.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <onnxport/abi.h>
 
 #include <CLI/CLI.hpp>
@@ -11,6 +12,7 @@
 #include "core/package/layout.hpp"
 #include "core/version.hpp"
 #include "host/commands.hpp"
+#include "host/package/package.hpp"
 #include "host/plan/choices.hpp"
 #include "host/process/terminal.hpp"
 #include "host/usage_error.hpp"
@@ -37,18 +39,12 @@ struct Arguments {
 const char* const commands[] = {"export", "validate", "features", "explain", "inspect",
                                 "diff",   "plugins",  "synth",    "help"};
 
-Words layout_names() {
-  Words names;
-  for (const Layout& layout : layouts()) names.emplace_back(layout.name);
-  return names;
-}
-
-/// "single: one graph; split: …"
+/// "single: one graph; split: …; or a package, …: genai, …"
 std::string layout_help() {
   std::string text;
-  for (const Layout& layout : layouts())
-    text += fmt::format("{}{}: {}", text.empty() ? "" : "; ", layout.name, layout.summary);
-  return text;
+  for (const Layout& layout : layouts()) text += fmt::format("{}: {}; ", layout.name, layout.summary);
+  return text + fmt::format("or a package, a folder that other programs load: {}, or the path of one",
+                            fmt::join(package_names(), ", "));
 }
 
 /// Flags that scripts written for transformers.onnx pass.
@@ -118,7 +114,7 @@ void add_export_options(CLI::App& app, ExportArguments& e) {
   app.add_option("--max-memory", e.max_memory, "What the export and its validation may take: 500MB, 4GB")
       ->transform(CLI::AsSizeValue(true))
       ->type_name("SIZE");
-  app.add_option("--layout", e.layout, layout_help())->check(CLI::IsMember(layout_names()));
+  app.add_option("--layout", e.layout, layout_help())->type_name("NAME");
   app.add_option("--position-ids", e.position_ids,
                  "A decoder's positions: sequence (counted after the past, as the model does by itself), mask (counted "
                  "along the attention mask, for batches padded on the left), input (a graph input)")
