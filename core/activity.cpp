@@ -8,8 +8,7 @@
 namespace onnxport {
 namespace {
 
-Activity own;
-Activity* kept = &own;
+Activity* kept = nullptr;
 std::mutex temporaries;
 
 template <size_t size>
@@ -21,16 +20,14 @@ void write(char (&to)[size], std::string_view text) {
 
 }  // namespace
 
-Activity& activity() {
-  return *kept;
-}
-
 void keep_activity_in(Activity& shared) {
   kept = &shared;
 }
 
-PluginCall::PluginCall(std::string_view plugin, std::string_view function)
-    : plugin_(kept->plugin), function_(kept->function) {
+PluginCall::PluginCall(std::string_view plugin, std::string_view function) {
+  if (kept == nullptr) return;
+  plugin_ = kept->plugin;
+  function_ = kept->function;
   write(kept->plugin, plugin);
   write(kept->function, function);
   if (kept->depth == 0) kept->place[0] = '\0';
@@ -39,16 +36,19 @@ PluginCall::PluginCall(std::string_view plugin, std::string_view function)
 }
 
 PluginCall::~PluginCall() {
+  if (kept == nullptr) return;
   --kept->depth;
   write(kept->plugin, plugin_);
   write(kept->function, function_);
 }
 
 void note_place(std::string_view module_path) {
+  if (kept == nullptr) return;
   write(kept->place, module_path);
 }
 
 void note_library(const OpenedLibrary& library) {
+  if (kept == nullptr) return;
   const uint32_t count = kept->library_count;
   if (count >= Activity::most_libraries) return;
   Activity::Library& entry = kept->libraries[count];
@@ -62,7 +62,7 @@ void note_library(const OpenedLibrary& library) {
 void note_temporary(const std::filesystem::path& folder, bool only_if_empty) {
   const std::lock_guard lock(temporaries);
   // One that is cut would be another folder.
-  if (folder.native().size() >= sizeof Activity::Temporary::path) return;
+  if (kept == nullptr || folder.native().size() >= sizeof Activity::Temporary::path) return;
   for (Activity::Temporary& entry : kept->temporaries) {
     if (entry.path[0] != '\0') continue;
     entry.only_if_empty = only_if_empty;
@@ -73,6 +73,7 @@ void note_temporary(const std::filesystem::path& folder, bool only_if_empty) {
 
 void forget_temporary(const std::filesystem::path& folder) {
   const std::lock_guard lock(temporaries);
+  if (kept == nullptr) return;
   for (Activity::Temporary& entry : kept->temporaries) {
     if (folder == entry.path) entry.path[0] = '\0';
   }

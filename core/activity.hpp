@@ -37,8 +37,7 @@ struct Activity {
 };
 static_assert(std::atomic<uint64_t>::is_always_lock_free, "shared between processes");
 
-Activity& activity();
-/// From now on kept in `shared`, which is all zeros.
+/// From now on kept in `shared`, which is all zeros. Before that nothing is kept.
 void keep_activity_in(Activity& shared);
 
 /// Lives as long as a call into a plugin; calls may be nested. [host-thread]

@@ -3,12 +3,12 @@
 
 #include <fmt/format.h>
 
-#include <boost/dll/runtime_symbol_info.hpp>
 #include <map>
 #include <mutex>
 #include <utility>
 
 #include "core/error.hpp"
+#include "core/installation.hpp"
 #include "core/privileges.hpp"
 
 namespace onnxport {
@@ -17,9 +17,24 @@ namespace {
 namespace fs = std::filesystem;
 namespace dll = boost::dll;
 
+std::mutex& gate_mutex() {
+  static std::mutex mutex;
+  return mutex;
+}
+
 LibraryGate& gate() {
   static LibraryGate set;
   return set;
+}
+
+/// Throws where the library may not be opened.
+void pass_gate(const std::string& name, const fs::path& library) {
+  LibraryGate set;
+  {
+    const std::lock_guard lock(gate_mutex());
+    set = gate();
+  }
+  if (set) set(name, library);
 }
 
 void open(const OnDemandLibrary& wanted, dll::shared_library& library) {
@@ -28,7 +43,7 @@ void open(const OnDemandLibrary& wanted, dll::shared_library& library) {
     throw Error(Failure::usage, fmt::format("{} is not installed: {} is not there", wanted.what, path.string()),
                 wanted.absent_hint);
   }
-  if (gate()) gate()(wanted.name, path);
+  pass_gate(wanted.name, path);
   try {
     library.load(path.string(), dll::load_mode::rtld_now | dll::load_mode::rtld_local);
     const std::string stamp = library.get<const char*()>(wanted.stamp_symbol)();
@@ -47,14 +62,14 @@ void open(const OnDemandLibrary& wanted, dll::shared_library& library) {
 }  // namespace
 
 void set_library_gate(LibraryGate wanted) {
+  const std::lock_guard lock(gate_mutex());
   gate() = std::move(wanted);
 }
 
-/// Beside the running program as an installation has it, unless the environment says otherwise.
 fs::path on_demand_path(const std::string& name) {
   const std::string file = "libonnxport_" + name + ".so";
   if (const auto given = variable_for_code("ONNXPORT_BACKEND_PATH")) return fs::path(*given) / file;
-  return fs::path(dll::program_location().parent_path().string()) / ".." / "lib" / "onnxport" / "backends" / file;
+  return installed_files() / "backends" / file;
 }
 
 const dll::shared_library& open_on_demand(const OnDemandLibrary& wanted) {

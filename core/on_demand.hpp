@@ -23,10 +23,11 @@ struct OnDemandLibrary {
 /// Decides whether a library may be opened, and throws Error where it may not. Asked each time before one is, with its
 /// name and its path.
 using LibraryGate = std::function<void(const std::string& name, const std::filesystem::path& library)>;
+/// [any-thread]
 void set_library_gate(LibraryGate gate);
 
 /// Where the library is looked for: ONNXPORT_BACKEND_PATH, which counts for nothing with elevated privileges, or
-/// lib/onnxport/backends beside the program's folder.
+/// backends/ of the installation.
 std::filesystem::path on_demand_path(const std::string& name);
 
 /// Opens it, once a name. It is never unloaded: what it links may register things that outlive every object of ours.

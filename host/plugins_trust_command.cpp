@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "core/error.hpp"
+#include "core/installation.hpp"
 #include "host/commands.hpp"
 #include "host/model/code_to_trust.hpp"
 #include "host/model/selection.hpp"
@@ -62,11 +63,11 @@ int run_plugins_trust(const PluginsTrustArguments& arguments, Console& console) 
   std::error_code error;
   const bool is_new = fs::symlink_status(file, error).type() == fs::file_type::not_found;
   if (is_new) {
-    make_policy(file, {installed_libraries()});
+    make_policy(file, {installed_files()});
     console.note(
         fmt::format("{} was made: from now on nothing is loaded but what came with the program ({}) and what "
                     "it lists",
-                    file.string(), installed_libraries().string()));
+                    file.string(), installed_files().string()));
   }
   for (const TrustRule rule : rules_for(TrustPolicy::read(file), arguments.by)) {
     const TrustEntry entry{rule, entry_for(code.subject, rule),

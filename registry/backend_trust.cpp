@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <mutex>
 #include <system_error>
 
 #include "core/error.hpp"
@@ -23,9 +24,14 @@ struct CodeVariable {
 };
 constexpr CodeVariable variables[] = {{"ONNXPORT_BACKEND_PATH", ""}, {"ONNXPORT_ONNXRUNTIME", "onnxruntime"}};
 
-std::vector<TrustDecision>& decisions() {
-  static std::vector<TrustDecision> made;
-  return made;
+struct Decisions {
+  std::mutex mutex;
+  std::vector<TrustDecision> made;
+};
+
+Decisions& decisions() {
+  static Decisions all;
+  return all;
 }
 
 void enforce(const std::optional<Refusal>& refusal) {
@@ -49,7 +55,8 @@ std::vector<fs::path> libraries_of(const fs::path& given) {
 void judge(const Trust& trust, Subject subject) {
   if (trust.names_publishers()) subject.publisher = verify_publisher(subject.file).value_or("");
   enforce(trust.check(subject));
-  for (TrustDecision& decision : trust.decide(subject)) decisions().push_back(std::move(decision));
+  const std::lock_guard lock(decisions().mutex);
+  for (TrustDecision& decision : trust.decide(subject)) decisions().made.push_back(std::move(decision));
 }
 
 /// Throws Error(plugin) where the library may not be opened.
@@ -80,7 +87,8 @@ void guard_back_ends(const SearchOptions& options) {
 }
 
 std::vector<TrustDecision> back_end_decisions() {
-  return decisions();
+  const std::lock_guard lock(decisions().mutex);
+  return decisions().made;
 }
 
 Subject subject_of_back_end(const std::string& name, const fs::path& library) {

@@ -4,12 +4,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <boost/dll/runtime_symbol_info.hpp>
 #include <cstdlib>
 #include <string_view>
 #include <utility>
 
 #include "core/error.hpp"
+#include "core/installation.hpp"
 #include "core/privileges.hpp"
 
 namespace onnxport {
@@ -21,13 +21,6 @@ std::optional<std::string> environment(const char* name) {
   const char* value = std::getenv(name);
   if (value == nullptr || *value == '\0') return std::nullopt;
   return value;
-}
-
-/// A path seen from the running program's folder; empty where that is not known.
-Path beside_program(const char* relative) {
-  boost::dll::fs::error_code error;
-  const Path program = boost::dll::program_location(error);
-  return error ? Path() : (program.parent_path() / relative).lexically_normal();
 }
 
 bool is_folder(const Path& path) {
@@ -45,7 +38,8 @@ void add_policy(const Path& file, std::vector<TrustPolicy>& policies) {
 }
 
 std::vector<Path> machine_policy_files() {
-  const Path system = "/etc/onnxport/trust.yaml", installed = beside_program("../etc/onnxport/trust.yaml");
+  const Path system = "/etc/onnxport/trust.yaml",
+             installed = (installed_files() / "../../etc/onnxport/trust.yaml").lexically_normal();
   return installed == system ? std::vector<Path>{system} : std::vector<Path>{system, installed};
 }
 
@@ -92,10 +86,6 @@ std::optional<Path> user_policy_file() {
   return folder ? std::optional(*folder / "trust.yaml") : std::nullopt;
 }
 
-Path installed_libraries() {
-  return beside_program("../lib/onnxport");
-}
-
 std::shared_ptr<const Trust> find_trust(const SearchOptions& options) {
   std::vector<TrustPolicy> policies;
   for (const Path& file : options.machine_policies ? *options.machine_policies : machine_policy_files())
@@ -134,7 +124,7 @@ Places find_places(const SearchOptions& options) {
     }
     if (from_environment) add_places_of_environment(places);
   }
-  const Path install = options.install_dir ? *options.install_dir : installed_libraries() / "plugins";
+  const Path install = options.install_dir ? *options.install_dir : installed_files() / "plugins";
   if (!install.empty()) places.list.push_back(place("install", install));
   return places;
 }

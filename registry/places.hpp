@@ -24,7 +24,7 @@ struct SearchOptions {
   /// A trust policy instead of the user's ${XDG_CONFIG_HOME:-~/.config}/onnxport/trust.yaml.
   std::optional<std::filesystem::path> trust_file;
   /// Policies of the machine, which hold whatever the user's says, instead of /etc/onnxport/trust.yaml and the one of
-  /// the installation, ../etc/onnxport/trust.yaml beside the running program's folder.
+  /// the installation, etc/onnxport/trust.yaml beside its lib.
   std::optional<std::vector<std::filesystem::path>> machine_policies{};
   /// Only the plugins that were installed with the program.
   bool builtin_only = false;
@@ -61,10 +61,6 @@ std::optional<std::filesystem::path> user_folder(const char* variable, const cha
 
 /// ${XDG_CONFIG_HOME:-~/.config}/onnxport/trust.yaml; nullopt where neither is set.
 std::optional<std::filesystem::path> user_policy_file();
-
-/// Where an installation keeps what the program loads: ../lib/onnxport beside the running program's folder; empty where
-/// that is not known.
-std::filesystem::path installed_libraries();
 
 /// The policies that hold; null where there are none. Throws Error(plugin) for one that cannot be read: it is not
 /// ignored.

@@ -2,6 +2,8 @@
 // From a config.json to the plugin that defines the model, with the feature that was asked for.
 #pragma once
 
+#include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,6 +34,7 @@ struct Selection {
   bool is_extension = false;             // whether a manifest without a library adds the type
   std::vector<TrustDecision> decisions;  // of policies, on the plugin and those that would have come before it
   std::vector<NameRule> name_rules;
+  std::vector<std::filesystem::path> plugin_folders;  // the plugin's; before it that of the extension that names the type
   std::optional<OnnxConfig> onnx_config;
 };
 
@@ -40,6 +43,9 @@ struct Wanted {
   std::string feature;            // empty: by config.json's architectures
   std::string plugin;             // empty: the only one that offers the type
   Json options = Json::object();  // choices that the plugin has to know
+  /// Choices where the model has them and `options` does not make them.
+  std::map<std::string, std::string> preferred{};
+  bool prefers_past = false;  // of a feature that config.json's architectures stand for, the one with a cache
 };
 
 /// Resolves type, plugin and feature, loads the plugin and asks it for the configuration. `config_file` is for

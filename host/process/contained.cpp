@@ -36,7 +36,7 @@ constexpr int most_attempts = 8;
 
 /// What both processes see.
 struct Shared {
-  std::atomic<bool> interrupted, finished;
+  std::atomic<bool> finished;
   std::atomic<int> status;
   Activity activity;
 };
@@ -55,7 +55,7 @@ std::vector<QuarantineRecord>& ended_by() {
 }
 
 /// What the child does; it does not return.
-[[noreturn]] void work_in_child(Console& console, const std::function<int(Console&)>& work, Shared& shared,
+[[noreturn]] void work_in_child(Terminal& console, const std::function<int(Console&)>& work, Shared& shared,
                                 const sigset_t& mask_before, pid_t parent) {
   ::sigprocmask(SIG_SETMASK, &mask_before, nullptr);
 #ifdef __linux__
@@ -90,7 +90,7 @@ int wait_for(pid_t child, Shared& shared, const sigset_t& signals) {
     const int signal = ::sigtimedwait(&signals, nullptr, &pause);
     if (signal == SIGINT || signal == SIGTERM) {
       ++interrupts;
-      shared.interrupted = true;
+      request_interrupt();
     }
     if (interrupts > 1) ::kill(child, SIGKILL);
     const bool finished = shared.finished;
@@ -123,7 +123,7 @@ void remove_left_behind(const Activity& activity) {
 }
 
 /// Keeps the plugin's library from being loaded again. Yields whether the work may begin anew without it.
-bool put_aside(const QuarantineRecord& record, Console& console) {
+bool put_aside(const QuarantineRecord& record, Terminal& console) {
   if (record.sha256.size() != 64) return false;
   if (const auto folder = quarantine_folder()) {
     try {
@@ -136,20 +136,19 @@ bool put_aside(const QuarantineRecord& record, Console& console) {
   return true;
 }
 
-int conclude(Console& console, const Ending& ending) {
+int conclude(Terminal& console, const Ending& ending) {
   const char* kind = ending.failure == Failure::plugin ? "plugin" : "internal";
   console.fail(static_cast<int>(ending.failure), kind, ending.cause, ending.hint);
   return static_cast<int>(ending.failure);
 }
 
 /// One attempt; nullopt where the work may begin anew.
-std::optional<int> attempt(Console& console, const std::function<int(Console&)>& work, bool is_last) {
+std::optional<int> attempt(Terminal& console, const std::function<int(Console&)>& work, bool is_last) {
   Shared* shared = make_shared_object<Shared>();
   const sigset_t signals = awaited();
   sigset_t before;
   ::sigprocmask(SIG_BLOCK, &signals, &before);
   std::signal(SIGCHLD, SIG_DFL);  // a caller may have had it ignored, and then nobody is told how the child ended
-  if (shared != nullptr) keep_interrupt_in(shared->interrupted);
   const pid_t parent = ::getpid();
   const pid_t child = shared == nullptr ? -1 : ::fork();
   if (child < 0) {
@@ -163,12 +162,12 @@ std::optional<int> attempt(Console& console, const std::function<int(Console&)>&
   const int wait_status = wait_for(child, *shared, signals);
   ::sigprocmask(SIG_SETMASK, &before, nullptr);
   if (shared->finished) {
-    console.set_mode(Console::Mode::quiet);  // the child has said everything
+    console.set_mode(Terminal::Mode::quiet);  // the child has said everything
     return shared->status;
   }
   console.drop_progress();
   remove_left_behind(shared->activity);
-  if (interrupt_requested()) {
+  if (interrupt_flag()) {
     console.fail(interrupted_status, "interrupted", "interrupted; no output was left behind", "");
     return interrupted_status;
   }
@@ -179,7 +178,7 @@ std::optional<int> attempt(Console& console, const std::function<int(Console&)>&
 
 }  // namespace
 
-int run_contained(Console& console, const std::function<int(Console&)>& work) {
+int run_contained(Terminal& console, const std::function<int(Console&)>& work) {
   for (int attempts = 1;; ++attempts) {
     if (const auto status = attempt(console, work, attempts == most_attempts)) return *status;
   }

@@ -6,7 +6,7 @@
 #include <functional>
 #include <vector>
 
-#include "host/process/console.hpp"
+#include "host/process/terminal.hpp"
 #include "registry/quarantine.hpp"
 
 namespace onnxport {
@@ -18,7 +18,7 @@ namespace onnxport {
 ///
 /// The first SIGINT or SIGTERM sets the interrupt flag of both processes. Code of a plugin that goes on for longer than
 /// a moment is then ended, and by the second signal everything is.
-int run_contained(Console& console, const std::function<int(Console&)>& work);
+int run_contained(Terminal& console, const std::function<int(Console&)>& work);
 
 /// Libraries that ended an earlier attempt of this command.
 const std::vector<QuarantineRecord>& libraries_that_ended_it();

@@ -3,7 +3,7 @@
 
 #include <csignal>
 
-#include "core/error.hpp"
+#include "host/process/shared_memory.hpp"
 
 namespace onnxport {
 namespace {
@@ -19,6 +19,7 @@ void on_signal(int) {
 }  // namespace
 
 void catch_interrupts() {
+  if (auto* shared = make_shared_object<std::atomic<bool>>()) flag = shared;
   struct sigaction action {};
   action.sa_handler = on_signal;
   sigemptyset(&action.sa_mask);
@@ -31,22 +32,12 @@ void catch_interrupts() {
   std::signal(SIGXFSZ, SIG_IGN);
 }
 
-bool interrupt_requested() {
-  return flag->load();
-}
 const std::atomic<bool>& interrupt_flag() {
   return *flag;
 }
+
 void request_interrupt() {
   flag->store(true);
-}
-void keep_interrupt_in(std::atomic<bool>& shared) {
-  shared.store(flag->load());
-  flag = &shared;
-}
-
-void stop_if_interrupted() {
-  if (interrupt_requested()) throw Error(Failure::output, "interrupted");
 }
 
 }  // namespace onnxport
