@@ -44,8 +44,9 @@ _GENERATING = ("causal-lm", "seq2seq-lm", "speech2seq-lm", "vision2seq-lm")
 def _first_accepted(model, options, choices):
     """The first of several changes of the options that the model has, with its plan."""
     for number, change in enumerate(choices):
+        changed = {**options, **change}
         try:
-            return {**options, **change}, plan(model, **options, **change)
+            return changed, plan(model, **changed)
         except OnnxportError as refused:
             if refused.status != _USAGE or number == len(choices) - 1:
                 raise
