@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The command line: what is accepted, and the help. What is not accepted is explained in usage_error.cpp.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <onnxport/abi.h>
 
 #include <CLI/CLI.hpp>
@@ -11,6 +12,7 @@
 #include "core/package/layout.hpp"
 #include "core/version.hpp"
 #include "host/commands.hpp"
+#include "host/package/package.hpp"
 #include "host/plan/choices.hpp"
 #include "host/process/terminal.hpp"
 #include "host/usage_error.hpp"
@@ -24,6 +26,8 @@ struct Arguments {
   ValidateArguments validate;
   FeaturesArguments features;
   InspectArguments inspect;
+  DiffArguments diff;
+  ExplainArguments explain;
   PluginArguments plugins_list;
   PluginsCheckArguments plugins_check;
   SynthArguments synth;
@@ -32,20 +36,15 @@ struct Arguments {
   std::function<int(Console&)> run;
 };
 
-const char* const commands[] = {"export", "validate", "features", "inspect", "plugins", "synth", "help"};
+const char* const commands[] = {"export", "validate", "features", "explain", "inspect",
+                                "diff",   "plugins",  "synth",    "help"};
 
-Words layout_names() {
-  Words names;
-  for (const Layout& layout : layouts()) names.emplace_back(layout.name);
-  return names;
-}
-
-/// "single: one graph; split: …"
+/// "single: one graph; split: …; or a package, …: genai, …"
 std::string layout_help() {
   std::string text;
-  for (const Layout& layout : layouts())
-    text += fmt::format("{}{}: {}", text.empty() ? "" : "; ", layout.name, layout.summary);
-  return text;
+  for (const Layout& layout : layouts()) text += fmt::format("{}: {}; ", layout.name, layout.summary);
+  return text + fmt::format("or a package, a folder that other programs load: {}, or the path of one",
+                            fmt::join(package_names(), ", "));
 }
 
 /// Flags that scripts written for transformers.onnx pass.
@@ -115,7 +114,7 @@ void add_export_options(CLI::App& app, ExportArguments& e) {
   app.add_option("--max-memory", e.max_memory, "What the export and its validation may take: 500MB, 4GB")
       ->transform(CLI::AsSizeValue(true))
       ->type_name("SIZE");
-  app.add_option("--layout", e.layout, layout_help())->check(CLI::IsMember(layout_names()));
+  app.add_option("--layout", e.layout, layout_help())->type_name("NAME");
   app.add_option("--position-ids", e.position_ids,
                  "A decoder's positions: sequence (counted after the past, as the model does by itself), mask (counted "
                  "along the attention mask, for batches padded on the left), input (a graph input)")
@@ -177,6 +176,51 @@ void define_validate(CLI::App& root, Arguments& a) {
   app->callback([&a] { a.run = [&a](Console& console) { return run_validate(a.validate, console); }; });
 }
 
+void define_inspect(CLI::App& root, Arguments& a) {
+  CLI::App* inspect =
+      root.add_subcommand("inspect", "Show what any ONNX file holds, what it costs and what is wrong with it");
+  inspect->add_option("FILE", a.inspect.file, "The .onnx file")->required()->option_text(" ");
+  inspect->add_option("--sizes", a.inspect.sizes, "Lengths of axes at which costs are told: batch=4,sequence=384")
+      ->delimiter(',')
+      ->type_name("AXIS=N")
+      ->allow_extra_args(false);
+  inspect->add_option("--runtime", a.inspect.runtime, "Tell what this version lacks: onnxruntime=1.17")
+      ->type_name("NAME=V");
+  inspect->add_option("--depth", a.inspect.depth, "How deep modules are told (default 2)")
+      ->check(CLI::Range(0, 100))
+      ->type_name("N");
+  add_report_options(*inspect, a);
+  inspect->footer(
+      "Examples:\n  onnxport inspect onnx/model.onnx\n  onnxport inspect onnx/model.onnx --sizes batch=4,sequence=384 "
+      "--runtime onnxruntime=1.17");
+  inspect->callback([&a] { a.run = [&a](Console& console) { return run_inspect(a.inspect, console); }; });
+}
+
+void define_diff(CLI::App& root, Arguments& a) {
+  CLI::App* diff = root.add_subcommand("diff", "Tell how two ONNX files differ: what they declare, hold and compute");
+  diff->add_option("A", a.diff.a, "An .onnx file, or an export's folder")->required()->option_text(" ");
+  diff->add_option("B", a.diff.b, "Another")->required()->option_text(" ");
+  add_report_options(*diff, a);
+  diff->footer(
+      "Example:\n  onnxport diff onnx/model.onnx other/model.onnx\n\n"
+      "The exit status is 0 where both compute the same from the same weights, else 1.");
+  diff->callback([&a] { a.run = [&a](Console& console) { return run_diff(a.diff, console); }; });
+}
+
+void define_explain(CLI::App& root, Arguments& a) {
+  CLI::App* explain =
+      root.add_subcommand("explain", "Tell which plugin takes a config, and what each of its fields does");
+  explain->add_option("CONFIG", a.explain.config, "A config.json, or its folder")->required()->option_text(" ");
+  explain->add_option("--feature", a.explain.feature, "What the model is for (default: by config.json's architectures)")
+      ->type_name("NAME");
+  explain->add_option("--plugin", a.explain.plugin, "Use this plugin where several offer the model type")
+      ->type_name("ID");
+  add_plugin_options(*explain, a.explain.plugins);
+  add_report_options(*explain, a);
+  explain->footer("Example:\n  onnxport explain bert/config.json --feature masked-lm");
+  explain->callback([&a] { a.run = [&a](Console& console) { return run_explain(a.explain, console); }; });
+}
+
 void define_others(CLI::App& root, Arguments& a) {
   CLI::App* features = root.add_subcommand("features", "List what can be exported");
   features->add_option("MODEL_TYPE", a.features.model_type, "Only this type, with other names of its features")
@@ -185,12 +229,6 @@ void define_others(CLI::App& root, Arguments& a) {
   add_report_options(*features, a);
   features->footer("Examples:\n  onnxport features\n  onnxport features bert");
   features->callback([&a] { a.run = [&a](Console& console) { return run_features(a.features, console); }; });
-
-  CLI::App* inspect = root.add_subcommand("inspect", "Show inputs, outputs, operators and weights of an ONNX file");
-  inspect->add_option("FILE", a.inspect.file, "The .onnx file")->required()->option_text(" ");
-  add_report_options(*inspect, a);
-  inspect->footer("Example:\n  onnxport inspect onnx/model.onnx");
-  inspect->callback([&a] { a.run = [&a](Console& console) { return run_inspect(a.inspect, console); }; });
 
   CLI::App* plugins = root.add_subcommand("plugins", "Look at the plugins that define the model types");
   plugins->require_subcommand(1);
@@ -275,6 +313,9 @@ void define_commands(CLI::App& root, Arguments& a) {
   define_root(root);
   define_export(root, a);
   define_validate(root, a);
+  define_inspect(root, a);
+  define_diff(root, a);
+  define_explain(root, a);
   define_others(root, a);
   root.require_subcommand(1);
 }

@@ -63,13 +63,24 @@ Wanted wanted_by(const ExportPlan& plan) {
   Wanted wanted{plan.feature, plan.plugin, Json::object()};
   if (plan.positions) wanted.options["position_ids"] = name_of(position_choices, *plan.positions);
   if (plan.sample_mask) wanted.options["sample_mask"] = "input";
+  if (plan.package != nullptr) {
+    wanted.preferred = plan.package->choices;
+    wanted.prefers_past = plan.package->with_past;
+  }
   return wanted;
 }
 
 /// The layout's files. Throws Error(usage) where these are several and the output is the name of one.
 std::vector<GraphFile> files_in(const ExportPlan& plan, const OnnxConfig& config, const StagedOutput& output) {
   std::vector<GraphFile> files = graph_files(*plan.layout, config, output.model_file());
-  if (files.size() == 1 || output.is_folder()) return files;
+  if (plan.package != nullptr) {
+    for (GraphFile& file : files) {
+      const fs::path name(file.file);
+      const std::string& suffix = plan.package->suffixes.at(plan.weights.dtype);
+      file.file = (name.parent_path() / (name.stem().string() + suffix + name.extension().string())).generic_string();
+    }
+  }
+  if (output.is_folder() || (files.size() == 1 && plan.package == nullptr)) return files;
   throw Error(Failure::usage,
               fmt::format("--layout {} writes several files, and the output is named {}", plan.layout->name,
                           plan.output.string()),

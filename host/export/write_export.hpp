@@ -45,6 +45,10 @@ struct WrittenExport {
   std::map<std::string, std::string> tied;
   std::vector<std::string> linked;      // files of the checkpoint that hold weights of the models
   std::vector<std::string> not_linked;  // weights that were written all the same
+  std::vector<std::string> left_out;    // files of the package that are of no use with this model, and why
+
+  /// Lists a file that lies in the staging folder, with its size; one that is listed already once.
+  void set_file(const std::filesystem::path& staging, const std::filesystem::path& name);
 };
 
 /// Writes models, weights and companions. Throws as export_graphs(), with the figures where the disk is full.

@@ -62,6 +62,20 @@ struct FeaturesArguments {
 
 struct InspectArguments {
   std::filesystem::path file;
+  std::vector<std::string> sizes;  // "sequence=384"
+  std::string runtime;             // "onnxruntime=1.17"; empty: none
+  std::filesystem::path graph;     // a picture to write; empty: none
+  int depth = 2;                   // of modules that are told
+};
+
+struct DiffArguments {
+  std::filesystem::path a, b;
+};
+
+struct ExplainArguments {
+  PluginArguments plugins;
+  std::filesystem::path config;
+  std::string feature, plugin;
 };
 
 struct PluginsCheckArguments {
