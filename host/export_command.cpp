@@ -93,6 +93,7 @@ bool is_there(const ExportToRepeat& wanted, Console& console) {
   const ExportedFiles files = files_of(wanted.plan, *wanted.selection.onnx_config);
   const fs::path model = files.folder / files.graphs[0].file;
   Json& json = console.result();
+  fill_json(ChosenModel{wanted.plan.model.name, wanted.selection}, json);
   if (const auto reason = reason_to_export(wanted, files)) {
     json["skipped"] = false;
     json["exported_because"] = *reason;
@@ -103,6 +104,15 @@ bool is_there(const ExportToRepeat& wanted, Console& console) {
   json["status"] = "ok";
   console.line("skipped: " + model.string() + " is there already");
   return true;
+}
+
+/// What --dry-run does, which takes no back end. Yields the exit status.
+int tell_plan(const ExportToRepeat& wanted, Console& console) {
+  report(ChosenModel{wanted.plan.model.name, wanted.selection}, console);
+  report(plan_of(wanted, files_of(wanted.plan, *wanted.selection.onnx_config)), console);
+  console.result()["status"] = "ok";
+  console.line("nothing was written (--dry-run)");
+  return 0;
 }
 
 /// Bytes of the weights in f32 that the config asks for.
@@ -155,21 +165,15 @@ int run_export(const ExportArguments& arguments, Console& console) {
   const OnnxConfig& onnx_config = *selection.onnx_config;
   const int64_t opset = plan.opset.value_or(onnx_config.default_onnx_opset());
   require_opset(onnx_config, opset);
+  const ExportToRepeat wanted{plan, selection, folder, opset};
+  if (plan.dry_run) return tell_plan(wanted, console);
+  if (plan.skip_existing && is_there(wanted, console)) return 0;
   std::optional<Preprocessor> preprocessor;
   if (plan.validation) {
     require_backends(true);
     preprocessor = find_preprocessor(plan.validation->preprocessor, folder);
   }
   report(ChosenModel{plan.model.name, selection}, console);
-
-  const ExportToRepeat wanted{plan, selection, folder, opset};
-  if (plan.dry_run) {
-    report(plan_of(wanted, files_of(plan, onnx_config)), console);
-    console.result()["status"] = "ok";
-    console.line("nothing was written (--dry-run)");
-    return 0;
-  }
-  if (plan.skip_existing && is_there(wanted, console)) return 0;
 
   // An output that cannot be written is known before anything is downloaded.
   StagedOutput output(plan.output);
