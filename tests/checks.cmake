@@ -26,16 +26,14 @@ target_link_options(writer_threads PRIVATE -fsanitize=thread)
 target_link_libraries(writer_threads PRIVATE onnxport_core onnxport::onnx Boost::unit_test_framework Threads::Threads)
 set_target_properties(writer_threads PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin/tests")
 
-# Exports side by side with ThreadSanitizer: libonnxport's own code, the commands and whatever keeps something from one export to
+# Exports side by side with ThreadSanitizer: libonnxport's own code and whatever keeps something from one export to
 # the next, or shares the file system; what only computes is linked as it is. Built when its check runs.
 file(GLOB shared_sources CONFIGURE_DEPENDS
   "${PROJECT_SOURCE_DIR}/core/*.cpp" "${PROJECT_SOURCE_DIR}/core/backend/*.cpp" "${PROJECT_SOURCE_DIR}/core/files/*.cpp"
-  "${PROJECT_SOURCE_DIR}/core/output/*.cpp" "${PROJECT_SOURCE_DIR}/core/export/*.cpp" "${PROJECT_SOURCE_DIR}/registry/loader.cpp"
-  "${PROJECT_SOURCE_DIR}/registry/registry.cpp" "${PROJECT_SOURCE_DIR}/host/cli.cpp" "${PROJECT_SOURCE_DIR}/host/export_command.cpp"
-  "${PROJECT_SOURCE_DIR}/host/process/*.cpp" "${PROJECT_SOURCE_DIR}/host/export/*.cpp" "${PROJECT_SOURCE_DIR}/library/*.cpp"
-  library/*.cpp)
-list(APPEND shared_sources "${PROJECT_SOURCE_DIR}/core/checkpoint/parallel_writer.cpp" "${PROJECT_SOURCE_DIR}/core/passes/pipeline.cpp"
-                           "${PROJECT_SOURCE_DIR}/core/definition/host_tables.cpp")
+  "${PROJECT_SOURCE_DIR}/core/output/*.cpp" "${PROJECT_SOURCE_DIR}/core/export/*.cpp" "${PROJECT_SOURCE_DIR}/library/*.cpp" library/*.cpp)
+list(APPEND shared_sources
+  "${PROJECT_SOURCE_DIR}/core/checkpoint/parallel_writer.cpp" "${PROJECT_SOURCE_DIR}/core/definition/host_tables.cpp"
+  "${PROJECT_SOURCE_DIR}/registry/loader.cpp" "${PROJECT_SOURCE_DIR}/host/export_command.cpp" "${PROJECT_SOURCE_DIR}/host/process/console.cpp")
 add_executable(library_threads EXCLUDE_FROM_ALL ${shared_sources})
 target_compile_definitions(library_threads PRIVATE BOOST_TEST_DYN_LINK ONNXPORT_PLUGIN_SOURCES="${PROJECT_SOURCE_DIR}/plugins")
 target_include_directories(library_threads PRIVATE "${PROJECT_SOURCE_DIR}/library/include")
