@@ -78,7 +78,8 @@ std::vector<QuarantineRecord>& ended_by() {
 /// Waits for the child, and ends it where it does not heed an interrupt. Yields the status of waitpid.
 int wait_for(pid_t child, Shared& shared, const sigset_t& signals) {
   int interrupts = 0;
-  std::optional<Clock::time_point> since;  // the same call of a plugin, or the end of the work
+  bool counts = false;
+  Clock::time_point since{};  // the same call of a plugin, or the end of the work
   uint64_t call = 0;
   bool was_finished = false;
   for (;;) {
@@ -95,14 +96,15 @@ int wait_for(pid_t child, Shared& shared, const sigset_t& signals) {
     if (interrupts > 1) ::kill(child, SIGKILL);
     const bool finished = shared.finished;
     if (!finished && (interrupts == 0 || shared.activity.depth == 0)) {
-      since.reset();
+      counts = false;
       continue;
     }
-    if (!since || was_finished != finished || call != shared.activity.number) {
+    if (!counts || was_finished != finished || call != shared.activity.number) {
+      counts = true;
       since = Clock::now();
       was_finished = finished;
       call = shared.activity.number;
-    } else if (Clock::now() - *since > (finished ? Clock::duration(patience_at_exit) : Clock::duration(patience))) {
+    } else if (Clock::now() - since > (finished ? Clock::duration(patience_at_exit) : Clock::duration(patience))) {
       ::kill(child, SIGKILL);
     }
   }
