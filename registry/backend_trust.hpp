@@ -19,7 +19,8 @@ void guard_back_ends(const SearchOptions& options);
 /// What the policies said of the back ends that were opened so far.
 std::vector<TrustDecision> back_end_decisions();
 
-/// A back end's library, or a runtime's that it opens, as a policy sees it, without its publisher. `name` as in libonnxport_NAME.so.
+/// A back end's library, or a runtime's that it opens, as a policy sees it, without its publisher. `name` as in
+/// libonnxport_NAME.so.
 Subject subject_of_back_end(const std::string& name, const std::filesystem::path& library);
 
 }  // namespace onnxport

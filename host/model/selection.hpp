@@ -34,7 +34,8 @@ struct Selection {
   bool is_extension = false;             // whether a manifest without a library adds the type
   std::vector<TrustDecision> decisions;  // of policies, on the plugin and those that would have come before it
   std::vector<NameRule> name_rules;
-  std::vector<std::filesystem::path> plugin_folders;  // the plugin's; before it that of the extension that names the type
+  std::vector<std::filesystem::path>
+      plugin_folders;  // the plugin's; before it that of the extension that names the type
   std::optional<OnnxConfig> onnx_config;
 };
 

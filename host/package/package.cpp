@@ -23,9 +23,8 @@ using yaml::Node;
 
 constexpr const char* row_file = "package.yaml";
 
-constexpr Choice<PackageFile::Form> forms[] = {{"json", PackageFile::Form::json},
-                                               {"text", PackageFile::Form::text},
-                                               {"patch", PackageFile::Form::patch}};
+constexpr Choice<PackageFile::Form> forms[] = {
+    {"json", PackageFile::Form::json}, {"text", PackageFile::Form::text}, {"patch", PackageFile::Form::patch}};
 constexpr Choice<Graphs> graphs_choices[] = {
     {"whole", Graphs::whole}, {"by_part", Graphs::by_part}, {"merged", Graphs::merged}};
 
@@ -86,7 +85,8 @@ Json json_of(const Node& node) {
   return nullptr;
 }
 
-std::vector<PackageFile> files_in(const Node* node, const fs::path& file, const std::string& package, const Json& data) {
+std::vector<PackageFile> files_in(const Node* node, const fs::path& file, const std::string& package,
+                                  const Json& data) {
   std::vector<PackageFile> files;
   if (node == nullptr) return files;
   if (node->kind != Node::Kind::sequence) yaml::fail(file, node->line, "files is no list");
@@ -111,7 +111,8 @@ std::map<ir::DType, std::string> suffixes_in(const Node* node, const fs::path& f
   for (const auto& [word, suffix] : texts(node, file, "suffixes")) {
     const std::vector<std::string> known = names_of(dtype_choices);
     if (std::find(known.begin(), known.end(), word) == known.end())
-      yaml::fail(file, node->line, fmt::format("suffixes names the type '{}'; known are {}", word, fmt::join(known, ", ")));
+      yaml::fail(file, node->line,
+                 fmt::format("suffixes names the type '{}'; known are {}", word, fmt::join(known, ", ")));
     suffixes.emplace(value_of(dtype_choices, word), suffix);
   }
   return suffixes;
@@ -210,8 +211,7 @@ std::shared_ptr<const Package> find_package(const std::string& name) {
   }
   for (const fs::path& place : package_places()) {
     std::error_code absent;
-    if (fs::exists(place / name / row_file, absent))
-      return std::make_shared<const Package>(read_package(place / name));
+    if (fs::exists(place / name / row_file, absent)) return std::make_shared<const Package>(read_package(place / name));
   }
   std::vector<std::string> known;
   for (const Layout& layout : layouts()) known.push_back(layout.name);

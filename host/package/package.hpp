@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Packages: folders that a program loads as they are. A package is data: a row that says which graphs it has, where they
-// lie and what their axes are called, and templates that make further files of what was exported.
+// Packages: folders that a program loads as they are. A package is data: a row that says which graphs it has, where
+// they lie and what their axes are called, and templates that make further files of what was exported.
 #pragma once
 
 #include <filesystem>
