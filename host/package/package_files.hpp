@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "host/package/package.hpp"
+#include "host/plan/package.hpp"
 
 namespace onnxport {
 

@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "core/package/layout.hpp"
-#include "host/package/package.hpp"
 #include "host/plan/arguments.hpp"
 #include "host/plan/choices.hpp"
+#include "host/plan/package.hpp"
 
 namespace onnxport {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "host/package/package.hpp"
+#include "host/plan/package.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
