@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/checkpoint/checkpoint.hpp"
 #include "core/error.hpp"
 #include "core/export/export.hpp"
 #include "host/process/contained.hpp"
@@ -106,6 +107,14 @@ SearchOptions search_options(const PluginArguments& arguments) {
 
 std::unique_ptr<Registry> discover(const PluginArguments& arguments) {
   return std::make_unique<Registry>(Registry::discover(search_options(arguments)));
+}
+
+NamedConfig read_config(const fs::path& named) {
+  std::error_code ignored;
+  const fs::path file = fs::is_directory(named, ignored) ? named / "config.json" : named;
+  if (!fs::exists(file, ignored))
+    throw Error(Failure::checkpoint, "there is no file " + file.string(), "name a config.json");
+  return {file, read_json(file)};
 }
 
 Selection select(const PluginArguments& arguments, const Json& config, const fs::path& config_file, const Wanted& asked,

@@ -49,6 +49,14 @@ struct Wanted {
   bool prefers_past = false;  // of a feature that config.json's architectures stand for, the one with a cache
 };
 
+/// A config.json without weights beside it.
+struct NamedConfig {
+  std::filesystem::path file;
+  Json content;
+};
+/// Reads the named file, or the config.json of the named folder. Throws Error(checkpoint) where there is none.
+NamedConfig read_config(const std::filesystem::path& named);
+
 /// Resolves type, plugin and feature, loads the plugin and asks it for the configuration. `config_file` is for
 /// messages. Warns on `console` of plugins that would have come first and cannot be used.
 Selection select(const PluginArguments& arguments, const Json& config, const std::filesystem::path& config_file,

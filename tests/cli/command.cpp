@@ -149,6 +149,11 @@ std::set<std::string> Sandbox::tree() const {
   return names;
 }
 
+nlohmann::json parsed(const Outcome& outcome) {
+  BOOST_REQUIRE_MESSAGE(nlohmann::json::accept(outcome.out), "no JSON: " << outcome.out);
+  return nlohmann::json::parse(outcome.out);
+}
+
 bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }

@@ -5,6 +5,7 @@
 #include <boost/test/unit_test.hpp>
 #include <filesystem>
 #include <functional>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <vector>
@@ -53,6 +54,9 @@ class Sandbox {
  private:
   fs::path path_;
 };
+
+/// The one JSON object that --json prints.
+nlohmann::json parsed(const Outcome& outcome);
 
 bool contains(const std::string& text, const std::string& part);
 

@@ -14,11 +14,6 @@ using Json = nlohmann::json;
 
 namespace {
 
-Json parsed(const Outcome& outcome) {
-  BOOST_REQUIRE_MESSAGE(Json::accept(outcome.out), "no JSON: " << outcome.out);
-  return Json::parse(outcome.out);
-}
-
 fs::path golden(const std::string& name) {
   return fs::path(ONNXPORT_PLUGIN_SOURCES) / "bert/cases/bert" / name;
 }
