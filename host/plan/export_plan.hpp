@@ -28,6 +28,8 @@ struct WeightPlan {
 struct ValidationPlan {
   std::optional<double> atol;  // nullopt: the model's own
   PreprocessorKind preprocessor = PreprocessorKind::any;
+  ValidationBudget budget = ValidationBudget::normal;
+  bool traces_values = false;
 };
 
 struct ExportPlan {
@@ -36,8 +38,8 @@ struct ExportPlan {
   std::string feature;  // empty: by config.json's architectures
   std::string plugin;   // empty: the only one that offers the type
   std::optional<Positions> positions;
-  bool sample_mask = false;      // an input, also where the model's type does without
-  std::optional<int64_t> opset;  // nullopt: the model's
+  bool sample_mask = false;                // an input, also where the model's type does without
+  std::optional<int64_t> opset;            // nullopt: the model's
   std::shared_ptr<const Package> package;  // null: only a layout
   const Layout* layout = nullptr;          // the package's own, or a row of layouts()
   WeightPlan weights;
