@@ -75,17 +75,23 @@ fs::path on_demand_path(const std::string& name) {
 const dll::shared_library& open_on_demand(const OnDemandLibrary& wanted) {
   static std::mutex mutex;
   struct Opened {
+    std::mutex mutex;
     dll::shared_library library;
     bool fits = false;
   };
   // Never destroyed, so that no library is unloaded, also where one does not fit: what it links has code to run at
   // exit.
   static auto& opened = *new std::map<std::string, Opened>;
-  const std::lock_guard lock(mutex);
-  Opened& entry = opened[wanted.name];
-  if (!entry.fits) open(wanted, entry.library);
-  entry.fits = true;
-  return entry.library;
+  Opened* entry = nullptr;
+  {
+    const std::lock_guard lock(mutex);
+    entry = &opened[wanted.name];
+  }
+  // A large library takes half a second, in which others can be asked for.
+  const std::lock_guard lock(entry->mutex);
+  if (!entry->fits) open(wanted, entry->library);
+  entry->fits = true;
+  return entry->library;
 }
 
 }  // namespace onnxport

@@ -117,6 +117,14 @@ void add_shared_options(CLI::App& app, ExportArguments& e) {
   app.add_option("OUTPUT", e.output, "Folder, or a file name that ends in .onnx")->required()->option_text(" ");
 }
 
+template <class ExportOrValidate>
+void add_depth_options(CLI::App& app, ExportOrValidate& a) {
+  app.add_option("--validate", a.budget,
+                 "On how many inputs to compare: quick, default, or thorough (each axis by itself as well)")
+      ->check(CLI::IsMember(names_of(budget_choices)));
+  app.add_flag("--trace-values", a.trace_values, "List every step of the model with how far it is off");
+}
+
 void add_export_options(CLI::App& app, ExportArguments& e) {
   app.add_option("--target", e.target, "onnx: standard operators; ort: fused ones of ONNX Runtime")
       ->check(CLI::IsMember(names_of(target_choices)));
@@ -143,6 +151,7 @@ void add_export_options(CLI::App& app, ExportArguments& e) {
       ->delimiter(',')
       ->type_name("A,B")
       ->allow_extra_args(false);
+  add_depth_options(app, e);
   app.add_flag("--no-validate", e.no_validate, "Do not compare the written file with the reference");
   app.add_flag("--dry-run", e.dry_run, "Tell what would be written, and write nothing");
   app.add_flag(
@@ -186,6 +195,7 @@ void define_validate(CLI::App& root, Arguments& a) {
   app->add_option("--case", v.cases, "Recorded inputs and outputs: tensors in/NAME and out/NAME (repeatable)")
       ->type_name("FILE")
       ->allow_extra_args(false);
+  add_depth_options(*app, v);
   app->add_option("--atol", v.atol, "Largest absolute difference that is accepted")->type_name("X");
   app->add_option("--plugin", v.plugin, "Use this plugin where several offer the model type")->type_name("ID");
   add_plugin_options(*app, v.plugins);

@@ -15,6 +15,7 @@
 #include "host/process/memory.hpp"
 #include "host/report/planned.hpp"
 #include "host/report/report.hpp"
+#include "host/validation/opening.hpp"
 #include "host/validation/requirements.hpp"
 #include "host/validation/tolerance.hpp"
 #include "host/validation/validate_export.hpp"
@@ -145,8 +146,8 @@ int conclude(const std::string& model_file, const std::optional<ExportValidation
   console.fail(static_cast<int>(Failure::differs), "differs",
                fmt::format("validation found differences above the tolerance of {} (largest {:.3g})",
                            describe(found->tolerance), found->largest_difference()),
-               "the files are kept in " + fs::path(model_file).parent_path().string() +
-                   " for a look at them; where differences so large do not matter, pass a larger --atol");
+               "the files are kept in " + fs::path(model_file).parent_path().string() + " for a look at them" +
+                   (found->is_finite() ? "; where differences so large do not matter, pass a larger --atol" : ""));
   json["status"] = "differs";
   return static_cast<int>(Failure::differs);
 }
@@ -193,17 +194,27 @@ int run_export(const ExportArguments& arguments, Console& console) {
       define_graphs(onnx_config, weights, files, {.outputs = plan.outputs, .allow_unused = plan.allow_unused});
   note_leftovers(defined.definitions[0], plan.strict_config.value_or(selection.is_extension), console);
   const GraphForm form{.opset = opset, .dtype = dtype, .weights_as_stored = plan.weights.place == WeightPlace::link};
-  const ExportToValidate to_validate{
-      onnx_config, config, preprocessor ? &*preprocessor : nullptr, defined.graphs, &weights, output.folder(), form};
+  ExportToValidate to_validate{onnx_config,
+                               config,
+                               preprocessor ? &*preprocessor : nullptr,
+                               defined.graphs,
+                               &weights,
+                               output.folder(),
+                               form,
+                               plan.validation ? plan.validation->budget : ValidationBudget::normal,
+                               plan.validation && plan.validation->traces_values};
   std::vector<FileToValidate> to_compare;
+  std::optional<OpeningBackends> opening;
   if (plan.validation) {
     to_compare = files_to_validate(to_validate);
     const uint64_t bytes = defined.weight_bytes();
-    require_memory({.weights = bytes,
-                    .file = bytes_as(dtype, bytes),
-                    .activations = activations_of(to_compare),
-                    .limit = plan.max_memory});
-    probe_backends(true);
+    to_validate.memory = require_memory({.weights = bytes,
+                                         .file = bytes_as(dtype, bytes),
+                                         .largest_weight = defined.largest_weight_bytes(),
+                                         .is_16_bit = has_16_bit_weights(form),
+                                         .activations = activations_of(to_compare),
+                                         .limit = plan.max_memory});
+    opening.emplace(plan.weights.place == WeightPlace::link ? 0 : bytes_as(dtype, bytes));
   }
   console.stop_if_cancelled();
 

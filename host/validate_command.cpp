@@ -15,6 +15,7 @@
 #include "host/plan/choices.hpp"
 #include "host/plan/validate_plan.hpp"
 #include "host/report/report.hpp"
+#include "host/validation/opening.hpp"
 #include "host/validation/recorded_case.hpp"
 #include "host/validation/requirements.hpp"
 #include "host/validation/tolerance.hpp"
@@ -138,17 +139,23 @@ ExportValidation validate_model(const ValidatePlan& plan, const Exported& export
                     {.outputs = split_list(exported.metadata("onnxport.outputs", "")), .allow_unused = true});
   const std::optional<Preprocessor> preprocessor = Preprocessor::from_folder(model.folder());
   const GraphForm form = form_of(exported.summaries[0]);
-  const ExportToValidate to_validate{*selection.onnx_config,
-                                     checkpoint.config(),
-                                     preprocessor ? &*preprocessor : nullptr,
-                                     defined.graphs,
-                                     &weights,
-                                     folder,
-                                     form};
+  ExportToValidate to_validate{*selection.onnx_config,
+                               checkpoint.config(),
+                               preprocessor ? &*preprocessor : nullptr,
+                               defined.graphs,
+                               &weights,
+                               folder,
+                               form,
+                               plan.budget,
+                               plan.traces_values};
   const uint64_t bytes = defined.weight_bytes();
   const std::vector<FileToValidate> to_compare = files_to_validate(to_validate);
-  require_memory({.weights = bytes, .file = bytes, .activations = activations_of(to_compare)});
-  probe_backends(true);
+  to_validate.memory = require_memory({.weights = bytes,
+                                       .file = bytes,
+                                       .largest_weight = defined.largest_weight_bytes(),
+                                       .is_16_bit = has_16_bit_weights(form),
+                                       .activations = activations_of(to_compare)});
+  const OpeningBackends opening(0);
   return validate_export(to_validate, to_compare, tolerance_for(*selection.onnx_config, form.dtype, plan.atol),
                          progress_on(console));
 }

@@ -37,6 +37,8 @@ struct ExportArguments {
   std::string data_name;               // of the external data's file; empty: the model's name + "_data"
   std::optional<uint64_t> max_memory;  // bytes
   bool no_validate = false;
+  std::string budget;  // "", "quick", "default" or "thorough"
+  bool trace_values = false;
   bool dry_run = false, skip_existing = false;
   std::string position_ids;  // "", "sequence", "mask" or "input"
   bool sample_mask = false;
@@ -54,6 +56,8 @@ struct ValidateArguments {
   std::filesystem::path output;
   ModelArguments model;
   std::vector<std::filesystem::path> cases;
+  std::string budget;  // "", "quick", "default" or "thorough"
+  bool trace_values = false;
   std::optional<double> atol;
   std::string plugin;
 };

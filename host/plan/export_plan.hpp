@@ -28,6 +28,8 @@ struct WeightPlan {
 struct ValidationPlan {
   std::optional<double> atol;  // nullopt: the model's own
   PreprocessorKind preprocessor = PreprocessorKind::any;
+  ValidationBudget budget = ValidationBudget::normal;
+  bool traces_values = false;
 };
 
 struct ExportPlan {
