@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "core/checkpoint/kind.hpp"
+#include "core/definition/config_fields.hpp"
 #include "core/error.hpp"
 #include "core/export/export.hpp"
 
@@ -20,6 +22,7 @@ std::string model_type_of(const Json& config, const fs::path& file) {
   const auto found = config.find("model_type");
   if (found != config.end() && found->is_string() && !found->get_ref<const std::string&>().empty())
     return found->get<std::string>();
+  if (found == config.end()) explain_other_config(config, file);
   throw Error(Failure::checkpoint,
               found == config.end()
                   ? file.string() + " has no field 'model_type', so nothing tells what the model is"
@@ -116,7 +119,7 @@ void require_opset(const OnnxConfig& config, int64_t opset) {
                           config.default_onnx_opset()));
 }
 
-void note_leftovers(const Definition& definition, Console& console) {
+void note_leftovers(const Definition& definition, const Json& config, Console& console) {
   // Named by their first two steps: "cls.predictions.*".
   std::map<std::string, size_t> groups;
   for (const std::string& name : definition.unused_tensors) {
@@ -135,8 +138,10 @@ void note_leftovers(const Definition& definition, Console& console) {
                              more > 0 ? fmt::format(" and {} more", more) : ""));
   }
   if (!definition.unread_fields.empty()) {
-    console.note(
-        fmt::format("fields of config.json that nothing asked for: {}", fmt::join(definition.unread_fields, ", ")));
+    const std::string own = own_code_of(config);
+    console.note(fmt::format("fields of config.json that nothing asked for: {}{}",
+                             fmt::join(definition.unread_fields, ", "),
+                             own.empty() ? "" : "; they may be of the model's own code, which auto_map names: " + own));
   }
 }
 

@@ -46,6 +46,6 @@ Selection select(const PluginArguments& arguments, const Json& config, const std
 void require_opset(const OnnxConfig& config, int64_t opset);
 
 /// Notes of tensors that the feature does not use and of config fields that nobody read.
-void note_leftovers(const Definition& definition, Console& console);
+void note_leftovers(const Definition& definition, const Json& config, Console& console);
 
 }  // namespace onnxport
