@@ -6,8 +6,6 @@
 #include <csignal>
 #include <string_view>
 
-#include "core/error.hpp"
-
 namespace onnxport {
 namespace {
 
@@ -48,15 +46,8 @@ void catch_interrupts() {
   std::signal(SIGXFSZ, SIG_IGN);
 }
 
-bool interrupt_requested() {
-  return flag.load();
-}
 const std::atomic<bool>& interrupt_flag() {
   return flag;
-}
-
-void stop_if_interrupted() {
-  if (interrupt_requested()) throw Error(Failure::output, "interrupted");
 }
 
 }  // namespace onnxport
