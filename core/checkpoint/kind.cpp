@@ -93,7 +93,9 @@ struct OtherConfig {
   const char *field, *who, *next_step;
 };
 constexpr OtherConfig other_configs[] = {
-    {"pretrained_cfg", "timm", "timm's models are not exported; transformers has many of them under types of its own"},
+    {"pretrained_cfg", "timm",
+     "write the type that transformers gives it into config.json (\"model_type\": \"NAME\"); `onnxport features` lists "
+     "what is known"},
     {"_class_name", "diffusers", "diffusers' models are not exported; the text encoders of its pipelines are"},
 };
 

@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cctype>
 
 #include "core/definition/config_fields.hpp"
 #include "core/error.hpp"
@@ -46,6 +47,16 @@ std::string_view parent_of(std::string_view name) {
 
 std::string_view last_of(std::string_view name) {
   return name.substr(name.rfind('.') + 1);
+}
+
+/// Whether the path of a module within another says that it was added to that: a normalisation, or an adapter.
+bool is_added(std::string_view path) {
+  std::string lower(path);
+  for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  const bool direct = lower.find('.') == std::string::npos;
+  if (direct && (lower.find("norm") != std::string::npos || lower.starts_with("ln") || lower.ends_with("_ln")))
+    return true;
+  return lower.find("adapter") != std::string::npos || lower.find("lora_") != std::string::npos;
 }
 
 std::string list_of(const std::string& title, const std::vector<std::string>& lines) {
@@ -184,36 +195,20 @@ std::string WeightSource::prefix_of_missing() const {
   return {};
 }
 
-/// Whether what a module holds belongs together, so that the definition uses all of it or none: a part of a numbered
-/// list ("layer.3.attention"), what holds such a list ("encoder"), or what holds weights only ("embeddings"). The model
-/// itself is none, beside or in which its heads stand.
-bool WeightSource::is_of_one_piece(std::string_view module) const {
-  if (module == prefix_) return false;
-  for (std::string_view part = module; !part.empty(); part = parent_of(part)) {
-    if (is_number(last_of(part))) return true;
-  }
-  const std::string prefix = std::string(module) + ".";
-  bool only_weights = true;
-  for (auto at = used_.lower_bound(prefix); at != used_.end() && at->starts_with(prefix); ++at) {
-    const std::string_view child = parent_of(*at);
-    only_weights = only_weights && (child == module || parent_of(child) == module);
-    const size_t list = at->find('.', prefix.size()), item = list == at->npos ? list : at->find('.', list + 1);
-    if (item != at->npos && is_number(std::string_view(*at).substr(list + 1, item - list - 1))) return true;
-  }
-  return only_weights;
-}
-
-/// Whether a tensor that nothing used lies in a module of which the definition used other tensors and that is of one
-/// piece, or in a further one of a numbered list (layer 12 of a model that has 12 by its config): then the definition
-/// computes something else than the checkpoint was made for.
+/// Whether a tensor that nothing used lies in a module of which the definition used other tensors, directly or as what
+/// was added to it, or in a further one of a numbered list (layer 12 of a model that has 12 by its config): then the
+/// definition computes something else than the checkpoint was made for. Others may be of another graph of the model, as
+/// a cached step leaves out what makes the keys of its cross-attention, or of a head, beside or in the base model.
 bool WeightSource::inside_used_module(const std::string& name) const {
   const auto used_under = [this](std::string_view module) {
     const std::string prefix = std::string(module) + ".";
     const auto at = used_.lower_bound(prefix);
     return at != used_.end() && at->starts_with(prefix);
   };
-  for (std::string_view module = parent_of(name); !module.empty(); module = parent_of(module)) {
-    if (used_under(module)) return parent_of(name) == module || is_of_one_piece(module);
+  const std::string_view parent = parent_of(name);
+  for (std::string_view module = parent; !module.empty(); module = parent_of(module)) {
+    if (used_under(module))
+      return parent == module || (module != prefix_ && is_added(parent.substr(module.size() + 1)));
     const std::string_view list = parent_of(module);
     if (is_number(last_of(module)) && !list.empty() && used_under(list)) return true;
   }

@@ -5,7 +5,6 @@
 #include <map>
 #include <set>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -48,7 +47,6 @@ class WeightSource {
   const StoredTensor* find(const std::string& name, std::string* found) const;
   std::string scale_of(const std::string& name) const;
   std::string prefix_of_missing() const;
-  bool is_of_one_piece(std::string_view module) const;
   bool inside_used_module(const std::string& name) const;
 
   bool synthetic_ = true;
