@@ -5,8 +5,8 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cctype>
 #include <array>
+#include <cctype>
 
 #include "core/definition/sentence_modules.hpp"
 #include "core/error.hpp"

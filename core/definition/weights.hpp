@@ -56,7 +56,7 @@ class WeightSource {
   std::map<std::string, std::vector<int64_t>> requested_;
   std::set<std::string> used_;
   std::vector<std::string> missing_, misshapen_;
-  std::string own_code_;  // the class of the model's own code that config.json names
+  std::string own_code_;    // the class of the model's own code that config.json names
   bool quantized_ = false;  // whether any of the misshapen has a scale beside it
 };
 
