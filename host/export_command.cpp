@@ -2,6 +2,7 @@
 // onnxport export: the steps from a plan to files that are validated.
 #include <fmt/format.h>
 
+#include "core/checkpoint/quantized.hpp"
 #include "core/checkpoint/safetensors_writer.hpp"
 #include "core/error.hpp"
 #include "core/export/defined_graphs.hpp"
@@ -163,6 +164,7 @@ int run_export(const ExportArguments& arguments, Console& console) {
   const fs::path folder = model.folder();
   const Json config = Checkpoint::open_config(folder).config();
   const Selection selection = select(plan.plugins, config, folder / "config.json", wanted_by(plan), console);
+  refuse_quantized_config(config, folder);  // before the weights are downloaded
   const OnnxConfig& onnx_config = *selection.onnx_config;
   const int64_t opset = plan.opset.value_or(onnx_config.default_onnx_opset());
   require_opset(onnx_config, opset);
@@ -192,7 +194,10 @@ int run_export(const ExportArguments& arguments, Console& console) {
   WeightSource weights(checkpoint, selection.name_rules);
   const DefinedGraphs defined =
       define_graphs(onnx_config, weights, files, {.outputs = plan.outputs, .allow_unused = plan.allow_unused});
-  note_leftovers(defined.definitions[0], plan.strict_config.value_or(selection.is_extension), console);
+  note_leftovers({.definition = defined.definitions[0],
+                  .config = config,
+                  .strict = plan.strict_config.value_or(selection.is_extension)},
+                 console);
   const GraphForm form{.opset = opset, .dtype = dtype, .weights_as_stored = plan.weights.place == WeightPlace::link};
   ExportToValidate to_validate{onnx_config,
                                config,

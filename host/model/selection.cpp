@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include "core/checkpoint/checkpoint.hpp"
+#include "core/checkpoint/kind.hpp"
+#include "core/definition/config_fields.hpp"
 #include "core/error.hpp"
 #include "core/export/export.hpp"
 #include "host/process/contained.hpp"
@@ -24,6 +26,7 @@ std::string model_type_of(const Json& config, const fs::path& file) {
   const auto found = config.find("model_type");
   if (found != config.end() && found->is_string() && !found->get_ref<const std::string&>().empty())
     return found->get<std::string>();
+  if (found == config.end()) explain_other_config(config, file);
   throw Error(Failure::checkpoint,
               found == config.end()
                   ? file.string() + " has no field 'model_type', so nothing tells what the model is"
@@ -188,7 +191,8 @@ void require_opset(const OnnxConfig& config, int64_t opset) {
                           config.default_onnx_opset()));
 }
 
-void note_leftovers(const Definition& definition, bool strict, Console& console) {
+void note_leftovers(const Leftovers& leftovers, Console& console) {
+  const Definition& definition = leftovers.definition;
   // Named by their first two steps: "cls.predictions.*".
   std::map<std::string, size_t> groups;
   for (const std::string& name : definition.unused_tensors) {
@@ -207,8 +211,11 @@ void note_leftovers(const Definition& definition, bool strict, Console& console)
                              more > 0 ? fmt::format(" and {} more", more) : ""));
   }
   if (definition.unread_fields.empty()) return;
-  const std::string fields = fmt::format("{}", fmt::join(definition.unread_fields, ", "));
-  if (strict) {
+  std::string fields = fmt::format("{}", fmt::join(definition.unread_fields, ", "));
+  if (const std::string own = own_code_of(leftovers.config); !own.empty()) {
+    fields += "; they may be of the model's own code, which auto_map names: " + own;
+  }
+  if (leftovers.strict) {
     throw Error(
         Failure::checkpoint,
         fmt::format("config.json has fields that the plugin does not know, which may change the model: {}", fields),

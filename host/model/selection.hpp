@@ -65,8 +65,15 @@ Selection select(const PluginArguments& arguments, const Json& config, const std
 /// Throws Error(usage) where the opset is outside of what the model and this program can write.
 void require_opset(const OnnxConfig& config, int64_t opset);
 
+/// What a definition left aside of a checkpoint with this `config`; `strict`: fields that nobody read are refused.
+struct Leftovers {
+  const Definition& definition;
+  const Json& config;
+  bool strict = false;
+};
+
 /// Notes of tensors that the feature does not use and of config fields that nobody read; the latter are an
 /// Error(checkpoint) where `strict`.
-void note_leftovers(const Definition& definition, bool strict, Console& console);
+void note_leftovers(const Leftovers& leftovers, Console& console);
 
 }  // namespace onnxport

@@ -31,6 +31,8 @@ using Clock = std::chrono::steady_clock;
 /// How long a plugin's function may go on after an interrupt, and a process after its work was done.
 constexpr auto patience = std::chrono::milliseconds(300);
 constexpr auto patience_at_exit = std::chrono::seconds(10);
+/// How long the program itself may go on after an interrupt; a library that it calls may not come back.
+constexpr auto patience_with_libraries = std::chrono::seconds(15);
 /// How often a library that ends the process is left out and the work begun anew.
 constexpr int most_attempts = 8;
 
@@ -78,6 +80,7 @@ std::vector<QuarantineRecord>& ended_by() {
 /// Waits for the child, and ends it where it does not heed an interrupt. Yields the status of waitpid.
 int wait_for(pid_t child, Shared& shared, const sigset_t& signals) {
   int interrupts = 0;
+  Clock::time_point interrupted{};
   bool counts = false;
   Clock::time_point since{};  // the same call of a plugin, or the end of the work
   uint64_t call = 0;
@@ -90,10 +93,12 @@ int wait_for(pid_t child, Shared& shared, const sigset_t& signals) {
     const timespec pause{watches ? 0 : 1, watches ? 20'000'000 : 0};
     const int signal = ::sigtimedwait(&signals, nullptr, &pause);
     if (signal == SIGINT || signal == SIGTERM) {
-      ++interrupts;
+      if (++interrupts == 1) interrupted = Clock::now();
       request_interrupt();
     }
-    if (interrupts > 1) ::kill(child, SIGKILL);
+    if (interrupts > 1 || (interrupts == 1 && Clock::now() - interrupted > patience_with_libraries)) {
+      ::kill(child, SIGKILL);
+    }
     const bool finished = shared.finished;
     if (!finished && (interrupts == 0 || shared.activity.depth == 0)) {
       counts = false;

@@ -334,6 +334,12 @@ BOOST_AUTO_TEST_CASE(too_little_memory_is_told_before_the_work, *boost::unit_tes
   };
   check_failure(sandbox, {"export", "-m", "bert", "out"}, 2, {"of memory", "--no-validate", "MB"}, options);
   BOOST_TEST(sandbox.run({"export", "-m", "bert", "--no-validate", "out"}, options).status == 0);
+  // A limit on data starves the BLAS of the reference, which would ask for ever.
+  options.in_child = [] {
+    const rlimit limit{200'000'000, 200'000'000};
+    ::setrlimit(RLIMIT_DATA, &limit);
+  };
+  check_failure(sandbox, {"export", "-m", "bert", "out"}, 2, {"the limit on data (ulimit -d) leaves"}, options);
 #endif
 }
 
