@@ -10,6 +10,7 @@ namespace onnxport {
 int run_export(const ExportArguments& arguments, Console& console);
 int run_validate(const ValidateArguments& arguments, Console& console);
 int run_features(const FeaturesArguments& arguments, Console& console);
+int run_transform(const TransformArguments& arguments, Console& console);
 int run_inspect(const InspectArguments& arguments, Console& console);
 int run_plugins_list(const PluginArguments& arguments, Console& console);
 int run_plugins_check(const PluginsCheckArguments& arguments, Console& console);

@@ -2,16 +2,23 @@
 // onnxport export: the steps from a plan to files that are validated.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <set>
+
 #include "core/checkpoint/safetensors_writer.hpp"
 #include "core/error.hpp"
 #include "core/export/defined_graphs.hpp"
+#include "core/export/runtimes.hpp"
+#include "core/onnx/ir_version.hpp"
 #include "host/commands.hpp"
 #include "host/export/write_export.hpp"
 #include "host/model/model_source.hpp"
 #include "host/model/selection.hpp"
 #include "host/plan/export_plan.hpp"
+#include "host/plan/input_plan.hpp"
 #include "host/process/interrupt.hpp"
 #include "host/process/memory.hpp"
+#include "host/report/chosen_opset.hpp"
 #include "host/report/report.hpp"
 #include "host/validation/requirements.hpp"
 #include "host/validation/tolerance.hpp"
@@ -74,6 +81,39 @@ std::vector<GraphFile> files_of(const ExportPlan& plan, const OnnxConfig& config
               "name a folder");
 }
 
+/// The opset that was asked for, or the model's own where what is to run the file reads it. Throws Error(usage) where
+/// it does not read the one that was asked for, or needs one that the model cannot be written in.
+int64_t opset_for(const ExportPlan& plan, const OnnxConfig& config) {
+  const int64_t own = config.default_onnx_opset();
+  if (plan.runtime == nullptr) return plan.opset.value_or(own);
+  const int64_t most = plan.runtime->opset;
+  if (plan.opset && *plan.opset > most) {
+    throw Error(Failure::usage,
+                fmt::format("--opset {} and --runtime {}: that version reads opsets up to {}", *plan.opset,
+                            name_of(*plan.runtime), most),
+                fmt::format("pass --opset {} or less, or leave it out", most));
+  }
+  if (config.min_opset() > most) {
+    throw Error(Failure::usage,
+                fmt::format("--runtime {} reads opsets up to {}, and models of type '{}' need {}",
+                            name_of(*plan.runtime), most, config.model_type(), config.min_opset()),
+                "name a later version");
+  }
+  return plan.opset.value_or(std::min(own, most));
+}
+
+ChosenOpset chosen_opset(const ExportPlan& plan, const OnnxConfig& config, const DefinedGraphs& defined,
+                         const GraphForm& form) {
+  ChosenOpset chosen{name_of(*plan.runtime), form.opset, ir_version_for(form.opset), config.default_onnx_opset(), {}};
+  std::set<std::string> avoided;
+  for (const Definition& definition : defined.definitions) {
+    if (form.opset >= chosen.own) break;
+    for (std::string& name : avoided_operators(config, definition, form, chosen.own)) avoided.insert(std::move(name));
+  }
+  chosen.avoided.assign(avoided.begin(), avoided.end());
+  return chosen;
+}
+
 /// Bytes of the weights in f32 that the config asks for.
 uint64_t expected_weight_bytes(const OnnxConfig& config, const std::vector<GraphFile>& files) {
   WeightSource expected;
@@ -122,7 +162,7 @@ int run_export(const ExportArguments& arguments, Console& console) {
   const Json config = Checkpoint::open_config(folder).config();
   const Selection selection = select(plan.plugins, config, folder / "config.json", wanted_by(plan), console);
   const OnnxConfig& onnx_config = *selection.onnx_config;
-  const int64_t opset = plan.opset.value_or(onnx_config.default_onnx_opset());
+  const int64_t opset = opset_for(plan, onnx_config);
   require_opset(onnx_config, opset);
   std::optional<Preprocessor> preprocessor;
   if (plan.validation) {
@@ -134,6 +174,7 @@ int run_export(const ExportArguments& arguments, Console& console) {
   // An output that cannot be written is known before anything is downloaded.
   StagedOutput output(plan.output);
   const std::vector<GraphFile> files = files_of(plan, onnx_config, output);
+  require_inputs(plan.inputs, onnx_config, files);
   if (model.is_by_id()) {
     // Nor is it for an export that this machine could not finish.
     const uint64_t bytes = expected_weight_bytes(onnx_config, files);
@@ -147,7 +188,11 @@ int run_export(const ExportArguments& arguments, Console& console) {
   const DefinedGraphs defined =
       define_graphs(onnx_config, weights, files, {.outputs = plan.outputs, .allow_unused = plan.allow_unused});
   note_leftovers(defined.definitions[0], console);
-  const GraphForm form{.opset = opset, .dtype = dtype, .weights_as_stored = plan.weights.place == WeightPlace::link};
+  const GraphForm form{.opset = opset,
+                       .dtype = dtype,
+                       .weights_as_stored = plan.weights.place == WeightPlace::link,
+                       .inputs = plan.inputs};
+  if (plan.runtime != nullptr) report(chosen_opset(plan, onnx_config, defined, form), console);
   const ExportToValidate to_validate{
       onnx_config, config, preprocessor ? &*preprocessor : nullptr, defined.graphs, &weights, output.folder(), form};
   std::vector<FileToValidate> to_compare;

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 
 #include "core/error.hpp"
@@ -23,6 +24,19 @@ std::vector<Patch> patches_of(const OnnxConfig& config) {
   return patches;
 }
 
+std::string logits_of(const Description& description) {
+  const auto holds_tokens = [](const InputSpec& input, const ir::Dim& axis) {
+    return (input.role == ONNXPORT_ROLE_IDS || input.role == ONNXPORT_ROLE_EMBEDDINGS) &&
+           input.type.shape.size() >= 2 && input.type.shape[1] == axis;
+  };
+  for (const OutputSpec& output : description.outputs) {
+    if (output.axes.size() != 3 || !output.axes[1]) continue;
+    const auto of_output = [&](const InputSpec& input) { return holds_tokens(input, *output.axes[1]); };
+    if (std::any_of(description.inputs.begin(), description.inputs.end(), of_output)) return output.name;
+  }
+  return {};
+}
+
 ir::Graph lowered_graph(const OnnxConfig& config, const Definition& definition, ir::Graph graph, const GraphForm& form,
                         TiedWeights* tied) {
   return lower(std::move(graph),
@@ -30,7 +44,9 @@ ir::Graph lowered_graph(const OnnxConfig& config, const Definition& definition, 
                 .patches = patches_of(config),
                 .weights_as_stored = form.weights_as_stored,
                 .dtype = form.dtype,
-                .keep_in_fp32 = definition.description.keep_in_fp32()},
+                .keep_in_fp32 = definition.description.keep_in_fp32(),
+                .inputs = form.inputs,
+                .logits = logits_of(definition.description)},
                tied);
 }
 
@@ -66,7 +82,10 @@ ExportResult export_graphs(const OnnxConfig& config, const std::vector<GraphToEx
   if (options.progress.report) options.progress.report("lowering", 0, 0);
   std::vector<ModelToWrite> models;
   ExportResult result;
-  const GraphForm form{.opset = options.opset, .dtype = options.dtype, .weights_as_stored = !options.linked.empty()};
+  const GraphForm form{.opset = options.opset,
+                       .dtype = options.dtype,
+                       .weights_as_stored = !options.linked.empty(),
+                       .inputs = options.inputs};
   for (const GraphToExport& graph : graphs) {
     std::vector<ir::Graph> steps;
     std::map<std::string, std::string> metadata = options.metadata;

@@ -10,6 +10,8 @@
 #include "core/ir/builder.hpp"
 #include "core/ir/inference.hpp"
 #include "core/operators/areas.hpp"
+#include "core/operators/evaluation.hpp"
+#include "core/operators/place.hpp"
 
 namespace onnxport::ir {
 namespace {
@@ -90,7 +92,7 @@ Shape symbolic_contents(const Inference& x, size_t input, const char* name) {
   if (!length) refuse(fmt::format("the length of its {} is not known", name));
   Shape unknown;
   for (int64_t i = 0; i < *length; ++i)
-    unknown.push_back(Dim::symbol(fmt::format("{} {} of {}", name, i, x.node.scope)));
+    unknown.push_back(Dim::symbol(fmt::format("{} {} of {}", name, i, place_of(x.node))));
   return unknown;
 }
 
@@ -359,17 +361,19 @@ const std::vector<Operator>& layout_operators() {
                       {"ends", integers, "", {.input = 2, .since = 10}},
                       {"axes", integers, "", {.input = 3, .since = 10}},
                       {"steps", integers, "1", {.input = 4, .since = 10}}},
-       .fold = {.rule = sliced_weight, .layout = true},
+       .fold = {.rule = sliced_weight, .layout = true, .evaluate = evaluate_slice},
        .documentation = {"x, [starts, ends: i64 1-D]", "starts/ends as attributes, or as inputs"}},
       {.name = "Concat",
        .inputs = {1, any_number},
        .infer = infer_concat,
        .attributes = {{"axis", integer}},
+       .fold = {.evaluate = evaluate_concat},
        .documentation = {"x..."}},
       {.name = "Split",
        .max_outputs = any_number,
        .infer = infer_split,
        .attributes = {{"axis", integer, "0"}, {"split", integers, "the sizes", second}},
+       .fold = {.evaluate = evaluate_split},
        .documentation = {"x", "as many outputs as sizes"}},
       {.name = "DepthToSpace",
        .infer = infer_depth_to_space,
@@ -382,6 +386,7 @@ const std::vector<Operator>& layout_operators() {
        .inputs = {1, 2},
        .infer = infer_expand,
        .attributes = {{"shape", integers, "", second}},
+       .fold = {.evaluate = evaluate_expand},
        .documentation = {"x, [shape: i64 1-D]", "attribute or input"}},
       {.domain = composite_domain,
        .name = "Stack",

@@ -11,6 +11,7 @@
 #include "core/error.hpp"
 #include "core/export/export.hpp"
 #include "core/onnx/model_proto.hpp"
+#include "core/validate/file_inputs.hpp"
 
 namespace onnxport {
 namespace {
@@ -146,7 +147,9 @@ std::optional<std::string> first_departure(const OnnxConfig& config, const Defin
     traced.marks.push_back({fmt::format("step {}", i), traced.nodes[i].outputs[0]});
   const ir::Graph lowered = lowered_graph(config, definition, traced, written.form);
   const ScratchFolder folder;
-  const auto onnx = load_backend("onnxruntime").load_file(with_outputs(written.file, lowered, folder).string());
+  const auto onnx =
+      as_defined(load_backend("onnxruntime").load_file(with_outputs(written.file, lowered, folder).string()),
+                 written.form.inputs);
   const auto reference = load_backend("reference").load_graph(traced);
   const Tensors actual = onnx->run(inputs);
   std::vector<std::string> names;

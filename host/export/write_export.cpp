@@ -12,6 +12,7 @@
 #include "core/error.hpp"
 #include "core/format_bytes.hpp"
 #include "core/output/companions.hpp"
+#include "host/plan/input_plan.hpp"
 
 namespace onnxport {
 namespace {
@@ -32,6 +33,8 @@ std::map<std::string, std::string> metadata_of(const ExportPlan& plan, const Sel
   else if (plan.positions)  // a plugin that does not tell
     metadata["onnxport.position_ids"] = name_of(position_choices, *plan.positions);
   if (plan.sample_mask) metadata["onnxport.sample_mask"] = "input";
+  metadata.merge(metadata_of(plan.inputs));
+  if (plan.runtime != nullptr) metadata["onnxport.runtime"] = name_of(*plan.runtime);
   return metadata;
 }
 
@@ -56,6 +59,7 @@ WrittenExport write_export(const ExportPlan& plan, const ExportSource& source, c
                            const WriteEvents& events) {
   ExportOptions options;
   options.opset = source.opset;
+  options.inputs = plan.inputs;
   options.model_file = output.model_file();
   options.metadata = metadata_of(plan, source.selection);
   const WeightsToStore weights{source.defined.graphs, source.defined.weight_bytes()};

@@ -31,6 +31,10 @@ struct ExportArguments {
   std::optional<int64_t> opset;
   std::optional<double> atol;
   std::string target = "onnx", weights = "copy", layout = "single", dtype = "fp32";
+  std::vector<std::string> fixed;  // "AXIS=N"
+  std::string ids = "int64";
+  bool kept_logits = false;
+  std::string runtime;  // "onnxruntime=1.17"; empty: any
   bool external_data = false;
   std::string data_name;               // of the external data's file; empty: the model's name + "_data"
   std::optional<uint64_t> max_memory;  // bytes
@@ -61,6 +65,18 @@ struct FeaturesArguments {
 
 struct InspectArguments {
   std::filesystem::path file;
+};
+
+/// Of transform, pack and unpack.
+struct TransformArguments {
+  std::filesystem::path file;
+  std::filesystem::path output;
+  std::vector<std::string> fixed;  // "AXIS=N"
+  std::string ids = "int64";
+  bool fp16 = false;
+  std::optional<bool> external_data;  // nullopt: as the file has it
+  std::string data_name;
+  bool no_validate = false;
 };
 
 struct PluginsCheckArguments {

@@ -9,7 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "core/export/runtimes.hpp"
 #include "core/package/layout.hpp"
+#include "core/passes/input_form.hpp"
 #include "host/plan/arguments.hpp"
 #include "host/plan/choices.hpp"
 
@@ -36,6 +38,8 @@ struct ExportPlan {
   std::optional<Positions> positions;
   bool sample_mask = false;      // an input, also where the model's type does without
   std::optional<int64_t> opset;  // nullopt: the model's
+  InputForm inputs;
+  const RuntimeVersion* runtime = nullptr;  // that is to run the file; null: nobody said
   const Layout* layout = nullptr;
   WeightPlan weights;
   std::optional<uint64_t> max_memory;  // bytes

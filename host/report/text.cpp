@@ -129,6 +129,10 @@ void print_text(const WrittenExport& written, Console& console) {
     console.line(fmt::format("  {:<34} {:>10}", file.name.string(), format_bytes(file.bytes)));
 }
 
+void print_text(const ValidationRun& run, Console& console) {
+  print_run(run, console);
+}
+
 void print_text(const ExportValidation& found, Console& console) {
   if (found.substitute) {
     console.line("  ONNX checker, with full shape inference: passed");
@@ -146,6 +150,10 @@ void print_text(const ExportValidation& found, Console& console) {
     console.note(
         "cached steps are not compared with uncached ones: a step of this model takes one token, and several at once "
         "give something else, as in the original");
+  }
+  if (found.lengths_are_fixed) {
+    console.note(
+        "cached steps are not compared with uncached ones: the file takes tokens, or a past, of one length only");
   }
   if (!found.cache_unknown_to.empty()) {
     console.note(

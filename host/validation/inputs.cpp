@@ -66,7 +66,7 @@ ImageSize image_size_of(const Description& description, const Tensors& inputs) {
 }  // namespace
 
 std::vector<ValidationInputs> validation_inputs(const OnnxConfig& config, const Json& model_config,
-                                                const Preprocessor* preprocessor, const std::string& part) {
+                                                const Preprocessor* preprocessor, const InputsWanted& wanted) {
   struct Shape {
     int64_t batch, sequence, choices;
     bool varied;
@@ -74,7 +74,11 @@ std::vector<ValidationInputs> validation_inputs(const OnnxConfig& config, const 
   };
   std::vector<Shape> shapes{{2, 8, 4, false, 0}, {3, 11, 3, true, 1}, {1, 5, 2, true, 2}};
   const int64_t longest = longest_sequence(config, model_config);
-  const Description& description = config.description(part);
+  const Description& description = config.description(wanted.part);
+  const auto fixed_or = [&](const char* axis, int64_t length) {
+    const auto found = wanted.fixed.find(axis);
+    return found == wanted.fixed.end() ? length : found->second;
+  };
   const auto has = [&](const char* axis) { return has_axis(description, axis); };
   const bool choices = has("choice");
   const bool sequence = has("sequence") || has("encoder_sequence") || has("decoder_sequence");
@@ -86,25 +90,27 @@ std::vector<ValidationInputs> validation_inputs(const OnnxConfig& config, const 
     int64_t length = std::min(shape.sequence, longest);
     if (length == before && length > 1) --length;
     before = length;
+    length = fixed_or("sequence", length);
     DummyOptions options;
-    options.batch_size = shape.batch;
+    options.sizes = wanted.fixed;
+    options.batch_size = fixed_or("batch", shape.batch);
     options.seq_length = length;
-    options.num_choices = shape.choices;
+    options.num_choices = fixed_or("choice", shape.choices);
     options.varied = shape.varied;
     options.seed = shape.seed;
-    std::string label = fmt::format("batch {}", shape.batch);
-    if (choices) label += fmt::format(", choices {}", shape.choices);
+    std::string label = fmt::format("batch {}", options.batch_size);
+    if (choices) label += fmt::format(", choices {}", options.num_choices);
     if (sequence) label += fmt::format(", sequence {}", length);
     // The first row is always full, so a single row has no padding unless it has choices.
-    if (sequence && shape.varied && (shape.batch > 1 || choices)) label += ", padded";
+    if (sequence && shape.varied && (options.batch_size > 1 || choices)) label += ", padded";
     choose_lengths(description, sets.size(), options, label);
     if (images && trained) {
       // Larger by half and a quarter, then by a few pixels that fill no further patch.
-      options.image_height = sets.size() == 1 ? trained->height * 3 / 2 : trained->height + 7;
-      options.image_width = sets.size() == 1 ? trained->width * 5 / 4 : trained->width + 1;
+      options.image_height = fixed_or("height", sets.size() == 1 ? trained->height * 3 / 2 : trained->height + 7);
+      options.image_width = fixed_or("width", sets.size() == 1 ? trained->width * 5 / 4 : trained->width + 1);
       label += fmt::format(", image {}x{}", options.image_height, options.image_width);
     }
-    sets.push_back({std::move(label), config.generate_dummy_inputs(preprocessor, options, part), std::nullopt});
+    sets.push_back({std::move(label), config.generate_dummy_inputs(preprocessor, options, wanted.part), std::nullopt});
     if (images && !trained) {
       trained = image_size_of(description, sets[0].inputs);
       sets[0].label += fmt::format(", image {}x{}", trained->height, trained->width);

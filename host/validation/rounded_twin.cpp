@@ -33,6 +33,7 @@ RoundedTwin::RoundedTwin(const ExportToValidate& exported) : output_(exported.fo
   }
   ExportOptions options;
   options.opset = exported.form.opset;
+  options.inputs = exported.form.inputs;
   options.external_data = true;
   options.progress.cancel = &interrupt_flag();
   export_graphs(exported.config, graphs_, output_.folder(), options);

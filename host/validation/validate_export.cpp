@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/validation/validate_export.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <memory>
 #include <utility>
@@ -9,6 +11,7 @@
 #include "core/error.hpp"
 #include "core/package/layout.hpp"
 #include "core/validate/activations.hpp"
+#include "core/validate/file_inputs.hpp"
 #include "core/validate/step_inputs.hpp"
 #include "host/process/interrupt.hpp"
 #include "host/validation/cached_validation.hpp"
@@ -25,8 +28,9 @@ std::string departure_of(const OnnxConfig& config, const FileToValidate& written
       std::find_if(found.runs.begin(), found.runs.end(), [](const ValidationRun& run) { return !run.passes; });
   const auto set = static_cast<size_t>(differs - found.runs.begin());
   stop_if_interrupted();
-  return first_departure(config, *comparison.definition, {written.file, written.form}, comparison.inputs[set].inputs,
-                         tolerance)
+  Tensors inputs = comparison.inputs[set].inputs;
+  inputs.erase(kept_logits_input);  // all of them have what every step yields
+  return first_departure(config, *comparison.definition, {written.file, written.form}, inputs, tolerance)
       .value_or("no single step; the differences of several add up");
 }
 
@@ -40,16 +44,31 @@ void fill_other_branch(Tensors& inputs, const Description& other, const Tensors&
   }
 }
 
+/// One of the last logits, two, all.
+void add_kept_logits(std::vector<ValidationInputs>& sets) {
+  for (size_t i = 0; i < sets.size(); ++i) {
+    const auto kept = static_cast<int64_t>((i + 1) % 3);
+    sets[i].inputs.emplace(kept_logits_input, ir::Tensor::i64_scalar(kept));
+    sets[i].label += fmt::format(", {}", kept == 0 ? "all logits" : fmt::format("the last {} logits", kept));
+  }
+}
+
+std::vector<ValidationInputs> inputs_of(const ExportToValidate& exported, const Definition& definition) {
+  std::vector<ValidationInputs> sets =
+      validation_inputs(exported.config, exported.model_config, exported.preprocessor,
+                        {.part = definition.part, .fixed = exported.form.inputs.fixed});
+  if (exported.form.inputs.kept_logits && !logits_of(definition.description).empty()) add_kept_logits(sets);
+  return sets;
+}
+
 std::vector<Comparison> comparisons_of(const ExportToValidate& exported, const GraphToExport& graph) {
   std::vector<Comparison> comparisons;
   for (const Definition* definition : graph.definitions) {
-    Comparison comparison{
-        definition, validation_inputs(exported.config, exported.model_config, exported.preprocessor, definition->part)};
+    Comparison comparison{definition, inputs_of(exported, *definition)};
     if (graph.definitions.size() > 1) {
       const bool cached = definition == graph.definitions[1];
       const Definition& other = *graph.definitions[cached ? 0 : 1];
-      const auto of_other =
-          validation_inputs(exported.config, exported.model_config, exported.preprocessor, other.part);
+      const auto of_other = inputs_of(exported, other);
       for (size_t i = 0; i < comparison.inputs.size(); ++i) {
         Tensors& inputs = comparison.inputs[i].inputs;
         fill_other_branch(inputs, other.description, of_other[i].inputs);
@@ -124,11 +143,13 @@ FileValidation validate_file(const OnnxConfig* config, const FileToValidate& wri
   stop_if_interrupted();
   Backend& runtime = load_backend("onnxruntime");
   found.runtime = runtime.version();
-  const std::unique_ptr<Runnable> onnx = runtime.load_file(written.file.string());
+  const std::unique_ptr<Runnable> onnx = as_defined(runtime.load_file(written.file.string()), written.form.inputs);
   for (const Comparison& comparison : written.comparisons) {
     std::unique_ptr<Runnable> reference;
-    if (comparison.definition != nullptr)
-      reference = load_backend("reference").load_graph(comparison.definition->graph);
+    if (comparison.definition != nullptr) {
+      reference = with_kept_logits(load_backend("reference").load_graph(comparison.definition->graph),
+                                   logits_of(comparison.definition->description));
+    }
     ValidationReport report = validate_model_outputs(reference.get(), *onnx, comparison.inputs, tolerance,
                                                      [](const ValidationRun&) { stop_if_interrupted(); });
     if (!report.passes() && comparison.definition != nullptr)
@@ -157,7 +178,8 @@ ExportValidation validate_export(const ExportToValidate& exported, const std::ve
   CachedStepCheck check = validate_cached_step(exported, tolerance);
   found.cached_step = std::move(check.run);
   found.takes_one_token = check.takes_one_token;
-  if (!found.cached_step && !found.takes_one_token && exported.config.with_past())
+  found.lengths_are_fixed = check.lengths_are_fixed;
+  if (!found.cached_step && !found.takes_one_token && !found.lengths_are_fixed && exported.config.with_past())
     found.cache_unknown_to = exported.config.plugin_id();
   return found;
 }
