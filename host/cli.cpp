@@ -226,6 +226,26 @@ void define_transform(CLI::App& root, Arguments& a) {
   }
 }
 
+void define_inspect(CLI::App& root, Arguments& a) {
+  CLI::App* inspect =
+      root.add_subcommand("inspect", "Show what any ONNX file holds, what it costs and what is wrong with it");
+  inspect->add_option("FILE", a.inspect.file, "The .onnx file")->required()->option_text(" ");
+  inspect->add_option("--sizes", a.inspect.sizes, "Lengths of axes at which costs are told: batch=4,sequence=384")
+      ->delimiter(',')
+      ->type_name("AXIS=N")
+      ->allow_extra_args(false);
+  inspect->add_option("--runtime", a.inspect.runtime, "Tell what this version lacks: onnxruntime=1.17")
+      ->type_name("NAME=V");
+  inspect->add_option("--depth", a.inspect.depth, "How deep modules are told (default 2)")
+      ->check(CLI::Range(0, 100))
+      ->type_name("N");
+  add_report_options(*inspect, a);
+  inspect->footer(
+      "Examples:\n  onnxport inspect onnx/model.onnx\n  onnxport inspect onnx/model.onnx --sizes batch=4,sequence=384 "
+      "--runtime onnxruntime=1.17");
+  inspect->callback([&a] { a.run = [&a](Console& console) { return run_inspect(a.inspect, console); }; });
+}
+
 void define_others(CLI::App& root, Arguments& a) {
   CLI::App* features = root.add_subcommand("features", "List what can be exported");
   features->add_option("MODEL_TYPE", a.features.model_type, "Only this type, with other names of its features")
@@ -234,12 +254,6 @@ void define_others(CLI::App& root, Arguments& a) {
   add_report_options(*features, a);
   features->footer("Examples:\n  onnxport features\n  onnxport features bert");
   features->callback([&a] { a.run = [&a](Console& console) { return run_features(a.features, console); }; });
-
-  CLI::App* inspect = root.add_subcommand("inspect", "Show inputs, outputs, operators and weights of an ONNX file");
-  inspect->add_option("FILE", a.inspect.file, "The .onnx file")->required()->option_text(" ");
-  add_report_options(*inspect, a);
-  inspect->footer("Example:\n  onnxport inspect onnx/model.onnx");
-  inspect->callback([&a] { a.run = [&a](Console& console) { return run_inspect(a.inspect, console); }; });
 
   CLI::App* plugins = root.add_subcommand("plugins", "Look at the plugins that define the model types");
   plugins->require_subcommand(1);
@@ -325,6 +339,7 @@ void define_commands(CLI::App& root, Arguments& a) {
   define_export(root, a);
   define_validate(root, a);
   define_transform(root, a);
+  define_inspect(root, a);
   define_others(root, a);
   root.require_subcommand(1);
 }

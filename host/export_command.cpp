@@ -7,8 +7,8 @@
 
 #include "core/checkpoint/safetensors_writer.hpp"
 #include "core/error.hpp"
+#include "core/export/avoided_operators.hpp"
 #include "core/export/defined_graphs.hpp"
-#include "core/export/runtimes.hpp"
 #include "core/onnx/ir_version.hpp"
 #include "host/commands.hpp"
 #include "host/export/write_export.hpp"
@@ -85,18 +85,18 @@ std::vector<GraphFile> files_of(const ExportPlan& plan, const OnnxConfig& config
 /// it does not read the one that was asked for, or needs one that the model cannot be written in.
 int64_t opset_for(const ExportPlan& plan, const OnnxConfig& config) {
   const int64_t own = config.default_onnx_opset();
-  if (plan.runtime == nullptr) return plan.opset.value_or(own);
-  const int64_t most = plan.runtime->opset;
+  if (!plan.runtime) return plan.opset.value_or(own);
+  const int64_t most = inspect::readable_by(*plan.runtime).opset;
   if (plan.opset && *plan.opset > most) {
     throw Error(Failure::usage,
                 fmt::format("--opset {} and --runtime {}: that version reads opsets up to {}", *plan.opset,
-                            name_of(*plan.runtime), most),
+                            inspect::to_text(*plan.runtime), most),
                 fmt::format("pass --opset {} or less, or leave it out", most));
   }
   if (config.min_opset() > most) {
     throw Error(Failure::usage,
                 fmt::format("--runtime {} reads opsets up to {}, and models of type '{}' need {}",
-                            name_of(*plan.runtime), most, config.model_type(), config.min_opset()),
+                            inspect::to_text(*plan.runtime), most, config.model_type(), config.min_opset()),
                 "name a later version");
   }
   return plan.opset.value_or(std::min(own, most));
@@ -104,7 +104,8 @@ int64_t opset_for(const ExportPlan& plan, const OnnxConfig& config) {
 
 ChosenOpset chosen_opset(const ExportPlan& plan, const OnnxConfig& config, const DefinedGraphs& defined,
                          const GraphForm& form) {
-  ChosenOpset chosen{name_of(*plan.runtime), form.opset, ir_version_for(form.opset), config.default_onnx_opset(), {}};
+  ChosenOpset chosen{inspect::to_text(*plan.runtime), form.opset,
+                     std::min(ir_version_for(form.opset), inspect::readable_by(*plan.runtime).ir_version), config.default_onnx_opset(), {}};
   std::set<std::string> avoided;
   for (const Definition& definition : defined.definitions) {
     if (form.opset >= chosen.own) break;
@@ -192,7 +193,7 @@ int run_export(const ExportArguments& arguments, Console& console) {
                        .dtype = dtype,
                        .weights_as_stored = plan.weights.place == WeightPlace::link,
                        .inputs = plan.inputs};
-  if (plan.runtime != nullptr) report(chosen_opset(plan, onnx_config, defined, form), console);
+  if (plan.runtime) report(chosen_opset(plan, onnx_config, defined, form), console);
   const ExportToValidate to_validate{
       onnx_config, config, preprocessor ? &*preprocessor : nullptr, defined.graphs, &weights, output.folder(), form};
   std::vector<FileToValidate> to_compare;

@@ -5,7 +5,7 @@
 #include "core/backend/backend.hpp"
 #include "core/error.hpp"
 #include "core/onnx/model_file.hpp"
-#include "core/onnx/model_reader.hpp"
+#include "core/transform/read_model.hpp"
 #include "core/output/staging.hpp"
 #include "core/transform/sample_inputs.hpp"
 #include "core/transform/transform.hpp"

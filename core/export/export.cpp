@@ -104,6 +104,8 @@ ExportResult export_graphs(const OnnxConfig& config, const std::vector<GraphToEx
                                   ? std::move(steps[0])
                                   : merge_steps({steps[0], steps[1], kept_by(*graph.definitions[1])}, branch_input);
     ModelParts whole = to_model(lowered, {.opset = options.opset, .metadata = metadata});
+    if (options.newest_ir_version > 0 && whole.model.ir_version() > options.newest_ir_version)
+      whole.model.set_ir_version(options.newest_ir_version);
     const pb::GraphProto& proto = whole.model.graph();
     ExportedGraph& told = result.graphs.emplace_back();
     told.file = graph.file;

@@ -29,6 +29,7 @@ struct ExportOptions {
   /// (core/passes/precision.hpp).
   ir::DType dtype = ir::DType::f32;
   InputForm inputs = {};
+  int64_t newest_ir_version = 0;                // of the file format, that readers know; 0: what came with the opset
   std::map<std::string, std::string> metadata;  // written as metadata_props
   int threads = 0;                              // 0: as many as cores
   uint64_t memory = 0;                          // for tiles on their way; 0: 16 MB

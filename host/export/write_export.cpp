@@ -34,7 +34,7 @@ std::map<std::string, std::string> metadata_of(const ExportPlan& plan, const Sel
     metadata["onnxport.position_ids"] = name_of(position_choices, *plan.positions);
   if (plan.sample_mask) metadata["onnxport.sample_mask"] = "input";
   metadata.merge(metadata_of(plan.inputs));
-  if (plan.runtime != nullptr) metadata["onnxport.runtime"] = name_of(*plan.runtime);
+  if (plan.runtime) metadata["onnxport.runtime"] = inspect::to_text(*plan.runtime);
   return metadata;
 }
 
@@ -60,6 +60,7 @@ WrittenExport write_export(const ExportPlan& plan, const ExportSource& source, c
   ExportOptions options;
   options.opset = source.opset;
   options.inputs = plan.inputs;
+  if (plan.runtime) options.newest_ir_version = inspect::readable_by(*plan.runtime).ir_version;
   options.model_file = output.model_file();
   options.metadata = metadata_of(plan, source.selection);
   const WeightsToStore weights{source.defined.graphs, source.defined.weight_bytes()};

@@ -65,6 +65,10 @@ struct FeaturesArguments {
 
 struct InspectArguments {
   std::filesystem::path file;
+  std::vector<std::string> sizes;  // "sequence=384"
+  std::string runtime;             // "onnxruntime=1.17"; empty: none
+  std::filesystem::path graph;     // a picture to write; empty: none
+  int depth = 2;                   // of modules that are told
 };
 
 /// Of transform, pack and unpack.

@@ -77,7 +77,7 @@ ExportPlan plan_export(const ExportArguments& arguments) {
   plan.sample_mask = arguments.sample_mask;
   plan.opset = arguments.opset;
   plan.inputs = plan_inputs(arguments);
-  if (!arguments.runtime.empty()) plan.runtime = &runtime_from(arguments.runtime);
+  if (!arguments.runtime.empty()) plan.runtime = inspect::runtime_from(arguments.runtime);
   plan.max_memory = arguments.max_memory;
   plan.outputs = arguments.outputs;
   plan.allow_unused = arguments.allow_unused;

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "core/export/runtimes.hpp"
+#include "core/inspect/runtime.hpp"
 #include "core/package/layout.hpp"
 #include "core/passes/input_form.hpp"
 #include "host/plan/arguments.hpp"
@@ -39,7 +39,7 @@ struct ExportPlan {
   bool sample_mask = false;      // an input, also where the model's type does without
   std::optional<int64_t> opset;  // nullopt: the model's
   InputForm inputs;
-  const RuntimeVersion* runtime = nullptr;  // that is to run the file; null: nobody said
+  std::optional<inspect::Runtime> runtime;  // that is to run the file; nullopt: nobody said
   const Layout* layout = nullptr;
   WeightPlan weights;
   std::optional<uint64_t> max_memory;  // bytes

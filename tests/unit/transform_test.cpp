@@ -9,7 +9,7 @@
 
 #include "core/error.hpp"
 #include "core/onnx/model_file.hpp"
-#include "core/onnx/model_reader.hpp"
+#include "core/transform/read_model.hpp"
 #include "core/transform/sample_inputs.hpp"
 #include "core/transform/transform.hpp"
 #include "core/transform/values.hpp"
