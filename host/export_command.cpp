@@ -104,8 +104,11 @@ int64_t opset_for(const ExportPlan& plan, const OnnxConfig& config) {
 
 ChosenOpset chosen_opset(const ExportPlan& plan, const OnnxConfig& config, const DefinedGraphs& defined,
                          const GraphForm& form) {
-  ChosenOpset chosen{inspect::to_text(*plan.runtime), form.opset,
-                     std::min(ir_version_for(form.opset), inspect::readable_by(*plan.runtime).ir_version), config.default_onnx_opset(), {}};
+  ChosenOpset chosen{inspect::to_text(*plan.runtime),
+                     form.opset,
+                     std::min(ir_version_for(form.opset), inspect::readable_by(*plan.runtime).ir_version),
+                     config.default_onnx_opset(),
+                     {}};
   std::set<std::string> avoided;
   for (const Definition& definition : defined.definitions) {
     if (form.opset >= chosen.own) break;

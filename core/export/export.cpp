@@ -25,16 +25,15 @@ std::vector<Patch> patches_of(const OnnxConfig& config) {
 }
 
 std::string logits_of(const Description& description) {
-  const auto holds_tokens = [](const InputSpec& input, const ir::Dim& axis) {
-    return (input.role == ONNXPORT_ROLE_IDS || input.role == ONNXPORT_ROLE_EMBEDDINGS) &&
-           input.type.shape.size() >= 2 && input.type.shape[1] == axis;
-  };
-  for (const OutputSpec& output : description.outputs) {
-    if (output.axes.size() != 3 || !output.axes[1]) continue;
-    const auto of_output = [&](const InputSpec& input) { return holds_tokens(input, *output.axes[1]); };
-    if (std::any_of(description.inputs.begin(), description.inputs.end(), of_output)) return output.name;
-  }
-  return {};
+  constexpr const char* name = "logits";
+  const OutputSpec* logits = description.output(name);
+  if (logits == nullptr || logits->axes.size() < 2 || !logits->axes[1]) return {};
+  const bool is_over_tokens =
+      std::any_of(description.inputs.begin(), description.inputs.end(), [&](const InputSpec& input) {
+        return (input.role == ONNXPORT_ROLE_IDS || input.role == ONNXPORT_ROLE_EMBEDDINGS) &&
+               input.type.shape.size() >= 2 && input.type.shape[1] == *logits->axes[1];
+      });
+  return is_over_tokens ? name : std::string();
 }
 
 ir::Graph lowered_graph(const OnnxConfig& config, const Definition& definition, ir::Graph graph, const GraphForm& form,

@@ -298,8 +298,13 @@ std::optional<Weight> transposed_weight(const Folding& f) {
 }
 
 std::optional<Weight> sliced_weight(const Folding& f) {
-  if (f.inputs.size() > 1) return std::nullopt;
-  const auto axes = f.node.integers("axes"), starts = f.node.integers("starts"), steps = f.node.integers("steps");
+  const auto axes = f.node.integers("axes"), steps = f.node.integers("steps");
+  auto starts = f.node.integers("starts");
+  if (f.inputs.size() > 1) {
+    const Weight& given = f.inputs[1];
+    if (given.stored->constant == nullptr || !given.transforms.empty()) return std::nullopt;
+    starts.assign(given.stored->constant->as<int64_t>().begin(), given.stored->constant->as<int64_t>().end());
+  }
   Weight sliced = f.inputs[0];
   const std::vector<int64_t> shape = sliced.shape();
   for (size_t i = 0; i < axes.size(); ++i) {

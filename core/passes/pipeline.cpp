@@ -31,7 +31,12 @@ void fix(Work& work) {
   fix_axes(work.graph, work.options.inputs.fixed);
 }
 void keep(Work& work) {
-  keep_logits(work.graph, work.options.logits);
+  if (keep_logits(work.graph, work.options.logits)) return;
+  throw Error(Failure::usage,
+              fmt::format("the output '{}' of '{}' is not made of hidden states token by token, so that there is no "
+                          "number of tokens to choose",
+                          work.options.logits, work.graph.name),
+              "leave out --num-logits-to-keep");
 }
 void tie(Work& work) {
   work.tied = tie_equal_weights(work.graph);
@@ -96,6 +101,7 @@ bool writes_weights(const Options& options) {
 /// Weights are folded in f32, before they are rounded.
 constexpr Pass passes[] = {
     {"fix axes", fix, fixes_axes},
+    {"fold lengths", compute, fixes_axes},  // so that weights are folded by them
     {"keep logits", keep, keeps_logits},
     {"tie equal weights", tie, writes_weights},
     {"fold weights", fold},

@@ -53,6 +53,15 @@ std::vector<int64_t> counted(size_t count) {
   return numbers;
 }
 
+/// Attributes that mean nothing with that value, and which the graph does not have.
+bool is_without_effect(const pb::AttributeProto& attribute) {
+  return attribute.type() == pb::AttributeProto_AttributeType_INT &&
+         (attribute.name() == "saturate"
+              ? attribute.i() == 1
+              : attribute.i() == 0 && (attribute.name() == "allowzero" || attribute.name() == "fmod" ||
+                                       attribute.name() == "noop_with_empty_axes"));
+}
+
 /// What files may leave out and the graph always has.
 void complete(ir::Node& node, const Inputs& inputs) {
   if (inputs.empty() || inputs[0] == nullptr) return;
@@ -102,6 +111,7 @@ std::optional<std::vector<ir::Tensor>> evaluate(const pb::NodeProto& proto, cons
   if (op == nullptr) return std::nullopt;
   ir::Node node{"", proto.op_type(), proto.name(), {}, {}, {}, ""};
   for (const pb::AttributeProto& attribute : proto.attribute()) {
+    if (is_without_effect(attribute)) continue;
     std::optional<ir::Attribute> value = to_attribute(attribute);
     if (!value) return std::nullopt;
     node.attributes[attribute.name()] = *std::move(value);
