@@ -8,12 +8,11 @@
 #include "core/error.hpp"
 #include "core/inspect/inspection.hpp"
 #include "host/commands.hpp"
+#include "host/model/model_path.hpp"
 #include "host/report/inspection.hpp"
 
 namespace onnxport {
 namespace {
-
-namespace fs = std::filesystem;
 
 /// "sequence=384" as name and length.
 ir::Lengths sizes_from(const std::vector<std::string>& words) {
@@ -32,20 +31,12 @@ ir::Lengths sizes_from(const std::vector<std::string>& words) {
   return sizes;
 }
 
-/// The only model of a folder, or the file itself.
-fs::path model_file(const fs::path& given) {
-  std::error_code ignored;
-  if (!fs::exists(given, ignored))
-    throw Error(Failure::checkpoint, "there is no file " + given.string(), "name the .onnx file of an export");
-  return fs::is_directory(given, ignored) ? given / "model.onnx" : given;
-}
-
 }  // namespace
 
 int run_inspect(const InspectArguments& arguments, Console& console) {
   inspect::InspectOptions options{.sizes = sizes_from(arguments.sizes)};
   if (!arguments.runtime.empty()) options.runtime = inspect::runtime_from(arguments.runtime);
-  const fs::path file = model_file(arguments.file);
+  const std::filesystem::path file = model_path(arguments.file);
   const inspect::Inspection found = inspect::inspect(inspect::read_onnx_file(file), options);
   console.result()["status"] = found.is_sound() ? "ok" : "defective";
   console.result()["file"] = file.string();

@@ -13,7 +13,6 @@
 #include "core/validate/validate.hpp"
 #include "host/commands.hpp"
 #include "host/plan/input_plan.hpp"
-#include "host/process/interrupt.hpp"
 #include "host/report/report.hpp"
 #include "host/report/transformed_file.hpp"
 #include "host/validation/requirements.hpp"
@@ -52,11 +51,12 @@ uint64_t bytes_of(const ModelParts& model) {
 }
 
 /// Both files on the same inputs.
-ValidationReport compared(const fs::path& before, const fs::path& after, const Transformation& wanted) {
+ValidationReport compared(const fs::path& before, const fs::path& after, const Transformation& wanted,
+                          Console& console) {
   const ModelParts original = read_model(before).parts;
   Backend& runtime = load_backend("onnxruntime");
   const std::unique_ptr<Runnable> reference = runtime.load_file(before.string());
-  stop_if_interrupted();
+  console.stop_if_cancelled();
   const std::unique_ptr<Runnable> file =
       as_defined(runtime.load_file(after.string()), {.fixed = {}, .int32 = wanted.int32});
   std::vector<ValidationInputs> sets;
@@ -67,7 +67,7 @@ ValidationReport compared(const fs::path& before, const fs::path& after, const T
   return validate_model_outputs(
       reference.get(), *file, sets,
       {.absolute = wanted.fp16 ? 1e-3 : 1e-5, .relative = usual_relative, .of_largest = units},
-      [](const ValidationRun&) { stop_if_interrupted(); });
+      [&](const ValidationRun&) { console.stop_if_cancelled(); });
 }
 
 }  // namespace
@@ -100,8 +100,8 @@ int run_transform(const TransformArguments& arguments, Console& console) {
       .progress = progress_on(console)};
   for (const ExportedFile& written : write_models(models, how))
     told.files.push_back({output.final_folder() / written.path.filename(), written.bytes});
-  stop_if_interrupted();
-  if (validates) told.validation = compared(file, output.folder() / output.model_file(), wanted);
+  console.stop_if_cancelled();
+  if (validates) told.validation = compared(file, output.folder() / output.model_file(), wanted, console);
   output.commit();
   report(told, console);
   const bool passes = !told.validation || told.validation->passes();

@@ -9,6 +9,7 @@ endfunction()
 foreach(name IN ITEMS format headers_gcc headers_clang misuse_gcc misuse_clang)
   onnxport_add_check(${name} TIMEOUT 600)
 endforeach()
+onnxport_add_check(site TIMEOUT 900)
 # These compile, with all cores. The last two take minutes, and are asked for: .ci/run does.
 foreach(name IN ITEMS threads tidy sanitize)
   onnxport_add_check(${name} TIMEOUT 1800)

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/ir/graph.hpp"
+#include "core/onnx/axis_names.hpp"
 #include "core/onnx/ir_version.hpp"
 
 namespace onnxport {
@@ -29,6 +30,7 @@ struct ModelParts {
 struct ModelOptions {
   int64_t opset;
   std::map<std::string, std::string> metadata;
+  AxisNames axes{};
 };
 
 /// The parts of the ONNX file for a lowered graph. Deterministic.

@@ -11,13 +11,54 @@
 
 #include "core/error.hpp"
 #include "core/format_bytes.hpp"
+#include "core/files/output_error.hpp"
 #include "core/output/companions.hpp"
+#include "host/package/exported_facts.hpp"
+#include "host/package/package_files.hpp"
 #include "host/plan/input_plan.hpp"
 
 namespace onnxport {
 namespace {
 
 namespace fs = std::filesystem;
+
+/// A full disk, with what is needed and what there is; other errors as they are.
+Error with_figures(const Error& error, uint64_t bytes, const StagedOutput& output) {
+  if (error.failure() != Failure::output || std::strstr(error.what(), std::strerror(ENOSPC)) == nullptr) return error;
+  return Error(Failure::output,
+               fmt::format("{}; {} are needed and {} are free", error.what(), format_bytes(bytes),
+                           format_bytes(output.free_space())),
+               error.hint());
+}
+
+std::vector<fs::path> companions(const Checkpoint& checkpoint, const StagedOutput& output) {
+  std::error_code elsewhere;
+  if (!output.is_folder() || fs::equivalent(checkpoint.folder(), output.final_folder(), elsewhere)) return {};
+  return copy_companions(checkpoint.folder(), output.folder());
+}
+
+/// Makes the folders that the layout has within the output's.
+void make_folders(const std::vector<GraphToExport>& graphs, const fs::path& output) {
+  for (const GraphToExport& graph : graphs) {
+    const fs::path folder = (output / graph.file).parent_path();
+    std::error_code reason;
+    fs::create_directories(folder, reason);
+    if (reason) throw output_error("cannot create the folder", folder, reason.value());
+  }
+}
+
+/// The files that the package has besides; those that changed one of the checkpoint's are in the list already.
+void add_package_files(const ExportPlan& plan, const ExportSource& source, const StagedOutput& output,
+                       WrittenExport& written) {
+  if (plan.package == nullptr) return;
+  const Json facts = exported_facts(plan, source, written, output.folder());
+  PackageFiles made =
+      write_package_files({plan.package->files, source.selection.plugin_folders, facts, output.folder()});
+  written.left_out = std::move(made.left_out);
+  for (const fs::path& name : made.written) written.set_file(output.folder(), name);
+}
+
+}  // namespace
 
 std::map<std::string, std::string> metadata_of(const ExportPlan& plan, const Selection& selection) {
   std::map<std::string, std::string> metadata{
@@ -38,30 +79,23 @@ std::map<std::string, std::string> metadata_of(const ExportPlan& plan, const Sel
   return metadata;
 }
 
-/// A full disk, with what is needed and what there is; other errors as they are.
-Error with_figures(const Error& error, uint64_t bytes, const StagedOutput& output) {
-  if (error.failure() != Failure::output || std::strstr(error.what(), std::strerror(ENOSPC)) == nullptr) return error;
-  return Error(Failure::output,
-               fmt::format("{}; {} are needed and {} are free", error.what(), format_bytes(bytes),
-                           format_bytes(output.free_space())),
-               error.hint());
+void WrittenExport::set_file(const fs::path& staging, const fs::path& name) {
+  std::error_code ignored;
+  const File file{name, fs::file_size(staging / name, ignored)};
+  const auto there = std::find_if(files.begin(), files.end(), [&](const File& one) { return one.name == name; });
+  if (there == files.end())
+    files.push_back(file);
+  else
+    *there = file;
 }
-
-std::vector<fs::path> companions(const Checkpoint& checkpoint, const StagedOutput& output) {
-  std::error_code elsewhere;
-  if (!output.is_folder() || fs::equivalent(checkpoint.folder(), output.final_folder(), elsewhere)) return {};
-  return copy_companions(checkpoint.folder(), output.folder());
-}
-
-}  // namespace
 
 WrittenExport write_export(const ExportPlan& plan, const ExportSource& source, const StagedOutput& output,
                            const WriteEvents& events) {
   ExportOptions options;
   options.opset = source.opset;
+  options.axes = {plan.layout->axes, plan.layout->keeps_open_axes};
   options.inputs = plan.inputs;
   if (plan.runtime) options.newest_ir_version = inspect::readable_by(*plan.runtime).ir_version;
-  options.model_file = output.model_file();
   options.metadata = metadata_of(plan, source.selection);
   const WeightsToStore weights{source.defined.graphs, source.defined.weight_bytes()};
   choose_weight_storage(plan, weights, output, options);
@@ -76,8 +110,9 @@ WrittenExport write_export(const ExportPlan& plan, const ExportSource& source, c
   ExportResult result;
   std::vector<fs::path> names;
   try {
+    make_folders(source.defined.graphs, output.folder());
     result = export_graphs(*source.selection.onnx_config, source.defined.graphs, output.folder(), options);
-    for (const ExportedFile& file : result.files) names.push_back(file.path.filename());
+    for (const ExportedFile& file : result.files) names.push_back(file.path.lexically_relative(output.folder()));
     for (fs::path& name : companions(source.checkpoint, output)) names.push_back(std::move(name));
   } catch (const Error& error) {
     throw with_figures(error, forecast.bytes, output);
@@ -87,11 +122,8 @@ WrittenExport write_export(const ExportPlan& plan, const ExportSource& source, c
   WrittenExport written{source.selection.model_type, source.selection.feature, source.opset,
                         output.final_folder(),       std::move(result.graphs), {},
                         std::move(result.tied)};
-  for (fs::path& name : names) {
-    std::error_code ignored;
-    const uint64_t bytes = fs::file_size(output.folder() / name, ignored);
-    written.files.push_back({std::move(name), bytes});
-  }
+  for (const fs::path& name : names) written.set_file(output.folder(), name);
+  add_package_files(plan, source, output, written);
   for (const auto& [file, location] : options.linked) written.linked.push_back(location);
   std::sort(written.linked.begin(), written.linked.end());
   written.not_linked = std::move(result.not_linked);

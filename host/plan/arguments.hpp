@@ -39,6 +39,7 @@ struct ExportArguments {
   std::string data_name;               // of the external data's file; empty: the model's name + "_data"
   std::optional<uint64_t> max_memory;  // bytes
   bool no_validate = false;
+  bool dry_run = false, skip_existing = false;
   std::string position_ids;  // "", "sequence", "mask" or "input"
   bool sample_mask = false;
   std::vector<std::string> outputs;
@@ -81,6 +82,16 @@ struct TransformArguments {
   std::optional<bool> external_data;  // nullopt: as the file has it
   std::string data_name;
   bool no_validate = false;
+};
+
+struct DiffArguments {
+  std::filesystem::path a, b;
+};
+
+struct ExplainArguments {
+  PluginArguments plugins;
+  std::filesystem::path config;
+  std::string feature, plugin;
 };
 
 struct PluginsCheckArguments {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "core/inspect/runtime.hpp"
 #include "core/package/layout.hpp"
 #include "core/passes/input_form.hpp"
+#include "host/package/package.hpp"
 #include "host/plan/arguments.hpp"
 #include "host/plan/choices.hpp"
 
@@ -40,12 +42,15 @@ struct ExportPlan {
   std::optional<int64_t> opset;  // nullopt: the model's
   InputForm inputs;
   std::optional<inspect::Runtime> runtime;  // that is to run the file; nullopt: nobody said
-  const Layout* layout = nullptr;
+  std::shared_ptr<const Package> package;  // null: only a layout
+  const Layout* layout = nullptr;          // the package's own, or a row of layouts()
   WeightPlan weights;
   std::optional<uint64_t> max_memory;  // bytes
   std::vector<std::string> outputs;    // further ones
   bool allow_unused = false;
   std::optional<ValidationPlan> validation;  // nullopt: none
+  bool dry_run = false;                      // tell what would be written, and write nothing
+  bool skip_existing = false;                // do nothing where the output is what would be written
   std::filesystem::path output;
 };
 

@@ -173,6 +173,11 @@ check_tidy() {
   [ "$checked" -eq "${#files[@]}" ] || not_run "the time was up; ONNXPORT_TIDY_SECONDS allows more"
 }
 
+check_site() {
+  [ "${ONNXPORT_CHECKS:-all}" = all ] || not_run "it installs the site's generator; .ci/run and scripts/check run it"
+  scripts/site
+}
+
 check_sanitize() {
   local log="$build/logs/sanitize.log"
   [ "${ONNXPORT_CHECKS:-all}" = all ] || not_run "it takes minutes; .ci/run and scripts/check run it"
