@@ -38,8 +38,8 @@ struct Arguments {
   std::function<int(Console&)> run;
 };
 
-const char* const commands[] = {"export",  "validate", "features", "explain", "transform", "pack", "unpack",
-                                "inspect", "diff",     "plugins",  "synth",   "help"};
+const char* const commands[] = {"export", "validate", "features", "explain", "transform", "pack",
+                                "unpack", "inspect",  "diff",     "plugins", "synth",     "help"};
 
 /// "single: one graph; split: …; or a package, …: genai, …"
 std::string layout_help() {

@@ -10,8 +10,8 @@
 #include <utility>
 
 #include "core/error.hpp"
-#include "core/format_bytes.hpp"
 #include "core/files/output_error.hpp"
+#include "core/format_bytes.hpp"
 #include "core/output/companions.hpp"
 #include "host/package/exported_facts.hpp"
 #include "host/package/package_files.hpp"

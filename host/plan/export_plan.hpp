@@ -42,8 +42,8 @@ struct ExportPlan {
   std::optional<int64_t> opset;  // nullopt: the model's
   InputForm inputs;
   std::optional<inspect::Runtime> runtime;  // that is to run the file; nullopt: nobody said
-  std::shared_ptr<const Package> package;  // null: only a layout
-  const Layout* layout = nullptr;          // the package's own, or a row of layouts()
+  std::shared_ptr<const Package> package;   // null: only a layout
+  const Layout* layout = nullptr;           // the package's own, or a row of layouts()
   WeightPlan weights;
   std::optional<uint64_t> max_memory;  // bytes
   std::vector<std::string> outputs;    // further ones
