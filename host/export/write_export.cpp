@@ -15,6 +15,7 @@
 #include "core/output/companions.hpp"
 #include "host/export/exported_facts.hpp"
 #include "host/package/package_files.hpp"
+#include "host/plan/input_plan.hpp"
 
 namespace onnxport {
 namespace {
@@ -73,6 +74,8 @@ std::map<std::string, std::string> metadata_of(const ExportPlan& plan, const Sel
   else if (plan.positions)  // a plugin that does not tell
     metadata["onnxport.position_ids"] = name_of(position_choices, *plan.positions);
   if (plan.sample_mask) metadata["onnxport.sample_mask"] = "input";
+  metadata.merge(metadata_of(plan.inputs));
+  if (plan.runtime) metadata["onnxport.runtime"] = inspect::to_text(*plan.runtime);
   return metadata;
 }
 
@@ -91,6 +94,8 @@ WrittenExport write_export(const ExportPlan& plan, const ExportSource& source, c
   ExportOptions options;
   options.opset = source.opset;
   options.axes = {plan.layout->axes, plan.layout->keeps_open_axes};
+  options.inputs = plan.inputs;
+  if (plan.runtime) options.newest_ir_version = inspect::readable_by(*plan.runtime).ir_version;
   options.metadata = metadata_of(plan, source.selection);
   const WeightsToStore weights{source.defined.graphs, source.defined.weight_bytes()};
   choose_weight_storage(plan, weights, output, options);
