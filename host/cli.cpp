@@ -126,6 +126,7 @@ void add_export_options(CLI::App& app, ExportArguments& e) {
   app.add_flag("--no-validate", e.no_validate, "Do not compare the written file with the reference");
   app.add_flag("--allow-unused", e.allow_unused,
                "Accept tensors in the model's own modules that its config does not account for");
+  app.add_flag("--model-card", e.model_card, "Write README.md: base model, task, files, what validation found");
   app.add_option("--plugin", e.plugin, "Use this plugin where several offer the model type")->type_name("ID");
 }
 

@@ -6,6 +6,7 @@
 #include "core/error.hpp"
 #include "core/export/defined_graphs.hpp"
 #include "host/commands.hpp"
+#include "host/export/model_card.hpp"
 #include "host/export/write_export.hpp"
 #include "host/model/model_source.hpp"
 #include "host/model/selection.hpp"
@@ -74,7 +75,7 @@ std::vector<GraphFile> files_of(const ExportPlan& plan, const OnnxConfig& config
   if (plan.package != nullptr) {
     for (GraphFile& file : files) {
       const fs::path name(file.file);
-      const std::string& suffix = plan.package->suffixes.at(plan.weights.dtype);
+      const std::string suffix = suffix_for(*plan.package, name_of(dtype_choices, plan.weights.dtype)).value_or("");
       file.file = (name.parent_path() / (name.stem().string() + suffix + name.extension().string())).generic_string();
     }
   }
@@ -155,8 +156,9 @@ int run_export(const ExportArguments& arguments, Console& console) {
   const Checkpoint checkpoint = Checkpoint::open(folder);
   for (const std::string& note : checkpoint.notes()) console.note(note);
   WeightSource weights(checkpoint, selection.name_rules);
-  const DefinedGraphs defined =
+  DefinedGraphs defined =
       define_graphs(onnx_config, weights, files, {.outputs = plan.outputs, .allow_unused = plan.allow_unused});
+  const std::map<std::string, std::string> renamed = defined.rename_outputs(plan.layout->outputs);
   note_leftovers(defined.definitions[0], console);
   const GraphForm form{.opset = opset, .dtype = dtype, .weights_as_stored = plan.weights.place == WeightPlace::link};
   const ExportToValidate to_validate{
@@ -172,7 +174,9 @@ int run_export(const ExportArguments& arguments, Console& console) {
   std::optional<ExportValidation> found;
   try {
     const WriteEvents events{[&](const WriteForecast& forecast) { report(forecast, console); }, progress_on(console)};
-    report(write_export(plan, {selection, checkpoint, defined, opset}, output, events), console);
+    const ExportSource source{selection, checkpoint, defined, opset, renamed};
+    const WrittenExport written = write_export(plan, source, output, events);
+    report(written, console);
     // What is compared is what will be delivered, and an interrupted validation leaves nothing behind.
     if (plan.validation) {
       found = validate_export(to_validate, to_compare, tolerance_for(onnx_config, dtype, plan.validation->atol),
@@ -182,6 +186,10 @@ int run_export(const ExportArguments& arguments, Console& console) {
       console.result()["validation"]["status"] = "skipped";
     }
     stop_if_interrupted();
+    if (plan.model_card) {
+      const Json validation = found ? console.result()["validation"] : Json();
+      report(write_model_card(plan, source, written, validation, output), console);
+    }
     output.commit();
   } catch (const Error& error) {
     throw Error(error.failure(), without_staging(error.what(), output), without_staging(error.hint(), output));

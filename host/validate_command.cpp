@@ -9,6 +9,7 @@
 #include "core/export/defined_graphs.hpp"
 #include "core/split_list.hpp"
 #include "host/commands.hpp"
+#include "host/export/write_export.hpp"
 #include "host/model/model_source.hpp"
 #include "host/model/model_summary.hpp"
 #include "host/model/selection.hpp"
@@ -35,7 +36,8 @@ std::vector<fs::path> model_files_of(const fs::path& output) {
   if (fs::is_regular_file(output / "model.onnx", ignored)) return {output / "model.onnx"};
   std::vector<fs::path> files;
   // A package may have them in folders: onnx/model.onnx, encoder_model/1/model.onnx.
-  for (fs::recursive_directory_iterator entry(output, ignored), end; !ignored && entry != end; entry.increment(ignored)) {
+  for (fs::recursive_directory_iterator entry(output, ignored), end; !ignored && entry != end;
+       entry.increment(ignored)) {
     if (entry->path().extension() == ".onnx" && entry->is_regular_file(ignored)) files.push_back(entry->path());
     if (entry.depth() == 2) entry.disable_recursion_pending();
   }
@@ -127,13 +129,17 @@ ExportValidation validate_model(const ValidatePlan& plan, const Exported& export
   for (size_t i = 0; i < exported.files.size(); ++i) {
     const auto listed = exported.summaries[i].metadata.find(parts_metadata);
     const bool has_parts = listed != exported.summaries[i].metadata.end();
-    files.push_back(
-        {exported.files[i].lexically_relative(folder).string(), has_parts ? split_list(listed->second) : std::vector<std::string>{""}});
+    files.push_back({exported.files[i].lexically_relative(folder).string(),
+                     has_parts ? split_list(listed->second) : std::vector<std::string>{""}});
   }
   // Whether tensors may be left over was decided when the model was exported.
-  const DefinedGraphs defined =
+  DefinedGraphs defined =
       define_graphs(*selection.onnx_config, weights, files,
                     {.outputs = split_list(exported.metadata("onnxport.outputs", "")), .allow_unused = true});
+  std::map<std::string, std::string> renamed;
+  for (const std::string& pair : split_list(exported.metadata(renamed_metadata, "")))
+    renamed.emplace(pair.substr(0, pair.find('=')), pair.substr(pair.find('=') + 1));
+  defined.rename_outputs(renamed);
   const std::optional<Preprocessor> preprocessor = Preprocessor::from_folder(model.folder());
   const GraphForm form = form_of(exported.summaries[0]);
   const ExportToValidate to_validate{*selection.onnx_config,

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <string>
 #include <vector>
 
 #include "core/definition/onnx_config.hpp"
@@ -22,6 +24,9 @@ struct DefinedGraphs {
 
   /// Bytes of all weights, those that several graphs hold counted once.
   uint64_t weight_bytes() const;
+  /// Gives outputs of the graphs other names, by those that they have; one whose new name is taken keeps its own.
+  /// Yields what was renamed.
+  std::map<std::string, std::string> rename_outputs(const std::map<std::string, std::string>& names);
 };
 
 /// Runs the plugin for every part of the files; errors as of OnnxConfig::define_parts.

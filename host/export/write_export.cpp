@@ -10,10 +10,10 @@
 #include <utility>
 
 #include "core/error.hpp"
-#include "core/format_bytes.hpp"
 #include "core/files/output_error.hpp"
+#include "core/format_bytes.hpp"
 #include "core/output/companions.hpp"
-#include "host/package/exported_facts.hpp"
+#include "host/export/exported_facts.hpp"
 #include "host/package/package_files.hpp"
 
 namespace onnxport {
@@ -92,6 +92,10 @@ WrittenExport write_export(const ExportPlan& plan, const ExportSource& source, c
   options.opset = source.opset;
   options.axes = {plan.layout->axes, plan.layout->keeps_open_axes};
   options.metadata = metadata_of(plan, source.selection);
+  for (const auto& [name, written] : source.renamed) {
+    std::string& listed = options.metadata[renamed_metadata];
+    listed += fmt::format("{}{}={}", listed.empty() ? "" : ",", name, written);
+  }
   const WeightsToStore weights{source.defined.graphs, source.defined.weight_bytes()};
   choose_weight_storage(plan, weights, output, options);
   WriteForecast forecast;

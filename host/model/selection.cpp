@@ -123,8 +123,8 @@ Selection select(const PluginArguments& arguments, const Json& config, const fs:
     if (out.plugin_folders.empty() || out.plugin_folders[0] != folder) out.plugin_folders.push_back(std::move(folder));
   }
   const auto make = [&](const Json& options) {
-    out.onnx_config = OnnxConfig::from_folder(features.table_of(supported), {config, config_file.parent_path(), options},
-                                              supported.model_type, out.feature);
+    out.onnx_config = OnnxConfig::from_folder(
+        features.table_of(supported), {config, config_file.parent_path(), options}, supported.model_type, out.feature);
   };
   make(asked.options);
   if (Json options = asked.options; add_preferred(*out.onnx_config, asked.preferred, options)) make(options);

@@ -29,7 +29,8 @@ struct Selection {
   std::string plugin_id, plugin_version;
   std::string transformers_version;  // that wrote config.json; empty where that does not tell
   std::vector<NameRule> name_rules;
-  std::vector<std::filesystem::path> plugin_folders;  // the plugin's; before it that of the extension that names the type
+  std::vector<std::filesystem::path>
+      plugin_folders;  // the plugin's; before it that of the extension that names the type
   std::optional<OnnxConfig> onnx_config;
 };
 

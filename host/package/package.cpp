@@ -11,7 +11,6 @@
 #include <set>
 
 #include "core/error.hpp"
-#include "host/plan/choices.hpp"
 #include "registry/yaml.hpp"
 
 namespace onnxport {
@@ -23,25 +22,33 @@ using yaml::Node;
 
 constexpr const char* row_file = "package.yaml";
 
-constexpr Choice<PackageFile::Form> forms[] = {{"json", PackageFile::Form::json},
-                                               {"text", PackageFile::Form::text},
-                                               {"patch", PackageFile::Form::patch}};
-constexpr Choice<Graphs> graphs_choices[] = {
+/// A word of a row, and what it stands for.
+template <class Value>
+struct Word {
+  std::string_view word;
+  Value value;
+};
+constexpr Word<PackageFile::Form> forms[] = {{"json", PackageFile::Form::json},
+                                             {"text", PackageFile::Form::text},
+                                             {"patch", PackageFile::Form::patch},
+                                             {"files", PackageFile::Form::files}};
+constexpr Word<Graphs> graphs_words[] = {
     {"whole", Graphs::whole}, {"by_part", Graphs::by_part}, {"merged", Graphs::merged}};
 
 /// What the word stands for; another word is an error.
 template <class Value, size_t n>
-Value choice_in(const Choice<Value> (&table)[n], const Node& node, const fs::path& file, const char* what) {
+Value choice_in(const Word<Value> (&table)[n], const Node& node, const fs::path& file, const char* what) {
   const std::string& word = yaml::string(node, file, what);
-  for (const Choice<Value>& choice : table) {
-    if (choice.name == word) return choice.value;
+  std::string known;
+  for (const Word<Value>& row : table) {
+    if (row.word == word) return row.value;
+    known += fmt::format("{}{}", known.empty() ? "" : ", ", row.word);
   }
-  yaml::fail(file, node.line,
-             fmt::format("{} is '{}'; expected one of {}", what, word, fmt::join(names_of(table), ", ")));
+  yaml::fail(file, node.line, fmt::format("{} is '{}'; expected one of {}", what, word, known));
 }
 
 bool truth(const Node& node, const fs::path& file, const char* what) {
-  constexpr Choice<bool> words[] = {{"true", true}, {"false", false}};
+  constexpr Word<bool> words[] = {{"true", true}, {"false", false}};
   return choice_in(words, node, file, what);
 }
 
@@ -58,8 +65,7 @@ std::map<std::string, std::string> texts(const Node* node, const fs::path& file,
 /// A path below the folder: of words that are no "..", so that a row names nothing outside of it.
 fs::path path_below(const Node& node, const fs::path& file, const char* what) {
   const fs::path path = yaml::string(node, file, what);
-  const bool leaves = std::any_of(path.begin(), path.end(), [](const fs::path& step) { return step == ".."; });
-  if (path.is_absolute() || leaves) {
+  if (!stays_below(path)) {
     yaml::fail(file, node.line,
                fmt::format("{} is '{}'; expected a path that stays within the folder", what, path.string()));
   }
@@ -86,7 +92,8 @@ Json json_of(const Node& node) {
   return nullptr;
 }
 
-std::vector<PackageFile> files_in(const Node* node, const fs::path& file, const std::string& package, const Json& data) {
+std::vector<PackageFile> files_in(const Node* node, const fs::path& file, const std::string& package,
+                                  const Json& data) {
   std::vector<PackageFile> files;
   if (node == nullptr) return files;
   if (node->kind != Node::Kind::sequence) yaml::fail(file, node->line, "files is no list");
@@ -103,18 +110,6 @@ std::vector<PackageFile> files_in(const Node* node, const fs::path& file, const 
       yaml::fail(file, item.line, fmt::format("there is no template {}", made.made_by.string()));
   }
   return files;
-}
-
-std::map<ir::DType, std::string> suffixes_in(const Node* node, const fs::path& file) {
-  if (node == nullptr) return {{ir::DType::f32, ""}, {ir::DType::f16, ""}, {ir::DType::bf16, ""}};
-  std::map<ir::DType, std::string> suffixes;
-  for (const auto& [word, suffix] : texts(node, file, "suffixes")) {
-    const std::vector<std::string> known = names_of(dtype_choices);
-    if (std::find(known.begin(), known.end(), word) == known.end())
-      yaml::fail(file, node->line, fmt::format("suffixes names the type '{}'; known are {}", word, fmt::join(known, ", ")));
-    suffixes.emplace(value_of(dtype_choices, word), suffix);
-  }
-  return suffixes;
 }
 
 uint64_t bytes_in(const Node* node, const fs::path& file) {
@@ -144,6 +139,21 @@ fs::path installed_packages() {
 }
 
 }  // namespace
+
+std::optional<std::string> suffix_for(const Package& package, const std::string& dtype) {
+  if (package.suffixes.empty()) return std::string();
+  const auto found = package.suffixes.find(dtype);
+  return found == package.suffixes.end() ? std::nullopt : std::optional(found->second);
+}
+
+bool stays_below(const fs::path& path) {
+  return path.is_relative() &&
+         std::none_of(path.begin(), path.end(), [](const fs::path& step) { return step == ".." || step.empty(); });
+}
+
+fs::path installed_template(const std::string& name) {
+  return installed_packages() / name;
+}
 
 std::vector<fs::path> package_places() {
   std::vector<fs::path> places;
@@ -178,7 +188,7 @@ Package read_package(const fs::path& folder) {
   layout.name = folder.filename();
   layout.any_model = true;
   layout.summary = yaml::string(row.required("summary"), file, "summary");
-  layout.graphs = choice_in(graphs_choices, row.required("graphs"), file, "graphs");
+  layout.graphs = choice_in(graphs_words, row.required("graphs"), file, "graphs");
   const auto name = [&](const char* key, const char* otherwise) {
     const Node* given = row.optional(key);
     return given == nullptr ? otherwise : path_below(*given, file, key).generic_string();
@@ -188,6 +198,7 @@ Package read_package(const fs::path& folder) {
   layout.merged_file = name("merged_file", "{}_model_merged.onnx");
   layout.named_file = name("named_file", "{}.onnx");
   layout.axes = texts(row.optional("axes"), file, "axes");
+  layout.outputs = texts(row.optional("outputs"), file, "outputs");
   if (const Node* open = row.optional("open_axes")) layout.keeps_open_axes = truth(*open, file, "open_axes");
   layout.data_piece = bytes_in(row.optional("data_piece"), file);
   if (const Node* shared = row.optional("shared_data"))
@@ -195,7 +206,7 @@ Package read_package(const fs::path& folder) {
   if (const Node* past = row.optional("with_past")) package.with_past = truth(*past, file, "with_past");
   package.choices = texts(row.optional("choices"), file, "choices");
   package.refused = texts(row.optional("refused"), file, "refused");
-  package.suffixes = suffixes_in(row.optional("suffixes"), file);
+  package.suffixes = texts(row.optional("suffixes"), file, "suffixes");
   const Node* data = row.optional("data");
   package.files = files_in(row.optional("files"), file, layout.name, data == nullptr ? Json::object() : json_of(*data));
   include(row.optional("includes"), file, package);
@@ -210,8 +221,7 @@ std::shared_ptr<const Package> find_package(const std::string& name) {
   }
   for (const fs::path& place : package_places()) {
     std::error_code absent;
-    if (fs::exists(place / name / row_file, absent))
-      return std::make_shared<const Package>(read_package(place / name));
+    if (fs::exists(place / name / row_file, absent)) return std::make_shared<const Package>(read_package(place / name));
   }
   std::vector<std::string> known;
   for (const Layout& layout : layouts()) known.push_back(layout.name);

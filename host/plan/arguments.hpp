@@ -39,6 +39,7 @@ struct ExportArguments {
   bool sample_mask = false;
   std::vector<std::string> outputs;
   bool allow_unused = false;
+  bool model_card = false;
   std::string plugin;
   std::string framework;     // transformers.onnx: "", "pt" or "tf"
   std::string preprocessor;  // transformers.onnx: "", "auto", "tokenizer", …

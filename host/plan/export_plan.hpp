@@ -36,14 +36,15 @@ struct ExportPlan {
   std::string feature;  // empty: by config.json's architectures
   std::string plugin;   // empty: the only one that offers the type
   std::optional<Positions> positions;
-  bool sample_mask = false;      // an input, also where the model's type does without
-  std::optional<int64_t> opset;  // nullopt: the model's
+  bool sample_mask = false;                // an input, also where the model's type does without
+  std::optional<int64_t> opset;            // nullopt: the model's
   std::shared_ptr<const Package> package;  // null: only a layout
   const Layout* layout = nullptr;          // the package's own, or a row of layouts()
   WeightPlan weights;
   std::optional<uint64_t> max_memory;  // bytes
   std::vector<std::string> outputs;    // further ones
   bool allow_unused = false;
+  bool model_card = false;                   // a README.md that says what was exported
   std::optional<ValidationPlan> validation;  // nullopt: none
   std::filesystem::path output;
 };

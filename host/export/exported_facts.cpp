@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "host/package/exported_facts.hpp"
+#include "host/export/exported_facts.hpp"
 
 #include <algorithm>
 #include <cctype>
@@ -12,8 +12,9 @@ namespace {
 namespace fs = std::filesystem;
 
 /// In the order of onnxport_role.
-constexpr const char* role_names[] = {"other",    "ids",   "mask",   "positions",  "token_types", "boxes",       "pixels",
-                                      "waveform", "features", "state", "hidden",     "embeddings",  "global_mask", "flag"};
+constexpr const char* role_names[] = {"other",  "ids",        "mask",        "positions", "token_types",
+                                      "boxes",  "pixels",     "waveform",    "features",  "state",
+                                      "hidden", "embeddings", "global_mask", "flag"};
 
 /// "past_key_values.%d.key" and 3, of "past_key_values.3.key": the first word of the name that is a number, -1 where
 /// there is none.
@@ -24,7 +25,8 @@ std::pair<std::string, int64_t> numbered(const std::string& name) {
     if (!is_digit(name[begin]) || (begin > 0 && !bounds(begin - 1))) continue;
     size_t end = begin;
     while (end < name.size() && is_digit(name[end])) ++end;
-    if (bounds(end)) return {name.substr(0, begin) + "%d" + name.substr(end), std::stoll(name.substr(begin, end - begin))};
+    if (bounds(end))
+      return {name.substr(0, begin) + "%d" + name.substr(end), std::stoll(name.substr(begin, end - begin))};
     begin = end;
   }
   return {name, -1};
@@ -33,7 +35,8 @@ std::pair<std::string, int64_t> numbered(const std::string& name) {
 Json axes_of(const ExportedValue& value) {
   Json axes = Json::array();
   for (const std::string& axis : value.axes) {
-    const bool is_size = !axis.empty() && std::all_of(axis.begin(), axis.end(), [](char c) { return c >= '0' && c <= '9'; });
+    const bool is_size =
+        !axis.empty() && std::all_of(axis.begin(), axis.end(), [](char c) { return c >= '0' && c <= '9'; });
     axes.push_back(is_size ? Json(std::stoll(axis)) : Json(axis));
   }
   return axes;
@@ -52,7 +55,8 @@ Json states_of(const GraphToExport& graph, const ExportedGraph& written) {
       const auto input = std::find_if(written.inputs.begin(), written.inputs.end(),
                                       [&](const ExportedValue& value) { return value.name == state.past; });
       if (input == written.inputs.end()) continue;
-      auto group = std::find_if(groups.begin(), groups.end(), [&, &past = past](const Json& g) { return g["past"] == past; });
+      auto group =
+          std::find_if(groups.begin(), groups.end(), [&, &past = past](const Json& g) { return g["past"] == past; });
       if (group == groups.end()) {
         groups.push_back({{"past", past},
                           {"present", numbered(state.present).first},
@@ -91,7 +95,8 @@ Json graph_of(const GraphToExport& graph, const ExportedGraph& written, const Wr
   json["states"] = states_of(graph, written);
   json["data"] = Json::array();
   for (const WrittenExport::File& file : whole.files) {
-    if (file.name.generic_string().starts_with(written.file + "_data")) json["data"].push_back(file.name.generic_string());
+    if (file.name.generic_string().starts_with(written.file + "_data"))
+      json["data"].push_back(file.name.generic_string());
   }
   return json;
 }
@@ -100,7 +105,8 @@ Json graph_of(const GraphToExport& graph, const ExportedGraph& written, const Wr
 Json configs_in(const fs::path& folder, const std::vector<WrittenExport::File>& files) {
   Json configs = Json::object();
   for (const WrittenExport::File& file : files) {
-    if (file.name.generic_string().ends_with("config.json")) configs[file.name.generic_string()] = read_json(folder / file.name);
+    if (file.name.generic_string().ends_with("config.json"))
+      configs[file.name.generic_string()] = read_json(folder / file.name);
   }
   return configs;
 }
@@ -119,6 +125,8 @@ Json exported_facts(const ExportPlan& plan, const ExportSource& source, const Wr
                     const fs::path& staging) {
   Json json{{"version", std::string(version)},
             {"model", plan.model.name},
+            {"model_id", fs::is_directory(plan.model.name) ? Json(nullptr) : Json(plan.model.name)},
+            {"layout", plan.layout->name},
             {"model_type", written.model_type},
             {"feature", written.feature},
             {"opset", written.opset},
@@ -127,7 +135,8 @@ Json exported_facts(const ExportPlan& plan, const ExportSource& source, const Wr
             {"configs", configs_in(staging, written.files)},
             {"files", Json::array()},
             {"graphs", Json::array()}};
-  for (const WrittenExport::File& file : written.files) json["files"].push_back(file.name.generic_string());
+  for (const WrittenExport::File& file : written.files)
+    json["files"].push_back({{"name", file.name.generic_string()}, {"bytes", file.bytes}});
   for (size_t i = 0; i < written.graphs.size(); ++i)
     json["graphs"].push_back(graph_of(source.defined.graphs[i], written.graphs[i], written));
   return json;
