@@ -118,7 +118,7 @@ BOOST_AUTO_TEST_CASE(a_merged_decoder_for_transformers_js) {
 BOOST_AUTO_TEST_CASE(a_folder_of_tritons) {
   const Sandbox sandbox;
   sandbox.checkpoint("model");
-  const Outcome outcome = export_as(sandbox, "triton", {"--feature", "sequence-classification"});
+  const Outcome outcome = export_as(sandbox, "triton", {"--feature", "masked-lm"});
   BOOST_TEST(outcome.status == 0, outcome.err);
   BOOST_TEST(fs::exists(sandbox / "out/1/model.onnx"));
   const std::string config = sandbox.read("out/config.pbtxt");
