@@ -14,6 +14,7 @@
 #include "host/commands.hpp"
 #include "host/package/package.hpp"
 #include "host/plan/choices.hpp"
+#include "host/process/terminal.hpp"
 #include "host/usage_error.hpp"
 
 namespace onnxport {
@@ -25,15 +26,18 @@ struct Arguments {
   ValidateArguments validate;
   FeaturesArguments features;
   InspectArguments inspect;
+  DiffArguments diff;
+  ExplainArguments explain;
   PluginArguments plugins_list;
   PluginsCheckArguments plugins_check;
   SynthArguments synth;
-  bool quiet = false, json = false;
+  bool quiet = false, json = false, json_line = false;
   /// Set by the command that was named.
   std::function<int(Console&)> run;
 };
 
-const char* const commands[] = {"export", "validate", "features", "inspect", "plugins", "synth", "help"};
+const char* const commands[] = {"export", "validate", "features", "explain", "inspect",
+                                "diff",   "plugins",  "synth",    "help"};
 
 /// "single: one graph; split: …; or a package, …: genai, …"
 std::string layout_help() {
@@ -49,6 +53,7 @@ constexpr const char* legacy_group = "Of transformers.onnx";
 void add_report_options(CLI::App& app, Arguments& a) {
   CLI::Option* quiet = app.add_flag("-q,--quiet", a.quiet, "Say nothing but errors");
   app.add_flag("--json", a.json, "Print one JSON object on standard output, also for errors")->excludes(quiet);
+  app.add_flag("--json-line", a.json_line, "The same in one line")->excludes(quiet);
 }
 
 void add_plugin_options(CLI::App& app, PluginArguments& plugins) {
@@ -124,6 +129,10 @@ void add_export_options(CLI::App& app, ExportArguments& e) {
       ->type_name("A,B")
       ->allow_extra_args(false);
   app.add_flag("--no-validate", e.no_validate, "Do not compare the written file with the reference");
+  app.add_flag("--dry-run", e.dry_run, "Tell what would be written, and write nothing");
+  app.add_flag(
+      "--skip-existing", e.skip_existing,
+      "Do nothing where the output is of an earlier run with the same options and not older than the checkpoint");
   app.add_flag("--allow-unused", e.allow_unused,
                "Accept tensors in the model's own modules that its config does not account for");
   app.add_flag("--model-card", e.model_card, "Write README.md: base model, task, files, what validation found");
@@ -168,6 +177,51 @@ void define_validate(CLI::App& root, Arguments& a) {
   app->callback([&a] { a.run = [&a](Console& console) { return run_validate(a.validate, console); }; });
 }
 
+void define_inspect(CLI::App& root, Arguments& a) {
+  CLI::App* inspect =
+      root.add_subcommand("inspect", "Show what any ONNX file holds, what it costs and what is wrong with it");
+  inspect->add_option("FILE", a.inspect.file, "The .onnx file")->required()->option_text(" ");
+  inspect->add_option("--sizes", a.inspect.sizes, "Lengths of axes at which costs are told: batch=4,sequence=384")
+      ->delimiter(',')
+      ->type_name("AXIS=N")
+      ->allow_extra_args(false);
+  inspect->add_option("--runtime", a.inspect.runtime, "Tell what this version lacks: onnxruntime=1.17")
+      ->type_name("NAME=V");
+  inspect->add_option("--depth", a.inspect.depth, "How deep modules are told (default 2)")
+      ->check(CLI::Range(0, 100))
+      ->type_name("N");
+  add_report_options(*inspect, a);
+  inspect->footer(
+      "Examples:\n  onnxport inspect onnx/model.onnx\n  onnxport inspect onnx/model.onnx --sizes batch=4,sequence=384 "
+      "--runtime onnxruntime=1.17");
+  inspect->callback([&a] { a.run = [&a](Console& console) { return run_inspect(a.inspect, console); }; });
+}
+
+void define_diff(CLI::App& root, Arguments& a) {
+  CLI::App* diff = root.add_subcommand("diff", "Tell how two ONNX files differ: what they declare, hold and compute");
+  diff->add_option("A", a.diff.a, "An .onnx file, or an export's folder")->required()->option_text(" ");
+  diff->add_option("B", a.diff.b, "Another")->required()->option_text(" ");
+  add_report_options(*diff, a);
+  diff->footer(
+      "Example:\n  onnxport diff onnx/model.onnx other/model.onnx\n\n"
+      "The exit status is 0 where both compute the same from the same weights, else 1.");
+  diff->callback([&a] { a.run = [&a](Console& console) { return run_diff(a.diff, console); }; });
+}
+
+void define_explain(CLI::App& root, Arguments& a) {
+  CLI::App* explain =
+      root.add_subcommand("explain", "Tell which plugin takes a config, and what each of its fields does");
+  explain->add_option("CONFIG", a.explain.config, "A config.json, or its folder")->required()->option_text(" ");
+  explain->add_option("--feature", a.explain.feature, "What the model is for (default: by config.json's architectures)")
+      ->type_name("NAME");
+  explain->add_option("--plugin", a.explain.plugin, "Use this plugin where several offer the model type")
+      ->type_name("ID");
+  add_plugin_options(*explain, a.explain.plugins);
+  add_report_options(*explain, a);
+  explain->footer("Example:\n  onnxport explain bert/config.json --feature masked-lm");
+  explain->callback([&a] { a.run = [&a](Console& console) { return run_explain(a.explain, console); }; });
+}
+
 void define_others(CLI::App& root, Arguments& a) {
   CLI::App* features = root.add_subcommand("features", "List what can be exported");
   features->add_option("MODEL_TYPE", a.features.model_type, "Only this type, with other names of its features")
@@ -176,12 +230,6 @@ void define_others(CLI::App& root, Arguments& a) {
   add_report_options(*features, a);
   features->footer("Examples:\n  onnxport features\n  onnxport features bert");
   features->callback([&a] { a.run = [&a](Console& console) { return run_features(a.features, console); }; });
-
-  CLI::App* inspect = root.add_subcommand("inspect", "Show inputs, outputs, operators and weights of an ONNX file");
-  inspect->add_option("FILE", a.inspect.file, "The .onnx file")->required()->option_text(" ");
-  add_report_options(*inspect, a);
-  inspect->footer("Example:\n  onnxport inspect onnx/model.onnx");
-  inspect->callback([&a] { a.run = [&a](Console& console) { return run_inspect(a.inspect, console); }; });
 
   CLI::App* plugins = root.add_subcommand("plugins", "Look at the plugins that define the model types");
   plugins->require_subcommand(1);
@@ -266,6 +314,9 @@ void define_commands(CLI::App& root, Arguments& a) {
   define_root(root);
   define_export(root, a);
   define_validate(root, a);
+  define_inspect(root, a);
+  define_diff(root, a);
+  define_explain(root, a);
   define_others(root, a);
   root.require_subcommand(1);
 }
@@ -294,7 +345,7 @@ std::optional<int> parse(CLI::App& root, const Words& words, const Unexpected& u
   }
 }
 
-int run_as_transformers_onnx(const Words& words, Console& console) {
+int run_as_transformers_onnx(const Words& words, Terminal& console) {
   Arguments arguments, unused;
   CLI::App root("", "onnxport"), known("", "onnxport");
   define_legacy(root, arguments);
@@ -302,7 +353,7 @@ int run_as_transformers_onnx(const Words& words, Console& console) {
   const Words meant = words.front().starts_with('-') ? Words{} : commands_like(words.front(), known);
   const auto unexpected = [&] { return unexpected_words(root, known, arguments.export_model.output.string(), words); };
   if (const auto status = parse(root, words, {unexpected, !meant.empty()})) return *status;
-  if (arguments.quiet) console.set_mode(Console::Mode::quiet);
+  if (arguments.quiet) console.set_mode(Terminal::Mode::quiet);
   // A folder may have a name like a command's; a command that is misspelt looks the same.
   if (!meant.empty())
     console.note(
@@ -310,7 +361,7 @@ int run_as_transformers_onnx(const Words& words, Console& console) {
   return arguments.run(console);
 }
 
-int run_command(const Words& words, Console& console) {
+int run_command(const Words& words, Terminal& console) {
   Arguments arguments;
   CLI::App root("", "onnxport");
   define_commands(root, arguments);
@@ -328,21 +379,43 @@ int run_command(const Words& words, Console& console) {
     if (command != given.end()) throw options_before_command(*command, given);
   }
   if (const auto status = parse(root, given, {[&] { return unexpected_words(root, given); }})) return *status;
-  if (arguments.quiet) console.set_mode(Console::Mode::quiet);
+  if (arguments.quiet) console.set_mode(Terminal::Mode::quiet);
   return arguments.run(console);
 }
 
 }  // namespace
 
+void with_command_line(const std::function<void(const CLI::App&)>& use) {
+  Arguments arguments;
+  CLI::App root("", "onnxport");
+  define_commands(root, arguments);
+  use(root);
+}
+
+int run_words(const Words& words, Console& console) {
+  try {
+    Arguments arguments;
+    CLI::App root("", "onnxport");
+    define_commands(root, arguments);
+    if (const auto status = parse(root, words, {[&] { return unexpected_words(root, words); }})) return *status;
+    return arguments.run(console);
+  } catch (...) {
+    return report_failure(console, std::current_exception());
+  }
+}
+
 int run_command_line(int argc, char** argv) {
   const Words words(argv + 1, argv + argc);
   // Known before parsing, so that an error of the command line itself is an object as well.
-  const bool json = std::find(words.begin(), words.end(), "--json") != words.end();
-  Console console(json ? Console::Mode::json : Console::Mode::report);
+  const auto is_given = [&](const char* word) { return std::find(words.begin(), words.end(), word) != words.end(); };
+  const bool in_one_line = is_given("--json-line");
+  const bool json = in_one_line || is_given("--json");
+  Terminal console(json ? Terminal::Mode::json : Terminal::Mode::report);
+  if (in_one_line) console.set_indent(-1);
   int status = 0;
   try {
     status = is_legacy(words) ? run_as_transformers_onnx(words, console) : run_command(words, console);
-    if (console.mode() == Console::Mode::json && console.result_is_empty()) return status;  // --help
+    if (console.mode() == Terminal::Mode::json && console.result_is_empty()) return status;  // --help
   } catch (...) {
     status = report_failure(console, std::current_exception());
   }

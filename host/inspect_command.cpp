@@ -2,79 +2,47 @@
 // onnxport inspect FILE.onnx
 #include <fmt/format.h>
 
+#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "core/error.hpp"
-#include "core/format_bytes.hpp"
+#include "core/inspect/inspection.hpp"
 #include "host/commands.hpp"
-#include "host/model/model_summary.hpp"
+#include "host/model/model_path.hpp"
+#include "host/report/inspection.hpp"
 
 namespace onnxport {
 namespace {
 
-std::string domain_name(const std::string& domain) {
-  return domain.empty() ? "ai.onnx" : domain;
-}
-
-void fill(nlohmann::ordered_json& json, const ModelSummary& model) {
-  json["producer"] = {{"name", model.producer}, {"version", model.producer_version}};
-  json["ir_version"] = model.ir_version;
-  for (const auto& [domain, version] : model.opsets) json["opset_import"][domain_name(domain)] = version;
-  for (const char* key : {"inputs", "outputs"}) {
-    auto& list = json[key] = nlohmann::ordered_json::array();
-    for (const auto& tensor : *key == 'i' ? model.inputs : model.outputs)
-      list.push_back({{"name", tensor.name}, {"type", tensor.type}});
+/// "sequence=384" as name and length.
+ir::Lengths sizes_from(const std::vector<std::string>& words) {
+  ir::Lengths sizes;
+  for (const std::string& word : words) {
+    const size_t equals = word.rfind('=');
+    int64_t size = 0;
+    const char* end = word.data() + word.size();
+    const bool is_size = equals != std::string::npos && equals > 0 &&
+                         std::from_chars(word.data() + equals + 1, end, size).ptr == end && size > 0;
+    if (!is_size)
+      throw Error(Failure::usage, fmt::format("--sizes {} is no axis with its length", word),
+                  "as in --sizes batch=4,sequence=384");
+    sizes[word.substr(0, equals)] = size;
   }
-  json["nodes"] = model.nodes;
-  json["operators"] = model.operators;
-  json["functions"] = model.functions;
-  auto& weights = json["initializers"] = nlohmann::ordered_json::object();
-  for (const auto& [type, sum] : model.initializers) weights[type] = {{"tensors", sum.tensors}, {"bytes", sum.bytes}};
-  json["external_files"] = model.external_files;
-  json["metadata"] = model.metadata;
-}
-
-void print(Console& console, const ModelSummary& model) {
-  console.line(fmt::format("producer      {} {}", model.producer, model.producer_version));
-  std::string opsets;
-  for (const auto& [domain, version] : model.opsets)
-    opsets += fmt::format("{}{} {}", opsets.empty() ? "" : ", ", domain_name(domain), version);
-  console.line(fmt::format("opsets        {} (IR version {})", opsets, model.ir_version));
-  const auto list = [&](const char* title, const std::vector<ModelSummary::TensorInfo>& tensors) {
-    for (size_t i = 0; i < tensors.size(); ++i) {
-      console.line(fmt::format("{:<13} {:<20} {}", i == 0 ? title : "", tensors[i].name, tensors[i].type));
-    }
-  };
-  list("inputs", model.inputs);
-  list("outputs", model.outputs);
-  std::string operators = fmt::format("{} in all", model.nodes);
-  std::vector<std::pair<std::string, size_t>> counts(model.operators.begin(), model.operators.end());
-  std::stable_sort(counts.begin(), counts.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
-  for (const auto& [name, count] : counts) operators += fmt::format(", {} {}", count, name);
-  console.line("nodes         " + operators);
-  if (model.functions > 0) console.line(fmt::format("functions     {}", model.functions));
-  for (const auto& [type, sum] : model.initializers) {
-    console.line(fmt::format("initializers  {} of {}, {}", sum.tensors, type, format_bytes(sum.bytes)));
-  }
-  for (const std::string& file : model.external_files) console.line("external data " + file);
-  for (const auto& [key, value] : model.metadata) console.line(fmt::format("metadata      {} = {}", key, value));
+  return sizes;
 }
 
 }  // namespace
 
 int run_inspect(const InspectArguments& arguments, Console& console) {
-  std::error_code ignored;
-  if (!std::filesystem::exists(arguments.file, ignored)) {
-    throw Error(Failure::checkpoint, "there is no file " + arguments.file.string(), "name the .onnx file of an export");
-  }
-  std::filesystem::path file = arguments.file;
-  if (std::filesystem::is_directory(file, ignored)) file /= "model.onnx";
-  const ModelSummary model = read_model_summary(file);
-  console.result()["status"] = "ok";
+  inspect::InspectOptions options{.sizes = sizes_from(arguments.sizes)};
+  if (!arguments.runtime.empty()) options.runtime = inspect::runtime_from(arguments.runtime);
+  const std::filesystem::path file = model_path(arguments.file);
+  const inspect::Inspection found = inspect::inspect(inspect::read_onnx_file(file), options);
+  console.result()["status"] = found.is_sound() ? "ok" : "defective";
   console.result()["file"] = file.string();
-  fill(console.result(), model);
-  print(console, model);
-  return 0;
+  fill_json(found, console.result());
+  print_text(found, arguments.depth, console);
+  return found.is_sound() ? 0 : static_cast<int>(Failure::differs);
 }
 
 }  // namespace onnxport

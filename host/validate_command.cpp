@@ -152,6 +152,7 @@ ExportValidation validate_model(const ValidatePlan& plan, const Exported& export
   const uint64_t bytes = defined.weight_bytes();
   const std::vector<FileToValidate> to_compare = files_to_validate(to_validate);
   require_memory({.weights = bytes, .file = bytes, .activations = activations_of(to_compare)});
+  probe_backends(true);
   return validate_export(to_validate, to_compare, tolerance_for(*selection.onnx_config, form.dtype, plan.atol),
                          progress_on(console));
 }

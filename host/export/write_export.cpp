@@ -21,23 +21,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::map<std::string, std::string> metadata_of(const ExportPlan& plan, const Selection& selection) {
-  std::map<std::string, std::string> metadata{
-      {"onnxport.model_type", selection.model_type},
-      {"onnxport.feature", selection.feature},
-      {"onnxport.plugin", selection.plugin_id + " " + selection.plugin_version}};
-  if (!plan.outputs.empty()) metadata["onnxport.outputs"] = fmt::format("{}", fmt::join(plan.outputs, ","));
-  if (plan.weights.dtype != ir::DType::f32) metadata["onnxport.dtype"] = name_of(dtype_choices, plan.weights.dtype);
-  if (plan.weights.place == WeightPlace::link) metadata["onnxport.weights"] = "link";
-  const auto& facts = selection.onnx_config->description().texts;
-  if (const auto positions = facts.find("positions"); positions != facts.end())
-    metadata["onnxport.position_ids"] = positions->second;
-  else if (plan.positions)  // a plugin that does not tell
-    metadata["onnxport.position_ids"] = name_of(position_choices, *plan.positions);
-  if (plan.sample_mask) metadata["onnxport.sample_mask"] = "input";
-  return metadata;
-}
-
 /// A full disk, with what is needed and what there is; other errors as they are.
 Error with_figures(const Error& error, uint64_t bytes, const StagedOutput& output) {
   if (error.failure() != Failure::output || std::strstr(error.what(), std::strerror(ENOSPC)) == nullptr) return error;
@@ -75,6 +58,23 @@ void add_package_files(const ExportPlan& plan, const ExportSource& source, const
 }
 
 }  // namespace
+
+std::map<std::string, std::string> metadata_of(const ExportPlan& plan, const Selection& selection) {
+  std::map<std::string, std::string> metadata{
+      {"onnxport.model_type", selection.model_type},
+      {"onnxport.feature", selection.feature},
+      {"onnxport.plugin", selection.plugin_id + " " + selection.plugin_version}};
+  if (!plan.outputs.empty()) metadata["onnxport.outputs"] = fmt::format("{}", fmt::join(plan.outputs, ","));
+  if (plan.weights.dtype != ir::DType::f32) metadata["onnxport.dtype"] = name_of(dtype_choices, plan.weights.dtype);
+  if (plan.weights.place == WeightPlace::link) metadata["onnxport.weights"] = "link";
+  const auto& facts = selection.onnx_config->description().texts;
+  if (const auto positions = facts.find("positions"); positions != facts.end())
+    metadata["onnxport.position_ids"] = positions->second;
+  else if (plan.positions)  // a plugin that does not tell
+    metadata["onnxport.position_ids"] = name_of(position_choices, *plan.positions);
+  if (plan.sample_mask) metadata["onnxport.sample_mask"] = "input";
+  return metadata;
+}
 
 void WrittenExport::set_file(const fs::path& staging, const fs::path& name) {
   std::error_code ignored;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,9 @@
 #include "host/model/selection.hpp"
 
 namespace onnxport {
+
+/// What the files say of the export that they are of, besides their parts.
+std::map<std::string, std::string> metadata_of(const ExportPlan& plan, const Selection& selection);
 
 /// What an export is made from.
 struct ExportSource {

@@ -35,6 +35,7 @@ struct ExportArguments {
   std::string data_name;               // of the external data's file; empty: the model's name + "_data"
   std::optional<uint64_t> max_memory;  // bytes
   bool no_validate = false;
+  bool dry_run = false, skip_existing = false;
   std::string position_ids;  // "", "sequence", "mask" or "input"
   bool sample_mask = false;
   std::vector<std::string> outputs;
@@ -62,6 +63,20 @@ struct FeaturesArguments {
 
 struct InspectArguments {
   std::filesystem::path file;
+  std::vector<std::string> sizes;  // "sequence=384"
+  std::string runtime;             // "onnxruntime=1.17"; empty: none
+  std::filesystem::path graph;     // a picture to write; empty: none
+  int depth = 2;                   // of modules that are told
+};
+
+struct DiffArguments {
+  std::filesystem::path a, b;
+};
+
+struct ExplainArguments {
+  PluginArguments plugins;
+  std::filesystem::path config;
+  std::string feature, plugin;
 };
 
 struct PluginsCheckArguments {

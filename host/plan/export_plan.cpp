@@ -122,6 +122,8 @@ ExportPlan plan_export(const ExportArguments& arguments) {
   plan.outputs = arguments.outputs;
   plan.allow_unused = arguments.allow_unused;
   plan.model_card = arguments.model_card;
+  plan.dry_run = arguments.dry_run;
+  plan.skip_existing = arguments.skip_existing;
   plan.output = arguments.output;
   return plan;
 }

@@ -46,6 +46,8 @@ struct ExportPlan {
   bool allow_unused = false;
   bool model_card = false;                   // a README.md that says what was exported
   std::optional<ValidationPlan> validation;  // nullopt: none
+  bool dry_run = false;                      // tell what would be written, and write nothing
+  bool skip_existing = false;                // do nothing where the output is what would be written
   std::filesystem::path output;
 };
 

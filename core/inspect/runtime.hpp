@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a version of a runtime cannot run.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/inspect/findings.hpp"
+
+namespace onnxport::inspect {
+
+/// A runtime as it is named on the command line, "onnxruntime=1.17".
+struct Runtime {
+  std::string name;
+  int major = 0, minor = 0;
+};
+
+/// Throws Error(usage) for another form, for a runtime that nobody here knows, and for a version before the first that
+/// was measured.
+Runtime runtime_from(const std::string& text);
+
+/// What of the model the runtime lacks: the file's format, the opset, operators. Empty where nothing is known to be
+/// missing.
+std::vector<Finding> lacks_of(const Runtime& runtime, const pb::ModelProto& model);
+
+}  // namespace onnxport::inspect

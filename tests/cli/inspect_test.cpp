@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// onnxport inspect: what a file holds and costs, and what is wrong with it.
+#include <boost/test/unit_test.hpp>
+#include <nlohmann/json.hpp>
+
+#include "command.hpp"
+
+using namespace cli;
+using Json = nlohmann::json;
+
+namespace {
+
+Json parsed(const Outcome& outcome) {
+  BOOST_REQUIRE_MESSAGE(Json::accept(outcome.out), "no JSON: " << outcome.out);
+  return Json::parse(outcome.out);
+}
+
+const Json* row(const Json& list, const std::string& key, const std::string& value) {
+  for (const Json& entry : list) {
+    if (entry.at(key) == value) return &entry;
+  }
+  return nullptr;
+}
+
+/// A sandbox with an export of the tiny BERT, its weights beside it.
+struct Exported {
+  Sandbox sandbox;
+  Exported() {
+    sandbox.checkpoint();
+    BOOST_REQUIRE(sandbox.run({"export", "-m", "bert", "--no-validate", "--external-data", "out"}).status == 0);
+  }
+  Json inspect(const Words& options, int status = 0) const {
+    Words words{"inspect", "out", "--json"};
+    words.insert(words.end(), options.begin(), options.end());
+    const Outcome outcome = sandbox.run(words);
+    BOOST_TEST(outcome.status == status, outcome.out);
+    return parsed(outcome);
+  }
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(inspect)
+
+BOOST_AUTO_TEST_CASE(parameters_are_told_by_type_and_module) {
+  const Exported exported;
+  const Json json = exported.inspect({});
+  const Json* all = row(json.at("modules"), "path", "");
+  BOOST_REQUIRE(all != nullptr);
+  uint64_t bytes = 0;
+  for (const auto& [type, stored] : json.at("initializers").items()) bytes += stored.at("bytes").get<uint64_t>();
+  BOOST_TEST(all->at("bytes") == bytes);
+  const Json *layer = row(json.at("modules"), "path", "bert.encoder.layer.0"),
+             *query = row(json.at("modules"), "path", "bert.encoder.layer.0.attention.self.query");
+  BOOST_REQUIRE((layer != nullptr && query != nullptr));
+  const Json config = Json::parse(tiny_config());
+  const auto hidden = config.at("hidden_size").get<int64_t>();
+  BOOST_TEST(query->at("parameters") == hidden * hidden + hidden);
+  BOOST_TEST(layer->at("operations").get<int64_t>() > query->at("operations").get<int64_t>());
+}
+
+/// The law, evaluated by hand, is what is counted at any lengths.
+BOOST_AUTO_TEST_CASE(costs_follow_the_axes) {
+  const Exported exported;
+  for (const auto& [batch, sequence] : {std::pair{1, 8}, std::pair{3, 21}}) {
+    const Json json =
+        exported.inspect({"--sizes", "batch=" + std::to_string(batch) + ",sequence=" + std::to_string(sequence)});
+    const Json& cost = json.at("cost");
+    BOOST_TEST(cost.at("sizes") == Json({{"batch", batch}, {"sequence", sequence}}));
+    int64_t sum = 0;
+    for (const Json& term : cost.at("law")) {
+      auto value = term.at("factor").get<int64_t>();
+      for (int i = 0; i < term.at("powers").value("batch", 0); ++i) value *= batch;
+      for (int i = 0; i < term.at("powers").value("sequence", 0); ++i) value *= sequence;
+      sum += value;
+    }
+    BOOST_TEST(cost.at("operations") == sum);
+    BOOST_TEST(cost.at("not_counted").at("unknown_sizes").empty());
+    BOOST_TEST(cost.at("activation_bytes").get<int64_t>() > 0);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(sizes_that_mean_nothing_are_refused) {
+  const Exported exported;
+  check_failure(exported.sandbox, {"inspect", "out", "--sizes", "sequenze=3"}, 2, {"sequenze", "batch, sequence"});
+  check_failure(exported.sandbox, {"inspect", "out", "--sizes", "sequence"}, 2, {"no axis with its length"});
+  check_failure(exported.sandbox, {"inspect", "out", "--runtime", "onnxruntime=0.3"}, 2, {"is not known"});
+}
+
+BOOST_AUTO_TEST_CASE(data_that_is_missing_is_found) {
+  const Exported exported;
+  BOOST_TEST(exported.inspect({}).at("findings").empty());
+  fs::resize_file(exported.sandbox / "out/model.onnx_data", 5000);
+  const Json cut = exported.inspect({}, 1);
+  const Json* finding = row(cut.at("findings"), "kind", "missing-data");
+  BOOST_REQUIRE(finding != nullptr);
+  BOOST_TEST(contains(finding->at("text").get<std::string>(), "behind the end"));
+  fs::remove(exported.sandbox / "out/model.onnx_data");
+  const Json gone = exported.inspect({}, 1);
+  BOOST_TEST(contains(row(gone.at("findings"), "kind", "missing-data")->at("text").get<std::string>(), "not there"));
+  BOOST_TEST(gone.at("status") == "defective");
+}
+
+BOOST_AUTO_TEST_CASE(what_a_runtime_lacks_is_told) {
+  const Exported exported;  // opset 18
+  BOOST_TEST(exported.inspect({"--runtime", "onnxruntime=1.17"}).at("findings").empty());
+  BOOST_REQUIRE(exported.sandbox.run({"export", "-m", "bert", "--no-validate", "--opset", "21", "out"}).status == 0);
+  const Json json = exported.inspect({"--runtime", "onnxruntime=1.17"}, 1);
+  size_t lacks = 0;
+  for (const Json& finding : json.at("findings")) lacks += finding.at("kind") == "runtime-lacks" ? 1 : 0;
+  BOOST_TEST(lacks == 2u);  // the file's format and the opset
+}
+
+BOOST_AUTO_TEST_SUITE_END()
