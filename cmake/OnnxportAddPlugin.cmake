@@ -14,6 +14,8 @@
 # The variables ONNXPORT_PLUGIN_VERSION, ONNXPORT_PLUGIN_LICENSE and ONNXPORT_PLUGIN_VENDOR, where set, are what a plugin
 # states that leaves its own out.
 #
+# A folder packages/ beside the sources goes with the plugin: what it adds to the packages of files that the host writes.
+#
 # onnxport_platform(VARIABLE) gives the name of the target platform, such as linux-x86_64.
 #
 # The program onnxport::manifest opens the library and writes down what it says; a manifest that was written by hand must
@@ -148,6 +150,11 @@ function(onnxport_add_plugin name)
     target_link_options(${target} PRIVATE "$<$<NOT:$<CONFIG:Debug>>:LINKER:--strip-debug>")
   endif()
 
+  file(GLOB_RECURSE additions RELATIVE "${CMAKE_CURRENT_SOURCE_DIR}" CONFIGURE_DEPENDS packages/*)
+  foreach(addition IN LISTS additions)
+    configure_file("${addition}" "${folder}/${addition}" COPYONLY)
+  endforeach()
+
   onnxport_platform(platform)
   # What makes the manifest is part of the link: after a change of it, both are made again.
   set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS ${manifest} ${program} "${CMAKE_CURRENT_FUNCTION_LIST_FILE}")
@@ -168,5 +175,8 @@ function(onnxport_add_plugin name)
       set(destination "$ENV{HOME}/.local/share/onnxport/plugins")
     endif()
     install(FILES "$<TARGET_FILE:${target}>" "${folder}/plugin.yaml" DESTINATION "${destination}/${name}" COMPONENT plugins)
+    if(EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/packages")
+      install(DIRECTORY packages DESTINATION "${destination}/${name}" COMPONENT plugins)
+    endif()
   endif()
 endfunction()

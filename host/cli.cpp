@@ -181,6 +181,7 @@ void add_export_options(CLI::App& app, ExportArguments& e) {
   app.add_flag_callback(
          "--no-strict-config", [&e] { e.strict_config = false; }, "They are a note (default for all other types)")
       ->excludes(strict);
+  app.add_flag("--model-card", e.model_card, "Write README.md: base model, task, files, what validation found");
   app.add_option("--plugin", e.plugin, "Use this plugin where several offer the model type")->type_name("ID");
 }
 

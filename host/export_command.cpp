@@ -13,6 +13,8 @@
 #include "core/onnx/ir_version.hpp"
 #include "host/commands.hpp"
 #include "host/export/existing_export.hpp"
+#include "host/export/layout_files.hpp"
+#include "host/export/model_card.hpp"
 #include "host/export/planned_export.hpp"
 #include "host/export/write_export.hpp"
 #include "host/model/model_source.hpp"
@@ -82,14 +84,7 @@ Wanted wanted_by(const ExportPlan& plan) {
 
 /// The layout's files. Throws Error(usage) where these are several and the output is the name of one.
 std::vector<GraphFile> files_in(const ExportPlan& plan, const OnnxConfig& config, const StagedOutput& output) {
-  std::vector<GraphFile> files = graph_files(*plan.layout, config, output.model_file());
-  if (plan.package != nullptr) {
-    for (GraphFile& file : files) {
-      const fs::path name(file.file);
-      const std::string& suffix = plan.package->suffixes.at(plan.weights.dtype);
-      file.file = (name.parent_path() / (name.stem().string() + suffix + name.extension().string())).generic_string();
-    }
-  }
+  std::vector<GraphFile> files = layout_files(plan, config, output.model_file());
   if (output.is_folder() || (files.size() == 1 && plan.package == nullptr)) return files;
   throw Error(Failure::usage,
               fmt::format("--layout {} writes several files, and the output is named {}", plan.layout->name,
@@ -237,8 +232,9 @@ int run_export(const ExportArguments& arguments, Console& console) {
   const Checkpoint checkpoint = Checkpoint::open(folder);
   for (const std::string& note : checkpoint.notes()) console.note(note);
   WeightSource weights(checkpoint, selection.name_rules);
-  const DefinedGraphs defined =
+  DefinedGraphs defined =
       define_graphs(onnx_config, weights, files, {.outputs = plan.outputs, .allow_unused = plan.allow_unused});
+  const std::map<std::string, std::string> renamed = defined.rename_outputs(plan.layout->outputs);
   note_leftovers({.definition = defined.definitions[0],
                   .config = config,
                   .strict = plan.strict_config.value_or(selection.is_extension)},
@@ -275,7 +271,9 @@ int run_export(const ExportArguments& arguments, Console& console) {
   std::optional<ExportValidation> found;
   try {
     const WriteEvents events{[&](const WriteForecast& forecast) { report(forecast, console); }, progress_on(console)};
-    report(write_export(plan, {selection, checkpoint, defined, opset}, output, events), console);
+    const ExportSource source{selection, checkpoint, defined, opset, renamed};
+    const WrittenExport written = write_export(plan, source, output, events);
+    report(written, console);
     // What is compared is what will be delivered, and an interrupted validation leaves nothing behind.
     if (plan.validation) {
       found = validate_export(to_validate, to_compare, tolerance_for(onnx_config, dtype, plan.validation->atol),
@@ -288,6 +286,10 @@ int run_export(const ExportArguments& arguments, Console& console) {
     }
     report(back_end_decisions(), console);
     console.stop_if_cancelled();
+    if (plan.model_card) {
+      const Json validation = found ? console.result()["validation"] : Json();
+      report(write_model_card(plan, source, written, validation, output), console);
+    }
     output.commit();
   } catch (const Error& error) {
     throw Error(error.failure(), without_staging(error.what(), output), without_staging(error.hint(), output));

@@ -97,6 +97,10 @@ WrittenExport write_export(const ExportPlan& plan, const ExportSource& source, c
   options.inputs = plan.inputs;
   if (plan.runtime) options.newest_ir_version = inspect::readable_by(*plan.runtime).ir_version;
   options.metadata = metadata_of(plan, source.selection);
+  for (const auto& [name, written] : source.renamed) {
+    std::string& listed = options.metadata[renamed_metadata];
+    listed += fmt::format("{}{}={}", listed.empty() ? "" : ",", name, written);
+  }
   const WeightsToStore weights{source.defined.graphs, source.defined.weight_bytes()};
   choose_weight_storage(plan, weights, output, options);
   WriteForecast forecast;

@@ -49,6 +49,7 @@ struct ExportArguments {
   std::vector<std::string> outputs;
   bool allow_unused = false;
   std::optional<bool> strict_config;  // none: for extensions
+  bool model_card = false;
   std::string plugin;
   std::string framework;     // transformers.onnx: "", "pt" or "tf"
   std::string preprocessor;  // transformers.onnx: "", "auto", "tokenizer", …

@@ -85,13 +85,15 @@ void require_honoured(const Package& package, const ExportArguments& arguments) 
                   "leave one of the two out");
     }
   }
-  if (package.suffixes.contains(value_of(dtype_choices, arguments.dtype))) return;
+  if (suffix_for(package, arguments.dtype)) return;
   throw Error(Failure::usage,
               fmt::format("--layout {} has no name for graphs in {}", package.layout.name, arguments.dtype),
               "choose another --dtype");
 }
 
 void plan_layout(const ExportArguments& arguments, ExportPlan& plan) {
+  if (arguments.model_card && arguments.output.extension() == ".onnx")
+    meaningless("--model-card", "an output that is one file: it is the README.md of a folder");
   plan.layout = find_layout(arguments.layout);
   if (plan.layout != nullptr) return;
   plan.package = find_package(arguments.layout);
@@ -126,6 +128,7 @@ ExportPlan plan_export(const ExportArguments& arguments) {
   plan.outputs = arguments.outputs;
   plan.allow_unused = arguments.allow_unused;
   plan.strict_config = arguments.strict_config;
+  plan.model_card = arguments.model_card;
   plan.dry_run = arguments.dry_run;
   plan.skip_existing = arguments.skip_existing;
   plan.output = arguments.output;

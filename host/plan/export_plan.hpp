@@ -51,6 +51,7 @@ struct ExportPlan {
   std::vector<std::string> outputs;    // further ones
   bool allow_unused = false;
   std::optional<bool> strict_config;         // fields that nobody reads are an error; none: for extensions
+  bool model_card = false;                   // a README.md that says what was exported
   std::optional<ValidationPlan> validation;  // nullopt: none
   bool dry_run = false;                      // tell what would be written, and write nothing
   bool skip_existing = false;                // do nothing where the output is what would be written

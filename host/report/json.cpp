@@ -128,4 +128,8 @@ void fill_json(const ExportValidation& found, Json& json) {
   validation["largest_difference"] = found.largest_difference();
 }
 
+void fill_json(const ModelCard& card, Json& json) {
+  json["model_card"] = card.file.string();
+}
+
 }  // namespace onnxport

@@ -199,4 +199,9 @@ void print_text(const ExportValidation& found, Console& console) {
   }
 }
 
+void print_text(const ModelCard& card, Console& console) {
+  console.line("model card: " + card.file.string());
+  console.line("publish:    hf upload OWNER/NAME " + card.folder.string());
+}
+
 }  // namespace onnxport
