@@ -25,8 +25,10 @@ struct Selection {
   std::string
       feature_source;  // "--feature fill-mask", "architectures: BertForMaskedLM"; empty where it was given as it is
   std::string plugin_id, plugin_version;
-  std::string transformers_version;  // that wrote config.json; empty where that does not tell
+  std::string extension_id, extension_version;  // of the plugin that extends that one for this type; empty without one
+  std::string transformers_version;             // that wrote config.json; empty where that does not tell
   std::vector<NameRule> name_rules;
+  std::vector<std::string> outputs;  // steps that an extension puts out in every export
   std::optional<OnnxConfig> onnx_config;
 };
 
