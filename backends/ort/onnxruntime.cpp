@@ -124,7 +124,8 @@ ir::Tensor to_tensor(const Ort::Value& value) {
 
 class FileRunnable final : public Runnable {
  public:
-  FileRunnable(Ort::Env& env, const std::string& path) : session_(env, path.c_str(), Ort::SessionOptions()) {
+  FileRunnable(Ort::Env& env, const std::string& path, const Ort::SessionOptions& options)
+      : session_(env, path.c_str(), options) {
     Ort::AllocatorWithDefaultOptions allocator;
     for (size_t i = 0; i < session_.GetInputCount(); ++i)
       inputs_.emplace_back(session_.GetInputNameAllocated(i, allocator).get());
@@ -177,16 +178,21 @@ class OnnxRuntime final : public Backend {
 
   std::unique_ptr<Runnable> load_file(const std::string& path) override {
     try {
-      return std::make_unique<FileRunnable>(env_, path);
+      Ort::SessionOptions options;
+      if (!custom_operators_.empty()) options.RegisterCustomOpsLibrary(custom_operators_.c_str());
+      return std::make_unique<FileRunnable>(env_, path, options);
     } catch (const Ort::Exception& problem) {
       throw Error(Failure::differs, fmt::format("ONNX Runtime cannot load {}: {}", path, problem.what()), "");
     }
   }
 
+  void use_custom_operators(const std::string& library) override { custom_operators_ = library; }
+
  private:
   dll::shared_library library_;  // never unloaded, as this object is never destroyed
   std::string version_;
   Ort::Env env_;
+  std::string custom_operators_;  // a library; empty: none
 };
 
 }  // namespace

@@ -36,6 +36,9 @@ class Backend {
     (void)path;
     return nullptr;
   }
+  /// Files that are opened from now on may have operators whose kernels this library registers. Nothing where the back
+  /// end runs no files.
+  virtual void use_custom_operators(const std::string& library) { (void)library; }
 };
 
 /// "reference" (libtorch) or "onnxruntime". Opens lib/onnxport/backends/libonnxport_NAME.so through Boost.DLL.

@@ -23,6 +23,8 @@ std::map<std::string, std::string> metadata_of(const ExportPlan& plan, const Sel
       {"onnxport.model_type", selection.model_type},
       {"onnxport.feature", selection.feature},
       {"onnxport.plugin", selection.plugin_id + " " + selection.plugin_version}};
+  if (!selection.extension_id.empty())
+    metadata["onnxport.extension"] = selection.extension_id + " " + selection.extension_version;
   if (!plan.outputs.empty()) metadata["onnxport.outputs"] = fmt::format("{}", fmt::join(plan.outputs, ","));
   if (plan.weights.dtype != ir::DType::f32) metadata["onnxport.dtype"] = name_of(dtype_choices, plan.weights.dtype);
   if (plan.weights.place == WeightPlace::link) metadata["onnxport.weights"] = "link";
@@ -57,6 +59,7 @@ WrittenExport write_export(const ExportPlan& plan, const ExportSource& source, c
   ExportOptions options;
   options.opset = source.opset;
   options.model_file = output.model_file();
+  options.keep_custom_ops = plan.keep_custom_ops;
   options.metadata = metadata_of(plan, source.selection);
   const WeightsToStore weights{source.defined.graphs, source.defined.weight_bytes()};
   choose_weight_storage(plan, weights, output, options);

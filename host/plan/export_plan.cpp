@@ -56,6 +56,13 @@ WeightPlan plan_weights(const ExportArguments& arguments) {
 
 }  // namespace
 
+void require_kernels(const std::filesystem::path& library) {
+  std::error_code ignored;
+  if (library.empty() || std::filesystem::is_regular_file(library, ignored)) return;
+  throw Error(Failure::usage, fmt::format("--custom-ops {}: there is no such file", library.string()),
+              "name the library that registers the kernels with ONNX Runtime");
+}
+
 std::optional<double> tolerance_from(std::optional<double> atol) {
   if (!atol || (*atol > 0 && std::isfinite(*atol))) return atol;
   throw Error(Failure::usage, fmt::format("--atol {} is no tolerance", *atol), "give a number above 0, such as 1e-4");
@@ -78,6 +85,11 @@ ExportPlan plan_export(const ExportArguments& arguments) {
   plan.max_memory = arguments.max_memory;
   plan.outputs = arguments.outputs;
   plan.allow_unused = arguments.allow_unused;
+  plan.keep_custom_ops = arguments.keep_custom_ops;
+  require_kernels(arguments.custom_ops);
+  if (!arguments.custom_ops.empty() && !plan.validation)
+    meaningless("--custom-ops", "--no-validate: its kernels are for validation");
+  plan.custom_ops = arguments.custom_ops;
   plan.output = arguments.output;
   return plan;
 }

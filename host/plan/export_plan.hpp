@@ -41,12 +41,17 @@ struct ExportPlan {
   std::optional<uint64_t> max_memory;  // bytes
   std::vector<std::string> outputs;    // further ones
   bool allow_unused = false;
+  bool keep_custom_ops = false;              // operators of a plugin's own are written without what they are made of
+  std::filesystem::path custom_ops;          // the library of their kernels; empty: none
   std::optional<ValidationPlan> validation;  // nullopt: none
   std::filesystem::path output;
 };
 
 /// Throws Error(usage) for values that this version does not have, and for combinations without a meaning.
 ExportPlan plan_export(const ExportArguments& arguments);
+
+/// Throws Error(usage) where a library of kernels is named that is not there.
+void require_kernels(const std::filesystem::path& library);
 
 /// The tolerance that --atol gives. Throws Error(usage) for a number that is none.
 std::optional<double> tolerance_from(std::optional<double> atol);

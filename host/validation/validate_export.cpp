@@ -97,7 +97,7 @@ double ExportValidation::largest_difference() const {
 std::vector<FileToValidate> files_to_validate(const ExportToValidate& exported) {
   std::vector<FileToValidate> files;
   for (const GraphToExport& graph : exported.graphs)
-    files.push_back({exported.folder / graph.file, exported.form, comparisons_of(exported, graph)});
+    files.push_back({exported.folder / graph.file, exported.form, comparisons_of(exported, graph), exported.kernels});
   return files;
 }
 
@@ -124,6 +124,7 @@ FileValidation validate_file(const OnnxConfig* config, const FileToValidate& wri
   stop_if_interrupted();
   Backend& runtime = load_backend("onnxruntime");
   found.runtime = runtime.version();
+  if (!written.kernels.empty()) runtime.use_custom_operators(std::filesystem::absolute(written.kernels).string());
   const std::unique_ptr<Runnable> onnx = runtime.load_file(written.file.string());
   for (const Comparison& comparison : written.comparisons) {
     std::unique_ptr<Runnable> reference;

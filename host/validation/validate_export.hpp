@@ -26,6 +26,7 @@ struct FileToValidate {
   std::filesystem::path file;
   GraphForm form;
   std::vector<Comparison> comparisons;
+  std::filesystem::path kernels{};  // the library that has those of custom operators; empty: none
 };
 
 /// A layout's files, and what they were made from.
@@ -37,6 +38,7 @@ struct ExportToValidate {
   WeightSource* weights;
   std::filesystem::path folder;
   GraphForm form;
+  std::filesystem::path kernels{};
 };
 
 /// What was found of one file. It has passed the ONNX checker, with full shape inference.
