@@ -24,6 +24,7 @@ struct Arguments {
   FeaturesArguments features;
   InspectArguments inspect;
   PluginArguments plugins_list;
+  PluginsNewArguments plugins_new;
   PluginsCheckArguments plugins_check;
   SynthArguments synth;
   bool quiet = false, json = false;
@@ -31,7 +32,7 @@ struct Arguments {
   std::function<int(Console&)> run;
 };
 
-const char* const commands[] = {"export", "validate", "features", "inspect", "plugins", "synth", "help"};
+const char* const commands[] = {"export", "validate", "features", "inspect", "plugins", "record", "synth", "help"};
 
 Words layout_names() {
   Words names;
@@ -130,6 +131,10 @@ void add_export_options(CLI::App& app, ExportArguments& e) {
   app.add_flag("--no-validate", e.no_validate, "Do not compare the written file with the reference");
   app.add_flag("--allow-unused", e.allow_unused,
                "Accept tensors in the model's own modules that its config does not account for");
+  app.add_flag("--keep-custom-ops", e.keep_custom_ops,
+               "Write a plugin's own operators as calls of kernels, without what they are made of");
+  app.add_option("--custom-ops", e.custom_ops, "Library that registers such kernels with ONNX Runtime, for validation")
+      ->type_name("LIB");
   app.add_option("--plugin", e.plugin, "Use this plugin where several offer the model type")->type_name("ID");
 }
 
@@ -161,6 +166,8 @@ void define_validate(CLI::App& root, Arguments& a) {
       ->type_name("FILE")
       ->allow_extra_args(false);
   app->add_option("--atol", v.atol, "Largest absolute difference that is accepted")->type_name("X");
+  app->add_option("--custom-ops", v.custom_ops, "Library that registers kernels of custom operators with ONNX Runtime")
+      ->type_name("LIB");
   app->add_option("--plugin", v.plugin, "Use this plugin where several offer the model type")->type_name("ID");
   add_plugin_options(*app, v.plugins);
   add_report_options(*app, a);
@@ -169,6 +176,43 @@ void define_validate(CLI::App& root, Arguments& a) {
       "  onnxport validate onnx/ -m all-MiniLM-L6-v2\n"
       "  onnxport validate onnx/ --case case-default-0.safetensors   (needs neither model nor libtorch)");
   app->callback([&a] { a.run = [&a](Console& console) { return run_validate(a.validate, console); }; });
+}
+
+void define_plugins_new(CLI::App& plugins, Arguments& a) {
+  CLI::App* app = plugins.add_subcommand("new", "Begin a plugin: a project that builds and passes its test");
+  PluginsNewArguments& n = a.plugins_new;
+  app->add_option("NAME", n.name, "What it is called: my-encoder")->required()->option_text(" ");
+  app->add_option("OUTPUT", n.folder, "Its folder (default: NAME)")->option_text(" ");
+  app->add_option("--like", n.like, "Begin with the source of this model type")->type_name("TYPE");
+  app->add_option("--from", n.config, "The config.json of the model; without --like, begin with the type most like it")
+      ->type_name("CONFIG");
+  add_plugin_options(*app, n.plugins);
+  add_report_options(*app, a);
+  app->footer(
+      "Examples:\n"
+      "  onnxport plugins new my-encoder\n"
+      "  onnxport plugins new my-encoder --like roformer\n"
+      "  onnxport plugins new my-encoder --from config.json");
+  app->callback([&a] { a.run = [&a](Console& console) { return run_plugins_new(a.plugins_new, console); }; });
+}
+
+/// How a plugin is tried.
+void add_trial_options(CLI::App& app, PluginsCheckArguments& check) {
+  CLI::Option* run = app.add_flag("--run", check.run,
+                                  "Export and validate every type and feature, at the lowest and the highest opset");
+  app.add_option("--cases", check.cases, "Folder of recorded cases with an index.json (repeatable)")
+      ->type_name("DIR")
+      ->allow_extra_args(false)
+      ->needs(run);
+  app.add_option("--config", check.configs,
+                 "A config.json, or a folder of configs, for what is not recorded (repeatable)")
+      ->type_name("FILE")
+      ->allow_extra_args(false)
+      ->needs(run);
+  app.add_option("--time-limit", check.limit, "Seconds after which a step is stopped (default 300)")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N")
+      ->needs(run);
 }
 
 void define_others(CLI::App& root, Arguments& a) {
@@ -192,11 +236,21 @@ void define_others(CLI::App& root, Arguments& a) {
   add_plugin_options(*list, a.plugins_list);
   add_report_options(*list, a);
   list->callback([&a] { a.run = [&a](Console& console) { return run_plugins_list(a.plugins_list, console); }; });
-  CLI::App* check = plugins->add_subcommand("check", "Load a plugin and report");
+  define_plugins_new(*plugins, a);
+  CLI::App* check = plugins->add_subcommand("check", "Load a plugin and report; with --run, try all that it offers");
   check->add_option("PLUGIN", a.plugins_check.path, "Its folder, or its library")->required()->option_text(" ");
+  add_trial_options(*check, a.plugins_check);
   add_plugin_options(*check, a.plugins_check.plugins);
   add_report_options(*check, a);
   check->callback([&a] { a.run = [&a](Console& console) { return run_plugins_check(a.plugins_check, console); }; });
+
+  CLI::App* record = root.add_subcommand("record", "Print the Python that records cases from an original model");
+  add_report_options(*record, a);
+  record->footer(
+      "Example:\n"
+      "  onnxport record > record.py\n"
+      "  python record.py config.json cases --feature masked-lm --seed 3");
+  record->callback([&a] { a.run = [](Console& console) { return run_record(console); }; });
 
   CLI::App* synth = root.add_subcommand("synth", "Write a random checkpoint of a config");
   synth->add_option("CONFIG", a.synth.config, "A config.json")->required()->option_text(" ");

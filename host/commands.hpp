@@ -12,7 +12,9 @@ int run_validate(const ValidateArguments& arguments, Console& console);
 int run_features(const FeaturesArguments& arguments, Console& console);
 int run_inspect(const InspectArguments& arguments, Console& console);
 int run_plugins_list(const PluginArguments& arguments, Console& console);
+int run_plugins_new(const PluginsNewArguments& arguments, Console& console);
 int run_plugins_check(const PluginsCheckArguments& arguments, Console& console);
+int run_record(Console& console);
 int run_synth(const SynthArguments& arguments, Console& console);
 
 /// Parses the command line and runs the command.

@@ -2,9 +2,13 @@
 // onnxport export: the steps from a plan to files that are validated.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "core/checkpoint/safetensors_writer.hpp"
+#include "core/definition/idle_weights.hpp"
 #include "core/error.hpp"
 #include "core/export/defined_graphs.hpp"
+#include "core/ir/functions.hpp"
 #include "host/commands.hpp"
 #include "host/export/write_export.hpp"
 #include "host/model/model_source.hpp"
@@ -64,6 +68,13 @@ Wanted wanted_by(const ExportPlan& plan) {
   return wanted;
 }
 
+/// What the plugin's extension puts out in every export, unless it was asked for anyway.
+void add_outputs(const Selection& selection, ExportPlan& plan) {
+  for (const std::string& step : selection.outputs) {
+    if (std::find(plan.outputs.begin(), plan.outputs.end(), step) == plan.outputs.end()) plan.outputs.push_back(step);
+  }
+}
+
 /// The layout's files. Throws Error(usage) where these are several and the output is the name of one.
 std::vector<GraphFile> files_of(const ExportPlan& plan, const OnnxConfig& config, const StagedOutput& output) {
   std::vector<GraphFile> files = graph_files(*plan.layout, config, output.model_file());
@@ -72,6 +83,20 @@ std::vector<GraphFile> files_of(const ExportPlan& plan, const OnnxConfig& config
               fmt::format("--layout {} writes several files, and the output is named {}", plan.layout->name,
                           plan.output.string()),
               "name a folder");
+}
+
+/// Throws Error(usage) where the file could not be validated, as it calls kernels that nobody has.
+void require_runnable(const ExportPlan& plan, const DefinedGraphs& defined) {
+  if (!plan.keep_custom_ops || !plan.validation || !plan.custom_ops.empty()) return;
+  for (const Definition& definition : defined.definitions) {
+    for (const ir::Node& node : definition.graph.nodes) {
+      if (!ir::is_function(node)) continue;
+      throw Error(
+          Failure::usage,
+          fmt::format("--keep-custom-ops: ONNX Runtime has no kernel for {}.{} to validate with", node.domain, node.op),
+          "name the library of kernels with --custom-ops LIB, or pass --no-validate");
+    }
+  }
 }
 
 /// Bytes of the weights in f32 that the config asks for.
@@ -113,7 +138,7 @@ int conclude(const std::string& model_file, const std::optional<ExportValidation
 }  // namespace
 
 int run_export(const ExportArguments& arguments, Console& console) {
-  const ExportPlan plan = plan_export(arguments);
+  ExportPlan plan = plan_export(arguments);
   const ir::DType dtype = plan.weights.dtype;
   ModelSource model(plan.model, progress_on(console));
   const fs::path folder = model.folder();
@@ -121,6 +146,7 @@ int run_export(const ExportArguments& arguments, Console& console) {
 
   const Json config = Checkpoint::open_config(folder).config();
   const Selection selection = select(plan.plugins, config, folder / "config.json", wanted_by(plan), console);
+  add_outputs(selection, plan);
   const OnnxConfig& onnx_config = *selection.onnx_config;
   const int64_t opset = plan.opset.value_or(onnx_config.default_onnx_opset());
   require_opset(onnx_config, opset);
@@ -147,10 +173,21 @@ int run_export(const ExportArguments& arguments, Console& console) {
   const DefinedGraphs defined =
       define_graphs(onnx_config, weights, files, {.outputs = plan.outputs, .allow_unused = plan.allow_unused});
   note_leftovers(defined.definitions[0], console);
+  for (const Definition& definition : defined.definitions) {
+    for (std::string& name : idle_weights(definition.graph))
+      console.result()["idle_weights"].push_back(std::move(name));
+  }
   const GraphForm form{.opset = opset, .dtype = dtype, .weights_as_stored = plan.weights.place == WeightPlace::link};
-  const ExportToValidate to_validate{
-      onnx_config, config, preprocessor ? &*preprocessor : nullptr, defined.graphs, &weights, output.folder(), form};
+  const ExportToValidate to_validate{onnx_config,
+                                     onnx_config.model_config(),
+                                     preprocessor ? &*preprocessor : nullptr,
+                                     defined.graphs,
+                                     &weights,
+                                     output.folder(),
+                                     form,
+                                     plan.custom_ops};
   std::vector<FileToValidate> to_compare;
+  require_runnable(plan, defined);
   if (plan.validation) {
     to_compare = files_to_validate(to_validate);
     const uint64_t bytes = defined.weight_bytes();

@@ -39,6 +39,8 @@ struct ExportArguments {
   bool sample_mask = false;
   std::vector<std::string> outputs;
   bool allow_unused = false;
+  bool keep_custom_ops = false;
+  std::filesystem::path custom_ops;
   std::string plugin;
   std::string framework;     // transformers.onnx: "", "pt" or "tf"
   std::string preprocessor;  // transformers.onnx: "", "auto", "tokenizer", …
@@ -52,6 +54,7 @@ struct ValidateArguments {
   std::vector<std::filesystem::path> cases;
   std::optional<double> atol;
   std::string plugin;
+  std::filesystem::path custom_ops;
 };
 
 struct FeaturesArguments {
@@ -63,9 +66,19 @@ struct InspectArguments {
   std::filesystem::path file;
 };
 
+struct PluginsNewArguments {
+  PluginArguments plugins;
+  std::string name;
+  std::string like;                      // a model type to begin with
+  std::filesystem::path config, folder;  // empty: none, and the name
+};
+
 struct PluginsCheckArguments {
   PluginArguments plugins;
   std::filesystem::path path;
+  bool run = false;
+  std::vector<std::filesystem::path> cases, configs;  // what it is tried on
+  int64_t limit = 300;                                // seconds for each step of a trial
 };
 
 struct SynthArguments {
