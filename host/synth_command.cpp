@@ -74,7 +74,7 @@ void copy_config(const fs::path& from, const fs::path& to) {
 
 /// The model's tensors as its checkpoints call them.
 std::vector<TensorPlan> tensors_as_stored(const Selection& selection, ir::DType dtype) {
-  const std::vector<TensorPlan> tensors = tensors_of(*selection.onnx_config, dtype);
+  const std::vector<TensorPlan> tensors = tensors_of(*selection.onnx_config, dtype, selection.outputs);
   if (selection.name_rules.empty()) return tensors;
   const auto& facts = selection.onnx_config->description().texts;
   const auto prefix = facts.find("base_model_prefix");

@@ -49,7 +49,8 @@ cmake --build build
 ctest --test-dir build --output-on-failure
 )sh";
 
-inline constexpr const char* workflow = R"(# Runs ./check in an image that has onnxport and a compiler; the repository's variable ONNXPORT_IMAGE names it.
+inline constexpr const char* workflow =
+    R"(# Runs ./check in an image that has onnxport and a compiler; the repository's variable ONNXPORT_IMAGE names it.
 name: check
 on: [push, pull_request]
 jobs:

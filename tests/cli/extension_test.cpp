@@ -146,6 +146,15 @@ BOOST_AUTO_TEST_CASE(a_random_checkpoint_has_the_companys_names) {
   BOOST_TEST(!contains(text, "bert."));
   const Outcome exported = acme.run({"export", "-m", "drawn", "--plugin-dir", "acme", "--no-validate", "out"});
   BOOST_TEST(exported.status == 0, exported.err);
+  // What the extension puts out in every export takes weights as well.
+  const Words of_default{"--plugin-dir", "acme", "--feature", "default"};
+  Words words{"synth", (example / "config.json").string(), "whole"};
+  words.insert(words.end(), of_default.begin(), of_default.end());
+  BOOST_TEST(acme.run(words).status == 0);
+  words = {"export", "-m", "whole", "--no-validate", "out"};
+  words.insert(words.end(), of_default.begin(), of_default.end());
+  const Outcome whole = acme.run(words);
+  BOOST_TEST(whole.status == 0, whole.err);
 }
 
 BOOST_AUTO_TEST_CASE(tensors_are_told_by_the_companys_names) {
@@ -153,9 +162,10 @@ BOOST_AUTO_TEST_CASE(tensors_are_told_by_the_companys_names) {
   acme.change_config("\"n_heads\":4", "\"n_heads\":4,\"n_extra\":1");
   BOOST_TEST(contains(acme.run(acme.exporting()).out, "nothing asked for: n_extra"));
   acme.change_config("\"n_blocks\":2", "\"n_blocks\":3");
-  check_failure(acme, acme.exporting(), 3,
-                {"acme.blocks.2.ffn.up.weight (to the plugin bert.encoder.layer.2.intermediate.dense.weight) [37, 24]",
-                 "acme.blocks.2.attn.qkv.weight (to the plugin bert.encoder.layer.2.attention.self.key.weight) [24, 24]"});
+  check_failure(
+      acme, acme.exporting(), 3,
+      {"acme.blocks.2.ffn.up.weight (to the plugin bert.encoder.layer.2.intermediate.dense.weight) [37, 24]",
+       "acme.blocks.2.attn.qkv.weight (to the plugin bert.encoder.layer.2.attention.self.key.weight) [24, 24]"});
   acme.change_config("\"n_blocks\":3", "\"n_blocks\":1");
   check_failure(acme, acme.exporting(), 3, {"unexpected", "acme.blocks.1.ffn.up.weight"});
   acme.change_manifest("self.value.\"]", "self.value.\"]\n    sizes: [d_model, d_model, 3*d_model/2]");

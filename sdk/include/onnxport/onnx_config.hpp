@@ -87,8 +87,8 @@ struct Request {
 
 /// Replaces how one operator is lowered, for this export only: a company's own kernel, a runtime without Einsum.
 /// `lower` builds the replacement from the operator's inputs and yields as many values as it has outputs.
-/// A spec of another domain than "" and `composites` makes the operator one of the plugin's own, which the definition may
-/// then use: `lower` is what it is made of, and is called with each use.
+/// A spec of another domain than "" and `composites` makes the operator one of the plugin's own, which the definition
+/// may then use: `lower` is what it is made of, and is called with each use.
 struct PatchingSpec {
   std::string domain, op;
   std::function<std::vector<Value>(Graph&, const std::vector<Value>& inputs, const std::vector<Attribute>&)> lower;
