@@ -16,6 +16,13 @@
 #
 # A folder packages/ beside the sources goes with the plugin: what it adds to the packages of files that the host writes.
 #
+# onnxport_add_plugin_test(NAME
+#                          [CASES folder ...]    recorded cases with an index.json
+#                          [CONFIGS file ...]    a config.json, or a folder of them, for what is not recorded
+#                          [TIME_LIMIT seconds]  for each step; default 300)
+#
+# Adds the test NAME_check: `onnxport plugins check --run` on the plugin NAME of this project.
+#
 # onnxport_platform(VARIABLE) gives the name of the target platform, such as linux-x86_64.
 #
 # The program onnxport::manifest opens the library and writes down what it says; a manifest that was written by hand must
@@ -179,4 +186,33 @@ function(onnxport_add_plugin name)
       install(DIRECTORY packages DESTINATION "${destination}/${name}" COMPONENT plugins)
     endif()
   endif()
+endfunction()
+
+function(onnxport_add_plugin_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIME_LIMIT" "CASES;CONFIGS")
+  if(arg_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "onnxport_add_plugin_test(${name}): unknown arguments ${arg_UNPARSED_ARGUMENTS}")
+  endif()
+  if(NOT TARGET "onnxport_plugin_${name}")
+    message(FATAL_ERROR "onnxport_add_plugin_test(${name}): call onnxport_add_plugin(${name}) first")
+  endif()
+  if(NOT TARGET onnxport::onnxport)
+    message(FATAL_ERROR "onnxport_add_plugin_test(${name}): the command is missing; find_package(onnxport) brings it")
+  endif()
+  if(NOT arg_CASES AND NOT arg_CONFIGS)
+    message(FATAL_ERROR "onnxport_add_plugin_test(${name}): name CASES or CONFIGS to try it on")
+  endif()
+  set(words "")
+  foreach(folder IN LISTS arg_CASES)
+    get_filename_component(path "${folder}" ABSOLUTE)
+    list(APPEND words --cases "${path}")
+  endforeach()
+  foreach(config IN LISTS arg_CONFIGS)
+    get_filename_component(path "${config}" ABSOLUTE)
+    list(APPEND words --config "${path}")
+  endforeach()
+  if(arg_TIME_LIMIT)
+    list(APPEND words --time-limit "${arg_TIME_LIMIT}")
+  endif()
+  add_test(NAME "${name}_check" COMMAND onnxport::onnxport plugins check "$<TARGET_FILE_DIR:onnxport_plugin_${name}>" --run ${words})
 endfunction()

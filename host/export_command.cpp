@@ -7,9 +7,11 @@
 
 #include "core/checkpoint/quantized.hpp"
 #include "core/checkpoint/safetensors_writer.hpp"
+#include "core/definition/idle_weights.hpp"
 #include "core/error.hpp"
 #include "core/export/avoided_operators.hpp"
 #include "core/export/defined_graphs.hpp"
+#include "core/ir/functions.hpp"
 #include "core/onnx/ir_version.hpp"
 #include "host/commands.hpp"
 #include "host/export/existing_export.hpp"
@@ -80,6 +82,13 @@ Wanted wanted_by(const ExportPlan& plan) {
     wanted.prefers_past = plan.package->with_past;
   }
   return wanted;
+}
+
+/// What the plugin's extension puts out in every export, unless it was asked for anyway.
+void add_outputs(const Selection& selection, ExportPlan& plan) {
+  for (const std::string& step : selection.outputs) {
+    if (std::find(plan.outputs.begin(), plan.outputs.end(), step) == plan.outputs.end()) plan.outputs.push_back(step);
+  }
 }
 
 /// The layout's files. Throws Error(usage) where these are several and the output is the name of one.
@@ -156,6 +165,20 @@ int tell_plan(const ExportToRepeat& wanted, Console& console) {
   return 0;
 }
 
+/// Throws Error(usage) where the file could not be validated, as it calls kernels that nobody has.
+void require_runnable(const ExportPlan& plan, const DefinedGraphs& defined) {
+  if (!plan.keep_custom_ops || !plan.validation || !plan.custom_ops.empty()) return;
+  for (const Definition& definition : defined.definitions) {
+    for (const ir::Node& node : definition.graph.nodes) {
+      if (!ir::is_function(node)) continue;
+      throw Error(
+          Failure::usage,
+          fmt::format("--keep-custom-ops: ONNX Runtime has no kernel for {}.{} to validate with", node.domain, node.op),
+          "name the library of kernels with --custom-ops LIB, or pass --no-validate");
+    }
+  }
+}
+
 /// Bytes of the weights in f32 that the config asks for.
 uint64_t expected_weight_bytes(const OnnxConfig& config, const std::vector<GraphFile>& files) {
   WeightSource expected;
@@ -195,7 +218,7 @@ int conclude(const std::string& model_file, const std::optional<ExportValidation
 }  // namespace
 
 int run_export(const ExportArguments& arguments, Console& console) {
-  const ExportPlan plan = plan_export(arguments);
+  ExportPlan plan = plan_export(arguments);
   guard_back_ends(search_options(plan.plugins));
   if (plan.max_memory && console.owns_process()) limit_memory(*plan.max_memory);
   const ir::DType dtype = plan.weights.dtype;
@@ -204,6 +227,7 @@ int run_export(const ExportArguments& arguments, Console& console) {
   const Json config = Checkpoint::open_config(folder).config();
   const Selection selection = select(plan.plugins, config, folder / "config.json", wanted_by(plan), console);
   refuse_quantized_config(config, folder);  // before the weights are downloaded
+  add_outputs(selection, plan);
   const OnnxConfig& onnx_config = *selection.onnx_config;
   const int64_t opset = opset_for(plan, onnx_config);
   require_opset(onnx_config, opset);
@@ -239,20 +263,26 @@ int run_export(const ExportArguments& arguments, Console& console) {
                   .config = config,
                   .strict = plan.strict_config.value_or(selection.is_extension)},
                  console);
+  for (const Definition& definition : defined.definitions) {
+    for (std::string& name : idle_weights(definition.graph))
+      console.result()["idle_weights"].push_back(std::move(name));
+  }
   const GraphForm form{.opset = opset,
                        .dtype = dtype,
                        .weights_as_stored = plan.weights.place == WeightPlace::link,
                        .inputs = plan.inputs};
   if (plan.runtime) report(chosen_opset(plan, onnx_config, defined, form), console);
   ExportToValidate to_validate{onnx_config,
-                               config,
+                               onnx_config.model_config(),
                                preprocessor ? &*preprocessor : nullptr,
                                defined.graphs,
                                &weights,
                                output.folder(),
                                form,
                                plan.validation ? plan.validation->budget : ValidationBudget::normal,
-                               plan.validation && plan.validation->traces_values};
+                               plan.validation && plan.validation->traces_values,
+                               plan.custom_ops};
+  require_runnable(plan, defined);
   std::vector<FileToValidate> to_compare;
   std::optional<OpeningBackends> opening;
   if (plan.validation) {

@@ -86,7 +86,7 @@ ExportValidation validate_cases(const ValidatePlan& plan, const fs::path& file, 
                              fmt::join(unrecorded, ", ")));
   }
   const Tolerance tolerance{.absolute = plan.atol.value_or(case_atol), .relative = usual_relative};
-  const FileToValidate written{file, form_of(summary), {recorded}};
+  const FileToValidate written{file, form_of(summary), {recorded}, plan.custom_ops};
   return {.tolerance = tolerance, .files = {validate_file(nullptr, written, tolerance, progress_on(console))}};
 }
 
@@ -150,14 +150,15 @@ ExportValidation validate_model(const ValidatePlan& plan, const Exported& export
   const std::optional<Preprocessor> preprocessor = Preprocessor::from_folder(model.folder());
   const GraphForm form = form_of(exported.summaries[0]);
   ExportToValidate to_validate{*selection.onnx_config,
-                               checkpoint.config(),
+                               selection.onnx_config->model_config(),
                                preprocessor ? &*preprocessor : nullptr,
                                defined.graphs,
                                &weights,
                                folder,
                                form,
                                plan.budget,
-                               plan.traces_values};
+                               plan.traces_values,
+                               plan.custom_ops};
   const uint64_t bytes = defined.weight_bytes();
   const std::vector<FileToValidate> to_compare = files_to_validate(to_validate);
   to_validate.memory = require_memory({.weights = bytes,

@@ -75,6 +75,7 @@ std::map<std::string, std::string> metadata_of(const ExportPlan& plan, const Sel
     metadata["onnxport.position_ids"] = name_of(position_choices, *plan.positions);
   if (plan.sample_mask) metadata["onnxport.sample_mask"] = "input";
   metadata.merge(metadata_of(plan.inputs));
+  if (plan.keep_custom_ops) metadata["onnxport.custom_ops"] = "kept";
   if (plan.runtime) metadata["onnxport.runtime"] = inspect::to_text(*plan.runtime);
   return metadata;
 }
@@ -96,6 +97,8 @@ WrittenExport write_export(const ExportPlan& plan, const ExportSource& source, c
   options.axes = {plan.layout->axes, plan.layout->keeps_open_axes};
   options.inputs = plan.inputs;
   if (plan.runtime) options.newest_ir_version = inspect::readable_by(*plan.runtime).ir_version;
+  options.model_file = output.model_file();
+  options.keep_custom_ops = plan.keep_custom_ops;
   options.metadata = metadata_of(plan, source.selection);
   for (const auto& [name, written] : source.renamed) {
     std::string& listed = options.metadata[renamed_metadata];

@@ -103,6 +103,15 @@ void plan_layout(const ExportArguments& arguments, ExportPlan& plan) {
 
 }  // namespace
 
+void require_kernels(const std::filesystem::path& library, const PluginArguments& plugins) {
+  if (plugins.safe && !library.empty())
+    meaningless("--custom-ops", "--safe: nothing is loaded but what came with the program");
+  std::error_code ignored;
+  if (library.empty() || std::filesystem::is_regular_file(library, ignored)) return;
+  throw Error(Failure::usage, fmt::format("--custom-ops {}: there is no such file", library.string()),
+              "name the library that registers the kernels with ONNX Runtime");
+}
+
 std::optional<double> tolerance_from(std::optional<double> atol) {
   if (!atol || (*atol > 0 && std::isfinite(*atol))) return atol;
   throw Error(Failure::usage, fmt::format("--atol {} is no tolerance", *atol), "give a number above 0, such as 1e-4");
@@ -131,6 +140,11 @@ ExportPlan plan_export(const ExportArguments& arguments) {
   plan.model_card = arguments.model_card;
   plan.dry_run = arguments.dry_run;
   plan.skip_existing = arguments.skip_existing;
+  plan.keep_custom_ops = arguments.keep_custom_ops;
+  require_kernels(arguments.custom_ops, arguments.plugins);
+  if (!arguments.custom_ops.empty() && !plan.validation)
+    meaningless("--custom-ops", "--no-validate: its kernels are for validation");
+  plan.custom_ops = arguments.custom_ops;
   plan.output = arguments.output;
   return plan;
 }

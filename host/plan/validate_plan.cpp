@@ -29,6 +29,8 @@ ValidatePlan plan_validate(const ValidateArguments& arguments) {
   if (has_model) plan.model = arguments.model;
   plan.cases = arguments.cases;
   plan.plugin = arguments.plugin;
+  require_kernels(arguments.custom_ops, arguments.plugins);
+  plan.custom_ops = arguments.custom_ops;
   return plan;
 }
 

@@ -17,6 +17,7 @@ struct ValidatePlan {
   bool traces_values = false;
   std::optional<double> atol;
   std::string plugin;
+  std::filesystem::path custom_ops;  // a library of kernels; empty: none
 };
 
 /// Throws Error(usage) where nothing, or two things, are named to compare with, and for an --atol that is none.

@@ -30,6 +30,7 @@ struct FileToValidate {
   std::filesystem::path file;
   GraphForm form;
   std::vector<Comparison> comparisons;
+  std::filesystem::path kernels{};  // the library that has those of custom operators; empty: none
 };
 
 /// A layout's files, and what they were made from.
@@ -42,7 +43,8 @@ struct ExportToValidate {
   std::filesystem::path folder;
   GraphForm form;
   ValidationBudget budget = ValidationBudget::normal;
-  bool traces_values = false;  // every step is listed, whether or not something differs
+  bool traces_values = false;       // every step is listed, whether or not something differs
+  std::filesystem::path kernels{};  // of operators of a plugin's own; empty: none
   MemoryPlan memory{};
 };
 
