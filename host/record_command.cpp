@@ -5,6 +5,7 @@
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "core/error.hpp"
 #include "core/program_file.hpp"
@@ -52,7 +53,8 @@ int run_record(Console& console) {
   program += "\n" + text_of("record");
   console.result()["program"] = program;
   console.result()["status"] = "ok";
-  if (console.mode() == Console::Mode::report) fmt::print("{}", program);
+  std::istringstream lines(program);
+  for (std::string line; std::getline(lines, line);) console.line(line);
   return 0;
 }
 

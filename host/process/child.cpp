@@ -74,7 +74,7 @@ ChildEnd run_command_again(const std::vector<std::string>& words, std::chrono::s
   int status = 0;
   bool asked = false;
   while (::waitpid(child, &status, WNOHANG) == 0) {
-    if (interrupt_requested() && !asked) {
+    if (interrupt_flag() && !asked) {
       ::kill(child, SIGTERM);
       asked = true;
     }
@@ -84,7 +84,7 @@ ChildEnd run_command_again(const std::vector<std::string>& words, std::chrono::s
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
-  stop_if_interrupted();
+  if (interrupt_flag()) throw Error(Failure::output, "interrupted");
   end.status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
   end.said = nlohmann::ordered_json::parse(out.text(), nullptr, false);
   if (end.said.is_discarded()) end.said = nullptr;
