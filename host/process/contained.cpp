@@ -61,6 +61,7 @@ std::vector<QuarantineRecord>& ended_by() {
                                 const sigset_t& mask_before, pid_t parent) {
   ::sigprocmask(SIG_SETMASK, &mask_before, nullptr);
 #ifdef __linux__
+  end_soon_without(parent);
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (::getppid() != parent) request_interrupt();
 #endif
