@@ -72,7 +72,7 @@ std::vector<QuarantineRecord>& ended_by() {
   } catch (...) {
     status = report_failure(console, std::current_exception());
   }
-  console.finish(status);
+  status = console.finish(status);
   shared.status = status;
   shared.finished = true;
   std::exit(status);
