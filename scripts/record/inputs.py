@@ -145,6 +145,8 @@ class Maker:
         height, width = size if isinstance(size, (list, tuple)) else (size, size)
         seen = config if hasattr(config, "num_channels") else getattr(config, "backbone_config", config)
         made = {"pixel_values": torch.randn(batch, getattr(seen, "num_channels", 3), height, width, generator=self.generator)}
+        if "image_sizes" in self.wanted:  # of which the second is lower, and padded
+            made["image_sizes"] = torch.tensor([[height, width], [height // 2, width]][:batch])
         if "noise" in self.wanted:  # a number for each patch
             patches = (height // config.patch_size) * (width // config.patch_size)
             made["noise"] = torch.rand(batch, patches, generator=self.generator)
@@ -217,23 +219,35 @@ class Maker:
 
     def read_images(self):
         """Texts that hold images: as many of their tokens stand for an image as the model makes vectors of it."""
-        config = self.model.config
-        token = getattr(config, "image_token_id", None) or config.image_token_index
+        reader = self.reader()
+        token = getattr(reader.config, "image_token_id", None) or reader.config.image_token_index
         text = self.text_inputs(self.shape.batch, self.shape.sequence)
         seen = self.packed_images() if "image_grid_thw" in self.wanted else self.images(1 if self.shape.batch == 1 else 2)
         if "pixel_attention_mask" in self.wanted:  # images of each text, of which the last is padding in part
             seen["pixel_values"] = seen["pixel_values"].unsqueeze(1).repeat(self.shape.batch, 1, 1, 1, 1)[:self.shape.batch, :1]
             seen["pixel_attention_mask"] = torch.ones(seen["pixel_values"][:, :, 0].shape, dtype=torch.int64)
-        found = self.model.get_image_features(**seen)
+        found = reader.get_image_features(**seen)
         vectors = getattr(found, "pooler_output", found)
         vectors = torch.cat(list(vectors)) if isinstance(vectors, (list, tuple)) else vectors
         ids = torch.where(text["input_ids"] == token, 3, text["input_ids"])
         places = text["attention_mask"].flatten().nonzero().flatten()[:vectors.numel() // vectors.shape[-1]]
         ids.view(-1)[places] = token
         made = {**text, "input_ids": ids, **seen}
+        if reader is not self.model and "image_grid_thw" in seen:
+            made["pixel_values"] = self.padded(seen)
         if "decoder_input_ids" in self.wanted:
             made.update(self.target(self.shape.target))
         return made
+
+    def reader(self):
+        """What reads images and texts: the model, or the one within it."""
+        return getattr(self.model, "vlm", self.model)
+
+    @staticmethod
+    def padded(seen):
+        """Patches of packed images, those of each in a row of its own."""
+        images = seen["pixel_values"].split(seen["image_grid_thw"].prod(1).tolist())
+        return torch.nn.utils.rnn.pad_sequence(images, batch_first=True)
 
     def queries_and_image(self):
         """What a Q-Former asks with, and what a tower of images yields."""
@@ -243,9 +257,10 @@ class Maker:
 
     def packed_images(self):
         """Patches of images of several sizes in one row."""
-        config = self.model.config.vision_config
+        config = self.reader().config.vision_config
         side = config.spatial_merge_size
-        grid = torch.tensor([[1, side, 2 * side], [2, side, side]][:1 if self.shape.batch == 1 else 2])
+        second = [2, side, side] if self.reader() is self.model else [1, side, side]
+        grid = torch.tensor([[1, side, 2 * side], second][:1 if self.shape.batch == 1 else 2])
         width = config.in_channels * config.temporal_patch_size * config.patch_size**2
         return {"pixel_values": torch.randn(int(grid.prod(1).sum()), width, generator=self.generator), "image_grid_thw": grid}
 
@@ -321,7 +336,8 @@ class Maker:
         if self.past:
             return self.encoder_decoder_step() if self.seq2seq else self.decoder_step()
         both = {"pixel_values", "input_ids"} <= set(self.wanted)
-        if both and hasattr(self.model, "get_image_features") and any(hasattr(self.model, name) for name in ("lm_head", "language_projection")):
+        answers = any(hasattr(self.model, name) for name in ("lm_head", "language_projection", "language_model", "vlm"))
+        if both and hasattr(self.reader(), "get_image_features") and answers:
             return self.read_images()
         if "decoder_input_ids" in self.wanted:
             return self.encoder_decoder()
