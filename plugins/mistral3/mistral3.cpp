@@ -5,8 +5,8 @@
 #include <vector>
 
 #include <onnxport/blocks/norm.hpp>
-#include <onnxport/blocks/packed_images.hpp>
 #include <onnxport/families/feature_layers.hpp>
+#include <onnxport/families/merged_patches.hpp>
 #include <onnxport/families/sized_images.hpp>
 #include <onnxport/plugin.hpp>
 #include <onnxport/vision_language.hpp>
@@ -82,19 +82,8 @@ class Mistral3 final : public VisionLanguage {
   /// merge² patches of an image become one: f[patches, width], sizes: i64[images, 2] in patches -> f[tokens, width].
   /// What is left over at the edges is dropped.
   Value merge(const Scope& s, const Value& patches, const Value& sizes) const {
-    Graph& g = s.graph();
-    const Value whole = sizes.in(s) / c.merge;
-    const Value rows = pick(whole, 1, 0), columns = pick(whole, 1, 1);
-    const Value grid = g.op("Concat", {unsqueeze(rows * 0 + g.integer(1), {1}), whole}, {{"axis", 1}});
-    const PackedPlaces at = packed_places(s, grid, sum(rows * columns, {0}), 1);
-
     const Value area = pick(sizes, 1, 0) * pick(sizes, 1, 1);
-    const Value begin = gather(cumulative_sum(area, 0) - area, at.image);
-    const Value width = unsqueeze(gather(pick(sizes, 1, 1), at.image), {1, 2});
-    const Value within = range(g.integer(c.merge));
-    const Value row = unsqueeze(at.row * c.merge, {1, 2}) + unsqueeze(within, {1});
-    const Value column = unsqueeze(at.column * c.merge, {1, 2}) + within;
-    const Value source = reshape(unsqueeze(begin, {1, 2}) + row * width + column, {0, c.merge * c.merge});
+    const Value source = patches_of_squares(s, {sizes.in(s), cumulative_sum(area, 0) - area, c.merge});
     // The patches of a square lie beside each other channel by channel.
     const Value beside = reshape(transpose(gather(patches, source), {0, 2, 1}), {0, c.merge * c.merge * c.width});
     return linear(s / "merging_layer", beside.in(s), {.out = c.width, .bias = false});

@@ -141,6 +141,8 @@ class Maker:
         config = models.image_config(self.model.config)
         if "spatial_shapes" in self.wanted:
             return self.patches(batch, config)
+        if hasattr(self.model.config, "image_grid_pinpoints"):
+            return self.tiles(batch, config)
         size = self.shape.image or getattr(config, "image_size", None) or getattr(config, "input_size", None) or 32
         height, width = size if isinstance(size, (list, tuple)) else (size, size)
         seen = config if hasattr(config, "num_channels") else getattr(config, "backbone_config", config)
@@ -180,10 +182,18 @@ class Maker:
         kinds = torch.tensor([1, 0, -1, -10])
         return {"input_points": places, "input_labels": kinds[self.draw(len(kinds), *shape)]}
 
+    def tiles(self, batch, config):
+        """Images of several sizes, each as a small copy and tiles of one size; padding fills up those of fewer tiles."""
+        side = config.image_size
+        sizes = torch.tensor([[side, 2 * side - 1], [2 * side + 8, side - 2]][:batch])
+        count = 1 + max(height * width // side**2 for height, width in self.model.config.image_grid_pinpoints)
+        return {"pixel_values": torch.randn(batch, count, 3, side, side, generator=self.generator), "image_sizes": sizes}
+
     def patches(self, batch, config):
         """Images of several shapes, cut into patches."""
         places = config.num_patches + 2
-        shapes = torch.tensor([[row + 1, places // (row + 1) - row] for row in range(batch)])
+        step = getattr(self.model.config, "downsample_factor", 1)
+        shapes = step * torch.tensor([[row + 1, places // step**2 // (row + 1) - row] for row in range(batch)])
         mask = (torch.arange(places) < shapes.prod(1, keepdim=True)).long()
         pixels = torch.randn(batch, places, config.patch_size**2 * config.num_channels, generator=self.generator)
         return {"pixel_values": pixels, "pixel_attention_mask": mask, "spatial_shapes": shapes}
@@ -223,7 +233,7 @@ class Maker:
         token = getattr(reader.config, "image_token_id", None) or reader.config.image_token_index
         text = self.text_inputs(self.shape.batch, self.shape.sequence)
         seen = self.packed_images() if "image_grid_thw" in self.wanted else self.images(1 if self.shape.batch == 1 else 2)
-        if "pixel_attention_mask" in self.wanted:  # images of each text, of which the last is padding in part
+        if "pixel_attention_mask" in self.wanted and "spatial_shapes" not in self.wanted:  # images of each text, of which the last is padding in part
             seen["pixel_values"] = seen["pixel_values"].unsqueeze(1).repeat(self.shape.batch, 1, 1, 1, 1)[:self.shape.batch, :1]
             seen["pixel_attention_mask"] = torch.ones(seen["pixel_values"][:, :, 0].shape, dtype=torch.int64)
         found = reader.get_image_features(**seen)

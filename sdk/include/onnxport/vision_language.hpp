@@ -157,13 +157,16 @@ class VisionLanguage : public OnnxConfigWithPast {
 
   /// Texts in which as many tokens are an image's as there are vectors of images, where an image has a known number.
   std::vector<DummyTensor> generate_dummy_inputs(const DummyRequest& request) const override {
-    const int64_t vectors = vectors_of(request.sizes);
-    // A step of a text that has begun is not given its images again: with a past no token is an image's.
-    if (!request.part.empty() || vectors == 0 || use_past()) return {};
-    return {texts_with_images(request, {.vectors = vectors, .image_token = half_.image_token, .vocab = vocab_})};
+    return texts_of(request, vectors_of(request.sizes));
   }
 
  protected:
+  /// The same for so many vectors. A step of a text that has begun is not given its images again: with a past no token
+  /// is an image's.
+  std::vector<DummyTensor> texts_of(const DummyRequest& request, int64_t vectors) const {
+    if (!request.part.empty() || vectors == 0 || use_past()) return {};
+    return {texts_with_images(request, {.vectors = vectors, .image_token = half_.image_token, .vocab = vocab_})};
+  }
   /// How checkpoints call an encoder of images that is a component of its own.
   static std::vector<std::pair<std::string, std::string>> tower_prefixes() {
     return {{"", "vision_tower."},
