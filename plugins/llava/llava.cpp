@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // LLaVA: an encoder of images and a decoder of texts, each of any type, and two layers between them.
 // Source: LlavaForConditionalGeneration, transformers 4.57 and 5.24.
+#include <onnxport/families/feature_layers.hpp>
 #include <onnxport/plugin.hpp>
 #include <onnxport/vision_language.hpp>
 
-using namespace onnxport::sdk;
+using namespace onnxport::family;
 
 namespace {
 
@@ -14,29 +15,19 @@ struct LlavaConfig {
         activation(c.text("projector_hidden_act", "gelu")),
         bias(c.boolean("multimodal_projector_bias", true)),
         keeps_class(c.choice("vision_feature_select_strategy", "default", {"default", "full"}) == "full"),
-        layers(c.is_list("vision_feature_layer") ? c.integers("vision_feature_layer")
-                                                 : std::vector<int64_t>{c.integer("vision_feature_layer", -2)}),
+        layers(
+            feature_layers(c, {.otherwise = -2, .count = c.section("vision_config").count("num_hidden_layers", 24)})),
         text_width(c.section("text_config").size("hidden_size", 4096)),
-        image_layers(c.section("vision_config").count("num_hidden_layers", 24)),
         image(c.section("vision_config").size("image_size", 336)),
         patch(c.section("vision_config").size("patch_size", 14)),
         channels(c.section("vision_config").size("num_channels", 3)) {
     c.no_effect({"image_seq_length", "tie_word_embeddings", "ignore_index", "vocab_size"});
-    for (int64_t& layer : layers) {
-      const int64_t from_end = image_layers + 1;
-      const int64_t index = layer < 0 ? layer + from_end : layer;
-      if (index < 0 || index >= from_end) {
-        throw Error(ONNXPORT_CONFIG, "config field 'vision_feature_layer' names " + std::to_string(layer) +
-                                         "; the encoder of images has " + std::to_string(from_end) + " states");
-      }
-      layer = index;
-    }
   }
   int64_t image_token;
   std::string activation;
   bool bias, keeps_class;
-  std::vector<int64_t> layers;  // whose states are read, from 0: what the first layer reads
-  int64_t text_width, image_layers, image, patch, channels;
+  std::vector<std::string> layers;  // steps that are read
+  int64_t text_width, image, patch, channels;
 };
 
 class Llava final : public VisionLanguage {
@@ -61,23 +52,18 @@ class Llava final : public VisionLanguage {
   }
 
   std::vector<Value> see(Graph& g, const Inputs& in) const override {
-    ComponentCall call{.scope = "vision_tower", .steps = "vision_", .prefixes = tower_prefixes()};
-    for (const int64_t layer : c.layers) call.outputs.push_back(state(layer));
+    const ComponentCall call{"", "vision_tower", "vision_", tower_prefixes(), c.layers};
     Inputs pixels;
     pixels.emplace("pixel_values", in.at("pixel_values"));
     const std::map<std::string, Value> states = tower(g, call, pixels);
     std::vector<Value> read;
-    for (const std::string& name : call.outputs)
+    for (const std::string& name : c.layers)
       read.push_back(c.keeps_class ? states.at(name) : slice(states.at(name), {1, 1}));
     const Value seen = read.size() == 1 ? read[0] : concat(read, -1);
     const Scope projector =
         first_with("linear_1.weight", {g.root() / "multi_modal_projector", g.root() / "model.multi_modal_projector"});
     const LinearOptions out{.out = c.text_width, .bias = c.bias};
     return {linear(projector / "linear_2", activation(linear(projector / "linear_1", seen, out), c.activation), out)};
-  }
-
-  std::string state(int64_t layer) const {
-    return layer == c.image_layers ? "last_hidden_state" : "hidden_states." + std::to_string(layer);
   }
 
   const LlavaConfig c;

