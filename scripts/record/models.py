@@ -21,14 +21,16 @@ def class_named(name):
     return getattr(importlib.import_module(module) if module else transformers, name)
 
 
-def load(name, checkpoint, unused):
-    """The class with the checkpoint's weights, in f32, as the library itself loads them. Ends the program where a weight is
-    left over, or one is missing that `unused` does not list."""
+def load(name, checkpoint, unused, attention="eager"):
+    """The class with the checkpoint's weights, in f32, as the library itself loads them; `attention` says how it attends, as
+    the library calls it, None: as it chooses. Ends the program where a weight is left over, or one is missing that `unused`
+    does not list."""
     try:
         config = transformers.AutoConfig.from_pretrained(checkpoint)
     except ValueError:  # a type by a name that only its own class knows
         config = class_named(name).config_class.from_pretrained(checkpoint)
-    config._attn_implementation = "eager"
+    if attention:
+        config._attn_implementation = attention
     config._experts_implementation = "eager"  # others want sizes that small configs have not
     model, found = class_named(name).from_pretrained(checkpoint, config=config, output_loading_info=True)
     unused = [*unused, "*.num_batches_tracked"]  # which counts steps of a training
