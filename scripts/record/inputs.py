@@ -74,6 +74,8 @@ class Maker:
         for name in ("question_token_id", "mask_token_id"):  # of models that look for them in the text
             if getattr(self.text, name, None) is not None:
                 ids[..., 1::3] = getattr(self.text, name)
+        if hasattr(self.model.config, "max_text_len"):
+            self.end_phrases(ids, mask)
         if self.ends_count:  # a vector is read at the end token
             ids[torch.arange(shape[0]), mask.sum(-1) - 1] = self.text.eos_token_id
         made = {"input_ids": torch.where(mask == 1, ids, pad), "attention_mask": mask}
@@ -97,6 +99,13 @@ class Maker:
         if "entity_ids" in self.wanted:
             made.update(self.entities(*shape))
         return {name: value for name, value in made.items() if name in self.wanted}
+
+    @staticmethod
+    def end_phrases(ids, mask):
+        """Prompts of phrases, in the numbers that BERT's vocabulary has: [CLS], "." behind some tokens, and [SEP]."""
+        ids[:, 0] = 101
+        ids[:, 3::4] = 1012
+        ids[torch.arange(len(ids)), mask.sum(-1) - 1] = 102
 
     def flattened_patches(self, batch, count):
         """An image in place of a text: patches behind their rows and columns, counted from 1; 0 is padding."""
@@ -275,10 +284,11 @@ class Maker:
         return {"pixel_values": torch.randn(int(grid.prod(1).sum()), width, generator=self.generator), "image_grid_thw": grid}
 
     def texts_and_images(self):
-        """One text more than there are images where all are compared with all; two for each where objects are sought; else
-        one about each."""
+        """One text more than there are images where all are compared with all; two for each where each names an object;
+        else one about each."""
         batch = self.shape.batch
-        texts = batch + 1 if self.compares else 2 * batch if "ObjectDetection" in type(self.model).__name__ else batch
+        names_object = "ObjectDetection" in type(self.model).__name__ and not hasattr(self.model.config, "max_text_len")
+        texts = batch + 1 if self.compares else 2 * batch if names_object else batch
         return {**self.text_inputs(texts, self.shape.sequence), **self.images(batch)}
 
     def episode(self):
