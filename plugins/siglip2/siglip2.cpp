@@ -44,6 +44,7 @@ struct Siglip2ImageTower : Tower {
     const auto form = [this](int64_t) { return layer(false); };
     const Value y = transformer_layers(model / "encoder.layers", x, {.count = layers, .layer = form, .steps = steps},
                                        {.mask = in.mask});
+    model.graph().mark(steps + "hidden_states." + std::to_string(layers), y);
     return norm(model / "post_layernorm", y, {.epsilon = epsilon});
   }
   Value pool(const Scope& model, const Value& x, const PatchInputs& in) const {

@@ -17,7 +17,8 @@ struct FeatureLayers {
   int64_t count;      ///< the encoder's layers
 };
 /// The encoder's steps that 'vision_feature_layer' names, one or several: its states are counted from 0, which is what
-/// the first layer reads, or from the end: -1 is the last layer's. Throws CONFIG where it has no such state.
+/// the first layer reads, or from the end: -1 is the last layer's, before any norm behind it. Throws CONFIG where it
+/// has no such state.
 inline std::vector<std::string> feature_layers(const Config& c, const FeatureLayers& of) {
   constexpr const char* field = "vision_feature_layer";
   const std::vector<int64_t> stated =
@@ -29,7 +30,7 @@ inline std::vector<std::string> feature_layers(const Config& c, const FeatureLay
       throw Error(ONNXPORT_CONFIG, "config field 'vision_feature_layer' names " + std::to_string(layer) +
                                        "; the encoder of images has " + std::to_string(states) + " states");
     }
-    steps.push_back(index == of.count ? "last_hidden_state" : "hidden_states." + std::to_string(index));
+    steps.push_back("hidden_states." + std::to_string(index));
   }
   return steps;
 }
