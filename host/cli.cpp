@@ -12,6 +12,9 @@
 #include "core/version.hpp"
 #include "host/commands.hpp"
 #include "host/plan/choices.hpp"
+#include "host/process/interrupt.hpp"
+#include "host/report/report_file.hpp"
+#include "host/report/run_facts.hpp"
 #include "host/usage_error.hpp"
 
 namespace onnxport {
@@ -29,6 +32,7 @@ struct Arguments {
   PluginsCheckArguments plugins_check;
   SynthArguments synth;
   bool quiet = false, json = false;
+  std::filesystem::path report;  // a file to write; empty: none
   /// Set by the command that was named.
   std::function<int(Console&)> run;
 };
@@ -56,6 +60,11 @@ constexpr const char* legacy_group = "Of transformers.onnx";
 void add_report_options(CLI::App& app, Arguments& a) {
   CLI::Option* quiet = app.add_flag("-q,--quiet", a.quiet, "Say nothing but errors");
   app.add_flag("--json", a.json, "Print one JSON object on standard output, also for errors")->excludes(quiet);
+}
+
+void add_report_file_option(CLI::App& app, Arguments& a) {
+  app.add_option("--report", a.report, "Write what was done and found to this file, which ends in .html or .json")
+      ->type_name("FILE");
 }
 
 void add_plugin_options(CLI::App& app, PluginArguments& plugins) {
@@ -142,6 +151,7 @@ void define_export(CLI::App& root, Arguments& a) {
   add_export_options(*app, a.export_model);
   add_plugin_options(*app, a.export_model.plugins);
   add_report_options(*app, a);
+  add_report_file_option(*app, a);
   app->footer(
       "Examples:\n"
       "  onnxport export -m all-MiniLM-L6-v2 onnx/\n"
@@ -165,8 +175,11 @@ void define_validate(CLI::App& root, Arguments& a) {
       ->allow_extra_args(false);
   app->add_option("--atol", v.atol, "Largest absolute difference that is accepted")->type_name("X");
   app->add_option("--plugin", v.plugin, "Use this plugin where several offer the model type")->type_name("ID");
+  app->add_option("--feature", v.feature, "What a file of another exporter is for (default: told by its inputs)")
+      ->type_name("NAME");
   add_plugin_options(*app, v.plugins);
   add_report_options(*app, a);
+  add_report_file_option(*app, a);
   app->footer(
       "Examples:\n"
       "  onnxport validate onnx/ -m all-MiniLM-L6-v2\n"
@@ -184,6 +197,10 @@ void define_inspect(CLI::App& root, Arguments& a) {
       ->allow_extra_args(false);
   inspect->add_option("--runtime", a.inspect.runtime, "Tell what this version lacks: onnxruntime=1.17")
       ->type_name("NAME=V");
+  inspect
+      ->add_option("--graph", a.inspect.graph,
+                   "Draw the graph by modules: FILE.svg, FILE.png, or FILE.html to open modules")
+      ->type_name("FILE");
   inspect->add_option("--depth", a.inspect.depth, "How deep modules are told (default 2)")
       ->check(CLI::Range(0, 100))
       ->type_name("N");
@@ -342,6 +359,24 @@ std::optional<int> parse(CLI::App& root, const Words& words, const Unexpected& u
   }
 }
 
+/// Runs what was parsed, and writes its report where one is wanted, of a failure too.
+int run_and_report(const Arguments& arguments, const Words& words, Console& console) {
+  if (arguments.report.empty()) return arguments.run(console);
+  check_report_name(arguments.report);
+  int status = 0;
+  try {
+    status = arguments.run(console);
+  } catch (...) {
+    status = report_failure(console, std::current_exception());
+  }
+  if (interrupt_requested()) return status;
+  console.result()["exit_status"] = status;
+  fill_run_facts(words, console.result());
+  write_report(arguments.report, console.result());
+  console.line("report: " + arguments.report.string());
+  return status;
+}
+
 int run_as_transformers_onnx(const Words& words, Console& console) {
   Arguments arguments, unused;
   CLI::App root("", "onnxport"), known("", "onnxport");
@@ -377,7 +412,7 @@ int run_command(const Words& words, Console& console) {
   }
   if (const auto status = parse(root, given, {[&] { return unexpected_words(root, given); }})) return *status;
   if (arguments.quiet) console.set_mode(Console::Mode::quiet);
-  return arguments.run(console);
+  return run_and_report(arguments, given, console);
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "host/plan/export_plan.hpp"
 #include "host/process/interrupt.hpp"
 #include "host/process/memory.hpp"
+#include "host/report/config_use.hpp"
 #include "host/report/report.hpp"
 #include "host/validation/requirements.hpp"
 #include "host/validation/tolerance.hpp"
@@ -147,6 +148,7 @@ int run_export(const ExportArguments& arguments, Console& console) {
   const DefinedGraphs defined =
       define_graphs(onnx_config, weights, files, {.outputs = plan.outputs, .allow_unused = plan.allow_unused});
   note_leftovers(defined.definitions[0], console);
+  report(ConfigUse{onnx_config, config}, console);
   const GraphForm form{.opset = opset, .dtype = dtype, .weights_as_stored = plan.weights.place == WeightPlace::link};
   const ExportToValidate to_validate{
       onnx_config, config, preprocessor ? &*preprocessor : nullptr, defined.graphs, &weights, output.folder(), form};

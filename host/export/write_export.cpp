@@ -12,13 +12,15 @@
 #include "core/error.hpp"
 #include "core/format_bytes.hpp"
 #include "core/output/companions.hpp"
+#include "registry/trust.hpp"
 
 namespace onnxport {
 namespace {
 
 namespace fs = std::filesystem;
 
-std::map<std::string, std::string> metadata_of(const ExportPlan& plan, const Selection& selection) {
+std::map<std::string, std::string> metadata_of(const ExportPlan& plan, const Selection& selection,
+                                               const fs::path& config_file) {
   std::map<std::string, std::string> metadata{
       {"onnxport.model_type", selection.model_type},
       {"onnxport.feature", selection.feature},
@@ -32,6 +34,8 @@ std::map<std::string, std::string> metadata_of(const ExportPlan& plan, const Sel
   else if (plan.positions)  // a plugin that does not tell
     metadata["onnxport.position_ids"] = name_of(position_choices, *plan.positions);
   if (plan.sample_mask) metadata["onnxport.sample_mask"] = "input";
+  // What the model was made from, in what is the same wherever and whenever it is made.
+  metadata["onnxport.config_sha256"] = sha256_of(config_file);
   return metadata;
 }
 
@@ -57,7 +61,7 @@ WrittenExport write_export(const ExportPlan& plan, const ExportSource& source, c
   ExportOptions options;
   options.opset = source.opset;
   options.model_file = output.model_file();
-  options.metadata = metadata_of(plan, source.selection);
+  options.metadata = metadata_of(plan, source.selection, source.checkpoint.folder() / "config.json");
   const WeightsToStore weights{source.defined.graphs, source.defined.weight_bytes()};
   choose_weight_storage(plan, weights, output, options);
   WriteForecast forecast;

@@ -21,6 +21,7 @@ ValidatePlan plan_validate(const ValidateArguments& arguments) {
   if (has_model) plan.model = arguments.model;
   plan.cases = arguments.cases;
   plan.plugin = arguments.plugin;
+  plan.feature = arguments.feature;
   return plan;
 }
 

@@ -14,6 +14,7 @@ struct ValidatePlan {
   std::vector<std::filesystem::path> cases;  // or recorded outputs
   std::optional<double> atol;
   std::string plugin;
+  std::string feature;  // of files that do not say it; empty: told by the checkpoint and their inputs
 };
 
 /// Throws Error(usage) where nothing, or two things, are named to compare with, and for an --atol that is none.

@@ -76,7 +76,7 @@ void Console::block(const std::string& text, size_t indent) {
 }
 
 void Console::note(const std::string& text) {
-  if (mode_ == Mode::json) result()["notes"].push_back(text);
+  result()["notes"].push_back(text);
   block("note: " + text, 0);
 }
 
@@ -120,11 +120,9 @@ void Console::end_progress() {
 
 void Console::fail(int exit_status, const std::string& kind, const std::string& cause, const std::string& hint) {
   end_progress();
-  if (mode_ == Mode::json) {
-    result()["status"] = exit_status == interrupted_status ? "interrupted" : "error";
-    result()["error"] = {{"kind", kind}, {"message", cause}, {"hint", hint}};
-    return;
-  }
+  result()["status"] = exit_status == interrupted_status ? "interrupted" : "error";
+  result()["error"] = {{"kind", kind}, {"message", cause}, {"hint", hint}};
+  if (mode_ == Mode::json) return;
   fmt::print(stderr, "onnxport: error: {}\n", set_in(cause, 0));
   if (!hint.empty()) fmt::print(stderr, "  {}\n", set_in(hint, 0));
 }

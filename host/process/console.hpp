@@ -34,7 +34,7 @@ class Console {
   void line(const std::string& text);
   /// Lines of the report, such as an error's: the first is set in by so many columns, the others by two more.
   void block(const std::string& text, size_t indent);
-  /// Something that the user should know though nothing failed; in JSON an entry of "notes". May have several lines.
+  /// Something that the user should know though nothing failed; in the object an entry of "notes". May have several lines.
   void note(const std::string& text);
   /// What is going on, and how far in bytes (total 0: no measure). A bar on a terminal, else one line for each new
   /// phase. [any-thread]
