@@ -7,6 +7,7 @@
 #   onnxport::ort_headers   the C API of ONNX Runtime; the library is opened at run time and never linked
 #   onnxport::torch         libtorch, unless ONNXPORT_TORCH is off; for its back end alone
 #   onnxport::curl          libcurl, for the downloader alone
+#   onnxport::jsonnet       libjsonnet, for the templates of packages
 #   onnxport::yaml_cpp  onnxport::nettle  CLI11::CLI11  fmt::fmt  nlohmann_json::nlohmann_json  Threads::Threads
 #
 # Imported targets count as system headers, so their warnings are not ours. All that is missing is reported at once.
@@ -106,6 +107,19 @@ if(TARGET PkgConfig::ONNXPORT_NETTLE)
   endif()
 else()
   list(APPEND _missing "nettle")
+endif()
+
+find_path(ONNXPORT_JSONNET_INCLUDE_DIR libjsonnet.h)
+find_library(ONNXPORT_JSONNET_LIBRARY jsonnet)
+mark_as_advanced(ONNXPORT_JSONNET_INCLUDE_DIR ONNXPORT_JSONNET_LIBRARY)
+if(ONNXPORT_JSONNET_INCLUDE_DIR AND ONNXPORT_JSONNET_LIBRARY)
+  if(NOT TARGET onnxport::jsonnet)
+    add_library(onnxport::jsonnet UNKNOWN IMPORTED)
+    set_target_properties(onnxport::jsonnet PROPERTIES IMPORTED_LOCATION "${ONNXPORT_JSONNET_LIBRARY}"
+                          INTERFACE_INCLUDE_DIRECTORIES "${ONNXPORT_JSONNET_INCLUDE_DIR}")
+  endif()
+else()
+  list(APPEND _missing "libjsonnet")
 endif()
 
 find_package(CURL 7.87 QUIET)

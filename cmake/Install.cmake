@@ -1,13 +1,69 @@
-# What an installation holds: the command, back ends and plugins, the SDK with its CMake package, and the recorder. Targets and plugins
-# install themselves where they are defined; paths are relative, so that the tree can be moved.
+# What an installation holds, by component:
+#   runtime      the command, libonnxport, the back ends for ONNX Runtime and for downloads, ONNX Runtime itself
+#   plugins      the architectures
+#   reference    the back end of libtorch, which validation compares with
+#   dev          headers, the CMake package, the pkg-config file, the recorder of cases, examples
+#   libraries, reference_libraries    what runtime and reference link of the build machine, so that the tree works on others;
+#                off with ONNXPORT_BUNDLE, and not in Debian's packages, which depend on those of the distribution
+#   debug        debug information; installed only where it is named
+# Targets and plugins install themselves where they are defined. Paths are relative, so that the tree can be moved.
 include(CMakePackageConfigHelpers)
+option(ONNXPORT_BUNDLE "Install the libraries that the programs need beside them" ON)
 
-install(DIRECTORY "${PROJECT_SOURCE_DIR}/sdk/include/" DESTINATION include)
+set(_licences share/doc/onnxport/licences)
+
+# --- development -----------------------------------------------------------------------------------------------------
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/sdk/include/" DESTINATION include COMPONENT dev)
 configure_package_config_file("${CMAKE_CURRENT_LIST_DIR}/onnxportConfig.cmake.in" "${PROJECT_BINARY_DIR}/onnxportConfig.cmake"
                               INSTALL_DESTINATION lib/cmake/onnxport)
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/onnxportConfigVersion.cmake" COMPATIBILITY SameMajorVersion)
 install(FILES "${PROJECT_BINARY_DIR}/onnxportConfig.cmake" "${PROJECT_BINARY_DIR}/onnxportConfigVersion.cmake"
               "${CMAKE_CURRENT_LIST_DIR}/OnnxportAddPlugin.cmake"
-        DESTINATION lib/cmake/onnxport)
-install(DIRECTORY "${PROJECT_SOURCE_DIR}/scripts/record" DESTINATION share/onnxport PATTERN "__pycache__" EXCLUDE)
-install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION share/doc/onnxport)
+        DESTINATION lib/cmake/onnxport COMPONENT dev)
+configure_file("${CMAKE_CURRENT_LIST_DIR}/onnxport.pc.in" "${PROJECT_BINARY_DIR}/onnxport.pc" @ONLY)
+install(FILES "${PROJECT_BINARY_DIR}/onnxport.pc" DESTINATION lib/pkgconfig COMPONENT dev)
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/scripts/record" DESTINATION share/onnxport COMPONENT dev PATTERN "__pycache__" EXCLUDE)
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/examples" DESTINATION share/doc/onnxport COMPONENT dev)
+
+# --- documentation ---------------------------------------------------------------------------------------------------
+install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" "${PROJECT_SOURCE_DIR}/CHANGELOG.md" DESTINATION share/doc/onnxport COMPONENT runtime)
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/docs/" DESTINATION share/doc/onnxport COMPONENT runtime
+        FILES_MATCHING PATTERN "*.md" PATTERN "*.svg" PATTERN "generate" EXCLUDE)
+
+# --- ONNX Runtime ----------------------------------------------------------------------------------------------------
+get_filename_component(_ort "${ONNXPORT_ORT_LIBRARY}" REALPATH)
+get_filename_component(_ort_root "${_ort}" DIRECTORY)
+get_filename_component(_ort_root "${_ort_root}" DIRECTORY)
+install(FILES "${_ort}" DESTINATION lib/onnxport/lib RENAME libonnxruntime.so.1 COMPONENT runtime
+        PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
+foreach(_text IN ITEMS LICENSE ThirdPartyNotices.txt)
+  if(EXISTS "${_ort_root}/${_text}")
+    install(FILES "${_ort_root}/${_text}" DESTINATION ${_licences}/onnxruntime COMPONENT runtime)
+  else()
+    message(WARNING "${_ort_root}/${_text} is missing: an installation will lack a part of the licence of ONNX Runtime")
+  endif()
+endforeach()
+
+# --- the libraries that come along -----------------------------------------------------------------------------------
+function(_onnxport_install_libraries component of)
+  get_property(targets GLOBAL PROPERTY ONNXPORT_PROGRAMS_${of})
+  if(NOT ONNXPORT_BUNDLE OR NOT targets)
+    return()
+  endif()
+  set(programs "")
+  foreach(target IN LISTS targets)
+    string(APPEND programs " \"$<TARGET_FILE:${target}>\"")
+  endforeach()
+  set(directories "")
+  if(ONNXPORT_TORCH AND of STREQUAL reference)
+    get_filename_component(directories "${ONNXPORT_TORCH_CPU_LIBRARY}" DIRECTORY)
+  endif()
+  install(CODE "set(programs${programs})
+    set(directories \"${directories}\")
+    set(folder lib/onnxport/lib)
+    set(licences ${_licences})
+    include(\"${PROJECT_SOURCE_DIR}/cmake/InstallLibraries.cmake\")"
+          COMPONENT ${component})
+endfunction()
+_onnxport_install_libraries(libraries runtime)
+_onnxport_install_libraries(reference_libraries reference)

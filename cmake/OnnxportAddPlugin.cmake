@@ -7,7 +7,9 @@
 #
 # Builds a plugin: OUTPUT_DIRECTORY/NAME/libonnxport_NAME.so, which exports the entry function and nothing else, and
 # beside it plugin.yaml. The target is called onnxport_plugin_NAME; the global property ONNXPORT_PLUGINS
-# lists the targets. Installs both files below lib/onnxport/plugins unless NO_INSTALL is given.
+# lists the targets. Installs both files below lib/onnxport/plugins as component `plugins` unless NO_INSTALL is given; with
+# ONNXPORT_INSTALL_FOR_USER=ON (`cmake -B build -DONNXPORT_INSTALL_FOR_USER=ON`) in the folder where onnxport looks for the
+# user's own, whatever the prefix.
 #
 # The variables ONNXPORT_PLUGIN_VERSION, ONNXPORT_PLUGIN_LICENSE and ONNXPORT_PLUGIN_VENDOR, where set, are what a plugin
 # states that leaves its own out.
@@ -51,6 +53,8 @@ if(CMAKE_SCRIPT_MODE_FILE AND CMAKE_SCRIPT_MODE_FILE STREQUAL CMAKE_CURRENT_LIST
 endif()
 
 include_guard(GLOBAL)
+
+option(ONNXPORT_INSTALL_FOR_USER "Install plugins in the user's folder of them instead of the prefix" OFF)
 
 function(onnxport_platform variable)
   string(TOLOWER "${CMAKE_SYSTEM_NAME}-${CMAKE_SYSTEM_PROCESSOR}" platform)
@@ -157,6 +161,12 @@ function(onnxport_add_plugin name)
   set_property(GLOBAL APPEND PROPERTY ONNXPORT_PLUGINS ${target})
   if(NOT arg_NO_INSTALL)
     # As plain files: stripping would change the sum.
-    install(FILES "$<TARGET_FILE:${target}>" "${folder}/plugin.yaml" DESTINATION "lib/onnxport/plugins/${name}")
+    set(destination "lib/onnxport/plugins")
+    if(ONNXPORT_INSTALL_FOR_USER AND NOT "$ENV{XDG_DATA_HOME}" STREQUAL "")
+      set(destination "$ENV{XDG_DATA_HOME}/onnxport/plugins")
+    elseif(ONNXPORT_INSTALL_FOR_USER)
+      set(destination "$ENV{HOME}/.local/share/onnxport/plugins")
+    endif()
+    install(FILES "$<TARGET_FILE:${target}>" "${folder}/plugin.yaml" DESTINATION "${destination}/${name}" COMPONENT plugins)
   endif()
 endfunction()

@@ -3,12 +3,12 @@
 
 #include <fmt/format.h>
 
-#include <boost/dll/runtime_symbol_info.hpp>
 #include <cstdlib>
 #include <map>
 #include <mutex>
 
 #include "core/error.hpp"
+#include "core/installation.hpp"
 
 namespace onnxport {
 namespace {
@@ -39,12 +39,11 @@ void open(const OnDemandLibrary& wanted, dll::shared_library& library) {
 
 }  // namespace
 
-/// Beside the running program as an installation has it, unless the environment says otherwise.
 fs::path on_demand_path(const std::string& name) {
   const std::string file = "libonnxport_" + name + ".so";
   if (const char* given = std::getenv("ONNXPORT_BACKEND_PATH"); given != nullptr && *given != '\0')
     return fs::path(given) / file;
-  return fs::path(dll::program_location().parent_path().string()) / ".." / "lib" / "onnxport" / "backends" / file;
+  return installed_files() / "backends" / file;
 }
 
 const dll::shared_library& open_on_demand(const OnDemandLibrary& wanted) {

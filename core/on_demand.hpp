@@ -19,7 +19,7 @@ struct OnDemandLibrary {
   std::string broken_hint;   // where a library that it needs is not there
 };
 
-/// Where the library is looked for: ONNXPORT_BACKEND_PATH, or lib/onnxport/backends beside the program's folder.
+/// Where the library is looked for: ONNXPORT_BACKEND_PATH, or backends/ of the installation.
 std::filesystem::path on_demand_path(const std::string& name);
 
 /// Opens it, once a name. It is never unloaded: what it links may register things that outlive every object of ours.

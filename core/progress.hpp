@@ -15,6 +15,8 @@ struct Progress {
   const std::atomic<bool>* cancel = nullptr;
 
   bool cancelled() const { return cancel != nullptr && cancel->load(); }
+  /// Throws Error(output, "interrupted") where it is.
+  void stop_if_cancelled() const;
 };
 
 }  // namespace onnxport

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The command line: what is accepted, and the help. What is not accepted is explained in usage_error.cpp.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <onnxport/abi.h>
 
 #include <CLI/CLI.hpp>
@@ -11,8 +12,9 @@
 #include "core/package/layout.hpp"
 #include "core/version.hpp"
 #include "host/commands.hpp"
+#include "host/package/package.hpp"
 #include "host/plan/choices.hpp"
-#include "host/process/interrupt.hpp"
+#include "host/process/terminal.hpp"
 #include "host/report/report_file.hpp"
 #include "host/report/run_facts.hpp"
 #include "host/usage_error.hpp"
@@ -31,7 +33,7 @@ struct Arguments {
   PluginArguments plugins_list;
   PluginsCheckArguments plugins_check;
   SynthArguments synth;
-  bool quiet = false, json = false;
+  bool quiet = false, json = false, json_line = false;
   std::filesystem::path report;  // a file to write; empty: none
   /// Set by the command that was named.
   std::function<int(Console&)> run;
@@ -40,18 +42,12 @@ struct Arguments {
 const char* const commands[] = {"export", "validate", "features", "explain", "inspect",
                                 "diff",   "plugins",  "synth",    "help"};
 
-Words layout_names() {
-  Words names;
-  for (const Layout& layout : layouts()) names.emplace_back(layout.name);
-  return names;
-}
-
-/// "single: one graph; split: …"
+/// "single: one graph; split: …; or a package, …: genai, …"
 std::string layout_help() {
   std::string text;
-  for (const Layout& layout : layouts())
-    text += fmt::format("{}{}: {}", text.empty() ? "" : "; ", layout.name, layout.summary);
-  return text;
+  for (const Layout& layout : layouts()) text += fmt::format("{}: {}; ", layout.name, layout.summary);
+  return text + fmt::format("or a package, a folder that other programs load: {}, or the path of one",
+                            fmt::join(package_names(), ", "));
 }
 
 /// Flags that scripts written for transformers.onnx pass.
@@ -60,6 +56,7 @@ constexpr const char* legacy_group = "Of transformers.onnx";
 void add_report_options(CLI::App& app, Arguments& a) {
   CLI::Option* quiet = app.add_flag("-q,--quiet", a.quiet, "Say nothing but errors");
   app.add_flag("--json", a.json, "Print one JSON object on standard output, also for errors")->excludes(quiet);
+  app.add_flag("--json-line", a.json_line, "The same in one line")->excludes(quiet);
 }
 
 void add_report_file_option(CLI::App& app, Arguments& a) {
@@ -125,7 +122,7 @@ void add_export_options(CLI::App& app, ExportArguments& e) {
   app.add_option("--max-memory", e.max_memory, "What the export and its validation may take: 500MB, 4GB")
       ->transform(CLI::AsSizeValue(true))
       ->type_name("SIZE");
-  app.add_option("--layout", e.layout, layout_help())->check(CLI::IsMember(layout_names()));
+  app.add_option("--layout", e.layout, layout_help())->type_name("NAME");
   app.add_option("--position-ids", e.position_ids,
                  "A decoder's positions: sequence (counted after the past, as the model does by itself), mask (counted "
                  "along the attention mask, for batches padded on the left), input (a graph input)")
@@ -140,6 +137,10 @@ void add_export_options(CLI::App& app, ExportArguments& e) {
       ->type_name("A,B")
       ->allow_extra_args(false);
   app.add_flag("--no-validate", e.no_validate, "Do not compare the written file with the reference");
+  app.add_flag("--dry-run", e.dry_run, "Tell what would be written, and write nothing");
+  app.add_flag(
+      "--skip-existing", e.skip_existing,
+      "Do nothing where the output is of an earlier run with the same options and not older than the checkpoint");
   app.add_flag("--allow-unused", e.allow_unused,
                "Accept tensors in the model's own modules that its config does not account for");
   app.add_option("--plugin", e.plugin, "Use this plugin where several offer the model type")->type_name("ID");
@@ -369,7 +370,7 @@ int run_and_report(const Arguments& arguments, const Words& words, Console& cons
   } catch (...) {
     status = report_failure(console, std::current_exception());
   }
-  if (interrupt_requested()) return status;
+  if (console.cancel_flag()) return status;
   console.result()["exit_status"] = status;
   fill_run_facts(words, console.result());
   write_report(arguments.report, console.result());
@@ -377,7 +378,7 @@ int run_and_report(const Arguments& arguments, const Words& words, Console& cons
   return status;
 }
 
-int run_as_transformers_onnx(const Words& words, Console& console) {
+int run_as_transformers_onnx(const Words& words, Terminal& console) {
   Arguments arguments, unused;
   CLI::App root("", "onnxport"), known("", "onnxport");
   define_legacy(root, arguments);
@@ -385,15 +386,15 @@ int run_as_transformers_onnx(const Words& words, Console& console) {
   const Words meant = words.front().starts_with('-') ? Words{} : commands_like(words.front(), known);
   const auto unexpected = [&] { return unexpected_words(root, known, arguments.export_model.output.string(), words); };
   if (const auto status = parse(root, words, {unexpected, !meant.empty()})) return *status;
-  if (arguments.quiet) console.set_mode(Console::Mode::quiet);
+  if (arguments.quiet) console.set_mode(Terminal::Mode::quiet);
   // A folder may have a name like a command's; a command that is misspelt looks the same.
   if (!meant.empty())
     console.note(
         fmt::format("the output is the folder '{}'; if a command was meant, it is `{}`", words.front(), meant[0]));
-  return arguments.run(console);
+  return run_and_report(arguments, words, console);
 }
 
-int run_command(const Words& words, Console& console) {
+int run_command(const Words& words, Terminal& console) {
   Arguments arguments;
   CLI::App root("", "onnxport");
   define_commands(root, arguments);
@@ -411,21 +412,43 @@ int run_command(const Words& words, Console& console) {
     if (command != given.end()) throw options_before_command(*command, given);
   }
   if (const auto status = parse(root, given, {[&] { return unexpected_words(root, given); }})) return *status;
-  if (arguments.quiet) console.set_mode(Console::Mode::quiet);
+  if (arguments.quiet) console.set_mode(Terminal::Mode::quiet);
   return run_and_report(arguments, given, console);
 }
 
 }  // namespace
 
+void with_command_line(const std::function<void(const CLI::App&)>& use) {
+  Arguments arguments;
+  CLI::App root("", "onnxport");
+  define_commands(root, arguments);
+  use(root);
+}
+
+int run_words(const Words& words, Console& console) {
+  try {
+    Arguments arguments;
+    CLI::App root("", "onnxport");
+    define_commands(root, arguments);
+    if (const auto status = parse(root, words, {[&] { return unexpected_words(root, words); }})) return *status;
+    return run_and_report(arguments, words, console);
+  } catch (...) {
+    return report_failure(console, std::current_exception());
+  }
+}
+
 int run_command_line(int argc, char** argv) {
   const Words words(argv + 1, argv + argc);
   // Known before parsing, so that an error of the command line itself is an object as well.
-  const bool json = std::find(words.begin(), words.end(), "--json") != words.end();
-  Console console(json ? Console::Mode::json : Console::Mode::report);
+  const auto is_given = [&](const char* word) { return std::find(words.begin(), words.end(), word) != words.end(); };
+  const bool in_one_line = is_given("--json-line");
+  const bool json = in_one_line || is_given("--json");
+  Terminal console(json ? Terminal::Mode::json : Terminal::Mode::report);
+  if (in_one_line) console.set_indent(-1);
   int status = 0;
   try {
     status = is_legacy(words) ? run_as_transformers_onnx(words, console) : run_command(words, console);
-    if (console.mode() == Console::Mode::json && console.result_is_empty()) return status;  // --help
+    if (console.mode() == Terminal::Mode::json && console.result_is_empty()) return status;  // --help
   } catch (...) {
     status = report_failure(console, std::current_exception());
   }

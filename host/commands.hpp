@@ -2,8 +2,16 @@
 // One function a command. Each returns the exit status of a run that came to its end, and throws Error otherwise.
 #pragma once
 
+#include <functional>
+#include <string>
+#include <vector>
+
 #include "host/plan/arguments.hpp"
 #include "host/process/console.hpp"
+
+namespace CLI {
+class App;
+}
 
 namespace onnxport {
 
@@ -19,5 +27,12 @@ int run_synth(const SynthArguments& arguments, Console& console);
 
 /// Parses the command line and runs the command.
 int run_command_line(int argc, char** argv);
+
+/// The same for a program that embeds this: the words of one command without its name. Where `console` does not own the
+/// process, nothing of the process is changed, and several may run at once.
+int run_words(const std::vector<std::string>& words, Console& console);
+
+/// Lends the parser of the command line, of which manual pages and completions are made.
+void with_command_line(const std::function<void(const CLI::App&)>& use);
 
 }  // namespace onnxport

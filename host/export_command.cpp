@@ -6,13 +6,15 @@
 #include "core/error.hpp"
 #include "core/export/defined_graphs.hpp"
 #include "host/commands.hpp"
+#include "host/export/existing_export.hpp"
+#include "host/export/planned_export.hpp"
 #include "host/export/write_export.hpp"
 #include "host/model/model_source.hpp"
 #include "host/model/selection.hpp"
 #include "host/plan/export_plan.hpp"
-#include "host/process/interrupt.hpp"
 #include "host/process/memory.hpp"
 #include "host/report/config_use.hpp"
+#include "host/report/planned.hpp"
 #include "host/report/report.hpp"
 #include "host/validation/requirements.hpp"
 #include "host/validation/tolerance.hpp"
@@ -62,17 +64,45 @@ Wanted wanted_by(const ExportPlan& plan) {
   Wanted wanted{plan.feature, plan.plugin, Json::object()};
   if (plan.positions) wanted.options["position_ids"] = name_of(position_choices, *plan.positions);
   if (plan.sample_mask) wanted.options["sample_mask"] = "input";
+  if (plan.package != nullptr) {
+    wanted.preferred = plan.package->choices;
+    wanted.prefers_past = plan.package->with_past;
+  }
   return wanted;
 }
 
 /// The layout's files. Throws Error(usage) where these are several and the output is the name of one.
-std::vector<GraphFile> files_of(const ExportPlan& plan, const OnnxConfig& config, const StagedOutput& output) {
+std::vector<GraphFile> files_in(const ExportPlan& plan, const OnnxConfig& config, const StagedOutput& output) {
   std::vector<GraphFile> files = graph_files(*plan.layout, config, output.model_file());
-  if (files.size() == 1 || output.is_folder()) return files;
+  if (plan.package != nullptr) {
+    for (GraphFile& file : files) {
+      const fs::path name(file.file);
+      const std::string& suffix = plan.package->suffixes.at(plan.weights.dtype);
+      file.file = (name.parent_path() / (name.stem().string() + suffix + name.extension().string())).generic_string();
+    }
+  }
+  if (output.is_folder() || (files.size() == 1 && plan.package == nullptr)) return files;
   throw Error(Failure::usage,
               fmt::format("--layout {} writes several files, and the output is named {}", plan.layout->name,
                           plan.output.string()),
               "name a folder");
+}
+
+/// Whether an earlier run has left what this one would write; tells what it found.
+bool is_there(const ExportToRepeat& wanted, Console& console) {
+  const ExportedFiles files = files_of(wanted.plan, *wanted.selection.onnx_config);
+  const fs::path model = files.folder / files.graphs[0].file;
+  Json& json = console.result();
+  if (const auto reason = reason_to_export(wanted, files)) {
+    json["skipped"] = false;
+    json["exported_because"] = *reason;
+    return false;
+  }
+  json["skipped"] = true;
+  json["model_file"] = model.string();
+  json["status"] = "ok";
+  console.line("skipped: " + model.string() + " is there already");
+  return true;
 }
 
 /// Bytes of the weights in f32 that the config asks for.
@@ -115,11 +145,10 @@ int conclude(const std::string& model_file, const std::optional<ExportValidation
 
 int run_export(const ExportArguments& arguments, Console& console) {
   const ExportPlan plan = plan_export(arguments);
+  if (plan.max_memory && console.owns_process()) limit_memory(*plan.max_memory);
   const ir::DType dtype = plan.weights.dtype;
   ModelSource model(plan.model, progress_on(console));
   const fs::path folder = model.folder();
-  if (plan.max_memory) limit_memory(*plan.max_memory);
-
   const Json config = Checkpoint::open_config(folder).config();
   const Selection selection = select(plan.plugins, config, folder / "config.json", wanted_by(plan), console);
   const OnnxConfig& onnx_config = *selection.onnx_config;
@@ -132,13 +161,23 @@ int run_export(const ExportArguments& arguments, Console& console) {
   }
   report(ChosenModel{plan.model.name, selection}, console);
 
+  const ExportToRepeat wanted{plan, selection, folder, opset};
+  if (plan.dry_run) {
+    report(plan_of(wanted, files_of(plan, onnx_config)), console);
+    console.result()["status"] = "ok";
+    console.line("nothing was written (--dry-run)");
+    return 0;
+  }
+  if (plan.skip_existing && is_there(wanted, console)) return 0;
+
   // An output that cannot be written is known before anything is downloaded.
   StagedOutput output(plan.output);
-  const std::vector<GraphFile> files = files_of(plan, onnx_config, output);
+  const std::vector<GraphFile> files = files_in(plan, onnx_config, output);
   if (model.is_by_id()) {
     // Nor is it for an export that this machine could not finish.
+    if (plan.validation) probe_backends(true);
     const uint64_t bytes = expected_weight_bytes(onnx_config, files);
-    if (plan.validation) require_memory({.weights = bytes, .file = bytes_as(dtype, bytes)});
+    if (plan.validation) require_memory({.weights = bytes, .file = bytes_as(dtype, bytes), .limit = plan.max_memory});
     if (plan.weights.place != WeightPlace::link) output.require_space(bytes_as(dtype, bytes));
   }
   if (const auto fetched = model.fetch_weights()) report(*fetched, console);
@@ -156,9 +195,13 @@ int run_export(const ExportArguments& arguments, Console& console) {
   if (plan.validation) {
     to_compare = files_to_validate(to_validate);
     const uint64_t bytes = defined.weight_bytes();
-    require_memory({.weights = bytes, .file = bytes_as(dtype, bytes), .activations = activations_of(to_compare)});
+    require_memory({.weights = bytes,
+                    .file = bytes_as(dtype, bytes),
+                    .activations = activations_of(to_compare),
+                    .limit = plan.max_memory});
+    probe_backends(true);
   }
-  stop_if_interrupted();
+  console.stop_if_cancelled();
 
   std::optional<ExportValidation> found;
   try {
@@ -169,10 +212,12 @@ int run_export(const ExportArguments& arguments, Console& console) {
       found = validate_export(to_validate, to_compare, tolerance_for(onnx_config, dtype, plan.validation->atol),
                               progress_on(console));
       report(*found, console);
+      for (const GraphFile& file : found->passes() ? std::vector<GraphFile>() : files)
+        mark_as_differing(output.folder() / file.file);
     } else {
       console.result()["validation"]["status"] = "skipped";
     }
-    stop_if_interrupted();
+    console.stop_if_cancelled();
     output.commit();
   } catch (const Error& error) {
     throw Error(error.failure(), without_staging(error.what(), output), without_staging(error.hint(), output));

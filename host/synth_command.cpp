@@ -18,7 +18,6 @@
 #include "host/commands.hpp"
 #include "host/model/selection.hpp"
 #include "host/plan/choices.hpp"
-#include "host/process/interrupt.hpp"
 
 namespace onnxport {
 namespace {
@@ -43,7 +42,7 @@ void write_shards(const std::vector<Shard>& shards, uint64_t seed, uint64_t byte
         const TensorPlan* drawn = nullptr;
         stream_safetensors(shards[i].path, shards[i].tensors,
                            [&](const TensorPlan& tensor, std::span<std::byte> piece) {
-                             stop_if_interrupted();
+                             console.stop_if_cancelled();
                              if (drawn != &tensor) draw.emplace(seed, tensor);
                              drawn = &tensor;
                              draw->fill(piece);
@@ -104,7 +103,7 @@ int run_synth(const SynthArguments& arguments, Console& console) {
     out.close();
   }
   copy_config(file, output.folder() / "config.json");
-  stop_if_interrupted();
+  console.stop_if_cancelled();
   output.commit();
 
   auto& json = console.result();

@@ -35,8 +35,11 @@ std::vector<fs::path> model_files_of(const fs::path& output) {
   if (fs::is_regular_file(output, ignored)) return {output};
   if (fs::is_regular_file(output / "model.onnx", ignored)) return {output / "model.onnx"};
   std::vector<fs::path> files;
-  for (const fs::directory_entry& entry : fs::directory_iterator(output, ignored)) {
-    if (entry.path().extension() == ".onnx") files.push_back(entry.path());
+  // A package may have them in folders: onnx/model.onnx, encoder_model/1/model.onnx.
+  for (fs::recursive_directory_iterator entry(output, ignored), end; !ignored && entry != end;
+       entry.increment(ignored)) {
+    if (entry->path().extension() == ".onnx" && entry->is_regular_file(ignored)) files.push_back(entry->path());
+    if (entry.depth() == 2) entry.disable_recursion_pending();
   }
   std::sort(files.begin(), files.end());
   if (!files.empty()) return files;
@@ -122,11 +125,12 @@ ExportValidation validate_model(const ValidatePlan& plan, const Exported& export
   require_backends(true);
   WeightSource weights(checkpoint, selection.name_rules);
   std::vector<GraphFile> files;
+  const fs::path folder = fs::is_directory(plan.output) ? plan.output : file.parent_path();
   for (size_t i = 0; i < exported.files.size(); ++i) {
     const auto listed = exported.summaries[i].metadata.find(parts_metadata);
     const bool has_parts = listed != exported.summaries[i].metadata.end();
-    files.push_back(
-        {exported.files[i].filename().string(), has_parts ? split_list(listed->second) : std::vector<std::string>{""}});
+    files.push_back({exported.files[i].lexically_relative(folder).string(),
+                     has_parts ? split_list(listed->second) : std::vector<std::string>{""}});
   }
   // Whether tensors may be left over was decided when the model was exported.
   const DefinedGraphs defined =
@@ -139,11 +143,12 @@ ExportValidation validate_model(const ValidatePlan& plan, const Exported& export
                                      preprocessor ? &*preprocessor : nullptr,
                                      defined.graphs,
                                      &weights,
-                                     file.parent_path(),
+                                     folder,
                                      form};
   const uint64_t bytes = defined.weight_bytes();
   const std::vector<FileToValidate> to_compare = files_to_validate(to_validate);
   require_memory({.weights = bytes, .file = bytes, .activations = activations_of(to_compare)});
+  probe_backends(true);
   return validate_export(to_validate, to_compare, tolerance_for(*selection.onnx_config, form.dtype, plan.atol),
                          progress_on(console));
 }

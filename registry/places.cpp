@@ -4,12 +4,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <boost/dll/runtime_symbol_info.hpp>
 #include <cstdlib>
 #include <string_view>
 #include <utility>
 
 #include "core/error.hpp"
+#include "core/installation.hpp"
 
 namespace onnxport {
 namespace {
@@ -29,13 +29,6 @@ std::optional<Path> user_folder(const char* variable, const char* fallback) {
   if (const auto home = environment("HOME"); home && Path(*home).is_absolute())
     return Path(*home) / fallback / "onnxport";
   return std::nullopt;
-}
-
-Path install_directory() {
-  boost::dll::fs::error_code error;
-  const Path program = boost::dll::program_location(error);
-  if (error) return {};
-  return (program.parent_path() / "../lib/onnxport/plugins").lexically_normal();
 }
 
 bool is_folder(const Path& path) {
@@ -106,7 +99,7 @@ Places find_places(const SearchOptions& options) {
     }
     if (from_environment) add_places_of_environment(places);
   }
-  const Path install = options.install_dir ? *options.install_dir : install_directory();
+  const Path install = options.install_dir ? *options.install_dir : installed_files() / "plugins";
   if (!install.empty()) places.list.push_back(place("install", install));
   return places;
 }

@@ -42,8 +42,10 @@ std::vector<std::string> library_candidates() {
     const std::vector<std::string> found = libraries_in(given);
     return found.empty() ? std::vector<std::string>{given} : found;
   }
-  std::vector<std::string> candidates = libraries_in(fs::path(dll::this_line_location().string()).parent_path());
-  candidates.emplace_back(ONNXPORT_ORT_LIBRARY);
+  // Beside this back end, or where the installation has what its programs need.
+  const fs::path folder = fs::path(dll::this_line_location().string()).parent_path();
+  std::vector<std::string> candidates = libraries_in(folder);
+  for (const std::string& library : libraries_in(folder.parent_path())) candidates.push_back(library);
   candidates.emplace_back("libonnxruntime.so");
   candidates.emplace_back("libonnxruntime.so.1");
   return candidates;

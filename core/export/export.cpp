@@ -43,6 +43,14 @@ std::map<std::string, std::string> kept_by(const Definition& cached) {
   return kept;
 }
 
+ExportedValue as_stated(const pb::ValueInfoProto& info) {
+  const pb::TypeProto_Tensor& type = info.type().tensor_type();
+  ExportedValue value{info.name(), static_cast<ir::DType>(type.elem_type()), {}};
+  for (const pb::TensorShapeProto_Dimension& dim : type.shape().dim())
+    value.axes.push_back(dim.has_dim_value() ? std::to_string(dim.dim_value()) : dim.dim_param());
+  return value;
+}
+
 }  // namespace
 
 ExportResult export_onnx(const OnnxConfig& config, const Definition& definition, const std::filesystem::path& folder,
@@ -84,12 +92,12 @@ ExportResult export_graphs(const OnnxConfig& config, const std::vector<GraphToEx
     const ir::Graph lowered = steps.size() == 1
                                   ? std::move(steps[0])
                                   : merge_steps({steps[0], steps[1], kept_by(*graph.definitions[1])}, branch_input);
-    ModelParts whole = to_model(lowered, {.opset = options.opset, .metadata = metadata});
+    ModelParts whole = to_model(lowered, {.opset = options.opset, .metadata = metadata, .axes = options.axes});
     const pb::GraphProto& proto = whole.model.graph();
     ExportedGraph& told = result.graphs.emplace_back();
     told.file = graph.file;
-    for (const pb::ValueInfoProto& input : proto.input()) told.inputs.push_back(input.name());
-    for (const pb::ValueInfoProto& output : proto.output()) told.outputs.push_back(output.name());
+    for (const pb::ValueInfoProto& input : proto.input()) told.inputs.push_back(as_stated(input));
+    for (const pb::ValueInfoProto& output : proto.output()) told.outputs.push_back(as_stated(output));
     told.nodes = node_count(lowered);
     told.initializers = whole.weights.size() + static_cast<size_t>(proto.initializer_size());
     models.push_back({std::move(whole), graph.file});
@@ -97,6 +105,7 @@ ExportResult export_graphs(const OnnxConfig& config, const std::vector<GraphToEx
   const ModelFileOptions how{.folder = folder,
                              .external_data = options.external_data,
                              .data_file = options.data_file,
+                             .data_piece = options.data_piece,
                              .linked = options.linked,
                              .planned = options.planned,
                              .threads = options.threads,

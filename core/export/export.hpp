@@ -11,6 +11,7 @@
 #include "core/definition/onnx_config.hpp"
 #include "core/files/mapped_file.hpp"
 #include "core/ir/target.hpp"
+#include "core/onnx/axis_names.hpp"
 #include "core/onnx/exported_file.hpp"
 #include "core/passes/pipeline.hpp"
 #include "core/progress.hpp"
@@ -22,7 +23,9 @@ struct ExportOptions {
   Target target = Target::onnx;
   bool external_data = false;  // also where the model is above protobuf's 2 GB
   std::string model_file = "model.onnx";
-  std::string data_file;  // of external data; empty: model_file + "_data"
+  std::string data_file;    // of external data; empty: model_file + "_data"
+  uint64_t data_piece = 0;  // not 0: each graph has files of its own for that, of at most so many bytes
+  AxisNames axes{};
   /// Not empty: models refer to the checkpoint's own bytes, in its layout and type, wherever they can.
   LinkedFiles linked;
   /// f16 and bf16 store weights and compute in the type; inputs and outputs stay as they are
@@ -39,10 +42,17 @@ struct ExportOptions {
 /// Metadata of a file that holds parts of a model: which, joined by commas. Added to the caller's own.
 inline constexpr const char* parts_metadata = "onnxport.parts";
 
+/// An input or output as the file states it.
+struct ExportedValue {
+  std::string name;
+  ir::DType dtype = ir::DType::undefined;
+  std::vector<std::string> axes;  // names, and sizes as digits
+};
+
 /// What was written as one graph.
 struct ExportedGraph {
   std::string file;
-  std::vector<std::string> inputs, outputs;
+  std::vector<ExportedValue> inputs, outputs;
   size_t nodes = 0, initializers = 0;
 };
 

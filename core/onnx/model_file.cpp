@@ -37,11 +37,12 @@ struct Job {
   uint64_t offset;
 };
 
-/// Where everything goes: the models' files in their order, then the data file where it has bytes.
+/// Where everything goes: the models' files in their order, then the data files that have bytes.
 struct Layout {
   std::vector<ExportedFile> files;
   std::vector<std::vector<Piece>> pieces;  // by model
   std::vector<Job> jobs;
+  std::vector<Job> data_jobs;  // their files are those of DataFiles, until all are known
 };
 
 std::string field_header(int field, uint64_t length) {
@@ -92,40 +93,60 @@ std::optional<Reference> linked_place(const Weight& weight, const LinkedFiles& l
   return Reference{file->second, *offset, weight.bytes()};
 }
 
-/// The data file under construction: page-aligned, each weight once.
-class DataFile {
+/// The data files under construction: page-aligned, each weight once in those of one model, or of all.
+class DataFiles {
  public:
   struct Place {
+    size_t file;  // among files()
     uint64_t offset;
     bool fresh;  // whether this is the first that asks for these bytes
   };
+  struct File {
+    std::filesystem::path name;
+    uint64_t bytes = 0;
+    /// As the models say it, which lie in the same folder.
+    std::string location() const { return name.filename().string(); }
+  };
 
-  DataFile(std::string name, size_t index) : name(std::move(name)), index(index) {}
+  /// `piece`: the largest that a file may become, unless a single weight is larger; 0 where nothing bounds it.
+  explicit DataFiles(uint64_t piece) : piece_(piece) {}
+
+  /// What is placed from here on goes into the file of that name and those that continue it.
+  void begin(const std::filesystem::path& name) {
+    stem_ = name.string();
+    pieces_ = 0;
+    placed_.clear();
+    files_.push_back({name});
+  }
 
   Place place(const Weight& weight) {
-    std::vector<std::pair<Weight, uint64_t>>& known = placed_[{weight.stored->file.get(), weight.stored->offset}];
-    for (const auto& [other, offset] : known) {
-      if (other.same_as(weight)) return {offset, false};
+    std::vector<std::pair<Weight, Place>>& known = placed_[{weight.stored->file.get(), weight.stored->offset}];
+    for (const auto& [other, at] : known) {
+      if (other.same_as(weight)) return {at.file, at.offset, false};
     }
-    const uint64_t offset = (bytes_ + page - 1) / page * page;
-    bytes_ = offset + weight.bytes();
-    known.emplace_back(weight, offset);
-    return {offset, true};
+    uint64_t offset = (files_.back().bytes + page - 1) / page * page;
+    if (piece_ > 0 && offset > 0 && offset + weight.bytes() > piece_) {
+      files_.push_back({stem_ + "_" + std::to_string(++pieces_)});
+      offset = 0;
+    }
+    files_.back().bytes = offset + weight.bytes();
+    known.emplace_back(weight, Place{files_.size() - 1, offset, true});
+    return known.back().second;
   }
-  uint64_t bytes() const { return bytes_; }
-
-  const std::string name;
-  const size_t index;  // among Layout::files
+  const std::vector<File>& files() const { return files_; }
 
  private:
-  uint64_t bytes_ = 0;
-  std::map<std::pair<const MappedFile*, uint64_t>, std::vector<std::pair<Weight, uint64_t>>> placed_;
+  uint64_t piece_;
+  std::string stem_;
+  size_t pieces_ = 0;
+  std::vector<File> files_;
+  std::map<std::pair<const MappedFile*, uint64_t>, std::vector<std::pair<Weight, Place>>> placed_;
 };
 
 /// Lays out one model. A ModelProto is its fields without the graph, then the graph field: the graph's fields without
 /// streamed weights, then one initializer field a weight. The order of fields is free in protobuf, and this one lets
 /// every weight be copied to its place without being held.
-void lay_out(const ModelToWrite& model, const ModelFileOptions& options, DataFile& data, Layout& layout) {
+void lay_out(const ModelToWrite& model, const ModelFileOptions& options, DataFiles& data, Layout& layout) {
   struct Embedded {
     std::string head;
     std::shared_ptr<const Weight> weight;
@@ -142,9 +163,9 @@ void lay_out(const ModelToWrite& model, const ModelFileOptions& options, DataFil
       if (const auto place = linked_place(*initializer.weight, options.linked)) {
         set_external(header, *place);
       } else {
-        const DataFile::Place placed = data.place(*initializer.weight);
-        set_external(header, {data.name, placed.offset, bytes});
-        if (placed.fresh) layout.jobs.push_back({initializer.weight, data.index, placed.offset});
+        const DataFiles::Place placed = data.place(*initializer.weight);
+        set_external(header, {data.files()[placed.file].location(), placed.offset, bytes});
+        if (placed.fresh) layout.data_jobs.push_back({initializer.weight, placed.file, placed.offset});
       }
       const std::string body = serialized(header);
       inline_headers += field_header(pb::GraphProto::kInitializerFieldNumber, body.size()) + body;
@@ -183,9 +204,22 @@ void lay_out(const ModelToWrite& model, const ModelFileOptions& options, DataFil
 
 Layout lay_out(const std::vector<ModelToWrite>& models, const ModelFileOptions& options) {
   Layout layout;
-  DataFile data(options.data_file.empty() ? models.at(0).file + "_data" : options.data_file, models.size());
-  for (const ModelToWrite& model : models) lay_out(model, options, data, layout);
-  if (data.bytes() > 0) layout.files.push_back({data.name, data.bytes()});
+  DataFiles data(options.data_piece);
+  const bool shared = options.data_piece == 0;
+  const std::filesystem::path first = models.at(0).file;
+  const std::string own_name = first.filename().string() + "_data";
+  if (shared) data.begin(first.parent_path() / (options.data_file.empty() ? own_name : options.data_file));
+  for (const ModelToWrite& model : models) {
+    if (!shared) data.begin(model.file + "_data");
+    lay_out(model, options, data, layout);
+  }
+  std::vector<size_t> places;
+  for (const DataFiles::File& file : data.files()) {
+    places.push_back(layout.files.size());
+    if (file.bytes > 0) layout.files.push_back({file.name, file.bytes});
+  }
+  for (Job& job : layout.data_jobs) layout.jobs.push_back({std::move(job.weight), places[job.file], job.offset});
+  layout.data_jobs.clear();
   for (ExportedFile& file : layout.files) file.path = options.folder / file.path;
   return layout;
 }

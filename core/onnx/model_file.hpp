@@ -17,7 +17,9 @@ namespace onnxport {
 struct ModelFileOptions {
   std::filesystem::path folder;
   bool external_data = false;  // weights into data_file, page-aligned
-  std::string data_file;       // one for all models; empty: the first model's file + "_data"
+  std::string data_file;       // one for all models, beside the first; empty: called after it, with "_data"
+  /// Not 0: each model has its own, called after it, and a further one ("_data_1", "_data_2") where one would be larger.
+  uint64_t data_piece = 0;
   /// Files of the checkpoint that stay where they are, by their location below `folder`: a weight whose final bytes lie
   /// in one of them is referred to there, and all others go to data_file.
   LinkedFiles linked;
@@ -31,7 +33,7 @@ struct ModelFileOptions {
 /// One graph of an export and the file that it becomes.
 struct ModelToWrite {
   ModelParts parts;
-  std::string file;  // "decoder_model.onnx"
+  std::string file;  // below the folder: "decoder_model.onnx", "onnx/model.onnx"; its folder exists
 };
 
 /// Bytes that write_models() will write, by file, before it writes any: the models in their order, then the data file

@@ -95,7 +95,18 @@ class Emitter {
     add_graph(*to.mutable_g(), frame, own);
   }
 
-  static void add_value_info(pb::ValueInfoProto& info, const ir::Value& value) {
+  std::string axis_name(const std::string& symbol) const {
+    const auto renamed = options_.axes.by_symbol.find(symbol);
+    return renamed == options_.axes.by_symbol.end() ? symbol : renamed->second;
+  }
+  std::string axis_name(const ir::Dim& dim) const {
+    ir::Dim renamed(dim.constant());
+    for (const auto& [symbol, factor] : dim.terms())
+      renamed = renamed + ir::Dim::symbol(axis_name(symbol)) * ir::Dim(factor);
+    return renamed.to_string();
+  }
+
+  void add_value_info(pb::ValueInfoProto& info, const ir::Value& value) const {
     info.set_name(value.name);
     pb::TypeProto_Tensor& type = *info.mutable_type()->mutable_tensor_type();
     type.set_elem_type(static_cast<int32_t>(value.type.dtype));
@@ -104,12 +115,12 @@ class Emitter {
       const ir::Dim& dim = value.type.shape[axis];
       const auto open = value.open_axes.find(axis);
       pb::TensorShapeProto_Dimension& to = *type.mutable_shape()->add_dim();
-      if (open != value.open_axes.end())
-        to.set_dim_param(open->second);
+      if (options_.axes.keeps_open && open != value.open_axes.end())
+        to.set_dim_param(axis_name(open->second));
       else if (dim.is_static())
         to.set_dim_value(dim.size());
       else
-        to.set_dim_param(dim.to_string());
+        to.set_dim_param(axis_name(dim));
     }
   }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/ir/graph.hpp"
+#include "core/onnx/axis_names.hpp"
 
 namespace onnxport {
 
@@ -28,6 +29,7 @@ struct ModelParts {
 struct ModelOptions {
   int64_t opset;
   std::map<std::string, std::string> metadata;
+  AxisNames axes{};
 };
 
 /// The parts of the ONNX file for a lowered graph. Deterministic.

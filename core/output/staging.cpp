@@ -187,7 +187,7 @@ void StagedOutput::move_files() {
     files.push_back(name);
   }
   if (reason) throw output_error("cannot read", staging_, reason.value());
-  std::stable_partition(files.begin(), files.end(), [&](const fs::path& name) { return name != model_file_; });
+  std::stable_partition(files.begin(), files.end(), [](const fs::path& name) { return name.extension() != ".onnx"; });
   for (const fs::path& name : files) {
     if (std::rename((staging_ / name).c_str(), (folder_ / name).c_str()) != 0)
       throw output_error("cannot write", folder_ / name, errno);

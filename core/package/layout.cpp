@@ -13,17 +13,19 @@ namespace {
 
 // The first is transformers.onnx's, the others are optimum's. Decoders of several files hold the same weights: in a
 // data file beside them these lie once.
-constexpr Layout rows[] = {
+const Layout rows[] = {
     {.name = "single", .summary = "one graph", .graphs = Graphs::whole},
     {.name = "split",
      .summary = "encoder and decoder apart",
      .graphs = Graphs::by_part,
      .part_file = "{}_model.onnx",
+     .named_file = "{}.onnx",
      .shared_data_file = "model.onnx_data"},
     {.name = "merged",
      .summary = "both decoder steps in one file",
      .graphs = Graphs::merged,
      .part_file = "{}_model.onnx",
+     .named_file = "{}.onnx",
      .merged_file = "{}_model_merged.onnx"},
 };
 
@@ -39,9 +41,14 @@ std::string cached_step_of(const OnnxConfig& config, const std::string& part) {
 constexpr std::string_view named_alone[] = {
     "vision_encoder", "audio_encoder", "text_encoder", "embed_tokens", "prompt_encoder_mask_decoder", "encodec_decode"};
 
-std::string file_of(std::string_view pattern, const std::string& part) {
-  if (std::find(std::begin(named_alone), std::end(named_alone), part) != std::end(named_alone)) return part + ".onnx";
-  return fmt::format(fmt::runtime(pattern), part);
+bool is_named_alone(const std::string& part) {
+  return std::find(std::begin(named_alone), std::end(named_alone), part) != std::end(named_alone);
+}
+
+std::string file_of(std::string pattern, const std::string& part) {
+  for (size_t at = pattern.find("{}"); at != std::string::npos; at = pattern.find("{}", at + part.size()))
+    pattern.replace(at, 2, part);
+  return pattern;
 }
 
 /// Whether the part is first step and cached one in one graph.
@@ -76,10 +83,15 @@ std::span<const Layout> layouts() {
   return rows;
 }
 
+const Layout* find_layout(std::string_view name) {
+  const auto found = std::find_if(std::begin(rows), std::end(rows), [&](const Layout& row) { return row.name == name; });
+  return found == std::end(rows) ? nullptr : found;
+}
+
 const Layout& layout_from(std::string_view name) {
+  if (const Layout* found = find_layout(name)) return *found;
   std::string known;
   for (const Layout& layout : rows) {
-    if (layout.name == name) return layout;
     if (!known.empty()) known += &layout == std::end(rows) - 1 ? " or " : ", ";
     known += layout.name;
   }
@@ -87,9 +99,11 @@ const Layout& layout_from(std::string_view name) {
 }
 
 std::vector<GraphFile> graph_files(const Layout& layout, const OnnxConfig& config, const std::string& model_file) {
-  if (layout.graphs == Graphs::whole) return {{model_file, {""}}};
+  const std::string& whole_file = layout.whole_file.empty() ? model_file : layout.whole_file;
+  if (layout.graphs == Graphs::whole) return {{whole_file, {""}}};
   const std::vector<std::string> parts = config.parts();
   if (parts.empty()) {
+    if (layout.any_model) return {{whole_file, {""}}};
     throw Error(Failure::usage,
                 fmt::format("--layout {} is for models of several parts, and one of type '{}' with feature '{}' is one "
                             "graph",
@@ -102,11 +116,11 @@ std::vector<GraphFile> graph_files(const Layout& layout, const OnnxConfig& confi
     if (merges && !config.first_step(part).empty()) continue;  // stands under its first step
     const std::string cached = merges ? cached_step_of(config, part) : "";
     const bool both = merges && (!cached.empty() || serves_both(config, part));
-    GraphFile& file =
-        files.emplace_back(GraphFile{file_of(both ? layout.merged_file : layout.part_file, part), {part}});
+    const std::string& pattern = is_named_alone(part) ? layout.named_file : both ? layout.merged_file : layout.part_file;
+    GraphFile& file = files.emplace_back(GraphFile{file_of(pattern, part), {part}});
     if (!cached.empty()) file.parts.push_back(cached);
   }
-  if (merges) require_merged(layout, config, files);
+  if (merges && !layout.any_model) require_merged(layout, config, files);
   return files;
 }
 

@@ -2,6 +2,8 @@
 // Layouts: the packages of files that an export can be, each a row of a table.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,19 +20,32 @@ enum class Graphs {
   merged,   ///< one for each part, but a first step and its cached one under use_cache_branch
 };
 
-/// One layout. In names of files, "{}" stands for the part; some parts are called by their names alone.
+/// One layout. In names of files, which may lie in folders, "{}" stands for the part.
 struct Layout {
-  std::string_view name;     ///< as --layout takes it
-  std::string_view summary;  ///< a few words for the help
-  Graphs graphs;
-  std::string_view part_file{};    ///< of a part's graph
-  std::string_view merged_file{};  ///< of two steps of a part in one graph
+  std::string name;     ///< as --layout takes it
+  std::string summary;  ///< a few words for the help
+  Graphs graphs = Graphs::whole;
+  std::string whole_file{};   ///< of the model as one graph; empty: as the user calls it
+  std::string part_file{};    ///< of a part's graph
+  std::string named_file{};   ///< of a part that consumers know by its name alone
+  std::string merged_file{};  ///< of two steps of a part in one graph
   /// A file for the weights of all graphs, which hold each once; empty where every graph keeps its own.
-  std::string_view shared_data_file{};
+  std::string shared_data_file{};
+  /// Takes any model: one without parts is written as one graph, and one without a cache by its parts. Else these are
+  /// refused.
+  bool any_model = false;
+  /// What axes are called in the files, by their names in the definition; others keep theirs.
+  std::map<std::string, std::string> axes{};
+  /// Whether axes of a fixed size that the definition leaves open are written by their names, or as numbers.
+  bool keeps_open_axes = true;
+  /// The largest file of external data, of which each graph then has its own; 0 where there is one for all, of any size.
+  uint64_t data_piece = 0;
 };
 
-/// All layouts, the default first.
+/// The layouts that are no packages (host/package), the default first.
 std::span<const Layout> layouts();
+/// That of this name; null where there is none.
+const Layout* find_layout(std::string_view name);
 /// The layout of that name. Throws Error(usage) for another.
 const Layout& layout_from(std::string_view name);
 

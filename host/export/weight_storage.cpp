@@ -35,6 +35,7 @@ void choose_weight_storage(const ExportPlan& plan, const WeightsToStore& weights
   const WeightPlan& wanted = plan.weights;
   options.dtype = wanted.dtype;
   options.data_file = wanted.data_name;
+  options.data_piece = plan.layout->data_piece;
   const bool shares = !plan.layout->shared_data_file.empty();
   if (shares && options.data_file.empty()) options.data_file = plan.layout->shared_data_file;
   const uint64_t bytes = weights.bytes / sizeof(float) * ir::size_of(options.dtype);

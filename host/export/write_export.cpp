@@ -10,34 +10,17 @@
 #include <utility>
 
 #include "core/error.hpp"
+#include "core/files/output_error.hpp"
 #include "core/format_bytes.hpp"
 #include "core/output/companions.hpp"
+#include "host/package/exported_facts.hpp"
+#include "host/package/package_files.hpp"
 #include "registry/trust.hpp"
 
 namespace onnxport {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::map<std::string, std::string> metadata_of(const ExportPlan& plan, const Selection& selection,
-                                               const fs::path& config_file) {
-  std::map<std::string, std::string> metadata{
-      {"onnxport.model_type", selection.model_type},
-      {"onnxport.feature", selection.feature},
-      {"onnxport.plugin", selection.plugin_id + " " + selection.plugin_version}};
-  if (!plan.outputs.empty()) metadata["onnxport.outputs"] = fmt::format("{}", fmt::join(plan.outputs, ","));
-  if (plan.weights.dtype != ir::DType::f32) metadata["onnxport.dtype"] = name_of(dtype_choices, plan.weights.dtype);
-  if (plan.weights.place == WeightPlace::link) metadata["onnxport.weights"] = "link";
-  const auto& facts = selection.onnx_config->description().texts;
-  if (const auto positions = facts.find("positions"); positions != facts.end())
-    metadata["onnxport.position_ids"] = positions->second;
-  else if (plan.positions)  // a plugin that does not tell
-    metadata["onnxport.position_ids"] = name_of(position_choices, *plan.positions);
-  if (plan.sample_mask) metadata["onnxport.sample_mask"] = "input";
-  // What the model was made from, in what is the same wherever and whenever it is made.
-  metadata["onnxport.config_sha256"] = sha256_of(config_file);
-  return metadata;
-}
 
 /// A full disk, with what is needed and what there is; other errors as they are.
 Error with_figures(const Error& error, uint64_t bytes, const StagedOutput& output) {
@@ -54,14 +37,64 @@ std::vector<fs::path> companions(const Checkpoint& checkpoint, const StagedOutpu
   return copy_companions(checkpoint.folder(), output.folder());
 }
 
+/// Makes the folders that the layout has within the output's.
+void make_folders(const std::vector<GraphToExport>& graphs, const fs::path& output) {
+  for (const GraphToExport& graph : graphs) {
+    const fs::path folder = (output / graph.file).parent_path();
+    std::error_code reason;
+    fs::create_directories(folder, reason);
+    if (reason) throw output_error("cannot create the folder", folder, reason.value());
+  }
+}
+
+/// The files that the package has besides; those that changed one of the checkpoint's are in the list already.
+void add_package_files(const ExportPlan& plan, const ExportSource& source, const StagedOutput& output,
+                       WrittenExport& written) {
+  if (plan.package == nullptr) return;
+  const Json facts = exported_facts(plan, source, written, output.folder());
+  PackageFiles made =
+      write_package_files({plan.package->files, source.selection.plugin_folders, facts, output.folder()});
+  written.left_out = std::move(made.left_out);
+  for (const fs::path& name : made.written) written.set_file(output.folder(), name);
+}
+
 }  // namespace
+
+std::map<std::string, std::string> metadata_of(const ExportPlan& plan, const Selection& selection) {
+  std::map<std::string, std::string> metadata{
+      {"onnxport.model_type", selection.model_type},
+      {"onnxport.feature", selection.feature},
+      {"onnxport.plugin", selection.plugin_id + " " + selection.plugin_version}};
+  if (!plan.outputs.empty()) metadata["onnxport.outputs"] = fmt::format("{}", fmt::join(plan.outputs, ","));
+  if (plan.weights.dtype != ir::DType::f32) metadata["onnxport.dtype"] = name_of(dtype_choices, plan.weights.dtype);
+  if (plan.weights.place == WeightPlace::link) metadata["onnxport.weights"] = "link";
+  const auto& facts = selection.onnx_config->description().texts;
+  if (const auto positions = facts.find("positions"); positions != facts.end())
+    metadata["onnxport.position_ids"] = positions->second;
+  else if (plan.positions)  // a plugin that does not tell
+    metadata["onnxport.position_ids"] = name_of(position_choices, *plan.positions);
+  if (plan.sample_mask) metadata["onnxport.sample_mask"] = "input";
+  // What the model was made from, in what is the same wherever and whenever it is made.
+  metadata["onnxport.config_sha256"] = sha256_of(selection.config_file);
+  return metadata;
+}
+
+void WrittenExport::set_file(const fs::path& staging, const fs::path& name) {
+  std::error_code ignored;
+  const File file{name, fs::file_size(staging / name, ignored)};
+  const auto there = std::find_if(files.begin(), files.end(), [&](const File& one) { return one.name == name; });
+  if (there == files.end())
+    files.push_back(file);
+  else
+    *there = file;
+}
 
 WrittenExport write_export(const ExportPlan& plan, const ExportSource& source, const StagedOutput& output,
                            const WriteEvents& events) {
   ExportOptions options;
   options.opset = source.opset;
-  options.model_file = output.model_file();
-  options.metadata = metadata_of(plan, source.selection, source.checkpoint.folder() / "config.json");
+  options.axes = {plan.layout->axes, plan.layout->keeps_open_axes};
+  options.metadata = metadata_of(plan, source.selection);
   const WeightsToStore weights{source.defined.graphs, source.defined.weight_bytes()};
   choose_weight_storage(plan, weights, output, options);
   WriteForecast forecast;
@@ -75,8 +108,9 @@ WrittenExport write_export(const ExportPlan& plan, const ExportSource& source, c
   ExportResult result;
   std::vector<fs::path> names;
   try {
+    make_folders(source.defined.graphs, output.folder());
     result = export_graphs(*source.selection.onnx_config, source.defined.graphs, output.folder(), options);
-    for (const ExportedFile& file : result.files) names.push_back(file.path.filename());
+    for (const ExportedFile& file : result.files) names.push_back(file.path.lexically_relative(output.folder()));
     for (fs::path& name : companions(source.checkpoint, output)) names.push_back(std::move(name));
   } catch (const Error& error) {
     throw with_figures(error, forecast.bytes, output);
@@ -86,11 +120,8 @@ WrittenExport write_export(const ExportPlan& plan, const ExportSource& source, c
   WrittenExport written{source.selection.model_type, source.selection.feature, source.opset,
                         output.final_folder(),       std::move(result.graphs), {},
                         std::move(result.tied)};
-  for (fs::path& name : names) {
-    std::error_code ignored;
-    const uint64_t bytes = fs::file_size(output.folder() / name, ignored);
-    written.files.push_back({std::move(name), bytes});
-  }
+  for (const fs::path& name : names) written.set_file(output.folder(), name);
+  add_package_files(plan, source, output, written);
   for (const auto& [file, location] : options.linked) written.linked.push_back(location);
   std::sort(written.linked.begin(), written.linked.end());
   written.not_linked = std::move(result.not_linked);

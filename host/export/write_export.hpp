@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,9 @@
 #include "host/model/selection.hpp"
 
 namespace onnxport {
+
+/// What the files say of the export that they are of, besides their parts.
+std::map<std::string, std::string> metadata_of(const ExportPlan& plan, const Selection& selection);
 
 /// What an export is made from.
 struct ExportSource {
@@ -41,6 +45,10 @@ struct WrittenExport {
   std::map<std::string, std::string> tied;
   std::vector<std::string> linked;      // files of the checkpoint that hold weights of the models
   std::vector<std::string> not_linked;  // weights that were written all the same
+  std::vector<std::string> left_out;    // files of the package that are of no use with this model, and why
+
+  /// Lists a file that lies in the staging folder, with its size; one that is listed already once.
+  void set_file(const std::filesystem::path& staging, const std::filesystem::path& name);
 };
 
 /// Writes models, weights and companions. Throws as export_graphs(), with the figures where the disk is full.

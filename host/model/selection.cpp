@@ -62,6 +62,21 @@ std::string feature_by_architecture(const Manifest::Model& model, const Json& co
       fmt::format("choose one of {} with --feature; '{}' has these", fmt::join(model.features, ", "), model_type));
 }
 
+/// What a model that lets its user choose calls the choice, as an option and among its facts.
+constexpr std::pair<const char*, const char*> choices_told_as[] = {{"position_ids", "positions"}};
+
+/// Adds the choices that the model has and nobody made. Whether there were any.
+bool add_preferred(const OnnxConfig& config, const std::map<std::string, std::string>& preferred, Json& options) {
+  bool added = false;
+  for (const auto& [option, fact] : choices_told_as) {
+    const auto wanted = preferred.find(option);
+    if (wanted == preferred.end() || options.contains(option) || !config.description().texts.contains(fact)) continue;
+    options[option] = wanted->second;
+    added = true;
+  }
+  return added;
+}
+
 }  // namespace
 
 std::unique_ptr<Registry> discover(const PluginArguments& arguments) {
@@ -78,6 +93,7 @@ Selection select(const PluginArguments& arguments, const Json& config, const fs:
   out.registry = discover(arguments);
   for (const std::string& note : out.registry->notes()) console.note(note);
   out.model_type = model_type_of(config, config_file);
+  out.config_file = config_file;
   for (const Candidate* candidate : out.registry->passed_over(out.model_type)) {
     console.note(fmt::format("the plugin in {} is not used: {}", candidate->manifest_path.parent_path().string(),
                              candidate->reason));
@@ -88,6 +104,9 @@ Selection select(const PluginArguments& arguments, const Json& config, const fs:
   if (wanted.empty()) {
     const Resolved resolved = out.registry->resolve(out.model_type, plugin_id);
     wanted = feature_by_architecture(*resolved.model, config, out.model_type, out.feature_source);
+    const std::string cached = wanted + "-with-past";
+    const std::vector<std::string>& offered = resolved.model->features;
+    if (asked.prefers_past && std::find(offered.begin(), offered.end(), cached) != offered.end()) wanted = cached;
   }
   const FeaturesManager::Supported supported =
       features.check_supported_model_or_raise(out.model_type, wanted, plugin_id);
@@ -100,9 +119,16 @@ Selection select(const PluginArguments& arguments, const Json& config, const fs:
   out.plugin_version = text_of(plugin.plugin->version);
   if (const auto written = config.find("transformers_version"); written != config.end() && written->is_string())
     out.transformers_version = written->get<std::string>();
-  out.onnx_config =
-      OnnxConfig::from_folder(features.table_of(supported), {config, config_file.parent_path(), asked.options},
-                              supported.model_type, out.feature);
+  for (const Candidate* of : {supported.candidate, &supported.candidate->with_library()}) {
+    fs::path folder = of->manifest_path.parent_path();
+    if (out.plugin_folders.empty() || out.plugin_folders[0] != folder) out.plugin_folders.push_back(std::move(folder));
+  }
+  const auto make = [&](const Json& options) {
+    out.onnx_config = OnnxConfig::from_folder(
+        features.table_of(supported), {config, config_file.parent_path(), options}, supported.model_type, out.feature);
+  };
+  make(asked.options);
+  if (Json options = asked.options; add_preferred(*out.onnx_config, asked.preferred, options)) make(options);
   return out;
 }
 

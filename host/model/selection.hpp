@@ -2,6 +2,8 @@
 // From a config.json to the plugin that defines the model, with the feature that was asked for.
 #pragma once
 
+#include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -25,8 +27,11 @@ struct Selection {
   std::string
       feature_source;  // "--feature fill-mask", "architectures: BertForMaskedLM"; empty where it was given as it is
   std::string plugin_id, plugin_version;
+  std::filesystem::path config_file;
   std::string transformers_version;  // that wrote config.json; empty where that does not tell
   std::vector<NameRule> name_rules;
+  std::vector<std::filesystem::path>
+      plugin_folders;  // the plugin's; before it that of the extension that names the type
   std::optional<OnnxConfig> onnx_config;
 };
 
@@ -35,6 +40,9 @@ struct Wanted {
   std::string feature;            // empty: by config.json's architectures
   std::string plugin;             // empty: the only one that offers the type
   Json options = Json::object();  // choices that the plugin has to know
+  /// Choices where the model has them and `options` does not make them.
+  std::map<std::string, std::string> preferred{};
+  bool prefers_past = false;  // of a feature that config.json's architectures stand for, the one with a cache
 };
 
 /// Resolves type, plugin and feature, loads the plugin and asks it for the configuration. `config_file` is for

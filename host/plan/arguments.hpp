@@ -35,6 +35,7 @@ struct ExportArguments {
   std::string data_name;               // of the external data's file; empty: the model's name + "_data"
   std::optional<uint64_t> max_memory;  // bytes
   bool no_validate = false;
+  bool dry_run = false, skip_existing = false;
   std::string position_ids;  // "", "sequence", "mask" or "input"
   bool sample_mask = false;
   std::vector<std::string> outputs;

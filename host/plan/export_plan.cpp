@@ -54,6 +54,47 @@ WeightPlan plan_weights(const ExportArguments& arguments) {
   return plan;
 }
 
+/// Options of a package that it may refuse, as they were given; none where they have their defaults.
+std::vector<std::pair<std::string, std::string>> given_options(const ExportArguments& arguments) {
+  std::vector<std::pair<std::string, std::string>> given;
+  const auto add = [&](const char* option, const std::string& value, const char* otherwise) {
+    if (value != otherwise) given.emplace_back(option, value);
+  };
+  add("weights", arguments.weights, "copy");
+  add("dtype", arguments.dtype, "fp32");
+  add("position-ids", arguments.position_ids, "");
+  add("data-name", arguments.data_name, "");
+  if (arguments.external_data) given.emplace_back("external-data", "");
+  if (arguments.sample_mask) given.emplace_back("attention-mask", "");
+  return given;
+}
+
+/// Throws Error(usage) for the first option that the package cannot honour.
+void require_honoured(const Package& package, const ExportArguments& arguments) {
+  for (const auto& [option, value] : given_options(arguments)) {
+    for (const std::string& spelling : {option, option + "=" + value}) {
+      const auto refused = package.refused.find(spelling);
+      if (refused == package.refused.end()) continue;
+      throw Error(Failure::usage,
+                  fmt::format("--layout {} cannot honour --{}{}: {}", package.layout.name, option,
+                              value.empty() ? "" : " " + value, refused->second),
+                  "leave one of the two out");
+    }
+  }
+  if (package.suffixes.contains(value_of(dtype_choices, arguments.dtype))) return;
+  throw Error(Failure::usage,
+              fmt::format("--layout {} has no name for graphs in {}", package.layout.name, arguments.dtype),
+              "choose another --dtype");
+}
+
+void plan_layout(const ExportArguments& arguments, ExportPlan& plan) {
+  plan.layout = find_layout(arguments.layout);
+  if (plan.layout != nullptr) return;
+  plan.package = find_package(arguments.layout);
+  plan.layout = &plan.package->layout;
+  require_honoured(*plan.package, arguments);
+}
+
 }  // namespace
 
 std::optional<double> tolerance_from(std::optional<double> atol) {
@@ -67,7 +108,7 @@ ExportPlan plan_export(const ExportArguments& arguments) {
   plan.validation = plan_validation(arguments);
   plan.weights = plan_weights(arguments);
   tolerance_from(arguments.atol);
-  plan.layout = &layout_from(arguments.layout);
+  plan_layout(arguments, plan);
   plan.plugins = arguments.plugins;
   plan.model = arguments.model;
   plan.feature = arguments.feature;
@@ -78,6 +119,8 @@ ExportPlan plan_export(const ExportArguments& arguments) {
   plan.max_memory = arguments.max_memory;
   plan.outputs = arguments.outputs;
   plan.allow_unused = arguments.allow_unused;
+  plan.dry_run = arguments.dry_run;
+  plan.skip_existing = arguments.skip_existing;
   plan.output = arguments.output;
   return plan;
 }

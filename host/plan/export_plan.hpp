@@ -5,11 +5,13 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "core/package/layout.hpp"
+#include "host/package/package.hpp"
 #include "host/plan/arguments.hpp"
 #include "host/plan/choices.hpp"
 
@@ -36,12 +38,15 @@ struct ExportPlan {
   std::optional<Positions> positions;
   bool sample_mask = false;      // an input, also where the model's type does without
   std::optional<int64_t> opset;  // nullopt: the model's
-  const Layout* layout = nullptr;
+  std::shared_ptr<const Package> package;  // null: only a layout
+  const Layout* layout = nullptr;          // the package's own, or a row of layouts()
   WeightPlan weights;
   std::optional<uint64_t> max_memory;  // bytes
   std::vector<std::string> outputs;    // further ones
   bool allow_unused = false;
   std::optional<ValidationPlan> validation;  // nullopt: none
+  bool dry_run = false;                      // tell what would be written, and write nothing
+  bool skip_existing = false;                // do nothing where the output is what would be written
   std::filesystem::path output;
 };
 

@@ -3,8 +3,6 @@
 
 #include <csignal>
 
-#include "core/error.hpp"
-
 namespace onnxport {
 namespace {
 
@@ -30,15 +28,8 @@ void catch_interrupts() {
   std::signal(SIGXFSZ, SIG_IGN);
 }
 
-bool interrupt_requested() {
-  return flag.load();
-}
 const std::atomic<bool>& interrupt_flag() {
   return flag;
-}
-
-void stop_if_interrupted() {
-  if (interrupt_requested()) throw Error(Failure::output, "interrupted");
 }
 
 }  // namespace onnxport

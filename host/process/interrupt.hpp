@@ -12,9 +12,6 @@ constexpr int interrupted_status = 130;
 /// SIGINT and SIGTERM set the flag instead of ending the process; a second one ends it. A pipe that nobody reads does
 /// not end the process either, so that it can remove what it has staged.
 void catch_interrupts();
-bool interrupt_requested();
 const std::atomic<bool>& interrupt_flag();
-/// Throws Error(output, "interrupted") where the flag is set.
-void stop_if_interrupted();
 
 }  // namespace onnxport

@@ -15,6 +15,12 @@ Json object_of(const ValidationRun& run) {
   return json;
 }
 
+Json names_of(const std::vector<ExportedValue>& values) {
+  Json names = Json::array();
+  for (const ExportedValue& value : values) names.push_back(value.name);
+  return names;
+}
+
 }  // namespace
 
 void fill_json(const ChosenModel& chosen, Json& json) {
@@ -53,8 +59,8 @@ void fill_json(const WrittenExport& written, Json& json) {
     const ExportedGraph& graph = written.graphs[0];
     json["nodes"] = graph.nodes;
     json["initializers"] = graph.initializers;
-    json["inputs"] = graph.inputs;
-    json["outputs"] = graph.outputs;
+    json["inputs"] = names_of(graph.inputs);
+    json["outputs"] = names_of(graph.outputs);
     return;
   }
   json["graphs"] = Json::array();
@@ -62,8 +68,8 @@ void fill_json(const WrittenExport& written, Json& json) {
     json["graphs"].push_back({{"file", graph.file},
                               {"nodes", graph.nodes},
                               {"initializers", graph.initializers},
-                              {"inputs", graph.inputs},
-                              {"outputs", graph.outputs}});
+                              {"inputs", names_of(graph.inputs)},
+                              {"outputs", names_of(graph.outputs)}});
   }
 }
 

@@ -123,6 +123,7 @@ void print_text(const WriteForecast& forecast, Console& console) {
 
 void print_text(const WrittenExport& written, Console& console) {
   print_weights(written, console);
+  for (const std::string& reason : written.left_out) console.note(reason);
   print_graphs(written, console);
   console.line(fmt::format("files in {}", written.folder.string()));
   for (const WrittenExport::File& file : written.files)

@@ -15,7 +15,7 @@
 #include "host/model/model_source.hpp"
 #include "host/model/selection.hpp"
 #include "host/plan/choices.hpp"
-#include "host/process/interrupt.hpp"
+#include "host/process/terminal.hpp"
 #include "host/report/report.hpp"
 #include "host/validation/foreign_ports.hpp"
 #include "host/validation/requirements.hpp"
@@ -101,7 +101,7 @@ Selection matching_selection(const ValidatePlan& plan, const Checkpoint& checkpo
       select(plan.plugins, config, config_file, {plan.feature, plan.plugin, Json::object()}, console);
   const std::vector<std::string> features = features_to_try(plan, *best);
   size_t least = std::numeric_limits<size_t>::max();
-  Console silent(Console::Mode::quiet);
+  Terminal silent(Terminal::Mode::quiet);
   for (const std::string& feature : features) {
     for (const char* positions : {"sequence", "input", ""}) {
       Wanted wanted{feature, plan.plugin, Json::object()};
@@ -169,7 +169,7 @@ void require_inputs(const PortMap& ports, const std::vector<std::string>& also_g
 FileValidation validate_one(const FileToValidate& written, const ForeignFile& file, const Selection& selection,
                             const Tolerance& tolerance, Console& console) {
   check_model_file(written.file);
-  stop_if_interrupted();
+  console.stop_if_cancelled();
   FileValidation found;
   found.file = written.file.filename().string();
   found.reference = load_backend("reference").version();
@@ -185,7 +185,7 @@ FileValidation validate_one(const FileToValidate& written, const ForeignFile& fi
     const std::unique_ptr<Runnable> theirs = behind_names(std::move(ports), file.summary, *onnx);
     const std::unique_ptr<Runnable> reference = load_backend("reference").load_graph(comparison.definition->graph);
     found.comparisons.push_back(validate_model_outputs(reference.get(), *theirs, comparison.inputs, tolerance,
-                                                       [](const ValidationRun&) { stop_if_interrupted(); }));
+                                                       [&](const ValidationRun&) { console.stop_if_cancelled(); }));
   }
   return found;
 }

@@ -8,6 +8,7 @@
 #include "core/backend/backend.hpp"
 #include "core/error.hpp"
 #include "core/format_bytes.hpp"
+#include "core/on_demand.hpp"
 #include "host/process/memory.hpp"
 
 namespace onnxport {
@@ -20,20 +21,28 @@ constexpr uint64_t backends_bytes = 300'000'000;
 
 void require_backends(bool reference) {
   std::string missing;
-  if (reference && !backend_installed("reference")) missing = "the reference back end (libtorch)";
+  const bool is_without_reference = reference && !backend_installed("reference");
+  if (is_without_reference) missing = "the reference back end (libtorch)";
   if (!backend_installed("onnxruntime"))
     missing += missing.empty() ? "the back end of ONNX Runtime" : " and the back end of ONNX Runtime";
   if (missing.empty()) return;
-  throw Error(
-      Failure::usage,
-      "validation is not possible: " + missing + " is not installed in lib/onnxport/backends beside this program",
-      "install it, or pass --no-validate to export without being checked");
+  throw Error(Failure::usage,
+              "validation is not possible: " + missing + " is not installed in " +
+                  on_demand_path("reference").parent_path().string(),
+              fmt::format("install it{}, or pass --no-validate to export without being checked",
+                          is_without_reference ? " (of the packages, onnxport-reference)" : ""));
+}
+
+void probe_backends(bool reference) {
+  load_backend("onnxruntime");
+  if (reference) load_backend("reference");
 }
 
 void require_memory(const ValidationMemory& memory) {
   // Each back end holds the weights, and the checker reads the file. The runs come one after the other.
   const uint64_t needed = backends_bytes + 2 * memory.weights + memory.file + memory.activations;
-  const AvailableMemory available = available_memory();
+  AvailableMemory available = available_memory();
+  if (memory.limit && *memory.limit < available.bytes) available = {*memory.limit, "--max-memory"};
   if (needed <= available.bytes) return;
   const std::string runs = memory.activations > memory.weights
                                ? fmt::format(" ({} of it for what the runs compute)", format_bytes(memory.activations))

@@ -3,8 +3,6 @@
 
 #include <memory>
 
-#include "host/process/interrupt.hpp"
-
 namespace onnxport {
 namespace {
 
@@ -19,7 +17,8 @@ Definition rounded(const Definition& definition, ir::DType dtype) {
 
 }  // namespace
 
-RoundedTwin::RoundedTwin(const ExportToValidate& exported) : output_(exported.folder / "rounded"), exported_(exported) {
+RoundedTwin::RoundedTwin(const ExportToValidate& exported, const std::atomic<bool>* cancel)
+    : output_(exported.folder / "rounded"), exported_(exported) {
   size_t count = 0;
   for (const GraphToExport& graph : exported.graphs) count += graph.definitions.size();
   definitions_.reserve(count);  // the graphs point into it
@@ -34,7 +33,7 @@ RoundedTwin::RoundedTwin(const ExportToValidate& exported) : output_(exported.fo
   ExportOptions options;
   options.opset = exported.form.opset;
   options.external_data = true;
-  options.progress.cancel = &interrupt_flag();
+  options.progress.cancel = cancel;
   export_graphs(exported.config, graphs_, output_.folder(), options);
 }
 

@@ -10,7 +10,6 @@
 #include "core/package/layout.hpp"
 #include "core/validate/activations.hpp"
 #include "core/validate/step_inputs.hpp"
-#include "host/process/interrupt.hpp"
 #include "host/validation/cached_validation.hpp"
 #include "host/validation/inputs.hpp"
 #include "host/validation/rounded_twin.hpp"
@@ -24,7 +23,6 @@ std::string departure_of(const OnnxConfig& config, const FileToValidate& written
   const auto differs =
       std::find_if(found.runs.begin(), found.runs.end(), [](const ValidationRun& run) { return !run.passes; });
   const auto set = static_cast<size_t>(differs - found.runs.begin());
-  stop_if_interrupted();
   return first_departure(config, *comparison.definition, {written.file, written.form}, comparison.inputs[set].inputs,
                          tolerance)
       .value_or("no single step; the differences of several add up");
@@ -116,12 +114,12 @@ FileValidation validate_file(const OnnxConfig* config, const FileToValidate& wri
                              const Progress& progress) {
   if (progress.report) progress.report("validating", 0, 0);
   check_model_file(written.file);
-  stop_if_interrupted();
+  progress.stop_if_cancelled();
   // Neither library is loaded before the file has passed the checker.
   FileValidation found;
   found.file = written.file.filename().string();
   if (written.comparisons.at(0).definition != nullptr) found.reference = load_backend("reference").version();
-  stop_if_interrupted();
+  progress.stop_if_cancelled();
   Backend& runtime = load_backend("onnxruntime");
   found.runtime = runtime.version();
   const std::unique_ptr<Runnable> onnx = runtime.load_file(written.file.string());
@@ -130,9 +128,11 @@ FileValidation validate_file(const OnnxConfig* config, const FileToValidate& wri
     if (comparison.definition != nullptr)
       reference = load_backend("reference").load_graph(comparison.definition->graph);
     ValidationReport report = validate_model_outputs(reference.get(), *onnx, comparison.inputs, tolerance,
-                                                     [](const ValidationRun&) { stop_if_interrupted(); });
-    if (!report.passes() && comparison.definition != nullptr)
+                                                     [&](const ValidationRun&) { progress.stop_if_cancelled(); });
+    if (!report.passes() && comparison.definition != nullptr) {
+      progress.stop_if_cancelled();
       report.first_departure = departure_of(*config, written, comparison, report, tolerance);
+    }
     found.comparisons.push_back(std::move(report));
   }
   return found;
@@ -144,7 +144,7 @@ ExportValidation validate_export(const ExportToValidate& exported, const std::ve
     if (progress.report) progress.report("validating", 0, 0);
     for (const GraphToExport& graph : exported.graphs) check_model_file(exported.folder / graph.file);
     if (std::string refusal = refusal_of_runtime(exported); !refusal.empty()) {
-      const RoundedTwin twin(exported);
+      const RoundedTwin twin(exported, progress.cancel);
       ExportValidation found =
           validate_export(twin.exported(), files_to_validate(twin.exported()), tolerance, progress);
       found.substitute = {load_backend("onnxruntime").version(), std::move(refusal)};

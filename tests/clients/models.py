@@ -75,6 +75,8 @@ def images(config):
 
 def greedy(model, inputs):
     """Tokens, and the logits of every step, of a greedy search with cache that always makes NEW_TOKENS tokens."""
+    if getattr(model, "generation_config", None) is not None:
+        model.generation_config.forced_eos_token_id = None  # which not every client knows
     made = model.generate(**inputs, max_new_tokens=NEW_TOKENS, min_new_tokens=NEW_TOKENS, do_sample=False, num_beams=1,
                           use_cache=True, return_dict_in_generate=True, output_logits=True)
     return made.sequences, torch.stack(made.logits, 1)

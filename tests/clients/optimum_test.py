@@ -40,7 +40,7 @@ def causal(command, checkpoint):
     kept = inputs["attention_mask"].bool()  # what stands at padded places is nobody's concern
     with torch.no_grad():
         expected = model(**inputs).logits
-    for options in (["--position-ids", "input"], []):
+    for options in (["--position-ids", "input"], [], ["--layout", "optimum"], ["--layout", "all"]):
         what = " ".join(options) or "without position_ids"
         with exported(command, checkpoint, *options) as folder:
             client = optimum.onnxruntime.ORTModelForCausalLM.from_pretrained(folder)
@@ -57,10 +57,10 @@ def seq2seq(command, checkpoint):
     start = text_inputs(model.config, length=4, padded=False)["input_ids"]
     with torch.no_grad():
         expected = model(**inputs, decoder_input_ids=start).logits
-    for layout in ("split", "merged"):
+    for layout in ("split", "merged", "optimum", "all"):
         with exported(command, checkpoint, "--layout", layout) as folder:
             client = optimum.onnxruntime.ORTModelForSeq2SeqLM.from_pretrained(folder)
-            if client.decoder.is_merged != (layout == "merged"):
+            if client.decoder.is_merged != (layout != "split"):
                 raise Difference(f"layout {layout} wrote {sorted(path.name for path in folder.iterdir())}")
             close(f"{layout}: logits", client(**inputs, decoder_input_ids=start).logits, expected, checkpoint.atol)
             same_generation(layout, client, model, inputs, checkpoint.atol)
@@ -76,10 +76,11 @@ def head(command, checkpoint):
     kept = inputs["attention_mask"].bool() if checkpoint.feature in PER_TOKEN else ...
     with torch.no_grad():
         expected = model(**inputs)
-    with exported(command, checkpoint) as folder:
-        answer = getattr(optimum.onnxruntime, client_class).from_pretrained(folder)(**inputs)
-    for output in outputs:
-        close(output, answer[output][kept], expected[output][kept], checkpoint.atol)
+    for layout in ("single", "optimum", "all"):
+        with exported(command, checkpoint, "--layout", layout) as folder:
+            answer = getattr(optimum.onnxruntime, client_class).from_pretrained(folder)(**inputs)
+        for output in outputs:
+            close(f"{layout}: {output}", answer[output][kept], expected[output][kept], checkpoint.atol)
 
 
 if __name__ == "__main__":

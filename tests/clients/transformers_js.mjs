@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Answers requests, one JSON object a line, with what transformers.js makes of an exported folder:
-//   {task, folder, inputs: {name: {type, shape, data}}, options} -> {tokens} | {shape, data} | {error}
+//   {task, folder, subfolder, inputs: {name: {type, shape, data}}, options} -> {tokens} | {shape, data} | {error}
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
@@ -21,8 +21,8 @@ function tensor({ type, shape, data }) {
   return new library.Tensor(type, type === 'int64' ? BigInt64Array.from(data, BigInt) : Float32Array.from(data), shape);
 }
 
-async function answer({ task, folder, inputs, options }) {
-  const place = { dtype: 'fp32', device: 'cpu', subfolder: '', local_files_only: true };
+async function answer({ task, folder, subfolder, inputs, options }) {
+  const place = { dtype: 'fp32', device: 'cpu', subfolder, local_files_only: true };
   const model = await classes[task].from_pretrained(folder, place);
   const tensors = Object.fromEntries(Object.entries(inputs).map(([name, value]) => [name, tensor(value)]));
   try {

@@ -22,7 +22,7 @@ bool is_source(const fs::path& file) {
 
 /// The path below the repository of what `name` includes in a file of that folder; nullopt where there is none.
 std::optional<std::string> resolve(const fs::path& repository, const fs::path& folder, const std::string& name) {
-  for (const fs::path& place : {folder, repository, repository / "sdk/include"}) {
+  for (const fs::path& place : {folder, repository, repository / "sdk/include", repository / "library/include"}) {
     const fs::path file = (place / name).lexically_normal();
     if (fs::is_regular_file(file)) return file.lexically_relative(repository).generic_string();
   }

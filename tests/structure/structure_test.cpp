@@ -31,7 +31,8 @@ const std::vector<Room>& rooms() {
                                        {"hub", {"core"}},
                                        {"registry", {"core", "sdk"}},
                                        {"backends", {"core", "hub", "sdk"}},
-                                       {"host", {"core", "hub", "registry", "sdk"}}};
+                                       {"host", {"core", "hub", "registry", "sdk"}},
+                                       {"library", {"core", "host"}}};
   return table;
 }
 

@@ -1,0 +1,11 @@
+# Run by an installation of the component `debug`: the debug information of `program`, under the name of its build id.
+execute_process(COMMAND "${readelf}" --notes "${program}" OUTPUT_VARIABLE notes COMMAND_ERROR_IS_FATAL ANY)
+if(NOT notes MATCHES "Build ID: ([0-9a-f][0-9a-f])([0-9a-f]+)")
+  message(FATAL_ERROR "${program} has no build id, so no debugger would find its debug information")
+endif()
+set(name "${CMAKE_MATCH_2}.debug")
+set(folder "${CMAKE_INSTALL_PREFIX}/lib/debug/.build-id/${CMAKE_MATCH_1}")
+file(MAKE_DIRECTORY "$ENV{DESTDIR}${folder}")
+execute_process(COMMAND "${objcopy}" --only-keep-debug "${program}" "$ENV{DESTDIR}${folder}/${name}" COMMAND_ERROR_IS_FATAL ANY)
+message(STATUS "Installing: $ENV{DESTDIR}${folder}/${name}")
+list(APPEND CMAKE_INSTALL_MANIFEST_FILES "${folder}/${name}")

@@ -1,0 +1,72 @@
+# Run by an installation: copies the libraries that `programs` need into `folder`, and what says under which licence each
+# stands into `licences`. The C and C++ run-time libraries are the machine's, as they are of any program.
+cmake_policy(PUSH)
+cmake_policy(SET CMP0057 NEW)
+file(GET_RUNTIME_DEPENDENCIES
+  LIBRARIES ${programs}
+  RESOLVED_DEPENDENCIES_VAR found
+  UNRESOLVED_DEPENDENCIES_VAR missing
+  CONFLICTING_DEPENDENCIES_PREFIX several
+  DIRECTORIES ${directories}
+  PRE_EXCLUDE_REGEXES "^ld-linux" "^linux-vdso" "^lib(c|m|dl|rt|pthread|resolv|util|mvec|anl|stdc\\+\\+|gcc_s)\\.so" "^libonnxport")
+if(missing)
+  message(FATAL_ERROR "these libraries are needed and not found: ${missing}")
+endif()
+# The same library in two folders: the first is what the loader takes.
+foreach(name IN LISTS several_FILENAMES)
+  list(GET several_${name} 0 first)
+  list(APPEND found "${first}")
+endforeach()
+
+# The paths as the system's packages may know them, before and after /lib became a link to /usr/lib.
+set(files "")
+set(spellings "")
+foreach(library IN LISTS found)
+  file(REAL_PATH "${library}" file)
+  get_filename_component(name "${library}" NAME)
+  if(name IN_LIST except)
+    continue()
+  endif()
+  file(INSTALL DESTINATION "${CMAKE_INSTALL_PREFIX}/${folder}" TYPE PROGRAM FILES "${file}" RENAME "${name}" MESSAGE_NEVER)
+  string(REGEX REPLACE "^/usr/lib/" "/lib/" old "${file}")
+  list(APPEND files "${file}")
+  list(APPEND spellings "${file}" "${old}")
+endforeach()
+list(LENGTH files count)
+message(STATUS "Installed ${count} libraries in ${CMAKE_INSTALL_PREFIX}/${folder}")
+
+find_program(DPKG_QUERY dpkg-query)
+set(known "")
+if(DPKG_QUERY AND spellings)
+  execute_process(COMMAND "${DPKG_QUERY}" --search ${spellings} OUTPUT_VARIABLE owners ERROR_QUIET)
+  string(REPLACE "\n" ";" owners "${owners}")
+  foreach(line IN LISTS owners)
+    if(NOT line MATCHES "^([^:, ]+)[^ ]*: (/.*)$")
+      continue()
+    endif()
+    set(package "${CMAKE_MATCH_1}")
+    list(APPEND known "${CMAKE_MATCH_2}")
+    if(EXISTS "/usr/share/doc/${package}/copyright")
+      file(REAL_PATH "/usr/share/doc/${package}/copyright" text)
+      file(INSTALL DESTINATION "${CMAKE_INSTALL_PREFIX}/${licences}" TYPE FILE FILES "${text}" RENAME "${package}" MESSAGE_NEVER)
+    endif()
+  endforeach()
+endif()
+foreach(file IN LISTS files)
+  string(REGEX REPLACE "^/usr/lib/" "/lib/" old "${file}")
+  if(file IN_LIST known OR old IN_LIST known)
+    continue()
+  endif()
+  # No package's: what lies beside it, as in a library's own download.
+  get_filename_component(place "${file}" DIRECTORY)
+  get_filename_component(above "${place}" DIRECTORY)
+  get_filename_component(name "${file}" NAME)
+  file(GLOB texts "${place}/LICENSE*" "${place}/NOTICE*" "${above}/LICENSE*" "${above}/NOTICE*" "${above}/ThirdPartyNotices*")
+  if(NOT texts)
+    message(WARNING "found no licence of ${file}; add it to ${CMAKE_INSTALL_PREFIX}/${licences} before you hand this on")
+  endif()
+  foreach(text IN LISTS texts)
+    file(INSTALL DESTINATION "${CMAKE_INSTALL_PREFIX}/${licences}/${name}" TYPE FILE FILES "${text}" MESSAGE_NEVER)
+  endforeach()
+endforeach()
+cmake_policy(POP)

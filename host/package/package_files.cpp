@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/package/package_files.hpp"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <fstream>
+
+#include "core/error.hpp"
+#include "core/files/output_error.hpp"
+#include "host/package/jsonnet.hpp"
+
+namespace onnxport {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The template, and what the plugin adds to it.
+std::vector<fs::path> templates_of(const PackageFile& file, const std::vector<fs::path>& plugin_folders) {
+  std::vector<fs::path> templates{file.made_by};
+  for (const fs::path& folder : plugin_folders) {
+    const fs::path added = folder / "packages" / file.package / file.made_by.filename();
+    std::error_code absent;
+    if (fs::is_regular_file(added, absent)) templates.push_back(added);
+  }
+  return templates;
+}
+
+std::string text_of(const PackageFile& file, const Json& made, const fs::path& there) {
+  constexpr int indent = 2;
+  switch (file.form) {
+    case PackageFile::Form::text:
+      if (const auto text = made.find("text"); text != made.end() && text->is_string()) return text->get<std::string>();
+      throw Error(Failure::plugin, fmt::format("the template {} made no field 'text', which is the file", file.made_by.string()),
+                  "add it, or write form: json into the package's row");
+    case PackageFile::Form::patch: {
+      Json patched = fs::exists(there) ? read_json(there) : Json::object();
+      patched.merge_patch(made);
+      return patched.dump(indent) + "\n";
+    }
+    case PackageFile::Form::json:
+      break;
+  }
+  return made.dump(indent) + "\n";
+}
+
+void write(const fs::path& path, const std::string& text) {
+  std::error_code reason;
+  fs::create_directories(path.parent_path(), reason);
+  if (reason) throw output_error("cannot create the folder", path.parent_path(), reason.value());
+  errno = 0;
+  std::ofstream out(path, std::ios::binary | std::ios::trunc);
+  out << text;
+  out.close();
+  if (!out) throw output_error("cannot write", path, errno == 0 ? EIO : errno);
+}
+
+}  // namespace
+
+PackageFiles write_package_files(const PackageToWrite& package) {
+  PackageFiles done;
+  for (const PackageFile& file : package.files) {
+    Json told = package.exported;
+    told["data"] = file.data;
+    const Json made = evaluate_templates(templates_of(file, package.plugin_folders), told);
+    if (made.is_null()) continue;  // the model needs none
+    if (const auto refused = made.find("refused"); refused != made.end()) {
+      const std::string reason = refused->is_string() ? refused->get<std::string>() : refused->dump();
+      if (!file.may_be_left_out) {
+        throw Error(Failure::usage, fmt::format("--layout {}: {}", file.package, reason),
+                    "choose another --layout, or another --feature");
+      }
+      done.left_out.push_back(fmt::format("{} is left out: {}", file.name, reason));
+      continue;
+    }
+    write(package.staging / file.name, text_of(file, made, package.staging / file.name));
+    done.written.push_back(file.name);
+  }
+  return done;
+}
+
+}  // namespace onnxport

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// The files that a package's templates make.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "host/package/package.hpp"
+
+namespace onnxport {
+
+/// What a package's files are made of, and where.
+struct PackageToWrite {
+  const std::vector<PackageFile>& files;
+  /// Folders of the plugin that defines the model; what one adds lies in packages/PACKAGE/TEMPLATE there.
+  const std::vector<std::filesystem::path>& plugin_folders;
+  const Json& exported;  // exported_facts()
+  std::filesystem::path staging;
+};
+
+/// What was made of it.
+struct PackageFiles {
+  std::vector<std::filesystem::path> written;  // below the folder; those that were there and have changed included
+  std::vector<std::string> left_out;           // sentences: which file, and why the model is none for it
+};
+
+/// Writes them. Throws Error(usage) with the template's reason where it refuses the model, Error(plugin) where it fails,
+/// and Error(output) where a file cannot be written.
+PackageFiles write_package_files(const PackageToWrite& package);
+
+}  // namespace onnxport

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/process/terminal.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "core/format_bytes.hpp"
+#include "core/printable.hpp"
+#include "host/process/interrupt.hpp"
+
+namespace onnxport {
+namespace {
+
+/// Printable, with the lines after the first set in by two columns more than that one: what a file says, line feeds
+/// included, never begins a line of its own.
+std::string set_in(std::string text, size_t indent) {
+  const std::string margin(indent + 2, ' ');
+  for (size_t at = text.find('\n'); at != std::string::npos; at = text.find('\n', at + 1)) text.insert(at + 1, margin);
+  return printable_lines(text);
+}
+
+}  // namespace
+
+Terminal::Terminal(Mode mode) : Console(interrupt_flag()), mode_(mode), is_terminal_(isatty(STDERR_FILENO) == 1) {}
+
+Terminal::~Terminal() {
+  end_progress();
+}
+
+void Terminal::line(const std::string& text) {
+  if (mode_ != Mode::report) return;
+  end_progress();
+  fmt::print("{}\n", printable(text));
+  // In a pipe or a log, lines come when they are said.
+  std::fflush(stdout);
+}
+
+void Terminal::block(const std::string& text, size_t indent) {
+  if (mode_ != Mode::report) return;
+  end_progress();
+  fmt::print("{:{}}{}\n", "", indent, set_in(text, indent));
+  std::fflush(stdout);
+}
+
+void Terminal::note(const std::string& text) {
+  result()["notes"].push_back(text);
+  block("note: " + text, 0);
+}
+
+void Terminal::progress(const std::string& phase, uint64_t done, uint64_t total) {
+  if (mode_ != Mode::report) return;
+  const std::lock_guard lock(mutex_);
+  const bool changed = phase != phase_;
+  phase_ = phase;
+  if (!is_terminal_) {
+    if (changed) {
+      fmt::print("{} …\n", printable(phase));
+      std::fflush(stdout);
+    }
+    return;
+  }
+  const auto now = std::chrono::steady_clock::now();
+  if (!changed && done != total && now - drawn_ < std::chrono::milliseconds(100)) return;
+  drawn_ = now;
+  draw(phase, done, total);
+}
+
+void Terminal::draw(const std::string& phase, uint64_t done, uint64_t total) {
+  const std::string shown = printable(phase);
+  std::string text = shown;
+  if (total > 0) {
+    constexpr uint64_t width = 30;
+    const uint64_t full = std::min(done, total) * width / total;
+    text = fmt::format("{:<24} [{:=<{}}{:{}}] {:>3} %  {} of {}", shown, "", full, "", width - full,
+                       std::min(done, total) * 100 / total, format_bytes(done), format_bytes(total));
+  }
+  fmt::print(stderr, "\r{}\033[K", text);
+  std::fflush(stderr);
+  bar_shown_ = true;
+}
+
+void Terminal::end_progress() {
+  const std::lock_guard lock(mutex_);
+  if (bar_shown_) fmt::print(stderr, "\r\033[K");
+  bar_shown_ = false;
+}
+
+void Terminal::fail(int exit_status, const std::string& kind, const std::string& cause, const std::string& hint) {
+  end_progress();
+  fill_failure(exit_status, kind, cause, hint);
+  if (mode_ == Mode::json) return;
+  fmt::print(stderr, "onnxport: error: {}\n", set_in(cause, 0));
+  if (!hint.empty()) fmt::print(stderr, "  {}\n", set_in(hint, 0));
+}
+
+void Terminal::finish(int exit_status) {
+  end_progress();
+  if (mode_ != Mode::json) return;
+  // What a reader wants first, stands first.
+  nlohmann::ordered_json printed{{"status", result().value("status", "ok")}, {"exit_status", exit_status}};
+  printed.update(result());
+  // Paths need not be UTF-8; what is not, is replaced.
+  const std::string document = printed.dump(indent_, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  fmt::print("{}\n", printable_json(document));
+  std::fflush(stdout);
+}
+
+}  // namespace onnxport

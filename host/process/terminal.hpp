@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the command says and where: a report for people, one JSON object for programs, or nothing.
+#pragma once
+
+#include <chrono>
+#include <mutex>
+#include <string>
+
+#include "host/process/console.hpp"
+
+namespace onnxport {
+
+/// Standard output and standard error, and Ctrl-C.
+class Terminal final : public Console {
+ public:
+  enum class Mode {
+    report,  ///< lines on standard output, progress on standard error where that is a terminal
+    quiet,   ///< errors only
+    json,    ///< one object on standard output, for success and for failure
+  };
+  explicit Terminal(Mode mode);
+  ~Terminal() override;
+
+  Mode mode() const { return mode_; }
+  void set_mode(Mode mode) { mode_ = mode; }
+  /// Of the object that is printed; -1: one line.
+  void set_indent(int columns) { indent_ = columns; }
+
+  // All that is said is made printable here and nowhere else (core/printable.hpp), whoever wrote the words.
+
+  void line(const std::string& text) override;
+  void block(const std::string& text, size_t indent) override;
+  /// An entry of "notes" in the object as well.
+  void note(const std::string& text) override;
+  /// A bar on a terminal, else one line for each new phase. [any-thread]
+  void progress(const std::string& phase, uint64_t done, uint64_t total) override;
+  void end_progress() override;
+  /// In the object and, unless that is printed, on standard error.
+  void fail(int exit_status, const std::string& kind, const std::string& cause, const std::string& hint) override;
+  bool owns_process() const override { return true; }
+  /// Prints the object in JSON mode.
+  void finish(int exit_status);
+
+ private:
+  void draw(const std::string& phase, uint64_t done, uint64_t total);
+
+  Mode mode_;
+  int indent_ = 2;
+  bool is_terminal_;
+  std::mutex mutex_;
+  std::string phase_;
+  bool bar_shown_ = false;
+  std::chrono::steady_clock::time_point drawn_{};
+};
+
+}  // namespace onnxport

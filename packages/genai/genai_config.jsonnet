@@ -1,0 +1,90 @@
+// genai_config.json, as onnxruntime-genai 0.18 reads it.
+function(exported)
+  local config = std.get(exported.configs, 'config.json', {});
+  // What config.json says of the text's half where a model has several.
+  local text = std.get(config, 'text_config', config);
+  local generation = std.get(exported.configs, 'generation_config.json', {});
+
+  // The first of these fields that has a value; `otherwise` where none has.
+  local first(objects, names, otherwise=null) =
+    local found = [object[name] for name in names for object in objects if std.get(object, name) != null];
+    if std.length(found) > 0 then found[0] else otherwise;
+  // The same among what generates: generation_config.json says it where config.json says otherwise.
+  local token(name, otherwise) = first([generation, config, text], [name], otherwise);
+  local of_role(graph, role) = [input.name for input in graph.inputs if input.role == role];
+  local optional(key, names) = if std.length(names) > 0 then { [key]: names[0] } else {};
+
+  local decoders = [graph for graph in exported.graphs if std.length(graph.states) > 0];
+  local decoder = decoders[0];
+  local state(name) =
+    local found = [group for group in decoder.states if group.past == name];
+    if std.length(found) > 0 then found[0] else null;
+  local key = state('past_key_values.%d.key');
+  local value = state('past_key_values.%d.value');
+  local known = ['past_key_values.%d.key', 'past_key_values.%d.value'];
+  local unknown = [group.past for group in decoder.states if !std.member(known, group.past)];
+
+  local eos = token('eos_token_id', 0);
+  local one_eos = if std.isArray(eos) then eos[0] else eos;
+  local context = first([text, config], ['max_position_embeddings', 'n_positions', 'n_ctx', 'max_seq_len', 'seq_length'],
+                        std.get(exported.facts, 'max_positions', 2048));
+
+  if std.length(decoders) == 0 then
+    { refused: "onnxruntime-genai generates text with a cache, and the feature '%s' has none" % exported.feature }
+  else if std.length(exported.graphs) > 1 then
+    { refused: 'onnxruntime-genai has no type for a model of the graphs ' + std.join(', ', [graph.file for graph in exported.graphs]) }
+  else if std.length(unknown) > 0 then
+    { refused: 'onnxruntime-genai has no place for the states ' + std.join(', ', unknown) }
+  else if key == null || value == null || std.length(key.axes) != 4 then
+    { refused: 'onnxruntime-genai keeps keys and values of the form [batch, heads, length, width], and this model has others' }
+  else if !key.alike || !value.alike || key.axes != value.axes then
+    { refused: 'onnxruntime-genai keeps keys and values of one shape in all layers, and those of this model differ' }
+  else if key.layers != std.range(0, std.length(key.layers) - 1) then
+    { refused: 'onnxruntime-genai keeps keys and values of every layer, and here some have none' }
+  else {
+    model: {
+      type: std.get(exported.data.types, exported.model_type, 'decoder'),
+      bos_token_id: token('bos_token_id', one_eos),
+      eos_token_id: eos,
+      pad_token_id: token('pad_token_id', one_eos),
+      vocab_size: [output.axes[std.length(output.axes) - 1] for output in decoder.outputs if output.name == 'logits'][0],
+      context_length: context,
+      decoder: {
+        session_options: { log_id: 'onnxruntime-genai', provider_options: [] },
+        filename: decoder.file,
+        head_size: key.axes[3],
+        hidden_size: first([text, config], ['hidden_size', 'n_embd', 'd_model'], key.axes[1] * key.axes[3]),
+        num_attention_heads: std.get(exported.facts, 'num_attention_heads', key.axes[1]),
+        num_key_value_heads: key.axes[1],
+        num_hidden_layers: std.length(key.layers),
+        inputs: {
+          past_key_names: key.past,
+          past_value_names: value.past,
+        } + optional('input_ids', of_role(decoder, 'ids'))
+          + optional('attention_mask', of_role(decoder, 'mask'))
+          + optional('position_ids', of_role(decoder, 'positions')),
+        outputs: {
+          logits: 'logits',
+          present_key_names: key.present,
+          present_value_names: value.present,
+        },
+      },
+    },
+    search: {
+      diversity_penalty: 0.0,
+      do_sample: first([generation], ['do_sample'], false),
+      early_stopping: true,
+      length_penalty: 1.0,
+      max_length: context,
+      min_length: 0,
+      no_repeat_ngram_size: 0,
+      num_beams: 1,
+      num_return_sequences: 1,
+      // The cache is concatenated, so past and present are two buffers.
+      past_present_share_buffer: false,
+      repetition_penalty: first([generation], ['repetition_penalty'], 1.0),
+      temperature: first([generation], ['temperature'], 1.0),
+      top_k: first([generation], ['top_k'], 50),
+      top_p: first([generation], ['top_p'], 1.0),
+    },
+  }
