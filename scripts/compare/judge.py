@@ -24,25 +24,24 @@ def usual(name, inputs):
     if ids is None:
         raise Unfit(f"the graph wants '{name}'")
     batch, length = ids.shape[:2]
-    mask = inputs.get("attention_mask")
     if name == "attention_mask":
         return numpy.ones((batch, length), numpy.int64)
     if name == "token_type_ids":
         return numpy.zeros((batch, length), numpy.int64)
-    if name == "position_ids" and mask is not None:
-        return numpy.maximum(numpy.cumsum(mask, 1) - 1, 0)[:, -length:].astype(numpy.int64)
+    if name == "position_ids":
+        # As the original model counts them where nobody gives them: on from the past, whatever is padding.
+        past = next((value.shape[-2] for key, value in inputs.items() if key.startswith("past_key_values.0")), 0)
+        return numpy.tile(numpy.arange(past, past + length), (batch, 1))
     raise Unfit(f"the graph wants '{name}'")
 
 
-def padded(inputs, shape):
+def padded(name, inputs, shape):
     """Which elements of an output stand at padding, where what a model answers is nobody's concern; None where none does."""
-    mask = inputs.get("attention_mask")
-    if mask is None or mask.ndim != 2 or len(shape) < 2 or mask.shape[0] != shape[0] or mask.shape[1] < shape[1]:
+    side = "decoder_" if "decoder_input_ids" in inputs and not name.startswith("encoder") else ""
+    mask, ids = inputs.get(side + "attention_mask"), inputs.get(side + "input_ids")
+    if mask is None or ids is None or mask.ndim != 2 or tuple(shape[:2]) != ids.shape:
         return None
-    ids = inputs.get("input_ids", inputs.get("inputs_embeds"))
-    if ids is None or ids.shape[1] != shape[1]:
-        return None
-    return mask[:, mask.shape[1] - shape[1]:] == 0
+    return mask[:, mask.shape[1] - ids.shape[1]:] == 0
 
 
 def largest_difference(path, cases):
@@ -79,7 +78,7 @@ def largest_difference(path, cases):
             with numpy.errstate(invalid="ignore"):
                 difference = numpy.abs(value.astype(numpy.float64) - expected) / (1 + numpy.abs(expected.astype(numpy.float64)))
             difference[same] = 0
-            padding = padded(inputs, expected.shape)
+            padding = padded(name, inputs, expected.shape)
             if padding is not None:
                 difference[padding] = 0
             largest = max(largest, float("inf") if numpy.isnan(difference).any() else float(difference.max()))

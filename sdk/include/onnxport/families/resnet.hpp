@@ -16,29 +16,36 @@ namespace onnxport::family {
 using namespace onnxport::sdk;
 
 struct ResNetConfig {
-  /// A model of timm, by its name: "resnet50". Throws UNSUPPORTED where it is another than a plain ResNet.
+  /// A model of timm, by its name: "resnet50". Throws UNSUPPORTED where it is another than a ResNet or ResNeXt.
   static ResNetConfig of_timm(const std::string& name, int64_t channels) {
-    struct Known {
-      const char* name;
-      std::vector<int64_t> depths;
-      bool bottleneck;
-    };
-    static const Known known[] = {{"resnet18", {2, 2, 2, 2}, false},  {"resnet34", {3, 4, 6, 3}, false},
-                                  {"resnet26", {2, 2, 2, 2}, true},   {"resnet50", {3, 4, 6, 3}, true},
-                                  {"resnet101", {3, 4, 23, 3}, true}, {"resnet152", {3, 8, 36, 3}, true}};
-    for (const Known& model : known) {
-      if (model.name != name.substr(0, name.find('.'))) continue;
-      ResNetConfig made;
-      made.channels = channels;
-      made.depths = model.depths;
-      made.bottleneck = model.bottleneck;
-      if (!model.bottleneck) made.widths = {64, 128, 256, 512};
-      made.timm = true;
-      return made;
+    const Known* known = known_to_timm(name);
+    if (known == nullptr) {
+      throw Error(ONNXPORT_UNSUPPORTED, "the backbone of timm is \"" + name + "\"; supported: " + names_of_timm());
     }
-    throw Error(ONNXPORT_UNSUPPORTED,
-                "the backbone of timm is \"" + name +
-                    "\"; supported: resnet18, resnet26, resnet34, resnet50, resnet101, resnet152");
+    ResNetConfig made;
+    made.channels = channels;
+    made.depths = known->depths;
+    made.bottleneck = known->bottleneck;
+    if (!known->bottleneck) made.widths = {64, 128, 256, 512};
+    made.timm = true;
+    made.deep = known->deep;
+    made.groups = known->groups;
+    made.group_width = known->group_width;
+    return made;
+  }
+  /// What timm has under names of its own.
+  struct Known {
+    const char* name;
+    std::vector<int64_t> depths;
+    bool bottleneck, deep = false;
+    int64_t groups = 1, group_width = 64;
+  };
+  /// The model of that name, which may have a tag of its weights behind it; null where it is none of these.
+  static const Known* known_to_timm(const std::string& name) {
+    for (const Known& model : timm_models()) {
+      if (model.name == name.substr(0, name.find('.'))) return &model;
+    }
+    return nullptr;
   }
   ResNetConfig() = default;
   explicit ResNetConfig(const Config& c)
@@ -61,10 +68,43 @@ struct ResNetConfig {
   bool bottleneck = true;
   std::string activation = "relu";
   bool downsample_in_first_stage = false, downsample_in_bottleneck = false;
-  /// The stem is three small convolutions, and a shortcut takes means where it gets smaller: the ResNet of RT-DETR.
+  /// The stem is three small convolutions, and a shortcut takes means where it gets smaller: the ResNet of RT-DETR, and
+  /// timm's that end in d.
   bool deep = false;
-  bool timm = false;     ///< modules are called as in timm
-  bool dilated = false;  ///< the last stage looks farther instead of getting smaller
+  int64_t groups = 1, group_width = 64;  ///< of a bottleneck's wide convolution, as in ResNeXt and wide ResNets
+  bool timm = false;                     ///< modules are called as in timm
+  bool dilated = false;                  ///< the last stage looks farther instead of getting smaller
+
+ private:
+  static const std::vector<Known>& timm_models() {
+    static const std::vector<Known> models{{"resnet18", {2, 2, 2, 2}, false},
+                                           {"resnet18d", {2, 2, 2, 2}, false, true},
+                                           {"resnet34", {3, 4, 6, 3}, false},
+                                           {"resnet34d", {3, 4, 6, 3}, false, true},
+                                           {"resnet26", {2, 2, 2, 2}, true},
+                                           {"resnet26d", {2, 2, 2, 2}, true, true},
+                                           {"resnet50", {3, 4, 6, 3}, true},
+                                           {"resnet50d", {3, 4, 6, 3}, true, true},
+                                           {"resnet101", {3, 4, 23, 3}, true},
+                                           {"resnet101d", {3, 4, 23, 3}, true, true},
+                                           {"resnet152", {3, 8, 36, 3}, true},
+                                           {"resnet152d", {3, 8, 36, 3}, true, true},
+                                           {"resnet200d", {3, 24, 36, 3}, true, true},
+                                           {"resnext50_32x4d", {3, 4, 6, 3}, true, false, 32, 4},
+                                           {"resnext50d_32x4d", {3, 4, 6, 3}, true, true, 32, 4},
+                                           {"resnext101_32x4d", {3, 4, 23, 3}, true, false, 32, 4},
+                                           {"resnext101_32x8d", {3, 4, 23, 3}, true, false, 32, 8},
+                                           {"resnext101_32x16d", {3, 4, 23, 3}, true, false, 32, 16},
+                                           {"resnext101_64x4d", {3, 4, 23, 3}, true, false, 64, 4},
+                                           {"wide_resnet50_2", {3, 4, 6, 3}, true, false, 1, 128},
+                                           {"wide_resnet101_2", {3, 4, 23, 3}, true, false, 1, 128}};
+    return models;
+  }
+  static std::string names_of_timm() {
+    std::string names;
+    for (const Known& model : timm_models()) names += (names.empty() ? "" : ", ") + std::string(model.name);
+    return names;
+  }
 };
 
 /// pixels: f[batch, channels, height, width] -> what each stage yields, behind what the stem does:
@@ -112,9 +152,16 @@ class ResNetEncoder {
                               .padding = 1,
                               .bias = false,
                               .in = i == 0 ? c.channels : 0};
-      x = activation(conv_norm(model / "embedder.embedder" / i, x, small), c.activation);
+      x = activation(deep_layer(model, i, x, small), c.activation);
     }
     return x;
+  }
+
+  // timm counts norms and activations as well, but for the last norm.
+  Value deep_layer(const Scope& model, int64_t i, const Value& x, const ConvOptions& options) const {
+    if (!c.timm) return conv_norm(model / "embedder.embedder" / i, x, options);
+    const Scope first = model / "conv1";
+    return batch_norm(i == 2 ? model / "bn1" : first / (3 * i + 1), conv2d(first / (3 * i), x, options));
   }
 
   // A residual block: convolutions beside a shortcut, which is a projection where the shape changes.
@@ -125,13 +172,17 @@ class ResNetEncoder {
 
   Value shortcut(const Scope& s, const Value& x, const Block& b) const {
     const bool widens = x.fixed(1) != b.out;
-    if (!widens && b.stride == 1 && !(c.deep && !c.bottleneck && b.first)) return x;
-    if (c.deep && b.stride == 2 && (c.bottleneck || widens)) {
-      const Value means = average_pool(x, {.kernel = 2, .stride = 2, .ceil_mode = true, .padding_counts = false}).in(s);
-      return conv_norm(s / "shortcut" / 1, means, {.out = b.out, .bias = false}).in(s);
+    if (!widens && b.stride == 1 && !(c.deep && !c.timm && !c.bottleneck && b.first)) return x;
+    const Scope down = s / "downsample";
+    if (c.deep && (c.timm || (b.stride == 2 && (c.bottleneck || widens)))) {
+      Value means = x;
+      if (b.stride == 2)
+        means = average_pool(x, {.kernel = 2, .stride = 2, .ceil_mode = true, .padding_counts = false}).in(s);
+      const ConvOptions narrow{.out = b.out, .bias = false};
+      return c.timm ? batch_norm(down / 2, conv2d(down / 1, means, narrow)).in(s)
+                    : conv_norm(s / "shortcut" / 1, means, narrow).in(s);
     }
     const ConvOptions projected{.out = b.out, .stride = b.stride, .bias = false};
-    const Scope down = s / "downsample";
     return c.timm ? batch_norm(down / 1, conv2d(down / 0, x, projected)).in(s)
                   : conv_norm(s / "shortcut", x, projected);
   }
@@ -145,12 +196,17 @@ class ResNetEncoder {
   }
 
   Value bottleneck(const Scope& s, const Value& x, const Block& b) const {
-    const int64_t reduced = b.out / 4;
+    const int64_t reduced = b.out / 4 * c.group_width / 64 * c.groups;
     const int64_t first = c.downsample_in_bottleneck ? b.stride : 1, second = c.downsample_in_bottleneck ? 1 : b.stride;
     Value h = relu(layer(s, 0, x, {.out = reduced, .stride = first, .bias = false}));
-    h = relu(layer(
-        s, 1, h,
-        {.out = reduced, .kernel = 3, .stride = second, .padding = b.dilation, .dilation = b.dilation, .bias = false}));
+    h = relu(layer(s, 1, h,
+                   {.out = reduced,
+                    .kernel = 3,
+                    .stride = second,
+                    .padding = b.dilation,
+                    .dilation = b.dilation,
+                    .groups = c.groups,
+                    .bias = false}));
     return layer(s, 2, h, {.out = b.out, .bias = false});
   }
 
