@@ -12,6 +12,7 @@
 #include <filesystem>
 
 #include "core/backend/backend.hpp"
+#include "core/backend/runtime_refusal.hpp"
 #include "core/error.hpp"
 
 namespace onnxport {
@@ -138,7 +139,7 @@ class FileRunnable final : public Runnable {
     try {
       return run_session(inputs, wanted);
     } catch (const Ort::Exception& problem) {
-      throw Error(Failure::differs, fmt::format("ONNX Runtime cannot run the model: {}", problem.what()));
+      throw runtime_refusal("ONNX Runtime cannot run the model", problem.what());
     }
   }
 
@@ -181,7 +182,7 @@ class OnnxRuntime final : public Backend {
     try {
       return std::make_unique<FileRunnable>(env_, path);
     } catch (const Ort::Exception& problem) {
-      throw Error(Failure::differs, fmt::format("ONNX Runtime cannot load {}: {}", path, problem.what()), "");
+      throw runtime_refusal("ONNX Runtime cannot load " + path, problem.what());
     }
   }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,7 @@ struct ModelSummary {
   std::vector<std::pair<std::string, int64_t>> opsets;  // domain ("" is ONNX) -> version
   std::vector<TensorInfo> inputs, outputs;
   std::map<std::string, std::string> metadata;
+  std::set<std::string> external_files;  // that hold weights, below the model's folder
 
   /// The version of the default domain, or 0.
   int64_t opset() const;

@@ -144,10 +144,10 @@ body { max-width: none; } .module { border-left: 2px solid var(--line); padding-
 </style>)";
 
 void write_page(const inspect::OnnxFile& model, const fs::path& file) {
-  const std::vector<std::string> modules = modules_of(model.model.graph());
+  const std::vector<std::string> modules = inspect::modules_of(model.model.graph());
   std::vector<Picture> pictures;
   for (const std::string& module : modules) {
-    Picture picture = inside(model.model.graph(), module);
+    Picture picture = inspect::inside(model.model.graph(), module);
     if (picture.boxes.size() <= most_boxes) pictures.push_back(std::move(picture));
   }
   const std::string title = model.path.filename().string();
@@ -170,7 +170,7 @@ void write_graph(const inspect::OnnxFile& model, const fs::path& file, size_t de
     throw Error(Failure::usage, "--graph " + file.string() + " ends neither in .svg, .png nor .html",
                 "the ending says what is drawn");
   }
-  const Picture picture = collapsed(model.model.graph(), depth);
+  const Picture picture = inspect::collapsed(model.model.graph(), depth);
   require_drawable(picture);
   draw(dot_of(picture), ending == ".svg" ? "svg" : "png", file);
 }

@@ -2,10 +2,12 @@
 // --report: what a run did and found, as a file.
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
+#include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
+#include "tests/support/skips.hpp"
 
 using namespace cli;
 using Json = nlohmann::json;
@@ -127,6 +129,25 @@ BOOST_AUTO_TEST_CASE(its_name_tells_what_is_written) {
   sandbox.checkpoint();
   check_failure(sandbox, {"export", "-m", "bert", "--no-validate", "--report", "r.txt", "out"}, 2, {".html", ".json"});
   check_failure(sandbox, {"export", "-m", "bert", "--no-validate", "--report", "no/r.html", "out"}, 2, {"no folder"});
+}
+
+/// Where there is a browser: what it shows is the text, and it has nothing to complain about.
+BOOST_AUTO_TEST_CASE(a_browser_shows_the_page) {
+  if (std::system("command -v chromium >/dev/null 2>&1") != 0) {
+    onnxport::test::not_run("there is no chromium (apt-get install chromium)");
+    return;
+  }
+  const Sandbox sandbox;
+  sandbox.checkpoint();
+  BOOST_REQUIRE(sandbox.run({"export", "-m", "bert", "--no-validate", "--report", "r.html", "out"}).status == 0);
+  const std::string call =
+      "chromium --headless --no-sandbox --disable-gpu --user-data-dir=" + (sandbox / "profile").string() +
+      " --enable-logging=stderr --dump-dom file://" + (sandbox / "r.html").string() + " >" +
+      (sandbox / "dom").string() + " 2>" + (sandbox / "log").string();
+  BOOST_REQUIRE(std::system(call.c_str()) == 0);
+  const std::string dom = sandbox.read("dom");
+  for (const char* part : {"masked-lm", "hidden_size", "model.onnx"}) BOOST_TEST(contains(dom, part), part);
+  BOOST_TEST(!contains(sandbox.read("log"), "CONSOLE"));
 }
 
 /// Where it was made from is in the file, and does not make two exports differ.
