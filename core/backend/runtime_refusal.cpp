@@ -18,7 +18,7 @@ constexpr NodeForm node_forms[] = {
     {R"(while running (\w+) node\. Name:'([^']*)')", 1, 2},
     {R"(implementation for (\w+)\(\d+\) node with name '([^']*)')", 1, 2},
     {R"(Node \(([^)]*)\) Op \((\w+)\))", 2, 1},
-    {R"(In Node, \("([^"]*)", (\w+))", 2, 1},
+    {R"re(In Node, \("([^"]*)", (\w+))re", 2, 1},
     {R"(operator \((\w+)\) in node \(([^)]*)\))", 1, 2},
 };
 
