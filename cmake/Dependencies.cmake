@@ -98,7 +98,7 @@ endif()
 
 find_package(PkgConfig QUIET)
 if(PkgConfig_FOUND)
-  pkg_check_modules(ONNXPORT_NETTLE QUIET IMPORTED_TARGET nettle)
+  pkg_check_modules(ONNXPORT_NETTLE QUIET IMPORTED_TARGET nettle hogweed)
 endif()
 if(TARGET PkgConfig::ONNXPORT_NETTLE)
   if(NOT TARGET onnxport::nettle)

@@ -5,6 +5,7 @@
 
 #include <boost/dll/shared_library.hpp>
 #include <filesystem>
+#include <functional>
 #include <string>
 
 namespace onnxport {
@@ -19,7 +20,14 @@ struct OnDemandLibrary {
   std::string broken_hint;   // where a library that it needs is not there
 };
 
-/// Where the library is looked for: ONNXPORT_BACKEND_PATH, or backends/ of the installation.
+/// Decides whether a library may be opened, and throws Error where it may not. Asked each time before one is, with its
+/// name and its path.
+using LibraryGate = std::function<void(const std::string& name, const std::filesystem::path& library)>;
+/// [any-thread]
+void set_library_gate(LibraryGate gate);
+
+/// Where the library is looked for: ONNXPORT_BACKEND_PATH, which counts for nothing with elevated privileges, or
+/// backends/ of the installation.
 std::filesystem::path on_demand_path(const std::string& name);
 
 /// Opens it, once a name. It is never unloaded: what it links may register things that outlive every object of ours.

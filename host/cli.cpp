@@ -12,11 +12,12 @@
 #include "core/package/layout.hpp"
 #include "core/version.hpp"
 #include "host/commands.hpp"
-#include "host/package/package.hpp"
 #include "host/plan/choices.hpp"
+#include "host/plan/package.hpp"
+#include "host/process/contained.hpp"
 #include "host/process/terminal.hpp"
-#include "host/report/report_file.hpp"
-#include "host/report/run_facts.hpp"
+#include "host/report/reported_run.hpp"
+#include "host/trust_options.hpp"
 #include "host/usage_error.hpp"
 
 namespace onnxport {
@@ -32,15 +33,26 @@ struct Arguments {
   ExplainArguments explain;
   PluginArguments plugins_list;
   PluginsCheckArguments plugins_check;
+  TrustCommandArguments trust;
   SynthArguments synth;
   bool quiet = false, json = false, json_line = false;
   std::filesystem::path report;  // a file to write; empty: none
   /// Set by the command that was named.
   std::function<int(Console&)> run;
+  /// Whether that runs the code of plugins.
+  bool runs_plugins = false;
 };
 
 const char* const commands[] = {"export", "validate", "features", "explain", "inspect",
                                 "diff",   "plugins",  "synth",    "help"};
+
+/// What a command that runs the code of plugins does once it is named.
+std::function<void()> running_plugins(Arguments& a, const std::function<int(Console&)>& run) {
+  return [&a, run] {
+    a.run = run;
+    a.runs_plugins = true;
+  };
+}
 
 /// "single: one graph; split: …; or a package, …: genai, …"
 std::string layout_help() {
@@ -54,9 +66,9 @@ std::string layout_help() {
 constexpr const char* legacy_group = "Of transformers.onnx";
 
 void add_report_options(CLI::App& app, Arguments& a) {
-  CLI::Option* quiet = app.add_flag("-q,--quiet", a.quiet, "Say nothing but errors");
-  app.add_flag("--json", a.json, "Print one JSON object on standard output, also for errors")->excludes(quiet);
-  app.add_flag("--json-line", a.json_line, "The same in one line")->excludes(quiet);
+  app.add_flag("-q,--quiet", a.quiet, "Say nothing but errors");
+  app.add_flag("--json", a.json, "Print one JSON object on standard output, also for errors; with --quiet as well");
+  app.add_flag("--json-line", a.json_line, "The same in one line");
 }
 
 void add_report_file_option(CLI::App& app, Arguments& a) {
@@ -65,10 +77,12 @@ void add_report_file_option(CLI::App& app, Arguments& a) {
 }
 
 void add_plugin_options(CLI::App& app, PluginArguments& plugins) {
-  app.add_option("--plugin-dir", plugins.plugin_dirs, "Look for plugins here first (repeatable)")
-      ->type_name("DIR")
-      ->allow_extra_args(false);
+  CLI::Option* folders = app.add_option("--plugin-dir", plugins.plugin_dirs, "Look for plugins here first (repeatable)")
+                             ->type_name("DIR")
+                             ->allow_extra_args(false);
   app.add_option("--trust", plugins.trust, "Policy that says which plugins may be loaded")->type_name("FILE");
+  app.add_flag("--safe", plugins.safe, "Load nothing but the plugins and back ends that came with the program")
+      ->excludes(folders);
 }
 
 /// Where the checkpoint comes from; of an export and of a validation.
@@ -110,6 +124,14 @@ void add_shared_options(CLI::App& app, ExportArguments& e) {
   app.add_option("OUTPUT", e.output, "Folder, or a file name that ends in .onnx")->required()->option_text(" ");
 }
 
+template <class ExportOrValidate>
+void add_depth_options(CLI::App& app, ExportOrValidate& a) {
+  app.add_option("--validate", a.budget,
+                 "On how many inputs to compare: quick, default, or thorough (each axis by itself as well)")
+      ->check(CLI::IsMember(names_of(budget_choices)));
+  app.add_flag("--trace-values", a.trace_values, "List every step of the model with how far it is off");
+}
+
 void add_export_options(CLI::App& app, ExportArguments& e) {
   app.add_option("--target", e.target, "onnx: standard operators; ort: fused ones of ONNX Runtime")
       ->check(CLI::IsMember(names_of(target_choices)));
@@ -136,6 +158,7 @@ void add_export_options(CLI::App& app, ExportArguments& e) {
       ->delimiter(',')
       ->type_name("A,B")
       ->allow_extra_args(false);
+  add_depth_options(app, e);
   app.add_flag("--no-validate", e.no_validate, "Do not compare the written file with the reference");
   app.add_flag("--dry-run", e.dry_run, "Tell what would be written, and write nothing");
   app.add_flag(
@@ -143,6 +166,12 @@ void add_export_options(CLI::App& app, ExportArguments& e) {
       "Do nothing where the output is of an earlier run with the same options and not older than the checkpoint");
   app.add_flag("--allow-unused", e.allow_unused,
                "Accept tensors in the model's own modules that its config does not account for");
+  CLI::Option* strict = app.add_flag_callback(
+      "--strict-config", [&e] { e.strict_config = true; },
+      "Fields of config.json that the plugin does not know are an error (default for types that an extension adds)");
+  app.add_flag_callback(
+         "--no-strict-config", [&e] { e.strict_config = false; }, "They are a note (default for all other types)")
+      ->excludes(strict);
   app.add_option("--plugin", e.plugin, "Use this plugin where several offer the model type")->type_name("ID");
 }
 
@@ -162,7 +191,7 @@ void define_export(CLI::App& root, Arguments& a) {
       "\n"
       "The output appears whole or not at all. A file whose outputs differ by more than the\n"
       "tolerance is kept, and the exit status is 1.");
-  app->callback([&a] { a.run = [&a](Console& console) { return run_export(a.export_model, console); }; });
+  app->callback(running_plugins(a, [&a](Console& console) { return run_export(a.export_model, console); }));
 }
 
 void define_validate(CLI::App& root, Arguments& a) {
@@ -174,6 +203,7 @@ void define_validate(CLI::App& root, Arguments& a) {
   app->add_option("--case", v.cases, "Recorded inputs and outputs: tensors in/NAME and out/NAME (repeatable)")
       ->type_name("FILE")
       ->allow_extra_args(false);
+  add_depth_options(*app, v);
   app->add_option("--atol", v.atol, "Largest absolute difference that is accepted")->type_name("X");
   app->add_option("--plugin", v.plugin, "Use this plugin where several offer the model type")->type_name("ID");
   app->add_option("--feature", v.feature, "What a file of another exporter is for (default: told by its inputs)")
@@ -185,7 +215,7 @@ void define_validate(CLI::App& root, Arguments& a) {
       "Examples:\n"
       "  onnxport validate onnx/ -m all-MiniLM-L6-v2\n"
       "  onnxport validate onnx/ --case case-default-0.safetensors   (needs neither model nor libtorch)");
-  app->callback([&a] { a.run = [&a](Console& console) { return run_validate(a.validate, console); }; });
+  app->callback(running_plugins(a, [&a](Console& console) { return run_validate(a.validate, console); }));
 }
 
 void define_inspect(CLI::App& root, Arguments& a) {
@@ -234,7 +264,7 @@ void define_explain(CLI::App& root, Arguments& a) {
   add_plugin_options(*explain, a.explain.plugins);
   add_report_options(*explain, a);
   explain->footer("Example:\n  onnxport explain bert/config.json --feature masked-lm");
-  explain->callback([&a] { a.run = [&a](Console& console) { return run_explain(a.explain, console); }; });
+  explain->callback(running_plugins(a, [&a](Console& console) { return run_explain(a.explain, console); }));
 }
 
 void define_others(CLI::App& root, Arguments& a) {
@@ -256,7 +286,11 @@ void define_others(CLI::App& root, Arguments& a) {
   check->add_option("PLUGIN", a.plugins_check.path, "Its folder, or its library")->required()->option_text(" ");
   add_plugin_options(*check, a.plugins_check.plugins);
   add_report_options(*check, a);
-  check->callback([&a] { a.run = [&a](Console& console) { return run_plugins_check(a.plugins_check, console); }; });
+  check->callback(running_plugins(a, [&a](Console& console) { return run_plugins_check(a.plugins_check, console); }));
+  define_trust_commands(*plugins, a.trust, [&a](CLI::App& app, const std::function<int(Console&)>& run) {
+    add_report_options(app, a);
+    app.callback([&a, run] { a.run = run; });
+  });
 
   CLI::App* synth = root.add_subcommand("synth", "Write a random checkpoint of a config");
   synth->add_option("CONFIG", a.synth.config, "A config.json")->required()->option_text(" ");
@@ -273,7 +307,7 @@ void define_others(CLI::App& root, Arguments& a) {
   add_plugin_options(*synth, a.synth.plugins);
   add_report_options(*synth, a);
   synth->footer("Example:\n  onnxport synth config.json checkpoint/ --seed 1");
-  synth->callback([&a] { a.run = [&a](Console& console) { return run_synth(a.synth, console); }; });
+  synth->callback(running_plugins(a, [&a](Console& console) { return run_synth(a.synth, console); }));
 }
 
 std::string version_text() {
@@ -322,6 +356,7 @@ void define_legacy(CLI::App& root, Arguments& a) {
   add_export_options(root, a.export_model);
   add_plugin_options(root, a.export_model.plugins);
   add_report_options(root, a);
+  a.runs_plugins = true;
   a.run = [&a](Console& console) { return run_export(a.export_model, console); };
 }
 
@@ -360,22 +395,11 @@ std::optional<int> parse(CLI::App& root, const Words& words, const Unexpected& u
   }
 }
 
-/// Runs what was parsed, and writes its report where one is wanted, of a failure too.
-int run_and_report(const Arguments& arguments, const Words& words, Console& console) {
-  if (arguments.report.empty()) return arguments.run(console);
-  check_report_name(arguments.report);
-  int status = 0;
-  try {
-    status = arguments.run(console);
-  } catch (...) {
-    status = report_failure(console, std::current_exception());
-  }
-  if (console.cancel_flag()) return status;
-  console.result()["exit_status"] = status;
-  fill_run_facts(words, console.result());
-  write_report(arguments.report, console.result());
-  console.line("report: " + arguments.report.string());
-  return status;
+int run(const Arguments& arguments, const Words& words, Terminal& console) {
+  if (arguments.quiet && console.mode() == Terminal::Mode::report) console.set_mode(Terminal::Mode::quiet);
+  const ReportedRun reported(arguments.report, words, arguments.run);
+  const auto work = [&](Console& to) { return reported.work(to); };
+  return arguments.runs_plugins ? reported.told(run_contained(console, work), console) : work(console);
 }
 
 int run_as_transformers_onnx(const Words& words, Terminal& console) {
@@ -386,12 +410,12 @@ int run_as_transformers_onnx(const Words& words, Terminal& console) {
   const Words meant = words.front().starts_with('-') ? Words{} : commands_like(words.front(), known);
   const auto unexpected = [&] { return unexpected_words(root, known, arguments.export_model.output.string(), words); };
   if (const auto status = parse(root, words, {unexpected, !meant.empty()})) return *status;
-  if (arguments.quiet) console.set_mode(Terminal::Mode::quiet);
+  if (arguments.quiet && console.mode() == Terminal::Mode::report) console.set_mode(Terminal::Mode::quiet);
   // A folder may have a name like a command's; a command that is misspelt looks the same.
   if (!meant.empty())
     console.note(
         fmt::format("the output is the folder '{}'; if a command was meant, it is `{}`", words.front(), meant[0]));
-  return run_and_report(arguments, words, console);
+  return run(arguments, words, console);
 }
 
 int run_command(const Words& words, Terminal& console) {
@@ -412,8 +436,7 @@ int run_command(const Words& words, Terminal& console) {
     if (command != given.end()) throw options_before_command(*command, given);
   }
   if (const auto status = parse(root, given, {[&] { return unexpected_words(root, given); }})) return *status;
-  if (arguments.quiet) console.set_mode(Terminal::Mode::quiet);
-  return run_and_report(arguments, given, console);
+  return run(arguments, given, console);
 }
 
 }  // namespace

@@ -106,12 +106,7 @@ void say(const Selection& selection, const ConfigEffects& found, Console& consol
 }  // namespace
 
 int run_explain(const ExplainArguments& arguments, Console& console) {
-  std::error_code ignored;
-  const fs::path file =
-      fs::is_directory(arguments.config, ignored) ? arguments.config / "config.json" : arguments.config;
-  if (!fs::exists(file, ignored))
-    throw Error(Failure::checkpoint, "there is no file " + file.string(), "name a config.json");
-  const Json config = read_json(file);
+  const auto [file, config] = read_config(arguments.config);
   const Selection selection = select(arguments.plugins, config, file, {arguments.feature, arguments.plugin}, console);
   report(ChosenModel{file.string(), selection}, console);
   const FeaturesManager features(*selection.registry);

@@ -2,6 +2,7 @@
 // onnxport export: the steps from a plan to files that are validated.
 #include <fmt/format.h>
 
+#include "core/checkpoint/quantized.hpp"
 #include "core/checkpoint/safetensors_writer.hpp"
 #include "core/error.hpp"
 #include "core/export/defined_graphs.hpp"
@@ -16,9 +17,11 @@
 #include "host/report/config_use.hpp"
 #include "host/report/planned.hpp"
 #include "host/report/report.hpp"
+#include "host/validation/opening.hpp"
 #include "host/validation/requirements.hpp"
 #include "host/validation/tolerance.hpp"
 #include "host/validation/validate_export.hpp"
+#include "registry/backend_trust.hpp"
 
 namespace onnxport {
 namespace {
@@ -93,6 +96,7 @@ bool is_there(const ExportToRepeat& wanted, Console& console) {
   const ExportedFiles files = files_of(wanted.plan, *wanted.selection.onnx_config);
   const fs::path model = files.folder / files.graphs[0].file;
   Json& json = console.result();
+  fill_json(ChosenModel{wanted.plan.model.name, wanted.selection}, json);
   if (const auto reason = reason_to_export(wanted, files)) {
     json["skipped"] = false;
     json["exported_because"] = *reason;
@@ -103,6 +107,15 @@ bool is_there(const ExportToRepeat& wanted, Console& console) {
   json["status"] = "ok";
   console.line("skipped: " + model.string() + " is there already");
   return true;
+}
+
+/// What --dry-run does, which takes no back end. Yields the exit status.
+int tell_plan(const ExportToRepeat& wanted, Console& console) {
+  report(ChosenModel{wanted.plan.model.name, wanted.selection}, console);
+  report(plan_of(wanted, files_of(wanted.plan, *wanted.selection.onnx_config)), console);
+  console.result()["status"] = "ok";
+  console.line("nothing was written (--dry-run)");
+  return 0;
 }
 
 /// Bytes of the weights in f32 that the config asks for.
@@ -135,8 +148,8 @@ int conclude(const std::string& model_file, const std::optional<ExportValidation
   console.fail(static_cast<int>(Failure::differs), "differs",
                fmt::format("validation found differences above the tolerance of {} (largest {:.3g})",
                            describe(found->tolerance), found->largest_difference()),
-               "the files are kept in " + fs::path(model_file).parent_path().string() +
-                   " for a look at them; where differences so large do not matter, pass a larger --atol");
+               "the files are kept in " + fs::path(model_file).parent_path().string() + " for a look at them" +
+                   (found->is_finite() ? "; where differences so large do not matter, pass a larger --atol" : ""));
   json["status"] = "differs";
   return static_cast<int>(Failure::differs);
 }
@@ -145,30 +158,26 @@ int conclude(const std::string& model_file, const std::optional<ExportValidation
 
 int run_export(const ExportArguments& arguments, Console& console) {
   const ExportPlan plan = plan_export(arguments);
+  guard_back_ends(search_options(plan.plugins));
   if (plan.max_memory && console.owns_process()) limit_memory(*plan.max_memory);
   const ir::DType dtype = plan.weights.dtype;
   ModelSource model(plan.model, progress_on(console));
   const fs::path folder = model.folder();
   const Json config = Checkpoint::open_config(folder).config();
   const Selection selection = select(plan.plugins, config, folder / "config.json", wanted_by(plan), console);
+  refuse_quantized_config(config, folder);  // before the weights are downloaded
   const OnnxConfig& onnx_config = *selection.onnx_config;
   const int64_t opset = plan.opset.value_or(onnx_config.default_onnx_opset());
   require_opset(onnx_config, opset);
+  const ExportToRepeat wanted{plan, selection, folder, opset};
+  if (plan.dry_run) return tell_plan(wanted, console);
+  if (plan.skip_existing && is_there(wanted, console)) return 0;
   std::optional<Preprocessor> preprocessor;
   if (plan.validation) {
     require_backends(true);
     preprocessor = find_preprocessor(plan.validation->preprocessor, folder);
   }
   report(ChosenModel{plan.model.name, selection}, console);
-
-  const ExportToRepeat wanted{plan, selection, folder, opset};
-  if (plan.dry_run) {
-    report(plan_of(wanted, files_of(plan, onnx_config)), console);
-    console.result()["status"] = "ok";
-    console.line("nothing was written (--dry-run)");
-    return 0;
-  }
-  if (plan.skip_existing && is_there(wanted, console)) return 0;
 
   // An output that cannot be written is known before anything is downloaded.
   StagedOutput output(plan.output);
@@ -186,20 +195,33 @@ int run_export(const ExportArguments& arguments, Console& console) {
   WeightSource weights(checkpoint, selection.name_rules);
   const DefinedGraphs defined =
       define_graphs(onnx_config, weights, files, {.outputs = plan.outputs, .allow_unused = plan.allow_unused});
-  note_leftovers(defined.definitions[0], console);
+  note_leftovers({.definition = defined.definitions[0],
+                  .config = config,
+                  .strict = plan.strict_config.value_or(selection.is_extension)},
+                 console);
   report(ConfigUse{onnx_config, config}, console);
   const GraphForm form{.opset = opset, .dtype = dtype, .weights_as_stored = plan.weights.place == WeightPlace::link};
-  const ExportToValidate to_validate{
-      onnx_config, config, preprocessor ? &*preprocessor : nullptr, defined.graphs, &weights, output.folder(), form};
+  ExportToValidate to_validate{onnx_config,
+                               config,
+                               preprocessor ? &*preprocessor : nullptr,
+                               defined.graphs,
+                               &weights,
+                               output.folder(),
+                               form,
+                               plan.validation ? plan.validation->budget : ValidationBudget::normal,
+                               plan.validation && plan.validation->traces_values};
   std::vector<FileToValidate> to_compare;
+  std::optional<OpeningBackends> opening;
   if (plan.validation) {
     to_compare = files_to_validate(to_validate);
     const uint64_t bytes = defined.weight_bytes();
-    require_memory({.weights = bytes,
-                    .file = bytes_as(dtype, bytes),
-                    .activations = activations_of(to_compare),
-                    .limit = plan.max_memory});
-    probe_backends(true);
+    to_validate.memory = require_memory({.weights = bytes,
+                                         .file = bytes_as(dtype, bytes),
+                                         .largest_weight = defined.largest_weight_bytes(),
+                                         .is_16_bit = has_16_bit_weights(form),
+                                         .activations = activations_of(to_compare),
+                                         .limit = plan.max_memory});
+    opening.emplace(plan.weights.place == WeightPlace::link ? 0 : bytes_as(dtype, bytes));
   }
   console.stop_if_cancelled();
 
@@ -217,6 +239,7 @@ int run_export(const ExportArguments& arguments, Console& console) {
     } else {
       console.result()["validation"]["status"] = "skipped";
     }
+    report(back_end_decisions(), console);
     console.stop_if_cancelled();
     output.commit();
   } catch (const Error& error) {

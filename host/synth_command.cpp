@@ -73,12 +73,7 @@ void copy_config(const fs::path& from, const fs::path& to) {
 }  // namespace
 
 int run_synth(const SynthArguments& arguments, Console& console) {
-  std::error_code ignored;
-  const fs::path file =
-      fs::is_directory(arguments.config, ignored) ? arguments.config / "config.json" : arguments.config;
-  if (!fs::exists(file, ignored))
-    throw Error(Failure::checkpoint, "there is no file " + file.string(), "name a config.json");
-  const Json config = read_json(file);
+  const auto [file, config] = read_config(arguments.config);
   const Selection selection = select(arguments.plugins, config, file, {arguments.feature, arguments.plugin}, console);
   const ir::DType dtype = value_of(dtype_choices, arguments.dtype);
   const std::vector<TensorPlan> tensors = tensors_of(*selection.onnx_config, dtype);

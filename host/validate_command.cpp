@@ -16,10 +16,12 @@
 #include "host/plan/validate_plan.hpp"
 #include "host/report/report.hpp"
 #include "host/validation/foreign_export.hpp"
+#include "host/validation/opening.hpp"
 #include "host/validation/recorded_case.hpp"
 #include "host/validation/requirements.hpp"
 #include "host/validation/tolerance.hpp"
 #include "host/validation/validate_export.hpp"
+#include "registry/backend_trust.hpp"
 
 namespace onnxport {
 namespace {
@@ -138,17 +140,23 @@ ExportValidation validate_model(const ValidatePlan& plan, const Exported& export
                     {.outputs = split_list(exported.metadata("onnxport.outputs", "")), .allow_unused = true});
   const std::optional<Preprocessor> preprocessor = Preprocessor::from_folder(model.folder());
   const GraphForm form = form_of(exported.summaries[0]);
-  const ExportToValidate to_validate{*selection.onnx_config,
-                                     checkpoint.config(),
-                                     preprocessor ? &*preprocessor : nullptr,
-                                     defined.graphs,
-                                     &weights,
-                                     folder,
-                                     form};
+  ExportToValidate to_validate{*selection.onnx_config,
+                               checkpoint.config(),
+                               preprocessor ? &*preprocessor : nullptr,
+                               defined.graphs,
+                               &weights,
+                               folder,
+                               form,
+                               plan.budget,
+                               plan.traces_values};
   const uint64_t bytes = defined.weight_bytes();
   const std::vector<FileToValidate> to_compare = files_to_validate(to_validate);
-  require_memory({.weights = bytes, .file = bytes, .activations = activations_of(to_compare)});
-  probe_backends(true);
+  to_validate.memory = require_memory({.weights = bytes,
+                                       .file = bytes,
+                                       .largest_weight = defined.largest_weight_bytes(),
+                                       .is_16_bit = has_16_bit_weights(form),
+                                       .activations = activations_of(to_compare)});
+  const OpeningBackends opening(0);
   return validate_export(to_validate, to_compare, tolerance_for(*selection.onnx_config, form.dtype, plan.atol),
                          progress_on(console));
 }
@@ -169,6 +177,7 @@ std::string advice(const ValidatePlan& plan, const Exported& exported) {
 
 int run_validate(const ValidateArguments& arguments, Console& console) {
   const ValidatePlan plan = plan_validate(arguments);
+  guard_back_ends(search_options(plan.plugins));
   Exported exported{model_files_of(plan.output), {}};
   for (const fs::path& one : exported.files) exported.summaries.push_back(read_model_summary(one));
   const fs::path& file = exported.files[0];
@@ -181,6 +190,7 @@ int run_validate(const ValidateArguments& arguments, Console& console) {
   const ExportValidation found = is_foreign   ? validate_foreign(plan, exported.files, console)
                                  : plan.model ? validate_model(plan, exported, console)
                                               : validate_cases(plan, file, exported.summaries[0], console);
+  report(back_end_decisions(), console);
   report(found, console);
   console.result()["status"] = found.passes() ? "ok" : "differs";
   if (found.passes()) {

@@ -4,11 +4,13 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "registry/manifest.hpp"
+#include "registry/quarantine.hpp"
 #include "registry/trust.hpp"
 
 namespace onnxport {
@@ -17,7 +19,7 @@ enum class CandidateState {
   usable,
   shadowed,     ///< an earlier place offers all its model types
   conflicting,  ///< another plugin of the same place offers one of its model types
-  refused,      ///< may not be loaded: permissions, the trust policy, another platform or ABI
+  refused,      ///< may not be loaded: permissions, the trust policy, quarantine, another platform or ABI
   broken,       ///< the manifest or the library is missing or wrong
 };
 
@@ -39,13 +41,23 @@ struct Candidate {
   const Candidate* base = nullptr;
   /// Directories are numbered in search order.
   size_t place_index = 0;
-  /// The policy that load() applies; null where there is none.
-  std::shared_ptr<const TrustPolicy> trust;
+  /// The policies that load() applies; null where there are none.
+  std::shared_ptr<const Trust> trust;
+  /// Who signed the manifest; empty where nobody did, and where no policy asks for it.
+  std::string publisher;
+  /// What load() does not open; null where there is none.
+  std::shared_ptr<const std::vector<QuarantineRecord>> quarantine;
 
   bool is_healthy() const { return state != CandidateState::refused && state != CandidateState::broken; }
   /// The candidate whose library is loaded: itself, or what it extends.
   const Candidate& with_library() const { return base != nullptr ? *base : *this; }
 };
+
+/// The plugin as a policy sees it, with its manifest's sum or, of an extension, the sum of that.
+Subject subject_of(const Candidate& candidate);
+
+/// Why a library with this sum is not opened, where it is in quarantine.
+std::optional<Refusal> check_quarantine(const Candidate& candidate, std::string_view sha256);
 
 /// "bert 1.0.0 (install, /usr/lib/onnxport/plugins/bert/plugin.yaml)"
 std::string describe(const Candidate& candidate);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 
 #include "core/definition/sentence_modules.hpp"
 #include "core/error.hpp"
@@ -113,7 +114,6 @@ constexpr auto endings = std::to_array<NamePair>({
     {"ForCTC", "ctc"},
     {"ForSpeechSeq2Seq", "speech2seq-lm"},
     {"ForVision2Seq", "vision2seq-lm"},
-    {"ForSpeechClassification", "audio-classification"},
     {"ForAudioClassification", "audio-classification"},
     {"ForAudioFrameClassification", "audio-frame-classification"},
     {"ForXVector", "audio-xvector"},
@@ -134,6 +134,16 @@ std::string_view without_past(std::string_view feature) {
   return feature.ends_with(with_past) ? feature.substr(0, feature.size() - with_past.size()) : feature;
 }
 
+/// Whether a class is for something ("XForGuardModel"), and is no base model though its name ends so; "MaskFormerModel"
+/// is.
+bool is_for_something(std::string_view architecture) {
+  for (size_t at = architecture.find("For"); at != std::string_view::npos; at = architecture.find("For", at + 1)) {
+    if (at + 3 < architecture.size() && std::isupper(static_cast<unsigned char>(architecture[at + 3])) != 0)
+      return true;
+  }
+  return false;
+}
+
 std::optional<std::string> from_ending(std::string_view architecture, const std::vector<std::string>& supported) {
   size_t longest = 0;
   for (const NamePair& ending : endings) {
@@ -142,7 +152,8 @@ std::optional<std::string> from_ending(std::string_view architecture, const std:
   std::optional<std::string> result;
   for (const NamePair& ending : endings) {
     if (longest == 0 || ending.name.size() != longest || !architecture.ends_with(ending.name)) continue;
-    if (ending.feature.empty()) return std::nullopt;
+    if (ending.feature.empty() || (ending.feature == default_feature && is_for_something(architecture)))
+      return std::nullopt;
     if (contains(supported, ending.feature)) return std::string(ending.feature);
     if (!result) result = ending.feature;
   }

@@ -13,8 +13,10 @@
 #include <type_traits>
 #include <vector>
 
+#include "core/activity.hpp"
 #include "core/error.hpp"
 #include "registry/candidate.hpp"
+#include "registry/places.hpp"
 #include "registry/plugin_facts.hpp"
 #include "registry/trust.hpp"
 
@@ -151,7 +153,8 @@ const LoadedPlugin& load(const Candidate& candidate, const onnxport_host& host) 
   const Path library = folder / manifest.library;
   enforce(check_library_file(library));
   for (const Path& writable : {folder, target.manifest_path, library}) enforce(check_writers(writable));
-  if (target.trust) enforce(target.trust->check_directory(folder));
+  Subject subject = subject_of(target);
+  if (target.trust) enforce(target.trust->check(subject));
 
   static std::mutex mutex;
   static auto* const open_plugins = new std::map<Path, std::unique_ptr<Opened>>;
@@ -162,7 +165,8 @@ const LoadedPlugin& load(const Candidate& candidate, const onnxport_host& host) 
   if (const auto found = open_plugins->find(canonical); found != open_plugins->end()) {
     check_magic(found->second->loaded.plugin->magic, host, library);
     // The file may be another by now; what is open is what was hashed.
-    if (target.trust) enforce(target.trust->check_sha256(found->second->loaded.sha256, library));
+    subject.sha256 = found->second->loaded.sha256;
+    if (target.trust) enforce(target.trust->check(subject));
     return found->second->loaded;
   }
 
@@ -172,7 +176,11 @@ const LoadedPlugin& load(const Candidate& candidate, const onnxport_host& host) 
            fmt::format("found sha256 {}, expected {} after {}", sum, manifest.sha256, target.manifest_path.string()),
            "the file was changed or damaged after it was built: build or install the plugin again");
   }
-  if (target.trust) enforce(target.trust->check_sha256(sum, library));
+  subject.sha256 = sum;
+  if (target.trust) enforce(target.trust->check(subject));
+  enforce(check_quarantine(target, sum));
+  note_library({manifest.id, canonical.native(), sum, target.place == install_place});
+  const PluginCall at_work(manifest.id, "");
   std::unique_ptr<Opened> opened = open(canonical, manifest, host);
   opened->loaded.sha256 = sum;
   return open_plugins->emplace(canonical, std::move(opened)).first->second->loaded;

@@ -10,6 +10,7 @@
 
 #include "core/error.hpp"
 #include "core/installation.hpp"
+#include "core/privileges.hpp"
 
 namespace onnxport {
 namespace {
@@ -22,30 +23,28 @@ std::optional<std::string> environment(const char* name) {
   return value;
 }
 
-/// A folder of the user's after the XDG rules: ${variable:-~/fallback}/onnxport. A relative value does not
-/// count.
-std::optional<Path> user_folder(const char* variable, const char* fallback) {
-  if (const auto value = environment(variable); value && Path(*value).is_absolute()) return Path(*value) / "onnxport";
-  if (const auto home = environment("HOME"); home && Path(*home).is_absolute())
-    return Path(*home) / fallback / "onnxport";
-  return std::nullopt;
-}
-
 bool is_folder(const Path& path) {
   std::error_code error;
   return std::filesystem::is_directory(path, error);
 }
 
-/// The user's own policy; null where there is none.
-std::shared_ptr<const TrustPolicy> policy_of_user() {
-  const auto folder = user_folder("XDG_CONFIG_HOME", ".config");
-  if (!folder) return nullptr;
-  const Path file = *folder / "trust.yaml";
+/// Reads the policy, where it is there.
+void add_policy(const Path& file, std::vector<TrustPolicy>& policies) {
   std::error_code error;
   const auto status = std::filesystem::symlink_status(file, error);
-  if (status.type() == std::filesystem::file_type::not_found) return nullptr;
+  if (file.empty() || status.type() == std::filesystem::file_type::not_found) return;
   // What is there but cannot be read is an error of read(): a policy is not passed over.
-  return std::make_shared<TrustPolicy>(TrustPolicy::read(file));
+  policies.push_back(TrustPolicy::read(file));
+}
+
+std::vector<Path> machine_policy_files() {
+  const Path system = "/etc/onnxport/trust.yaml",
+             installed = (installed_files() / "../../etc/onnxport/trust.yaml").lexically_normal();
+  return installed == system ? std::vector<Path>{system} : std::vector<Path>{system, installed};
+}
+
+bool heeds_environment(const SearchOptions& options) {
+  return options.environment && !has_elevated_privileges();
 }
 
 Place place(std::string name, const Path& directory) {
@@ -75,19 +74,45 @@ void add_places_of_environment(Places& places) {
 
 }  // namespace
 
+std::optional<Path> user_folder(const char* variable, const char* fallback) {
+  if (const auto value = environment(variable); value && Path(*value).is_absolute()) return Path(*value) / "onnxport";
+  if (const auto home = environment("HOME"); home && Path(*home).is_absolute())
+    return Path(*home) / fallback / "onnxport";
+  return std::nullopt;
+}
+
+std::optional<Path> user_policy_file() {
+  const auto folder = user_folder("XDG_CONFIG_HOME", ".config");
+  return folder ? std::optional(*folder / "trust.yaml") : std::nullopt;
+}
+
+std::shared_ptr<const Trust> find_trust(const SearchOptions& options) {
+  std::vector<TrustPolicy> policies;
+  for (const Path& file : options.machine_policies ? *options.machine_policies : machine_policy_files())
+    add_policy(file, policies);
+  if (options.trust_file) {
+    policies.push_back(TrustPolicy::read(*options.trust_file));
+  } else if (heeds_environment(options)) {
+    if (const auto file = user_policy_file()) add_policy(*file, policies);
+  }
+  return policies.empty() ? nullptr : std::make_shared<const Trust>(std::move(policies));
+}
+
 Places find_places(const SearchOptions& options) {
   Places places;
   bool from_environment = options.environment;
   if (from_environment && has_elevated_privileges()) {
     from_environment = false;
     places.notes.push_back(
-        "running with elevated privileges: ONNXPORT_PLUGIN_PATH and the user's own plugins and trust policy "
-        "are ignored");
+        "running with elevated privileges: ONNXPORT_PLUGIN_PATH, ONNXPORT_BACKEND_PATH, ONNXPORT_ONNXRUNTIME and the "
+        "user's own plugins and trust policy are ignored");
   }
-  if (options.trust_file)
-    places.trust = std::make_shared<TrustPolicy>(TrustPolicy::read(*options.trust_file));
-  else if (from_environment)
-    places.trust = policy_of_user();
+  places.trust = find_trust(options);
+  std::vector<QuarantineRecord> quarantine = options.passed_over;
+  if (const auto folder = quarantine_folder(); folder && from_environment && options.quarantine) {
+    for (QuarantineRecord& record : read_quarantine(*folder, places.notes)) quarantine.push_back(std::move(record));
+  }
+  places.quarantine = std::make_shared<const std::vector<QuarantineRecord>>(std::move(quarantine));
 
   if (!options.builtin_only) {
     for (const Path& directory : options.plugin_dirs) {

@@ -95,10 +95,36 @@ Registry Registry::discover(const SearchOptions& options) {
     if (!error && !seen.insert(canonical).second) continue;
     for (Candidate& found : scan_place(registry.places_, i)) registry.candidates_.push_back(std::move(found));
   }
-  resolve_extensions(registry.candidates_);
-  registry.offers_ = offers_of(registry.candidates_);
-  settle_precedence(registry.candidates_, registry.offers_);
+  registry.settle();
   return registry;
+}
+
+void Registry::settle() {
+  resolve_extensions(candidates_);
+  offers_ = offers_of(candidates_);
+  settle_precedence(candidates_, offers_);
+}
+
+void Registry::set_aside(const Candidate& candidate, const std::string& reason, const std::string& hint) {
+  Candidate& out = candidates_[static_cast<size_t>(&candidate - candidates_.data())];
+  out.state = CandidateState::broken;
+  out.reason = reason;
+  out.hint = hint;
+  for (Candidate& other : candidates_) {
+    if (!other.is_healthy()) continue;
+    other.state = CandidateState::usable;
+    other.reason.clear();
+    other.hint.clear();
+  }
+  settle();
+}
+
+bool Registry::offers(std::string_view model_type, const std::string& plugin_id) const {
+  const auto offers = offers_.find(normal_type(model_type));
+  return offers != offers_.end() && std::any_of(offers->second.begin(), offers->second.end(), [&](size_t i) {
+           const Candidate& candidate = candidates_[i];
+           return candidate.is_healthy() && (plugin_id.empty() || candidate.manifest.id == plugin_id);
+         });
 }
 
 std::vector<std::string> Registry::model_types() const {

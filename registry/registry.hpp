@@ -47,6 +47,11 @@ class Registry {
   const Candidate& find(std::string_view model_type, const std::string& plugin_id = {}) const;
   /// The same with what else is known of the type.
   Resolved resolve(std::string_view model_type, const std::string& plugin_id = {}) const;
+  /// Takes a candidate out that turned out not to load: the others of its types come forward. Nothing where an
+  /// extension's library is meant; name that one's candidate.
+  void set_aside(const Candidate& candidate, const std::string& reason, const std::string& hint);
+  /// Whether some healthy candidate offers the type; of the plugin alone where one is named.
+  bool offers(std::string_view model_type, const std::string& plugin_id = {}) const;
   /// Refused and broken candidates that would have come before the one that find() gives: worth a warning.
   std::vector<const Candidate*> passed_over(std::string_view model_type) const;
   /// All types that some healthy candidate offers, sorted, as the plugins spell them.
@@ -54,6 +59,7 @@ class Registry {
 
  private:
   Registry() = default;
+  void settle();
   std::vector<const Candidate*> offering(std::string_view model_type, const std::string& plugin_id) const;
   [[noreturn]] void unknown_type(std::string_view model_type) const;
 

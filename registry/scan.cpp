@@ -5,10 +5,15 @@
 #include <onnxport/abi.h>
 
 #include <algorithm>
+#include <atomic>
+#include <exception>
+#include <mutex>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include "core/error.hpp"
+#include "registry/signature.hpp"
 #include "registry/yaml.hpp"
 
 namespace onnxport {
@@ -32,7 +37,7 @@ std::optional<Refusal> check_before_loading(const Candidate& candidate) {
     if (auto refusal = check_writers(writable)) return refusal;
   }
   if (candidate.trust) {
-    if (auto refusal = candidate.trust->check_directory(folder)) return refusal;
+    if (auto refusal = candidate.trust->check(subject_of(candidate))) return refusal;
   }
   if (manifest.is_extension()) return std::nullopt;
   if (manifest.abi_major != ONNXPORT_ABI_MAJOR || manifest.abi_minor > ONNXPORT_ABI_MINOR) {
@@ -51,23 +56,42 @@ std::optional<Refusal> check_before_loading(const Candidate& candidate) {
     std::error_code error;
     if (std::filesystem::exists(library, error)) return refusal;
   }
-  if (candidate.trust) return candidate.trust->check_sha256(manifest.sha256, library);
-  return std::nullopt;
+  return check_quarantine(candidate, manifest.sha256);
+}
+
+/// Fills in who signed the manifest, where a policy asks for it. A signature that is not right is no better than none
+/// that is wanted.
+std::optional<Refusal> check_publisher(Candidate& candidate) {
+  if (candidate.trust == nullptr || !candidate.trust->names_publishers()) return std::nullopt;
+  try {
+    candidate.publisher = verify_publisher(candidate.manifest_path).value_or("");
+    return std::nullopt;
+  } catch (const Error& error) {
+    return Refusal{error.what(), error.hint()};
+  }
 }
 
 /// Goes through one place.
 class Scan {
  public:
-  Scan(const Place& place, size_t index, std::shared_ptr<const TrustPolicy> trust)
-      : place_(place), index_(index), trust_(std::move(trust)) {}
+  Scan(const Places& places, size_t index) : places_(places), place_(places.list[index]), index_(index) {}
 
   void run() {
     std::error_code error;
     const Path directory = std::filesystem::absolute(place_.directory).lexically_normal();
     if (std::filesystem::exists(directory / manifest_name, error)) {
       add(directory / manifest_name);
-      return;
+    } else {
+      look_into(directory);
     }
+    read_manifests();
+  }
+
+  std::vector<Candidate> found;
+
+ private:
+  void look_into(const Path& directory) {
+    std::error_code error;
     std::vector<Path> entries;
     std::filesystem::directory_iterator iterator(directory, error);
     for (const std::filesystem::directory_iterator end; !error && iterator != end; iterator.increment(error)) {
@@ -104,9 +128,6 @@ class Scan {
     }
   }
 
-  std::vector<Candidate> found;
-
- private:
   Candidate candidate_at(const Path& path) const {
     Candidate candidate;
     candidate.manifest_path = path;
@@ -123,9 +144,39 @@ class Scan {
     found.push_back(std::move(candidate));
   }
 
+  /// Its manifest is read later.
   void add(const Path& path) {
-    Candidate candidate = candidate_at(path);
-    candidate.trust = trust_;
+    found.push_back(candidate_at(path));
+    found.back().trust = places_.trust;
+    found.back().quarantine = places_.quarantine;
+    unread_.push_back(found.size() - 1);
+  }
+
+  /// Reads the manifests, several at a time: with hundreds of plugins this is most of what starting takes.
+  void read_manifests() {
+    std::atomic<size_t> next{0};
+    std::mutex mutex;
+    std::exception_ptr failure;
+    const auto work = [&] {
+      try {
+        for (size_t i = next++; i < unread_.size(); i = next++) read(found[unread_[i]]);
+      } catch (...) {
+        const std::lock_guard lock(mutex);
+        failure = std::current_exception();
+      }
+    };
+    constexpr size_t worth_a_thread = 32, most_threads = 8;
+    const size_t wanted = std::min<size_t>(
+        {unread_.size() / worth_a_thread + 1, most_threads, std::max(1U, std::thread::hardware_concurrency())});
+    std::vector<std::thread> helpers;
+    for (size_t i = 1; i < wanted; ++i) helpers.emplace_back(work);
+    work();
+    for (std::thread& helper : helpers) helper.join();
+    if (failure) std::rethrow_exception(failure);
+  }
+
+  static void read(Candidate& candidate) {
+    const Path& path = candidate.manifest_path;
     const auto settle = [&](CandidateState state, Refusal refusal) {
       candidate.state = state;
       candidate.reason = std::move(refusal.cause);
@@ -139,6 +190,8 @@ class Scan {
                {fmt::format("{}: found the manifest's source form, expected the built form beside its library",
                             path.string()),
                 "build the plugin with onnxport_add_plugin() and give the folder that the build writes"});
+      } else if (auto refusal = check_publisher(candidate)) {
+        settle(CandidateState::refused, std::move(*refusal));
       } else if (auto refusal = check_before_loading(candidate)) {
         settle(CandidateState::refused, std::move(*refusal));
       } else if (!manifest.is_extension()) {
@@ -149,18 +202,18 @@ class Scan {
     } catch (const Error& error) {
       settle(CandidateState::broken, {error.what(), error.hint()});
     }
-    found.push_back(std::move(candidate));
   }
 
+  const Places& places_;
   const Place& place_;
   size_t index_;
-  std::shared_ptr<const TrustPolicy> trust_;
+  std::vector<size_t> unread_;  // of those found
 };
 
 }  // namespace
 
 std::vector<Candidate> scan_place(const Places& places, size_t index) {
-  Scan scan(places.list[index], index, places.trust);
+  Scan scan(places, index);
   scan.run();
   return std::move(scan.found);
 }

@@ -1,25 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "registry/trust.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <nettle/sha2.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
 
 #include "core/error.hpp"
+#include "core/privileges.hpp"
+#include "registry/signature.hpp"
 #include "registry/yaml.hpp"
 
 namespace onnxport {
 namespace {
 
 using Path = std::filesystem::path;
+
+struct RuleRow {
+  TrustRule rule;
+  std::string_view name, list;
+};
+constexpr RuleRow rows[] = {{TrustRule::id, "id", "ids"},
+                            {TrustRule::sha256, "sha256", "sha256"},
+                            {TrustRule::directory, "directory", "directories"},
+                            {TrustRule::publisher, "publisher", "publishers"}};
+
+const RuleRow& row_of(TrustRule rule) {
+  return *std::find_if(std::begin(rows), std::end(rows), [&](const RuleRow& row) { return row.rule == rule; });
+}
 
 Path policy_directory(const yaml::Node& node, const Path& file) {
   Path path = node.text;
@@ -43,7 +52,83 @@ bool is_below(const Path& folder, const Path& directory) {
   return !relative.empty() && *relative.begin() != "..";
 }
 
+bool id_matches(std::string_view pattern, std::string_view id) {
+  if (pattern == "*") return true;
+  return pattern.ends_with(".*") ? id.starts_with(pattern.substr(0, pattern.size() - 1)) : id == pattern;
+}
+
+TrustLists read_lists(yaml::Map& map, const Path& file) {
+  TrustLists lists;
+  if (const yaml::Node* ids = map.optional("ids")) lists.ids = yaml::strings(*ids, file, "ids", true);
+  if (const yaml::Node* sums = map.optional("sha256")) {
+    lists.sums = yaml::strings(*sums, file, "sha256", true);
+    for (size_t i = 0; i < lists.sums.size(); ++i) {
+      const std::string& sum = lists.sums[i];
+      if (sum.size() != 64 || sum.find_first_not_of("0123456789abcdef") != std::string::npos) {
+        yaml::fail(file, sums->items[i].line, fmt::format("'{}' is not 64 hexadecimal digits in lower case", sum));
+      }
+    }
+  }
+  if (const yaml::Node* directories = map.optional("directories")) {
+    yaml::strings(*directories, file, "directories", true);
+    for (const yaml::Node& item : directories->items) lists.directories.push_back(policy_directory(item, file));
+  }
+  if (const yaml::Node* publishers = map.optional("publishers")) {
+    lists.publishers = yaml::strings(*publishers, file, "publishers", true);
+    for (size_t i = 0; i < lists.publishers.size(); ++i) {
+      if (!is_publisher(lists.publishers[i])) {
+        yaml::fail(file, publishers->items[i].line,
+                   fmt::format("'{}' is not an Ed25519 public key, 32 bytes in base64", lists.publishers[i]));
+      }
+    }
+  }
+  return lists;
+}
+
+Path canonical_of(const Path& folder) {
+  std::error_code error;
+  const Path canonical = std::filesystem::weakly_canonical(folder, error);
+  return error ? folder.lexically_normal() : canonical;
+}
+
 }  // namespace
+
+std::string_view name_of(TrustRule rule) {
+  return row_of(rule).name;
+}
+
+std::string_view list_of(TrustRule rule) {
+  return row_of(rule).list;
+}
+
+bool TrustLists::is_empty() const {
+  return ids.empty() && sums.empty() && directories.empty() && publishers.empty();
+}
+
+std::string TrustLists::entry_for(const Subject& subject, TrustRule rule) const {
+  switch (rule) {
+    case TrustRule::id:
+      for (const std::string& pattern : ids) {
+        if (id_matches(pattern, subject.id)) return pattern;
+      }
+      break;
+    case TrustRule::sha256:
+      if (std::find(sums.begin(), sums.end(), subject.sha256) != sums.end()) return subject.sha256;
+      break;
+    case TrustRule::directory: {
+      const Path canonical = canonical_of(subject.folder);
+      for (const Path& directory : directories) {
+        if (is_below(canonical, directory)) return directory.string();
+      }
+      break;
+    }
+    case TrustRule::publisher:
+      if (std::find(publishers.begin(), publishers.end(), subject.publisher) != publishers.end())
+        return subject.publisher;
+      break;
+  }
+  return {};
+}
 
 TrustPolicy TrustPolicy::read(const Path& file) {
   TrustPolicy policy;
@@ -53,132 +138,131 @@ TrustPolicy TrustPolicy::read(const Path& file) {
   const yaml::Node root = yaml::parse(text, file);
   yaml::Map map(root, file, "the trust policy");
   const yaml::Node& require = map.required("require");
-  const std::string& rule = yaml::string(require, file, "require");
-  if (rule == "known-sha256") {
-    policy.require_ = Require::known_sha256;
-  } else if (rule == "known-directory") {
-    policy.require_ = Require::known_directory;
-  } else if (rule != "none") {
-    yaml::fail(file, require.line,
-               fmt::format("'require' is '{}', expected known-sha256, known-directory or none", rule));
+  std::vector<const yaml::Node*> words{&require};
+  if (require.kind == yaml::Node::Kind::sequence) {
+    words.clear();
+    yaml::strings(require, file, "require");
+    for (const yaml::Node& item : require.items) words.push_back(&item);
   }
-  if (const yaml::Node* sums = map.optional("sha256")) {
-    policy.sums_ = yaml::strings(*sums, file, "sha256", true);
-    for (size_t i = 0; i < policy.sums_.size(); ++i) {
-      const std::string& sum = policy.sums_[i];
-      if (sum.size() != 64 || sum.find_first_not_of("0123456789abcdef") != std::string::npos) {
-        yaml::fail(file, sums->items[i].line, fmt::format("'{}' is not 64 hexadecimal digits in lower case", sum));
-      }
-    }
+  for (const yaml::Node* word : words) {
+    const std::string& wanted = yaml::string(*word, file, "require");
+    const auto row = std::find_if(std::begin(rows), std::end(rows),
+                                  [&](const RuleRow& known) { return wanted == fmt::format("known-{}", known.name); });
+    if (row != std::end(rows))
+      policy.required_.push_back(row->rule);
+    else if (wanted == "known")
+      policy.any_ = true;
+    else if (wanted != "none" || words.size() > 1)
+      yaml::fail(file, word->line,
+                 fmt::format("'require' is '{}', expected known-sha256, known-directory, known-publisher, known-id, "
+                             "known or none",
+                             wanted));
   }
-  if (const yaml::Node* directories = map.optional("directories")) {
-    yaml::strings(*directories, file, "directories", true);
-    for (const yaml::Node& item : directories->items) policy.directories_.push_back(policy_directory(item, file));
+  policy.known_ = read_lists(map, file);
+  if (const yaml::Node* deny = map.optional("deny")) {
+    yaml::Map denied(*deny, file, "deny");
+    policy.denied_ = read_lists(denied, file);
+    denied.finish();
   }
   map.finish();
   return policy;
 }
 
-std::optional<Refusal> TrustPolicy::check_directory(const Path& folder) const {
-  if (require_ != Require::known_directory) return std::nullopt;
-  std::error_code error;
-  Path canonical = std::filesystem::weakly_canonical(folder, error);
-  if (error) canonical = folder.lexically_normal();
-  for (const Path& directory : directories_) {
-    if (is_below(canonical, directory)) return std::nullopt;
-  }
-  return Refusal{fmt::format("{}: found in none of the directories of the trust policy {}, which requires one of them",
-                             canonical.string(), file_.string()),
-                 "if you trust it, add its directory to 'directories' of the policy"};
+bool TrustPolicy::names_publishers() const {
+  return !known_.publishers.empty() || !denied_.publishers.empty() ||
+         std::find(required_.begin(), required_.end(), TrustRule::publisher) != required_.end();
 }
 
-std::optional<Refusal> TrustPolicy::check_sha256(const std::string& sha256, const Path& library) const {
-  if (require_ != Require::known_sha256) return std::nullopt;
-  if (std::find(sums_.begin(), sums_.end(), sha256) != sums_.end()) return std::nullopt;
-  if (sha256.empty()) {
-    return Refusal{fmt::format("{}: its manifest gives no sha256, and the trust policy {} requires a known one",
-                               library.string(), file_.string()),
-                   "build the plugin again with onnxport_add_plugin(), which writes the sum"};
-  }
-  return Refusal{fmt::format("{}: found sha256 {}, which is not among those of the trust policy {}", library.string(),
-                             sha256, file_.string()),
-                 "if you trust it, add the sum to 'sha256' of the policy"};
-}
-
-std::optional<Refusal> check_writers(const Path& path) {
-  struct stat status {};
-  if (::stat(path.c_str(), &status) != 0) {
-    return Refusal{fmt::format("{}: cannot be read: {}", path.string(), std::strerror(errno)),
-                   "check the path and its permissions"};
-  }
-  // A sticky folder (such as /tmp) still lets everybody add files beside the library, so it does not count as
-  // safe.
-  if ((status.st_mode & S_IWOTH) != 0) {
-    return Refusal{fmt::format("{}: found mode {:04o}, writable by everybody; expected writable by its owner only",
-                               path.string(), status.st_mode & 07777),
-                   fmt::format("chmod o-w {}", path.string())};
-  }
-  if (status.st_uid != 0 && status.st_uid != ::geteuid()) {
-    return Refusal{fmt::format("{}: found to belong to user {}; expected root or the user who runs onnxport ({})",
-                               path.string(), status.st_uid, ::geteuid()),
-                   "install the plugin as the user who uses it"};
+std::optional<Refusal> TrustPolicy::check_denied(const Subject& subject) const {
+  for (const TrustRule rule : trust_rules) {
+    const std::string entry = denied_.entry_for(subject, rule);
+    if (entry.empty()) continue;
+    return Refusal{fmt::format("{}: denied by the trust policy {}: '{}' is among its denied {}", subject.file.string(),
+                               file_.string(), entry, list_of(rule)),
+                   "ask whoever keeps that policy"};
   }
   return std::nullopt;
 }
 
-std::optional<Refusal> check_library_file(const Path& library) {
-  struct stat status {};
-  if (::lstat(library.c_str(), &status) != 0) {
-    if (errno == ENOENT) {
-      return Refusal{
-          fmt::format("{}: not found; expected the library that the manifest beside it names", library.string()),
-          "build or install the plugin again"};
-    }
-    return Refusal{fmt::format("{}: cannot be read: {}", library.string(), std::strerror(errno)),
-                   "check the path and its permissions"};
+Refusal TrustPolicy::missing(const Subject& subject, TrustRule rule) const {
+  const std::string policy = file_.string(), file = subject.file.string();
+  switch (rule) {
+    case TrustRule::directory:
+      return {fmt::format("{}: found in none of the directories of the trust policy {}, which requires one of them",
+                          canonical_of(subject.folder).string(), policy),
+              "if you trust it, add its directory to 'directories' of the policy"};
+    case TrustRule::sha256:
+      if (subject.sha256.empty()) {
+        return {
+            fmt::format("{}: its manifest gives no sha256, and the trust policy {} requires a known one", file, policy),
+            "build the plugin again with onnxport_add_plugin(), which writes the sum"};
+      }
+      return {fmt::format("{}: found sha256 {}, which is not among those of the trust policy {}", file, subject.sha256,
+                          policy),
+              "if you trust it, add the sum to 'sha256' of the policy"};
+    case TrustRule::id:
+      return {fmt::format("{}: its id '{}' is not among those of the trust policy {}", file, subject.id, policy),
+              "if you trust it, add the id to 'ids' of the policy"};
+    case TrustRule::publisher:
+      break;
   }
-  if (!S_ISREG(status.st_mode)) {
-    const char* found = S_ISLNK(status.st_mode)   ? "a symbolic link"
-                        : S_ISDIR(status.st_mode) ? "a folder"
-                                                  : "a special file";
-    return Refusal{fmt::format("{}: found {}, expected a regular file", library.string(), found),
-                   "put the library itself beside its manifest"};
+  return {subject.publisher.empty()
+              ? fmt::format("{}: not signed, and the trust policy {} requires a known publisher", file, policy)
+              : fmt::format("{}: signed by {}, who is not among the publishers of the trust policy {}", file,
+                            subject.publisher, policy),
+          "if you trust it, add its publisher to 'publishers' of the policy; `onnxport plugins verify` shows who that "
+          "is"};
+}
+
+std::optional<Refusal> TrustPolicy::check(const Subject& subject) const {
+  if (auto refusal = check_denied(subject)) return refusal;
+  for (const TrustRule rule : required_) {
+    // An extension has no library whose sum could be known; that of the plugin it extends is judged with that one.
+    if (rule == TrustRule::sha256 && !subject.is_library) continue;
+    if (known_.entry_for(subject, rule).empty()) return missing(subject, rule);
+  }
+  if (!any_) return std::nullopt;
+  for (const TrustRule rule : trust_rules) {
+    if (!known_.entry_for(subject, rule).empty()) return std::nullopt;
+  }
+  return Refusal{fmt::format("{}: neither the id ({}), the sha256 ({}), the directory nor the publisher is among those "
+                             "of the trust policy {}",
+                             subject.file.string(), subject.id, subject.sha256.empty() ? "not told" : subject.sha256,
+                             file_.string()),
+                 "if you trust it: `onnxport plugins trust PATH`"};
+}
+
+std::string TrustPolicy::granted_by(const Subject& subject) const {
+  std::vector<std::string> grounds;
+  for (const TrustRule rule : trust_rules) {
+    const bool counts = any_ || std::find(required_.begin(), required_.end(), rule) != required_.end();
+    const std::string entry = counts ? known_.entry_for(subject, rule) : "";
+    if (!entry.empty()) grounds.push_back(fmt::format("its {} is known: {}", name_of(rule), entry));
+  }
+  if (!grounds.empty()) return fmt::format("{}", fmt::join(grounds, ", "));
+  return requires_nothing() ? "nothing is required" : "it has no library of its own";
+}
+
+bool Trust::names_publishers() const {
+  return std::any_of(policies_.begin(), policies_.end(),
+                     [](const TrustPolicy& policy) { return policy.names_publishers(); });
+}
+
+std::optional<Refusal> Trust::check(const Subject& subject) const {
+  for (const TrustPolicy& policy : policies_) {
+    if (auto refusal = policy.check(subject)) return refusal;
   }
   return std::nullopt;
 }
 
-std::string sha256_of(const Path& file) {
-  const auto failed = [&]() -> Error {
-    return {Failure::plugin, fmt::format("{}: cannot be read: {}", file.string(), std::strerror(errno)),
-            "check the file and its permissions"};
-  };
-  const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) throw failed();
-  sha256_ctx context;
-  sha256_init(&context);
-  std::array<uint8_t, 1 << 16> buffer;
-  for (;;) {
-    const ssize_t size = ::read(descriptor, buffer.data(), buffer.size());
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0) {
-      const int number = errno;
-      ::close(descriptor);
-      errno = number;
-      throw failed();
-    }
-    if (size == 0) break;
-    sha256_update(&context, static_cast<size_t>(size), buffer.data());
+std::vector<TrustDecision> Trust::decide(const Subject& subject) const {
+  std::vector<TrustDecision> decisions;
+  for (const TrustPolicy& policy : policies_) {
+    const std::optional<Refusal> refusal = policy.check(subject);
+    decisions.push_back(
+        {subject.what, subject.id, policy.file(), !refusal, refusal ? refusal->cause : policy.granted_by(subject)});
   }
-  ::close(descriptor);
-  std::array<uint8_t, SHA256_DIGEST_SIZE> digest;
-  sha256_digest(&context, digest.size(), digest.data());
-  std::string text;
-  for (const uint8_t byte : digest) text += fmt::format("{:02x}", byte);
-  return text;
-}
-
-bool has_elevated_privileges() {
-  return ::geteuid() != ::getuid() || ::getegid() != ::getgid();
+  return decisions;
 }
 
 }  // namespace onnxport

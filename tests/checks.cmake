@@ -26,6 +26,25 @@ target_link_options(writer_threads PRIVATE -fsanitize=thread)
 target_link_libraries(writer_threads PRIVATE onnxport_core onnxport::onnx Boost::unit_test_framework Threads::Threads)
 set_target_properties(writer_threads PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin/tests")
 
+# Exports side by side with ThreadSanitizer: libonnxport's own code and whatever keeps something from one export to
+# the next, or shares the file system; what only computes is linked as it is. Built when its check runs.
+file(GLOB shared_sources CONFIGURE_DEPENDS
+  "${PROJECT_SOURCE_DIR}/core/*.cpp" "${PROJECT_SOURCE_DIR}/core/backend/*.cpp" "${PROJECT_SOURCE_DIR}/core/files/*.cpp"
+  "${PROJECT_SOURCE_DIR}/core/output/*.cpp" "${PROJECT_SOURCE_DIR}/core/export/*.cpp" "${PROJECT_SOURCE_DIR}/library/*.cpp" library/*.cpp)
+list(APPEND shared_sources
+  "${PROJECT_SOURCE_DIR}/core/checkpoint/parallel_writer.cpp" "${PROJECT_SOURCE_DIR}/core/definition/host_tables.cpp"
+  "${PROJECT_SOURCE_DIR}/registry/loader.cpp" "${PROJECT_SOURCE_DIR}/host/export_command.cpp" "${PROJECT_SOURCE_DIR}/host/process/console.cpp")
+add_executable(library_threads EXCLUDE_FROM_ALL ${shared_sources})
+target_compile_definitions(library_threads PRIVATE BOOST_TEST_DYN_LINK ONNXPORT_PLUGIN_SOURCES="${PROJECT_SOURCE_DIR}/plugins")
+target_include_directories(library_threads PRIVATE "${PROJECT_SOURCE_DIR}/library/include")
+target_compile_options(library_threads PRIVATE -fsanitize=thread -O1)
+target_link_options(library_threads PRIVATE -fsanitize=thread)
+target_link_libraries(library_threads PRIVATE
+  onnxport_host CLI11::CLI11 onnxport::yaml_cpp onnxport::nettle onnxport::onnx onnxport::boost_dll Boost::unit_test_framework fmt::fmt
+  Threads::Threads)
+set_target_properties(library_threads PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
+add_dependencies(library_threads onnxport_plugin_bert)
+
 # The scripts themselves.
 foreach(name IN ITEMS check touched)
   add_test(NAME script_${name} COMMAND "${CMAKE_CURRENT_SOURCE_DIR}/scripts/${name}")

@@ -10,10 +10,14 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <functional>
 
 #include "core/backend/backend.hpp"
 #include "core/backend/runtime_refusal.hpp"
 #include "core/error.hpp"
+#include "core/privileges.hpp"
+#include "core/files/scratch_folder.hpp"
 
 namespace onnxport {
 namespace {
@@ -39,9 +43,9 @@ std::vector<std::string> libraries_in(const fs::path& folder) {
 
 /// The places where the library may be, in the order in which they are tried. What a user names is the only one.
 std::vector<std::string> library_candidates() {
-  if (const char* given = std::getenv("ONNXPORT_ONNXRUNTIME"); given != nullptr && *given != '\0') {
-    const std::vector<std::string> found = libraries_in(given);
-    return found.empty() ? std::vector<std::string>{given} : found;
+  if (const auto given = variable_for_code("ONNXPORT_ONNXRUNTIME")) {
+    const std::vector<std::string> found = libraries_in(*given);
+    return found.empty() ? std::vector<std::string>{*given} : found;
   }
   // Beside this back end, or where the installation has what its programs need.
   const fs::path folder = fs::path(dll::this_line_location().string()).parent_path();
@@ -58,9 +62,14 @@ uint32_t api_version_of(const std::string& version) {
   return numbered ? static_cast<uint32_t>(std::strtoul(version.c_str() + 2, nullptr, 10)) : ORT_API_VERSION;
 }
 
-/// Opens the library and hands its functions to the wrapper, at the highest version that both sides know. Returns its
-/// own version.
-std::string open_library(dll::shared_library& library) {
+/// An opened library.
+struct Opened {
+  std::string version;  // its own
+  uint32_t api;         // the version of its C API that is used
+};
+
+/// Opens the library and hands its functions to the wrapper, at the highest version that both sides know.
+Opened open_library(dll::shared_library& library) {
   // Lately it keeps a number of the machine and a file of events below the user's cache, unless this is set before it
   // is opened.
   ::setenv("ORT_DISABLE_TELEMETRY", "1", 1);
@@ -83,7 +92,7 @@ std::string open_library(dll::shared_library& library) {
          version >= 14; --version) {
       if (const OrtApi* api = base->GetApi(version)) {
         Ort::InitApi(api);
-        return base->GetVersionString();
+        return {base->GetVersionString(), version};
       }
     }
     tried += fmt::format("\n  {}: version {} is too old", candidate, base->GetVersionString());
@@ -125,9 +134,11 @@ ir::Tensor to_tensor(const Ort::Value& value) {
   return tensor;
 }
 
-class FileRunnable final : public Runnable {
+class SessionRunnable final : public Runnable {
  public:
-  FileRunnable(Ort::Env& env, const std::string& path) : session_(env, path.c_str(), Ort::SessionOptions()) {
+  /// `open` opens the session; where `may_rest`, again after each rest.
+  SessionRunnable(std::function<Ort::Session()> open, bool may_rest)
+      : open_(std::move(open)), may_rest_(may_rest), session_(open_()) {
     Ort::AllocatorWithDefaultOptions allocator;
     for (size_t i = 0; i < session_.GetInputCount(); ++i)
       inputs_.emplace_back(session_.GetInputNameAllocated(i, allocator).get());
@@ -135,8 +146,14 @@ class FileRunnable final : public Runnable {
       outputs_.emplace_back(session_.GetOutputNameAllocated(i, allocator).get());
   }
 
+  /// The pages of its weights count as memory of this process no longer.
+  void rest() override {
+    if (may_rest_) session_ = Ort::Session(nullptr);
+  }
+
   Tensors run(const Tensors& inputs, const std::vector<std::string>& wanted) override {
     try {
+      if (!session_) session_ = open_();
       return run_session(inputs, wanted);
     } catch (const Ort::Exception& problem) {
       throw runtime_refusal("ONNX Runtime cannot run the model", problem.what());
@@ -166,29 +183,69 @@ class FileRunnable final : public Runnable {
     return tensors;
   }
 
+  std::function<Ort::Session()> open_;
+  bool may_rest_;
   Ort::Session session_;
   std::vector<std::string> inputs_, outputs_;
 };
 
+/// The first version of the C API that is told where the external data of a model in memory lie.
+constexpr uint32_t takes_images_since = 21;
+
+/// Weights stay where they lie: kernels may not keep them in a layout of their own, which would be a copy of them all.
+/// What kernels compute does not change by it, nor does how the graph is optimised.
+Ort::SessionOptions options_for_images() {
+  Ort::SessionOptions options;
+  options.AddConfigEntry("session.disable_prepacking", "1");
+  // The reference runs at the same time; who waits does so asleep.
+  options.AddConfigEntry("session.intra_op.allow_spinning", "0");
+  return options;
+}
+
+Ort::Session session_of(Ort::Env& env, const ModelImage& image, uint32_t api_version) {
+  Ort::SessionOptions options = options_for_images();
+  if (!image.is_optimised) options.SetGraphOptimizationLevel(ORT_DISABLE_ALL);
+  if (api_version >= takes_images_since) {
+    options.AddConfigEntry("session.model_external_initializers_file_folder_path", image.folder.c_str());
+    return Ort::Session(env, image.bytes.data(), image.bytes.size(), options);
+  }
+  // Earlier ones find data from a model's file only, and follow symbolic links.
+  const ScratchFolder scratch;
+  for (const fs::directory_entry& entry : fs::directory_iterator(image.folder))
+    fs::create_symlink(fs::absolute(entry.path()), scratch.path() / entry.path().filename());
+  const fs::path file = scratch.path() / ".onnxport-image.onnx";
+  std::ofstream(file, std::ios::binary) << image.bytes;
+  return Ort::Session(env, file.c_str(), options);
+}
+
 class OnnxRuntime final : public Backend {
  public:
-  OnnxRuntime() : version_(open_library(library_)), env_(ORT_LOGGING_LEVEL_FATAL, "onnxport") {
+  OnnxRuntime() : opened_(open_library(library_)), env_(ORT_LOGGING_LEVEL_FATAL, "onnxport") {
     env_.DisableTelemetryEvents();
   }
 
-  std::string version() const override { return "ONNX Runtime " + version_; }
+  std::string version() const override { return "ONNX Runtime " + opened_.version; }
 
   std::unique_ptr<Runnable> load_file(const std::string& path) override {
-    try {
-      return std::make_unique<FileRunnable>(env_, path);
-    } catch (const Ort::Exception& problem) {
-      throw runtime_refusal("ONNX Runtime cannot load " + path, problem.what());
-    }
+    return loaded(
+        path, [this, path] { return Ort::Session(env_, path.c_str(), Ort::SessionOptions()); }, false);
+  }
+  std::unique_ptr<Runnable> load_image(const ModelImage& image) override {
+    return loaded(
+        image.name, [this, image] { return session_of(env_, image, opened_.api); }, true);
   }
 
  private:
+  static std::unique_ptr<Runnable> loaded(const std::string& what, std::function<Ort::Session()> open, bool may_rest) {
+    try {
+      return std::make_unique<SessionRunnable>(std::move(open), may_rest);
+    } catch (const Ort::Exception& problem) {
+      throw runtime_refusal("ONNX Runtime cannot load " + what, problem.what());
+    }
+  }
+
   dll::shared_library library_;  // never unloaded, as this object is never destroyed
-  std::string version_;
+  Opened opened_;
   Ort::Env env_;
 };
 

@@ -4,9 +4,11 @@
 #include <c10/core/GradMode.h>
 #include <torch/version.h>
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 
+#include "backends/torch/weights.hpp"
 #include "core/backend/backend.hpp"
 #include "core/error.hpp"
 
@@ -25,13 +27,8 @@ constexpr TypeRow types[] = {
     {ir::DType::boolean, at::kBool},
 };
 
-/// A view of bytes that live as long as the result. Nothing here writes into a tensor that was given.
-at::Tensor to_aten(const std::byte* bytes, const std::vector<int64_t>& shape, ir::DType dtype) {
-  return widened(at::from_blob(const_cast<std::byte*>(bytes), shape, at::TensorOptions(scalar_type(dtype))));
-}
-
 at::Tensor to_aten(const ir::Tensor& tensor) {
-  return to_aten(tensor.data.data(), tensor.shape, tensor.dtype);
+  return view_of(tensor.data.data(), tensor.shape, tensor.dtype);
 }
 
 ir::Tensor from_aten(const at::Tensor& tensor) {
@@ -42,18 +39,6 @@ ir::Tensor from_aten(const at::Tensor& tensor) {
   out.data.resize(static_cast<size_t>(dense.numel()) * dense.element_size());
   if (!out.data.empty()) std::memcpy(out.data.data(), dense.data_ptr(), out.data.size());
   return out;
-}
-
-/// A weight as a tensor: over the mapped bytes where nothing is to be done to them, else over materialized ones.
-at::Tensor weight_tensor(const Weight& weight) {
-  const StoredTensor& stored = *weight.stored;
-  const std::byte* bytes = stored.file == nullptr ? nullptr : stored.file->bytes().data() + stored.offset;
-  const bool aligned = reinterpret_cast<uintptr_t>(bytes) % alignof(double) == 0;
-  if (weight.transforms.empty() && stored.strides.empty() && bytes != nullptr && aligned)
-    return to_aten(bytes, stored.shape, stored.dtype);
-  const auto owned = std::make_shared<ir::Tensor>(materialize(weight));
-  const auto keep = [owned](void*) {};  // releases the bytes together with the tensor
-  return widened(at::from_blob(owned->data.data(), owned->shape, keep, at::TensorOptions(scalar_type(owned->dtype))));
 }
 
 /// Whether a tensor is one of the type, where a symbol stands for any length.
@@ -137,16 +122,11 @@ std::string shapes_of(const std::vector<at::Tensor>& tensors) {
   return text;
 }
 
-/// A graph and what is evaluated once: its constants and weights, and the functions of its nodes.
+/// A graph with the functions of its nodes.
 class Program final : public Body {
  public:
   /// Keeps the reference.
-  explicit Program(const ir::Graph& graph) : graph_(graph), fixed_(graph.values.size()), uses_(graph.values.size(), 0) {
-    for (size_t i = 1; i < graph_.values.size(); ++i) {
-      const ir::Value& value = graph_.values[i];
-      if (value.origin == ir::Origin::constant) fixed_[i] = to_aten(*value.constant);
-      if (value.origin == ir::Origin::weight) fixed_[i] = weight_tensor(*value.weight);
-    }
+  explicit Program(const ir::Graph& graph) : graph_(graph), weights_(graph), uses_(graph.values.size(), 0) {
     for (const ir::Node& node : graph_.nodes) {
       for (ir::ValueId id : node.inputs) ++uses_[id];
       functions_.push_back(evaluation_of(node));
@@ -155,7 +135,13 @@ class Program final : public Body {
     }
   }
 
-  Results run(const std::vector<at::Tensor>& inputs) const override { return run(inputs, graph_.outputs); }
+  Results run(const std::vector<at::Tensor>& inputs) const override { return run({inputs}, graph_.outputs, false)[0]; }
+  void give_back() const override {
+    weights_.give_back();
+    for (const Bodies& bodies : bodies_) {
+      for (const auto& [name, body] : bodies) body->give_back();
+    }
+  }
 
   at::Tensor never_run(size_t output) const override {
     const ir::TensorType& type = graph_[graph_.outputs.at(output).value].type;
@@ -164,43 +150,100 @@ class Program final : public Body {
     return widened(at::empty(shape, at::TensorOptions(scalar_type(type.dtype))));
   }
 
-  /// The tensors of some values. `inputs`: those of the graph, in its order.
-  Results run(const std::vector<at::Tensor>& inputs, const std::vector<ir::NamedValue>& results) const {
-    std::vector<at::Tensor> values = fixed_;
+  /// The tensors of some values, for each set of inputs, which are in the graph's order. All sets pass a node before
+  /// the next one does.
+  std::vector<Results> run(const std::vector<std::vector<at::Tensor>>& sets, const std::vector<ir::NamedValue>& results,
+                           bool gives_back = true) const {
+    std::vector<std::vector<at::Tensor>> values(sets.size(), std::vector<at::Tensor>(graph_.values.size()));
     std::vector<int> left = uses_;
-    for (size_t i = 0; i < graph_.inputs.size(); ++i) values[graph_.inputs[i].value] = inputs.at(i);
+    for (size_t s = 0; s < sets.size(); ++s) {
+      for (size_t i = 0; i < graph_.inputs.size(); ++i) values[s][graph_.inputs[i].value] = sets[s].at(i);
+    }
     for (const ir::NamedValue& result : results) ++left[result.value];
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
       const ir::Node& node = graph_.nodes[i];
-      std::vector<at::Tensor> arguments;
-      for (ir::ValueId id : node.inputs) arguments.push_back(id == ir::absent ? at::Tensor() : values[id]);
-      evaluate(functions_[i], {node, arguments, bodies_[i]}, values);
-      // A result goes when its last user ran, or at once where it has none.
+      evaluate(i, values);
+      if (gives_back) {
+        for (const auto& [name, body] : bodies_[i]) body->give_back();
+      }
+      // What nobody uses any more goes when its last user ran, or at once where there is none.
       for (ir::ValueId id : node.inputs) --left[id];
       for (const auto* ids : {&node.inputs, &node.outputs}) {
         for (ir::ValueId id : *ids) {
-          if (left[id] == 0 && graph_.values[id].origin == ir::Origin::node) values[id] = at::Tensor();
+          if (left[id] != 0 || id == ir::absent) continue;
+          if (graph_.values[id].origin == ir::Origin::node)
+            for (std::vector<at::Tensor>& set : values) set[id] = at::Tensor();
+          else if (gives_back)
+            weights_.give_back(id);
         }
       }
     }
-    Results tensors;
-    for (const ir::NamedValue& result : results) tensors.push_back(values[result.value]);
+    std::vector<Results> tensors(sets.size());
+    for (size_t s = 0; s < sets.size(); ++s) {
+      for (const ir::NamedValue& result : results) tensors[s].push_back(value_of(result.value, values[s]));
+    }
     return tensors;
   }
 
  private:
-  static void evaluate(Evaluate function, const Call& call, std::vector<at::Tensor>& values) {
+  at::Tensor value_of(ir::ValueId id, const std::vector<at::Tensor>& values) const {
+    if (id == ir::absent) return {};
+    return Weights::holds(graph_[id]) ? weights_.get(id) : values[id];
+  }
+
+  void evaluate(size_t index, std::vector<std::vector<at::Tensor>>& values) const {
+    const ir::Node& node = graph_.nodes[index];
+    std::vector<std::vector<at::Tensor>> arguments(values.size());
+    for (size_t s = 0; s < values.size(); ++s) {
+      for (ir::ValueId id : node.inputs) arguments[s].push_back(value_of(id, values[s]));
+    }
+    std::vector<Results> results;
+    if (values.size() > 1 && is_by_row(node)) {
+      results = by_row(index, arguments);
+    } else {
+      for (const auto& one : arguments) results.push_back(evaluate(index, one));
+    }
+    for (size_t s = 0; s < values.size(); ++s) {
+      for (size_t k = 0; k < node.outputs.size(); ++k) values[s][node.outputs[k]] = results[s].at(k);
+    }
+  }
+
+  Results evaluate(size_t index, const std::vector<at::Tensor>& arguments) const {
+    const Call call{graph_.nodes[index], arguments, bodies_[index]};
     try {
-      const Results results = function(call);
-      for (size_t k = 0; k < call.node.outputs.size(); ++k) values[call.node.outputs[k]] = results.at(k);
+      return functions_[index](call);
     } catch (const std::exception& problem) {
       throw Error(Failure::plugin, "the reference cannot evaluate " + place_of(call.node) + " of " +
                                        shapes_of(call.inputs) + ": " + first_line(problem));
     }
   }
 
+  /// Whether the node does the same to each row of its first input, by a matrix that all sets share.
+  bool is_by_row(const ir::Node& node) const {
+    return node.domain == ir::composite_domain && node.op == "Linear" &&
+           std::all_of(node.inputs.begin() + 1, node.inputs.end(),
+                       [&](ir::ValueId id) { return id == ir::absent || Weights::holds(graph_[id]); });
+  }
+
+  /// The rows of all sets in one product: the matrix is read, and brought into the form that the product wants, once.
+  std::vector<Results> by_row(size_t index, const std::vector<std::vector<at::Tensor>>& sets) const {
+    std::vector<at::Tensor> joined = sets[0], rows;
+    for (const auto& arguments : sets) rows.push_back(arguments[0].reshape({-1, arguments[0].size(-1)}));
+    joined[0] = at::cat(rows);
+    const at::Tensor product = evaluate(index, joined).at(0);
+    std::vector<Results> results;
+    int64_t begin = 0;
+    for (size_t s = 0; s < sets.size(); ++s) {
+      std::vector<int64_t> shape = sets[s][0].sizes().vec();
+      shape.back() = product.size(1);
+      results.push_back({product.narrow(0, begin, rows[s].size(0)).reshape(shape)});
+      begin += rows[s].size(0);
+    }
+    return results;
+  }
+
   const ir::Graph& graph_;
-  std::vector<at::Tensor> fixed_;
+  Weights weights_;
   std::vector<int> uses_;
   std::vector<Evaluate> functions_;  // by node, as the bodies
   std::vector<Bodies> bodies_;
@@ -213,15 +256,25 @@ class GraphRunnable final : public Runnable {
   GraphRunnable& operator=(const GraphRunnable&) = delete;
 
   Tensors run(const Tensors& inputs, const std::vector<std::string>& wanted) override {
+    return run_all({&inputs}, wanted)[0];
+  }
+
+  std::vector<Tensors> run_all(const std::vector<const Tensors*>& sets,
+                               const std::vector<std::string>& wanted) override {
     return guarded([&] {
       const c10::NoGradGuard no_gradients;
-      std::vector<at::Tensor> given;
-      for (const ir::NamedValue& input : graph_.inputs)
-        given.push_back(to_aten(given_for(input.name, graph_[input.value].type, inputs)));
+      std::vector<std::vector<at::Tensor>> given;
+      for (const Tensors* inputs : sets) {
+        std::vector<at::Tensor>& one = given.emplace_back();
+        for (const ir::NamedValue& input : graph_.inputs)
+          one.push_back(to_aten(given_for(input.name, graph_[input.value].type, *inputs)));
+      }
       const std::vector<ir::NamedValue> results = results_of(wanted);
-      const Results tensors = program_.run(given, results);
-      Tensors outputs;
-      for (size_t i = 0; i < results.size(); ++i) outputs.emplace(results[i].name, from_aten(tensors[i]));
+      const std::vector<Results> tensors = program_.run(given, results);
+      std::vector<Tensors> outputs(sets.size());
+      for (size_t s = 0; s < sets.size(); ++s) {
+        for (size_t i = 0; i < results.size(); ++i) outputs[s].emplace(results[i].name, from_aten(tensors[s][i]));
+      }
       return outputs;
     });
   }

@@ -25,6 +25,8 @@ class Body {
   virtual Results run(const std::vector<at::Tensor>& inputs) const = 0;
   /// What an output is, stacked, where the body never ran: a tensor of its type without entries.
   virtual at::Tensor never_run(size_t output) const = 0;
+  /// It will not be run soon: its weights go, which it keeps from one run to the next.
+  virtual void give_back() const = 0;
 };
 using Bodies = std::map<std::string, std::unique_ptr<const Body>>;
 

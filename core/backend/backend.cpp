@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <future>
 #include <map>
 #include <mutex>
 
@@ -31,15 +32,53 @@ Backend* open_backend(const std::string& name) {
   }
 }
 
+/// Forwards to what a thread loads.
+class LoadedAside final : public Runnable {
+ public:
+  explicit LoadedAside(std::function<std::unique_ptr<Runnable>()> load)
+      : loaded_(std::async(std::launch::async, std::move(load)).share()) {}
+  void ready() override { loaded_.get(); }
+  Tensors run(const Tensors& inputs, const std::vector<std::string>& wanted) override {
+    return loaded_.get()->run(inputs, wanted);
+  }
+  std::vector<Tensors> run_all(const std::vector<const Tensors*>& sets,
+                               const std::vector<std::string>& wanted) override {
+    return loaded_.get()->run_all(sets, wanted);
+  }
+
+ private:
+  std::shared_future<std::unique_ptr<Runnable>> loaded_;
+};
+
 }  // namespace
 
+std::vector<Tensors> Runnable::run_all(const std::vector<const Tensors*>& sets,
+                                       const std::vector<std::string>& wanted) {
+  std::vector<Tensors> results;
+  for (const Tensors* inputs : sets) results.push_back(run(*inputs, wanted));
+  return results;
+}
+
+std::unique_ptr<Runnable> load_aside(std::function<std::unique_ptr<Runnable>()> load) {
+  return std::make_unique<LoadedAside>(std::move(load));
+}
+
 Backend& load_backend(const std::string& name) {
+  // Each has its own lock: one may be opened while another is already at work.
+  struct Entry {
+    std::mutex mutex;
+    Backend* backend = nullptr;
+  };
   static std::mutex mutex;
-  static std::map<std::string, Backend*> opened;
-  const std::lock_guard lock(mutex);
-  Backend*& backend = opened[name];
-  if (backend == nullptr) backend = open_backend(name);
-  return *backend;
+  static std::map<std::string, Entry> entries;
+  Entry* entry = nullptr;
+  {
+    const std::lock_guard lock(mutex);
+    entry = &entries[name];
+  }
+  const std::lock_guard lock(entry->mutex);
+  if (entry->backend == nullptr) entry->backend = open_backend(name);
+  return *entry->backend;
 }
 
 bool backend_installed(const std::string& name) {

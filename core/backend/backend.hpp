@@ -4,6 +4,8 @@
 // Runtime cost nothing to those who do not validate. Built with the host: C++ types cross this boundary.
 #pragma once
 
+#include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,13 +15,30 @@
 
 namespace onnxport {
 
-/// A model that can be run. run() may be called repeatedly with other shapes.
+/// A model that can be run. run() may be called repeatedly with other shapes, by one thread at a time.
 class Runnable {
  public:
   virtual ~Runnable() = default;
+  /// Waits until it can be run; throws what loading threw.
+  virtual void ready() {}
+  /// Gives back what it can make again: it will not be run soon.
+  virtual void rest() {}
   /// Evaluates the wanted outputs; all graph outputs where none are named. Throws Error with the node's path where one
   /// fails.
   virtual Tensors run(const Tensors& inputs, const std::vector<std::string>& wanted = {}) = 0;
+  /// The same for several sets of inputs. A back end may take them through the model together, so that each weight is
+  /// read once; what all of them compute is then in memory at the same time.
+  virtual std::vector<Tensors> run_all(const std::vector<const Tensors*>& sets,
+                                       const std::vector<std::string>& wanted = {});
+};
+
+/// An ONNX model in memory whose weights lie in files: external data, with locations below `folder`.
+struct ModelImage {
+  std::string name;  // for messages
+  std::string bytes;
+  std::filesystem::path folder;
+  /// Whether the back end may rewrite the graph, for which it may make copies of weights in other types.
+  bool is_optimised = true;
 };
 
 /// A back end. The object is static in its library.
@@ -29,13 +48,16 @@ class Backend {
   /// "libtorch 1.13.0", "ONNX Runtime 1.32.0"
   virtual std::string version() const = 0;
   /// Evaluates a graph as it was defined (composites included). Marks can be asked for by name as
-  /// outputs can. Null where the back end runs files only. The graph is copied; weights are materialized one by one.
+  /// outputs can. Null where the back end runs files only. The graph is copied; a weight is read where it lies, or made
+  /// for the time in which it is used.
   virtual std::unique_ptr<Runnable> load_graph(const ir::Graph&) { return nullptr; }
   /// Opens an ONNX file. Null where the back end evaluates graphs only.
   virtual std::unique_ptr<Runnable> load_file(const std::string& path) {
     (void)path;
     return nullptr;
   }
+  /// Opens a model in memory; it reads its weights where they lie. Null where the back end evaluates graphs only.
+  virtual std::unique_ptr<Runnable> load_image(const ModelImage&) { return nullptr; }
 };
 
 /// "reference" (libtorch) or "onnxruntime". Opens lib/onnxport/backends/libonnxport_NAME.so through Boost.DLL.
@@ -44,10 +66,13 @@ Backend& load_backend(const std::string& name);
 /// Whether load_backend() would find the library; loads nothing.
 bool backend_installed(const std::string& name);
 
+/// A model that is loaded by a thread of its own: the first run waits for it, and throws what loading threw.
+std::unique_ptr<Runnable> load_aside(std::function<std::unique_ptr<Runnable>()> load);
+
 /// The one symbol of a back-end library: Backend* onnxport_backend(void). Compared before use:
 /// const char* onnxport_backend_stamp(void) must equal the host's backend_stamp().
 inline constexpr const char* backend_symbol = "onnxport_backend";
 inline constexpr const char* backend_stamp_symbol = "onnxport_backend_stamp";
-#define ONNXPORT_BACKEND_STAMP "onnxport-backend-1"
+#define ONNXPORT_BACKEND_STAMP "onnxport-backend-2"
 
 }  // namespace onnxport

@@ -198,12 +198,7 @@ Checkpoint Checkpoint::open(const fs::path& folder) {
     if (fs::exists(folder / name)) there.emplace_back(name);
   }
   if (there.empty()) {
-    for (const char* other : {"tf_model.h5", "flax_model.msgpack", "model.ckpt.index"}) {
-      if (!fs::exists(folder / other)) continue;
-      throw Error(Failure::checkpoint,
-                  fmt::format("{} has its weights in {}; PyTorch's are read only", folder.string(), other),
-                  "save the checkpoint as model.safetensors (save_pretrained with safe_serialization=True)");
-    }
+    explain_missing_weights(folder);
     throw Error(
         Failure::checkpoint,
         fmt::format("{} has no weights: neither model.safetensors nor pytorch_model.bin, nor an index of shards",

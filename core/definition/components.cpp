@@ -53,7 +53,9 @@ std::string type_of(const onnxport_component_request& request) {
   const Json& config = *request.config->json;
   const auto stated = config.find("model_type");
   if (stated != config.end() && stated->is_string()) return stated->get<std::string>();
-  throw Error(Failure::checkpoint, "the config of a part of the model states no model_type");
+  throw Error(Failure::checkpoint, "the config of a part of the model states no model_type",
+              "write the part's type into its map (\"model_type\": \"NAME\"), or save the model again with a later "
+              "transformers");
 }
 
 onnxport_status* models_open(const onnxport_component_request* request, onnxport_component** out) {
@@ -62,7 +64,8 @@ onnxport_status* models_open(const onnxport_component_request* request, onnxport
       config->components != nullptr && config->json != nullptr ? config->components->section_of(*config->json) : "";
   return within(section, [&] {
     if (config->components == nullptr || config->json == nullptr || !config->json->is_object())
-      throw Error(Failure::checkpoint, "config.json has no map of the part of the model that is to be made");
+      throw Error(Failure::checkpoint, "config.json has no map of the part of the model that is to be made",
+                  "download config.json again, or save the model again with a later transformers");
     *out = &config->components->open(*request);
   });
 }

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <memory>
 
+#include "core/activity.hpp"
 #include "core/definition/host_tables.hpp"
 #include "core/ir/operators.hpp"
 
@@ -89,6 +90,7 @@ onnxport_status* graph_node(onnxport_graph* self, const onnxport_node* from, onn
     node.domain = text(from->domain);
     node.op = text(from->op);
     node.scope = place_of(*self, from->scope);
+    note_place(node.scope);
     node.inputs.assign(from->inputs, from->inputs + from->input_count);
     for (size_t i = 0; i < from->attribute_count; ++i) {
       const onnxport_attribute& attribute = from->attributes[i];

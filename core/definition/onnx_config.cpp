@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "core/definition/config_fields.hpp"
 #include "core/definition/description_sink.hpp"
 #include "core/definition/onnx_config_state.hpp"
 #include "core/dummy/dummy_inputs.hpp"
@@ -13,6 +14,18 @@
 #include "core/error.hpp"
 
 namespace onnxport {
+namespace {
+
+/// Whether a part's map says the same of a field, as versions 4.50 to 4.57 of transformers write twice what is a
+/// part's.
+bool is_said_by_a_part(const Json& config, const std::string& field, const Json& value) {
+  return std::any_of(config.begin(), config.end(), [&](const Json& part) {
+    const auto found = part.is_object() ? part.find(field) : part.end();
+    return part.is_object() && found != part.end() && *found == value;
+  });
+}
+
+}  // namespace
 
 void OnnxConfig::State::describe(const std::string& part) {
   Description& description = descriptions[part];
@@ -51,6 +64,7 @@ OnnxConfig OnnxConfig::from_model_config(const PluginTable& plugin, const Json& 
 }
 
 OnnxConfig OnnxConfig::component(const PluginTable& plugin, const Json& config, const Wanted& wanted, int depth) {
+  refuse_general_fields(config);
   auto state = std::make_unique<State>();
   state->plugin_id = plugin.plugin_id;
   state->config = config;
@@ -100,6 +114,10 @@ void OnnxConfig::describe_part(const std::string& part, onnxport_description& ou
 
 std::vector<std::string> OnnxConfig::unread() const {
   std::vector<std::string> fields = unread_fields(state_->config, state_->asked_fields);
+  std::erase_if(fields, [this](const std::string& field) {
+    const Json& value = state_->config.at(field);
+    return value.is_null() || is_said_by_a_part(state_->config, field, value);
+  });
   state_->components->take_off_read(fields);
   const std::vector<std::string> of_parts = state_->components->unread();
   fields.insert(fields.end(), of_parts.begin(), of_parts.end());

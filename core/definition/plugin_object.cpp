@@ -7,6 +7,7 @@
 #include <exception>
 #include <utility>
 
+#include "core/activity.hpp"
 #include "core/definition/host_tables.hpp"
 #include "core/error.hpp"
 
@@ -17,6 +18,7 @@ void PluginObject::call(const char* function, Call table_function) const {
   onnxport_status* status = nullptr;
   std::string thrown;
   try {
+    const PluginCall at_work(plugin_.plugin_id, function);
     status = table_function();
   } catch (const std::exception& exception) {
     thrown = fmt::format("an exception: {}", exception.what());
@@ -41,6 +43,7 @@ PluginObject::PluginObject(PluginTable plugin, const onnxport_request& request)
 }
 
 PluginObject::~PluginObject() {
+  const PluginCall at_work(plugin_.plugin_id, "release");
   plugin_.table->release(object_);
 }
 

@@ -25,9 +25,11 @@ void throw_status(onnxport_status* status, const std::string& plugin_id, const s
           Failure::checkpoint, owned->text,
           fmt::format("correct config.json; it was read for model type '{}' by plugin {}", model_type, plugin_id));
     case ONNXPORT_UNSUPPORTED:
-      throw Error(Failure::checkpoint, owned->text + where,
-                  fmt::format("plugin {} does not implement this for model type '{}', and would rather not guess",
-                              plugin_id, model_type));
+      throw Error(
+          Failure::checkpoint, owned->text + where,
+          fmt::format("correct config.json where that is a mistake; if not, plugin {} does not have it for model "
+                      "type '{}'",
+                      plugin_id, model_type));
     case ONNXPORT_WEIGHTS:
       throw Error(Failure::checkpoint, owned->text + where, "");
     default:

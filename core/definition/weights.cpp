@@ -5,7 +5,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cctype>
 
+#include "core/definition/config_fields.hpp"
 #include "core/error.hpp"
 #include "core/printable.hpp"
 #include "core/tensor/elements.hpp"
@@ -43,6 +45,20 @@ std::string_view parent_of(std::string_view name) {
   return dot == std::string_view::npos ? std::string_view{} : name.substr(0, dot);
 }
 
+std::string_view last_of(std::string_view name) {
+  return name.substr(name.rfind('.') + 1);
+}
+
+/// Whether the path of a module within another says that it was added to that: a normalisation, or an adapter.
+bool is_added(std::string_view path) {
+  std::string lower(path);
+  for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  const bool direct = lower.find('.') == std::string::npos;
+  if (direct && (lower.find("norm") != std::string::npos || lower.starts_with("ln") || lower.ends_with("_ln")))
+    return true;
+  return lower.find("adapter") != std::string::npos || lower.find("lora_") != std::string::npos;
+}
+
 std::string list_of(const std::string& title, const std::vector<std::string>& lines) {
   if (lines.empty()) return {};
   constexpr size_t shown = 20;
@@ -54,7 +70,8 @@ std::string list_of(const std::string& title, const std::vector<std::string>& li
 
 }  // namespace
 
-WeightSource::WeightSource(const Checkpoint& checkpoint, std::vector<NameRule> rules) : synthetic_(false) {
+WeightSource::WeightSource(const Checkpoint& checkpoint, std::vector<NameRule> rules)
+    : synthetic_(false), own_code_(own_code_of(checkpoint.config())) {
   for (const auto& [name, stored] : checkpoint.tensors()) {
     std::string adapted = name;
     for (const NameRule& rule : rules) {
@@ -156,24 +173,44 @@ std::string WeightSource::scale_of(const std::string& name) const {
   return {};
 }
 
-/// Whether a tensor that nothing used lies in a module of which the definition used other tensors, or in a
-/// further one of a numbered list (layer 12 of a model that has 12 by its config): then the definition computes
-/// something else than the checkpoint was made for.
+/// What stands before the names of most missing tensors in the checkpoint: a training program's class, or a larger
+/// model around this one. Empty where they are not there.
+std::string WeightSource::prefix_of_missing() const {
+  std::map<std::string, std::set<std::string>> wanted;  // by spelling, the names as asked for
+  for (const std::string& shown : missing_) {
+    const std::string name = shown.substr(0, shown.find(" ["));
+    for (const std::string& spelling : spellings(name)) wanted[spelling].insert(name);
+  }
+  std::map<std::string, std::set<std::string>> found;  // by prefix
+  for (const auto& [name, stored] : tensors_) {
+    if (used_.contains(name)) continue;
+    for (size_t dot = name.find('.'); dot != std::string::npos; dot = name.find('.', dot + 1)) {
+      const auto at = wanted.find(name.substr(dot + 1));
+      if (at != wanted.end()) found[name.substr(0, dot + 1)].insert(at->second.begin(), at->second.end());
+    }
+  }
+  for (const auto& [prefix, names] : found) {
+    if (names.size() >= 2 && 2 * names.size() > missing_.size()) return prefix;
+  }
+  return {};
+}
+
+/// Whether a tensor that nothing used lies in a module of which the definition used other tensors, directly or as what
+/// was added to it, or in a further one of a numbered list (layer 12 of a model that has 12 by its config): then the
+/// definition computes something else than the checkpoint was made for. Others may be of another graph of the model, as
+/// a cached step leaves out what makes the keys of its cross-attention, or of a head, beside or in the base model.
 bool WeightSource::inside_used_module(const std::string& name) const {
-  const auto used_under = [this](const std::string& module) {
-    const std::string prefix = module + ".";
+  const auto used_under = [this](std::string_view module) {
+    const std::string prefix = std::string(module) + ".";
     const auto at = used_.lower_bound(prefix);
     return at != used_.end() && at->starts_with(prefix);
   };
-  const std::string parent(parent_of(name));
-  for (const std::string& used : used_) {
-    if (!parent.empty() && parent_of(used) == parent) return true;
-  }
+  const std::string_view parent = parent_of(name);
   for (std::string_view module = parent; !module.empty(); module = parent_of(module)) {
+    if (used_under(module))
+      return parent == module || (module != prefix_ && is_added(parent.substr(module.size() + 1)));
     const std::string_view list = parent_of(module);
-    const std::string_view index = module.substr(list.empty() ? 0 : list.size() + 1);
-    if (is_number(index) && !list.empty() && used_under(std::string(list)) && !used_under(std::string(module)))
-      return true;
+    if (is_number(last_of(module)) && !list.empty() && used_under(list)) return true;
   }
   return false;
 }
@@ -197,12 +234,20 @@ std::vector<std::string> WeightSource::finish(bool allow_unused) const {
     return elsewhere;
   }
   std::string text = "the checkpoint does not match what its config.json and the feature ask for";
-  text += list_of("missing", missing_);
+  const std::string prefix = prefix_of_missing();
+  if (prefix.empty())
+    text += list_of("missing", missing_);
+  else
+    text += fmt::format(": {} are missing, and are there with '{}' before their names", missing_.size(), prefix);
   text += list_of("of another shape or type", misshapen_);
   text += list_of("unexpected in modules that are used", unexpected);
-  if (!missing_.empty()) text += list_of("not used", elsewhere);
+  if (!missing_.empty() && prefix.empty()) text += list_of("not used", elsewhere);
   std::string hint;
-  if (!missing_.empty()) {
+  if (!prefix.empty()) {
+    hint =
+        "what saved them is around the model, such as a training program's class or a larger model; save the model "
+        "that is inside, and export that";
+  } else if (!missing_.empty()) {
     hint =
         "if the missing ones belong to a head, this checkpoint has another: see its config.json's architectures, and "
         "choose a feature that it has";
@@ -212,6 +257,12 @@ std::vector<std::string> WeightSource::finish(bool allow_unused) const {
     hint = "config.json and the weights are not of the same model; fetch both again from one place";
   } else {
     hint = "the config does not describe these tensors; correct it, or pass --allow-unused to leave them out";
+  }
+  if (!own_code_.empty()) {
+    hint += fmt::format(
+        "\nconfig.json's auto_map names code of the model's own, {}, which may ask for others; that needs a plugin of "
+        "its own",
+        own_code_);
   }
   throw Error(Failure::checkpoint, text, hint);
 }

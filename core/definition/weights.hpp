@@ -46,6 +46,7 @@ class WeightSource {
   std::vector<std::string> spellings(const std::string& name) const;
   const StoredTensor* find(const std::string& name, std::string* found) const;
   std::string scale_of(const std::string& name) const;
+  std::string prefix_of_missing() const;
   bool inside_used_module(const std::string& name) const;
 
   bool synthetic_ = true;
@@ -55,6 +56,7 @@ class WeightSource {
   std::map<std::string, std::vector<int64_t>> requested_;
   std::set<std::string> used_;
   std::vector<std::string> missing_, misshapen_;
+  std::string own_code_;    // the class of the model's own code that config.json names
   bool quantized_ = false;  // whether any of the misshapen has a scale beside it
 };
 

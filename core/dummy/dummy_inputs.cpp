@@ -92,6 +92,8 @@ class Maker {
     form.is_pair = options_.is_pair;
     form.is_varied = options_.varied;
     const bool is_text = tokens != nullptr && !ir::is_floating(tokens->type.dtype);
+    // Of what is heard or seen, one place may be too little to make anything of.
+    form.padding = is_text || options_.padding == Padding::none ? options_.padding : Padding::usual;
     return {dummy::tokens_for(preprocessor_, config_, is_text ? vocabulary(*tokens) : 0), form};
   }
   const InputSpec* mask_of(const std::string& owner) const {

@@ -8,6 +8,15 @@
 
 namespace onnxport {
 
+/// At which end rows of varied texts are padded.
+enum class Padding {
+  usual,  ///< where the tokenizer does it
+  left,
+  right,
+  both,  ///< the second row where it is usual, the third at the other end, with a single token
+  none,
+};
+
 /// What generate_dummy_inputs() is asked for. -1 takes the default (batch 2, sequence 8, choices 4).
 struct DummyOptions {
   int64_t batch_size = -1;
@@ -21,6 +30,7 @@ struct DummyOptions {
   /// Tokens between the special ones: false repeats the tokenizer's unknown token, as transformers.onnx does; true
   /// draws them from the vocabulary, pads rows to different lengths and fills every segment, which tests more.
   bool varied = false;
+  Padding padding = Padding::usual;
   uint64_t seed = 0;
 };
 

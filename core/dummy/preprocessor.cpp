@@ -29,7 +29,8 @@ json parse_file(const std::filesystem::path& path, const json::parser_callback_t
 json parse_object(const std::filesystem::path& path) {
   if (!std::filesystem::is_regular_file(path)) return json::object();
   json object = parse_file(path);
-  if (!object.is_object()) throw Error(Failure::checkpoint, path.string() + " holds no JSON object");
+  if (!object.is_object())
+    throw Error(Failure::checkpoint, path.string() + " holds no JSON object", "correct the file, or download it again");
   return object;
 }
 
@@ -47,7 +48,8 @@ std::optional<Preprocessor> Preprocessor::from_folder(const std::filesystem::pat
                 "compare tokenizer.json and tokenizer_config.json with the original ones");
   } catch (const std::logic_error& error) {  // a number that std::stoll refuses
     throw Error(Failure::checkpoint,
-                folder.string() + "/tokenizer_config.json: an id is no number (" + error.what() + ")");
+                folder.string() + "/tokenizer_config.json: an id is no number (" + error.what() + ")",
+                "correct the file, or download it again");
   }
   return out;
 }

@@ -6,15 +6,30 @@
 namespace onnxport::dummy {
 
 int64_t Text::padding(int64_t row) const {
-  if (!form_.is_padded || row == 0) return 0;
+  if (!form_.is_padded || row == 0 || form_.padding == Padding::none) return 0;
+  if (is_single(row))
+    return std::max<int64_t>(0, (pads_left(row) ? std::max(form_.width, form_.seen) : form_.width) - 1);
   const int64_t n = form_.width, least = tokens_.around_pair() + 2;
   const int64_t most = std::max<int64_t>(0, n - std::min(least, std::max<int64_t>(1, n - 1)));
   return most == 0 ? 0 : 1 + (3 * row - 1) % most;
 }
 
+bool Text::pads_left(int64_t row) const {
+  switch (form_.padding) {
+    case Padding::left:
+      return true;
+    case Padding::right:
+      return false;
+    case Padding::both:
+      return is_single(row) != tokens_.pads_left;
+    default:
+      return tokens_.pads_left;
+  }
+}
+
 std::pair<int64_t, int64_t> Text::range(int64_t row) const {
   const int64_t pad = padding(row);
-  if (!tokens_.pads_left) return {0, form_.width - pad};
+  if (!pads_left(row)) return {0, form_.width - pad};
   // With a past, the padding on the left lies in the past first.
   const int64_t past = std::max<int64_t>(0, form_.seen - form_.width);
   return {std::max<int64_t>(0, pad - past), form_.width};
@@ -59,7 +74,7 @@ std::vector<int64_t> Text::mask(int64_t rows, int64_t n) const {
   std::vector<int64_t> out(static_cast<size_t>(rows * n), 1);
   for (int64_t row = 0; row < rows; ++row) {
     const int64_t pad = std::min(padding(row), n);
-    const auto begin = out.begin() + row * n + (tokens_.pads_left ? 0 : n - pad);
+    const auto begin = out.begin() + row * n + (pads_left(row) ? 0 : n - pad);
     std::fill(begin, begin + pad, 0);
   }
   return out;

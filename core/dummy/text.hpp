@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/dummy/dummy_options.hpp"
 #include "core/dummy/random.hpp"
 #include "core/dummy/tokens.hpp"
 
@@ -16,6 +17,7 @@ struct TextForm {
   int64_t width = 0;       ///< tokens of a row, padding among them
   int64_t seen = 0;        ///< the width of its mask: a past and the tokens
   bool is_padded = false;  ///< rows are of different lengths; the first one is full
+  Padding padding = Padding::usual;
   bool is_pair = false;    ///< each row holds two texts
   bool is_varied = false;  ///< tokens are drawn, and every segment is filled
 };
@@ -37,6 +39,9 @@ class Text {
  private:
   /// How many places of a row hold padding. Row 0 is full; a row keeps its special tokens and one more.
   int64_t padding(int64_t row) const;
+  bool pads_left(int64_t row) const;
+  /// Whether the row holds a single token.
+  bool is_single(int64_t row) const { return form_.padding == Padding::both && row == 2; }
   /// Where the text lies within a row's tokens: [begin, end).
   std::pair<int64_t, int64_t> range(int64_t row) const;
   /// Where the second text begins.

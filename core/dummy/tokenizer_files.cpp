@@ -34,7 +34,8 @@ Json parse_tokenizer(const fs::path& path) {
     return !(pieces && section == "model" && part == "vocab");
   };
   Json json = parse_file(path, filter);
-  if (!json.is_object()) throw Error(Failure::checkpoint, path.string() + " holds no JSON object");
+  if (!json.is_object())
+    throw Error(Failure::checkpoint, path.string() + " holds no JSON object", "correct the file, or download it again");
   return json;
 }
 
@@ -141,7 +142,8 @@ void read_word_map(const fs::path& path, Ids& ids) {
     return event != Json::parse_event_t::key || depth != 1 || looks_special(parsed.get_ref<const std::string&>());
   };
   const Json json = parse_file(path, filter);
-  if (!json.is_object()) throw Error(Failure::checkpoint, path.string() + " holds no JSON object");
+  if (!json.is_object())
+    throw Error(Failure::checkpoint, path.string() + " holds no JSON object", "correct the file, or download it again");
   for (const auto& [token, id] : json.items()) {
     if (id.is_number_integer()) ids.emplace(token, id.get<int64_t>());
   }

@@ -26,6 +26,18 @@ uint64_t DefinedGraphs::weight_bytes() const {
   return total;
 }
 
+uint64_t DefinedGraphs::largest_weight_bytes() const {
+  uint64_t largest = 0;
+  for (const Definition& definition : definitions) {
+    for (const ir::Value& value : definition.graph.values) {
+      if (value.origin != ir::Origin::weight || !value.weight) continue;
+      const uint64_t elements = value.weight->bytes() / ir::size_of(value.weight->dtype());
+      largest = std::max<uint64_t>(largest, elements * sizeof(float));
+    }
+  }
+  return largest;
+}
+
 DefinedGraphs define_graphs(const OnnxConfig& config, WeightSource& weights, const std::vector<GraphFile>& files,
                             const DefineOptions& options) {
   std::vector<std::string> parts;

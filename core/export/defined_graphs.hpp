@@ -22,6 +22,8 @@ struct DefinedGraphs {
 
   /// Bytes of all weights, those that several graphs hold counted once.
   uint64_t weight_bytes() const;
+  /// Bytes of the largest of them in f32.
+  uint64_t largest_weight_bytes() const;
 };
 
 /// Runs the plugin for every part of the files; errors as of OnnxConfig::define_parts.

@@ -37,7 +37,9 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
   }
   void* map = ::mmap(nullptr, static_cast<size_t>(info.st_size), PROT_READ, MAP_PRIVATE, file->descriptor_, 0);
   if (map == MAP_FAILED)
-    throw Error(Failure::checkpoint, fmt::format("{} cannot be mapped: {}", path, std::strerror(errno)));
+    throw Error(
+        Failure::checkpoint, fmt::format("{} cannot be mapped: {}", path, std::strerror(errno)),
+        "check that it lies on a local disk, and that the limit on the address space (ulimit -v) leaves room for it");
   file->bytes_ = {static_cast<const std::byte*>(map), static_cast<size_t>(info.st_size)};
   file->modified_ns_ = modified_ns_of(info);
   constexpr std::string_view pointer = "version https://git-lfs";

@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/edit_distance.hpp"
 #include "core/ir/inference.hpp"
@@ -68,6 +69,11 @@ void check_attributes(const Operator& op, Attributes& attributes) {
       refuse(fmt::format("its attribute '{}' is given as {}; expected {}", name, name_of(kind_of(value)),
                          name_of(spec->kind)));
     }
+    if (const auto* number = std::get_if<double>(&value); number != nullptr && std::isnan(*number))
+      refuse(fmt::format("its attribute '{}' is NaN; expected a number", name));
+    // It is added to a variance, of which the root is taken.
+    if (name == "epsilon" && !(std::get<double>(value) >= 0 && std::isfinite(std::get<double>(value))))
+      refuse(fmt::format("its attribute 'epsilon' is {}; expected a number from 0 on", std::get<double>(value)));
   }
 }
 

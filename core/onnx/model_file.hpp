@@ -18,7 +18,8 @@ struct ModelFileOptions {
   std::filesystem::path folder;
   bool external_data = false;  // weights into data_file, page-aligned
   std::string data_file;       // one for all models, beside the first; empty: called after it, with "_data"
-  /// Not 0: each model has its own, called after it, and a further one ("_data_1", "_data_2") where one would be larger.
+  /// Not 0: each model has its own, called after it, and a further one ("_data_1", "_data_2") where one would be
+  /// larger.
   uint64_t data_piece = 0;
   /// Files of the checkpoint that stay where they are, by their location below `folder`: a weight whose final bytes lie
   /// in one of them is referred to there, and all others go to data_file.

@@ -82,7 +82,8 @@ std::vector<fs::path> copy_companions(const fs::path& checkpoint, const fs::path
     if (!reason) fs::copy_file(from, to, fs::copy_options::overwrite_existing, reason);
     if (reason) {
       if (access(from.c_str(), R_OK) != 0)
-        throw Error(Failure::checkpoint, from.string() + " cannot be read: " + reason.message());
+        throw Error(Failure::checkpoint, from.string() + " cannot be read: " + reason.message(),
+                    "check its permissions");
       throw output_error("cannot write", to, reason.value());
     }
     // A checkpoint in a cache is often read-only; its copy is the user's own.

@@ -16,6 +16,7 @@
 #include <cstring>
 #include <limits>
 
+#include "core/activity.hpp"
 #include "core/error.hpp"
 #include "core/files/output_error.hpp"
 #include "core/format_bytes.hpp"
@@ -110,6 +111,7 @@ void StagedOutput::create_parents(const fs::path& folder) {
   for (const fs::path& path : absent) {
     if (mkdir(path.c_str(), 0777) == 0) {
       created_.push_back(path);
+      note_temporary(path, true);
     } else if (errno != EEXIST) {
       throw output_error("cannot create the folder", path, errno);
     }
@@ -122,6 +124,7 @@ void StagedOutput::create_staging(const fs::path& parent) {
     const fs::path path = parent / (staging_prefix + std::to_string(getpid()) + "-" + std::to_string(counter++));
     if (mkdir(path.c_str(), 0777) == 0) {
       staging_ = path;
+      note_temporary(path);
       break;
     }
     if (errno != EEXIST) throw output_error("cannot write to the folder", parent, errno);
@@ -134,9 +137,13 @@ void StagedOutput::create_staging(const fs::path& parent) {
 
 void StagedOutput::discard() noexcept {
   std::error_code ignored;
-  if (!staging_.empty()) fs::remove_all(staging_, ignored);
+  if (!staging_.empty()) {
+    fs::remove_all(staging_, ignored);
+    forget_temporary(staging_);
+  }
   if (lock_ >= 0) close(lock_);
   lock_ = -1;
+  for (const fs::path& path : created_) forget_temporary(path);
   if (committed_) return;
   for (auto path = created_.rbegin(); path != created_.rend(); ++path) rmdir(path->c_str());  // only where empty
 }
@@ -160,6 +167,7 @@ void StagedOutput::commit() {
   if (!existed_) {
     if (std::rename(staging_.c_str(), folder_.c_str()) == 0) {
       committed_ = true;
+      forget_temporary(staging_);
       staging_.clear();
       return;
     }

@@ -84,7 +84,8 @@ std::span<const Layout> layouts() {
 }
 
 const Layout* find_layout(std::string_view name) {
-  const auto found = std::find_if(std::begin(rows), std::end(rows), [&](const Layout& row) { return row.name == name; });
+  const auto found =
+      std::find_if(std::begin(rows), std::end(rows), [&](const Layout& row) { return row.name == name; });
   return found == std::end(rows) ? nullptr : found;
 }
 
@@ -116,7 +117,9 @@ std::vector<GraphFile> graph_files(const Layout& layout, const OnnxConfig& confi
     if (merges && !config.first_step(part).empty()) continue;  // stands under its first step
     const std::string cached = merges ? cached_step_of(config, part) : "";
     const bool both = merges && (!cached.empty() || serves_both(config, part));
-    const std::string& pattern = is_named_alone(part) ? layout.named_file : both ? layout.merged_file : layout.part_file;
+    const std::string& pattern = is_named_alone(part) ? layout.named_file
+                                 : both               ? layout.merged_file
+                                                      : layout.part_file;
     GraphFile& file = files.emplace_back(GraphFile{file_of(pattern, part), {part}});
     if (!cached.empty()) file.parts.push_back(cached);
   }

@@ -38,7 +38,8 @@ struct Layout {
   std::map<std::string, std::string> axes{};
   /// Whether axes of a fixed size that the definition leaves open are written by their names, or as numbers.
   bool keeps_open_axes = true;
-  /// The largest file of external data, of which each graph then has its own; 0 where there is one for all, of any size.
+  /// The largest file of external data, of which each graph then has its own; 0 where there is one for all, of any
+  /// size.
   uint64_t data_piece = 0;
 };
 

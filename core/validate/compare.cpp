@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/checkpoint/convert.hpp"
@@ -61,11 +62,51 @@ std::vector<int64_t> index_of(int64_t flat, const std::vector<int64_t>& shape) {
   return index;
 }
 
+/// What the tolerance allows of each element, whatever its value.
+double everywhere_allowed(const std::vector<double>& want, const Tolerance& tolerance) {
+  double largest = 0;
+  for (double value : want) largest = std::isfinite(value) ? std::max(largest, std::fabs(value)) : largest;
+  return tolerance.absolute + tolerance.of_largest * largest;
+}
+
+/// The places of the largest values of a row, largest first, and of equal ones the first.
+std::vector<size_t> best_of(const double* row, size_t classes, size_t count) {
+  std::vector<size_t> best;
+  for (size_t i = 0; i < classes; ++i) {
+    if (best.size() == count && row[i] <= row[best.back()]) continue;
+    if (best.size() == count) best.pop_back();
+    const auto place = std::find_if(best.begin(), best.end(), [&](size_t other) { return row[i] > row[other]; });
+    best.insert(place, i);
+  }
+  return best;
+}
+
+/// In how many rows of logits the same classes are best.
+void compare_classes(const std::vector<double>& want, const std::vector<double>& got, size_t classes,
+                     Difference& result) {
+  constexpr size_t few = 5;
+  if (classes < 2 || want.empty()) return;
+  const size_t rows = want.size() / classes;
+  size_t same = 0, same_few = 0;
+  for (size_t row = 0; row < rows; ++row) {
+    std::vector<size_t> of_want = best_of(want.data() + row * classes, classes, few),
+                        of_got = best_of(got.data() + row * classes, classes, few);
+    if (of_want[0] == of_got[0]) ++same;
+    std::sort(of_want.begin(), of_want.end());
+    std::sort(of_got.begin(), of_got.end());
+    if (of_want == of_got) ++same_few;
+  }
+  const auto share = [&](size_t count) { return static_cast<double>(count) / static_cast<double>(rows); };
+  result.same_best = share(same);
+  if (classes > few) result.same_best_five = share(same_few);
+}
+
 Difference compare_one(const std::string& name, const ir::Tensor& expected, const ir::Tensor& actual,
                        const Tolerance& tolerance) {
   Difference result;
   result.output = name;
   if (expected.shape != actual.shape) {
+    result.has_other_shape = true;
     result.problem = fmt::format("has the shape [{}], expected [{}]", fmt::join(actual.shape, ", "),
                                  fmt::join(expected.shape, ", "));
     return result;
@@ -77,14 +118,15 @@ Difference compare_one(const std::string& name, const ir::Tensor& expected, cons
   }
   const std::vector<double> want = as_doubles(expected), got = as_doubles(actual);
   result.elements = static_cast<int64_t>(want.size());
+  const double everywhere = everywhere_allowed(want, tolerance);
   size_t worst = 0, on_one_side = 0, on_both = 0;
-  double largest = 0;
-  for (double value : want) largest = std::isfinite(value) ? std::max(largest, std::fabs(value)) : largest;
-  const double everywhere = tolerance.absolute + tolerance.of_largest * largest;
+  double sum = 0, product = 0, want_square = 0, got_square = 0;
+  size_t finite = 0;
   for (size_t i = 0; i < want.size(); ++i) {
     if (!std::isfinite(want[i]) || !std::isfinite(got[i])) {
       result.finite = false;
       const bool both_nan = std::isnan(want[i]) && std::isnan(got[i]);
+      result.has_nan = result.has_nan || std::isnan(want[i]) || std::isnan(got[i]);
       if (both_nan || want[i] == got[i]) {
         if (both_nan || tolerance.only_finite) ++on_both;
         if (tolerance.only_finite) ++result.mismatches;
@@ -95,6 +137,11 @@ Difference compare_one(const std::string& name, const ir::Tensor& expected, cons
       continue;
     }
     const double difference = std::fabs(want[i] - got[i]);
+    ++finite;
+    sum += difference;
+    product += want[i] * got[i];
+    want_square += want[i] * want[i];
+    got_square += got[i] * got[i];
     if (difference > everywhere + tolerance.relative * std::fabs(want[i])) ++result.mismatches;
     if (want[i] != 0) result.max_rel = std::max(result.max_rel, difference / std::fabs(want[i]));
     if (difference > result.max_abs) {
@@ -107,6 +154,11 @@ Difference compare_one(const std::string& name, const ir::Tensor& expected, cons
     result.expected = want[worst];
     result.actual = got[worst];
   }
+  if (finite > 0) result.mean_abs = sum / static_cast<double>(finite);
+  if (want_square > 0 && got_square > 0)
+    result.cosine = std::clamp(product / std::sqrt(want_square * got_square), -1.0, 1.0);
+  if (is_logits(name) && result.finite && !expected.shape.empty())
+    compare_classes(want, got, static_cast<size_t>(expected.shape.back()), result);
   if (on_one_side > 0) {
     result.problem = fmt::format("{} elements are NaN or infinite on one side only", on_one_side);
   } else if (on_both > 0) {
@@ -118,6 +170,24 @@ Difference compare_one(const std::string& name, const ir::Tensor& expected, cons
 }
 
 }  // namespace
+
+std::vector<DifferingValue> differing_values(const ir::Tensor& expected, const ir::Tensor& actual,
+                                             const Tolerance& tolerance, size_t most) {
+  std::vector<DifferingValue> values;
+  if (expected.shape != actual.shape) return values;
+  const std::vector<double> want = as_doubles(expected), got = as_doubles(actual);
+  const double everywhere = everywhere_allowed(want, tolerance);
+  for (size_t i = 0; i < want.size() && values.size() < most; ++i) {
+    const bool is_equal = want[i] == got[i] || (std::isnan(want[i]) && std::isnan(got[i]));
+    if (is_equal || std::fabs(want[i] - got[i]) <= everywhere + tolerance.relative * std::fabs(want[i])) continue;
+    values.push_back({index_of(static_cast<int64_t>(i), expected.shape), want[i], got[i]});
+  }
+  return values;
+}
+
+bool is_logits(const std::string& output) {
+  return output == "logits" || output.ends_with("_logits");
+}
 
 std::vector<Difference> compare(const Tensors& expected, const Tensors& actual, const Tolerance& tolerance) {
   std::vector<Difference> differences;

@@ -2,46 +2,21 @@
 #include "core/validate/validate.hpp"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
-#include <set>
+#include <exception>
+#include <future>
+#include <span>
 
 #include "core/error.hpp"
-#include "core/export/export.hpp"
-#include "core/onnx/model_proto.hpp"
 
 namespace onnxport {
-namespace {
-
-/// A folder that is removed with all it holds.
-class ScratchFolder {
- public:
-  ScratchFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "onnxport-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr)
-      throw Error(Failure::output, "no temporary folder could be made under " + pattern);
-    path_ = pattern;
+std::string ValidationRun::shape_problem() const {
+  for (const Difference& difference : differences) {
+    if (difference.has_other_shape) return difference.output + " " + difference.problem;
   }
-  ~ScratchFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
-/// "encoder.layer.3.attention.self (Attention)"
-std::string scope_of(const ir::Node& node) {
-  return node.scope.empty() ? node.op : node.scope + " (" + node.op + ")";
+  return problem;
 }
-
-}  // namespace
 
 bool ValidationReport::passes() const {
   return !runs.empty() && std::all_of(runs.begin(), runs.end(), [](const ValidationRun& run) { return run.passes; });
@@ -55,24 +30,114 @@ double ValidationReport::largest_difference() const {
   return largest;
 }
 
+namespace {
+
+/// How many of the sets from `first` on run together.
+size_t together(const std::vector<ValidationInputs>& inputs, size_t first) {
+  size_t count = 1;
+  uint64_t bytes = inputs[first].activations;
+  for (; bytes > 0 && first + count < inputs.size(); ++count) {
+    const uint64_t next = inputs[first + count].activations;
+    if (next == 0 || bytes + next > together_bytes) break;
+    bytes += next;
+  }
+  return count;
+}
+
+ValidationRun compared(const ValidationInputs& set, const Tensors& expected, const Tensors& actual,
+                       const Tolerance& tolerance) {
+  ValidationRun run;
+  run.label = set.label;
+  Tolerance used = tolerance;
+  used.only_finite = !set.expected;
+  run.differences = compare(expected, actual, used);
+  run.passes =
+      std::all_of(run.differences.begin(), run.differences.end(), [](const Difference& d) { return d.passes; });
+  return run;
+}
+
+}  // namespace
+
+namespace {
+
+/// What a back end made of each set: results, or why there are none.
+struct Computed {
+  std::vector<Tensors> results;
+  std::vector<std::exception_ptr> problems;
+};
+
+Computed compute(Runnable& model, const std::vector<const Tensors*>& sets) {
+  if (sets.empty()) return {};
+  model.ready();  // what it says here is of the model, and not of these inputs
+  try {
+    return {model.run_all(sets), std::vector<std::exception_ptr>(sets.size())};
+  } catch (const Error&) {
+    if (sets.size() == 1) return {std::vector<Tensors>(1), {std::current_exception()}};
+  }
+  Computed computed;
+  for (const Tensors* set : sets) {
+    Computed one = compute(model, {set});
+    computed.results.push_back(std::move(one.results[0]));
+    computed.problems.push_back(one.problems[0]);
+  }
+  return computed;
+}
+
+std::string text_of(const std::exception_ptr& problem) {
+  try {
+    std::rethrow_exception(problem);
+  } catch (const std::exception& thrown) {
+    return thrown.what();
+  }
+}
+
+}  // namespace
+
 ValidationReport validate_model_outputs(Runnable* reference, Runnable& onnx,
                                         const std::vector<ValidationInputs>& inputs, const Tolerance& tolerance,
                                         const std::function<void(const ValidationRun&)>& each) {
   ValidationReport report;
-  for (const ValidationInputs& set : inputs) {
-    if (!set.expected && reference == nullptr)
+  std::exception_ptr first_problem;
+  bool is_any_computed = false;
+  for (size_t first = 0; first < inputs.size();) {
+    const size_t count = together(inputs, first);
+    const std::span sets(inputs.data() + first, count);
+    std::vector<const Tensors*> to_run, to_expect;
+    for (const ValidationInputs& set : sets) {
+      to_run.push_back(&set.inputs);
+      if (!set.expected) to_expect.push_back(&set.inputs);
+    }
+    if (!to_expect.empty() && reference == nullptr)
       throw Error(Failure::internal, "neither recorded outputs nor a reference to compare with");
-    const Tensors expected = set.expected ? *set.expected : reference->run(set.inputs);
-    ValidationRun run;
-    run.label = set.label;
-    Tolerance used = tolerance;
-    used.only_finite = !set.expected;
-    run.differences = compare(expected, onnx.run(set.inputs), used);
-    run.passes =
-        std::all_of(run.differences.begin(), run.differences.end(), [](const Difference& d) { return d.passes; });
-    if (each) each(run);
-    report.runs.push_back(std::move(run));
+    const bool is_last = first + count == inputs.size();
+    auto running = std::async(std::launch::async, [&] {
+      Computed computed = compute(onnx, to_run);
+      if (is_last) onnx.rest();
+      return computed;
+    });
+    const Computed evaluated = to_expect.empty() ? Computed{} : compute(*reference, to_expect);
+    const Computed actual = running.get();
+    for (size_t i = 0, next = 0; i < count; ++i) {
+      ValidationRun run;
+      const bool is_recorded = sets[i].expected.has_value();
+      const size_t place = is_recorded ? 0 : next++;
+      // What the runtime says of the file comes first.
+      std::exception_ptr problem = actual.problems[i];
+      if (!problem && !is_recorded) problem = evaluated.problems[place];
+      if (problem) {
+        if (!first_problem) first_problem = problem;
+        run = {sets[i].label, {}, false, text_of(problem)};
+      } else {
+        is_any_computed = true;
+        run =
+            compared(sets[i], is_recorded ? *sets[i].expected : evaluated.results[place], actual.results[i], tolerance);
+      }
+      if (each) each(run);
+      report.runs.push_back(std::move(run));
+    }
+    first += count;
   }
+  if (first_problem && !is_any_computed) std::rethrow_exception(first_problem);
   return report;
 }
 
@@ -95,75 +160,6 @@ ValidationInputs read_case(const std::filesystem::path& file) {
                 "a case file records a model's inputs as in/NAME and its outputs as out/NAME");
   }
   return set;
-}
-
-namespace {
-
-/// The file again with further outputs, in a folder of its own; its external data is linked, not copied.
-std::filesystem::path with_outputs(const std::filesystem::path& file, const ir::Graph& lowered,
-                                   const ScratchFolder& folder) {
-  pb::ModelProto model;
-  std::ifstream in(file, std::ios::binary);
-  if (!model.ParseFromIstream(&in)) throw Error(Failure::differs, file.string() + " cannot be read back", "");
-  std::set<std::string> made, declared;
-  for (const auto& node : model.graph().node()) made.insert(node.output().begin(), node.output().end());
-  for (const auto& output : model.graph().output()) declared.insert(output.name());
-  for (const ir::NamedValue& mark : lowered.marks) {
-    const ir::Value& value = lowered[mark.value];
-    if (!made.contains(value.name) || !declared.insert(value.name).second) continue;
-    pb::ValueInfoProto& info = *model.mutable_graph()->add_output();
-    info.set_name(value.name);
-    info.mutable_type()->mutable_tensor_type()->set_elem_type(static_cast<int32_t>(value.type.dtype));
-  }
-  std::set<std::string> data_files;
-  for (const auto& initializer : model.graph().initializer()) {
-    for (const auto& entry : initializer.external_data()) {
-      if (entry.key() == "location") data_files.insert(entry.value());
-    }
-  }
-  for (const std::string& name : data_files) {
-    std::error_code refused;
-    std::filesystem::create_hard_link(file.parent_path() / name, folder.path() / name, refused);
-    if (refused) std::filesystem::copy_file(file.parent_path() / name, folder.path() / name);
-  }
-  const std::filesystem::path exposed = folder.path() / "steps.onnx";
-  std::ofstream out(exposed, std::ios::binary);
-  if (!model.SerializeToOstream(&out))
-    throw Error(Failure::output, exposed.string() + " cannot be written", "free some space in the temporary folder");
-  return exposed;
-}
-
-}  // namespace
-
-std::optional<std::string> first_departure(const OnnxConfig& config, const Definition& definition,
-                                           const WrittenModel& written, const Tensors& inputs,
-                                           const Tolerance& tolerance) {
-  // Every operator's result is a mark. Lowering is deterministic and marks do not change it, so the values have in the
-  // file the names that they get here.
-  ir::Graph traced = definition.graph;
-  traced.marks.clear();
-  for (size_t i = 0; i < traced.nodes.size(); ++i)
-    traced.marks.push_back({fmt::format("step {}", i), traced.nodes[i].outputs[0]});
-  const ir::Graph lowered = lowered_graph(config, definition, traced, written.form);
-  const ScratchFolder folder;
-  const auto onnx = load_backend("onnxruntime").load_file(with_outputs(written.file, lowered, folder).string());
-  const auto reference = load_backend("reference").load_graph(traced);
-  const Tensors actual = onnx->run(inputs);
-  std::vector<std::string> names;
-  for (const ir::NamedValue& mark : lowered.marks) names.push_back(mark.name);
-  const Tensors expected = reference->run(inputs, names);
-  for (const ir::NamedValue& mark : lowered.marks) {
-    const auto found = actual.find(lowered[mark.value].name);
-    if (found == actual.end()) continue;
-    const Difference difference =
-        compare({{mark.name, expected.at(mark.name)}}, {{mark.name, found->second}}, tolerance)[0];
-    if (difference.passes) continue;
-    const size_t step = std::stoul(mark.name.substr(5));
-    return fmt::format(
-        "{}: {}", scope_of(traced.nodes[step]),
-        difference.problem.empty() ? fmt::format("differs by {:.3g}", difference.max_abs) : difference.problem);
-  }
-  return std::nullopt;
 }
 
 }  // namespace onnxport

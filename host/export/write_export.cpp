@@ -13,7 +13,7 @@
 #include "core/files/output_error.hpp"
 #include "core/format_bytes.hpp"
 #include "core/output/companions.hpp"
-#include "host/package/exported_facts.hpp"
+#include "host/export/exported_facts.hpp"
 #include "host/package/package_files.hpp"
 #include "registry/trust.hpp"
 

@@ -20,6 +20,10 @@ ModelSummary read_model_summary(const std::filesystem::path& file) {
     out.opsets.emplace_back(opset.domain() == "ai.onnx" ? "" : opset.domain(), opset.version());
   out.inputs = inspect::inputs_of(model.graph());
   out.outputs = inspect::outputs_of(model.graph());
+  for (const auto& tensor : model.graph().initializer()) {
+    const auto place = inspect::place_of(tensor);
+    if (place && !place->location.empty()) out.external_files.insert(place->location);
+  }
   for (const auto& entry : model.metadata_props()) out.metadata[entry.key()] = entry.value();
   for (const auto& tensor : model.graph().initializer()) {
     const std::optional<inspect::TensorPlace> place = inspect::place_of(tensor);

@@ -4,8 +4,14 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <nlohmann/json.hpp>
+
+#include "core/checkpoint/checkpoint.hpp"
+#include "core/checkpoint/kind.hpp"
+#include "core/definition/config_fields.hpp"
 #include "core/error.hpp"
 #include "core/export/export.hpp"
+#include "host/process/contained.hpp"
 
 namespace onnxport {
 namespace {
@@ -20,6 +26,7 @@ std::string model_type_of(const Json& config, const fs::path& file) {
   const auto found = config.find("model_type");
   if (found != config.end() && found->is_string() && !found->get_ref<const std::string&>().empty())
     return found->get<std::string>();
+  if (found == config.end()) explain_other_config(config, file);
   throw Error(Failure::checkpoint,
               found == config.end()
                   ? file.string() + " has no field 'model_type', so nothing tells what the model is"
@@ -62,6 +69,18 @@ std::string feature_by_architecture(const Manifest::Model& model, const Json& co
       fmt::format("choose one of {} with --feature; '{}' has these", fmt::join(model.features, ", "), model_type));
 }
 
+void note_unused(const Candidate& candidate, Console& console) {
+  console.note(fmt::format("the plugin in {} is not used: {}", candidate.manifest_path.parent_path().string(),
+                           candidate.reason));
+}
+
+/// What the policies say of a candidate, where there are any and it can be told.
+void add_decisions(const Candidate& candidate, std::vector<TrustDecision>& decisions) {
+  if (candidate.trust == nullptr || candidate.manifest.id.empty()) return;
+  for (TrustDecision& decision : candidate.trust->decide(subject_of(candidate)))
+    decisions.push_back(std::move(decision));
+}
+
 /// What a model that lets its user choose calls the choice, as an option and among its facts.
 constexpr std::pair<const char*, const char*> choices_told_as[] = {{"position_ids", "positions"}};
 
@@ -79,11 +98,26 @@ bool add_preferred(const OnnxConfig& config, const std::map<std::string, std::st
 
 }  // namespace
 
-std::unique_ptr<Registry> discover(const PluginArguments& arguments) {
+SearchOptions search_options(const PluginArguments& arguments) {
   SearchOptions options;
   options.plugin_dirs = arguments.plugin_dirs;
   options.trust_file = arguments.trust;
-  return std::make_unique<Registry>(Registry::discover(options));
+  options.builtin_only = arguments.safe;
+  options.quarantine = arguments.heeds_quarantine;
+  options.passed_over = libraries_that_ended_it();
+  return options;
+}
+
+std::unique_ptr<Registry> discover(const PluginArguments& arguments) {
+  return std::make_unique<Registry>(Registry::discover(search_options(arguments)));
+}
+
+NamedConfig read_config(const fs::path& named) {
+  std::error_code ignored;
+  const fs::path file = fs::is_directory(named, ignored) ? named / "config.json" : named;
+  if (!fs::exists(file, ignored))
+    throw Error(Failure::checkpoint, "there is no file " + file.string(), "name a config.json");
+  return {file, read_json(file)};
 }
 
 Selection select(const PluginArguments& arguments, const Json& config, const fs::path& config_file, const Wanted& asked,
@@ -94,27 +128,43 @@ Selection select(const PluginArguments& arguments, const Json& config, const fs:
   for (const std::string& note : out.registry->notes()) console.note(note);
   out.model_type = model_type_of(config, config_file);
   out.config_file = config_file;
-  for (const Candidate* candidate : out.registry->passed_over(out.model_type)) {
-    console.note(fmt::format("the plugin in {} is not used: {}", candidate->manifest_path.parent_path().string(),
-                             candidate->reason));
-  }
+  for (const Candidate* candidate : out.registry->passed_over(out.model_type)) note_unused(*candidate, console);
 
   const FeaturesManager features(*out.registry);
-  std::string wanted = feature;
-  if (wanted.empty()) {
-    const Resolved resolved = out.registry->resolve(out.model_type, plugin_id);
-    wanted = feature_by_architecture(*resolved.model, config, out.model_type, out.feature_source);
-    const std::string cached = wanted + "-with-past";
-    const std::vector<std::string>& offered = resolved.model->features;
-    if (asked.prefers_past && std::find(offered.begin(), offered.end(), cached) != offered.end()) wanted = cached;
+  const auto choose = [&] {
+    std::string wanted = feature;
+    if (wanted.empty()) {
+      const Resolved resolved = out.registry->resolve(out.model_type, plugin_id);
+      wanted = feature_by_architecture(*resolved.model, config, out.model_type, out.feature_source);
+      const std::string cached = wanted + "-with-past";
+      const std::vector<std::string>& offered = resolved.model->features;
+      if (asked.prefers_past && std::find(offered.begin(), offered.end(), cached) != offered.end()) wanted = cached;
+    }
+    return features.check_supported_model_or_raise(out.model_type, wanted, plugin_id);
+  };
+  FeaturesManager::Supported supported = choose();
+  const LoadedPlugin* loaded = nullptr;
+  while (loaded == nullptr) {
+    try {
+      loaded = &load(*supported.candidate, plugin_host());
+    } catch (const Error& failed) {
+      // What does not load makes room for the next plugin of the type, where there is one.
+      const Candidate& culprit = supported.candidate->with_library();
+      out.registry->set_aside(culprit, failed.what(), failed.hint());
+      if (!out.registry->offers(out.model_type, plugin_id)) throw;
+      note_unused(culprit, console);
+      supported = choose();
+    }
   }
-  const FeaturesManager::Supported supported =
-      features.check_supported_model_or_raise(out.model_type, wanted, plugin_id);
+  const LoadedPlugin& plugin = *loaded;
+  out.is_extension = supported.candidate->base != nullptr;
+  for (const Candidate* candidate : out.registry->passed_over(out.model_type)) add_decisions(*candidate, out.decisions);
+  add_decisions(*supported.candidate, out.decisions);
+  if (supported.candidate->base != nullptr) add_decisions(*supported.candidate->base, out.decisions);
   out.feature = supported.feature;
   if (!feature.empty() && feature != out.feature) out.feature_source = "--feature " + feature;
   out.name_rules = supported.name_rules();
 
-  const LoadedPlugin& plugin = load(*supported.candidate, plugin_host());
   out.plugin_id = text_of(plugin.plugin->id);
   out.plugin_version = text_of(plugin.plugin->version);
   if (const auto written = config.find("transformers_version"); written != config.end() && written->is_string())
@@ -142,7 +192,8 @@ void require_opset(const OnnxConfig& config, int64_t opset) {
                           config.default_onnx_opset()));
 }
 
-void note_leftovers(const Definition& definition, Console& console) {
+void note_leftovers(const Leftovers& leftovers, Console& console) {
+  const Definition& definition = leftovers.definition;
   // Named by their first two steps: "cls.predictions.*".
   std::map<std::string, size_t> groups;
   for (const std::string& name : definition.unused_tensors) {
@@ -160,10 +211,20 @@ void note_leftovers(const Definition& definition, Console& console) {
                              definition.unused_tensors.size(), fmt::join(shown, ", "),
                              more > 0 ? fmt::format(" and {} more", more) : ""));
   }
-  if (!definition.unread_fields.empty()) {
-    console.note(
-        fmt::format("fields of config.json that nothing asked for: {}", fmt::join(definition.unread_fields, ", ")));
+  if (definition.unread_fields.empty()) return;
+  std::string fields = fmt::format("{}", fmt::join(definition.unread_fields, ", "));
+  if (const std::string own = own_code_of(leftovers.config); !own.empty()) {
+    fields += "; they may be of the model's own code, which auto_map names: " + own;
   }
+  if (leftovers.strict) {
+    throw Error(
+        Failure::checkpoint,
+        fmt::format("config.json has fields that the plugin does not know, which may change the model: {}", fields),
+        "if they say nothing of its graph, pass --no-strict-config or take them out; otherwise this plugin does "
+        "not define this model");
+  }
+  console.result()["unread_config_fields"] = definition.unread_fields;
+  console.note(fmt::format("fields of config.json that nothing asked for: {}", fields));
 }
 
 }  // namespace onnxport

@@ -16,6 +16,9 @@
 
 namespace onnxport {
 
+/// Where the options have plugins looked for, and under which policies.
+SearchOptions search_options(const PluginArguments& arguments);
+
 /// All plugins that the options allow, found and not loaded.
 std::unique_ptr<Registry> discover(const PluginArguments& arguments);
 
@@ -28,7 +31,9 @@ struct Selection {
       feature_source;  // "--feature fill-mask", "architectures: BertForMaskedLM"; empty where it was given as it is
   std::string plugin_id, plugin_version;
   std::filesystem::path config_file;
-  std::string transformers_version;  // that wrote config.json; empty where that does not tell
+  std::string transformers_version;      // that wrote config.json; empty where that does not tell
+  bool is_extension = false;             // whether a manifest without a library adds the type
+  std::vector<TrustDecision> decisions;  // of policies, on the plugin and those that would have come before it
   std::vector<NameRule> name_rules;
   std::vector<std::filesystem::path>
       plugin_folders;  // the plugin's; before it that of the extension that names the type
@@ -45,6 +50,14 @@ struct Wanted {
   bool prefers_past = false;  // of a feature that config.json's architectures stand for, the one with a cache
 };
 
+/// A config.json without weights beside it.
+struct NamedConfig {
+  std::filesystem::path file;
+  Json content;
+};
+/// Reads the named file, or the config.json of the named folder. Throws Error(checkpoint) where there is none.
+NamedConfig read_config(const std::filesystem::path& named);
+
 /// Resolves type, plugin and feature, loads the plugin and asks it for the configuration. `config_file` is for
 /// messages. Warns on `console` of plugins that would have come first and cannot be used.
 Selection select(const PluginArguments& arguments, const Json& config, const std::filesystem::path& config_file,
@@ -53,7 +66,15 @@ Selection select(const PluginArguments& arguments, const Json& config, const std
 /// Throws Error(usage) where the opset is outside of what the model and this program can write.
 void require_opset(const OnnxConfig& config, int64_t opset);
 
-/// Notes of tensors that the feature does not use and of config fields that nobody read.
-void note_leftovers(const Definition& definition, Console& console);
+/// What a definition left aside of a checkpoint with this `config`; `strict`: fields that nobody read are refused.
+struct Leftovers {
+  const Definition& definition;
+  const Json& config;
+  bool strict = false;
+};
+
+/// Notes of tensors that the feature does not use and of config fields that nobody read; the latter are an
+/// Error(checkpoint) where `strict`.
+void note_leftovers(const Leftovers& leftovers, Console& console);
 
 }  // namespace onnxport

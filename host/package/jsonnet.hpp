@@ -9,8 +9,8 @@
 
 namespace onnxport {
 
-/// Calls each of these files with `exported` and adds their results up (jsonnet's +): the first is a package's template,
-/// the others are what plugins add. Throws Error(plugin) with jsonnet's own words where one fails.
+/// Calls each of these files with `exported` and adds their results up (jsonnet's +): the first is a package's
+/// template, the others are what plugins add. Throws Error(plugin) with jsonnet's own words where one fails.
 Json evaluate_templates(const std::vector<std::filesystem::path>& files, const Json& exported);
 
 }  // namespace onnxport

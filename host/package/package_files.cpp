@@ -31,7 +31,8 @@ std::string text_of(const PackageFile& file, const Json& made, const fs::path& t
   switch (file.form) {
     case PackageFile::Form::text:
       if (const auto text = made.find("text"); text != made.end() && text->is_string()) return text->get<std::string>();
-      throw Error(Failure::plugin, fmt::format("the template {} made no field 'text', which is the file", file.made_by.string()),
+      throw Error(Failure::plugin,
+                  fmt::format("the template {} made no field 'text', which is the file", file.made_by.string()),
                   "add it, or write form: json into the package's row");
     case PackageFile::Form::patch: {
       Json patched = fs::exists(there) ? read_json(there) : Json::object();

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "host/package/package.hpp"
+#include "host/plan/package.hpp"
 
 namespace onnxport {
 
@@ -25,8 +25,8 @@ struct PackageFiles {
   std::vector<std::string> left_out;           // sentences: which file, and why the model is none for it
 };
 
-/// Writes them. Throws Error(usage) with the template's reason where it refuses the model, Error(plugin) where it fails,
-/// and Error(output) where a file cannot be written.
+/// Writes them. Throws Error(usage) with the template's reason where it refuses the model, Error(plugin) where it
+/// fails, and Error(output) where a file cannot be written.
 PackageFiles write_package_files(const PackageToWrite& package);
 
 }  // namespace onnxport

@@ -14,6 +14,8 @@ namespace onnxport {
 struct PluginArguments {
   std::vector<std::filesystem::path> plugin_dirs;
   std::optional<std::filesystem::path> trust;
+  bool safe = false;  // the installed ones only
+  bool heeds_quarantine = true;
 };
 
 /// Options that say where the checkpoint comes from.
@@ -35,11 +37,14 @@ struct ExportArguments {
   std::string data_name;               // of the external data's file; empty: the model's name + "_data"
   std::optional<uint64_t> max_memory;  // bytes
   bool no_validate = false;
+  std::string budget;  // "", "quick", "default" or "thorough"
+  bool trace_values = false;
   bool dry_run = false, skip_existing = false;
   std::string position_ids;  // "", "sequence", "mask" or "input"
   bool sample_mask = false;
   std::vector<std::string> outputs;
   bool allow_unused = false;
+  std::optional<bool> strict_config;  // none: for extensions
   std::string plugin;
   std::string framework;     // transformers.onnx: "", "pt" or "tf"
   std::string preprocessor;  // transformers.onnx: "", "auto", "tokenizer", …
@@ -52,6 +57,8 @@ struct ValidateArguments {
   std::filesystem::path output;
   ModelArguments model;
   std::vector<std::filesystem::path> cases;
+  std::string budget;  // "", "quick", "default" or "thorough"
+  bool trace_values = false;
   std::optional<double> atol;
   std::string plugin;
 };
@@ -82,6 +89,36 @@ struct ExplainArguments {
 struct PluginsCheckArguments {
   PluginArguments plugins;
   std::filesystem::path path;
+};
+
+struct PluginsTrustArguments {
+  PluginArguments plugins;
+  std::filesystem::path path;
+  std::string by;                // "", "sha256", "directory", "publisher" or "id"
+  std::filesystem::path policy;  // empty: the user's
+};
+
+struct PluginsSignArguments {
+  std::filesystem::path path;      // empty: nothing is signed
+  std::filesystem::path key;       // to sign with
+  std::filesystem::path make_key;  // to be made; empty: none
+};
+
+struct PluginsVerifyArguments {
+  PluginArguments plugins;
+  std::filesystem::path path;
+};
+
+struct QuarantineArguments {
+  std::string which;  // an id, a library or the beginning of a sum; empty: all
+  bool clear = false;
+};
+
+struct TrustCommandArguments {
+  PluginsTrustArguments trust;
+  PluginsSignArguments sign;
+  PluginsVerifyArguments verify;
+  QuarantineArguments quarantine;
 };
 
 struct SynthArguments {

@@ -28,6 +28,9 @@ enum class WeightPlace {
 /// What validation's inputs are made with.
 enum class PreprocessorKind { any, tokenizer, feature_extractor, image_processor, processor };
 
+/// On how many sets of inputs a model is compared.
+enum class ValidationBudget { normal, quick, thorough };
+
 /// How a decoder's positions come about.
 enum class Positions { sequence, mask, input };
 
@@ -42,6 +45,9 @@ inline constexpr Choice<PreprocessorKind> preprocessor_choices[] = {
     {"feature_extractor", PreprocessorKind::feature_extractor},
     {"image_processor", PreprocessorKind::image_processor},
     {"processor", PreprocessorKind::processor}};
+inline constexpr Choice<ValidationBudget> budget_choices[] = {{"default", ValidationBudget::normal},
+                                                              {"quick", ValidationBudget::quick},
+                                                              {"thorough", ValidationBudget::thorough}};
 inline constexpr Choice<Positions> position_choices[] = {
     {"sequence", Positions::sequence}, {"mask", Positions::mask}, {"input", Positions::input}};
 

@@ -28,8 +28,11 @@ void require_available(const ExportArguments& arguments) {
 
 std::optional<ValidationPlan> plan_validation(const ExportArguments& arguments) {
   if (!arguments.no_validate)
-    return ValidationPlan{arguments.atol, value_of(preprocessor_choices, arguments.preprocessor)};
+    return ValidationPlan{arguments.atol, value_of(preprocessor_choices, arguments.preprocessor),
+                          value_of(budget_choices, arguments.budget), arguments.trace_values};
   if (arguments.atol) meaningless("--atol", "--no-validate: it is the tolerance of validation");
+  if (!arguments.budget.empty()) meaningless("--validate", "--no-validate");
+  if (arguments.trace_values) meaningless("--trace-values", "--no-validate");
   if (!arguments.preprocessor.empty())
     meaningless("--preprocessor", "--no-validate: it says what validation's inputs are made with");
   return std::nullopt;
@@ -119,6 +122,7 @@ ExportPlan plan_export(const ExportArguments& arguments) {
   plan.max_memory = arguments.max_memory;
   plan.outputs = arguments.outputs;
   plan.allow_unused = arguments.allow_unused;
+  plan.strict_config = arguments.strict_config;
   plan.dry_run = arguments.dry_run;
   plan.skip_existing = arguments.skip_existing;
   plan.output = arguments.output;

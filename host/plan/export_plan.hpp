@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "core/package/layout.hpp"
-#include "host/package/package.hpp"
 #include "host/plan/arguments.hpp"
 #include "host/plan/choices.hpp"
+#include "host/plan/package.hpp"
 
 namespace onnxport {
 
@@ -28,6 +28,8 @@ struct WeightPlan {
 struct ValidationPlan {
   std::optional<double> atol;  // nullopt: the model's own
   PreprocessorKind preprocessor = PreprocessorKind::any;
+  ValidationBudget budget = ValidationBudget::normal;
+  bool traces_values = false;
 };
 
 struct ExportPlan {
@@ -36,14 +38,15 @@ struct ExportPlan {
   std::string feature;  // empty: by config.json's architectures
   std::string plugin;   // empty: the only one that offers the type
   std::optional<Positions> positions;
-  bool sample_mask = false;      // an input, also where the model's type does without
-  std::optional<int64_t> opset;  // nullopt: the model's
+  bool sample_mask = false;                // an input, also where the model's type does without
+  std::optional<int64_t> opset;            // nullopt: the model's
   std::shared_ptr<const Package> package;  // null: only a layout
   const Layout* layout = nullptr;          // the package's own, or a row of layouts()
   WeightPlan weights;
   std::optional<uint64_t> max_memory;  // bytes
   std::vector<std::string> outputs;    // further ones
   bool allow_unused = false;
+  std::optional<bool> strict_config;         // fields that nobody reads are an error; none: for extensions
   std::optional<ValidationPlan> validation;  // nullopt: none
   bool dry_run = false;                      // tell what would be written, and write nothing
   bool skip_existing = false;                // do nothing where the output is what would be written

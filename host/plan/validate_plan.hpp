@@ -3,6 +3,7 @@
 #pragma once
 
 #include "host/plan/arguments.hpp"
+#include "host/plan/choices.hpp"
 
 namespace onnxport {
 
@@ -12,6 +13,8 @@ struct ValidatePlan {
   std::filesystem::path output;
   std::optional<ModelArguments> model;       // its checkpoint
   std::vector<std::filesystem::path> cases;  // or recorded outputs
+  ValidationBudget budget = ValidationBudget::normal;
+  bool traces_values = false;
   std::optional<double> atol;
   std::string plugin;
   std::string feature;  // of files that do not say it; empty: told by the checkpoint and their inputs

@@ -3,19 +3,23 @@
 
 #include <csignal>
 
+#include "host/process/shared_memory.hpp"
+
 namespace onnxport {
 namespace {
 
-std::atomic<bool> flag{false};
+std::atomic<bool> own{false};
+std::atomic<bool>* flag = &own;
 static_assert(std::atomic<bool>::is_always_lock_free, "set from a signal handler");
 
 void on_signal(int) {
-  flag.store(true);
+  flag->store(true);
 }
 
 }  // namespace
 
 void catch_interrupts() {
+  if (auto* shared = make_shared_object<std::atomic<bool>>()) flag = shared;
   struct sigaction action {};
   action.sa_handler = on_signal;
   sigemptyset(&action.sa_mask);
@@ -29,7 +33,11 @@ void catch_interrupts() {
 }
 
 const std::atomic<bool>& interrupt_flag() {
-  return flag;
+  return *flag;
+}
+
+void request_interrupt() {
+  flag->store(true);
 }
 
 }  // namespace onnxport

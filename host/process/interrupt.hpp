@@ -12,6 +12,9 @@ constexpr int interrupted_status = 130;
 /// SIGINT and SIGTERM set the flag instead of ending the process; a second one ends it. A pipe that nobody reads does
 /// not end the process either, so that it can remove what it has staged.
 void catch_interrupts();
+/// Set by the first signal; after catch_interrupts() it is one with that of children.
 const std::atomic<bool>& interrupt_flag();
+/// Sets the flag as a signal does.
+void request_interrupt();
 
 }  // namespace onnxport

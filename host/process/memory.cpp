@@ -74,23 +74,46 @@ void take_groups(AvailableMemory& least) {
   }
 }
 
-void take_limits(AvailableMemory& least) {
+/// A limit of this process; nullopt where there is none.
+std::optional<uint64_t> limit_on(int resource) {
   rlimit limit{};
-  if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;
-  // This limit counts what is mapped, and libraries of this size map far more than they touch.
-  constexpr uint64_t untouched = 700'000'000;
-  const uint64_t used =
-      untouched + number_in("/proc/self/statm").value_or(0) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-  take_least(least, limit.rlim_cur - std::min<uint64_t>(limit.rlim_cur, used),
-             "the limit on the address space (ulimit -v)");
+  if (getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return std::nullopt;
+  return limit.rlim_cur;
+}
+
+/// Stacks count whole in limits, though threads touch a few pages of theirs.
+uint64_t bytes_of_stacks() {
+  constexpr uint64_t stack = uint64_t{8} << 20;
+  return 3 * stack * std::max(1u, std::thread::hardware_concurrency());
 }
 
 /// 0: none was set.
 uint64_t limit_of_command = 0;
+/// What ulimit -d left when the process began, before --max-memory made a limit of its own.
+std::optional<uint64_t> data_limit_of_process;
+
+void take_limits(AvailableMemory& least) {
+  const auto take = [&](uint64_t limit, uint64_t used, const char* by) {
+    take_least(least, limit - std::min(limit, used), by);
+  };
+  // This limit counts what is mapped, and libraries of this size map far more than they touch.
+  constexpr uint64_t untouched = 700'000'000;
+  const uint64_t mapped = number_in("/proc/self/statm").value_or(0) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  if (const auto limit = limit_on(RLIMIT_AS))
+    take(*limit, untouched + mapped, "the limit on the address space (ulimit -v)");
+  const uint64_t data = number_of("/proc/self/status", "VmData:") * 1024;
+  if (data_limit_of_process) take(*data_limit_of_process, bytes_of_stacks() + data, "the limit on data (ulimit -d)");
+}
 
 /// What the process has written to and cannot be given back: heap, stacks, changed pages of libraries.
 uint64_t anonymous_bytes() {
   return number_of("/proc/self/status", "RssAnon:") * 1024;
+}
+
+/// Each thread of OpenBLAS asks for a buffer of 128 MB, and where it gets none asks again for ever. With one thread it
+/// does without. Read when libtorch is loaded.
+void calm_libraries() {
+  setenv("OPENBLAS_NUM_THREADS", "1", 1);
 }
 
 // What the program itself takes before it has seen a weight, and what it needs at least.
@@ -104,14 +127,15 @@ void limit_memory(uint64_t bytes) {
                 "give at least " + format_bytes(least_bytes));
   }
   limit_of_command = bytes;
-  // Each thread of OpenBLAS asks for a buffer of 128 MB, and where it gets none asks again for ever. With one thread it
-  // does without. Read when libtorch is loaded.
-  setenv("OPENBLAS_NUM_THREADS", "1", 1);
-  // The limit counts whole stacks, of which threads touch a few pages.
-  constexpr uint64_t stack = uint64_t{8} << 20;
-  const uint64_t stacks = 3 * stack * std::max(1u, std::thread::hardware_concurrency());
-  const rlimit limit{bytes + stacks, bytes + stacks};
+  const uint64_t most = std::min(bytes + bytes_of_stacks(), data_limit_of_process.value_or(RLIM_INFINITY));
+  const rlimit limit{most, most};
   setrlimit(RLIMIT_DATA, &limit);
+  calm_libraries();
+}
+
+void heed_process_limits() {
+  data_limit_of_process = limit_on(RLIMIT_DATA);
+  if (data_limit_of_process || limit_on(RLIMIT_AS)) calm_libraries();
 }
 
 uint64_t tile_memory(uint64_t bytes) {

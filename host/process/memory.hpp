@@ -9,9 +9,12 @@ namespace onnxport {
 
 struct AvailableMemory {
   uint64_t bytes = 0;
-  std::string
-      limited_by;  ///< "the machine", "the control group", "the address space limit (ulimit -v)", "--max-memory"
+  std::string limited_by;  ///< "the machine", "the control group", "the limit on the address space (ulimit -v)",
+                           ///< "--max-memory", …
 };
+
+/// Makes libraries that are loaded later heed the limits that this process was started with (ulimit -v, ulimit -d).
+void heed_process_limits();
 
 /// Bounds what this process takes for itself: available_memory() leaves no more than the rest, and allocations beyond
 /// fail. Throws Error(usage) for less than an export takes.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/process/terminal.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -88,6 +89,18 @@ void Terminal::end_progress() {
   bar_shown_ = false;
 }
 
+void Terminal::drop_progress() {
+  bar_shown_ = is_terminal_ && mode_ == Mode::report;
+  end_progress();
+}
+
+void Terminal::reserve_output() {
+  if (mode_ != Mode::json || reserved_ >= 0) return;
+  std::fflush(stdout);
+  reserved_ = ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+  if (reserved_ >= 0) ::dup2(STDERR_FILENO, STDOUT_FILENO);
+}
+
 void Terminal::fail(int exit_status, const std::string& kind, const std::string& cause, const std::string& hint) {
   end_progress();
   fill_failure(exit_status, kind, cause, hint);
@@ -104,6 +117,10 @@ void Terminal::finish(int exit_status) {
   printed.update(result());
   // Paths need not be UTF-8; what is not, is replaced.
   const std::string document = printed.dump(indent_, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  if (reserved_ >= 0) {
+    std::fflush(stdout);
+    ::dup2(reserved_, STDOUT_FILENO);
+  }
   fmt::print("{}\n", printable_json(document));
   std::fflush(stdout);
 }

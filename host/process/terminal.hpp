@@ -35,6 +35,11 @@ class Terminal final : public Console {
   /// A bar on a terminal, else one line for each new phase. [any-thread]
   void progress(const std::string& phase, uint64_t done, uint64_t total) override;
   void end_progress() override;
+  /// The same with one that another process may have drawn.
+  void drop_progress();
+  /// Keeps standard output for the object of --json alone: what others of this process print there goes to standard
+  /// error. Nothing in the other modes.
+  void reserve_output();
   /// In the object and, unless that is printed, on standard error.
   void fail(int exit_status, const std::string& kind, const std::string& cause, const std::string& hint) override;
   bool owns_process() const override { return true; }
@@ -47,6 +52,7 @@ class Terminal final : public Console {
   Mode mode_;
   int indent_ = 2;
   bool is_terminal_;
+  int reserved_ = -1;  // the descriptor of what was standard output
   std::mutex mutex_;
   std::string phase_;
   bool bar_shown_ = false;

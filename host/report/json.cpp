@@ -6,13 +6,31 @@ namespace {
 
 Json object_of(const ValidationRun& run) {
   Json json{{"label", run.label}, {"passes", run.passes}, {"outputs", Json::array()}};
+  if (!run.problem.empty()) json["problem"] = run.problem;
   for (const Difference& difference : run.differences) {
-    json["outputs"].push_back({{"name", difference.output},
-                               {"max_difference", difference.max_abs},
-                               {"passes", difference.passes},
-                               {"problem", difference.problem}});
+    Json& output = json["outputs"].emplace_back(Json{{"name", difference.output},
+                                                     {"max_difference", difference.max_abs},
+                                                     {"mean_difference", difference.mean_abs},
+                                                     {"max_relative_difference", difference.max_rel},
+                                                     {"cosine", difference.cosine},
+                                                     {"passes", difference.passes},
+                                                     {"problem", difference.problem}});
+    if (difference.same_best) output["same_best_class"] = *difference.same_best;
+    if (difference.same_best_five) output["same_best_five"] = *difference.same_best_five;
   }
   return json;
+}
+
+Json object_of(const StepDifference& step) {
+  return {{"module", step.module},
+          {"operator", step.op},
+          {"shape", step.shape},
+          {"max_difference", step.difference.max_abs},
+          {"mean_difference", step.difference.mean_abs},
+          {"max_relative_difference", step.difference.max_rel},
+          {"cosine", step.difference.cosine},
+          {"passes", !step.departs()},
+          {"problem", step.difference.problem}};
 }
 
 Json names_of(const std::vector<ExportedValue>& values) {
@@ -29,9 +47,20 @@ void fill_json(const ChosenModel& chosen, Json& json) {
   json["model_type"] = selection.model_type;
   json["feature"] = selection.feature;
   json["plugin"] = {{"id", selection.plugin_id}, {"version", selection.plugin_version}};
+  fill_json(selection.decisions, json);
   if (!selection.transformers_version.empty()) json["transformers_version"] = selection.transformers_version;
   if (!selection.feature_source.empty()) json["feature_source"] = selection.feature_source;
   if (const auto prompts = selection.onnx_config->prompts(); !prompts.empty()) json["prompts"] = prompts;
+}
+
+void fill_json(const std::vector<TrustDecision>& decisions, Json& json) {
+  for (const TrustDecision& decision : decisions) {
+    json["trust"].push_back({{"what", decision.what},
+                             {"id", decision.id},
+                             {"policy", decision.policy.string()},
+                             {"allowed", decision.allowed},
+                             {"by", decision.by}});
+  }
 }
 
 void fill_json(const FetchedCheckpoint& fetched, Json& json) {
@@ -75,6 +104,10 @@ void fill_json(const WrittenExport& written, Json& json) {
 
 void fill_json(const ExportValidation& found, Json& json) {
   Json& validation = json["validation"];
+  validation["memory"] = {{"available", found.memory.available},
+                          {"weights_in_files", found.memory.in_files},
+                          {"keeps_weights", found.memory.keeps_weights},
+                          {"graph_optimised", found.memory.makes_copies}};
   if (found.substitute) validation["substitute"] = "f32 with weights rounded to bf16";
   for (const FileValidation& file : found.files) {
     if (!file.reference.empty()) validation["reference"] = file.reference;
@@ -85,7 +118,9 @@ void fill_json(const ExportValidation& found, Json& json) {
     if (found.tolerance.of_largest > 0) validation["tolerance_of_largest"] = found.tolerance.of_largest;
     for (const ValidationReport& comparison : file.comparisons) {
       for (const ValidationRun& run : comparison.runs) validation["runs"].push_back(object_of(run));
+      if (comparison.frozen_axis) validation["frozen_axis"] = *comparison.frozen_axis;
       if (comparison.first_departure) validation["first_departure"] = *comparison.first_departure;
+      for (const StepDifference& step : comparison.steps) validation["steps"].push_back(object_of(step));
     }
   }
   if (found.cached_step) validation["runs"].push_back(object_of(*found.cached_step));

@@ -6,10 +6,12 @@
 #include "host/model/model_source.hpp"
 #include "host/report/chosen_model.hpp"
 #include "host/validation/validate_export.hpp"
+#include "registry/trust.hpp"
 
 namespace onnxport {
 
 void fill_json(const ChosenModel& chosen, Json& json);
+void fill_json(const std::vector<TrustDecision>& decisions, Json& json);
 void fill_json(const FetchedCheckpoint& fetched, Json& json);
 void fill_json(const WriteForecast& forecast, Json& json);
 void fill_json(const WrittenExport& written, Json& json);

@@ -88,4 +88,8 @@ void fill_run_facts(const std::vector<std::string>& words, Json& result) {
   }
 }
 
+bool is_run_told(const Json& result) {
+  return result.contains("schema");
+}
+
 }  // namespace onnxport

@@ -14,5 +14,7 @@ void note_time(const char* step, nlohmann::ordered_json& result);
 
 /// Adds call, machine, sums, times and memory to a command's object. Reads all files that it names.
 void fill_run_facts(const std::vector<std::string>& words, nlohmann::ordered_json& result);
+/// Whether that was done.
+bool is_run_told(const nlohmann::ordered_json& result);
 
 }  // namespace onnxport

@@ -49,6 +49,15 @@ std::string number(double value) {
   return fmt::format("{:.1e}", value);
 }
 
+/// "max difference 1.2e-06, mean 1.1e-07, cosine 1.0000000, same best class in 100%, best five in 98%"
+std::string numbers_of(const Difference& difference) {
+  std::string text = fmt::format("max difference {:.1e}, mean {:.1e}, cosine {:.7f}", difference.max_abs,
+                                 difference.mean_abs, difference.cosine);
+  if (difference.same_best) text += fmt::format(", same best class in {:.0f}%", 100 * *difference.same_best);
+  if (difference.same_best_five) text += fmt::format(", best five in {:.0f}%", 100 * *difference.same_best_five);
+  return text;
+}
+
 void print_run(const ValidationRun& run, Console& console) {
   // A model with a past has dozens of outputs: those that agree are then summed up.
   const bool sums_up = run.differences.size() > 8;
@@ -59,17 +68,25 @@ void print_run(const ValidationRun& run, Console& console) {
   };
   double largest = 0;
   size_t passing = 0;
+  if (!run.problem.empty()) line("", run.problem + "  DIFFERS");
   for (const Difference& difference : run.differences) {
     if (difference.passes) {
       ++passing;
       largest = std::max(largest, difference.max_abs);
       if (sums_up) continue;
     }
-    const std::string found =
-        difference.problem.empty() ? "max difference " + number(difference.max_abs) : difference.problem;
+    const std::string found = difference.problem.empty() ? numbers_of(difference) : difference.problem;
     line(difference.output, found + (difference.passes ? "" : "  DIFFERS"));
   }
   if (sums_up) line(fmt::format("{} outputs", passing), "max difference " + number(largest));
+}
+
+/// Steps with how far they are off: those that a difference goes through, or all that there are.
+void print_steps(const ValidationReport& found, Console& console) {
+  for (const StepDifference& step : found.steps) {
+    const std::string off = step.difference.problem.empty() ? numbers_of(step.difference) : step.difference.problem;
+    console.line(fmt::format("    {:<60} [{}] {}", step.name(), fmt::join(step.shape, ", "), off));
+  }
 }
 
 void print_file(const FileValidation& file, const Tolerance& tolerance, Console& console) {
@@ -78,10 +95,15 @@ void print_file(const FileValidation& file, const Tolerance& tolerance, Console&
   console.line("  ONNX checker, with full shape inference: passed");
   for (const ValidationReport& found : file.comparisons) {
     for (const ValidationRun& run : found.runs) print_run(run, console);
-    if (!found.first_departure) continue;
-    const auto differs =
-        std::find_if(found.runs.begin(), found.runs.end(), [](const ValidationRun& run) { return !run.passes; });
+    if (found.frozen_axis) console.line("  an axis that cannot change: " + *found.frozen_axis);
+    if (!found.first_departure) {
+      print_steps(found, console);
+      continue;
+    }
+    const auto differs = std::find_if(found.runs.begin(), found.runs.end(),
+                                      [](const ValidationRun& run) { return !run.passes && run.problem.empty(); });
     console.line(fmt::format("  first step that departs ({}): {}", differs->label, *found.first_departure));
+    print_steps(found, console);
   }
 }
 
@@ -94,6 +116,7 @@ void print_text(const ChosenModel& chosen, Console& console) {
   console.line(selection.feature_source.empty()
                    ? fmt::format("feature: {}", selection.feature)
                    : fmt::format("feature: {} (from {})", selection.feature, selection.feature_source));
+  print_text(selection.decisions, console);
   if (!selection.transformers_version.empty()) {
     console.line(fmt::format("transformers: {} wrote config.json; where versions compute otherwise, as that one does",
                              selection.transformers_version));
@@ -102,6 +125,13 @@ void print_text(const ChosenModel& chosen, Console& console) {
   if (prompts.empty()) return;
   console.line("prompts, which clients put before a text:");
   for (const auto& [task, prompt] : prompts) console.line(fmt::format("  {:<10} \"{}\"", task, prompt));
+}
+
+void print_text(const std::vector<TrustDecision>& decisions, Console& console) {
+  for (const TrustDecision& decision : decisions) {
+    console.line(fmt::format("trust: {} {}: {}, by {} ({})", decision.what, decision.id,
+                             decision.allowed ? "allowed" : "refused", decision.policy.string(), decision.by));
+  }
 }
 
 void print_text(const FetchedCheckpoint& fetched, Console& console) {
@@ -131,6 +161,11 @@ void print_text(const WrittenExport& written, Console& console) {
 }
 
 void print_text(const ExportValidation& found, Console& console) {
+  if (!found.memory.keeps_weights) {
+    console.note(fmt::format("{} of weights stay in their files, and each run reads them anew: {} of memory are free{}",
+                             format_bytes(found.memory.in_files), format_bytes(found.memory.available),
+                             found.memory.makes_copies ? "" : "; ONNX Runtime runs the graph without optimising it"));
+  }
   if (found.substitute) {
     console.line("  ONNX checker, with full shape inference: passed");
     console.note(fmt::format("{} cannot run bf16 here: {}", found.substitute->runtime, found.substitute->refusal));

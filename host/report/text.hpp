@@ -7,10 +7,12 @@
 #include "host/process/console.hpp"
 #include "host/report/chosen_model.hpp"
 #include "host/validation/validate_export.hpp"
+#include "registry/trust.hpp"
 
 namespace onnxport {
 
 void print_text(const ChosenModel& chosen, Console& console);
+void print_text(const std::vector<TrustDecision>& decisions, Console& console);
 void print_text(const FetchedCheckpoint& fetched, Console& console);
 void print_text(const WriteForecast& forecast, Console& console);
 void print_text(const WrittenExport& written, Console& console);

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "core/package/layout.hpp"
+#include "core/validate/light_model.hpp"
 
 namespace onnxport {
 namespace {
@@ -96,7 +97,9 @@ class CacheCheck {
     auto& slot = runnables_[holder ? holder->file : part];
     if (slot != nullptr) return *slot;
     if (holder) {
-      slot = load_backend("onnxruntime").load_file((e_.folder / holder->file).string());
+      ModelImage image = image_of(inspect::read_onnx_file(e_.folder / holder->file));
+      image.is_optimised = e_.memory.makes_copies;
+      slot = load_backend("onnxruntime").load_image(image);
     } else {
       const std::vector<Definition> defined = e_.config.define_parts(*e_.weights, {part}, {.allow_unused = true});
       slot = load_backend("reference").load_graph(defined[0].graph);

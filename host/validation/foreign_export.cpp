@@ -18,6 +18,7 @@
 #include "host/process/terminal.hpp"
 #include "host/report/report.hpp"
 #include "host/validation/foreign_ports.hpp"
+#include "host/validation/opening.hpp"
 #include "host/validation/requirements.hpp"
 #include "host/validation/tolerance.hpp"
 
@@ -166,28 +167,20 @@ void require_inputs(const PortMap& ports, const std::vector<std::string>& also_g
               "name the feature that the file was exported with: --feature NAME (`onnxport features TYPE` lists them)");
 }
 
-FileValidation validate_one(const FileToValidate& written, const ForeignFile& file, const Selection& selection,
-                            const Tolerance& tolerance, Console& console) {
-  check_model_file(written.file);
-  console.stop_if_cancelled();
-  FileValidation found;
-  found.file = written.file.filename().string();
-  found.reference = load_backend("reference").version();
-  Backend& runtime = load_backend("onnxruntime");
-  found.runtime = runtime.version();
-  const std::unique_ptr<Runnable> onnx = runtime.load_file(written.file.string());
-  for (const Comparison& comparison : written.comparisons) {
-    PortMap ports = map_ports(comparison.definition->graph, file.summary);
+/// Makes the runnable of a file whose ports have to be matched with a definition's. What it refers to outlives it.
+auto matching_ports(const ForeignFile& file, const std::vector<Comparison>& comparisons, const Selection& selection,
+                    Console& console) {
+  return [&](const Definition& definition, Runnable& onnx) {
+    PortMap ports = map_ports(definition.graph, file.summary);
+    const auto comparison = std::find_if(comparisons.begin(), comparisons.end(),
+                                         [&](const Comparison& one) { return one.definition == &definition; });
     std::vector<std::string> given;
-    for (const auto& [name, tensor] : comparison.inputs.at(0).inputs) given.push_back(name);
-    require_inputs(ports, given, found.file, selection);
-    note_ports(ports, found.file, console);
-    const std::unique_ptr<Runnable> theirs = behind_names(std::move(ports), file.summary, *onnx);
-    const std::unique_ptr<Runnable> reference = load_backend("reference").load_graph(comparison.definition->graph);
-    found.comparisons.push_back(validate_model_outputs(reference.get(), *theirs, comparison.inputs, tolerance,
-                                                       [&](const ValidationRun&) { console.stop_if_cancelled(); }));
-  }
-  return found;
+    for (const auto& [name, tensor] : comparison->inputs.at(0).inputs) given.push_back(name);
+    const std::string name = file.path.filename().string();
+    require_inputs(ports, given, name, selection);
+    note_ports(ports, name, console);
+    return behind_names(std::move(ports), file.summary, onnx);
+  };
 }
 
 }  // namespace
@@ -213,17 +206,22 @@ ExportValidation validate_foreign(const ValidatePlan& plan, const std::vector<fs
   const DefinedGraphs defined =
       define_graphs(*selection.onnx_config, weights, graphs, {.outputs = {}, .allow_unused = true});
   const std::optional<Preprocessor> preprocessor = Preprocessor::from_folder(model.folder());
-  const ExportToValidate to_validate{*selection.onnx_config,
-                                     checkpoint.config(),
-                                     preprocessor ? &*preprocessor : nullptr,
-                                     defined.graphs,
-                                     &weights,
-                                     paths[0].parent_path(),
-                                     GraphForm{.opset = files[0].summary.opset()}};
-  const std::vector<FileToValidate> to_compare = files_to_validate(to_validate);
+  ExportToValidate to_validate{*selection.onnx_config,
+                               checkpoint.config(),
+                               preprocessor ? &*preprocessor : nullptr,
+                               defined.graphs,
+                               &weights,
+                               paths[0].parent_path(),
+                               GraphForm{.opset = files[0].summary.opset()},
+                               plan.budget};
+  std::vector<FileToValidate> to_compare = files_to_validate(to_validate);
   const uint64_t bytes = defined.weight_bytes();
-  require_memory({.weights = bytes, .file = bytes, .activations = activations_of(to_compare)});
-  ExportValidation found{.tolerance = tolerance_for(*selection.onnx_config, ir::DType::f32, plan.atol)};
+  to_validate.memory = require_memory({.weights = bytes,
+                                       .file = bytes,
+                                       .largest_weight = defined.largest_weight_bytes(),
+                                       .activations = activations_of(to_compare)});
+  const OpeningBackends opening(0);
+  ExportValidation found{.tolerance = tolerance_for(*selection.onnx_config, ir::DType::f32, plan.atol), .memory = to_validate.memory};
   for (const ForeignFile& file : files) {
     note_findings(file, console);
     const auto written = std::find_if(to_compare.begin(), to_compare.end(),
@@ -232,8 +230,8 @@ ExportValidation validate_foreign(const ValidatePlan& plan, const std::vector<fs
       console.note(file.path.filename().string() + " is no file of a layout that is known, and is not compared");
       continue;
     }
-    console.progress("validating " + file.path.filename().string(), 0, 0);
-    found.files.push_back(validate_one(*written, file, selection, found.tolerance, console));
+    written->behind_names = matching_ports(file, written->comparisons, selection, console);
+    found.files.push_back(validate_file(&to_validate, *written, found.tolerance, progress_on(console)));
   }
   return found;
 }

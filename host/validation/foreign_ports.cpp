@@ -86,6 +86,8 @@ class BehindNames : public Runnable {
     for (const Port& port : file.inputs) elements_[port.name] = port.element;
   }
 
+  void rest() override { onnx_.rest(); }
+
   Tensors run(const Tensors& inputs, const std::vector<std::string>& wanted) override {
     Tensors given;
     for (const auto& [name, tensor] : inputs) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 
 #include "core/dummy/sizes.hpp"
 
@@ -27,90 +28,182 @@ int64_t longest_sequence(const OnnxConfig& config, const Json& model_config) {
   return std::max<int64_t>(2, config.with_past() ? (positions - 3) / 2 : positions);
 }
 
-/// Whether some input has that axis.
-bool has_axis(const Description& description, const char* name) {
-  return std::any_of(description.inputs.begin(), description.inputs.end(), [&](const InputSpec& input) {
-    const std::vector<ir::Dim>& shape = input.type.shape;
-    return std::any_of(shape.begin(), shape.end(), [&](const ir::Dim& dim) { return dim.to_string() == name; });
-  });
-}
-
-struct ImageSize {
-  int64_t height, width;
+/// What is chosen of a set before it is known which axes there are.
+struct Row {
+  int64_t batch, sequence, choices;
+  bool is_varied = false;
+  Padding padding = Padding::usual;
+  /// Places of a past; nullopt: as many as usual.
+  std::optional<int64_t> past{};
+  /// Axes whose usual length only the plugin knows (of a waveform, say): so many times that.
+  double length = 1;
+  /// An image: so many times the usual one, and a few rows and a column that fill no patch.
+  double image = 1;
+  int64_t taller = 0;
 };
 
-/// Lengths of the axes whose usual length only the plugin knows (of a waveform, say), for the nth set of inputs: the
-/// usual one, a longer and a shorter one, as far as the axis allows. Adds them to the label.
-void choose_lengths(const Description& description, size_t set, DummyOptions& options, std::string& label) {
-  for (const auto& [symbol, axis] : description.axes) {
-    if (axis.usual == 0 || options.sizes.contains(symbol) || dummy::is_common_axis(symbol)) continue;
-    const int64_t wanted = set == 0 ? axis.usual : set == 1 ? axis.usual + axis.usual / 2 + 1 : axis.usual * 3 / 4;
-    options.sizes[symbol] = wanted;
-    label += fmt::format(", {} {}", symbol, dummy::fit(axis, wanted));
-  }
-}
-
-/// The lengths that the axes height and width have in these inputs.
-ImageSize image_size_of(const Description& description, const Tensors& inputs) {
-  ImageSize size{0, 0};
-  for (const InputSpec& input : description.inputs) {
-    for (size_t axis = 0; axis < input.type.shape.size(); ++axis) {
-      const std::string symbol = input.type.shape[axis].to_string();
-      if (symbol == "height") size.height = inputs.at(input.name).shape[axis];
-      if (symbol == "width") size.width = inputs.at(input.name).shape[axis];
+class SetMaker {
+ public:
+  SetMaker(const InputsOf& of) : of_(of), description_(of.config.description(of.part)) {
+    for (const InputSpec& input : description_.inputs) {
+      for (const ir::Dim& dim : input.type.shape) {
+        for (const auto& [symbol, factor] : dim.terms()) symbols_.insert(symbol);
+      }
     }
+    for (const StateSpec& state : description_.states) {
+      const InputSpec* past = description_.input(state.past);
+      if (past == nullptr || !state.grows || *state.grows >= past->type.shape.size()) continue;
+      const ir::Dim& dim = past->type.shape[*state.grows];
+      if (dim.terms().size() == 1) pasts_.insert(dim.terms()[0].first);
+    }
+    longest_ = longest_sequence(of.config, of.model_config);
+    usual_ = sizes_of({.batch_size = 2, .seq_length = std::min<int64_t>(8, longest_)});
   }
-  return size;
-}
+
+  bool has_past() const { return !pasts_.empty(); }
+  const std::set<std::string>& symbols() const { return symbols_; }
+  bool is_only_of_images() const { return has("height") && has("width") && !has_sequence(); }
+
+  InputSet make(const Row& row) {
+    DummyOptions options;
+    options.batch_size = row.batch;
+    options.seq_length = std::min(row.sequence, longest_);
+    options.num_choices = row.choices;
+    options.varied = row.is_varied;
+    options.padding = row.padding;
+    options.seed = made_++;
+    if (row.past) {
+      for (const std::string& symbol : pasts_) options.sizes[symbol] = *row.past;
+    }
+    for (const std::string& symbol : symbols_) {
+      const bool is_image = symbol == "height" || symbol == "width";
+      if (is_image && (row.image != 1 || row.taller != 0))
+        options.sizes[symbol] = times(symbol, row.image) + (symbol == "height" ? row.taller : 1);
+      const auto stated = description_.axes.find(symbol);
+      const bool is_stated = stated != description_.axes.end() && stated->second.usual > 0;
+      if (is_stated && row.length != 1 && !dummy::is_common_axis(symbol) && !pasts_.contains(symbol))
+        options.sizes[symbol] = times(symbol, row.length) + 1;
+    }
+    return finished(std::move(options));
+  }
+
+  /// The first set with one axis of another length; nullopt where the axis cannot have it.
+  std::optional<InputSet> with_axis(const InputSet& set, const std::string& symbol, int64_t length) {
+    DummyOptions options = set.options;
+    options.sizes = set.sizes;
+    options.sizes[symbol] = length;
+    options.varied = true;
+    options.seed = made_++;
+    InputSet other = finished(std::move(options));
+    if (other.sizes.at(symbol) == set.sizes.at(symbol)) return std::nullopt;
+    other.label = fmt::format("{} {}", symbol, other.sizes.at(symbol));
+    return other;
+  }
+
+  /// As short as the axis may be.
+  int64_t least(const std::string& symbol) const {
+    const auto stated = description_.axes.find(symbol);
+    const int64_t minimum = stated == description_.axes.end() ? 0 : stated->second.minimum;
+    return pasts_.contains(symbol) ? 0 : std::max<int64_t>(1, minimum);
+  }
+
+ private:
+  std::map<std::string, int64_t> sizes_of(const DummyOptions& options) const {
+    std::map<std::string, int64_t> sizes = dummy::axis_sizes(description_, of_.model_config, of_.preprocessor, options);
+    std::erase_if(sizes, [&](const auto& size) { return !symbols_.contains(size.first); });
+    return sizes;
+  }
+
+  int64_t times(const std::string& symbol, double factor) const {
+    return static_cast<int64_t>(static_cast<double>(usual_.at(symbol)) * factor);
+  }
+  bool has(const char* symbol) const { return symbols_.contains(symbol); }
+  bool has_sequence() const { return has("sequence") || has("encoder_sequence") || has("decoder_sequence"); }
+
+  InputSet finished(DummyOptions options) const {
+    InputSet set{{}, std::move(options), {}};
+    set.sizes = sizes_of(set.options);
+    set.label = label_of(set);
+    return set;
+  }
+
+  std::string label_of(const InputSet& set) const {
+    const DummyOptions& options = set.options;
+    std::string label = fmt::format("batch {}", options.batch_size);
+    if (has("choice")) label += fmt::format(", choices {}", options.num_choices);
+    if (has_sequence()) label += fmt::format(", sequence {}", options.seq_length);
+    for (const std::string& symbol : pasts_) {
+      if (options.sizes.contains(symbol)) label += fmt::format(", {} {}", symbol, set.sizes.at(symbol));
+    }
+    // The first row is always full, so a single row has no padding unless it has choices.
+    const bool has_rows = options.batch_size > 1 || has("choice");
+    if (has_sequence() && options.varied && has_rows && options.seq_length > 1 && options.padding != Padding::none)
+      label += ", padded";
+    for (const auto& [symbol, axis] : description_.axes) {
+      if (axis.usual > 0 && !dummy::is_common_axis(symbol) && set.sizes.contains(symbol) && !pasts_.contains(symbol))
+        label += fmt::format(", {} {}", symbol, set.sizes.at(symbol));
+    }
+    if (has("height") && has("width"))
+      label += fmt::format(", image {}x{}", set.sizes.at("height"), set.sizes.at("width"));
+    return label;
+  }
+
+  const InputsOf& of_;
+  const Description& description_;
+  std::set<std::string> symbols_;
+  std::set<std::string> pasts_;  // those by which states grow
+  std::map<std::string, int64_t> usual_;
+  int64_t longest_ = 0;
+  uint64_t made_ = 0;
+};
 
 }  // namespace
 
-std::vector<ValidationInputs> validation_inputs(const OnnxConfig& config, const Json& model_config,
-                                                const Preprocessor* preprocessor, const std::string& part) {
-  struct Shape {
-    int64_t batch, sequence, choices;
-    bool varied;
-    uint64_t seed;
-  };
-  std::vector<Shape> shapes{{2, 8, 4, false, 0}, {3, 11, 3, true, 1}, {1, 5, 2, true, 2}};
-  const int64_t longest = longest_sequence(config, model_config);
-  const Description& description = config.description(part);
-  const auto has = [&](const char* axis) { return has_axis(description, axis); };
-  const bool choices = has("choice");
-  const bool sequence = has("sequence") || has("encoder_sequence") || has("decoder_sequence");
-  const bool images = has("height") && has("width");
-  std::vector<ValidationInputs> sets;
-  int64_t before = 0;
-  std::optional<ImageSize> trained;
-  for (const Shape& shape : shapes) {
-    int64_t length = std::min(shape.sequence, longest);
-    if (length == before && length > 1) --length;
-    before = length;
-    DummyOptions options;
-    options.batch_size = shape.batch;
-    options.seq_length = length;
-    options.num_choices = shape.choices;
-    options.varied = shape.varied;
-    options.seed = shape.seed;
-    std::string label = fmt::format("batch {}", shape.batch);
-    if (choices) label += fmt::format(", choices {}", shape.choices);
-    if (sequence) label += fmt::format(", sequence {}", length);
-    // The first row is always full, so a single row has no padding unless it has choices.
-    if (sequence && shape.varied && (shape.batch > 1 || choices)) label += ", padded";
-    choose_lengths(description, sets.size(), options, label);
-    if (images && trained) {
-      // Larger by half and a quarter, then by a few pixels that fill no further patch.
-      options.image_height = sets.size() == 1 ? trained->height * 3 / 2 : trained->height + 7;
-      options.image_width = sets.size() == 1 ? trained->width * 5 / 4 : trained->width + 1;
-      label += fmt::format(", image {}x{}", options.image_height, options.image_width);
-    }
-    sets.push_back({std::move(label), config.generate_dummy_inputs(preprocessor, options, part), std::nullopt});
-    if (images && !trained) {
-      trained = image_size_of(description, sets[0].inputs);
-      sets[0].label += fmt::format(", image {}x{}", trained->height, trained->width);
+std::vector<InputSet> input_sets(const InputsOf& of, ValidationBudget budget) {
+  SetMaker maker(of);
+  const Row usual{2, 8, 4};
+  const Row mixed{3, 11, 3, true, Padding::both, {}, 1.5, 1, 7};
+  const Row least{1, 1, 2, true, Padding::usual, 0, 0.75, 1.25, 1};
+  std::vector<InputSet> sets{maker.make(usual)};
+  if (maker.is_only_of_images() && budget != ValidationBudget::thorough) {
+    // Each image costs as much as a long text.
+    sets.push_back(maker.make(least));
+    return sets;
+  }
+  sets.push_back(maker.make(mixed));
+  if (budget == ValidationBudget::quick) return sets;
+  sets.push_back(maker.make(least));
+  if (maker.has_past()) sets.push_back(maker.make({2, 3, 2, true, Padding::usual, 1}));
+  if (budget != ValidationBudget::thorough) return sets;
+
+  for (const Padding padding : {Padding::left, Padding::right, Padding::none})
+    sets.push_back(maker.make({3, 7, 2, true, padding, 5}));
+  sets.push_back(maker.make({5, 37, 3, true, Padding::both, 41, 2, 1.5, 3}));
+  const InputSet first = sets[0];
+  for (const std::string& symbol : maker.symbols()) {
+    const auto length = first.sizes.find(symbol);
+    if (length == first.sizes.end()) continue;
+    for (const int64_t wanted : {maker.least(symbol), int64_t{7}, 2 * length->second + 1}) {
+      const auto set = maker.with_axis(first, symbol, wanted);
+      if (!set) continue;
+      const bool is_known = std::any_of(sets.begin(), sets.end(), [&](const InputSet& known) {
+        return known.label == set->label || known.sizes == set->sizes;
+      });
+      if (!is_known) sets.push_back(*set);
     }
   }
   return sets;
+}
+
+Tensors inputs_of(const InputsOf& of, const InputSet& set) {
+  return of.config.generate_dummy_inputs(of.preprocessor, set.options, of.part);
+}
+
+InputSet with_axis_of(const InputSet& set, const InputSet& other, const std::string& symbol) {
+  InputSet changed = set;
+  changed.options.sizes = set.sizes;
+  changed.options.sizes[symbol] = changed.sizes[symbol] = other.sizes.at(symbol);
+  return changed;
 }
 
 }  // namespace onnxport

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The inputs on which an export is validated.
+// The inputs on which a part of a model is compared.
 #pragma once
 
 #include <string>
@@ -7,13 +7,36 @@
 
 #include "core/definition/onnx_config.hpp"
 #include "core/validate/validate.hpp"
+#include "host/plan/choices.hpp"
 
 namespace onnxport {
 
-/// Three sets of inputs that differ from each other in batch and sequence, two of them padded: the first is what
-/// transformers.onnx uses. Lengths stay within the positions that the config allows. Images of a size that is free come
-/// in three. `part` names the graph of a layout.
-std::vector<ValidationInputs> validation_inputs(const OnnxConfig& config, const Json& model_config,
-                                                const Preprocessor* preprocessor, const std::string& part = {});
+/// A part of a model, and what its inputs are made with.
+struct InputsOf {
+  const OnnxConfig& config;
+  const Json& model_config;
+  const Preprocessor* preprocessor;
+  std::string part;
+};
+
+/// One set of inputs to be made: every axis with its length, and what the values are like.
+struct InputSet {
+  std::string label;  // "batch 3, sequence 11, padded"
+  DummyOptions options;
+  /// Lengths of the part's axes by their symbols.
+  std::map<std::string, int64_t> sizes;
+};
+
+/// The sets that a budget has for the part, the first of them as transformers.onnx has it.
+///   quick:     that, and another batch and length, padded on both sides
+///   normal:    also everything as short as it may be, without a past; a past of one place where there is a cache
+///   thorough:  also each axis by itself: as short as it may be, a prime, and longer than usual; each kind of padding
+std::vector<InputSet> input_sets(const InputsOf& of, ValidationBudget budget);
+
+/// The values of a set.
+Tensors inputs_of(const InputsOf& of, const InputSet& set);
+
+/// The same set with one axis as long as it is in another.
+InputSet with_axis_of(const InputSet& set, const InputSet& other, const std::string& symbol);
 
 }  // namespace onnxport

@@ -38,13 +38,19 @@ void probe_backends(bool reference) {
   if (reference) load_backend("reference");
 }
 
-void require_memory(const ValidationMemory& memory) {
-  // Each back end holds the weights, and the checker reads the file. The runs come one after the other.
-  const uint64_t needed = backends_bytes + 2 * memory.weights + memory.file + memory.activations;
+MemoryPlan require_memory(const ValidationMemory& memory) {
+  // Both sides run at the same time, and each makes a few weights into what it computes with.
+  const uint64_t needed = backends_bytes + 2 * memory.activations + 3 * memory.largest_weight;
   AvailableMemory available = available_memory();
   if (memory.limit && *memory.limit < available.bytes) available = {*memory.limit, "--max-memory"};
-  if (needed <= available.bytes) return;
-  const std::string runs = memory.activations > memory.weights
+  if (needed <= available.bytes) {
+    const uint64_t left = available.bytes - needed, copies = memory.is_16_bit ? memory.weights : 0;
+    return {.available = available.bytes,
+            .in_files = memory.weights + memory.file,
+            .keeps_weights = memory.weights + memory.file + copies <= left,
+            .makes_copies = copies <= left};
+  }
+  const std::string runs = memory.activations > memory.largest_weight
                                ? fmt::format(" ({} of it for what the runs compute)", format_bytes(memory.activations))
                                : "";
   throw Error(Failure::usage,

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/validation/validate_export.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <utility>
 
@@ -9,6 +12,7 @@
 #include "core/error.hpp"
 #include "core/package/layout.hpp"
 #include "core/validate/activations.hpp"
+#include "core/validate/light_model.hpp"
 #include "core/validate/step_inputs.hpp"
 #include "host/validation/cached_validation.hpp"
 #include "host/validation/inputs.hpp"
@@ -17,15 +21,27 @@
 namespace onnxport {
 namespace {
 
-/// The first step that departs in the first run that differs.
-std::string departure_of(const OnnxConfig& config, const FileToValidate& written, const Comparison& comparison,
-                         const ValidationReport& found, const Tolerance& tolerance) {
-  const auto differs =
-      std::find_if(found.runs.begin(), found.runs.end(), [](const ValidationRun& run) { return !run.passes; });
-  const auto set = static_cast<size_t>(differs - found.runs.begin());
-  return first_departure(config, *comparison.definition, {written.file, written.form}, comparison.inputs[set].inputs,
-                         tolerance)
-      .value_or("no single step; the differences of several add up");
+/// Tells of a run step by step: of the first one that differs, where it begins and how it grows; of the first of all,
+/// where steps are asked for and all runs pass.
+void add_steps(const ExportToValidate& exported, const FileToValidate& written, const Comparison& comparison,
+               const Tolerance& tolerance, ValidationReport& found) {
+  auto run = std::find_if(found.runs.begin(), found.runs.end(),
+                          [](const ValidationRun& one) { return !one.passes && one.problem.empty(); });
+  const bool differs = run != found.runs.end();
+  if (!differs && !exported.traces_values) return;
+  if (!differs)
+    run = std::find_if(found.runs.begin(), found.runs.end(), [](const ValidationRun& one) { return one.passes; });
+  if (run == found.runs.end()) return;
+  const auto& inputs = comparison.inputs[static_cast<size_t>(run - found.runs.begin())].inputs;
+  std::vector<StepDifference> steps =
+      compare_steps(exported.config, *comparison.definition, {written.file, written.form}, inputs, tolerance);
+  const StepDifference* first = first_departure(steps);
+  if (differs) found.first_departure = first ? describe(*first) : "no single step; the differences of several add up";
+  if (exported.traces_values) {
+    found.steps = std::move(steps);
+  } else {
+    for (const StepDifference* step : growth(steps)) found.steps.push_back(*step);
+  }
 }
 
 /// What the other branch of a merged graph takes beside this one's inputs, with an empty past: the runtime wants a
@@ -38,34 +54,63 @@ void fill_other_branch(Tensors& inputs, const Description& other, const Tensors&
   }
 }
 
+InputsOf inputs_for(const ExportToValidate& exported, const Definition& definition) {
+  return {exported.config, exported.model_config, exported.preprocessor, definition.part};
+}
+
+/// The graph that holds the definition.
+const GraphToExport& graph_of(const ExportToValidate& exported, const Definition& definition) {
+  return *std::find_if(exported.graphs.begin(), exported.graphs.end(), [&](const GraphToExport& graph) {
+    return std::find(graph.definitions.begin(), graph.definitions.end(), &definition) != graph.definitions.end();
+  });
+}
+
 std::vector<Comparison> comparisons_of(const ExportToValidate& exported, const GraphToExport& graph) {
   std::vector<Comparison> comparisons;
   for (const Definition* definition : graph.definitions) {
-    Comparison comparison{
-        definition, validation_inputs(exported.config, exported.model_config, exported.preprocessor, definition->part)};
-    if (graph.definitions.size() > 1) {
-      const bool cached = definition == graph.definitions[1];
-      const Definition& other = *graph.definitions[cached ? 0 : 1];
-      const auto of_other =
-          validation_inputs(exported.config, exported.model_config, exported.preprocessor, other.part);
-      for (size_t i = 0; i < comparison.inputs.size(); ++i) {
-        Tensors& inputs = comparison.inputs[i].inputs;
-        fill_other_branch(inputs, other.description, of_other[i].inputs);
-        inputs.emplace(branch_input,
-                       ir::Tensor::of<uint8_t>(ir::DType::boolean, {1}, {cached ? uint8_t{1} : uint8_t{0}}));
-        comparison.inputs[i].label += cached ? ", cached step" : ", first step";
-      }
+    Comparison comparison{definition, {}, input_sets(inputs_for(exported, *definition), exported.budget)};
+    for (const InputSet& set : comparison.sets) {
+      ValidationInputs& inputs = comparison.inputs.emplace_back();
+      inputs.label = set.label;
+      if (graph.definitions.size() > 1)
+        inputs.label += definition == graph.definitions[1] ? ", cached step" : ", first step";
+      inputs.inputs = complete_inputs(exported, *definition, set);
+      inputs.activations = activation_bytes(definition->graph, inputs.inputs);
     }
     comparisons.push_back(std::move(comparison));
   }
   return comparisons;
 }
 
+/// What was found on a set of inputs of one comparison.
+using Judge = std::function<ValidationRun(const Tensors&)>;
+
+/// The axis for which the first run that failed for its shape did so: the one that cannot be as long as it was there
+/// where all others are as long as in a run that passed. nullopt where there are no such runs.
+std::optional<std::string> frozen_axis(const ExportToValidate& exported, const Comparison& comparison,
+                                       const ValidationReport& found, const Judge& judge) {
+  const auto at = [&](auto is) {
+    return static_cast<size_t>(std::find_if(found.runs.begin(), found.runs.end(), is) - found.runs.begin());
+  };
+  const size_t failed = at([](const ValidationRun& run) { return run.fails_for_shape(); });
+  const size_t passed = at([](const ValidationRun& run) { return run.passes; });
+  if (failed == found.runs.size() || passed == found.runs.size()) return std::nullopt;
+  const InputSet &bad = comparison.sets[failed], &good = comparison.sets[passed];
+  for (const auto& [symbol, length] : good.sizes) {
+    if (bad.sizes.at(symbol) == length) continue;
+    const ValidationRun run = judge(complete_inputs(exported, *comparison.definition, with_axis_of(good, bad, symbol)));
+    if (!run.fails_for_shape()) continue;
+    return fmt::format("'{}': {} is right, {} is not: {}", symbol, length, bad.sizes.at(symbol), run.shape_problem());
+  }
+  return fmt::format("several together; {} is right, and {} is not: {}", found.runs[passed].label,
+                     found.runs[failed].label, found.runs[failed].shape_problem());
+}
+
 /// What ONNX Runtime says against the files; empty where it runs them.
 std::string refusal_of_runtime(const ExportToValidate& exported) {
   for (const GraphToExport& graph : exported.graphs) {
     try {
-      load_backend("onnxruntime").load_file((exported.folder / graph.file).string());
+      load_backend("onnxruntime").load_image(image_of(inspect::read_onnx_file(exported.folder / graph.file)));
     } catch (const Error& error) {
       return error.what();
     }
@@ -75,11 +120,38 @@ std::string refusal_of_runtime(const ExportToValidate& exported) {
 
 }  // namespace
 
+Tensors complete_inputs(const ExportToValidate& exported, const Definition& definition, const InputSet& set) {
+  const GraphToExport& graph = graph_of(exported, definition);
+  Tensors inputs = inputs_of(inputs_for(exported, definition), set);
+  if (graph.definitions.size() == 1) return inputs;
+  const bool is_cached = &definition == graph.definitions[1];
+  const Definition& other = *graph.definitions[is_cached ? 0 : 1];
+  fill_other_branch(inputs, other.description, inputs_of(inputs_for(exported, other), set));
+  inputs.emplace(branch_input, ir::Tensor::of<uint8_t>(ir::DType::boolean, {1}, {is_cached ? uint8_t{1} : uint8_t{0}}));
+  return inputs;
+}
+
+bool has_16_bit_weights(const GraphForm& form) {
+  return form.dtype != ir::DType::f32 || form.weights_as_stored;
+}
+
 bool ExportValidation::passes() const {
   const auto passed = [](const ValidationReport& found) { return found.passes(); };
   return (!cached_step || cached_step->passes) &&
          std::all_of(files.begin(), files.end(), [&](const FileValidation& file) {
            return std::all_of(file.comparisons.begin(), file.comparisons.end(), passed);
+         });
+}
+
+bool ExportValidation::is_finite() const {
+  const auto finite = [](const ValidationRun& run) {
+    return std::all_of(run.differences.begin(), run.differences.end(), [](const Difference& d) { return d.finite; });
+  };
+  return (!cached_step || finite(*cached_step)) &&
+         std::all_of(files.begin(), files.end(), [&](const FileValidation& file) {
+           return std::all_of(file.comparisons.begin(), file.comparisons.end(), [&](const ValidationReport& report) {
+             return std::all_of(report.runs.begin(), report.runs.end(), finite);
+           });
          });
 }
 
@@ -103,38 +175,56 @@ uint64_t activations_of(const std::vector<FileToValidate>& files) {
   uint64_t most = 0;
   for (const FileToValidate& file : files) {
     for (const Comparison& comparison : file.comparisons) {
-      for (const ValidationInputs& set : comparison.inputs)
-        most = std::max(most, activation_bytes(comparison.definition->graph, set.inputs));
+      uint64_t all = 0;
+      for (const ValidationInputs& set : comparison.inputs) {
+        most = std::max(most, set.activations);
+        all += set.activations;
+      }
+      most = std::max(most, std::min(all, together_bytes));
     }
   }
   return most;
 }
 
-FileValidation validate_file(const OnnxConfig* config, const FileToValidate& written, const Tolerance& tolerance,
-                             const Progress& progress) {
+FileValidation validate_file(const ExportToValidate* exported, const FileToValidate& written,
+                             const Tolerance& tolerance, const Progress& progress) {
   if (progress.report) progress.report("validating", 0, 0);
-  check_model_file(written.file);
+  const inspect::OnnxFile file = inspect::read_onnx_file(written.file);
+  check_model_file(file);
   progress.stop_if_cancelled();
-  // Neither library is loaded before the file has passed the checker.
   FileValidation found;
   found.file = written.file.filename().string();
-  if (written.comparisons.at(0).definition != nullptr) found.reference = load_backend("reference").version();
-  progress.stop_if_cancelled();
   Backend& runtime = load_backend("onnxruntime");
   found.runtime = runtime.version();
-  const std::unique_ptr<Runnable> onnx = runtime.load_file(written.file.string());
+  ModelImage image = image_of(file);
+  image.is_optimised = exported == nullptr || exported->memory.makes_copies;
+  const std::unique_ptr<Runnable> onnx = runtime.load_image(image);
   for (const Comparison& comparison : written.comparisons) {
+    std::unique_ptr<Runnable> renamed;
+    if (written.behind_names) renamed = written.behind_names(*comparison.definition, *onnx);
+    Runnable& judged = renamed ? *renamed : *onnx;
     std::unique_ptr<Runnable> reference;
-    if (comparison.definition != nullptr)
-      reference = load_backend("reference").load_graph(comparison.definition->graph);
-    ValidationReport report = validate_model_outputs(reference.get(), *onnx, comparison.inputs, tolerance,
+    if (comparison.definition != nullptr) {
+      // Opening libtorch takes longer than all that the runtime does.
+      reference = load_aside([&] { return load_backend("reference").load_graph(comparison.definition->graph); });
+    }
+    ValidationReport report = validate_model_outputs(reference.get(), judged, comparison.inputs, tolerance,
                                                      [&](const ValidationRun&) { progress.stop_if_cancelled(); });
     if (!report.passes() && comparison.definition != nullptr) {
       progress.stop_if_cancelled();
-      report.first_departure = departure_of(*config, written, comparison, report, tolerance);
+      report.frozen_axis = frozen_axis(*exported, comparison, report, [&](const Tensors& inputs) -> ValidationRun {
+        try {
+          return validate_model_outputs(reference.get(), judged, {{"", inputs, std::nullopt}}, tolerance).runs[0];
+        } catch (const Error& error) {
+          return {{}, {}, false, error.what()};
+        }
+      });
     }
+    progress.stop_if_cancelled();
+    if (comparison.definition != nullptr && !renamed) add_steps(*exported, written, comparison, tolerance, report);
     found.comparisons.push_back(std::move(report));
   }
+  if (written.comparisons.at(0).definition != nullptr) found.reference = load_backend("reference").version();
   return found;
 }
 
@@ -151,9 +241,8 @@ ExportValidation validate_export(const ExportToValidate& exported, const std::ve
       return found;
     }
   }
-  ExportValidation found{.tolerance = tolerance};
-  for (const FileToValidate& file : files)
-    found.files.push_back(validate_file(&exported.config, file, tolerance, progress));
+  ExportValidation found{.tolerance = tolerance, .memory = exported.memory};
+  for (const FileToValidate& file : files) found.files.push_back(validate_file(&exported, file, tolerance, progress));
   CachedStepCheck check = validate_cached_step(exported, tolerance);
   found.cached_step = std::move(check.run);
   found.takes_one_token = check.takes_one_token;

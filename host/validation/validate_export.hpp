@@ -4,6 +4,8 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,6 +14,9 @@
 #include "core/export/export.hpp"
 #include "core/progress.hpp"
 #include "core/validate/validate.hpp"
+#include "host/plan/choices.hpp"
+#include "host/validation/inputs.hpp"
+#include "host/validation/requirements.hpp"
 
 namespace onnxport {
 
@@ -19,6 +24,7 @@ namespace onnxport {
 struct Comparison {
   const Definition* definition = nullptr;
   std::vector<ValidationInputs> inputs;
+  std::vector<InputSet> sets{};  // that the inputs were made from; none where they are recorded
 };
 
 /// A written file, what it was lowered with, and what it is compared with.
@@ -26,6 +32,8 @@ struct FileToValidate {
   std::filesystem::path file;
   GraphForm form;
   std::vector<Comparison> comparisons;
+  /// Puts a file of another exporter behind the names of a definition; our own have them. Its steps are not told.
+  std::function<std::unique_ptr<Runnable>(const Definition&, Runnable&)> behind_names{};
 };
 
 /// A layout's files, and what they were made from.
@@ -37,7 +45,13 @@ struct ExportToValidate {
   WeightSource* weights;
   std::filesystem::path folder;
   GraphForm form;
+  ValidationBudget budget = ValidationBudget::normal;
+  bool traces_values = false;  // every step is listed, whether or not something differs
+  MemoryPlan memory{};
 };
+
+/// Whether a file of this form has weights in 16 bits, as far as its form tells.
+bool has_16_bit_weights(const GraphForm& form);
 
 /// What was found of one file. It has passed the ONNX checker, with full shape inference.
 struct FileValidation {
@@ -64,8 +78,11 @@ struct ExportValidation {
     std::string runtime, refusal;
   };
   std::optional<Substitute> substitute{};
+  MemoryPlan memory{};
 
   bool passes() const;
+  /// Whether no output holds NaN or infinity.
+  bool is_finite() const;
   double largest_difference() const;
 };
 
@@ -75,9 +92,13 @@ std::vector<FileToValidate> files_to_validate(const ExportToValidate& exported);
 /// What the largest run of these comparisons computes beside the weights, in bytes.
 uint64_t activations_of(const std::vector<FileToValidate>& files);
 
-/// Checks the file and makes its comparisons; `config` may be null where these are with recorded outputs.
-FileValidation validate_file(const OnnxConfig* config, const FileToValidate& written, const Tolerance& tolerance,
-                             const Progress& progress);
+/// Checks the file and makes its comparisons. `exported` is null where these are with recorded outputs.
+FileValidation validate_file(const ExportToValidate* exported, const FileToValidate& written,
+                             const Tolerance& tolerance, const Progress& progress);
+
+/// The inputs of a set for a definition of the file's graph: those of its part and, in a merged graph, what the other
+/// branch takes beside them.
+Tensors complete_inputs(const ExportToValidate& exported, const Definition& definition, const InputSet& set);
 
 /// A layout's files against the definitions that they hold, and, where there is a cache, the cached step against the
 /// uncached run of the same tokens.

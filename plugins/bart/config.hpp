@@ -229,7 +229,8 @@ struct BartConfig {
     // Of the models' forerunners, and of training.
     c.no_effect({"num_hidden_layers", "init_std", "encoder_layerdrop", "decoder_layerdrop", "normalize_before",
                  "normalize_embedding", "add_final_layer_norm", "add_bias_logits", "static_position_embeddings",
-                 "extra_pos_embeddings", "force_bos_token_to_be_generated", "max_decoder_position_embeddings"});
+                 "extra_pos_embeddings", "force_bos_token_to_be_generated", "max_decoder_position_embeddings",
+                 "min_position_embeddings", "layernorm_embedding", "do_blenderbot_90_layernorm"});
     if (c.boolean("use_prompt", false)) {
       throw Error(ONNXPORT_UNSUPPORTED,
                   "config field 'use_prompt' is true; keys and values that are learnt in front of a text are not "

@@ -104,6 +104,9 @@ struct LlamaConfig {
     c.no_effect({"max_window_layers", "original_max_position_embeddings"});  // without the options that they are of
     c.no_effect({"sliding_window_pattern"});                                 // where the layers are listed
     c.no_effect({"cache_implementation", "eod_token_id"});
+    // Of classes that have no such option, for which the model's own code wrote it. Biases that are there are not
+    // missed: tensors that nothing asks for are an error.
+    c.no_effect({"attention_bias", "mlp_bias", "lm_head_bias", "full_attn_mod", "interpolate_factor", "use_mrope"});
   }
 
   static Config named(Config c, const Family& family) {

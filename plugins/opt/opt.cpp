@@ -119,6 +119,7 @@ struct OptConfig {
     require_multiple({"hidden_size", hidden}, {"num_attention_heads", heads});
     // BioGPT's norms have torch's own epsilon, whatever is stated.
     c.no_effect({"layer_norm_eps", "layerdrop", "init_std", "decoder_start_token_id"});
+    c.no_effect({"learned_embeddings", "scale_embeddings"});  // of Galactica, which no class reads
     if (family.scales_words && c.boolean("scale_embedding", true)) scale = std::sqrt(static_cast<double>(hidden));
     if (family.has_options) read_options(c);
     // Since version 5 BioGPT counts places in sequence.

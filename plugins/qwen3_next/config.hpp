@@ -102,6 +102,9 @@ struct Qwen3NextConfig {
     require_multiple({"linear_num_value_heads", mixer.rule.value_heads},
                      {"linear_num_key_heads", mixer.rule.key_heads});
     no_effect_of_router_training(c);
+    // Of the layer that predicts a second token, of kernels, and what the classes always have.
+    c.no_effect({"mtp_num_hidden_layers", "mtp_use_dedicated_embeddings", "mamba_ssm_dtype", "attn_output_gate",
+                 "mlp_only_layers"});
   }
   int64_t vocab, hidden, layers, heads, kv_heads, head_size, positions;
   bool bias;

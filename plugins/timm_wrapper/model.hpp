@@ -31,7 +31,6 @@ class Model {
 struct Asked {
   const std::string& name;
   const Config& arguments;
-  const Config& config;
 };
 using Made = std::unique_ptr<const Model>;
 

@@ -13,7 +13,7 @@ using namespace timm;
 Made made_of(const Config& config) {
   const std::string written = config.text("architecture", "resnet50"), name = written.substr(0, written.find('.'));
   const Config arguments = config.section("model_args");
-  const Asked asked{name, arguments, config};
+  const Asked asked{name, arguments};
   for (const auto& family : {inverted_residuals, resnet, vision_transformer}) {
     if (Made made = family(asked)) return made;
   }

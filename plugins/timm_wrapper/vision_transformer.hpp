@@ -104,7 +104,6 @@ class VisionTransformer final : public Model {
 
   TransformerLayer layer() const {
     const int64_t inner = inner_width();
-    const std::string factor = c.relative.scaled ? "gamma" : "";
     return {
         .attention_at = "attn",
         .attention = {.heads = c.size.heads,
@@ -123,9 +122,9 @@ class VisionTransformer final : public Model {
                               .bias = true},
         .attention_branch = {.norm = {.epsilon = c.relative.epsilon},
                              .name = "norm1",
-                             .factor = factor.empty() ? "" : "ls1." + factor},
+                             .factor = c.relative.scaled ? "ls1.gamma" : ""},
         .feed_forward_branch = {
-            .norm = {.epsilon = c.relative.epsilon}, .name = "norm2", .factor = factor.empty() ? "" : "ls2." + factor}};
+            .norm = {.epsilon = c.relative.epsilon}, .name = "norm2", .factor = c.relative.scaled ? "ls2.gamma" : ""}};
   }
   int64_t inner_width() const { return static_cast<int64_t>(static_cast<double>(c.size.width) * c.size.ratio); }
   Value normed(const Scope& s, const Value& x) const { return norm(s, x, {.epsilon = c.relative.epsilon}); }

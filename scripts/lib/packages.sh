@@ -43,9 +43,9 @@ build_packages() {
   boost_packages
 }
 
-# What only the tests need: a second compiler for the plugin ABI and for libFuzzer.
+# What only the tests need: a second compiler for the plugin ABI and for libFuzzer, and make for a batch of exports.
 test_packages() {
-  printf '%s\n' clang clang-tidy clang-format
+  printf '%s\n' clang clang-tidy clang-format make
   clang_runtime_package
 }
 

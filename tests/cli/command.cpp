@@ -52,7 +52,7 @@ Sandbox::~Sandbox() {
 }
 
 Outcome Sandbox::run(const Words& arguments, const Options& options) const {
-  Words words{ONNXPORT_EXECUTABLE};
+  Words words{options.program.empty() ? ONNXPORT_EXECUTABLE : options.program.string()};
   words.insert(words.end(), arguments.begin(), arguments.end());
   Words environment{"PATH=/usr/bin:/bin", "HOME=" + (path_ / "home").string(), "LC_ALL=C"};
   // A build with sanitizers is told its options by the environment.
@@ -147,6 +147,11 @@ std::set<std::string> Sandbox::tree() const {
   for (const auto& entry : fs::recursive_directory_iterator(path_))
     names.insert(entry.path().lexically_relative(path_).string());
   return names;
+}
+
+nlohmann::json parsed(const Outcome& outcome) {
+  BOOST_REQUIRE_MESSAGE(nlohmann::json::accept(outcome.out), "no JSON: " << outcome.out);
+  return nlohmann::json::parse(outcome.out);
 }
 
 bool contains(const std::string& text, const std::string& part) {

@@ -5,6 +5,7 @@
 #include <boost/test/unit_test.hpp>
 #include <filesystem>
 #include <functional>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <vector>
@@ -33,6 +34,7 @@ class Sandbox {
     std::function<bool()> when{};      ///< polled while it runs; when true, `signal` is sent
     int signal = 0;
     bool terminal = false;  ///< standard error is a terminal
+    fs::path program{};     ///< instead of the one that was built
   };
   Outcome run(const Words& arguments, const Options& options) const;
   Outcome run(const Words& arguments) const { return run(arguments, Options{}); }
@@ -52,6 +54,9 @@ class Sandbox {
  private:
   fs::path path_;
 };
+
+/// The one JSON object that --json prints.
+nlohmann::json parsed(const Outcome& outcome);
 
 bool contains(const std::string& text, const std::string& part);
 

@@ -10,11 +10,6 @@ using Json = nlohmann::json;
 
 namespace {
 
-Json parsed(const Outcome& outcome) {
-  BOOST_REQUIRE_MESSAGE(Json::accept(outcome.out), "no JSON: " << outcome.out);
-  return Json::parse(outcome.out);
-}
-
 const Json* row(const Json& list, const std::string& key, const std::string& value) {
   for (const Json& entry : list) {
     if (entry.at(key) == value) return &entry;

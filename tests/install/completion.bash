@@ -24,5 +24,5 @@ expect "onnxport plugins li" list
 expect "onnxport export --dt" --dtype
 expect "onnxport export --dtype f" fp16
 expect "onnxport export -m " A_FILE
-expect "onnxport export -m x --layout " merged
+expect "onnxport export -m x --weights " link
 expect "onnxport plugins list --plug" --plugin-dir

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Exports side by side in one process; `scripts/check exports` runs these with ThreadSanitizer.
+// Exports side by side in one process; `scripts/check threads` runs these with ThreadSanitizer.
 #include <boost/test/unit_test.hpp>
 #include <thread>
 

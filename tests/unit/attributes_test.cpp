@@ -4,6 +4,7 @@
 #include <onnxport/plugin.hpp>
 
 #include <boost/test/unit_test.hpp>
+#include <cmath>
 
 #include "core/definition/host_tables.hpp"
 #include "core/definition/onnx_config.hpp"
@@ -73,6 +74,16 @@ BOOST_AUTO_TEST_CASE(kinds_are_checked) {
                  .ends_with("its attribute 'approximate' is given as int; expected text"));
   BOOST_TEST(refusal("", "Transpose", {x}, {{"perm", std::vector<double>{1, 0}}})
                  .ends_with("its attribute 'perm' is given as floats; expected ints"));
+}
+
+BOOST_AUTO_TEST_CASE(values_are_checked) {
+  BOOST_TEST(refusal(composite_domain, "Gelu", {x}, {{"approximate", std::string("fast")}})
+                 .ends_with("there is no form 'fast'; known: none, tanh, quick"));
+  BOOST_TEST(refusal(composite_domain, "LayerNorm", {x, weight}, {{"epsilon", -1e-5}})
+                 .ends_with("its attribute 'epsilon' is -1e-05; expected a number from 0 on"));
+  BOOST_TEST(
+      refusal("", "Clip", {x}, {{"min", std::nan("")}}).ends_with("its attribute 'min' is NaN; expected a number"));
+  BOOST_TEST(refusal("", "Softmax", {x}, {{"axis", int64_t{2}}}).ends_with("axis 2 of a tensor of rank 2"));
 }
 
 BOOST_AUTO_TEST_CASE(a_whole_number_may_stand_for_a_float) {

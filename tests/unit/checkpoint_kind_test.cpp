@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "core/checkpoint/checkpoint.hpp"
+#include "core/checkpoint/kind.hpp"
 #include "core/error.hpp"
 
 namespace fs = std::filesystem;
@@ -23,9 +24,10 @@ struct Folder {
   ~Folder() { fs::remove_all(path); }
 
   void write(const char* name, const std::string& text) const { std::ofstream(path / name) << text; }
-  void tensors(const std::vector<std::string>& names) const {
+  void tensors(const std::vector<std::string>& names, const std::vector<std::string>& of_8_bits = {}) const {
     std::map<std::string, ir::Tensor> made;
     for (const std::string& name : names) made.emplace(name, ir::Tensor::of<float>(ir::DType::f32, {1}, {1.0F}));
+    for (const std::string& name : of_8_bits) made.emplace(name, ir::Tensor::of<uint8_t>(ir::DType::u8, {1}, {1}));
     write_safetensors(path / "model.safetensors", made);
   }
   /// What the error says, with its next step; empty where the folder opens.
@@ -57,20 +59,105 @@ BOOST_AUTO_TEST_CASE(an_adapter_names_its_base) {
 
 BOOST_AUTO_TEST_CASE(a_gguf_file_is_no_checkpoint) {
   write("model-q4.gguf", "GGUF");
-  check_says({"GGUF file, model-q4.gguf", "save_pretrained"});
+  check_says({"a GGUF file (model-q4.gguf)", "save_pretrained"});
 }
 
 BOOST_AUTO_TEST_CASE(quantized_weights_are_told_by_the_config) {
   tensors({"a.qweight", "a.scales"});
   write("config.json", R"({"model_type": "llama", "quantization_config": {"quant_method": "gptq", "bits": 4}})");
   check_says({"quantized weights", "'gptq'", "dequantize"});
-  write("config.json", R"({"model_type": "llama", "quantization_config": null})");
+  tensors({"a.weight"});
+  for (const char* without : {"null", "{}", R"({"load_in_8bit": false})"}) {
+    write("config.json", R"({"quantization_config": )" + std::string(without) + "}");
+    BOOST_TEST(refusal() == "");
+  }
+  write("config.json", R"({"quantization_config": {"load_in_8bit": true}})");
+  check_says({"'bitsandbytes'"});
+  write("config.json", R"({"quantization": {"group_size": 64, "bits": 4}})");
+  check_says({"states quantization with the method 'MLX'"});
+  write("config.json", R"({"compression_config": {"quant_method": "compressed-tensors"}})");
+  check_says({"'compressed-tensors'"});
+}
+
+BOOST_AUTO_TEST_CASE(quantized_weights_are_told_by_files_and_tensors) {
+  write("config.json", "{}");
+  tensors({"a.weight"});
+  write("quantize_config.json", "{}");
+  check_says({"quantize_config.json", "AutoGPTQ"});
+  fs::remove(path / "quantize_config.json");
+  const std::pair<std::vector<std::string>, const char*> marked[] = {
+      {{"a.qweight"}, "GPTQ or AWQ"},
+      {{"a.weight_packed"}, "compressed-tensors"},
+      {{"a.weight", "a.SCB"}, "bitsandbytes, 8 bits"},
+      {{"a.weight", "a.weight.absmax"}, "bitsandbytes, 4 bits"},
+  };
+  for (const auto& [names, who] : marked) {
+    tensors(names);
+    check_says({"holds quantized weights", names.back().c_str(), who});
+  }
+  tensors({"a.weight_scale"}, {"a.weight"});
+  check_says({"a.weight_scale", "FP8 or int8 with scales"});
+  tensors({"experts.up_scales"}, {"experts.up_blocks"});
+  check_says({"experts.up_blocks", "MXFP4"});
+  // A parameter of that name beside weights of floats is the model's own.
+  tensors({"a.weight", "a.weight_scale", "up_blocks"});
   BOOST_TEST(refusal() == "");
+}
+
+BOOST_AUTO_TEST_CASE(configs_of_other_libraries) {
+  const auto said_of = [](const char* config) {
+    try {
+      explain_other_config(Json::parse(config), "config.json");
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  BOOST_TEST(said_of(R"({"architecture": "resnet50", "pretrained_cfg": {}})") ==
+             "config.json is of timm, by its field 'pretrained_cfg', and has no model_type");
+  BOOST_TEST(said_of(R"({"_class_name": "UNet2DConditionModel"})").find("diffusers") != std::string::npos);
+  BOOST_TEST(said_of(R"({"hidden_size": 128})") == "");
+}
+
+BOOST_AUTO_TEST_CASE(folders_without_config) {
+  const std::pair<const char*, const char*> others[] = {{"model_index.json", "a pipeline of several models"},
+                                                        {"params.json", "the original release's files"},
+                                                        {"last.ckpt", "a training program's checkpoint"},
+                                                        {"model.onnx", "an ONNX model"}};
+  for (const auto& [file, what] : others) {
+    write(file, "{}");
+    check_says({file, what, "and no config.json"});
+    fs::remove(path / file);
+  }
+  fs::create_directory(path / "0_Transformer");
+  write("modules.json", "[]");
+  check_says({"0_Transformer", "sentence-transformers"});
+}
+
+BOOST_AUTO_TEST_CASE(folders_without_weights_that_are_read) {
+  write("config.json", "{}");
+  const std::pair<const char*, const char*> others[] = {
+      {"model-00001-of-00002.safetensors", "shards without their index"},
+      {"model.fp16.safetensors", "weights of a variant"},
+      {"model-q4.gguf", "a GGUF file"},
+      {"tf_model.h5", "TensorFlow's weights"},
+      {"flax_model.msgpack", "Flax's weights"},
+      {"consolidated.safetensors", "the original release's files"},
+      {"consolidated.00.pth", "the original release's files"},
+      {"model.onnx", "an ONNX model"}};
+  for (const auto& [file, what] : others) {
+    write(file, "x");
+    check_says({file, what, "model.safetensors"});
+    fs::remove(path / file);
+  }
+  write("adapter_config.json", R"({"base_model_name_or_path": "org/base"})");
+  write("adapter_model.safetensors", "x");
+  check_says({"is an adapter of org/base", "no weights of its own", "merge_and_unload"});
 }
 
 BOOST_AUTO_TEST_CASE(a_wrapper_is_told_by_its_prefix) {
   write("config.json", "{}");
-  for (const char* prefix : {"module.", "_orig_mod.", "base_model.model."}) {
+  for (const char* prefix : {"module.", "_orig_mod.", "base_model.model.", "_fsdp_wrapped_module."}) {
     tensors({prefix + std::string("a.weight"), prefix + std::string("b.weight")});
     check_says({"all 2 tensors begin with", prefix, "save the model that is inside"});
   }
@@ -79,10 +166,16 @@ BOOST_AUTO_TEST_CASE(a_wrapper_is_told_by_its_prefix) {
   BOOST_TEST(refusal() == "");
 }
 
-BOOST_AUTO_TEST_CASE(matrices_of_lora_are_not_left_out) {
+BOOST_AUTO_TEST_CASE(parts_of_adapters_are_not_left_out) {
   write("config.json", "{}");
   tensors({"a.weight", "a.lora_A.default.weight", "a.lora_B.default.weight"});
   check_says({"LoRA", "a.lora_A.default.weight", "merge_and_unload"});
+  tensors({"a.weight", "a.lora_embedding_A.default"});
+  check_says({"LoRA", "a.lora_embedding_A.default"});
+  tensors({"a.weight", "a.ia3_l.default"});
+  check_says({"IA3", "a.ia3_l.default"});
+  tensors({"a.base_layer.weight"});
+  check_says({"PEFT", "a.base_layer.weight"});
 }
 
 BOOST_AUTO_TEST_SUITE_END()

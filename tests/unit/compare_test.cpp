@@ -48,6 +48,38 @@ BOOST_AUTO_TEST_CASE(the_worst_element_is_told) {
   BOOST_TEST(d.problem == "");
 }
 
+BOOST_AUTO_TEST_CASE(numbers_of_all_elements) {
+  const Difference d = one(f32({4}, {1, 0, 0, 2}), f32({4}, {1, 0.5F, 0, 1.5F}), 1);
+  BOOST_TEST(d.mean_abs == 0.25);
+  BOOST_TEST(std::fabs(d.cosine - 4 / std::sqrt(5 * 3.5)) < 1e-12);
+  BOOST_TEST(one(f32({2}, {0, 0}), f32({2}, {0, 0})).cosine == 1.0);
+  BOOST_TEST(one(f32({2}, {1, 1}), f32({2}, {-1, -1}), 3).cosine == -1.0);
+  BOOST_TEST(!d.same_best.has_value());
+}
+
+BOOST_AUTO_TEST_CASE(best_classes_of_logits) {
+  const auto logits = [](const std::string& name, const Tensor& expected, const Tensor& actual) {
+    return compare({{name, expected}}, {{name, actual}}, 100)[0];
+  };
+  const Tensor expected = f32({2, 7}, {0, 1, 2, 3, 4, 5, 6, 6, 5, 4, 3, 2, 1, 0});
+  const Tensor swapped = f32({2, 7}, {0, 1, 2, 3, 4, 6, 5, 6, 5, 4, 3, 1, 2, 0});
+  const Difference d = logits("logits", expected, swapped);
+  BOOST_TEST(d.same_best.value() == 0.5);
+  BOOST_TEST(d.same_best_five.value() == 0.5);
+  BOOST_TEST(logits("start_logits", expected, expected).same_best.value() == 1.0);
+  BOOST_TEST(!logits("last_hidden_state", expected, swapped).same_best.has_value());
+  BOOST_TEST(!logits("logits", f32({1, 5}, {1, 2, 3, 4, 5}), f32({1, 5}, {1, 2, 3, 4, 5})).same_best_five.has_value());
+}
+
+BOOST_AUTO_TEST_CASE(values_that_differ) {
+  const auto values = differing_values(f32({2, 2}, {1, 2, 3, not_a_number}), f32({2, 2}, {1, 3, 5, not_a_number}),
+                                       {.absolute = 0.5}, 1);
+  BOOST_REQUIRE_EQUAL(values.size(), 1u);
+  BOOST_TEST(values[0].index == (std::vector<int64_t>{0, 1}), boost::test_tools::per_element());
+  BOOST_TEST(values[0].expected == 2.0);
+  BOOST_TEST(values[0].actual == 3.0);
+}
+
 BOOST_AUTO_TEST_CASE(tolerances_are_absolute_and_relative) {
   const Tensor expected = f32({2}, {0, 100}), actual = f32({2}, {0.25F, 101});
   BOOST_TEST(!one(expected, actual).passes);

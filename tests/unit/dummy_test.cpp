@@ -236,6 +236,29 @@ BOOST_AUTO_TEST_CASE(varied_rows_differ_and_are_padded) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(rows_padded_at_either_end) {
+  Preprocessor tokenizer = cls_sep();
+  for (const bool left : {false, true}) {
+    tokenizer.pads_left = left;
+    const auto mask_of = [&](Padding padding, int64_t r) {
+      const DummyOptions options{.batch_size = 3, .seq_length = 11, .varied = true, .padding = padding};
+      return row(generate_dummy_inputs(text_model({"batch", "sequence"}), Json::object(), &tokenizer, options),
+                 "attention_mask", r);
+    };
+    const std::vector<int64_t> all(11, 1);
+    BOOST_TEST(mask_of(Padding::both, 0) == all, boost::test_tools::per_element());
+    BOOST_TEST(mask_of(Padding::both, 1) == mask_of(Padding::usual, 1), boost::test_tools::per_element());
+    std::vector<int64_t> single(11, 0);
+    single[left ? 0 : 10] = 1;
+    BOOST_TEST(mask_of(Padding::both, 2) == single, boost::test_tools::per_element());
+    BOOST_TEST(mask_of(Padding::none, 1) == all, boost::test_tools::per_element());
+    BOOST_TEST(mask_of(Padding::left, 1).front() == 0);
+    BOOST_TEST(mask_of(Padding::left, 1).back() == 1);
+    BOOST_TEST(mask_of(Padding::right, 1).front() == 1);
+    BOOST_TEST(mask_of(Padding::right, 1).back() == 0);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(same_seed_same_numbers) {
   Description model = text_model({"batch", "choice", "sequence"});
   model.inputs.push_back(input("pixel_values", DType::f32, {"batch", "3", "height", "width"}, ONNXPORT_ROLE_PIXELS));

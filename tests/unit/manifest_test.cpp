@@ -89,6 +89,17 @@ struct Folder {
 
 }  // namespace
 
+namespace {
+
+onnxport::Subject in_folder(const std::filesystem::path& folder) {
+  return {.what = "plugin", .folder = folder, .file = folder / "lib.so"};
+}
+onnxport::Subject with_sum(const std::string& sum) {
+  return {.what = "plugin", .file = "lib.so", .sha256 = sum};
+}
+
+}  // namespace
+
 BOOST_AUTO_TEST_SUITE(manifest)
 
 BOOST_AUTO_TEST_CASE(source_form) {
@@ -223,7 +234,7 @@ BOOST_AUTO_TEST_CASE(examples_of_the_documentation) {
   BOOST_TEST(parse(examples[2]).is_extension());
   const Folder folder;
   const auto policy = onnxport::TrustPolicy::read(folder.write("trust.yaml", examples[3]));
-  BOOST_TEST(!policy.check_directory("/usr/lib/onnxport/plugins/bert").has_value());
+  BOOST_TEST(!policy.check(in_folder("/usr/lib/onnxport/plugins/bert")).has_value());
 }
 
 BOOST_AUTO_TEST_SUITE_END()
@@ -243,14 +254,13 @@ BOOST_AUTO_TEST_CASE(known_sha256) {
   const std::string sum(64, '1');
   const auto policy =
       onnxport::TrustPolicy::read(folder.write("trust.yaml", "require: known-sha256\nsha256: [\"" + sum + "\"]\n"));
-  BOOST_TEST(!policy.check_sha256(sum, "lib.so").has_value());
-  BOOST_TEST(!policy.check_directory("/anywhere").has_value());
-  const auto refusal = policy.check_sha256(std::string(64, '2'), "lib.so");
+  BOOST_TEST(!policy.check(with_sum(sum)).has_value());
+  const auto refusal = policy.check(with_sum(std::string(64, '2')));
   BOOST_REQUIRE(refusal.has_value());
   BOOST_TEST(refusal->cause == "lib.so: found sha256 " + std::string(64, '2') +
                                    ", which is not among those of the trust policy " +
                                    (folder.path / "trust.yaml").string());
-  BOOST_TEST(policy.check_sha256("", "lib.so")->cause.find("gives no sha256") != std::string::npos);
+  BOOST_TEST(policy.check(with_sum(""))->cause.find("gives no sha256") != std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(known_directory) {
@@ -259,11 +269,11 @@ BOOST_AUTO_TEST_CASE(known_directory) {
   std::filesystem::create_directories(folder.path / "good-not/toy");
   const auto policy = onnxport::TrustPolicy::read(
       folder.write("trust.yaml", "require: known-directory\ndirectories: [" + (folder.path / "good").string() + "]\n"));
-  BOOST_TEST(!policy.check_directory(folder.path / "good/toy").has_value());
-  BOOST_TEST(!policy.check_directory(folder.path / "good").has_value());
-  BOOST_TEST(policy.check_directory(folder.path / "good-not/toy").has_value());
-  BOOST_TEST(policy.check_directory(folder.path / "good/../good-not/toy").has_value());
-  BOOST_TEST(policy.check_directory(folder.path).has_value());
+  BOOST_TEST(!policy.check(in_folder(folder.path / "good/toy")).has_value());
+  BOOST_TEST(!policy.check(in_folder(folder.path / "good")).has_value());
+  BOOST_TEST(policy.check(in_folder(folder.path / "good-not/toy")).has_value());
+  BOOST_TEST(policy.check(in_folder(folder.path / "good/../good-not/toy")).has_value());
+  BOOST_TEST(policy.check(in_folder(folder.path)).has_value());
 }
 
 BOOST_AUTO_TEST_CASE(policy_mistakes) {
@@ -273,12 +283,16 @@ BOOST_AUTO_TEST_CASE(policy_mistakes) {
   };
   const std::string at = (folder.path / "trust.yaml").string();
   BOOST_TEST(read("sha256: []\n") == at + ":1: 'require' is missing in the trust policy");
-  BOOST_TEST(read("require: all\n") == at + ":1: 'require' is 'all', expected known-sha256, known-directory or none");
+  BOOST_TEST(read("require: all\n") ==
+             at + ":1: 'require' is 'all', expected known-sha256, known-directory, known-publisher, "
+                  "known-id, known or none");
   BOOST_TEST(read("require: none\nsha256: [12]\n") == at + ":2: '12' is not 64 hexadecimal digits in lower case");
   BOOST_TEST(read("require: none\ndirectories: [a]\n") ==
              at + ":2: the directory 'a' must be absolute or begin with ~/");
-  BOOST_TEST(read("require: none\nother: 1\n") ==
-             at + ":2: unknown key 'other' in the trust policy; known are require, sha256, directories");
+  BOOST_TEST(
+      read("require: none\nother: 1\n") ==
+      at + ":2: unknown key 'other' in the trust policy; known are require, ids, sha256, directories, publishers, "
+           "deny");
   ::chmod(at.c_str(), 0666);
   BOOST_TEST(read("require: none\n") ==
              at + ": found mode 0666, writable by everybody; expected writable by its owner only");

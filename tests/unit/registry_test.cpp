@@ -506,6 +506,8 @@ BOOST_AUTO_TEST_CASE(features_of_architectures) {
   BOOST_TEST(feature("ToyForQuestionAnsweringSimple") == "question-answering");
   BOOST_TEST(feature("ToyModel") == "default");
   BOOST_TEST(feature("ToyForSomethingElse") == "none");
+  BOOST_TEST(feature("ToyForGuardModel") == "none");  // no base model, though it is called so
+  BOOST_TEST(feature("ToyFormerModel") == "default");
   Candidate candidate;
   candidate.manifest.models = {model};
   BOOST_TEST(FeaturesManager::feature_from_architecture(candidate, "ToyForPreTraining").value() == "masked-lm");

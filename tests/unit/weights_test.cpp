@@ -95,8 +95,53 @@ BOOST_AUTO_TEST_CASE(a_further_layer_is_unexpected_and_another_head_is_not) {
   BOOST_TEST(source.finish(false) == std::vector<std::string>{"head.w"}, boost::test_tools::per_element());
 }
 
+BOOST_AUTO_TEST_CASE(what_was_added_to_a_used_module_is_unexpected) {
+  Folder folder({{"bert.layer.0.cross.output.norm.weight", {2}},
+                 {"bert.layer.0.attention.query.weight", {2}},
+                 {"bert.layer.0.attention.q_norm.weight", {2}},
+                 {"bert.layer.0.adapters.x.down.weight", {2}},
+                 {"bert.layer.0.pre_norm.bias", {2}},
+                 {"bert.pooler.dense.weight", {2}},
+                 {"cls.weight", {2}}});
+  WeightSource source(*folder.checkpoint);
+  source.set_base_model_prefix("bert");
+  source.get("bert.layer.0.attention.query.weight", {2});
+  const std::string text = failure_of(source);
+  for (const char* name : {"attention.q_norm.weight", "adapters.x.down", "pre_norm.bias"})
+    BOOST_TEST(contains(text, name), name << " in: " << text);
+  // A head, and a part that another graph of the model may use.
+  for (const char* other : {"pooler", "cls", "cross"}) BOOST_TEST(!contains(text, other));
+}
+
+BOOST_AUTO_TEST_CASE(a_wrapper_around_the_model_is_told_by_its_prefix) {
+  Folder folder({{"net.bert.a.weight", {2}}, {"net.bert.b.weight", {2}}, {"net.loss.weight", {2}}, {"other", {1}}});
+  WeightSource source(*folder.checkpoint);
+  source.set_base_model_prefix("bert");
+  source.get("a.weight", {2});
+  source.get("b.weight", {2});
+  BOOST_TEST(contains(failure_of(source), "are there with 'net.' before their names"));
+  WeightSource other(*folder.checkpoint);
+  other.get("c.weight", {2});
+  BOOST_TEST(!contains(failure_of(other), "before their names"));
+}
+
+BOOST_AUTO_TEST_CASE(code_of_the_models_own_is_mentioned_where_it_does_not_match) {
+  Folder folder({{"a.weight", {2}}});
+  std::ofstream(folder.path / "config.json")
+      << R"({"auto_map": {"AutoConfig": "c.Config", "AutoModel": "m.OwnModel"}})";
+  const Checkpoint checkpoint = Checkpoint::open(folder.path);
+  WeightSource source(checkpoint);
+  source.get("b.weight", {2});
+  try {
+    source.finish(false);
+    BOOST_ERROR("accepted");
+  } catch (const Error& error) {
+    BOOST_TEST(contains(error.hint(), "auto_map names code of the model's own, m.OwnModel"));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(eight_bits_count_by_themselves_and_not_with_a_scale) {
-  Folder folder({{"a.weight", {2}}, {"b.weight", {2}}, {"b.weight_scale_inv", {1}}, {"c.weight", {2}}},
+  Folder folder({{"a.weight", {2}}, {"b.weight", {2}}, {"b.scale_inv", {1}}, {"c.weight", {2}}},
                 {{"a.weight", ir::DType::f8e4m3fn}, {"b.weight", ir::DType::f8e5m2}, {"c.weight", ir::DType::i8}});
   WeightSource plain(*folder.checkpoint);
   BOOST_TEST((plain.get("a.weight", {2}).second.dtype() == ir::DType::f32));
@@ -105,7 +150,7 @@ BOOST_AUTO_TEST_CASE(eight_bits_count_by_themselves_and_not_with_a_scale) {
   quantized.get("b.weight", {2});
   quantized.get("c.weight", {2});
   const std::string text = failure_of(quantized);
-  BOOST_TEST(contains(text, "b.weight: quantized, f8e5m2 with b.weight_scale_inv beside it"));
+  BOOST_TEST(contains(text, "b.weight: quantized, f8e5m2 with b.scale_inv beside it"));
   BOOST_TEST(contains(text, "c.weight: expected f32, f16, bf16, f64 or f8, found i8"));
   BOOST_CHECK_THROW(quantized.finish(true), Error);
 }

@@ -88,6 +88,9 @@ class Rotary {
         width_(static_cast<int64_t>(static_cast<double>(head_size) *
                                     scaling.real("partial_rotary_factor", older.partial))),
         max_positions_(config.integer("max_position_embeddings", 2048)) {
+    if (!(base_ > 0)) {
+      throw Error(ONNXPORT_CONFIG, "config field 'rope_theta' is " + std::to_string(base_) + "; expected more than 0");
+    }
     if (type_ == "proportional") width_ = head_size;
     constexpr int64_t widest = 1 << 20;
     // Of an odd part one dimension more is turned, where the head has it.
@@ -139,6 +142,13 @@ class Rotary {
                                                         "su",      "llama3", "proportional", "mrope"};
     const std::string older = scaling.choice("type", otherwise, known);
     const std::string type = scaling.choice("rope_type", older, known);
+    const bool is_told = scaling.has("type") || scaling.has("rope_type") || otherwise != std::string_view("default");
+    if (!is_told && scaling.maybe_real("factor").value_or(1) != 1) {
+      throw Error(
+          ONNXPORT_CONFIG,
+          "config field 'rope_scaling' has a factor and does not tell how it is used; expected rope_type (older: "
+          "type), such as \"linear\"");
+    }
     if (type == "mrope") return "default";  // how positions of several axes were stated before version 4.49
     return type == "su" ? "longrope" : type;
   }

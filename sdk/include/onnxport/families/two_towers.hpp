@@ -121,7 +121,9 @@ struct TextTower : Tower {
 /// Source: CLIPConfig, transformers 4.57.
 inline Config tower_config(const Config& c, const std::string& key) {
   const std::string older = key + "_dict";
-  return c.has(older) ? c.section(older) : c.section(key);
+  if (!c.has(older)) return c.section(key);
+  c.no_effect({key});  // the older one, filled up with the class's defaults, is put over it
+  return c.section(older);
 }
 
 /// Every vector at a length of 1: f[..., n] -> the same.

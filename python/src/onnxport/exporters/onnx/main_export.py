@@ -44,8 +44,9 @@ _GENERATING = ("causal-lm", "seq2seq-lm", "speech2seq-lm", "vision2seq-lm")
 def _first_accepted(model, options, choices):
     """The first of several changes of the options that the model has, with its plan."""
     for number, change in enumerate(choices):
+        changed = {**options, **change}
         try:
-            return {**options, **change}, plan(model, **options, **change)
+            return changed, plan(model, **changed)
         except OnnxportError as refused:
             if refused.status != _USAGE or number == len(choices) - 1:
                 raise
@@ -53,11 +54,12 @@ def _first_accepted(model, options, choices):
 
 def _as_optimum_has_it(model, task, layout, options):
     """Options with which the files are those that optimum writes."""
-    layouts = [{"layout": layout}, {}] if layout != "single" else [{}]
-    chosen, planned = _first_accepted(model, options, layouts)
+    chosen, planned = _first_accepted(model, options, [{}])
     if task == "auto" and planned["feature"] in _GENERATING:
         with_past = {"feature": planned["feature"] + "-with-past"}
         chosen, planned = _first_accepted(model, chosen, [with_past, {}])
+    # Without a past there are no two steps to merge, and some models are one graph.
+    chosen, planned = _first_accepted(model, chosen, [{"layout": layout}, {"layout": "split"}, {"layout": "single"}])
     if planned["feature"].startswith("causal-lm"):
         chosen, planned = _first_accepted(model, chosen, [{"position_ids": "input"}, {}])
     return chosen

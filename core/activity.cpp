@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/activity.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <mutex>
+
+namespace onnxport {
+namespace {
+
+Activity* kept = nullptr;
+std::mutex temporaries;
+
+template <size_t size>
+void write(char (&to)[size], std::string_view text) {
+  const size_t length = std::min(text.size(), size - 1);
+  std::memcpy(to, text.data(), length);
+  to[length] = '\0';
+}
+
+}  // namespace
+
+void keep_activity_in(Activity& shared) {
+  kept = &shared;
+}
+
+PluginCall::PluginCall(std::string_view plugin, std::string_view function) {
+  if (kept == nullptr) return;
+  plugin_ = kept->plugin;
+  function_ = kept->function;
+  write(kept->plugin, plugin);
+  write(kept->function, function);
+  if (kept->depth == 0) kept->place[0] = '\0';
+  ++kept->number;
+  ++kept->depth;
+}
+
+PluginCall::~PluginCall() {
+  if (kept == nullptr) return;
+  --kept->depth;
+  write(kept->plugin, plugin_);
+  write(kept->function, function_);
+}
+
+void note_place(std::string_view module_path) {
+  if (kept == nullptr) return;
+  write(kept->place, module_path);
+}
+
+void note_library(const OpenedLibrary& library) {
+  if (kept == nullptr) return;
+  const uint32_t count = kept->library_count;
+  if (count >= Activity::most_libraries) return;
+  Activity::Library& entry = kept->libraries[count];
+  write(entry.plugin, library.plugin);
+  write(entry.path, library.path);
+  write(entry.sha256, library.sha256);
+  entry.installed = library.installed;
+  kept->library_count = count + 1;
+}
+
+void note_temporary(const std::filesystem::path& folder, bool only_if_empty) {
+  const std::lock_guard lock(temporaries);
+  // One that is cut would be another folder.
+  if (kept == nullptr || folder.native().size() >= sizeof Activity::Temporary::path) return;
+  for (Activity::Temporary& entry : kept->temporaries) {
+    if (entry.path[0] != '\0') continue;
+    entry.only_if_empty = only_if_empty;
+    write(entry.path, folder.native());
+    return;
+  }
+}
+
+void forget_temporary(const std::filesystem::path& folder) {
+  const std::lock_guard lock(temporaries);
+  if (kept == nullptr) return;
+  for (Activity::Temporary& entry : kept->temporaries) {
+    if (folder == entry.path) entry.path[0] = '\0';
+  }
+}
+
+}  // namespace onnxport

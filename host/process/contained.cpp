@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/process/contained.hpp"
+
+#include <fmt/format.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <filesystem>
+#include <optional>
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
+
+#include "core/activity.hpp"
+#include "host/process/ending.hpp"
+#include "host/process/interrupt.hpp"
+#include "host/process/shared_memory.hpp"
+
+namespace onnxport {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// How long a plugin's function may go on after an interrupt, and a process after its work was done.
+constexpr auto patience = std::chrono::milliseconds(300);
+constexpr auto patience_at_exit = std::chrono::seconds(10);
+/// How long the program itself may go on after an interrupt; a library that it calls may not come back.
+constexpr auto patience_with_libraries = std::chrono::seconds(15);
+/// How often a library that ends the process is left out and the work begun anew.
+constexpr int most_attempts = 8;
+
+/// What both processes see.
+struct Shared {
+  std::atomic<bool> finished;
+  std::atomic<int> status;
+  Activity activity;
+};
+
+/// The signals that the parent waits for, instead of being interrupted by them.
+sigset_t awaited() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : {SIGCHLD, SIGINT, SIGTERM}) sigaddset(&set, signal);
+  return set;
+}
+
+std::vector<QuarantineRecord>& ended_by() {
+  static std::vector<QuarantineRecord> records;
+  return records;
+}
+
+/// What the child does; it does not return.
+[[noreturn]] void work_in_child(Terminal& console, const std::function<int(Console&)>& work, Shared& shared,
+                                const sigset_t& mask_before, pid_t parent) {
+  ::sigprocmask(SIG_SETMASK, &mask_before, nullptr);
+#ifdef __linux__
+  ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+  if (::getppid() != parent) request_interrupt();
+#endif
+  console.reserve_output();
+  int status = 0;
+  try {
+    status = work(console);
+  } catch (...) {
+    status = report_failure(console, std::current_exception());
+  }
+  console.finish(status);
+  shared.status = status;
+  shared.finished = true;
+  std::exit(status);
+}
+
+/// Waits for the child, and ends it where it does not heed an interrupt. Yields the status of waitpid.
+int wait_for(pid_t child, Shared& shared, const sigset_t& signals) {
+  int interrupts = 0;
+  Clock::time_point interrupted{};
+  bool counts = false;
+  Clock::time_point since{};  // the same call of a plugin, or the end of the work
+  uint64_t call = 0;
+  bool was_finished = false;
+  for (;;) {
+    int status = 0;
+    const pid_t ended = ::waitpid(child, &status, WNOHANG);
+    if (ended == child || (ended < 0 && errno != EINTR)) return status;
+    const bool watches = interrupts > 0 || shared.finished;
+    const timespec pause{watches ? 0 : 1, watches ? 20'000'000 : 0};
+    const int signal = ::sigtimedwait(&signals, nullptr, &pause);
+    if (signal == SIGINT || signal == SIGTERM) {
+      if (++interrupts == 1) interrupted = Clock::now();
+      request_interrupt();
+    }
+    if (interrupts > 1 || (interrupts == 1 && Clock::now() - interrupted > patience_with_libraries)) {
+      ::kill(child, SIGKILL);
+    }
+    const bool finished = shared.finished;
+    if (!finished && (interrupts == 0 || shared.activity.depth == 0)) {
+      counts = false;
+      continue;
+    }
+    if (!counts || was_finished != finished || call != shared.activity.number) {
+      counts = true;
+      since = Clock::now();
+      was_finished = finished;
+      call = shared.activity.number;
+    } else if (Clock::now() - since > (finished ? Clock::duration(patience_at_exit) : Clock::duration(patience))) {
+      ::kill(child, SIGKILL);
+    }
+  }
+}
+
+/// Removes what the child would have removed. Innermost folders were made last.
+void remove_left_behind(const Activity& activity) {
+  for (size_t i = Activity::most_temporaries; i-- > 0;) {
+    const Activity::Temporary& entry = activity.temporaries[i];
+    const std::string path(entry.path, ::strnlen(entry.path, sizeof entry.path));
+    std::error_code ignored;
+    if (path.empty()) continue;
+    if (entry.only_if_empty)
+      ::rmdir(path.c_str());
+    else
+      std::filesystem::remove_all(path, ignored);
+  }
+}
+
+/// Keeps the plugin's library from being loaded again. Yields whether the work may begin anew without it.
+bool put_aside(const QuarantineRecord& record, Terminal& console) {
+  if (record.sha256.size() != 64) return false;
+  if (const auto folder = quarantine_folder()) {
+    try {
+      write_quarantine(*folder, record);
+    } catch (const std::exception& error) {
+      console.note(fmt::format("the quarantine cannot be written: {}", error.what()));
+    }
+  }
+  ended_by().push_back(record);
+  return true;
+}
+
+int conclude(Terminal& console, const Ending& ending) {
+  const char* kind = ending.failure == Failure::plugin ? "plugin" : "internal";
+  console.fail(static_cast<int>(ending.failure), kind, ending.cause, ending.hint);
+  return static_cast<int>(ending.failure);
+}
+
+/// One attempt; nullopt where the work may begin anew.
+std::optional<int> attempt(Terminal& console, const std::function<int(Console&)>& work, bool is_last) {
+  Shared* shared = make_shared_object<Shared>();
+  const sigset_t signals = awaited();
+  sigset_t before;
+  ::sigprocmask(SIG_BLOCK, &signals, &before);
+  std::signal(SIGCHLD, SIG_DFL);  // a caller may have had it ignored, and then nobody is told how the child ended
+  const pid_t parent = ::getpid();
+  const pid_t child = shared == nullptr ? -1 : ::fork();
+  if (child < 0) {
+    ::sigprocmask(SIG_SETMASK, &before, nullptr);
+    return work(console);
+  }
+  if (child == 0) {
+    keep_activity_in(shared->activity);
+    work_in_child(console, work, *shared, before, parent);
+  }
+  const int wait_status = wait_for(child, *shared, signals);
+  ::sigprocmask(SIG_SETMASK, &before, nullptr);
+  if (shared->finished) {
+    console.set_mode(Terminal::Mode::quiet);  // the child has said everything
+    return shared->status;
+  }
+  console.drop_progress();
+  remove_left_behind(shared->activity);
+  if (interrupt_flag()) {
+    console.fail(interrupted_status, "interrupted", "interrupted; no output was left behind", "");
+    return interrupted_status;
+  }
+  const Ending ending = ending_of(wait_status, shared->activity);
+  const bool may_go_on = ending.by_plugin && put_aside(ending.record, console) && ending.while_loading && !is_last;
+  return may_go_on ? std::nullopt : std::optional(conclude(console, ending));
+}
+
+}  // namespace
+
+int run_contained(Terminal& console, const std::function<int(Console&)>& work) {
+  for (int attempts = 1;; ++attempts) {
+    if (const auto status = attempt(console, work, attempts == most_attempts)) return *status;
+  }
+}
+
+const std::vector<QuarantineRecord>& libraries_that_ended_it() {
+  return ended_by();
+}
+
+}  // namespace onnxport

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/process/ending.hpp"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+#include <ctime>
+#include <string_view>
+
+#include "core/printable.hpp"
+
+namespace onnxport {
+namespace {
+
+template <size_t size>
+std::string text(const char (&from)[size]) {
+  return printable(std::string_view(from, ::strnlen(from, size)));
+}
+
+struct SignalName {
+  int number;
+  const char *name, *meaning;
+};
+constexpr SignalName signals[] = {{SIGSEGV, "SIGSEGV", "it reached for memory that is not its own"},
+                                  {SIGBUS, "SIGBUS", "it reached for memory that is not there"},
+                                  {SIGFPE, "SIGFPE", "an impossible division"},
+                                  {SIGILL, "SIGILL", "an instruction that this processor does not have"},
+                                  {SIGABRT, "SIGABRT", "abort(), an uncaught exception or damaged memory"},
+                                  {SIGTRAP, "SIGTRAP", "a trap"},
+                                  {SIGKILL, "SIGKILL", "the system was out of memory, or somebody killed it"},
+                                  {SIGXCPU, "SIGXCPU", "its limit of processor time"},
+                                  {SIGALRM, "SIGALRM", "an alarm"}};
+
+/// "SIGSEGV", "exit 0"
+std::string sign_of(int wait_status) {
+  if (WIFEXITED(wait_status)) return fmt::format("exit {}", WEXITSTATUS(wait_status));
+  const int number = WTERMSIG(wait_status);
+  for (const SignalName& known : signals) {
+    if (known.number == number) return known.name;
+  }
+  return fmt::format("signal {}", number);
+}
+
+/// "crashed by SIGSEGV (…)", "ended the process with exit status 0"
+std::string deed_of(int wait_status) {
+  if (WIFEXITED(wait_status)) return fmt::format("ended the process with exit status {}", WEXITSTATUS(wait_status));
+  const int number = WTERMSIG(wait_status);
+  const char* verb = number == SIGKILL ? "was ended" : "crashed";
+  for (const SignalName& known : signals) {
+    if (known.number == number) return fmt::format("{} by {} ({})", verb, known.name, known.meaning);
+  }
+  return fmt::format("{} by signal {}", verb, number);
+}
+
+std::string now() {
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
+}
+
+constexpr const char* next_step =
+    "tell the plugin's author, with this message; the library is not loaded again until it is built anew or let out: "
+    "`onnxport plugins quarantine`";
+
+}  // namespace
+
+Ending ending_of(int wait_status, const Activity& activity) {
+  Ending ending;
+  const std::string deed = deed_of(wait_status);
+  const size_t count = std::min<size_t>(activity.library_count, Activity::most_libraries);
+  if (activity.depth > 0) {
+    const std::string plugin = text(activity.plugin), function = text(activity.function), place = text(activity.place);
+    ending.by_plugin = true;
+    ending.failure = Failure::plugin;
+    ending.while_loading = function.empty();
+    std::string where = function.empty() ? "while its library was loaded" : fmt::format("in {}()", function);
+    if (!place.empty()) where += fmt::format(", after a step of '{}'", place);
+    for (size_t i = 0; i < count; ++i) {
+      const Activity::Library& library = activity.libraries[i];
+      if (text(library.plugin) != plugin) continue;
+      ending.record.library = text(library.path);
+      ending.record.sha256 = text(library.sha256);
+    }
+    ending.record.plugin = plugin;
+    ending.record.reason = fmt::format("{} {}", deed, where);
+    ending.record.signal = sign_of(wait_status);
+    ending.record.date = now();
+    ending.cause = fmt::format("plugin {} {} {}", plugin, deed, where);
+    if (!ending.record.library.empty()) ending.cause += fmt::format(": {}", ending.record.library);
+    ending.hint = next_step;
+    return ending;
+  }
+  std::string foreign;
+  for (size_t i = 0; i < count; ++i) {
+    if (!activity.libraries[i].installed) foreign = text(activity.libraries[i].plugin);
+  }
+  if (!foreign.empty()) {
+    ending.failure = Failure::plugin;
+    ending.cause =
+        fmt::format("the process {} after plugin {} had run in it, which may have damaged its memory", deed, foreign);
+    ending.hint = fmt::format("if it happens without that plugin as well (--safe), report it as a defect of onnxport");
+    return ending;
+  }
+  ending.cause = fmt::format("the process {}", deed);
+  ending.hint = WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL
+                    ? "give it more memory; --max-memory tells before the work begins whether that suffices"
+                    : "this is a defect of onnxport; please report it with the command and the model's config.json";
+  return ending;
+}
+
+}  // namespace onnxport

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/process/probe.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "core/activity.hpp"
+#include "core/definition/onnx_config.hpp"
+#include "core/error.hpp"
+#include "host/process/ending.hpp"
+#include "host/process/interrupt.hpp"
+#include "host/process/shared_memory.hpp"
+#include "registry/loader.hpp"
+
+namespace onnxport {
+namespace {
+
+using Line = nlohmann::json;
+
+constexpr int patience = 10'000;  // milliseconds, for one library
+
+/// Loads from `first` on, and says a line of each. Does not return.
+[[noreturn]] void load_in_child(const std::vector<const Candidate*>& candidates, size_t first, int to) {
+  std::signal(SIGINT, SIG_DFL);
+  std::signal(SIGTERM, SIG_DFL);
+  // Nothing that a library prints belongs to the list.
+  ::dup2(STDERR_FILENO, STDOUT_FILENO);
+  for (size_t i = first; i < candidates.size(); ++i) {
+    Line line = Line::object();
+    try {
+      load(*candidates[i], plugin_host());
+    } catch (const Error& error) {
+      line = {{"reason", error.what()}, {"hint", error.hint()}};
+    }
+    const std::string text = line.dump(-1, ' ', true, Line::error_handler_t::replace) + "\n";
+    if (::write(to, text.data(), text.size()) != static_cast<ssize_t>(text.size())) ::_exit(1);
+  }
+  ::_exit(0);
+}
+
+/// A child that loads, and what it says.
+class Prober {
+ public:
+  Prober(const std::vector<const Candidate*>& candidates, size_t first) : activity_(make_shared_object<Activity>()) {
+    int ends[2] = {-1, -1};
+    if (activity_ == nullptr || ::pipe2(ends, O_CLOEXEC) != 0) throw failed();
+    child_ = ::fork();
+    if (child_ == 0) {
+      ::close(ends[0]);
+      keep_activity_in(*activity_);
+      load_in_child(candidates, first, ends[1]);
+    }
+    ::close(ends[1]);
+    from_ = ends[0];
+    if (child_ < 0) throw failed();
+  }
+  ~Prober() {
+    ::close(from_);
+    if (child_ <= 0) return;
+    ::kill(child_, SIGKILL);
+    ::waitpid(child_, nullptr, 0);
+  }
+  Prober(const Prober&) = delete;
+  Prober& operator=(const Prober&) = delete;
+
+  /// The next line; nullopt where the child has ended or does not go on.
+  std::optional<std::string> next() {
+    for (;;) {
+      if (const size_t end = text_.find('\n'); end != std::string::npos) {
+        std::string line = text_.substr(0, end);
+        text_.erase(0, end + 1);
+        return line;
+      }
+      pollfd polled{from_, POLLIN, 0};
+      const int ready = ::poll(&polled, 1, patience);
+      if (interrupt_flag()) throw Error(Failure::output, "interrupted");
+      if (ready < 0 && errno == EINTR) continue;
+      char buffer[4096];
+      const ssize_t count = ready > 0 ? ::read(from_, buffer, sizeof buffer) : 0;
+      timed_out_ = ready == 0;
+      if (count <= 0) return std::nullopt;
+      text_.append(buffer, static_cast<size_t>(count));
+    }
+  }
+
+  /// How it ended, after next() gave nothing.
+  LoadFailure failure() {
+    if (timed_out_) {
+      return {fmt::format("its library does not come back within {} s while it is loaded", patience / 1000),
+              "tell the plugin's author"};
+    }
+    int status = 0;
+    ::waitpid(child_, &status, 0);
+    child_ = -1;
+    const Ending ending = ending_of(status, *activity_);
+    return {ending.cause, "tell the plugin's author, with this message"};
+  }
+
+ private:
+  static Error failed() {
+    return {Failure::output, fmt::format("no process can be made: {}", std::strerror(errno)),
+            "end some others, or raise the limits of this user"};
+  }
+
+  Activity* activity_;
+  pid_t child_ = -1;
+  int from_ = -1;
+  bool timed_out_ = false;
+  std::string text_;
+};
+
+}  // namespace
+
+std::vector<std::optional<LoadFailure>> probe(const std::vector<const Candidate*>& candidates) {
+  std::vector<std::optional<LoadFailure>> found;
+  while (found.size() < candidates.size()) {
+    Prober prober(candidates, found.size());
+    std::optional<std::string> line;
+    while (found.size() < candidates.size() && (line = prober.next())) {
+      const Line told = Line::parse(*line);
+      found.push_back(told.empty() ? std::nullopt : std::optional(LoadFailure{told.at("reason"), told.at("hint")}));
+    }
+    if (found.size() < candidates.size()) found.push_back(prober.failure());
+  }
+  return found;
+}
+
+}  // namespace onnxport

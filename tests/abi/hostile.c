@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A plugin that misbehaves. The model type says how and in which function: "crash-in-forward", "exit-in-create". With
+ * FIXTURE_ON_LOAD set to one of the deeds the library does that while it is opened, with FIXTURE_ON_ENTRY in its entry
+ * function. FIXTURE_ID and FIXTURE_TYPES are its facts. */
+#include <onnxport/abi.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TEXT(literal) \
+  { literal, sizeof(literal) - 1 }
+
+static int overflow(volatile int* at) {
+  volatile int page[4096];
+  page[0] = *at + 1;
+  return *at < 0 ? 0 : overflow(page) + page[0];
+}
+
+static void do_deed(const char* deed) {
+  volatile int zero = 0;
+  if (strcmp(deed, "crash") == 0) *(volatile int*)8 = 1;
+  if (strcmp(deed, "abort") == 0) abort();
+  if (strcmp(deed, "divide") == 0) zero = 7 / zero;
+  if (strcmp(deed, "overflow") == 0) zero = overflow(&zero);
+  if (strcmp(deed, "exit") == 0) exit(0);
+  if (strcmp(deed, "quick") == 0) _exit(0);
+  if (strcmp(deed, "corrupt") == 0) {
+    char* small = malloc(24);
+    for (volatile int i = 0; i < 1 << 20; ++i) small[i] = 0x41;
+    free(small);
+  }
+  if (strcmp(deed, "print") == 0) {
+    printf("{\"status\": \"ok\"}\n");
+    fflush(stdout);
+  }
+  if (strcmp(deed, "loop") == 0) {
+    for (;;) zero = 0;
+  }
+}
+
+struct onnxport_onnx_config {
+  char deed[32], function[32];
+  const onnxport_host* host;
+};
+
+static void act(const onnxport_onnx_config* self, const char* function) {
+  if (strcmp(self->function, function) == 0) do_deed(self->deed);
+}
+
+static onnxport_status* create(const onnxport_request* request, onnxport_onnx_config** out) {
+  static onnxport_onnx_config self;
+  char type[64] = "";
+  char* split;
+  memcpy(type, request->model_type.data, request->model_type.size < 63 ? request->model_type.size : 63);
+  self.host = request->host;
+  split = strstr(type, "-in-");
+  if (split != NULL) {
+    *split = '\0';
+    strcpy(self.deed, type);
+    strcpy(self.function, split + 4);
+  }
+  act(&self, "create");
+  *out = &self;
+  return NULL;
+}
+
+static void release(onnxport_onnx_config* self) {
+  act(self, "release");
+}
+
+static const onnxport_string x = TEXT("x"), y = TEXT("y");
+
+static onnxport_status* describe(onnxport_onnx_config* self, onnxport_string part, onnxport_description* out) {
+  const onnxport_dim dims[1] = {{-1, TEXT("batch")}};
+  const onnxport_type type = {sizeof type, ONNXPORT_F32, 1, dims};
+  onnxport_status* status;
+  (void)part;
+  act(self, "describe");
+  if ((status = out->input(out, x, &type)) != NULL) return status;
+  return out->output(out, y, &type);
+}
+
+static onnxport_status* forward(onnxport_onnx_config* self, onnxport_string part, onnxport_graph* graph) {
+  static const onnxport_string name = TEXT("graph"), op = TEXT("Relu"), scope = TEXT("encoder.layer.3");
+  const onnxport_graph_1* table = self->host->get_interface(self->host, name, 1);
+  onnxport_value in, out;
+  onnxport_node node;
+  onnxport_status* status;
+  (void)part;
+  if ((status = table->input(graph, x, &in)) != NULL) return status;
+  memset(&node, 0, sizeof node);
+  node.struct_size = sizeof node;
+  node.op = op;
+  node.scope = scope;
+  node.inputs = &in;
+  node.input_count = 1;
+  node.output_count = 1;
+  if ((status = table->node(graph, &node, &out)) != NULL) return status;
+  act(self, "forward");
+  return table->output(graph, y, out);
+}
+
+static const onnxport_onnx_config_1 onnx_config = {sizeof onnx_config, create, release, describe, forward, NULL, NULL};
+
+static const onnxport_string model_types[] = {FIXTURE_TYPES};
+static const onnxport_string features[] = {TEXT("default")};
+static const onnxport_model model = {
+    sizeof(onnxport_model), model_types, sizeof model_types / sizeof model_types[0], features, 1, NULL, 0};
+static const onnxport_model* const models[] = {&model};
+
+static const void* get_interface(onnxport_string name, uint32_t version) {
+  return version == 1 && name.size == 11 ? &onnx_config : NULL;
+}
+
+static const onnxport_plugin plugin = {
+    sizeof plugin,
+    {sizeof(onnxport_magic), sizeof(void*) * 8, ONNXPORT_ENDIAN_MARK, ONNXPORT_ABI_MAJOR, 0, ONNXPORT_ABI_VENDOR},
+    TEXT(FIXTURE_ID),
+    TEXT("Hostile"),
+    TEXT("1.0.0"),
+    TEXT("Apache-2.0"),
+    TEXT("onnxport"),
+    models,
+    1,
+    get_interface};
+
+#ifdef FIXTURE_ON_LOAD
+__attribute__((constructor)) static void on_load(void) {
+  do_deed(FIXTURE_ON_LOAD);
+}
+#endif
+
+ONNXPORT_EXPORT const onnxport_plugin* onnxport_plugin_entry(void);
+const onnxport_plugin* onnxport_plugin_entry(void) {
+#ifdef FIXTURE_ON_ENTRY
+  do_deed(FIXTURE_ON_ENTRY);
+#endif
+  (void)do_deed;
+  return &plugin;
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+// Plugins whose code ends or holds up the process it runs in.
+#include <signal.h>
+
+#include <boost/test/unit_test.hpp>
+#include <nlohmann/json.hpp>
+
+#include "command.hpp"
+
+using namespace cli;
+using Json = nlohmann::json;
+
+namespace {
+
+constexpr const char* hostile = "org.onnxport.test.hostile";
+
+void model_of(const Sandbox& sandbox, const std::string& type) {
+  sandbox.write("model/config.json", R"({"model_type": ")" + type + R"(", "architectures": ["TheModel"], "size": 4})");
+  sandbox.write_safetensors("model/model.safetensors",
+                            R"({"linear.weight":{"dtype":"F32","shape":[4,4],"data_offsets":[0,64]}})", 64);
+}
+
+Words exported(const Words& plugins) {
+  Words words{"export", "-m", "model", "--no-validate"};
+  for (const std::string& kind : plugins) words.insert(words.end(), {"--plugin-dir", fixture_plugins(kind).string()});
+  words.emplace_back("new/out");
+  return words;
+}
+
+/// The object of --json; what else is on standard output, or none, is a failure.
+Json object_of(const Outcome& outcome) {
+  BOOST_REQUIRE_MESSAGE(Json::accept(outcome.out), outcome.out);
+  return Json::parse(outcome.out);
+}
+
+/// The files of the user's quarantine.
+size_t quarantined(const Sandbox& sandbox) {
+  const fs::path folder = sandbox / "home/.local/state/onnxport/quarantine";
+  std::error_code none;
+  return static_cast<size_t>(std::distance(fs::directory_iterator(folder, none), fs::directory_iterator{}));
+}
+
+struct Deed {
+  const char *type, *what, *where;
+};
+constexpr Deed deeds[] = {{"crash-in-create", "crashed by SIGSEGV", "in create()"},
+                          {"crash-in-describe", "crashed by SIGSEGV", "in describe()"},
+                          {"crash-in-forward", "crashed by SIGSEGV", "in forward(), after a step of 'encoder.layer.3'"},
+                          {"crash-in-release", "crashed by SIGSEGV", "in release()"},
+                          {"abort-in-forward", "crashed by SIGABRT", "in forward()"},
+                          {"divide-in-forward", "crashed by SIGFPE", "in forward()"},
+                          {"overflow-in-forward", "crashed by SIGSEGV", "in forward()"},
+                          {"corrupt-in-forward", "crashed by SIG", "in forward()"},
+                          {"exit-in-create", "ended the process with exit status 0", "in create()"},
+                          {"exit-in-forward", "ended the process with exit status 0", "in forward()"},
+                          {"quick-in-forward", "ended the process with exit status 0", "in forward()"},
+                          {"quick-in-release", "ended the process with exit status 0", "in release()"}};
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(containment)
+
+BOOST_AUTO_TEST_CASE(a_plugin_that_ends_the_process_is_named_and_leaves_nothing) {
+  for (const auto& [type, what, where] : deeds) {
+    const Sandbox sandbox;
+    model_of(sandbox, type);
+    Words words = exported({"hostile"});
+    words.emplace_back("--json");
+    const Outcome outcome = sandbox.run(words);
+    BOOST_TEST_CONTEXT(type << "\n" << outcome.out << outcome.err) {
+      BOOST_TEST(outcome.status == 4);
+      const Json object = object_of(outcome);
+      BOOST_TEST(object["status"] == "error");
+      BOOST_TEST(object["exit_status"] == 4);
+      BOOST_TEST(object["error"]["kind"] == "plugin");
+      const std::string message = object["error"]["message"];
+      for (const char* part : {hostile, what, where})
+        BOOST_TEST(contains(message, part), "'" << part << "' is not in: " << message);
+      // What was delivered before stays; nothing else does.
+      BOOST_TEST(fs::exists(sandbox / "new") == std::string(type).ends_with("release"));
+      for (const std::string& name : sandbox.tree()) BOOST_TEST(!contains(name, ".onnxport-"), name);
+      BOOST_TEST(quarantined(sandbox) == 1u);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(the_same_in_words_and_in_other_commands) {
+  const Sandbox sandbox;
+  model_of(sandbox, "crash-in-create");
+  const Outcome outcome = sandbox.run(exported({"hostile"}));
+  BOOST_TEST(outcome.status == 4);
+  BOOST_TEST(outcome.err.starts_with("onnxport: error: plugin org.onnxport.test.hostile crashed by SIGSEGV"),
+             outcome.err);
+  const std::string plugins = fixture_plugins("hostile").string();
+  for (const Words& words :
+       {Words{"synth", "model/config.json", "made", "--plugin-dir", plugins}, Words{"plugins", "check", plugins}}) {
+    const Sandbox fresh;
+    model_of(fresh, "crash-in-create");
+    const Outcome other = fresh.run(words);
+    BOOST_TEST(other.status == 4, words[0]);
+    BOOST_TEST(contains(other.err, "crashed by SIGSEGV"), other.err);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(what_a_plugin_prints_is_not_in_the_object) {
+  const Sandbox sandbox;
+  model_of(sandbox, "print-in-forward");
+  Words words = exported({"hostile"});
+  words.emplace_back("--json");
+  const Outcome outcome = sandbox.run(words);
+  BOOST_TEST(outcome.status == 0);
+  BOOST_TEST(object_of(outcome)["exit_status"] == 0);
+  BOOST_TEST(object_of(outcome).contains("model_file"));
+}
+
+BOOST_AUTO_TEST_CASE(the_first_signal_ends_a_loop) {
+  for (const int signal : {SIGINT, SIGTERM}) {
+    const Sandbox sandbox;
+    model_of(sandbox, "loop-in-forward");
+    Sandbox::Options options;
+    options.signal = signal;
+    options.when = [&] { return fs::exists(sandbox / "new"); };
+    Words words = exported({"hostile"});
+    words.emplace_back("--json");
+    const Outcome outcome = sandbox.run(words, options);
+    BOOST_TEST(outcome.status == 130);
+    BOOST_TEST(object_of(outcome)["status"] == "interrupted");
+    BOOST_TEST(!fs::exists(sandbox / "new"));
+    BOOST_TEST(quarantined(sandbox) == 0u, "who is interrupted is not to blame");
+  }
+}
+
+BOOST_AUTO_TEST_CASE(one_that_ends_it_while_it_is_loaded_makes_room_for_the_next) {
+  for (const char* kind : {"load_crash", "load_exit", "entry_exit"}) {
+    const Sandbox sandbox;
+    model_of(sandbox, "c-linear");
+    const Outcome outcome = sandbox.run(exported({kind, "c_linear"}));
+    BOOST_TEST_CONTEXT(kind << "\n" << outcome.out << outcome.err) {
+      BOOST_TEST(outcome.status == 0);
+      BOOST_TEST(contains(outcome.out, "is not used"));
+      BOOST_TEST(contains(outcome.out, "while its library was loaded"));
+      BOOST_TEST(contains(outcome.out, "by org.onnxport.test.c-linear"));
+    }
+    const Outcome alone = sandbox.run(exported({kind}));
+    BOOST_TEST(alone.status == 4);
+    BOOST_TEST(contains(alone.err, "in quarantine"), alone.err);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(one_that_does_not_load_makes_room_as_well) {
+  for (const char* kind : {"corrupt", "wrong_sha256"}) {
+    const Sandbox sandbox;
+    model_of(sandbox, "c-linear");
+    const Outcome outcome = sandbox.run(exported({kind, "c_linear"}));
+    BOOST_TEST(outcome.status == 0, outcome.err);
+    BOOST_TEST(contains(outcome.out, "is not used"), outcome.out);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(the_quarantine_is_told_and_opened) {
+  const Sandbox sandbox;
+  model_of(sandbox, "exit-in-create");
+  BOOST_TEST(sandbox.run({"plugins", "quarantine"}).out == "no plugin is in quarantine\n");
+  BOOST_TEST(sandbox.run(exported({"hostile"})).status == 4);
+  const Outcome again = sandbox.run(exported({"hostile"}));
+  BOOST_TEST(again.status == 4);
+  BOOST_TEST(contains(again.err, "in quarantine, since it ended the process with exit status 0 in create()"),
+             again.err);
+
+  const Json listed = object_of(sandbox.run({"plugins", "quarantine", "--json"}));
+  BOOST_REQUIRE(listed["quarantine"].size() == 1u);
+  const Json& record = listed["quarantine"][0];
+  BOOST_TEST(record["plugin"] == hostile);
+  BOOST_TEST(record["signal"] == "exit 0");
+  BOOST_TEST(record["date"].get<std::string>().ends_with("Z"));
+  BOOST_TEST(record["sha256"].get<std::string>().size() == 64u);
+  const Outcome list = sandbox.run({"plugins", "list", "--plugin-dir", fixture_plugins("hostile").string()});
+  BOOST_TEST(contains(list.out, "refused      org.onnxport.test.hostile"), list.out);
+
+  check_failure(sandbox, {"plugins", "quarantine", "nobody", "--clear"}, 2, {"no plugin 'nobody'"});
+  BOOST_TEST(contains(sandbox.run({"plugins", "quarantine", hostile, "--clear"}).out, "released: "));
+  BOOST_TEST(quarantined(sandbox) == 0u);
+  const Outcome released = sandbox.run(exported({"hostile"}));
+  BOOST_TEST(contains(released.err, "plugin org.onnxport.test.hostile ended the process"), released.err);
+}
+
+BOOST_AUTO_TEST_CASE(a_list_shows_what_loading_would) {
+  const Sandbox sandbox;
+  Words words{"plugins", "list", "--json"};
+  for (const char* kind : {"load_crash", "load_exit", "lies", "corrupt", "wrong_sha256", "c_linear"})
+    words.insert(words.end(), {"--plugin-dir", fixture_plugins(kind).string()});
+  for (int time = 0; time < 2; ++time) {  // the second one by the cache
+    const Json list = object_of(sandbox.run(words));
+    const auto entry = [&](const std::string& id, size_t nth = 0) {
+      for (const Json& plugin : list["plugins"]) {
+        if (plugin["id"] == id && nth-- == 0) return plugin;
+      }
+      return Json::object();
+    };
+    const std::pair<Json, const char*> broken[] = {
+        {entry("org.onnxport.test.load_crash"), "crashed by SIGSEGV"},
+        {entry("org.onnxport.test.load_exit"), "ended the process with exit status 0"},
+        {entry("org.onnxport.test.misfit"), "9.9.9"},
+        {entry("org.onnxport.test.c-linear", 0), "cannot be opened"},
+        {entry("org.onnxport.test.c-linear", 1), "found sha256"}};
+    for (const auto& [plugin, reason] : broken) {
+      BOOST_TEST(plugin.value("state", "") == "broken", plugin.dump());
+      BOOST_TEST(contains(plugin.value("reason", ""), reason), plugin.dump());
+    }
+    const Json good = entry("org.onnxport.test.c-linear", 2);
+    BOOST_TEST(good.value("state", "") == "usable", good.dump());
+    BOOST_TEST(good.value("sha256", "").size() == 64u);
+    BOOST_TEST(fs::exists(sandbox / "home/.cache/onnxport/loading"));
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// The config.json of public models, each as it lies on the hub: it defines a graph of as many parameters as
+// transformers' class has, or is refused with the reason. No weights are read or made.
+#include <boost/test/unit_test.hpp>
+#include <filesystem>
+#include <functional>
+#include <numeric>
+#include <set>
+
+#include "core/checkpoint/kind.hpp"
+#include "core/checkpoint/quantized.hpp"
+#include "core/definition/wanted_tensors.hpp"
+#include "core/error.hpp"
+#include "registry/features_manager.hpp"
+#include "tests/plugin/fixture.hpp"
+
+namespace {
+
+namespace fs = std::filesystem;
+using namespace onnxport;
+using namespace onnxport::test;
+
+const fs::path folder = fs::path(ONNXPORT_TEST_SOURCE_DIR) / "fixtures/configs";
+
+/// TYPE/NAME of every config, in order.
+std::vector<std::string> collected() {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (entry.path().parent_path() == folder || entry.path().extension() != ".json") continue;
+    names.push_back(fs::relative(entry.path(), folder).replace_extension().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+struct Defined {
+  int64_t parameters = 0;
+  std::vector<std::string> unread;
+};
+
+/// The feature of a config's architectures, or the one that is given. Throws Error(usage) where it has none.
+std::string feature_of(const Json& config, const std::string& given, const Manifest::Model& model) {
+  if (!given.empty()) return given;
+  const std::string architecture = config.at("architectures").at(0);
+  const auto feature = FeaturesManager::feature_from_architecture(model, architecture);
+  return feature ? *feature : throw Error(Failure::usage, "no feature for the class " + architecture, "");
+}
+
+/// Defines a config's graph as `export` does.
+Defined define(const Json& config, const std::string& feature) {
+  const std::string type = config.value("model_type", "");
+  if (type.empty()) explain_other_config(config, "config.json");
+  const Resolved plugin = built_plugins().resolve(type, {});
+  const OnnxConfig made = config_of({config, folder}, type, feature_of(config, feature, *plugin.model));
+  refuse_quantized_config(config, folder);
+  Defined defined;
+  for (const TensorPlan& tensor : tensors_of(made, ir::DType::f32)) {
+    defined.parameters += std::accumulate(tensor.shape.begin(), tensor.shape.end(), int64_t{1}, std::multiplies<>());
+  }
+  defined.unread = made.unread();
+  return defined;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(configs)
+
+BOOST_AUTO_TEST_CASE(of_public_models) {
+  const Json outcomes = read_json(folder / "outcomes.json");
+  std::set<std::string> listed;
+  for (const auto& [name, outcome] : outcomes.items()) listed.insert(name);
+  for (const std::string& name : collected()) {
+    BOOST_TEST_CONTEXT(name) {
+      listed.erase(name);
+      const auto outcome = outcomes.find(name);
+      BOOST_TEST_REQUIRE((outcome != outcomes.end()), "outcomes.json lacks it");
+      const std::string refused = outcome->value("refused", "");
+      try {
+        const Defined defined = define(read_json(folder / (name + ".json")), outcome->value("feature", ""));
+        BOOST_TEST(refused == "", "accepted; expected: " << refused);
+        // What differs is told in outcomes.json: a pooler that is no output, a head that a file may hold apart, …
+        BOOST_TEST(defined.parameters == outcome->value("parameters", int64_t{0}) + outcome->value("more", int64_t{0}));
+        BOOST_TEST(defined.unread == outcome->value("noted", std::vector<std::string>{}),
+                   boost::test_tools::per_element());
+      } catch (const Error& error) {
+        const std::string said = std::string(error.what()) + "\n" + error.hint();
+        BOOST_TEST((!refused.empty() && said.find(refused) != std::string::npos), said);
+        BOOST_TEST(static_cast<int>(error.failure()) != static_cast<int>(Failure::internal));
+      }
+    }
+  }
+  BOOST_TEST(listed.empty(), "outcomes.json has " << *listed.begin() << ", and there is no such file");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
