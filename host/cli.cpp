@@ -13,6 +13,7 @@
 #include "core/version.hpp"
 #include "host/commands.hpp"
 #include "host/plan/choices.hpp"
+#include "host/plan/input_plan.hpp"
 #include "host/plan/package.hpp"
 #include "host/process/contained.hpp"
 #include "host/process/terminal.hpp"
@@ -28,6 +29,7 @@ struct Arguments {
   ExportArguments export_model;
   ValidateArguments validate;
   FeaturesArguments features;
+  TransformArguments transform;
   InspectArguments inspect;
   DiffArguments diff;
   ExplainArguments explain;
@@ -43,8 +45,8 @@ struct Arguments {
   bool runs_plugins = false;
 };
 
-const char* const commands[] = {"export", "validate", "features", "explain", "inspect",
-                                "diff",   "plugins",  "synth",    "help"};
+const char* const commands[] = {"export", "validate", "features", "explain", "transform", "pack",
+                                "unpack", "inspect",  "diff",     "plugins", "synth",     "help"};
 
 /// What a command that runs the code of plugins does once it is named.
 std::function<void()> running_plugins(Arguments& a, const std::function<int(Console&)>& run) {
@@ -132,7 +134,21 @@ void add_depth_options(CLI::App& app, ExportOrValidate& a) {
   app.add_flag("--trace-values", a.trace_values, "List every step of the model with how far it is off");
 }
 
+/// What of its inputs a file fixes, narrows or adds, and what is to run it.
+void add_shape_options(CLI::App& app, ExportArguments& e) {
+  app.add_option("--fix", e.fixed, "Give an axis of the inputs a size: batch=1 (repeatable)")
+      ->type_name("AXIS=N")
+      ->allow_extra_args(false);
+  app.add_option("--ids", e.ids, "Type of ids, masks and positions: int64 or int32")
+      ->check(CLI::IsMember(names_of(id_choices)));
+  app.add_flag("--num-logits-to-keep", e.kept_logits,
+               "Take num_logits_to_keep, an input that says of how many last tokens the logits are wanted");
+  app.add_option("--runtime", e.runtime, "The oldest ONNX Runtime that is to run the file: onnxruntime=1.17")
+      ->type_name("NAME=VERSION");
+}
+
 void add_export_options(CLI::App& app, ExportArguments& e) {
+  add_shape_options(app, e);
   app.add_option("--target", e.target, "onnx: standard operators; ort: fused ones of ONNX Runtime")
       ->check(CLI::IsMember(names_of(target_choices)));
   app.add_option(
@@ -216,6 +232,44 @@ void define_validate(CLI::App& root, Arguments& a) {
       "  onnxport validate onnx/ -m all-MiniLM-L6-v2\n"
       "  onnxport validate onnx/ --case case-default-0.safetensors   (needs neither model nor libtorch)");
   app->callback(running_plugins(a, [&a](Console& console) { return run_validate(a.validate, console); }));
+}
+
+void add_file_arguments(CLI::App& app, TransformArguments& t) {
+  app.add_option("FILE", t.file, "The .onnx file, or a folder with model.onnx")->required()->option_text(" ");
+  app.add_option("OUTPUT", t.output, "Folder, or a file name that ends in .onnx")->required()->option_text(" ");
+}
+
+void define_transform(CLI::App& root, Arguments& a) {
+  TransformArguments& t = a.transform;
+  CLI::App* app = root.add_subcommand("transform", "Change the form of a finished ONNX file, whoever wrote it");
+  add_file_arguments(*app, t);
+  app->add_option("--fix", t.fixed, "Give an axis of the inputs a size: batch=1, input_ids[1]=128 (repeatable)")
+      ->type_name("AXIS=N")
+      ->allow_extra_args(false);
+  app->add_flag("--fp16", t.fp16, "Store weights, and compute, in 16 bits; inputs and outputs stay as they are");
+  app->add_option("--ids", t.ids, "Type of inputs that are whole numbers: int64 or int32")
+      ->check(CLI::IsMember(names_of(id_choices)));
+  app->add_flag("--no-validate", t.no_validate, "Do not compare the two files");
+  add_report_options(*app, a);
+  app->footer("Example:\n  onnxport transform model.onnx fixed/ --fix batch=1 --fix sequence=128");
+  app->callback([&a] { a.run = [&a](Console& console) { return run_transform(a.transform, console); }; });
+
+  CLI::App* pack = root.add_subcommand("pack", "Write an ONNX file with its weights in it");
+  add_file_arguments(*pack, t);
+  add_report_options(*pack, a);
+  pack->footer("Example:\n  onnxport pack apart/model.onnx whole.onnx");
+  CLI::App* unpack = root.add_subcommand("unpack", "Write an ONNX file with its weights in a file beside it");
+  add_file_arguments(*unpack, t);
+  unpack->add_option("--data-name", t.data_name, "That file's name (default: the model's and _data)")
+      ->type_name("NAME");
+  add_report_options(*unpack, a);
+  unpack->footer("Example:\n  onnxport unpack model.onnx apart/");
+  for (const auto& [command, external] : {std::pair(pack, false), std::pair(unpack, true)}) {
+    command->callback([&a, external = external] {
+      a.transform.external_data = external;
+      a.run = [&a](Console& console) { return run_transform(a.transform, console); };
+    });
+  }
 }
 
 void define_inspect(CLI::App& root, Arguments& a) {
@@ -364,6 +418,7 @@ void define_commands(CLI::App& root, Arguments& a) {
   define_root(root);
   define_export(root, a);
   define_validate(root, a);
+  define_transform(root, a);
   define_inspect(root, a);
   define_diff(root, a);
   define_explain(root, a);

@@ -2,10 +2,15 @@
 // onnxport export: the steps from a plan to files that are validated.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <set>
+
 #include "core/checkpoint/quantized.hpp"
 #include "core/checkpoint/safetensors_writer.hpp"
 #include "core/error.hpp"
+#include "core/export/avoided_operators.hpp"
 #include "core/export/defined_graphs.hpp"
+#include "core/onnx/ir_version.hpp"
 #include "host/commands.hpp"
 #include "host/export/existing_export.hpp"
 #include "host/export/planned_export.hpp"
@@ -13,8 +18,10 @@
 #include "host/model/model_source.hpp"
 #include "host/model/selection.hpp"
 #include "host/plan/export_plan.hpp"
+#include "host/plan/input_plan.hpp"
 #include "host/process/memory.hpp"
 #include "host/report/config_use.hpp"
+#include "host/report/chosen_opset.hpp"
 #include "host/report/planned.hpp"
 #include "host/report/report.hpp"
 #include "host/validation/opening.hpp"
@@ -89,6 +96,43 @@ std::vector<GraphFile> files_in(const ExportPlan& plan, const OnnxConfig& config
               fmt::format("--layout {} writes several files, and the output is named {}", plan.layout->name,
                           plan.output.string()),
               "name a folder");
+}
+
+/// The opset that was asked for, or the model's own where what is to run the file reads it. Throws Error(usage) where
+/// it does not read the one that was asked for, or needs one that the model cannot be written in.
+int64_t opset_for(const ExportPlan& plan, const OnnxConfig& config) {
+  const int64_t own = config.default_onnx_opset();
+  if (!plan.runtime) return plan.opset.value_or(own);
+  const int64_t most = inspect::readable_by(*plan.runtime).opset;
+  if (plan.opset && *plan.opset > most) {
+    throw Error(Failure::usage,
+                fmt::format("--opset {} and --runtime {}: that version reads opsets up to {}", *plan.opset,
+                            inspect::to_text(*plan.runtime), most),
+                fmt::format("pass --opset {} or less, or leave it out", most));
+  }
+  if (config.min_opset() > most) {
+    throw Error(Failure::usage,
+                fmt::format("--runtime {} reads opsets up to {}, and models of type '{}' need {}",
+                            inspect::to_text(*plan.runtime), most, config.model_type(), config.min_opset()),
+                "name a later version");
+  }
+  return plan.opset.value_or(std::min(own, most));
+}
+
+ChosenOpset chosen_opset(const ExportPlan& plan, const OnnxConfig& config, const DefinedGraphs& defined,
+                         const GraphForm& form) {
+  ChosenOpset chosen{inspect::to_text(*plan.runtime),
+                     form.opset,
+                     std::min(ir_version_for(form.opset), inspect::readable_by(*plan.runtime).ir_version),
+                     config.default_onnx_opset(),
+                     {}};
+  std::set<std::string> avoided;
+  for (const Definition& definition : defined.definitions) {
+    if (form.opset >= chosen.own) break;
+    for (std::string& name : avoided_operators(config, definition, form, chosen.own)) avoided.insert(std::move(name));
+  }
+  chosen.avoided.assign(avoided.begin(), avoided.end());
+  return chosen;
 }
 
 /// Whether an earlier run has left what this one would write; tells what it found.
@@ -167,7 +211,7 @@ int run_export(const ExportArguments& arguments, Console& console) {
   const Selection selection = select(plan.plugins, config, folder / "config.json", wanted_by(plan), console);
   refuse_quantized_config(config, folder);  // before the weights are downloaded
   const OnnxConfig& onnx_config = *selection.onnx_config;
-  const int64_t opset = plan.opset.value_or(onnx_config.default_onnx_opset());
+  const int64_t opset = opset_for(plan, onnx_config);
   require_opset(onnx_config, opset);
   const ExportToRepeat wanted{plan, selection, folder, opset};
   if (plan.dry_run) return tell_plan(wanted, console);
@@ -182,6 +226,7 @@ int run_export(const ExportArguments& arguments, Console& console) {
   // An output that cannot be written is known before anything is downloaded.
   StagedOutput output(plan.output);
   const std::vector<GraphFile> files = files_in(plan, onnx_config, output);
+  require_inputs(plan.inputs, onnx_config, files);
   if (model.is_by_id()) {
     // Nor is it for an export that this machine could not finish.
     if (plan.validation) probe_backends(true);
@@ -200,7 +245,11 @@ int run_export(const ExportArguments& arguments, Console& console) {
                   .strict = plan.strict_config.value_or(selection.is_extension)},
                  console);
   report(ConfigUse{onnx_config, config}, console);
-  const GraphForm form{.opset = opset, .dtype = dtype, .weights_as_stored = plan.weights.place == WeightPlace::link};
+  const GraphForm form{.opset = opset,
+                       .dtype = dtype,
+                       .weights_as_stored = plan.weights.place == WeightPlace::link,
+                       .inputs = plan.inputs};
+  if (plan.runtime) report(chosen_opset(plan, onnx_config, defined, form), console);
   ExportToValidate to_validate{onnx_config,
                                config,
                                preprocessor ? &*preprocessor : nullptr,

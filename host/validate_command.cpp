@@ -8,11 +8,13 @@
 #include "core/error.hpp"
 #include "core/export/defined_graphs.hpp"
 #include "core/split_list.hpp"
+#include "core/validate/file_inputs.hpp"
 #include "host/commands.hpp"
 #include "host/model/model_source.hpp"
 #include "host/model/model_summary.hpp"
 #include "host/model/selection.hpp"
 #include "host/plan/choices.hpp"
+#include "host/plan/input_plan.hpp"
 #include "host/plan/validate_plan.hpp"
 #include "host/report/report.hpp"
 #include "host/validation/foreign_export.hpp"
@@ -66,7 +68,8 @@ GraphForm form_of(const ModelSummary& summary) {
   };
   return {.opset = summary.opset(),
           .dtype = value_of(dtype_choices, entry("onnxport.dtype")),
-          .weights_as_stored = entry("onnxport.weights") == "link"};
+          .weights_as_stored = entry("onnxport.weights") == "link",
+          .inputs = input_form_of(summary.metadata)};
 }
 
 ExportValidation validate_cases(const ValidatePlan& plan, const fs::path& file, const ModelSummary& summary,
@@ -75,6 +78,8 @@ ExportValidation validate_cases(const ValidatePlan& plan, const fs::path& file, 
   Comparison recorded;
   for (const fs::path& path : plan.cases) {
     recorded.inputs.push_back(read_case(path));
+    recorded.inputs.back().inputs =
+        as_file_takes(std::move(recorded.inputs.back().inputs), input_form_of(summary.metadata));
     const std::vector<std::string> unrecorded = check_case(recorded.inputs.back(), path, summary);
     if (unrecorded.empty()) continue;
     console.note(fmt::format("{} does not record these outputs, which are not compared: {}", path.string(),

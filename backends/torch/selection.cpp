@@ -53,6 +53,12 @@ Results scatter_nd(const Call& c) {
   return {scattered(c, flat, 0, rows.unsqueeze(1).expand_as(updates), updates).reshape_as(x)};
 }
 
+Results keep_last(const Call& c) {
+  const int64_t axis = c.integer("axis", 0), size = c.in(0).size(axis), wanted = numbers(c.in(1)).at(0);
+  return {c.in(0).narrow(axis, wanted == 0 ? 0 : std::max<int64_t>(0, size - wanted),
+                         wanted == 0 ? size : std::min(size, wanted))};
+}
+
 Results stack(const Call& c) {
   return {at::stack(c.inputs)};
 }
@@ -116,7 +122,7 @@ const Table& selection_operator_table() {
 }
 
 const Table& selection_composite_table() {
-  static const Table table{{"MixtureOfExperts", mixture_of_experts}, {"Stack", stack}};
+  static const Table table{{"KeepLast", keep_last}, {"MixtureOfExperts", mixture_of_experts}, {"Stack", stack}};
   return table;
 }
 

@@ -36,11 +36,11 @@ TileReader::TileReader(const Weight& weight)
       strides_(stored_->strides),
       from_(stored_->dtype),
       to_(stored_->dtype) {
-  if (stored_->file == nullptr && stored_->constant == nullptr)
+  const ir::Tensor* made = stored_->recipe != nullptr ? &stored_->recipe->tensor() : stored_->constant.get();
+  if (stored_->file == nullptr && made == nullptr)
     throw Error(Failure::internal,
                 fmt::format("{} has no bytes: it was asked for without a checkpoint", stored_->name));
-  const std::byte* bytes =
-      stored_->constant != nullptr ? stored_->constant->data.data() : stored_->file->bytes().data();
+  const std::byte* bytes = made != nullptr ? made->data.data() : stored_->file->bytes().data();
   base_ = bytes + stored_->offset;
   if (strides_.empty()) strides_ = row_major_strides(shape_);
   for (const Transform& transform : weight.transforms) take(transform);

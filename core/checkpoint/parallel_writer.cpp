@@ -176,7 +176,7 @@ class Work {
     make(job, piece, bytes);
     if (!piece.source && --left_[piece.region] == 0) {
       const Region& region = plan_.regions[piece.region];
-      region.file->forget(region.offset, region.bytes);
+      if (region.file != nullptr) region.file->forget(region.offset, region.bytes);
     }
     const Turn turn(next_turn_, turn_);
     write_piece(job, piece, bytes);
@@ -220,7 +220,9 @@ void write_weights(const std::vector<WriteJob>& wanted, const WriteOptions& opti
   Work(jobs, options).run();
   std::set<const MappedFile*> sources;
   for (const WriteJob& job : jobs) sources.insert(job.weight.stored->file.get());
-  for (const MappedFile* source : sources) source->check_unchanged();
+  for (const MappedFile* source : sources) {
+    if (source != nullptr) source->check_unchanged();
+  }
 }
 
 }  // namespace onnxport

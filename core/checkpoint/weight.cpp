@@ -171,6 +171,18 @@ Weight constant_weight(std::shared_ptr<const ir::Tensor> constant) {
   return {std::move(stored), {}};
 }
 
+Weight computed_weight(std::shared_ptr<const Recipe> recipe, std::string name, ir::DType dtype,
+                       std::vector<int64_t> shape) {
+  auto stored = std::make_shared<StoredTensor>();
+  stored->name = std::move(name);
+  stored->dtype = dtype;
+  stored->bytes = ir::size_of(dtype);
+  for (int64_t size : shape) stored->bytes *= static_cast<uint64_t>(size);
+  stored->shape = std::move(shape);
+  stored->recipe = std::move(recipe);
+  return {std::move(stored), {}};
+}
+
 Weight combined(Arithmetic how, const Weight& left, const Weight& right) {
   if (left.dtype() != right.dtype()) {
     throw Error(Failure::internal, fmt::format("{} is {} and {} is {}", left.stored->name, ir::name_of(left.dtype()),
@@ -241,7 +253,9 @@ bool Weight::same_as(const Weight& other) const {
   const bool same_place = a.file != nullptr && a.file == b.file && a.offset == b.offset && a.dtype == b.dtype &&
                           a.shape == b.shape && a.strides == b.strides;
   const bool same_constant = a.constant != nullptr && b.constant != nullptr && *a.constant == *b.constant;
-  if (stored != other.stored && !same_place && !same_constant) return false;
+  const bool same_recipe = a.recipe != nullptr && b.recipe != nullptr && a.recipe->same_as(*b.recipe) &&
+                           a.offset == b.offset && a.shape == b.shape;
+  if (stored != other.stored && !same_place && !same_constant && !same_recipe) return false;
   if (transforms.size() != other.transforms.size()) return false;
   for (size_t i = 0; i < transforms.size(); ++i) {
     if (!same_transform(transforms[i], other.transforms[i])) return false;

@@ -14,6 +14,15 @@
 
 namespace onnxport {
 
+/// A small tensor that is computed of weights when somebody reads it.
+class Recipe {
+ public:
+  virtual ~Recipe() = default;
+  /// Computed once, by whoever asks first; from any thread.
+  virtual const ir::Tensor& tensor() const = 0;
+  virtual bool same_as(const Recipe& other) const = 0;
+};
+
 /// A tensor as it lies in a checkpoint file: little-endian, row-major or a view with strides.
 struct StoredTensor {
   std::shared_ptr<const MappedFile> file;  ///< none in a model without its checkpoint
@@ -25,6 +34,8 @@ struct StoredTensor {
   std::vector<int64_t> strides;  ///< from 0, in elements, one an axis; empty: row-major without gaps
   /// A constant that weights are computed with has its elements here, and no file.
   std::shared_ptr<const ir::Tensor> constant = nullptr;
+  /// What is computed has its elements there, and no file either.
+  std::shared_ptr<const Recipe> recipe = nullptr;
 };
 
 /// The strides of a row-major tensor without gaps.
@@ -99,6 +110,9 @@ struct Weight {
 
 /// A constant as a weight, for others to be computed with.
 Weight constant_weight(std::shared_ptr<const ir::Tensor> constant);
+/// What a recipe makes, of that type and shape. It goes by the name of a tensor that it is made of.
+Weight computed_weight(std::shared_ptr<const Recipe> recipe, std::string name, ir::DType dtype,
+                       std::vector<int64_t> shape);
 /// The two as numpy broadcasts them. Throws Error(internal) where types differ or shapes do not broadcast.
 Weight combined(Arithmetic how, const Weight& left, const Weight& right);
 /// Row r of the first axis times factor[r]: a normalisation by fixed statistics, or a layer's scale.

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 
 #include "core/error.hpp"
@@ -23,6 +24,18 @@ std::vector<Patch> patches_of(const OnnxConfig& config) {
   return patches;
 }
 
+std::string logits_of(const Description& description) {
+  constexpr const char* name = "logits";
+  const OutputSpec* logits = description.output(name);
+  if (logits == nullptr || logits->axes.size() < 2 || !logits->axes[1]) return {};
+  const bool is_over_tokens =
+      std::any_of(description.inputs.begin(), description.inputs.end(), [&](const InputSpec& input) {
+        return (input.role == ONNXPORT_ROLE_IDS || input.role == ONNXPORT_ROLE_EMBEDDINGS) &&
+               input.type.shape.size() >= 2 && input.type.shape[1] == *logits->axes[1];
+      });
+  return is_over_tokens ? name : std::string();
+}
+
 ir::Graph lowered_graph(const OnnxConfig& config, const Definition& definition, ir::Graph graph, const GraphForm& form,
                         TiedWeights* tied) {
   return lower(std::move(graph),
@@ -30,7 +43,9 @@ ir::Graph lowered_graph(const OnnxConfig& config, const Definition& definition, 
                 .patches = patches_of(config),
                 .weights_as_stored = form.weights_as_stored,
                 .dtype = form.dtype,
-                .keep_in_fp32 = definition.description.keep_in_fp32()},
+                .keep_in_fp32 = definition.description.keep_in_fp32(),
+                .inputs = form.inputs,
+                .logits = logits_of(definition.description)},
                tied);
 }
 
@@ -74,7 +89,10 @@ ExportResult export_graphs(const OnnxConfig& config, const std::vector<GraphToEx
   if (options.progress.report) options.progress.report("lowering", 0, 0);
   std::vector<ModelToWrite> models;
   ExportResult result;
-  const GraphForm form{.opset = options.opset, .dtype = options.dtype, .weights_as_stored = !options.linked.empty()};
+  const GraphForm form{.opset = options.opset,
+                       .dtype = options.dtype,
+                       .weights_as_stored = !options.linked.empty(),
+                       .inputs = options.inputs};
   for (const GraphToExport& graph : graphs) {
     std::vector<ir::Graph> steps;
     std::map<std::string, std::string> metadata = options.metadata;
@@ -93,6 +111,8 @@ ExportResult export_graphs(const OnnxConfig& config, const std::vector<GraphToEx
                                   ? std::move(steps[0])
                                   : merge_steps({steps[0], steps[1], kept_by(*graph.definitions[1])}, branch_input);
     ModelParts whole = to_model(lowered, {.opset = options.opset, .metadata = metadata, .axes = options.axes});
+    if (options.newest_ir_version > 0 && whole.model.ir_version() > options.newest_ir_version)
+      whole.model.set_ir_version(options.newest_ir_version);
     const pb::GraphProto& proto = whole.model.graph();
     ExportedGraph& told = result.graphs.emplace_back();
     told.file = graph.file;

@@ -31,6 +31,8 @@ struct ExportOptions {
   /// f16 and bf16 store weights and compute in the type; inputs and outputs stay as they are
   /// (core/passes/precision.hpp).
   ir::DType dtype = ir::DType::f32;
+  InputForm inputs = {};
+  int64_t newest_ir_version = 0;                // of the file format, that readers know; 0: what came with the opset
   std::map<std::string, std::string> metadata;  // written as metadata_props
   int threads = 0;                              // 0: as many as cores
   uint64_t memory = 0;                          // for tiles on their way; 0: 16 MB
@@ -85,7 +87,12 @@ struct GraphForm {
   int64_t opset = 18;
   ir::DType dtype = ir::DType::f32;  // f16 or bf16: see core/passes/precision.hpp
   bool weights_as_stored = false;    // for models that refer to the checkpoint's bytes
+  InputForm inputs = {};
 };
+
+/// The output that holds logits, or other numbers, for each of the tokens that the model is given: the one of which
+/// only the last are put out with InputForm::kept_logits. Empty where there is none.
+std::string logits_of(const Description& description);
 
 /// The graph that is written for one of the definition (or for it with other marks). Deterministic: a second call finds
 /// the names that the file has. `tied` is told of weights that the checkpoint holds twice.

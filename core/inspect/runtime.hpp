@@ -2,6 +2,7 @@
 // What a version of a runtime cannot run.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -15,8 +16,17 @@ struct Runtime {
   int major = 0, minor = 0;
 };
 
-/// Throws Error(usage) for another form, for a runtime that nobody here knows, and for a version before the first that
-/// was measured.
+/// As it is named: "onnxruntime=1.17".
+std::string to_text(const Runtime& runtime);
+
+/// The newest version of the file format, and the newest opset, that a runtime reads.
+struct Readable {
+  int64_t ir_version, opset;
+};
+Readable readable_by(const Runtime& runtime);
+
+/// Throws Error(usage) for another form, for a runtime that nobody here knows, and for a version before the first
+/// that is known.
 Runtime runtime_from(const std::string& text);
 
 /// What of the model the runtime lacks: the file's format, the opset, operators. Empty where nothing is known to be

@@ -101,13 +101,32 @@ struct Folding {
   const std::vector<int64_t>& shape;  // of its result
 };
 
+/// A node all of whose inputs are constants, and whose results have fixed shapes.
+struct Known {
+  const Node& node;
+  const std::vector<const Tensor*>& inputs;  // null where absent
+  const std::vector<TensorType>& results;
+
+  bool has(size_t index) const { return index < inputs.size() && inputs[index] != nullptr; }
+  const Tensor& in(size_t index) const { return *inputs.at(index); }
+  DType dtype(size_t result = 0) const { return results.at(result).dtype; }
+  std::vector<int64_t> shape(size_t result = 0) const;
+};
+/// What a node yields; nullopt where that cannot be told exactly, as of integers that no double holds.
+using Evaluated = std::optional<std::vector<Tensor>>;
+
 /// How an operator is done at export where all that it takes is known then.
 struct Fold {
   /// The weight that its result is, or none where no transform says the same.
   std::optional<Weight> (*rule)(const Folding&) = nullptr;
   /// Whether the result's elements are those of its first input, moved: another layout of the same tensor.
   bool layout = false;
+  /// What it yields, number by number, where there is no such weight.
+  Evaluated (*evaluate)(const Known&) = nullptr;
 };
+
+/// What the node yields by its row. nullopt where that has neither a rule nor an evaluation that says.
+Evaluated evaluate(const Known& known);
 
 /// A line of docs/operators.md. Neighbouring rows with the same line, and the same attributes, share one.
 struct Documentation {

@@ -10,6 +10,7 @@
 
 #include "core/ir/graph.hpp"
 #include "core/onnx/axis_names.hpp"
+#include "core/onnx/ir_version.hpp"
 
 namespace onnxport {
 
@@ -34,8 +35,5 @@ struct ModelOptions {
 
 /// The parts of the ONNX file for a lowered graph. Deterministic.
 ModelParts to_model(const ir::Graph& lowered, const ModelOptions& options);
-
-/// The IR version that came with an opset. Source: the table in onnx/helper.py of onnx 1.19.
-int64_t ir_version_for(int64_t opset);
 
 }  // namespace onnxport

@@ -4,6 +4,7 @@
 
 #include "core/ir/inference.hpp"
 #include "core/operators/areas.hpp"
+#include "core/operators/place.hpp"
 
 namespace onnxport::ir {
 namespace {
@@ -57,7 +58,7 @@ TensorType either(const Inference& x, const TensorType& a, const TensorType& b, 
   for (size_t axis = 0; axis < a.shape.size(); ++axis) {
     if (!(a.shape[axis] == b.shape[axis]))
       type.shape[axis] =
-          Dim::symbol(fmt::format("axis {} of result {} of {} in {}", axis, result, x.node.op, x.node.scope));
+          Dim::symbol(fmt::format("axis {} of result {} of {} in {}", axis, result, x.node.op, place_of(x.node)));
   }
   return type;
 }
@@ -106,7 +107,7 @@ void infer_loop(Inference& x) {
   given.insert(given.end(), states.begin(), states.end());
   check_inputs(x, body, std::move(given));
   require_outputs(body, 1 + x.results.size());
-  set_results(x, body, 1, states, Dim::symbol("times of the loop in " + x.node.scope));
+  set_results(x, body, 1, states, Dim::symbol("times of the loop in " + place_of(x.node)));
 }
 
 /// Inputs: states, then as many as num_scan_inputs whose first axis is walked.

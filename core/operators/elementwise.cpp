@@ -9,6 +9,7 @@
 #include "core/ir/builder.hpp"
 #include "core/ir/inference.hpp"
 #include "core/operators/areas.hpp"
+#include "core/operators/evaluation.hpp"
 #include "core/tensor/elements.hpp"
 
 namespace onnxport::ir {
@@ -141,6 +142,7 @@ struct Traits {
 };
 
 Operator unary(std::string_view name, void (*infer)(Inference&), Traits traits = {}) {
+  traits.fold.evaluate = evaluate_unary;
   return {.name = name,
           .infer = infer,
           .fold = traits.fold,
@@ -161,6 +163,7 @@ Operator activation_since(std::string_view name, int64_t opset, Rule before) {
 }
 
 Operator binary(std::string_view name, Traits traits = {}) {
+  traits.fold.evaluate = evaluate_binary;
   return {.name = name,
           .inputs = {2},
           .infer = infer_binary,
@@ -170,11 +173,19 @@ Operator binary(std::string_view name, Traits traits = {}) {
 }
 
 Operator logical(std::string_view name) {
-  return {.name = name, .inputs = {2}, .infer = infer_logical, .documentation = {"a, b: bool"}};
+  return {.name = name,
+          .inputs = {2},
+          .infer = infer_logical,
+          .fold = {.evaluate = evaluate_binary},
+          .documentation = {"a, b: bool"}};
 }
 
 Operator comparison(std::string_view name) {
-  return {.name = name, .inputs = {2}, .infer = infer_compare, .documentation = {"a, b", "yields bool"}};
+  return {.name = name,
+          .inputs = {2},
+          .infer = infer_compare,
+          .fold = {.evaluate = evaluate_binary},
+          .documentation = {"a, b", "yields bool"}};
 }
 
 }  // namespace
@@ -213,9 +224,13 @@ const std::vector<Operator>& elementwise_operators() {
        .infer = infer_same,
        .attributes = {{"min", real, "", {.input = 1, .since = 11}},
                       {"max", real, "either may be absent", {.input = 2, .since = 11}}},
+       .fold = {.evaluate = evaluate_clip},
        .documentation = {"x"}},
-      {.name = "Not", .infer = infer_not, .documentation = {"x: bool"}},
-      {.name = "IsNaN", .infer = infer_is_nan, .documentation = {"x", "yields bool"}},
+      {.name = "Not", .infer = infer_not, .fold = {.evaluate = evaluate_unary}, .documentation = {"x: bool"}},
+      {.name = "IsNaN",
+       .infer = infer_is_nan,
+       .fold = {.evaluate = evaluate_unary},
+       .documentation = {"x", "yields bool"}},
       binary("Add", {{folded<Arithmetic::add>}}),
       binary("Sub", {{folded<Arithmetic::subtract>}}),
       binary("Mul", {{folded<Arithmetic::multiply>}}),
@@ -231,11 +246,15 @@ const std::vector<Operator>& elementwise_operators() {
       comparison("LessOrEqual"),
       comparison("Greater"),
       comparison("GreaterOrEqual"),
-      {.name = "Where", .inputs = {3}, .infer = infer_where, .documentation = {"condition: bool, a, b"}},
+      {.name = "Where",
+       .inputs = {3},
+       .infer = infer_where,
+       .fold = {.evaluate = evaluate_where},
+       .documentation = {"condition: bool, a, b"}},
       {.name = "Cast",
        .infer = infer_cast,
        .attributes = {{"to", integer, "the number of the element type"}},
-       .fold = {folded_cast},
+       .fold = {.rule = folded_cast, .evaluate = evaluate_cast},
        .documentation = {"x"}},
       {.domain = composite_domain,
        .name = "Gelu",

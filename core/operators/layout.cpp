@@ -10,6 +10,8 @@
 #include "core/ir/builder.hpp"
 #include "core/ir/inference.hpp"
 #include "core/operators/areas.hpp"
+#include "core/operators/evaluation.hpp"
+#include "core/operators/place.hpp"
 
 namespace onnxport::ir {
 namespace {
@@ -90,7 +92,7 @@ Shape symbolic_contents(const Inference& x, size_t input, const char* name) {
   if (!length) refuse(fmt::format("the length of its {} is not known", name));
   Shape unknown;
   for (int64_t i = 0; i < *length; ++i)
-    unknown.push_back(Dim::symbol(fmt::format("{} {} of {}", name, i, x.node.scope)));
+    unknown.push_back(Dim::symbol(fmt::format("{} {} of {}", name, i, place_of(x.node))));
   return unknown;
 }
 
@@ -296,8 +298,13 @@ std::optional<Weight> transposed_weight(const Folding& f) {
 }
 
 std::optional<Weight> sliced_weight(const Folding& f) {
-  if (f.inputs.size() > 1) return std::nullopt;
-  const auto axes = f.node.integers("axes"), starts = f.node.integers("starts"), steps = f.node.integers("steps");
+  const auto axes = f.node.integers("axes"), steps = f.node.integers("steps");
+  auto starts = f.node.integers("starts");
+  if (f.inputs.size() > 1) {
+    const Weight& given = f.inputs[1];
+    if (given.stored->constant == nullptr || !given.transforms.empty()) return std::nullopt;
+    starts.assign(given.stored->constant->as<int64_t>().begin(), given.stored->constant->as<int64_t>().end());
+  }
   Weight sliced = f.inputs[0];
   const std::vector<int64_t> shape = sliced.shape();
   for (size_t i = 0; i < axes.size(); ++i) {
@@ -359,17 +366,19 @@ const std::vector<Operator>& layout_operators() {
                       {"ends", integers, "", {.input = 2, .since = 10}},
                       {"axes", integers, "", {.input = 3, .since = 10}},
                       {"steps", integers, "1", {.input = 4, .since = 10}}},
-       .fold = {.rule = sliced_weight, .layout = true},
+       .fold = {.rule = sliced_weight, .layout = true, .evaluate = evaluate_slice},
        .documentation = {"x, [starts, ends: i64 1-D]", "starts/ends as attributes, or as inputs"}},
       {.name = "Concat",
        .inputs = {1, any_number},
        .infer = infer_concat,
        .attributes = {{"axis", integer}},
+       .fold = {.evaluate = evaluate_concat},
        .documentation = {"x..."}},
       {.name = "Split",
        .max_outputs = any_number,
        .infer = infer_split,
        .attributes = {{"axis", integer, "0"}, {"split", integers, "the sizes", second}},
+       .fold = {.evaluate = evaluate_split},
        .documentation = {"x", "as many outputs as sizes"}},
       {.name = "DepthToSpace",
        .infer = infer_depth_to_space,
@@ -382,6 +391,7 @@ const std::vector<Operator>& layout_operators() {
        .inputs = {1, 2},
        .infer = infer_expand,
        .attributes = {{"shape", integers, "", second}},
+       .fold = {.evaluate = evaluate_expand},
        .documentation = {"x, [shape: i64 1-D]", "attribute or input"}},
       {.domain = composite_domain,
        .name = "Stack",

@@ -8,6 +8,8 @@
 #include "core/ir/builder.hpp"
 #include "core/ir/inference.hpp"
 #include "core/operators/areas.hpp"
+#include "core/operators/evaluation.hpp"
+#include "core/operators/place.hpp"
 
 namespace onnxport::ir {
 namespace {
@@ -35,8 +37,13 @@ void infer_range(Inference& x) {
   const auto& start = x.in(0).contents;
   const auto& limit = x.in(1).contents;
   const auto& delta = x.in(2).contents;
-  Dim length = Dim::symbol("length of " + x.node.scope);
-  if (start && limit && delta && (*delta)[0] == Dim(1)) length = (*limit)[0] - (*start)[0];
+  Dim length = Dim::symbol("length of " + place_of(x.node));
+  if (start && limit && delta && (*delta)[0].is_static() && (*delta)[0].size() != 0) {
+    const Dim span = (*limit)[0] - (*start)[0];
+    const int64_t step = (*delta)[0].size();
+    if (step == 1) length = span;
+    if (span.is_static()) length = Dim(std::max<int64_t>(0, (span.size() + step - (step > 0 ? 1 : -1)) / step));
+  }
   set(x, dtype_of(x), {length});
 }
 
@@ -98,11 +105,16 @@ const std::vector<Operator>& length_operators() {
        .attributes = {{"start", integer, "0"}, {"end", integer, "the rank"}},
        .lowering = {{shape}},
        .documentation = {"x", "i64 1-D"}},
-      {.name = "Range", .inputs = {3}, .infer = infer_range, .documentation = {"start, limit, delta: scalars"}},
+      {.name = "Range",
+       .inputs = {3},
+       .infer = infer_range,
+       .fold = {.evaluate = evaluate_range},
+       .documentation = {"start, limit, delta: scalars"}},
       {.name = "Trilu",
        .infer = infer_same,
        .attributes = {{"upper", integer, "1"}, {"k", integer, "0", {.input = 1, .since = 14}}},
        .lowering = {{.rule = trilu, .below = 14}},
+       .fold = {.evaluate = evaluate_trilu},
        .documentation = {"x"}},
       {.domain = composite_domain,
        .name = "Size",

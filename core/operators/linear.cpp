@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <map>
+#include <numeric>
 
 #include "core/ir/builder.hpp"
 #include "core/ir/inference.hpp"
 #include "core/operators/areas.hpp"
+#include "core/operators/evaluation.hpp"
 
 namespace onnxport::ir {
 namespace {
@@ -110,6 +112,21 @@ Results linear(Builder& b) {
   return {bias == absent ? y : b.op("Add", {y, bias})};
 }
 
+/// In 16 bits both have the same rank: ONNX Runtime (1.32) joins a Transpose to the product and then does not load one
+/// of a stack of matrices by fewer of them.
+Results matmul(Builder& b) {
+  Results inputs{b.node().input(0), b.node().input(1)};
+  const size_t ranks[] = {b.shape(inputs[0]).size(), b.shape(inputs[1]).size()};
+  const size_t smaller = ranks[0] < ranks[1] ? 0 : 1;
+  const bool narrow = b.dtype(inputs[0]) == DType::f16 || b.dtype(inputs[0]) == DType::bf16;
+  if (!narrow || ranks[0] == ranks[1] || ranks[smaller] < 3 || b.value(inputs[smaller]).origin == Origin::weight)
+    return b.keep(b.node().attributes);
+  std::vector<int64_t> axes(ranks[1 - smaller] - ranks[smaller]);
+  std::iota(axes.begin(), axes.end(), 0);
+  inputs[smaller] = b.unsqueeze(inputs[smaller], std::move(axes));
+  return b.graph().add_node({"", "MatMul", b.node().scope, std::move(inputs), {}, {}, ""});
+}
+
 Results embedding(Builder& b) {
   return {b.op("Gather", {b.node().input(0), b.node().input(1)}, {{"axis", int64_t{0}}})};
 }
@@ -122,6 +139,8 @@ const std::vector<Operator>& linear_operators() {
       {.name = "MatMul",
        .inputs = {2},
        .infer = infer_matmul,
+       .lowering = {{matmul}},
+       .fold = {.evaluate = evaluate_matmul},
        .precision = {.product = true},
        .documentation = {"a, b"}},
       {.name = "Gemm",

@@ -8,6 +8,7 @@
 #include "core/ir/builder.hpp"
 #include "core/ir/inference.hpp"
 #include "core/operators/areas.hpp"
+#include "core/operators/place.hpp"
 
 namespace onnxport::ir {
 namespace {
@@ -35,7 +36,7 @@ Shape pads_of(const Inference& x, size_t count) {
     require_same(x.shape(1)[0], Dim(static_cast<int64_t>(count)), "the number of its pads");
     if (x.in(1).contents) return *x.in(1).contents;
     Shape unknown;
-    for (size_t i = 0; i < count; ++i) unknown.push_back(Dim::symbol(fmt::format("pad {} of {}", i, x.node.scope)));
+    for (size_t i = 0; i < count; ++i) unknown.push_back(Dim::symbol(fmt::format("pad {} of {}", i, place_of(x.node))));
     return unknown;
   }
   Shape pads;
@@ -103,7 +104,13 @@ Results of_all_axes(Builder& b, const Ints& axes) {
     const ValueId pads = b.op("Concat", {node.input(1), b.integers({0})}, {{"axis", int64_t{0}}});
     inputs.push_back(b.op("Gather", {pads, b.integers(places)}, {{"axis", int64_t{0}}}));
   }
-  return b.graph().add_node({"", "Pad", node.scope, std::move(inputs), {}, std::move(attributes), ""});
+  const Results padded = b.graph().add_node({"", "Pad", node.scope, std::move(inputs), {}, std::move(attributes), ""});
+  // With the axes still apart one knows more: those that are not padded keep their lengths.
+  std::vector<Value> results(1);
+  Inference inference{b.graph(), node, results};
+  infer_pad(inference);
+  b.graph()[padded[0]].type = results[0].type;
+  return padded;
 }
 
 /// What stands from one place of an axis to another, both i64[1].

@@ -4,6 +4,7 @@
 
 #include "core/ir/inference.hpp"
 #include "core/operators/areas.hpp"
+#include "core/operators/evaluation.hpp"
 
 namespace onnxport::ir {
 namespace {
@@ -44,6 +45,7 @@ Operator reduction(std::string_view name, int64_t since, Precision precision = {
   return {.name = name,
           .infer = infer_reduce,
           .attributes = {{"axes", integers, "all", {.input = 1, .since = since}}, {"keepdims", integer, "1"}},
+          .fold = {.evaluate = evaluate_reduction},
           .precision = std::move(precision),
           .documentation = {"x"}};
 }
@@ -76,6 +78,7 @@ const std::vector<Operator>& reduction_operators() {
        .attributes = {{"axis", integer, "", {.input = 1, .since = 11}},
                       {"exclusive", integer, "0"},
                       {"reverse", integer, "0"}},
+       .fold = {.evaluate = evaluate_cumulative_sum},
        .precision = wide,
        .documentation = {"x"}},
   };

@@ -9,6 +9,7 @@
 
 #include "core/ir/inference.hpp"
 #include "core/operators/areas.hpp"
+#include "core/operators/place.hpp"
 #include "core/operators/resampling_lowering.hpp"
 
 namespace onnxport::ir {
@@ -26,7 +27,7 @@ Shape lengths_of(const Inference& x, size_t input, size_t count) {
   require_same(x.shape(input)[0], Dim(static_cast<int64_t>(count)), "the number of its sizes");
   if (x.in(input).contents) return *x.in(input).contents;
   Shape unknown;
-  for (size_t i = 0; i < count; ++i) unknown.push_back(Dim::symbol(fmt::format("size {} of {}", i, x.node.scope)));
+  for (size_t i = 0; i < count; ++i) unknown.push_back(Dim::symbol(fmt::format("size {} of {}", i, place_of(x.node))));
   return unknown;
 }
 
@@ -40,7 +41,7 @@ Shape scaled(const Inference& x, size_t axes) {
   for (size_t i = 0; i < axes; ++i) {
     const Dim& size = x.shape(0)[i + 2];
     if (known == nullptr) {
-      shape.push_back(Dim::symbol(fmt::format("size {} of {}", i, x.node.scope)));
+      shape.push_back(Dim::symbol(fmt::format("size {} of {}", i, place_of(x.node))));
       continue;
     }
     const float factor = known->as<float>()[i];
@@ -90,7 +91,7 @@ void infer_resize(Inference& x) {
     if (x.node.input(2) == absent) refuse("needs sizes or scales");
     for (int64_t axis : axes) {
       Dim& size = shape[axis_index(axis, shape.size())];
-      if (axis > 1) size = Dim::symbol(fmt::format("size {} of {}", axis - 2, x.node.scope));
+      if (axis > 1) size = Dim::symbol(fmt::format("size {} of {}", axis - 2, place_of(x.node)));
     }
   }
   set(x, dtype_of(x), std::move(shape));

@@ -4,11 +4,14 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "core/error.hpp"
 #include "core/ir/builder.hpp"
 #include "core/ir/inference.hpp"
 #include "core/operators/areas.hpp"
+#include "core/operators/evaluation.hpp"
+#include "core/operators/place.hpp"
 
 namespace onnxport::ir {
 namespace {
@@ -56,7 +59,7 @@ Dim chosen(const Inference& x) {
   if (!x.has(1)) return Dim(x.node.integer("k", 0));
   require_rank(x, 1, 1);
   if (dtype_of(x, 1) != DType::i64 || !(x.shape(1)[0] == Dim(1))) refuse("its k must be i64[1]");
-  return x.in(1).contents ? (*x.in(1).contents)[0] : Dim::symbol("chosen of " + x.node.scope);
+  return x.in(1).contents ? (*x.in(1).contents)[0] : Dim::symbol("chosen of " + place_of(x.node));
 }
 
 void infer_top_k(Inference& x) {
@@ -71,7 +74,7 @@ void infer_top_k(Inference& x) {
 }
 
 void infer_non_zero(Inference& x) {
-  set(x, DType::i64, {Dim(static_cast<int64_t>(x.shape(0).size())), Dim::symbol("entries of " + x.node.scope)});
+  set(x, DType::i64, {Dim(static_cast<int64_t>(x.shape(0).size())), Dim::symbol("entries of " + place_of(x.node))});
 }
 
 /// What both kinds of scattering ask for; `wanted` is the shape of the updates.
@@ -105,6 +108,15 @@ void infer_scatter_nd(Inference& x) {
   infer_scatter(x, wanted);
 }
 
+/// x, a number -> the last entries of an axis, so many or all for 0; that axis is called `length`.
+void infer_keep_last(Inference& x) {
+  require_rank(x, 1, 0);
+  if (dtype_of(x, 1) != DType::i64) refuse("its number must be i64");
+  Shape shape = x.shape(0);
+  shape[axis_index(x.node.integer("axis", 0), shape.size())] = Dim::symbol(x.node.text("length", "kept"));
+  set(x, dtype_of(x), std::move(shape));
+}
+
 /// A row that is known when the graph is built is a view of the weight.
 std::optional<Weight> known_row(const Folding& f) {
   const Weight &table = f.inputs[0], &index = f.inputs[1];
@@ -114,6 +126,14 @@ std::optional<Weight> known_row(const Folding& f) {
   const int64_t at = index.stored->constant->as<int64_t>()[0], row = at < 0 ? at + table.shape().at(0) : at;
   if (row < 0 || row >= table.shape().at(0)) return std::nullopt;
   return table.then(SliceAxis{0, row, row + 1}).then(ReshapeTo{f.shape});
+}
+
+/// From -n on, which for 0 is the beginning.
+Results keep_last(Builder& b) {
+  const ValueId begin = b.op("Neg", {b.reshape(b.node().input(1), {1})});
+  const ValueId end = b.integers({std::numeric_limits<int64_t>::max()});
+  return {
+      b.op("Slice", {b.node().input(0), begin, end}, {{"axes", std::vector<int64_t>{b.node().integer("axis", 0)}}})};
 }
 
 /// Sums and products are reductions since opset 16, the smallest and the largest since 18.
@@ -141,7 +161,7 @@ const std::vector<Operator>& selection_operators() {
        .inputs = {2},
        .infer = infer_gather,
        .attributes = {{"axis", integer, "0"}},
-       .fold = {known_row},
+       .fold = {.rule = known_row, .evaluate = evaluate_gather},
        .documentation = {"x, indices"}},
       {.name = "GatherElements",
        .inputs = {2},
@@ -179,6 +199,13 @@ const std::vector<Operator>& selection_operators() {
        .lowering = {{.rule = scatter, .below = 18}},
        .documentation = {"x, indices: i64[..., depth], updates",
                          "x with parts replaced, or joined; the last axis of the indices names a place"}},
+      {.domain = composite_domain,
+       .name = "KeepLast",
+       .inputs = {2},
+       .infer = infer_keep_last,
+       .attributes = {{"axis", integer, "0"}, {"length", text, "what the axis is called then; kept"}},
+       .lowering = {{keep_last}},
+       .documentation = {"x, n: i64 scalar", "the last n entries of the axis, all of them for 0"}},
   };
   return rows;
 }

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "core/checkpoint/arithmetic.hpp"
+#include "core/passes/recipe.hpp"
 
 namespace onnxport {
 namespace {
@@ -24,6 +25,10 @@ bool lies_as_stored(const Weight& weight) {
   });
 }
 
+bool is_constant_tensor(const Weight& weight) {
+  return weight.stored->constant != nullptr;
+}
+
 class Folding {
  public:
   Folding(ir::Graph& graph, const FoldOptions& options) : g_(graph), options_(options) {
@@ -39,7 +44,7 @@ class Folding {
     for (Node& node : g_.nodes) {
       for (ValueId id : node.outputs) makers_[id] = &node;
       const ir::Fold fold = fold_of(node);
-      if (fold.rule == nullptr || node.outputs.size() != 1) continue;
+      if ((fold.rule == nullptr && fold.evaluate == nullptr) || node.outputs.size() != 1) continue;
       const std::optional<Weight> result = result_of(node, fold);
       if (!result) continue;
       results_[node.outputs[0]] = result;
@@ -90,7 +95,20 @@ class Folding {
       if (!dim.is_static()) return std::nullopt;
       shape.push_back(dim.size());
     }
-    return fold.rule({node, inputs, shape});
+    if (fold.rule != nullptr) {
+      if (std::optional<Weight> by_rule = fold.rule({node, inputs, shape})) return by_rule;
+    }
+    return fold.evaluate == nullptr ? std::nullopt : computed(node, inputs);
+  }
+
+  /// What no transform says: computed now of constants, and of weights when it is written, where it is small.
+  std::optional<Weight> computed(const Node& node, const std::vector<Weight>& inputs) const {
+    const ir::TensorType& type = g_[node.outputs[0]].type;
+    uint64_t bytes = ir::size_of(type.dtype);
+    for (const ir::Dim& dim : type.shape) bytes *= static_cast<uint64_t>(dim.size());
+    if (bytes > small_bytes) return std::nullopt;
+    return std::all_of(inputs.begin(), inputs.end(), is_constant_tensor) ? evaluated(node, inputs, type)
+                                                                         : with_recipe(node, inputs, type);
   }
 
   /// The node's result becomes a weight or a constant itself, and the node is left without outputs.

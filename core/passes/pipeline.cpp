@@ -3,10 +3,12 @@
 
 #include <fmt/format.h>
 
-#include <span>
-
 #include "core/error.hpp"
+#include "core/passes/fix_axes.hpp"
 #include "core/passes/fold.hpp"
+#include "core/passes/fold_constants.hpp"
+#include "core/passes/keep_logits.hpp"
+#include "core/passes/narrow_ids.hpp"
 #include "core/passes/precision.hpp"
 #include "core/passes/tidy.hpp"
 #include "core/passes/tie.hpp"
@@ -21,6 +23,21 @@ struct Work {
   TiedWeights tied{};
 };
 
+/// A file may grow by so much for each node that is done at export; more where lengths are fixed, so that masks and
+/// angles of all positions are.
+constexpr uint64_t most_constant_bytes = uint64_t{1} << 16, most_fixed_bytes = uint64_t{1} << 20;
+
+void fix(Work& work) {
+  fix_axes(work.graph, work.options.inputs.fixed);
+}
+void keep(Work& work) {
+  if (keep_logits(work.graph, work.options.logits)) return;
+  throw Error(Failure::usage,
+              fmt::format("the output '{}' of '{}' is not made of hidden states token by token, so that there is no "
+                          "number of tokens to choose",
+                          work.options.logits, work.graph.name),
+              "leave out --num-logits-to-keep");
+}
 void tie(Work& work) {
   work.tied = tie_equal_weights(work.graph);
 }
@@ -38,6 +55,12 @@ void apply(Work& work) {
                                         .weights_as_stored = work.options.weights_as_stored,
                                         .target = work.options.target});
 }
+void compute(Work& work) {
+  fold_constants(work.graph, work.options.inputs.fixed.empty() ? most_constant_bytes : most_fixed_bytes);
+}
+void take_int32(Work& work) {
+  narrow_ids(work.graph);
+}
 void merge(Work& work) {
   merge_equal_nodes(work.graph);
 }
@@ -48,39 +71,48 @@ void name(Work& work) {
   name_nodes(work.graph);
 }
 
+using Options = LoweringOptions;
+
 struct Pass {
   std::string_view name;
   void (*run)(Work&);
+  /// Of which forms it is; of all where nothing is said.
+  bool (*is_of)(const Options&) = nullptr;
 };
 
-constexpr Pass in_f32[] = {
-    {"tie equal weights", tie},   {"fold weights", fold},          {"apply rules", apply},
-    {"merge equal nodes", merge}, {"remove unused nodes", remove}, {"name nodes", name},
-};
-
-/// Weights are folded in f32, before they are rounded.
-constexpr Pass in_16_bits[] = {
-    {"tie equal weights", tie},   {"fold weights", fold},          {"narrow", narrow},   {"apply rules", apply},
-    {"merge equal nodes", merge}, {"remove unused nodes", remove}, {"name nodes", name},
-};
-
+bool fixes_axes(const Options& options) {
+  return !options.inputs.fixed.empty();
+}
+bool keeps_logits(const Options& options) {
+  return options.inputs.kept_logits && !options.logits.empty();
+}
+bool has_int32(const Options& options) {
+  return options.inputs.int32;
+}
+bool is_narrow(const Options& options) {
+  return options.dtype != ir::DType::f32;
+}
 /// Weights that refer to the checkpoint are not compared: that means reading, and a model that holds neither of two has
 /// no use for it.
-constexpr Pass as_stored[] = {
-    {"fold weights", fold},          {"apply rules", apply}, {"merge equal nodes", merge},
-    {"remove unused nodes", remove}, {"name nodes", name},
-};
-
-constexpr Pass as_stored_in_16_bits[] = {
-    {"fold weights", fold},          {"narrow", narrow},   {"apply rules", apply}, {"merge equal nodes", merge},
-    {"remove unused nodes", remove}, {"name nodes", name},
-};
-
-std::span<const Pass> passes_of(const LoweringOptions& options) {
-  const bool narrow = options.dtype != ir::DType::f32;
-  if (options.weights_as_stored) return narrow ? std::span<const Pass>(as_stored_in_16_bits) : as_stored;
-  return narrow ? std::span<const Pass>(in_16_bits) : in_f32;
+bool writes_weights(const Options& options) {
+  return !options.weights_as_stored;
 }
+
+/// Weights are folded in f32, before they are rounded.
+constexpr Pass passes[] = {
+    {"fix axes", fix, fixes_axes},
+    {"fold lengths", compute, fixes_axes},  // so that weights are folded by them
+    {"keep logits", keep, keeps_logits},
+    {"tie equal weights", tie, writes_weights},
+    {"fold weights", fold},
+    {"narrow", narrow, is_narrow},
+    {"apply rules", apply},
+    {"fold constants", compute},
+    {"narrow ids", take_int32, has_int32},
+    {"merge equal nodes", merge},
+    {"remove unused nodes", remove},
+    {"name nodes", name},
+};
 
 PassObserver& observer() {
   static PassObserver observer;
@@ -91,7 +123,8 @@ PassObserver& observer() {
 
 ir::Graph lower(ir::Graph graph, const LoweringOptions& options, TiedWeights* tied) {
   Work work{std::move(graph), options};
-  for (const Pass& pass : passes_of(options)) {
+  for (const Pass& pass : passes) {
+    if (pass.is_of != nullptr && !pass.is_of(options)) continue;
     pass.run(work);
     if (observer()) observer()(pass.name, work.graph);
   }

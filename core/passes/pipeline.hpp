@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The passes by which a definition becomes a graph that can be written: one list for each form.
+// The passes by which a definition becomes a graph that can be written, and which form of it takes which.
 #pragma once
 
 #include <functional>
@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/ir/graph.hpp"
+#include "core/passes/input_form.hpp"
 #include "core/passes/lower.hpp"
 
 namespace onnxport {
@@ -23,6 +24,8 @@ struct LoweringOptions {
   ir::DType dtype = ir::DType::f32;       // or f16 or bf16: see core/passes/precision.hpp
   std::vector<std::string> keep_in_fp32;  // modules, in 16 bits
   Target target = Target::onnx;
+  InputForm inputs = {};
+  std::string logits = {};  // the output that inputs.kept_logits is about; empty: the graph has none
 };
 
 /// Weights that a checkpoint holds under two names: the one that is gone, and the one that stands for it.

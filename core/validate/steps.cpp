@@ -10,6 +10,7 @@
 
 #include "core/backend/backend.hpp"
 #include "core/onnx/model_proto.hpp"
+#include "core/validate/file_inputs.hpp"
 #include "core/validate/light_model.hpp"
 
 namespace onnxport {
@@ -58,7 +59,8 @@ std::vector<StepDifference> compare_steps(const OnnxConfig& config, const Defini
     traced.marks.push_back({fmt::format("step {}", i), traced.nodes[i].outputs[0]});
   const ir::Graph lowered = lowered_graph(config, definition, traced, written.form);
   const auto onnx =
-      load_backend("onnxruntime").load_image(with_outputs(inspect::read_onnx_file(written.file), lowered));
+      as_defined(load_backend("onnxruntime").load_image(with_outputs(inspect::read_onnx_file(written.file), lowered)),
+                 written.form.inputs);
   const auto reference = load_backend("reference").load_graph(traced);
   const Tensors actual = onnx->run(inputs);
   std::vector<std::string> names;

@@ -15,6 +15,7 @@
 #include "core/output/companions.hpp"
 #include "host/export/exported_facts.hpp"
 #include "host/package/package_files.hpp"
+#include "host/plan/input_plan.hpp"
 #include "registry/trust.hpp"
 
 namespace onnxport {
@@ -76,6 +77,8 @@ std::map<std::string, std::string> metadata_of(const ExportPlan& plan, const Sel
   if (plan.sample_mask) metadata["onnxport.sample_mask"] = "input";
   // What the model was made from, in what is the same wherever and whenever it is made.
   metadata["onnxport.config_sha256"] = sha256_of(selection.config_file);
+  metadata.merge(metadata_of(plan.inputs));
+  if (plan.runtime) metadata["onnxport.runtime"] = inspect::to_text(*plan.runtime);
   return metadata;
 }
 
@@ -94,6 +97,8 @@ WrittenExport write_export(const ExportPlan& plan, const ExportSource& source, c
   ExportOptions options;
   options.opset = source.opset;
   options.axes = {plan.layout->axes, plan.layout->keeps_open_axes};
+  options.inputs = plan.inputs;
+  if (plan.runtime) options.newest_ir_version = inspect::readable_by(*plan.runtime).ir_version;
   options.metadata = metadata_of(plan, source.selection);
   const WeightsToStore weights{source.defined.graphs, source.defined.weight_bytes()};
   choose_weight_storage(plan, weights, output, options);

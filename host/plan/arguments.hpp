@@ -33,6 +33,10 @@ struct ExportArguments {
   std::optional<int64_t> opset;
   std::optional<double> atol;
   std::string target = "onnx", weights = "copy", layout = "single", dtype = "fp32";
+  std::vector<std::string> fixed;  // "AXIS=N"
+  std::string ids = "int64";
+  bool kept_logits = false;
+  std::string runtime;  // "onnxruntime=1.17"; empty: any
   bool external_data = false;
   std::string data_name;               // of the external data's file; empty: the model's name + "_data"
   std::optional<uint64_t> max_memory;  // bytes
@@ -74,6 +78,18 @@ struct InspectArguments {
   std::string runtime;             // "onnxruntime=1.17"; empty: none
   std::filesystem::path graph;     // a picture to write; empty: none
   int depth = 2;                   // of modules that are told
+};
+
+/// Of transform, pack and unpack.
+struct TransformArguments {
+  std::filesystem::path file;
+  std::filesystem::path output;
+  std::vector<std::string> fixed;  // "AXIS=N"
+  std::string ids = "int64";
+  bool fp16 = false;
+  std::optional<bool> external_data;  // nullopt: as the file has it
+  std::string data_name;
+  bool no_validate = false;
 };
 
 struct DiffArguments {

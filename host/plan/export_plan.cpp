@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "core/error.hpp"
+#include "host/plan/input_plan.hpp"
 
 namespace onnxport {
 namespace {
@@ -119,6 +120,8 @@ ExportPlan plan_export(const ExportArguments& arguments) {
   if (!arguments.position_ids.empty()) plan.positions = value_of(position_choices, arguments.position_ids);
   plan.sample_mask = arguments.sample_mask;
   plan.opset = arguments.opset;
+  plan.inputs = plan_inputs(arguments);
+  if (!arguments.runtime.empty()) plan.runtime = inspect::runtime_from(arguments.runtime);
   plan.max_memory = arguments.max_memory;
   plan.outputs = arguments.outputs;
   plan.allow_unused = arguments.allow_unused;

@@ -10,7 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "core/inspect/runtime.hpp"
 #include "core/package/layout.hpp"
+#include "core/passes/input_form.hpp"
 #include "host/plan/arguments.hpp"
 #include "host/plan/choices.hpp"
 #include "host/plan/package.hpp"
@@ -38,10 +40,12 @@ struct ExportPlan {
   std::string feature;  // empty: by config.json's architectures
   std::string plugin;   // empty: the only one that offers the type
   std::optional<Positions> positions;
-  bool sample_mask = false;                // an input, also where the model's type does without
-  std::optional<int64_t> opset;            // nullopt: the model's
-  std::shared_ptr<const Package> package;  // null: only a layout
-  const Layout* layout = nullptr;          // the package's own, or a row of layouts()
+  bool sample_mask = false;      // an input, also where the model's type does without
+  std::optional<int64_t> opset;  // nullopt: the model's
+  InputForm inputs;
+  std::optional<inspect::Runtime> runtime;  // that is to run the file; nullopt: nobody said
+  std::shared_ptr<const Package> package;   // null: only a layout
+  const Layout* layout = nullptr;           // the package's own, or a row of layouts()
   WeightPlan weights;
   std::optional<uint64_t> max_memory;  // bytes
   std::vector<std::string> outputs;    // further ones

@@ -160,6 +160,10 @@ void print_text(const WrittenExport& written, Console& console) {
     console.line(fmt::format("  {:<34} {:>10}", file.name.string(), format_bytes(file.bytes)));
 }
 
+void print_text(const ValidationRun& run, Console& console) {
+  print_run(run, console);
+}
+
 void print_text(const ExportValidation& found, Console& console) {
   if (!found.memory.keeps_weights) {
     console.note(fmt::format("{} of weights stay in their files, and each run reads them anew: {} of memory are free{}",
@@ -182,6 +186,10 @@ void print_text(const ExportValidation& found, Console& console) {
     console.note(
         "cached steps are not compared with uncached ones: a step of this model takes one token, and several at once "
         "give something else, as in the original");
+  }
+  if (found.lengths_are_fixed) {
+    console.note(
+        "cached steps are not compared with uncached ones: the file takes tokens, or a past, of one length only");
   }
   if (!found.cache_unknown_to.empty()) {
     console.note(

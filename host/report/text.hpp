@@ -17,5 +17,6 @@ void print_text(const FetchedCheckpoint& fetched, Console& console);
 void print_text(const WriteForecast& forecast, Console& console);
 void print_text(const WrittenExport& written, Console& console);
 void print_text(const ExportValidation& found, Console& console);
+void print_text(const ValidationRun& run, Console& console);
 
 }  // namespace onnxport

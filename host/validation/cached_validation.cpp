@@ -6,15 +6,22 @@
 #include <memory>
 
 #include "core/package/layout.hpp"
+#include "core/validate/file_inputs.hpp"
 #include "core/validate/light_model.hpp"
 
 namespace onnxport {
 namespace {
 
-constexpr int64_t batch = 2, prefix = 4, step = 3;
+constexpr int64_t prefix = 4, step = 3;
 
 ir::Tensor flag(bool value) {
   return ir::Tensor::of<uint8_t>(ir::DType::boolean, {1}, {value ? uint8_t{1} : uint8_t{0}});
+}
+
+/// Whether any of the names of a dimension has a fixed size.
+bool is_fixed(const ir::Dim& dim, const InputForm& form) {
+  return std::any_of(dim.terms().begin(), dim.terms().end(),
+                     [&](const auto& term) { return form.fixed.contains(term.first); });
 }
 
 ir::Tensor ones(int64_t rows, int64_t width) {
@@ -26,7 +33,10 @@ ir::Tensor ones(int64_t rows, int64_t width) {
 /// names the one that fills them or is that itself; the others are those whose results either takes.
 class CacheCheck {
  public:
-  explicit CacheCheck(const ExportToValidate& exported) : e_(exported) {}
+  explicit CacheCheck(const ExportToValidate& exported) : e_(exported) {
+    const auto fixed = e_.form.inputs.fixed.find("batch");
+    if (fixed != e_.form.inputs.fixed.end()) batch_ = fixed->second;
+  }
 
   CachedStepCheck run(const Tolerance& tolerance) {
     if (!find_steps()) return {};
@@ -34,6 +44,7 @@ class CacheCheck {
     const std::optional<ir::Dim> axis = step_axis(cached);
     if (!axis || axis->terms().size() != 1 || tokens_of(cached, *axis) == nullptr) return {};
     axis_ = *axis;
+    if (has_fixed_lengths(cached)) return {.lengths_are_fixed = true};
     const auto size = cached.axes.find(axis_.terms()[0].first);
     if (size != cached.axes.end() && size->second.maximum == 1) return {.takes_one_token = true};
     const SteppedDecoder decoder{
@@ -44,6 +55,15 @@ class CacheCheck {
   }
 
  private:
+  /// Whether the file takes so many tokens, or a past of one length, only.
+  bool has_fixed_lengths(const Description& cached) const {
+    const auto grows_to = [&](const StateSpec& state) {
+      const InputSpec* past = cached.input(state.past);
+      return state.grows && past != nullptr && is_fixed(past->type.shape.at(*state.grows), e_.form.inputs);
+    };
+    return is_fixed(axis_, e_.form.inputs) || std::any_of(cached.states.begin(), cached.states.end(), grows_to);
+  }
+
   // ------------------------------------------------------------------------------------------------- parts
 
   /// Where a part lies: in one of the files, and there under use_cache_branch or not.
@@ -99,7 +119,7 @@ class CacheCheck {
     if (holder) {
       ModelImage image = image_of(inspect::read_onnx_file(e_.folder / holder->file));
       image.is_optimised = e_.memory.makes_copies;
-      slot = load_backend("onnxruntime").load_image(image);
+      slot = as_defined(load_backend("onnxruntime").load_image(image), e_.form.inputs);
     } else {
       const std::vector<Definition> defined = e_.config.define_parts(*e_.weights, {part}, {.allow_unused = true});
       slot = load_backend("reference").load_graph(defined[0].graph);
@@ -114,7 +134,8 @@ class CacheCheck {
     const auto known = dummies_.find(part);
     if (known != dummies_.end()) return known->second;
     DummyOptions options;
-    options.batch_size = batch;
+    options.sizes = e_.form.inputs.fixed;
+    options.batch_size = batch_;
     options.seq_length = prefix + step + 1;  // of an encoder: another length
     options.sizes[axis_.terms()[0].first] = prefix + step;
     options.varied = true;
@@ -151,7 +172,7 @@ class CacheCheck {
   /// All tokens of the check; every place counts, so that each row of the cache is compared.
   Tokens tokens() {
     const InputSpec& spec = *tokens_of(e_.config.description(cached_), axis_);
-    return {dummy(cached_).at(spec.name), ones(batch, prefix + step)};
+    return {dummy(cached_).at(spec.name), ones(batch_, prefix + step)};
   }
 
   /// What an earlier part puts out.
@@ -175,10 +196,10 @@ class CacheCheck {
       if (input.role != ONNXPORT_ROLE_MASK) continue;
       const ir::Tensor& mask = dummy(part).at(input.name);
       const bool is_asked_for = input.type.shape == spec.type.shape;
-      const bool is_as_long = mask.shape == std::vector<int64_t>{batch, width};
+      const bool is_as_long = mask.shape == std::vector<int64_t>{batch_, width};
       if ((is_asked_for || is_as_long) && mask.dtype == spec.type.dtype) return mask;
     }
-    return mask_for(spec, ir::Dim(width), {ones(batch, width), ones(batch, width)});
+    return mask_for(spec, ir::Dim(width), {ones(batch_, width), ones(batch_, width)});
   }
 
   ir::Tensor value_of(const InputSpec& spec, const Description& description, const Tokens& tokens,
@@ -186,7 +207,7 @@ class CacheCheck {
     const InputSpec* fresh = tokens_of(description, axis_);
     const auto state = states.find(spec.name);
     if (state != states.end()) return state->second;
-    if (spec.role == ONNXPORT_ROLE_STATE) return empty_state(spec, batch);
+    if (spec.role == ONNXPORT_ROLE_STATE) return empty_state(spec, batch_);
     if (&spec == fresh) return tokens.ids;
     const bool is_of_tokens = fresh != nullptr && spec.of == fresh->name;
     if (is_of_tokens && spec.role == ONNXPORT_ROLE_MASK) return mask_for(spec, axis_, tokens);
@@ -222,6 +243,7 @@ class CacheCheck {
   }
 
   const ExportToValidate& e_;
+  int64_t batch_ = 2;
   std::string cached_, first_;  // parts
   ir::Dim axis_;                // of the tokens that a step adds
   std::map<std::string, Tensors> dummies_;

@@ -13,6 +13,7 @@ namespace onnxport {
 struct CachedStepCheck {
   std::optional<ValidationRun> run{};  ///< nullopt as well where the plugin states no cache
   bool takes_one_token = false;        ///< a step, by the plugin's maximum; what several give is another thing then
+  bool lengths_are_fixed = false;      ///< so that a file does not take both
 };
 
 /// Compares a cached step with the uncached run of the same tokens, in the written files. In the one graph of an

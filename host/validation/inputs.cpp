@@ -121,6 +121,7 @@ class SetMaker {
   bool has_sequence() const { return has("sequence") || has("encoder_sequence") || has("decoder_sequence"); }
 
   InputSet finished(DummyOptions options) const {
+    for (const auto& [symbol, length] : of_.fixed) options.sizes[symbol] = length;
     InputSet set{{}, std::move(options), {}};
     set.sizes = sizes_of(set.options);
     set.label = label_of(set);
@@ -129,14 +130,19 @@ class SetMaker {
 
   std::string label_of(const InputSet& set) const {
     const DummyOptions& options = set.options;
-    std::string label = fmt::format("batch {}", options.batch_size);
-    if (has("choice")) label += fmt::format(", choices {}", options.num_choices);
-    if (has_sequence()) label += fmt::format(", sequence {}", options.seq_length);
+    const auto length = [&](const char* symbol, int64_t asked) {
+      const auto found = set.sizes.find(symbol);
+      return found == set.sizes.end() ? asked : found->second;
+    };
+    const int64_t batch = length("batch", options.batch_size);
+    std::string label = fmt::format("batch {}", batch);
+    if (has("choice")) label += fmt::format(", choices {}", length("choice", options.num_choices));
+    if (has_sequence()) label += fmt::format(", sequence {}", length("sequence", options.seq_length));
     for (const std::string& symbol : pasts_) {
       if (options.sizes.contains(symbol)) label += fmt::format(", {} {}", symbol, set.sizes.at(symbol));
     }
     // The first row is always full, so a single row has no padding unless it has choices.
-    const bool has_rows = options.batch_size > 1 || has("choice");
+    const bool has_rows = batch > 1 || has("choice");
     if (has_sequence() && options.varied && has_rows && options.seq_length > 1 && options.padding != Padding::none)
       label += ", padded";
     for (const auto& [symbol, axis] : description_.axes) {

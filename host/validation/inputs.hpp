@@ -2,6 +2,8 @@
 // The inputs on which a part of a model is compared.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -11,12 +13,13 @@
 
 namespace onnxport {
 
-/// A part of a model, and what its inputs are made with.
+/// A part of a model, and what its inputs are made with. `fixed`: sizes that a file gives to axes, by their symbols.
 struct InputsOf {
   const OnnxConfig& config;
   const Json& model_config;
   const Preprocessor* preprocessor;
   std::string part;
+  std::map<std::string, int64_t> fixed{};
 };
 
 /// One set of inputs to be made: every axis with its length, and what the values are like.

@@ -32,6 +32,7 @@ RoundedTwin::RoundedTwin(const ExportToValidate& exported, const std::atomic<boo
   }
   ExportOptions options;
   options.opset = exported.form.opset;
+  options.inputs = exported.form.inputs;
   options.external_data = true;
   options.progress.cancel = cancel;
   export_graphs(exported.config, graphs_, output_.folder(), options);

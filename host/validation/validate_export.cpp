@@ -12,6 +12,7 @@
 #include "core/error.hpp"
 #include "core/package/layout.hpp"
 #include "core/validate/activations.hpp"
+#include "core/validate/file_inputs.hpp"
 #include "core/validate/light_model.hpp"
 #include "core/validate/step_inputs.hpp"
 #include "host/validation/cached_validation.hpp"
@@ -32,7 +33,8 @@ void add_steps(const ExportToValidate& exported, const FileToValidate& written, 
   if (!differs)
     run = std::find_if(found.runs.begin(), found.runs.end(), [](const ValidationRun& one) { return one.passes; });
   if (run == found.runs.end()) return;
-  const auto& inputs = comparison.inputs[static_cast<size_t>(run - found.runs.begin())].inputs;
+  Tensors inputs = comparison.inputs[static_cast<size_t>(run - found.runs.begin())].inputs;
+  inputs.erase(kept_logits_input);  // all of them have what every step yields
   std::vector<StepDifference> steps =
       compare_steps(exported.config, *comparison.definition, {written.file, written.form}, inputs, tolerance);
   const StepDifference* first = first_departure(steps);
@@ -54,8 +56,15 @@ void fill_other_branch(Tensors& inputs, const Description& other, const Tensors&
   }
 }
 
+/// Of how many last rows a set wants the logits, by its place: one, two, all.
+void add_kept_logits(ValidationInputs& set, size_t place) {
+  const auto kept = static_cast<int64_t>((place + 1) % 3);
+  set.inputs.emplace(kept_logits_input, ir::Tensor::i64_scalar(kept));
+  set.label += kept == 0 ? ", all logits" : fmt::format(", the last {} logits", kept);
+}
+
 InputsOf inputs_for(const ExportToValidate& exported, const Definition& definition) {
-  return {exported.config, exported.model_config, exported.preprocessor, definition.part};
+  return {exported.config, exported.model_config, exported.preprocessor, definition.part, exported.form.inputs.fixed};
 }
 
 /// The graph that holds the definition.
@@ -69,6 +78,7 @@ std::vector<Comparison> comparisons_of(const ExportToValidate& exported, const G
   std::vector<Comparison> comparisons;
   for (const Definition* definition : graph.definitions) {
     Comparison comparison{definition, {}, input_sets(inputs_for(exported, *definition), exported.budget)};
+    const bool keeps_logits = exported.form.inputs.kept_logits && !logits_of(definition->description).empty();
     for (const InputSet& set : comparison.sets) {
       ValidationInputs& inputs = comparison.inputs.emplace_back();
       inputs.label = set.label;
@@ -76,6 +86,7 @@ std::vector<Comparison> comparisons_of(const ExportToValidate& exported, const G
         inputs.label += definition == graph.definitions[1] ? ", cached step" : ", first step";
       inputs.inputs = complete_inputs(exported, *definition, set);
       inputs.activations = activation_bytes(definition->graph, inputs.inputs);
+      if (keeps_logits) add_kept_logits(inputs, comparison.inputs.size() - 1);
     }
     comparisons.push_back(std::move(comparison));
   }
@@ -198,7 +209,7 @@ FileValidation validate_file(const ExportToValidate* exported, const FileToValid
   found.runtime = runtime.version();
   ModelImage image = image_of(file);
   image.is_optimised = exported == nullptr || exported->memory.makes_copies;
-  const std::unique_ptr<Runnable> onnx = runtime.load_image(image);
+  const std::unique_ptr<Runnable> onnx = as_defined(runtime.load_image(image), written.form.inputs);
   for (const Comparison& comparison : written.comparisons) {
     std::unique_ptr<Runnable> renamed;
     if (written.behind_names) renamed = written.behind_names(*comparison.definition, *onnx);
@@ -206,7 +217,9 @@ FileValidation validate_file(const ExportToValidate* exported, const FileToValid
     std::unique_ptr<Runnable> reference;
     if (comparison.definition != nullptr) {
       // Opening libtorch takes longer than all that the runtime does.
-      reference = load_aside([&] { return load_backend("reference").load_graph(comparison.definition->graph); });
+      reference = with_kept_logits(
+          load_aside([&] { return load_backend("reference").load_graph(comparison.definition->graph); }),
+          logits_of(comparison.definition->description));
     }
     ValidationReport report = validate_model_outputs(reference.get(), judged, comparison.inputs, tolerance,
                                                      [&](const ValidationRun&) { progress.stop_if_cancelled(); });
@@ -246,7 +259,8 @@ ExportValidation validate_export(const ExportToValidate& exported, const std::ve
   CachedStepCheck check = validate_cached_step(exported, tolerance);
   found.cached_step = std::move(check.run);
   found.takes_one_token = check.takes_one_token;
-  if (!found.cached_step && !found.takes_one_token && exported.config.with_past())
+  found.lengths_are_fixed = check.lengths_are_fixed;
+  if (!found.cached_step && !found.takes_one_token && !found.lengths_are_fixed && exported.config.with_past())
     found.cache_unknown_to = exported.config.plugin_id();
   return found;
 }

@@ -70,6 +70,8 @@ struct ExportValidation {
   std::optional<ValidationRun> cached_step{};
   /// Whether that could not be done because a step takes one token and yields otherwise than several at once.
   bool takes_one_token = false;
+  /// Or because the file takes one number of tokens only.
+  bool lengths_are_fixed = false;
   /// The plugin that does not state what its cache consists of, so that this could not be done; else empty.
   std::string cache_unknown_to{};
   /// Files in a type that the runtime has no kernels for here are only checked, and what can be run is run in their

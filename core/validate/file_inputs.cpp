@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/validate/file_inputs.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "core/error.hpp"
+#include "core/validate/step_inputs.hpp"
+
+namespace onnxport {
+namespace {
+
+ir::Tensor in_32_bits(const ir::Tensor& wide) {
+  std::vector<int32_t> values;
+  for (int64_t value : wide.as<int64_t>()) {
+    if (value < std::numeric_limits<int32_t>::min() || value > std::numeric_limits<int32_t>::max())
+      throw Error(Failure::usage, "the number " + std::to_string(value) + " does not fit into an input of 32 bits",
+                  "leave out --ids int32");
+    values.push_back(static_cast<int32_t>(value));
+  }
+  return ir::Tensor::of<int32_t>(ir::DType::i32, wide.shape, values);
+}
+
+class DefinedInputs final : public Runnable {
+ public:
+  DefinedInputs(std::unique_ptr<Runnable> file, InputForm form) : file_(std::move(file)), form_(std::move(form)) {}
+  void ready() override { file_->ready(); }
+  void rest() override { file_->rest(); }
+  Tensors run(const Tensors& inputs, const std::vector<std::string>& wanted) override {
+    return file_->run(as_file_takes(inputs, form_), wanted);
+  }
+  std::vector<Tensors> run_all(const std::vector<const Tensors*>& sets,
+                               const std::vector<std::string>& wanted) override {
+    std::vector<Tensors> taken;
+    taken.reserve(sets.size());
+    std::vector<const Tensors*> pointers;
+    for (const Tensors* set : sets) pointers.push_back(&taken.emplace_back(as_file_takes(*set, form_)));
+    return file_->run_all(pointers, wanted);
+  }
+
+ private:
+  const std::unique_ptr<Runnable> file_;
+  const InputForm form_;
+};
+
+class KeptLogits final : public Runnable {
+ public:
+  KeptLogits(std::unique_ptr<Runnable> definition, std::string logits)
+      : definition_(std::move(definition)), logits_(std::move(logits)) {}
+
+  void ready() override { definition_->ready(); }
+  void rest() override { definition_->rest(); }
+  Tensors run(const Tensors& inputs, const std::vector<std::string>& wanted) override {
+    Tensors results = definition_->run(inputs, wanted);
+    cut(results, inputs);
+    return results;
+  }
+  std::vector<Tensors> run_all(const std::vector<const Tensors*>& sets,
+                               const std::vector<std::string>& wanted) override {
+    std::vector<Tensors> results = definition_->run_all(sets, wanted);
+    for (size_t i = 0; i < sets.size(); ++i) cut(results.at(i), *sets[i]);
+    return results;
+  }
+
+ private:
+  void cut(Tensors& results, const Tensors& inputs) const {
+    const auto count = inputs.find(kept_logits_input);
+    const auto logits = results.find(logits_);
+    if (count == inputs.end() || logits == results.end()) return;
+    const int64_t rows = logits->second.shape.at(1), kept = count->second.as<int64_t>()[0];
+    if (kept > 0 && kept < rows) logits->second = along_sequence(logits->second, rows - kept, rows);
+  }
+
+  const std::unique_ptr<Runnable> definition_;
+  const std::string logits_;
+};
+
+}  // namespace
+
+Tensors as_file_takes(Tensors inputs, const InputForm& form) {
+  for (auto& [name, tensor] : inputs) {
+    if (form.int32 && tensor.dtype == ir::DType::i64 && !tensor.shape.empty()) tensor = in_32_bits(tensor);
+  }
+  if (form.kept_logits) inputs.emplace(kept_logits_input, ir::Tensor::i64_scalar(0));
+  return inputs;
+}
+
+std::unique_ptr<Runnable> as_defined(std::unique_ptr<Runnable> file, const InputForm& form) {
+  if (!form.int32 && !form.kept_logits) return file;
+  return std::make_unique<DefinedInputs>(std::move(file), form);
+}
+
+std::unique_ptr<Runnable> with_kept_logits(std::unique_ptr<Runnable> definition, std::string logits) {
+  return std::make_unique<KeptLogits>(std::move(definition), std::move(logits));
+}
+
+}  // namespace onnxport
