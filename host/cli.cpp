@@ -410,6 +410,7 @@ void define_legacy(CLI::App& root, Arguments& a) {
   add_export_options(root, a.export_model);
   add_plugin_options(root, a.export_model.plugins);
   add_report_options(root, a);
+  add_report_file_option(root, a);
   a.runs_plugins = true;
   a.run = [&a](Console& console) { return run_export(a.export_model, console); };
 }
@@ -509,7 +510,7 @@ int run_words(const Words& words, Console& console) {
     CLI::App root("", "onnxport");
     define_commands(root, arguments);
     if (const auto status = parse(root, words, {[&] { return unexpected_words(root, words); }})) return *status;
-    return run_and_report(arguments, words, console);
+    return ReportedRun(arguments.report, words, arguments.run).work(console);
   } catch (...) {
     return report_failure(console, std::current_exception());
   }

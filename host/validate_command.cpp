@@ -17,7 +17,7 @@
 #include "host/plan/input_plan.hpp"
 #include "host/plan/validate_plan.hpp"
 #include "host/report/report.hpp"
-#include "host/validation/foreign_export.hpp"
+#include "host/validate_foreign.hpp"
 #include "host/validation/opening.hpp"
 #include "host/validation/recorded_case.hpp"
 #include "host/validation/requirements.hpp"

@@ -16,8 +16,8 @@
 #include "core/backend/backend.hpp"
 #include "core/backend/runtime_refusal.hpp"
 #include "core/error.hpp"
-#include "core/privileges.hpp"
 #include "core/files/scratch_folder.hpp"
+#include "core/privileges.hpp"
 
 namespace onnxport {
 namespace {

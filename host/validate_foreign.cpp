@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "host/validation/foreign_export.hpp"
+#include "host/validate_foreign.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -221,7 +221,8 @@ ExportValidation validate_foreign(const ValidatePlan& plan, const std::vector<fs
                                        .largest_weight = defined.largest_weight_bytes(),
                                        .activations = activations_of(to_compare)});
   const OpeningBackends opening(0);
-  ExportValidation found{.tolerance = tolerance_for(*selection.onnx_config, ir::DType::f32, plan.atol), .memory = to_validate.memory};
+  ExportValidation found{.tolerance = tolerance_for(*selection.onnx_config, ir::DType::f32, plan.atol),
+                         .memory = to_validate.memory};
   for (const ForeignFile& file : files) {
     note_findings(file, console);
     const auto written = std::find_if(to_compare.begin(), to_compare.end(),
