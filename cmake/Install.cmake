@@ -23,6 +23,16 @@ install(FILES "${PROJECT_BINARY_DIR}/onnxportConfig.cmake" "${PROJECT_BINARY_DIR
 configure_file("${CMAKE_CURRENT_LIST_DIR}/onnxport.pc.in" "${PROJECT_BINARY_DIR}/onnxport.pc" @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/onnxport.pc" DESTINATION lib/pkgconfig COMPONENT dev)
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/scripts/record" DESTINATION share/onnxport COMPONENT dev PATTERN "__pycache__" EXCLUDE)
+# What authors begin with: the sources of the plugins, with a recorded case of each whose weights are drawn, and a template.
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/plugins/" DESTINATION share/onnxport/samples COMPONENT dev
+        FILES_MATCHING PATTERN "*.cpp" PATTERN "*.hpp" PATTERN "index.json" PATTERN "config.json" PATTERN "case-*-0.safetensors")
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/examples/third-party-plugin/" DESTINATION share/onnxport/template COMPONENT dev
+        PATTERN "__pycache__" EXCLUDE)
+# Where the build's own command looks for them.
+file(MAKE_DIRECTORY "${PROJECT_BINARY_DIR}/share/onnxport")
+file(CREATE_LINK "${PROJECT_SOURCE_DIR}/scripts/record" "${PROJECT_BINARY_DIR}/share/onnxport/record" SYMBOLIC)
+file(CREATE_LINK "${PROJECT_SOURCE_DIR}/plugins" "${PROJECT_BINARY_DIR}/share/onnxport/samples" SYMBOLIC)
+file(CREATE_LINK "${PROJECT_SOURCE_DIR}/examples/third-party-plugin" "${PROJECT_BINARY_DIR}/share/onnxport/template" SYMBOLIC)
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/examples" DESTINATION share/doc/onnxport COMPONENT dev)
 
 # --- documentation ---------------------------------------------------------------------------------------------------

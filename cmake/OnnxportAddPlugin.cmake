@@ -14,6 +14,15 @@
 # The variables ONNXPORT_PLUGIN_VERSION, ONNXPORT_PLUGIN_LICENSE and ONNXPORT_PLUGIN_VENDOR, where set, are what a plugin
 # states that leaves its own out.
 #
+# A folder packages/ beside the sources goes with the plugin: what it adds to the packages of files that the host writes.
+#
+# onnxport_add_plugin_test(NAME
+#                          [CASES folder ...]    recorded cases with an index.json
+#                          [CONFIGS file ...]    a config.json, or a folder of them, for what is not recorded
+#                          [TIME_LIMIT seconds]  for each step; default 300)
+#
+# Adds the test NAME_check: `onnxport plugins check --run` on the plugin NAME of this project.
+#
 # onnxport_platform(VARIABLE) gives the name of the target platform, such as linux-x86_64.
 #
 # The program onnxport::manifest opens the library and writes down what it says; a manifest that was written by hand must
@@ -148,6 +157,11 @@ function(onnxport_add_plugin name)
     target_link_options(${target} PRIVATE "$<$<NOT:$<CONFIG:Debug>>:LINKER:--strip-debug>")
   endif()
 
+  file(GLOB_RECURSE additions RELATIVE "${CMAKE_CURRENT_SOURCE_DIR}" CONFIGURE_DEPENDS packages/*)
+  foreach(addition IN LISTS additions)
+    configure_file("${addition}" "${folder}/${addition}" COPYONLY)
+  endforeach()
+
   onnxport_platform(platform)
   # What makes the manifest is part of the link: after a change of it, both are made again.
   set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS ${manifest} ${program} "${CMAKE_CURRENT_FUNCTION_LIST_FILE}")
@@ -168,5 +182,37 @@ function(onnxport_add_plugin name)
       set(destination "$ENV{HOME}/.local/share/onnxport/plugins")
     endif()
     install(FILES "$<TARGET_FILE:${target}>" "${folder}/plugin.yaml" DESTINATION "${destination}/${name}" COMPONENT plugins)
+    if(EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/packages")
+      install(DIRECTORY packages DESTINATION "${destination}/${name}" COMPONENT plugins)
+    endif()
   endif()
+endfunction()
+
+function(onnxport_add_plugin_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIME_LIMIT" "CASES;CONFIGS")
+  if(arg_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "onnxport_add_plugin_test(${name}): unknown arguments ${arg_UNPARSED_ARGUMENTS}")
+  endif()
+  if(NOT TARGET "onnxport_plugin_${name}")
+    message(FATAL_ERROR "onnxport_add_plugin_test(${name}): call onnxport_add_plugin(${name}) first")
+  endif()
+  if(NOT TARGET onnxport::onnxport)
+    message(FATAL_ERROR "onnxport_add_plugin_test(${name}): the command is missing; find_package(onnxport) brings it")
+  endif()
+  if(NOT arg_CASES AND NOT arg_CONFIGS)
+    message(FATAL_ERROR "onnxport_add_plugin_test(${name}): name CASES or CONFIGS to try it on")
+  endif()
+  set(words "")
+  foreach(folder IN LISTS arg_CASES)
+    get_filename_component(path "${folder}" ABSOLUTE)
+    list(APPEND words --cases "${path}")
+  endforeach()
+  foreach(config IN LISTS arg_CONFIGS)
+    get_filename_component(path "${config}" ABSOLUTE)
+    list(APPEND words --config "${path}")
+  endforeach()
+  if(arg_TIME_LIMIT)
+    list(APPEND words --time-limit "${arg_TIME_LIMIT}")
+  endif()
+  add_test(NAME "${name}_check" COMMAND onnxport::onnxport plugins check "$<TARGET_FILE_DIR:onnxport_plugin_${name}>" --run ${words})
 endfunction()

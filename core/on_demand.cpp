@@ -27,23 +27,13 @@ LibraryGate& gate() {
   return set;
 }
 
-/// Throws where the library may not be opened.
-void pass_gate(const std::string& name, const fs::path& library) {
-  LibraryGate set;
-  {
-    const std::lock_guard lock(gate_mutex());
-    set = gate();
-  }
-  if (set) set(name, library);
-}
-
 void open(const OnDemandLibrary& wanted, dll::shared_library& library) {
   const fs::path path = on_demand_path(wanted.name);
   if (!fs::exists(path)) {
     throw Error(Failure::usage, fmt::format("{} is not installed: {} is not there", wanted.what, path.string()),
                 wanted.absent_hint);
   }
-  pass_gate(wanted.name, path);
+  pass_library_gate(wanted.name, path);
   try {
     library.load(path.string(), dll::load_mode::rtld_now | dll::load_mode::rtld_local);
     const std::string stamp = library.get<const char*()>(wanted.stamp_symbol)();
@@ -64,6 +54,15 @@ void open(const OnDemandLibrary& wanted, dll::shared_library& library) {
 void set_library_gate(LibraryGate wanted) {
   const std::lock_guard lock(gate_mutex());
   gate() = std::move(wanted);
+}
+
+void pass_library_gate(const std::string& name, const fs::path& library) {
+  LibraryGate set;
+  {
+    const std::lock_guard lock(gate_mutex());
+    set = gate();
+  }
+  if (set) set(name, library);
 }
 
 fs::path on_demand_path(const std::string& name) {

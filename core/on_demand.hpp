@@ -25,6 +25,8 @@ struct OnDemandLibrary {
 using LibraryGate = std::function<void(const std::string& name, const std::filesystem::path& library)>;
 /// [any-thread]
 void set_library_gate(LibraryGate gate);
+/// Throws as the gate does where a library that a back end is to open may not be. [any-thread]
+void pass_library_gate(const std::string& name, const std::filesystem::path& library);
 
 /// Where the library is looked for: ONNXPORT_BACKEND_PATH, which counts for nothing with elevated privileges, or
 /// backends/ of the installation.

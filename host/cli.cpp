@@ -34,6 +34,7 @@ struct Arguments {
   DiffArguments diff;
   ExplainArguments explain;
   PluginArguments plugins_list;
+  PluginsNewArguments plugins_new;
   PluginsCheckArguments plugins_check;
   TrustCommandArguments trust;
   SynthArguments synth;
@@ -45,8 +46,8 @@ struct Arguments {
   bool runs_plugins = false;
 };
 
-const char* const commands[] = {"export", "validate", "features", "explain", "transform", "pack",
-                                "unpack", "inspect",  "diff",     "plugins", "synth",     "help"};
+const char* const commands[] = {"export",  "validate", "features", "explain", "transform", "pack", "unpack",
+                                "inspect", "diff",     "plugins",  "record",  "synth",     "help"};
 
 /// What a command that runs the code of plugins does once it is named.
 std::function<void()> running_plugins(Arguments& a, const std::function<int(Console&)>& run) {
@@ -188,6 +189,11 @@ void add_export_options(CLI::App& app, ExportArguments& e) {
   app.add_flag_callback(
          "--no-strict-config", [&e] { e.strict_config = false; }, "They are a note (default for all other types)")
       ->excludes(strict);
+  app.add_flag("--model-card", e.model_card, "Write README.md: base model, task, files, what validation found");
+  app.add_flag("--keep-custom-ops", e.keep_custom_ops,
+               "Write a plugin's own operators as calls of kernels, without what they are made of");
+  app.add_option("--custom-ops", e.custom_ops, "Library that registers such kernels with ONNX Runtime, for validation")
+      ->type_name("LIB");
   app.add_option("--plugin", e.plugin, "Use this plugin where several offer the model type")->type_name("ID");
 }
 
@@ -221,6 +227,8 @@ void define_validate(CLI::App& root, Arguments& a) {
       ->allow_extra_args(false);
   add_depth_options(*app, v);
   app->add_option("--atol", v.atol, "Largest absolute difference that is accepted")->type_name("X");
+  app->add_option("--custom-ops", v.custom_ops, "Library that registers kernels of custom operators with ONNX Runtime")
+      ->type_name("LIB");
   app->add_option("--plugin", v.plugin, "Use this plugin where several offer the model type")->type_name("ID");
   app->add_option("--feature", v.feature, "What a file of another exporter is for (default: told by its inputs)")
       ->type_name("NAME");
@@ -321,6 +329,43 @@ void define_explain(CLI::App& root, Arguments& a) {
   explain->callback(running_plugins(a, [&a](Console& console) { return run_explain(a.explain, console); }));
 }
 
+void define_plugins_new(CLI::App& plugins, Arguments& a) {
+  CLI::App* app = plugins.add_subcommand("new", "Begin a plugin: a project that builds and passes its test");
+  PluginsNewArguments& n = a.plugins_new;
+  app->add_option("NAME", n.name, "What it is called: my-encoder")->required()->option_text(" ");
+  app->add_option("OUTPUT", n.folder, "Its folder (default: NAME)")->option_text(" ");
+  app->add_option("--like", n.like, "Begin with the source of this model type")->type_name("TYPE");
+  app->add_option("--from", n.config, "The config.json of the model; without --like, begin with the type most like it")
+      ->type_name("CONFIG");
+  add_plugin_options(*app, n.plugins);
+  add_report_options(*app, a);
+  app->footer(
+      "Examples:\n"
+      "  onnxport plugins new my-encoder\n"
+      "  onnxport plugins new my-encoder --like roformer\n"
+      "  onnxport plugins new my-encoder --from config.json");
+  app->callback([&a] { a.run = [&a](Console& console) { return run_plugins_new(a.plugins_new, console); }; });
+}
+
+/// How a plugin is tried.
+void add_trial_options(CLI::App& app, PluginsCheckArguments& check) {
+  CLI::Option* run = app.add_flag("--run", check.run,
+                                  "Export and validate every type and feature, at the lowest and the highest opset");
+  app.add_option("--cases", check.cases, "Folder of recorded cases with an index.json (repeatable)")
+      ->type_name("DIR")
+      ->allow_extra_args(false)
+      ->needs(run);
+  app.add_option("--config", check.configs,
+                 "A config.json, or a folder of configs, for what is not recorded (repeatable)")
+      ->type_name("FILE")
+      ->allow_extra_args(false)
+      ->needs(run);
+  app.add_option("--time-limit", check.limit, "Seconds after which a step is stopped (default 300)")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N")
+      ->needs(run);
+}
+
 void define_others(CLI::App& root, Arguments& a) {
   CLI::App* features = root.add_subcommand("features", "List what can be exported");
   features->add_option("MODEL_TYPE", a.features.model_type, "Only this type, with other names of its features")
@@ -336,8 +381,10 @@ void define_others(CLI::App& root, Arguments& a) {
   add_plugin_options(*list, a.plugins_list);
   add_report_options(*list, a);
   list->callback([&a] { a.run = [&a](Console& console) { return run_plugins_list(a.plugins_list, console); }; });
-  CLI::App* check = plugins->add_subcommand("check", "Load a plugin and report");
+  define_plugins_new(*plugins, a);
+  CLI::App* check = plugins->add_subcommand("check", "Load a plugin and report; with --run, try all that it offers");
   check->add_option("PLUGIN", a.plugins_check.path, "Its folder, or its library")->required()->option_text(" ");
+  add_trial_options(*check, a.plugins_check);
   add_plugin_options(*check, a.plugins_check.plugins);
   add_report_options(*check, a);
   check->callback(running_plugins(a, [&a](Console& console) { return run_plugins_check(a.plugins_check, console); }));
@@ -345,6 +392,14 @@ void define_others(CLI::App& root, Arguments& a) {
     add_report_options(app, a);
     app.callback([&a, run] { a.run = run; });
   });
+
+  CLI::App* record = root.add_subcommand("record", "Print the Python that records cases from an original model");
+  add_report_options(*record, a);
+  record->footer(
+      "Example:\n"
+      "  onnxport record > record.py\n"
+      "  python record.py config.json cases --feature masked-lm --seed 3");
+  record->callback([&a] { a.run = [](Console& console) { return run_record(console); }; });
 
   CLI::App* synth = root.add_subcommand("synth", "Write a random checkpoint of a config");
   synth->add_option("CONFIG", a.synth.config, "A config.json")->required()->option_text(" ");

@@ -23,11 +23,13 @@ int run_diff(const DiffArguments& arguments, Console& console);
 int run_transform(const TransformArguments& arguments, Console& console);
 int run_inspect(const InspectArguments& arguments, Console& console);
 int run_plugins_list(const PluginArguments& arguments, Console& console);
+int run_plugins_new(const PluginsNewArguments& arguments, Console& console);
 int run_plugins_check(const PluginsCheckArguments& arguments, Console& console);
 int run_plugins_trust(const PluginsTrustArguments& arguments, Console& console);
 int run_plugins_sign(const PluginsSignArguments& arguments, Console& console);
 int run_plugins_verify(const PluginsVerifyArguments& arguments, Console& console);
 int run_plugins_quarantine(const QuarantineArguments& arguments, Console& console);
+int run_record(Console& console);
 int run_synth(const SynthArguments& arguments, Console& console);
 
 /// Parses the command line and runs the command.

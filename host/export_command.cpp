@@ -7,12 +7,16 @@
 
 #include "core/checkpoint/quantized.hpp"
 #include "core/checkpoint/safetensors_writer.hpp"
+#include "core/definition/idle_weights.hpp"
 #include "core/error.hpp"
 #include "core/export/avoided_operators.hpp"
 #include "core/export/defined_graphs.hpp"
+#include "core/ir/functions.hpp"
 #include "core/onnx/ir_version.hpp"
 #include "host/commands.hpp"
 #include "host/export/existing_export.hpp"
+#include "host/export/layout_files.hpp"
+#include "host/export/model_card.hpp"
 #include "host/export/planned_export.hpp"
 #include "host/export/write_export.hpp"
 #include "host/model/model_source.hpp"
@@ -81,16 +85,16 @@ Wanted wanted_by(const ExportPlan& plan) {
   return wanted;
 }
 
+/// What the plugin's extension puts out in every export, unless it was asked for anyway.
+void add_outputs(const Selection& selection, ExportPlan& plan) {
+  for (const std::string& step : selection.outputs) {
+    if (std::find(plan.outputs.begin(), plan.outputs.end(), step) == plan.outputs.end()) plan.outputs.push_back(step);
+  }
+}
+
 /// The layout's files. Throws Error(usage) where these are several and the output is the name of one.
 std::vector<GraphFile> files_in(const ExportPlan& plan, const OnnxConfig& config, const StagedOutput& output) {
-  std::vector<GraphFile> files = graph_files(*plan.layout, config, output.model_file());
-  if (plan.package != nullptr) {
-    for (GraphFile& file : files) {
-      const fs::path name(file.file);
-      const std::string& suffix = plan.package->suffixes.at(plan.weights.dtype);
-      file.file = (name.parent_path() / (name.stem().string() + suffix + name.extension().string())).generic_string();
-    }
-  }
+  std::vector<GraphFile> files = layout_files(plan, config, output.model_file());
   if (output.is_folder() || (files.size() == 1 && plan.package == nullptr)) return files;
   throw Error(Failure::usage,
               fmt::format("--layout {} writes several files, and the output is named {}", plan.layout->name,
@@ -162,6 +166,20 @@ int tell_plan(const ExportToRepeat& wanted, Console& console) {
   return 0;
 }
 
+/// Throws Error(usage) where the file could not be validated, as it calls kernels that nobody has.
+void require_runnable(const ExportPlan& plan, const DefinedGraphs& defined) {
+  if (!plan.keep_custom_ops || !plan.validation || !plan.custom_ops.empty()) return;
+  for (const Definition& definition : defined.definitions) {
+    for (const ir::Node& node : definition.graph.nodes) {
+      if (!ir::is_function(node)) continue;
+      throw Error(
+          Failure::usage,
+          fmt::format("--keep-custom-ops: ONNX Runtime has no kernel for {}.{} to validate with", node.domain, node.op),
+          "name the library of kernels with --custom-ops LIB, or pass --no-validate");
+    }
+  }
+}
+
 /// Bytes of the weights in f32 that the config asks for.
 uint64_t expected_weight_bytes(const OnnxConfig& config, const std::vector<GraphFile>& files) {
   WeightSource expected;
@@ -201,7 +219,7 @@ int conclude(const std::string& model_file, const std::optional<ExportValidation
 }  // namespace
 
 int run_export(const ExportArguments& arguments, Console& console) {
-  const ExportPlan plan = plan_export(arguments);
+  ExportPlan plan = plan_export(arguments);
   guard_back_ends(search_options(plan.plugins));
   if (plan.max_memory && console.owns_process()) limit_memory(*plan.max_memory);
   const ir::DType dtype = plan.weights.dtype;
@@ -210,6 +228,7 @@ int run_export(const ExportArguments& arguments, Console& console) {
   const Json config = Checkpoint::open_config(folder).config();
   const Selection selection = select(plan.plugins, config, folder / "config.json", wanted_by(plan), console);
   refuse_quantized_config(config, folder);  // before the weights are downloaded
+  add_outputs(selection, plan);
   const OnnxConfig& onnx_config = *selection.onnx_config;
   const int64_t opset = opset_for(plan, onnx_config);
   require_opset(onnx_config, opset);
@@ -238,27 +257,34 @@ int run_export(const ExportArguments& arguments, Console& console) {
   const Checkpoint checkpoint = Checkpoint::open(folder);
   for (const std::string& note : checkpoint.notes()) console.note(note);
   WeightSource weights(checkpoint, selection.name_rules);
-  const DefinedGraphs defined =
+  DefinedGraphs defined =
       define_graphs(onnx_config, weights, files, {.outputs = plan.outputs, .allow_unused = plan.allow_unused});
+  const std::map<std::string, std::string> renamed = defined.rename_outputs(plan.layout->outputs);
   note_leftovers({.definition = defined.definitions[0],
                   .config = config,
                   .strict = plan.strict_config.value_or(selection.is_extension)},
                  console);
   report(ConfigUse{onnx_config, config}, console);
+  for (const Definition& definition : defined.definitions) {
+    for (std::string& name : idle_weights(definition.graph))
+      console.result()["idle_weights"].push_back(std::move(name));
+  }
   const GraphForm form{.opset = opset,
                        .dtype = dtype,
                        .weights_as_stored = plan.weights.place == WeightPlace::link,
                        .inputs = plan.inputs};
   if (plan.runtime) report(chosen_opset(plan, onnx_config, defined, form), console);
   ExportToValidate to_validate{onnx_config,
-                               config,
+                               onnx_config.model_config(),
                                preprocessor ? &*preprocessor : nullptr,
                                defined.graphs,
                                &weights,
                                output.folder(),
                                form,
                                plan.validation ? plan.validation->budget : ValidationBudget::normal,
-                               plan.validation && plan.validation->traces_values};
+                               plan.validation && plan.validation->traces_values,
+                               plan.custom_ops};
+  require_runnable(plan, defined);
   std::vector<FileToValidate> to_compare;
   std::optional<OpeningBackends> opening;
   if (plan.validation) {
@@ -277,7 +303,9 @@ int run_export(const ExportArguments& arguments, Console& console) {
   std::optional<ExportValidation> found;
   try {
     const WriteEvents events{[&](const WriteForecast& forecast) { report(forecast, console); }, progress_on(console)};
-    report(write_export(plan, {selection, checkpoint, defined, opset}, output, events), console);
+    const ExportSource source{selection, checkpoint, defined, opset, renamed};
+    const WrittenExport written = write_export(plan, source, output, events);
+    report(written, console);
     // What is compared is what will be delivered, and an interrupted validation leaves nothing behind.
     if (plan.validation) {
       found = validate_export(to_validate, to_compare, tolerance_for(onnx_config, dtype, plan.validation->atol),
@@ -290,6 +318,10 @@ int run_export(const ExportArguments& arguments, Console& console) {
     }
     report(back_end_decisions(), console);
     console.stop_if_cancelled();
+    if (plan.model_card) {
+      const Json validation = found ? console.result()["validation"] : Json();
+      report(write_model_card(plan, source, written, validation, output), console);
+    }
     output.commit();
   } catch (const Error& error) {
     throw Error(error.failure(), without_staging(error.what(), output), without_staging(error.hint(), output));

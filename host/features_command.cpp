@@ -33,7 +33,10 @@ int run_features(const FeaturesArguments& arguments, Console& console) {
     const Resolved resolved = registry->resolve(arguments.model_type);
     types[arguments.model_type] = resolved.model->features;
     for (const std::string& feature : resolved.model->features) {
-      const std::vector<std::string> aliases = FeaturesManager::aliases_of(feature);
+      std::vector<std::string> aliases = FeaturesManager::aliases_of(feature);
+      for (const auto& [own, theirs] : resolved.candidate->manifest.feature_names) {
+        if (theirs == feature) aliases.push_back(own);
+      }
       const std::string also = aliases.empty() ? "" : fmt::format("(also {})", fmt::join(aliases, ", "));
       console.line(also.empty() ? feature : fmt::format("{:<36} {}", feature, also));
     }

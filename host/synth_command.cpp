@@ -11,6 +11,7 @@
 #include "core/checkpoint/safetensors_writer.hpp"
 #include "core/definition/wanted_tensors.hpp"
 #include "core/error.hpp"
+#include "core/export/export.hpp"
 #include "core/files/output_error.hpp"
 #include "core/files/output_file.hpp"
 #include "core/format_bytes.hpp"
@@ -70,13 +71,22 @@ void copy_config(const fs::path& from, const fs::path& to) {
   fs::permissions(to, fs::perms::owner_write, fs::perm_options::add, reason);
 }
 
+/// The model's tensors as its checkpoints call them.
+std::vector<TensorPlan> tensors_as_stored(const Selection& selection, ir::DType dtype) {
+  const std::vector<TensorPlan> tensors = tensors_of(*selection.onnx_config, dtype, selection.outputs);
+  if (selection.name_rules.empty()) return tensors;
+  const auto& facts = selection.onnx_config->description().texts;
+  const auto prefix = facts.find("base_model_prefix");
+  return as_in_checkpoint(tensors, selection.name_rules, prefix == facts.end() ? "" : prefix->second);
+}
+
 }  // namespace
 
 int run_synth(const SynthArguments& arguments, Console& console) {
   const auto [file, config] = read_config(arguments.config);
   const Selection selection = select(arguments.plugins, config, file, {arguments.feature, arguments.plugin}, console);
   const ir::DType dtype = value_of(dtype_choices, arguments.dtype);
-  const std::vector<TensorPlan> tensors = tensors_of(*selection.onnx_config, dtype);
+  const std::vector<TensorPlan> tensors = tensors_as_stored(selection, dtype);
 
   StagedOutput output(arguments.output);
   if (!output.is_folder())
@@ -106,6 +116,7 @@ int run_synth(const SynthArguments& arguments, Console& console) {
   json["output"] = output.final_folder().string();
   json["model_type"] = selection.model_type;
   json["feature"] = selection.feature;
+  json["opsets"] = {std::max(lowest_opset, selection.onnx_config->min_opset()), highest_opset};
   json["tensors"] = tensors.size();
   json["parameters"] = parameters;
   console.line(fmt::format("done: a random {} for {} with {} tensors, {} parameters, {} in {}", selection.model_type,

@@ -10,6 +10,7 @@
 #include "core/split_list.hpp"
 #include "core/validate/file_inputs.hpp"
 #include "host/commands.hpp"
+#include "host/export/write_export.hpp"
 #include "host/model/model_source.hpp"
 #include "host/model/model_summary.hpp"
 #include "host/model/selection.hpp"
@@ -86,7 +87,7 @@ ExportValidation validate_cases(const ValidatePlan& plan, const fs::path& file, 
                              fmt::join(unrecorded, ", ")));
   }
   const Tolerance tolerance{.absolute = plan.atol.value_or(case_atol), .relative = usual_relative};
-  const FileToValidate written{file, form_of(summary), {recorded}};
+  const FileToValidate written{file, form_of(summary), {recorded}, plan.custom_ops};
   return {.tolerance = tolerance, .files = {validate_file(nullptr, written, tolerance, progress_on(console))}};
 }
 
@@ -140,20 +141,25 @@ ExportValidation validate_model(const ValidatePlan& plan, const Exported& export
                      has_parts ? split_list(listed->second) : std::vector<std::string>{""}});
   }
   // Whether tensors may be left over was decided when the model was exported.
-  const DefinedGraphs defined =
+  DefinedGraphs defined =
       define_graphs(*selection.onnx_config, weights, files,
                     {.outputs = split_list(exported.metadata("onnxport.outputs", "")), .allow_unused = true});
+  std::map<std::string, std::string> renamed;
+  for (const std::string& pair : split_list(exported.metadata(renamed_metadata, "")))
+    renamed.emplace(pair.substr(0, pair.find('=')), pair.substr(pair.find('=') + 1));
+  defined.rename_outputs(renamed);
   const std::optional<Preprocessor> preprocessor = Preprocessor::from_folder(model.folder());
   const GraphForm form = form_of(exported.summaries[0]);
   ExportToValidate to_validate{*selection.onnx_config,
-                               checkpoint.config(),
+                               selection.onnx_config->model_config(),
                                preprocessor ? &*preprocessor : nullptr,
                                defined.graphs,
                                &weights,
                                folder,
                                form,
                                plan.budget,
-                               plan.traces_values};
+                               plan.traces_values,
+                               plan.custom_ops};
   const uint64_t bytes = defined.weight_bytes();
   const std::vector<FileToValidate> to_compare = files_to_validate(to_validate);
   to_validate.memory = require_memory({.weights = bytes,

@@ -4,6 +4,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <optional>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -38,6 +41,49 @@ Bases find_bases(const std::vector<Candidate>& candidates, const std::string& id
   return found;
 }
 
+bool contains(const std::vector<std::string>& list, const std::string& item) {
+  return std::find(list.begin(), list.end(), item) != list.end();
+}
+
+/// What the extension says of a type's features, laid over what the extended plugin says.
+Manifest::Model model_of(const Manifest& extension, const Manifest::Alias& alias, const Manifest::Model& base) {
+  Manifest::Model model{{alias.type}, base.features, {}, base.known_gaps};
+  if (!extension.offered.empty()) {
+    model.features.clear();
+    for (const std::string& feature : extension.offered) {
+      if (contains(base.features, feature)) model.features.push_back(feature);
+    }
+  }
+  for (const auto& [name, feature] : extension.architectures)
+    model.architectures.emplace_back(name, extension.feature_of(feature));
+  for (const auto& architecture : base.architectures) {
+    if (contains(model.features, architecture.second)) model.architectures.push_back(architecture);
+  }
+  return model;
+}
+
+/// A feature that the manifest names and that none of its types has, with the key under which it does.
+std::optional<std::string> unknown_feature(const Manifest& extension, const std::set<std::string>& known) {
+  const auto what = [&](const char* key, const std::string& feature) -> std::optional<std::string> {
+    if (known.contains(feature)) return std::nullopt;
+    return fmt::format("its {} name the feature '{}', which its types do not have; they have {}", key, feature,
+                       fmt::join(known, ", "));
+  };
+  for (const std::string& feature : extension.offered) {
+    if (auto found = what("features", feature)) return found;
+  }
+  for (const auto& [name, feature] : extension.feature_names) {
+    if (auto found = what("feature_names", feature)) return found;
+  }
+  for (const auto& [name, feature] : extension.architectures) {
+    if (auto found = what("architectures", extension.feature_of(feature))) return found;
+  }
+  for (const auto& [feature, steps] : extension.outputs) {
+    if (auto found = what("outputs", extension.feature_of(feature))) return found;
+  }
+  return std::nullopt;
+}
+
 /// Gives the extension's types what the types that they stand for have.
 void take_models(Candidate& extension, const Candidate& base) {
   std::vector<Manifest::Model> models;
@@ -50,7 +96,13 @@ void take_models(Candidate& extension, const Candidate& base) {
              "correct model_types in the manifest");
       return;
     }
-    models.push_back({{alias.type}, model->features, model->architectures, model->known_gaps});
+    models.push_back(model_of(extension.manifest, alias, *model));
+  }
+  std::set<std::string> known;
+  for (const Manifest::Model& model : models) known.insert(model.features.begin(), model.features.end());
+  if (const auto mistake = unknown_feature(extension.manifest, known)) {
+    settle(extension, CandidateState::broken, *mistake, "correct the manifest");
+    return;
   }
   extension.manifest.models = std::move(models);
   extension.base = &base;

@@ -171,7 +171,8 @@ FeaturesManager::Supported FeaturesManager::check_supported_model_or_raise(std::
                                                                            std::string_view feature,
                                                                            const std::string& plugin_id) const {
   Supported supported{registry_->resolve(model_type, plugin_id), {}};
-  supported.feature = canonical_feature(feature, supported.model->features);
+  supported.feature =
+      canonical_feature(supported.candidate->manifest.feature_of(std::string(feature)), supported.model->features);
   if (contains(supported.model->features, supported.feature)) return supported;
   // The host makes it of what the plugin defines; whether the checkpoint has what it takes shows when that is read.
   if (supported.feature == sentence_embedding_feature && contains(supported.model->features, default_feature))

@@ -26,8 +26,12 @@ class FeaturesManager {
     /// Canonical, and as the plugin spells it.
     std::string feature;
     operator const Candidate&() const { return *candidate; }
-    /// How the plugin's manifest renames a checkpoint's tensors.
-    std::vector<NameRule> name_rules() const;
+    /// How a checkpoint calls what the plugin reads of config.json; null where the plugin has the type itself.
+    std::shared_ptr<const ConfigNames> config_names() const;
+    /// How its tensors are called, by sizes that its config.json states. Throws Error(checkpoint) where it does not.
+    std::vector<NameRule> name_rules(const Json& config) const;
+    /// Steps of the model that every export of the feature puts out as well.
+    std::vector<std::string> outputs() const;
   };
 
   /// In the plugin's order. Throws as Registry::find() does.
@@ -44,6 +48,8 @@ class FeaturesManager {
   /// A plugin's library, loaded, which finds those of its models' parts among the plugins of the Registry. That must
   /// outlive it. Throws as load() does.
   PluginTable table_of(const Candidate& candidate) const;
+  /// The same for a type that may have other names for what the plugin reads.
+  PluginTable table_of(const Supported& supported) const;
 
   /// "masked-lm" -> "AutoModelForMaskedLM"; "-with-past" makes no difference, aliases are accepted.
   /// Throws Error(usage) for an unknown feature.

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "registry/extension_manifest.hpp"
 #include "registry/yaml.hpp"
 
 namespace onnxport {
@@ -13,35 +14,10 @@ namespace {
 
 using Path = std::filesystem::path;
 
-bool is_lower_or_digit(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
-
-/// Texts that are typed on a command line or compared with others: no blanks.
-const std::string& word(const yaml::Node& node, const Path& file, std::string_view what) {
-  const std::string& text = yaml::string(node, file, what);
-  if (text.find(' ') != std::string::npos) {
-    yaml::fail(file, node.line, fmt::format("'{}' is '{}', expected a name without blanks", what, text));
-  }
-  return text;
-}
-
 std::vector<std::string> words(const yaml::Node& node, const Path& file, std::string_view what) {
   std::vector<std::string> result = yaml::strings(node, file, what);
-  for (const yaml::Node& item : node.items) word(item, file, what);
+  for (const yaml::Node& item : node.items) yaml::word(item, file, what);
   return result;
-}
-
-std::string plugin_id(const yaml::Node& node, const Path& file, std::string_view what) {
-  const std::string& id = yaml::string(node, file, what);
-  const bool spelled = std::all_of(id.begin(), id.end(),
-                                   [](char c) { return is_lower_or_digit(c) || c == '.' || c == '-' || c == '_'; });
-  if (!spelled || id.find('.') == std::string::npos || id.front() == '.' || id.back() == '.') {
-    yaml::fail(
-        file, node.line,
-        fmt::format("'{}' is '{}', expected a reversed domain in lower case such as org.example.name", what, id));
-  }
-  return id;
 }
 
 std::vector<Manifest::KnownGap> known_gaps(const yaml::Node& node, const Path& file) {
@@ -89,7 +65,7 @@ std::vector<Manifest::Model> models(const yaml::Node& node, const Path& file) {
       }
       for (size_t i = 0; i + 1 < architectures->items.size(); i += 2) {
         const std::string& name = architectures->items[i].text;
-        const std::string& feature = word(architectures->items[i + 1], file, name);
+        const std::string& feature = yaml::word(architectures->items[i + 1], file, name);
         if (std::find(model.features.begin(), model.features.end(), feature) == model.features.end()) {
           yaml::fail(file, architectures->items[i].line,
                      fmt::format("'{}' stands for the feature '{}', which is not in 'features'", name, feature));
@@ -132,40 +108,6 @@ std::string sha256(const yaml::Node& node, const Path& file) {
   return sum;
 }
 
-void extension(yaml::Map& map, const Path& file, Manifest& manifest) {
-  manifest.extends = plugin_id(*map.optional("extends"), file, "extends");
-  const yaml::Node& types = map.required("model_types");
-  if (types.kind != yaml::Node::Kind::map || types.items.empty()) {
-    yaml::fail(file, types.line, "'model_types' must be a map from new model types to those of the extended plugin");
-  }
-  for (size_t i = 0; i + 1 < types.items.size(); i += 2) {
-    const std::string& type = word(types.items[i], file, "model_types");
-    manifest.aliases.push_back({type, word(types.items[i + 1], file, type)});
-  }
-  const yaml::Node* names = map.optional("weight_names");
-  if (names == nullptr) return;
-  if (names->kind != yaml::Node::Kind::sequence) {
-    yaml::fail(file, names->line, "'weight_names' must be a list of {from: …, to: …}");
-  }
-  for (const yaml::Node& item : names->items) {
-    yaml::Map entry(item, file, "an entry of weight_names");
-    // Either may be empty: a prefix that is put in front, or taken away.
-    const auto text = [&](const char* key) -> const std::string& {
-      const yaml::Node& value = entry.required(key);
-      if (value.kind != yaml::Node::Kind::scalar) {
-        yaml::fail(file, value.line, fmt::format("'{}' must be a text; write \"\" for an empty one", key));
-      }
-      return value.text;
-    };
-    Manifest::WeightName name{text("from"), text("to")};
-    entry.finish();
-    for (const Manifest::WeightName& other : manifest.weight_names) {
-      if (other.from == name.from) yaml::fail(file, item.line, fmt::format("'{}' is renamed twice", name.from));
-    }
-    manifest.weight_names.push_back(std::move(name));
-  }
-}
-
 }  // namespace
 
 std::string normal_type(std::string_view type) {
@@ -183,6 +125,13 @@ std::string Manifest::KnownGap::what() const {
     if (!part->empty()) joined += (joined.empty() ? "" : ", ") + *part;
   }
   return joined;
+}
+
+std::string Manifest::feature_of(const std::string& name) const {
+  for (const auto& [own, theirs] : feature_names) {
+    if (own == name) return theirs;
+  }
+  return name;
 }
 
 const Manifest::Model* Manifest::model(std::string_view type) const {
@@ -207,16 +156,16 @@ void parse_manifest(const std::string& text, const Path& file, Manifest& manifes
     manifest.format = 1;
   }
   // The model types come early, so that they are known where a later key is wrong.
-  manifest.id = plugin_id(map.required("id"), file, "id");
+  manifest.id = yaml::identifier(map.required("id"), file, "id");
   const bool is_extension = map.optional("extends") != nullptr;
   if (is_extension) {
-    extension(map, file, manifest);
+    read_extension(map, file, manifest);
   } else {
     manifest.models = models(map.required("models"), file);
   }
 
   manifest.name = yaml::string(map.required("name"), file, "name");
-  manifest.version = word(map.required("version"), file, "version");
+  manifest.version = yaml::word(map.required("version"), file, "version");
   const auto text_of = [&](std::string_view key, std::string& out) {
     // An extension is a config file of its user's, who owes nobody a licence.
     const yaml::Node* node = is_extension ? map.optional(key) : &map.required(key);
@@ -230,7 +179,7 @@ void parse_manifest(const std::string& text, const Path& file, Manifest& manifes
     const auto of_built = [&](std::string_view key) { return built ? &map.required(key) : map.optional(key); };
     if (const yaml::Node* node = of_built("abi")) abi(*node, file, manifest);
     if (built) {
-      manifest.platform = word(map.required("platform"), file, "platform");
+      manifest.platform = yaml::word(map.required("platform"), file, "platform");
       manifest.library = library(map.required("library"), file);
       if (const yaml::Node* sum = map.optional("sha256")) manifest.sha256 = sha256(*sum, file);
     }

@@ -9,6 +9,9 @@
 #include <utility>
 #include <vector>
 
+#include "core/definition/config_names.hpp"
+#include "core/definition/name_pattern.hpp"
+
 namespace onnxport {
 
 /// The contents of a plugin.yaml, in one of three forms: the source form that an author may write, the built
@@ -38,10 +41,14 @@ struct Manifest {
     std::string type;
     std::string base;
   };
-  /// A beginning of tensor names in the checkpoint, and what the extended plugin calls it.
+  /// Beginnings of tensor names in the checkpoint, and what the extended plugin calls them. Several of `to`: the tensor
+  /// is split; several of `from`: they are joined.
   struct WeightName {
-    std::string from;
-    std::string to;
+    std::vector<NamePattern> from, to;
+    int64_t axis = 0;  ///< along which; negative ones count from the end
+    std::vector<std::string>
+        sizes;           ///< of a split's parts, by numbers and fields of config.json: "2*num_heads*head_dim"
+    std::string groups;  ///< likewise, in how many groups the parts are laid out; empty: in one
   };
 
   std::string id;
@@ -62,7 +69,17 @@ struct Manifest {
 
   std::string extends;  ///< id of the extended plugin; empty but for an extension
   std::vector<Alias> aliases;
-  std::vector<WeightName> weight_names;
+  std::vector<WeightName> weight_names;  ///< the first that fits a name counts
+  /// The checkpoint's fields and the plugin's, with what these are by default and whatever the checkpoint says.
+  ConfigNames config_names;
+  std::vector<std::pair<std::string, std::string>> architectures;  ///< class names of config.json, and their features
+  std::vector<std::string> offered;  ///< those of the plugin's features that the types have; empty: all
+  std::vector<std::pair<std::string, std::string>> feature_names;  ///< further names, and the plugin's features
+  /// By feature: steps of the model that every export of it puts out as well.
+  std::vector<std::pair<std::string, std::vector<std::string>>> outputs;
+
+  /// The plugin's feature that an extension has another name for; as it is where it has none.
+  std::string feature_of(const std::string& name) const;
 
   bool is_extension() const { return !extends.empty(); }
   /// The family that has this type, or null. "_" and "-" are one, as is case.

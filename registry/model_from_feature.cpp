@@ -6,10 +6,39 @@
 
 namespace onnxport {
 
-std::vector<NameRule> FeaturesManager::Supported::name_rules() const {
+std::shared_ptr<const ConfigNames> FeaturesManager::Supported::config_names() const {
+  if (!candidate->manifest.is_extension()) return nullptr;
+  auto names = std::make_shared<ConfigNames>(candidate->manifest.config_names);
+  names->model_type = model->types.at(0);
+  names->base_type = model_type;
+  return names;
+}
+
+std::vector<NameRule> FeaturesManager::Supported::name_rules(const Json& config) const {
   std::vector<NameRule> rules;
-  for (const Manifest::WeightName& rule : candidate->manifest.weight_names) rules.push_back({rule.from, rule.to});
+  if (!candidate->manifest.is_extension()) return rules;
+  const std::shared_ptr<const ConfigNames> names = config_names();
+  const Json read = names->applied_to(config);
+  for (const Manifest::WeightName& rule : candidate->manifest.weight_names) {
+    NameRule& made = rules.emplace_back(NameRule{rule.from, rule.to, rule.axis});
+    for (const std::string& size : rule.sizes) made.sizes.push_back(size_by_config(size, read, *names));
+    if (!rule.groups.empty()) made.groups = size_by_config(rule.groups, read, *names);
+  }
   return rules;
+}
+
+std::vector<std::string> FeaturesManager::Supported::outputs() const {
+  std::vector<std::string> steps;
+  for (const auto& [named, more] : candidate->manifest.outputs) {
+    if (candidate->manifest.feature_of(named) == feature) steps.insert(steps.end(), more.begin(), more.end());
+  }
+  return steps;
+}
+
+PluginTable FeaturesManager::table_of(const Supported& supported) const {
+  PluginTable table = table_of(*supported.candidate);
+  table.names = supported.config_names();
+  return table;
 }
 
 PluginTable FeaturesManager::table_of(const Candidate& candidate) const {
@@ -33,7 +62,7 @@ std::unique_ptr<Runnable> FeaturesManager::get_model_from_feature(std::string_vi
   const Supported supported = check_supported_model_or_raise(type->get<std::string>(), feature, plugin_id);
   const OnnxConfig config = OnnxConfig::from_folder(table_of(supported), {checkpoint.config(), checkpoint.folder()},
                                                     supported.model_type, supported.feature);
-  WeightSource weights(checkpoint, supported.name_rules());
+  WeightSource weights(checkpoint, supported.name_rules(checkpoint.config()));
   return load_backend("reference").load_graph(config.define(weights).graph);
 }
 

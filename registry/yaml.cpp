@@ -46,7 +46,7 @@ class Builder : public YAML::EventHandler {
     for (const unsigned char c : value) {
       if (c < 0x20 || c == 0x7f) fail(file_, line_of(mark), "a text holds a control character or a line break");
     }
-    add(Node{Node::Kind::scalar, line_of(mark), value, {}});
+    add(Node{Node::Kind::scalar, line_of(mark), value, {}, tag == "!"});
   }
   void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                        YAML::EmitterStyle::value) override {
@@ -167,6 +167,23 @@ const std::string& string(const Node& node, const std::filesystem::path& file, s
   expect(node, Node::Kind::scalar, file, what);
   if (node.text.empty()) fail(file, node.line, fmt::format("'{}' is empty", what));
   return node.text;
+}
+
+const std::string& word(const Node& node, const std::filesystem::path& file, std::string_view what) {
+  const std::string& text = string(node, file, what);
+  if (text.find(' ') != std::string::npos)
+    fail(file, node.line, fmt::format("'{}' is '{}', expected a name without blanks", what, text));
+  return text;
+}
+
+const std::string& identifier(const Node& node, const std::filesystem::path& file, std::string_view what) {
+  const std::string& id = string(node, file, what);
+  const bool spelled = id.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789.-_") == std::string::npos;
+  if (!spelled || id.find('.') == std::string::npos || id.front() == '.' || id.back() == '.') {
+    fail(file, node.line,
+         fmt::format("'{}' is '{}', expected a reversed domain in lower case such as org.example.name", what, id));
+  }
+  return id;
 }
 
 std::vector<std::string> strings(const Node& node, const std::filesystem::path& file, std::string_view what,

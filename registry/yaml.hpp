@@ -16,6 +16,7 @@ struct Node {
   int line = 1;
   std::string text;
   std::vector<Node> items;
+  bool quoted = false;  ///< of a scalar: what is in quotes is a text whatever it looks like
 };
 
 /// Throws Error(plugin) "FILE:LINE: what".
@@ -30,6 +31,12 @@ std::string read_text(const std::filesystem::path& file);
 
 /// The text of a scalar, not empty; `what` names it in the message.
 const std::string& string(const Node& node, const std::filesystem::path& file, std::string_view what);
+
+/// A text without blanks: what is typed on a command line or compared with others.
+const std::string& word(const Node& node, const std::filesystem::path& file, std::string_view what);
+
+/// A reversed domain in lower case.
+const std::string& identifier(const Node& node, const std::filesystem::path& file, std::string_view what);
 
 /// The entries of a list of texts without repetitions; it may be empty only where `may_be_empty`.
 std::vector<std::string> strings(const Node& node, const std::filesystem::path& file, std::string_view what,

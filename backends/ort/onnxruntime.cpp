@@ -194,16 +194,15 @@ constexpr uint32_t takes_images_since = 21;
 
 /// Weights stay where they lie: kernels may not keep them in a layout of their own, which would be a copy of them all.
 /// What kernels compute does not change by it, nor does how the graph is optimised.
-Ort::SessionOptions options_for_images() {
-  Ort::SessionOptions options;
+void prepare_for_images(Ort::SessionOptions& options) {
   options.AddConfigEntry("session.disable_prepacking", "1");
   // The reference runs at the same time; who waits does so asleep.
   options.AddConfigEntry("session.intra_op.allow_spinning", "0");
-  return options;
 }
 
-Ort::Session session_of(Ort::Env& env, const ModelImage& image, uint32_t api_version) {
-  Ort::SessionOptions options = options_for_images();
+/// `options` say what holds for every session.
+Ort::Session session_of(Ort::Env& env, const ModelImage& image, uint32_t api_version, Ort::SessionOptions options) {
+  prepare_for_images(options);
   if (!image.is_optimised) options.SetGraphOptimizationLevel(ORT_DISABLE_ALL);
   if (api_version >= takes_images_since) {
     options.AddConfigEntry("session.model_external_initializers_file_folder_path", image.folder.c_str());
@@ -228,14 +227,22 @@ class OnnxRuntime final : public Backend {
 
   std::unique_ptr<Runnable> load_file(const std::string& path) override {
     return loaded(
-        path, [this, path] { return Ort::Session(env_, path.c_str(), Ort::SessionOptions()); }, false);
+        path, [this, path] { return Ort::Session(env_, path.c_str(), options()); }, false);
   }
   std::unique_ptr<Runnable> load_image(const ModelImage& image) override {
     return loaded(
-        image.name, [this, image] { return session_of(env_, image, opened_.api); }, true);
+        image.name, [this, image] { return session_of(env_, image, opened_.api, options()); }, true);
   }
 
+  void use_custom_operators(const std::string& library) override { custom_operators_ = library; }
+
  private:
+  Ort::SessionOptions options() const {
+    Ort::SessionOptions options;
+    if (!custom_operators_.empty()) options.RegisterCustomOpsLibrary(custom_operators_.c_str());
+    return options;
+  }
+
   static std::unique_ptr<Runnable> loaded(const std::string& what, std::function<Ort::Session()> open, bool may_rest) {
     try {
       return std::make_unique<SessionRunnable>(std::move(open), may_rest);
@@ -247,6 +254,7 @@ class OnnxRuntime final : public Backend {
   dll::shared_library library_;  // never unloaded, as this object is never destroyed
   Opened opened_;
   Ort::Env env_;
+  std::string custom_operators_;  // a library; empty: none
 };
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "backends/torch/weights.hpp"
 #include "core/backend/backend.hpp"
 #include "core/error.hpp"
+#include "core/ir/functions.hpp"
 
 namespace onnxport {
 namespace reference {
@@ -89,8 +90,14 @@ std::string place_of(const ir::Node& node) {
   return node.scope.empty() ? op : op + " at '" + node.scope + "'";
 }
 
+/// An operator of a plugin's own: what it is made of.
+Results function_of_plugin(const Call& call) {
+  return call.bodies.at(ir::function_body)->run(call.inputs);
+}
+
 /// The function that evaluates a node. Throws Error(plugin) where there is none.
 Evaluate evaluation_of(const ir::Node& node) {
+  if (ir::is_function(node)) return function_of_plugin;
   std::vector<const Table*> tables;
   if (node.domain.empty()) {
     tables = {&operator_table(), &window_operator_table(), &resampling_operator_table(), &control_table(),

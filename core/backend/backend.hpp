@@ -58,6 +58,9 @@ class Backend {
   }
   /// Opens a model in memory; it reads its weights where they lie. Null where the back end evaluates graphs only.
   virtual std::unique_ptr<Runnable> load_image(const ModelImage&) { return nullptr; }
+  /// Files that are opened from now on may have operators whose kernels this library registers. Nothing where the back
+  /// end runs no files.
+  virtual void use_custom_operators(const std::string& library) { (void)library; }
 };
 
 /// "reference" (libtorch) or "onnxruntime". Opens lib/onnxport/backends/libonnxport_NAME.so through Boost.DLL.
@@ -73,6 +76,6 @@ std::unique_ptr<Runnable> load_aside(std::function<std::unique_ptr<Runnable>()> 
 /// const char* onnxport_backend_stamp(void) must equal the host's backend_stamp().
 inline constexpr const char* backend_symbol = "onnxport_backend";
 inline constexpr const char* backend_stamp_symbol = "onnxport_backend_stamp";
-#define ONNXPORT_BACKEND_STAMP "onnxport-backend-2"
+#define ONNXPORT_BACKEND_STAMP "onnxport-backend-3"
 
 }  // namespace onnxport

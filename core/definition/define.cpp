@@ -95,6 +95,7 @@ Definition OnnxConfig::define_part(WeightSource& weights, const std::string& par
   onnxport_graph handle;
   handle.graph = &definition.graph;
   handle.description = &definition.description;
+  handle.object = &*state.object;
   handle.weights = &weights;
   handle.wanted = &options.outputs;
   state.object->forward(part, handle);
@@ -156,6 +157,7 @@ std::vector<ir::ValueId> OnnxConfig::lower_patched(uint64_t tag, ir::Graph& grap
   onnxport_graph handle;
   handle.graph = &graph;
   handle.description = &state_->main();
+  handle.object = &*state_->object;
   handle.foreign_types = &patched.types;
   return state_->object->lower(tag, handle, patched.node);
 }

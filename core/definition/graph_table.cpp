@@ -8,7 +8,8 @@
 
 #include "core/activity.hpp"
 #include "core/definition/host_tables.hpp"
-#include "core/ir/operators.hpp"
+#include "core/definition/plugin_object.hpp"
+#include "core/ir/functions.hpp"
 
 namespace onnxport {
 namespace {
@@ -36,6 +37,11 @@ ir::Attribute attribute_from(const onnxport_attribute& from) {
     default:
       invalid(fmt::format("attribute '{}' has the unknown type {}", text(from.name), from.type));
   }
+}
+
+/// Whether a domain is neither ONNX's nor that of the composites.
+bool is_own(const std::string& domain) {
+  return !domain.empty() && domain != ir::composite_domain;
 }
 
 onnxport_status* graph_input(onnxport_graph* self, onnxport_string name, onnxport_value* out) {
@@ -80,6 +86,40 @@ std::vector<ir::ValueId> add_foreign(onnxport_graph& self, ir::Node node, size_t
   return self.graph->nodes.back().outputs;
 }
 
+/// What the plugin tells of an operator of its own; null where it tells nothing.
+const PatchSpec* own_operator(const onnxport_graph& self, const ir::Node& node) {
+  if (self.object == nullptr || self.description == nullptr || !is_own(node.domain)) return nullptr;
+  for (const PatchSpec& patch : self.description->patches) {
+    if (patch.domain == node.domain && patch.op == node.op) return &patch;
+  }
+  return nullptr;
+}
+
+/// A node of such an operator, with the graph that the plugin makes it of.
+std::vector<ir::ValueId> add_own(onnxport_graph& self, const PatchSpec& told, ir::Node node, size_t outputs) {
+  auto body = std::make_shared<ir::Graph>();
+  body->name = node.op;
+  while (!node.inputs.empty() && node.inputs.back() == ir::absent) node.inputs.pop_back();
+  ir::Node call = node;
+  for (size_t i = 0; i < node.inputs.size(); ++i) {
+    const ir::ValueId id = node.inputs[i];
+    if (id == ir::absent || id >= self.graph->values.size())
+      invalid(fmt::format("input {} of {}.{} is absent", i, node.domain, node.op));
+    call.inputs[i] = body->add_input(fmt::format("in_{}", i), (*self.graph)[id].type);
+  }
+  call.outputs.assign(outputs, ir::absent);
+  onnxport_graph inside;
+  inside.graph = body.get();
+  inside.description = self.description;
+  inside.object = self.object;
+  const std::vector<onnxport_value> made = self.object->lower(told.tag, inside, call);
+  for (size_t i = 0; i < made.size(); ++i) body->add_output(fmt::format("out_{}", i), made[i]);
+  body->marks.clear();
+  node.formal_inputs = node.inputs.size();
+  node.bodies[ir::function_body] = std::move(body);
+  return self.graph->add_node(std::move(node), outputs);
+}
+
 onnxport_status* graph_node(onnxport_graph* self, const onnxport_node* from, onnxport_value* outputs) {
   return guarded(ONNXPORT_GRAPH, [&] {
     if (self->graph->nodes.size() >= most_nodes) {
@@ -97,10 +137,11 @@ onnxport_status* graph_node(onnxport_graph* self, const onnxport_node* from, onn
       if (!node.attributes.emplace(std::string(text(attribute.name)), attribute_from(attribute)).second)
         invalid(fmt::format("{} was given the attribute '{}' twice", node.op, text(attribute.name)));
     }
-    const bool foreign = !node.domain.empty() && node.domain != ir::composite_domain;
-    const std::vector<ir::ValueId> results = foreign && self->foreign_types != nullptr
-                                                 ? add_foreign(*self, std::move(node), from->output_count)
-                                                 : self->graph->add_node(std::move(node), from->output_count);
+    const PatchSpec* own = own_operator(*self, node);
+    const bool foreign = own == nullptr && is_own(node.domain) && self->foreign_types != nullptr;
+    const std::vector<ir::ValueId> results = own != nullptr ? add_own(*self, *own, std::move(node), from->output_count)
+                                             : foreign      ? add_foreign(*self, std::move(node), from->output_count)
+                                                       : self->graph->add_node(std::move(node), from->output_count);
     std::copy(results.begin(), results.end(), outputs);
   });
 }
@@ -210,6 +251,7 @@ onnxport_status* graph_scan(onnxport_graph* self, const onnxport_scan* from, onn
     onnxport_graph inside;
     inside.graph = step.get();
     inside.description = self->description;
+    inside.object = self->object;
     std::vector<onnxport_value> results(from->state_count + from->row_count);
     if (onnxport_status* failed = from->step(from->context, &inside, given.data(), results.data())) {
       const std::unique_ptr<onnxport_status> owned(failed);

@@ -21,6 +21,7 @@
 namespace onnxport::detail {
 
 class Components;
+class PluginObject;
 
 /// How a component runs within the graph of another model: what it sees in place of the graph's own.
 struct ComponentScope {
@@ -54,8 +55,9 @@ struct onnxport_graph {
   const onnxport::Description* description = nullptr;
   onnxport::WeightSource* weights = nullptr;  // null inside lower()
   const std::vector<std::string>* wanted = nullptr;
-  std::set<std::string> offered;                          // further outputs that the definition asked about
-  onnxport::detail::ComponentScope* component = nullptr;  // of a model within another
+  std::set<std::string> offered;                           // further outputs that the definition asked about
+  onnxport::detail::ComponentScope* component = nullptr;   // of a model within another
+  const onnxport::detail::PluginObject* object = nullptr;  // whose definition it is; null: without operators of its own
   // Inside lower(): the types that an operator of the plugin's own domain yields, being those of what it replaces.
   const std::vector<onnxport::ir::TensorType>* foreign_types = nullptr;
   std::vector<onnxport_dim> dims;  // of the last type_of()

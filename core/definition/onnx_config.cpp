@@ -67,16 +67,18 @@ OnnxConfig OnnxConfig::component(const PluginTable& plugin, const Json& config, 
   refuse_general_fields(config);
   auto state = std::make_unique<State>();
   state->plugin_id = plugin.plugin_id;
-  state->config = config;
+  state->names = plugin.names;
+  state->config = plugin.names ? plugin.names->applied_to(config) : config;
   state->options = wanted.options;
-  state->model_type = wanted.model_type;
+  state->defined_type = wanted.model_type;
+  state->model_type = plugin.names ? plugin.names->model_type : wanted.model_type;
   state->feature = wanted.feature;
   state->finder = plugin.parts;
   state->components.emplace(&state->finder, state->config, depth);
   state->root = {&state->config, &state->asked_fields, nullptr, &*state->components, {}, {}};
   state->chosen = {&state->options, &state->asked_options, nullptr, nullptr, {}, {}};
   const onnxport_request request{
-      sizeof(onnxport_request),    &plugin_host(), &state->root, detail::abi(state->model_type),
+      sizeof(onnxport_request),    &plugin_host(), &state->root, detail::abi(state->defined_type),
       detail::abi(state->feature), &state->chosen};
   state->object.emplace(plugin, request);
   state->check_options();
@@ -121,6 +123,9 @@ std::vector<std::string> OnnxConfig::unread() const {
   state_->components->take_off_read(fields);
   const std::vector<std::string> of_parts = state_->components->unread();
   fields.insert(fields.end(), of_parts.begin(), of_parts.end());
+  if (state_->names) {
+    for (std::string& field : fields) field = state_->names->own_name(field);
+  }
   return fields;
 }
 
@@ -190,6 +195,9 @@ const std::string& OnnxConfig::feature() const {
 }
 const std::string& OnnxConfig::plugin_id() const {
   return state_->plugin_id;
+}
+const Json& OnnxConfig::model_config() const {
+  return state_->config;
 }
 const AskedFields& OnnxConfig::asked_fields() const {
   return state_->asked_fields;

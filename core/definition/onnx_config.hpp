@@ -15,6 +15,7 @@
 
 #include "core/checkpoint/checkpoint.hpp"
 #include "core/definition/config_fields.hpp"
+#include "core/definition/config_names.hpp"
 #include "core/definition/weights.hpp"
 #include "core/description/description.hpp"
 #include "core/dummy/dummy_options.hpp"
@@ -40,6 +41,8 @@ struct PluginTable {
   const onnxport_onnx_config_1* table = nullptr;
   std::string plugin_id;
   ModelFinder parts{};
+  /// How the checkpoint calls what the plugin reads; null where it calls it the same.
+  std::shared_ptr<const ConfigNames> names{};
 };
 
 /// What a ModelFinder finds: the plugin, and type and feature as it spells them.
@@ -114,9 +117,12 @@ class OnnxConfig {
   const std::vector<std::pair<std::string, std::string>>& values_override() const;
   const std::vector<PatchSpec>& patching_specs() const;
   bool with_past() const;
+  /// As the checkpoint calls it.
   const std::string& model_type() const;
   const std::string& feature() const;
   const std::string& plugin_id() const;
+  /// config.json as the plugin reads it.
+  const Json& model_config() const;
   /// What the plugin asked of config.json so far.
   const AskedFields& asked_fields() const;
   /// Of the feature sentence-embedding: what clients put before a text, by the name of the task. Empty elsewhere.

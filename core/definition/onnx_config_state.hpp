@@ -17,7 +17,11 @@ namespace onnxport {
 
 /// It stays where it is: the plugin's object may keep what it was created with.
 struct OnnxConfig::State {
-  std::string plugin_id, model_type, feature;
+  std::string plugin_id;
+  std::string model_type;    // of the checkpoint
+  std::string defined_type;  // what the plugin knows it as
+  std::string feature;
+  std::shared_ptr<const ConfigNames> names;  // null where the checkpoint's are the plugin's
   Json config, options;
   AskedFields asked_fields, asked_options;
   onnxport_config root, chosen;  // config and options as the plugin sees them

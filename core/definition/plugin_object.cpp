@@ -31,11 +31,15 @@ void PluginObject::call(const char* function, Call table_function) const {
                             model_type_),
                 "the ABI forbids this; tell the plugin's author, with this message");
   }
-  throw_status(status, plugin_.plugin_id, model_type_);
+  const ConfigNames* names = plugin_.names.get();
+  if (status != nullptr && names != nullptr) status->text = names->in_own_words(status->text);
+  const std::string id = names == nullptr ? plugin_.plugin_id : plugin_.plugin_id + ", extended by " + names->extension;
+  throw_status(status, id, model_type_);
 }
 
 PluginObject::PluginObject(PluginTable plugin, const onnxport_request& request)
-    : plugin_(std::move(plugin)), model_type_(text(request.model_type)) {
+    : plugin_(std::move(plugin)),
+      model_type_(plugin_.names ? plugin_.names->model_type : std::string(text(request.model_type))) {
   call("create", [&] { return plugin_.table->create(&request, &object_); });
   if (object_ != nullptr) return;
   throw Error(Failure::plugin, fmt::format("plugin {} created nothing for model type '{}' and reported no error",

@@ -9,7 +9,9 @@
 
 namespace onnxport {
 
-/// Every tensor that any graph of the model asks for, by name, as of one type. Errors as of OnnxConfig::define_parts.
-std::vector<TensorPlan> tensors_of(const OnnxConfig& config, ir::DType dtype);
+/// Every tensor that any graph of the model asks for, by name, as of one type; with further outputs those that these
+/// take as well. Errors as of OnnxConfig::define_parts.
+std::vector<TensorPlan> tensors_of(const OnnxConfig& config, ir::DType dtype,
+                                   const std::vector<std::string>& outputs = {});
 
 }  // namespace onnxport

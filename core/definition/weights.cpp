@@ -71,33 +71,15 @@ std::string list_of(const std::string& title, const std::vector<std::string>& li
 }  // namespace
 
 WeightSource::WeightSource(const Checkpoint& checkpoint, std::vector<NameRule> rules)
-    : synthetic_(false), own_code_(own_code_of(checkpoint.config())) {
-  for (const auto& [name, stored] : checkpoint.tensors()) {
-    std::string adapted = name;
-    for (const NameRule& rule : rules) {
-      if (adapted.starts_with(rule.from)) {
-        adapted = rule.to + adapted.substr(rule.from.size());
-        break;
-      }
-    }
-    if (!tensors_.emplace(adapted, stored).second) {
-      throw Error(Failure::checkpoint,
-                  fmt::format("two tensors of the checkpoint become '{}' by the rules of weight_names", adapted),
-                  "make the rules in the plugin's manifest tell them apart");
-    }
-  }
-}
+    : synthetic_(false),
+      tensors_(adapt_tensors(checkpoint, rules)),
+      rules_(std::move(rules)),
+      own_code_(own_code_of(checkpoint.config())) {}
 
 /// The names under which checkpoints hold a tensor: as asked for, without or with the base model's prefix, and
 /// each with the names that normalisation weights had in the first releases (gamma, beta).
 std::vector<std::string> WeightSource::spellings(const std::string& name) const {
-  std::vector<std::string> names{name};
-  if (!prefix_.empty()) {
-    if (name.starts_with(prefix_ + "."))
-      names.push_back(name.substr(prefix_.size() + 1));
-    else
-      names.push_back(prefix_ + "." + name);
-  }
+  std::vector<std::string> names = with_and_without_prefix(name, prefix_);
   for (size_t i = 0, count = names.size(); i < count; ++i) {
     const std::string parent(parent_of(names[i]));
     if (names[i].ends_with(".weight")) names.push_back(parent + ".gamma");
@@ -106,14 +88,24 @@ std::vector<std::string> WeightSource::spellings(const std::string& name) const 
   return names;
 }
 
-const StoredTensor* WeightSource::find(const std::string& name, std::string* found) const {
+const AdaptedTensor* WeightSource::find(const std::string& name, std::string* found) const {
   for (std::string& spelling : spellings(name)) {
     const auto at = tensors_.find(spelling);
     if (at == tensors_.end()) continue;
     if (found != nullptr) *found = std::move(spelling);
-    return at->second.get();
+    return &at->second;
   }
   return nullptr;
+}
+
+/// A tensor as the user knows it: by its name in the checkpoint, and where the definition has another one by that too.
+std::string WeightSource::shown(const std::string& name) const {
+  const auto held = tensors_.find(name);
+  const std::optional<std::string> own = held != tensors_.end()
+                                             ? fmt::format("{}", fmt::join(held->second.origins, " + "))
+                                             : name_in_checkpoint(with_and_without_prefix(name, prefix_), rules_);
+  if (!own || *own == name) return name;
+  return fmt::format("{} (to the plugin {})", *own, name);
 }
 
 bool WeightSource::has(const std::string& name) const {
@@ -133,34 +125,35 @@ std::pair<std::string, Weight> WeightSource::get(const std::string& name, const 
   };
   if (synthetic_) return stand_in();
   std::string found;
-  if (find(name, &found) == nullptr) {
-    if (first) missing_.push_back(fmt::format("{} [{}]", name, fmt::join(shape, ", ")));
+  const AdaptedTensor* held = find(name, &found);
+  if (held == nullptr) {
+    if (first) missing_.push_back(fmt::format("{} [{}]", shown(name), fmt::join(shape, ", ")));
     return stand_in();
   }
   used_.insert(found);
-  const auto& stored = tensors_.at(found);
-  if (stored->shape != shape) {
+  if (const std::vector<int64_t> has = held->weight.shape(); has != shape) {
     if (first) {
-      misshapen_.push_back(fmt::format("{}: expected [{}] by config.json, found [{}]", found, fmt::join(shape, ", "),
-                                       fmt::join(stored->shape, ", ")));
+      misshapen_.push_back(fmt::format("{}: expected [{}] by config.json, found [{}]", shown(found),
+                                       fmt::join(shape, ", "), fmt::join(has, ", ")));
     }
     return stand_in();
   }
-  const ir::DType dtype = stored->dtype;
+  const ir::DType dtype = held->weight.dtype();
   if (!can_convert(dtype, ir::DType::f32)) {
     if (first)
-      misshapen_.push_back(fmt::format("{}: expected f32, f16, bf16, f64 or f8, found {}", found, ir::name_of(dtype)));
+      misshapen_.push_back(
+          fmt::format("{}: expected f32, f16, bf16, f64 or f8, found {}", shown(found), ir::name_of(dtype)));
     return stand_in();
   }
   if (const std::string scale = scale_of(found); ir::size_of(dtype) == 1 && !scale.empty()) {
     if (first)
-      misshapen_.push_back(fmt::format("{}: quantized, {} with {} beside it", found, ir::name_of(dtype), scale));
+      misshapen_.push_back(fmt::format("{}: quantized, {} with {} beside it", shown(found), ir::name_of(dtype), scale));
     quantized_ = true;
     return stand_in();
   }
-  Weight weight{stored, {}};
+  Weight weight = held->weight;
   if (dtype != ir::DType::f32) weight = weight.then(CastTo{ir::DType::f32});
-  return {found, weight};
+  return {held->is_whole ? held->origins[0] : found, weight};
 }
 
 /// The tensor beside one of 8 bits without which its numbers mean something else; empty where there is none.
@@ -217,16 +210,15 @@ bool WeightSource::inside_used_module(const std::string& name) const {
 
 std::vector<std::string> WeightSource::finish(bool allow_unused) const {
   std::vector<std::string> unexpected, elsewhere;
-  for (const auto& [name, stored] : tensors_) {
+  for (const auto& [name, held] : tensors_) {
     if (used_.contains(name)) continue;
     const bool known = std::any_of(unused_patterns_.begin(), unused_patterns_.end(),
                                    [&name = name](const std::string& pattern) { return matches(pattern, name); });
     if (known) continue;
-    const std::string shown = fmt::format("{} [{}]", name, fmt::join(stored->shape, ", "));
     if (inside_used_module(name))
-      unexpected.push_back(shown);
+      unexpected.push_back(fmt::format("{} [{}]", shown(name), fmt::join(held.weight.shape(), ", ")));
     else
-      elsewhere.push_back(name);
+      elsewhere.push_back(held.is_whole ? held.origins[0] : shown(name));
   }
   const bool fails = !missing_.empty() || !misshapen_.empty() || (!unexpected.empty() && !allow_unused);
   if (!fails) {

@@ -9,18 +9,14 @@
 #include <vector>
 
 #include "core/checkpoint/checkpoint.hpp"
+#include "core/definition/name_rules.hpp"
 
 namespace onnxport {
-
-/// Renames a checkpoint's tensors before any look-up: the prefix `from` becomes `to`.
-struct NameRule {
-  std::string from, to;
-};
 
 /// Answers a definition's requests for weights and keeps the account of them.
 class WeightSource {
  public:
-  /// Of a checkpoint, which must outlive the source.
+  /// Of a checkpoint, which must outlive the source. Throws as adapt_tensors() does.
   explicit WeightSource(const Checkpoint& checkpoint, std::vector<NameRule> rules = {});
   /// Of nothing: every tensor exists as asked for. For synth and for exports without weights.
   WeightSource() = default;
@@ -29,7 +25,7 @@ class WeightSource {
   void set_base_model_prefix(std::string prefix) { prefix_ = std::move(prefix); }
 
   /// The tensor under any of its spellings, as f32. A missing or mis-shaped one is noted, and a stand-in returned.
-  /// Yields the tensor's name in the checkpoint and the weight.
+  /// Yields the tensor's name in the checkpoint (of a part of one, or of several joined, its own) and the weight.
   std::pair<std::string, Weight> get(const std::string& name, const std::vector<int64_t>& shape);
   bool has(const std::string& name) const;
   /// Tensors that match (* stands for any text) are known not to be used.
@@ -44,13 +40,15 @@ class WeightSource {
 
  private:
   std::vector<std::string> spellings(const std::string& name) const;
-  const StoredTensor* find(const std::string& name, std::string* found) const;
+  const AdaptedTensor* find(const std::string& name, std::string* found) const;
+  std::string shown(const std::string& name) const;
   std::string scale_of(const std::string& name) const;
   std::string prefix_of_missing() const;
   bool inside_used_module(const std::string& name) const;
 
   bool synthetic_ = true;
-  std::map<std::string, std::shared_ptr<const StoredTensor>> tensors_;  // under their adapted names
+  std::map<std::string, AdaptedTensor> tensors_;  // under their adapted names
+  std::vector<NameRule> rules_;
   std::string prefix_;
   std::vector<std::string> unused_patterns_;
   std::map<std::string, std::vector<int64_t>> requested_;

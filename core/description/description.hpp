@@ -81,6 +81,15 @@ struct Description {
     const auto found = integers.find(name);
     return found == integers.end() ? fallback : found->second;
   }
+  /// The versions of domains of the plugin's own operators, by the facts "version:DOMAIN".
+  std::map<std::string, int64_t> domain_versions() const {
+    constexpr std::string_view prefix = "version:";
+    std::map<std::string, int64_t> versions;
+    for (const auto& [name, version] : integers) {
+      if (name.starts_with(prefix)) versions.emplace(name.substr(prefix.size()), version);
+    }
+    return versions;
+  }
   /// Modules that stay in f32 when the model is exported in 16 bits; the text "keep_in_fp32" names them with commas.
   std::vector<std::string> keep_in_fp32() const { return list("keep_in_fp32"); }
   /// The words of a text that lists them with commas; none where there is no such text.

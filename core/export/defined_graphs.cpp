@@ -38,6 +38,26 @@ uint64_t DefinedGraphs::largest_weight_bytes() const {
   return largest;
 }
 
+std::map<std::string, std::string> DefinedGraphs::rename_outputs(const std::map<std::string, std::string>& names) {
+  std::map<std::string, std::string> done;
+  for (Definition& definition : definitions) {
+    const auto is_taken = [&](const std::string& name) {
+      return std::any_of(definition.graph.outputs.begin(), definition.graph.outputs.end(),
+                         [&](const ir::NamedValue& output) { return output.name == name; });
+    };
+    for (ir::NamedValue& output : definition.graph.outputs) {
+      const auto renamed = names.find(output.name);
+      if (renamed == names.end() || is_taken(renamed->second)) continue;
+      for (OutputSpec& spec : definition.description.outputs) {
+        if (spec.name == output.name) spec.name = renamed->second;
+      }
+      done.insert(*renamed);
+      output.name = renamed->second;
+    }
+  }
+  return done;
+}
+
 DefinedGraphs define_graphs(const OnnxConfig& config, WeightSource& weights, const std::vector<GraphFile>& files,
                             const DefineOptions& options) {
   std::vector<std::string> parts;

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <string>
 #include <vector>
 
 #include "core/definition/onnx_config.hpp"
@@ -24,6 +26,9 @@ struct DefinedGraphs {
   uint64_t weight_bytes() const;
   /// Bytes of the largest of them in f32.
   uint64_t largest_weight_bytes() const;
+  /// Gives outputs of the graphs other names, by those that they have; one whose new name is taken keeps its own.
+  /// Yields what was renamed.
+  std::map<std::string, std::string> rename_outputs(const std::map<std::string, std::string>& names);
 };
 
 /// Runs the plugin for every part of the files; errors as of OnnxConfig::define_parts.

@@ -17,6 +17,8 @@ namespace onnxport {
 std::vector<Patch> patches_of(const OnnxConfig& config) {
   std::vector<Patch> patches;
   for (const PatchSpec& spec : config.patching_specs()) {
+    // One of another domain is no patch: it says what an operator of the plugin's own is made of.
+    if (!spec.domain.empty() && spec.domain != ir::composite_domain) continue;
     patches.push_back({spec.domain, spec.op, [&config, tag = spec.tag](ir::Graph& graph, const PatchedNode& patched) {
                          return config.lower_patched(tag, graph, patched);
                        }});
@@ -110,7 +112,11 @@ ExportResult export_graphs(const OnnxConfig& config, const std::vector<GraphToEx
     const ir::Graph lowered = steps.size() == 1
                                   ? std::move(steps[0])
                                   : merge_steps({steps[0], steps[1], kept_by(*graph.definitions[1])}, branch_input);
-    ModelParts whole = to_model(lowered, {.opset = options.opset, .metadata = metadata, .axes = options.axes});
+    ModelParts whole = to_model(lowered, {.opset = options.opset,
+                                          .metadata = metadata,
+                                          .axes = options.axes,
+                                          .domains = graph.definitions[0]->description.domain_versions(),
+                                          .keep_custom_ops = options.keep_custom_ops});
     if (options.newest_ir_version > 0 && whole.model.ir_version() > options.newest_ir_version)
       whole.model.set_ir_version(options.newest_ir_version);
     const pb::GraphProto& proto = whole.model.graph();

@@ -19,6 +19,7 @@
 namespace onnxport {
 
 struct ExportOptions {
+  bool keep_custom_ops = false;  ///< operators of the plugin's own stay calls of a kernel, without a function
   int64_t opset = 18;
   Target target = Target::onnx;
   bool external_data = false;  // also where the model is above protobuf's 2 GB

@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "core/error.hpp"
-#include "core/ir/operators.hpp"
+#include "core/ir/functions.hpp"
 
 namespace onnxport::ir {
 namespace {
@@ -95,13 +95,15 @@ ValueId Graph::add_weight(std::string name, Weight weight) {
 }
 
 std::vector<ValueId> Graph::add_node(Node node, size_t outputs) {
-  const Operator* op = find_operator(node.domain, node.op);
+  const Operator* op = operator_of(node);
   const std::string where = node.scope.empty() ? "the model" : "'" + node.scope + "'";
   if (op == nullptr) {
     throw Error(Failure::plugin,
                 fmt::format("{} uses the operator '{}{}', which onnxport does not know", where,
                             node.domain.empty() ? "" : node.domain + ".", node.op),
-                "see docs/operators.md for those there are");
+                node.domain.empty() || node.domain == composite_domain
+                    ? "see docs/operators.md for those there are"
+                    : "an operator of the plugin's own stands among its patching_specs(), with what it is made of");
   }
   for (ValueId id : node.inputs) {
     if (id >= values.size())
@@ -121,7 +123,7 @@ std::vector<ValueId> Graph::add_node(Node node, size_t outputs) {
   std::vector<Value> results(outputs);
   Inference inference{*this, node, results};
   try {
-    check_attributes(*op, node.attributes);
+    if (!is_function(node)) check_attributes(*op, node.attributes);
     op->infer(inference);
   } catch (const std::invalid_argument& problem) {
     throw Error(Failure::plugin, fmt::format("{}: {}: {}", where, describe(*this, node), problem.what()));

@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "core/error.hpp"
+#include "core/ir/functions.hpp"
 #include "core/ir/inference.hpp"
 
 namespace onnxport::ir {
@@ -80,7 +81,7 @@ class Verifier {
       require(body != nullptr, "the node", name, "has no graph as its " + attribute);
       body->verify();
     }
-    if (const Operator* op = find_operator(node.domain, node.op)) check_types(*op, node, name);
+    if (const Operator* op = operator_of(node)) check_types(*op, node, name);
   }
 
   /// What inference makes of the node as it stands now. Symbols may have got other names since.
@@ -91,7 +92,7 @@ class Verifier {
     Inference inference{graph_, node, results};
     try {
       Attributes attributes = node.attributes;
-      check_attributes(op, attributes);
+      if (!is_function(node)) check_attributes(op, attributes);
       op.infer(inference);
     } catch (const std::invalid_argument& problem) {
       require(false, "the node", name, fmt::format("is {}: {}", describe(graph_, node), problem.what()));

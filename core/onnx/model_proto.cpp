@@ -7,7 +7,7 @@
 #include <set>
 
 #include "core/error.hpp"
-#include "core/ir/operators.hpp"
+#include "core/ir/functions.hpp"
 #include "core/ir/scalar.hpp"
 #include "core/version.hpp"
 
@@ -17,10 +17,18 @@ namespace {
 using ir::Node;
 using ir::ValueId;
 
-/// A graph on its way into the file: the main one, or a body, in which captures go by their names outside.
+/// A function on its way into the file. It has no initializers: its constants are nodes.
+struct Function {
+  pb::FunctionProto proto{};
+  std::vector<std::pair<ir::Tensor, std::string>> constants{};
+};
+
+/// A graph on its way into the file: the main one, a body, in which captures go by their names outside, or that of a
+/// function, in which all values have names of their own.
 struct Frame {
   const ir::Graph& graph;
   std::map<ValueId, std::string> captured{};
+  Function* function = nullptr;
 };
 
 class Emitter {
@@ -43,6 +51,8 @@ class Emitter {
     }
     take_names(graph_, graph_.inputs.size());
     add_graph(*model.mutable_graph(), {graph_}, graph_.inputs.size());
+    // Models have functions since then.
+    if (model.functions_size() > 0) model.set_ir_version(std::max<int64_t>(model.ir_version(), 8));
     return std::move(parts_);
   }
 
@@ -52,7 +62,8 @@ class Emitter {
       if (!node.domain.empty() && domains_.insert(node.domain).second) {
         pb::OperatorSetIdProto* import = parts_.model.add_opset_import();
         import->set_domain(node.domain);
-        import->set_version(1);
+        const auto told = options_.domains.find(node.domain);
+        import->set_version(told == options_.domains.end() ? 1 : told->second);
       }
       for (const auto& [name, body] : node.bodies) import_domains(*body);
     }
@@ -86,7 +97,7 @@ class Emitter {
   /// Weights and constants of a body stand in the main graph, so that what several graphs use is in the file once.
   void add_body(pb::AttributeProto& to, const std::string& name, const Node& node, const Frame& outer) {
     const ir::Graph& body = *node.bodies.at(name);
-    Frame frame{body};
+    Frame frame{body, {}, outer.function};
     const size_t own = own_inputs(node, body);
     for (size_t i = own; i < body.inputs.size(); ++i)
       frame.captured[body.inputs[i].value] = name_of(outer, node.inputs[node.formal_inputs + i - own]);
@@ -125,19 +136,85 @@ class Emitter {
   }
 
   void add_node(pb::NodeProto& to, const Node& node, const Frame& frame) {
+    const bool calls = ir::is_function(node) && !options_.keep_custom_ops;
     to.set_name(node.name);
-    to.set_op_type(node.op);
+    to.set_op_type(calls ? function_of(node) : node.op);
     if (!node.domain.empty()) to.set_domain(node.domain);
-    ir::Attributes attributes = node.attributes;
+    // What a function's attributes say is in it.
+    ir::Attributes attributes = calls ? ir::Attributes() : node.attributes;
     std::vector<std::string> inputs;
     const size_t formal = node.bodies.empty() ? node.inputs.size() : node.formal_inputs;
     for (size_t i = 0; i < formal; ++i)
       inputs.push_back(node.inputs[i] == ir::absent ? std::string() : name_of(frame, node.inputs[i]));
     move_operands(node, frame, attributes, inputs);
     for (std::string& input : inputs) to.add_input(std::move(input));
-    for (ValueId id : node.outputs) to.add_output(frame.graph[id].name);
+    for (ValueId id : node.outputs) to.add_output(name_of(frame, id));
     for (const auto& [name, value] : attributes) add_attribute(*to.add_attribute(), name, value);
+    if (ir::is_function(node)) return;
     for (const auto& [name, body] : node.bodies) add_body(*to.add_attribute(), name, node, frame);
+  }
+
+  /// Writes what an operator of the plugin's own is made of, unless it is there, and yields the name to call it by. One
+  /// that is made otherwise, for other attributes or shapes, is another function.
+  std::string function_of(const Node& node) {
+    const ir::Graph& body = *node.bodies.at(ir::function_body);
+    Function function;
+    Frame frame{body, {}, &function};
+    name_values(frame);
+    std::vector<pb::NodeProto> nodes;
+    for (const Node& inner : body.nodes) {
+      pb::NodeProto& to = nodes.emplace_back();
+      add_node(to, inner, frame);
+      to.set_name(to.output(0));
+    }
+    pb::FunctionProto& proto = function.proto;
+    for (const ir::NamedValue& input : body.inputs) proto.add_input(frame.captured.at(input.value));
+    for (const ir::NamedValue& output : body.outputs) proto.add_output(frame.captured.at(output.value));
+    for (const auto& [tensor, name] : function.constants) add_constant_node(*proto.add_node(), tensor, name);
+    for (pb::NodeProto& made : nodes) *proto.add_node() = std::move(made);
+    proto.set_domain(node.domain);
+    for (const pb::OperatorSetIdProto& import : parts_.model.opset_import()) *proto.add_opset_import() = import;
+    return add_function(node.op, std::move(proto));
+  }
+
+  std::string add_function(const std::string& op, pb::FunctionProto proto) {
+    size_t named_alike = 0;
+    for (const pb::FunctionProto& known : parts_.model.functions()) {
+      if (known.domain() != proto.domain() || (known.name() != op && !known.name().starts_with(op + "__"))) continue;
+      proto.set_name(known.name());
+      if (proto.SerializeAsString() == known.SerializeAsString()) return known.name();
+      ++named_alike;
+    }
+    proto.set_name(named_alike == 0 ? op : fmt::format("{}__{}", op, named_alike));
+    *parts_.model.add_functions() = proto;
+    return proto.name();
+  }
+
+  /// Names that tell nothing of where the function is called, so that equal ones are the same.
+  static void name_values(Frame& frame) {
+    const ir::Graph& body = frame.graph;
+    for (size_t i = 0; i < body.inputs.size(); ++i) frame.captured[body.inputs[i].value] = fmt::format("in_{}", i);
+    for (size_t i = 0; i < body.outputs.size(); ++i) frame.captured[body.outputs[i].value] = fmt::format("out_{}", i);
+    size_t count = 0;
+    for (const Node& node : body.nodes) {
+      for (const ValueId id : node.outputs) frame.captured.emplace(id, fmt::format("{}_{}", node.op, count++));
+    }
+  }
+
+  static void add_constant_node(pb::NodeProto& to, const ir::Tensor& tensor, const std::string& name) {
+    to.set_op_type("Constant");
+    to.set_name(name);
+    to.add_output(name);
+    pb::AttributeProto& value = *to.add_attribute();
+    value.set_name("value");
+    value.set_type(pb::AttributeProto_AttributeType_TENSOR);
+    fill(*value.mutable_t(), tensor);
+  }
+
+  static void fill(pb::TensorProto& to, const ir::Tensor& tensor) {
+    to.set_data_type(static_cast<int32_t>(tensor.dtype));
+    for (int64_t size : tensor.shape) to.add_dims(size);
+    to.set_raw_data(tensor.data.data(), tensor.data.size());
   }
 
   /// Attributes of the graph that are inputs in the file.
@@ -163,12 +240,12 @@ class Emitter {
   std::string operand_name(const Node& node, const Frame& frame, const ir::Attribute& value, bool list) {
     if (const auto* ints = std::get_if<std::vector<int64_t>>(&value)) {
       if (node.op == "Slice" && ints->empty()) return {};
-      return constant_name(ir::Tensor::i64(*ints));
+      return constant_name(frame, ir::Tensor::i64(*ints));
     }
     if (const auto* i = std::get_if<int64_t>(&value))
-      return constant_name(list ? ir::Tensor::i64({*i}) : ir::Tensor::i64_scalar(*i));
+      return constant_name(frame, list ? ir::Tensor::i64({*i}) : ir::Tensor::i64_scalar(*i));
     if (const auto* f = std::get_if<double>(&value))
-      return constant_name(ir::scalar(*f, frame.graph[node.inputs[0]].type.dtype));
+      return constant_name(frame, ir::scalar(*f, frame.graph[node.inputs[0]].type.dtype));
     throw Error(Failure::internal, fmt::format("{}: an operand of a type that cannot be written", node.name));
   }
 
@@ -197,7 +274,7 @@ class Emitter {
     const ir::Value& value = frame.graph[id];
     switch (value.origin) {
       case ir::Origin::constant:
-        return constant_name(*value.constant);
+        return constant_name(frame, *value.constant);
       case ir::Origin::weight:
         return weight_name(value);
       default:
@@ -206,7 +283,8 @@ class Emitter {
   }
 
   /// "/constants/i64[0, 0, 12, 32]": readable where a graph is looked at; small ones tell their value.
-  std::string constant_name(const ir::Tensor& tensor) {
+  std::string constant_name(const Frame& frame, const ir::Tensor& tensor) {
+    if (frame.function != nullptr) return constant_in(*frame.function, tensor);
     for (const auto& [known, name] : constants_) {
       if (known == tensor) return name;
     }
@@ -222,11 +300,17 @@ class Emitter {
     const std::string name = unique(fmt::format("/constants/{}/{}", ir::name_of(tensor.dtype), label));
     pb::TensorProto& to = *parts_.model.mutable_graph()->add_initializer();
     to.set_name(name);
-    to.set_data_type(static_cast<int32_t>(tensor.dtype));
-    for (int64_t size : tensor.shape) to.add_dims(size);
-    to.set_raw_data(tensor.data.data(), tensor.data.size());
+    fill(to, tensor);
     constants_.emplace_back(tensor, name);
     return name;
+  }
+
+  static std::string constant_in(Function& function, const ir::Tensor& tensor) {
+    for (const auto& [known, name] : function.constants) {
+      if (known == tensor) return name;
+    }
+    function.constants.emplace_back(tensor, fmt::format("constant_{}", function.constants.size()));
+    return function.constants.back().second;
   }
 
   std::string weight_name(const ir::Value& value) {

@@ -31,6 +31,8 @@ struct ModelOptions {
   int64_t opset;
   std::map<std::string, std::string> metadata;
   AxisNames axes{};
+  std::map<std::string, int64_t> domains = {};  ///< versions of domains other than ONNX's; 1 where none is told
+  bool keep_custom_ops = false;  ///< operators of the plugin's own are written without what they are made of
 };
 
 /// The parts of the ONNX file for a lowered graph. Deterministic.

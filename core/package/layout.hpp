@@ -36,6 +36,8 @@ struct Layout {
   bool any_model = false;
   /// What axes are called in the files, by their names in the definition; others keep theirs.
   std::map<std::string, std::string> axes{};
+  /// The same of outputs.
+  std::map<std::string, std::string> outputs{};
   /// Whether axes of a fixed size that the definition leaves open are written by their names, or as numbers.
   bool keeps_open_axes = true;
   /// The largest file of external data, of which each graph then has its own; 0 where there is one for all, of any

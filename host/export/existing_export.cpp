@@ -6,6 +6,8 @@
 #include <fstream>
 
 #include "core/error.hpp"
+#include "host/export/layout_files.hpp"
+#include "host/export/model_card.hpp"
 #include "host/export/write_export.hpp"
 #include "host/model/model_summary.hpp"
 
@@ -39,7 +41,7 @@ std::optional<std::string> other_metadata(const ModelSummary& summary,
       return fmt::format("it says {} for {}, and this export has '{}'", there, key, value);
   }
   for (const auto& [key, value] : summary.metadata) {
-    const bool is_of_export = key.starts_with("onnxport.") && key != parts_metadata;
+    const bool is_of_export = key.starts_with("onnxport.") && key != parts_metadata && key != renamed_metadata;
     if (is_of_export && !expected.contains(key)) return fmt::format("it says '{}' for {}", value, key);
   }
   return std::nullopt;
@@ -65,7 +67,7 @@ ExportedFiles files_of(const ExportPlan& plan, const OnnxConfig& config) {
   std::error_code absent;
   const bool names_file = plan.output.extension() == ".onnx" && !fs::is_directory(plan.output, absent);
   const std::string model = names_file ? plan.output.filename().string() : "model.onnx";
-  return {names_file ? plan.output.parent_path() : plan.output, graph_files(*plan.layout, config, model)};
+  return {names_file ? plan.output.parent_path() : plan.output, layout_files(plan, config, model)};
 }
 
 std::optional<std::string> reason_to_export(const ExportToRepeat& wanted, const ExportedFiles& files) {
@@ -77,6 +79,8 @@ std::optional<std::string> reason_to_export(const ExportToRepeat& wanted, const 
       return error.what();
     }
   }
+  if (wanted.plan.model_card && !fs::exists(files.folder / model_card_file))
+    return fmt::format("{} is not there", (files.folder / model_card_file).string());
   return std::nullopt;
 }
 

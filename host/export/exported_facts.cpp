@@ -125,6 +125,8 @@ Json exported_facts(const ExportPlan& plan, const ExportSource& source, const Wr
                     const fs::path& staging) {
   Json json{{"version", std::string(version)},
             {"model", plan.model.name},
+            {"model_id", fs::is_directory(plan.model.name) ? Json(nullptr) : Json(plan.model.name)},
+            {"layout", plan.layout->name},
             {"model_type", written.model_type},
             {"feature", written.feature},
             {"opset", written.opset},
@@ -133,7 +135,8 @@ Json exported_facts(const ExportPlan& plan, const ExportSource& source, const Wr
             {"configs", configs_in(staging, written.files)},
             {"files", Json::array()},
             {"graphs", Json::array()}};
-  for (const WrittenExport::File& file : written.files) json["files"].push_back(file.name.generic_string());
+  for (const WrittenExport::File& file : written.files)
+    json["files"].push_back({{"name", file.name.generic_string()}, {"bytes", file.bytes}});
   for (size_t i = 0; i < written.graphs.size(); ++i)
     json["graphs"].push_back(graph_of(source.defined.graphs[i], written.graphs[i], written));
   return json;

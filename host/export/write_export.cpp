@@ -78,6 +78,7 @@ std::map<std::string, std::string> metadata_of(const ExportPlan& plan, const Sel
   // What the model was made from, in what is the same wherever and whenever it is made.
   metadata["onnxport.config_sha256"] = sha256_of(selection.config_file);
   metadata.merge(metadata_of(plan.inputs));
+  if (plan.keep_custom_ops) metadata["onnxport.custom_ops"] = "kept";
   if (plan.runtime) metadata["onnxport.runtime"] = inspect::to_text(*plan.runtime);
   return metadata;
 }
@@ -99,7 +100,13 @@ WrittenExport write_export(const ExportPlan& plan, const ExportSource& source, c
   options.axes = {plan.layout->axes, plan.layout->keeps_open_axes};
   options.inputs = plan.inputs;
   if (plan.runtime) options.newest_ir_version = inspect::readable_by(*plan.runtime).ir_version;
+  options.model_file = output.model_file();
+  options.keep_custom_ops = plan.keep_custom_ops;
   options.metadata = metadata_of(plan, source.selection);
+  for (const auto& [name, written] : source.renamed) {
+    std::string& listed = options.metadata[renamed_metadata];
+    listed += fmt::format("{}{}={}", listed.empty() ? "" : ",", name, written);
+  }
   const WeightsToStore weights{source.defined.graphs, source.defined.weight_bytes()};
   choose_weight_storage(plan, weights, output, options);
   WriteForecast forecast;

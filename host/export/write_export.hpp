@@ -23,6 +23,7 @@ struct ExportSource {
   const Checkpoint& checkpoint;
   const DefinedGraphs& defined;
   int64_t opset;
+  std::map<std::string, std::string> renamed;  // outputs, by the names that the definition gives them
 };
 
 /// What is told while it goes on.
@@ -30,6 +31,9 @@ struct WriteEvents {
   std::function<void(const WriteForecast&)> forecast;
   Progress progress;
 };
+
+/// Metadata of a file some of whose outputs have other names than in the definition: NAME=WRITTEN, joined by commas.
+inline constexpr const char* renamed_metadata = "onnxport.renamed_outputs";
 
 /// What was written.
 struct WrittenExport {

@@ -163,10 +163,15 @@ Selection select(const PluginArguments& arguments, const Json& config, const fs:
   if (supported.candidate->base != nullptr) add_decisions(*supported.candidate->base, out.decisions);
   out.feature = supported.feature;
   if (!feature.empty() && feature != out.feature) out.feature_source = "--feature " + feature;
-  out.name_rules = supported.name_rules();
+  out.name_rules = supported.name_rules(config);
+  out.outputs = supported.outputs();
 
   out.plugin_id = text_of(plugin.plugin->id);
   out.plugin_version = text_of(plugin.plugin->version);
+  if (supported.candidate->manifest.is_extension()) {
+    out.extension_id = supported.candidate->manifest.id;
+    out.extension_version = supported.candidate->manifest.version;
+  }
   if (const auto written = config.find("transformers_version"); written != config.end() && written->is_string())
     out.transformers_version = written->get<std::string>();
   for (const Candidate* of : {supported.candidate, &supported.candidate->with_library()}) {

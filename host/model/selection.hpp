@@ -31,10 +31,12 @@ struct Selection {
       feature_source;  // "--feature fill-mask", "architectures: BertForMaskedLM"; empty where it was given as it is
   std::string plugin_id, plugin_version;
   std::filesystem::path config_file;
-  std::string transformers_version;      // that wrote config.json; empty where that does not tell
-  bool is_extension = false;             // whether a manifest without a library adds the type
-  std::vector<TrustDecision> decisions;  // of policies, on the plugin and those that would have come before it
+  std::string extension_id, extension_version;  // of the plugin that extends that one for this type; empty without one
+  std::string transformers_version;             // that wrote config.json; empty where that does not tell
+  bool is_extension = false;                    // whether a manifest without a library adds the type
+  std::vector<TrustDecision> decisions;         // of policies, on the plugin and those that would have come before it
   std::vector<NameRule> name_rules;
+  std::vector<std::string> outputs;  // steps that an extension puts out in every export
   std::vector<std::filesystem::path>
       plugin_folders;  // the plugin's; before it that of the extension that names the type
   std::optional<OnnxConfig> onnx_config;

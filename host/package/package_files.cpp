@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <fstream>
+#include <map>
 
 #include "core/error.hpp"
 #include "core/files/output_error.hpp"
@@ -40,6 +41,7 @@ std::string text_of(const PackageFile& file, const Json& made, const fs::path& t
       return patched.dump(indent) + "\n";
     }
     case PackageFile::Form::json:
+    case PackageFile::Form::files:
       break;
   }
   return made.dump(indent) + "\n";
@@ -54,6 +56,21 @@ void write(const fs::path& path, const std::string& text) {
   out << text;
   out.close();
   if (!out) throw output_error("cannot write", path, errno == 0 ? EIO : errno);
+}
+
+/// What the template made, by the names of the files.
+std::map<fs::path, std::string> texts_of(const PackageFile& file, const Json& made, const fs::path& staging) {
+  if (file.form != PackageFile::Form::files) return {{file.name, text_of(file, made, staging / file.name)}};
+  std::map<fs::path, std::string> texts;
+  for (const auto& [name, text] : made.items()) {
+    if (!text.is_string() || !stays_below(name)) {
+      throw Error(Failure::plugin,
+                  fmt::format("the template {} makes a file '{}' of {}", file.made_by.string(), name, text.type_name()),
+                  "make each field a text, by a name within the folder");
+    }
+    texts.emplace(name, text.get<std::string>());
+  }
+  return texts;
 }
 
 }  // namespace
@@ -74,8 +91,10 @@ PackageFiles write_package_files(const PackageToWrite& package) {
       done.left_out.push_back(fmt::format("{} is left out: {}", file.name, reason));
       continue;
     }
-    write(package.staging / file.name, text_of(file, made, package.staging / file.name));
-    done.written.push_back(file.name);
+    for (const auto& [name, text] : texts_of(file, made, package.staging)) {
+      write(package.staging / name, text);
+      done.written.push_back(name);
+    }
   }
   return done;
 }

@@ -49,6 +49,9 @@ struct ExportArguments {
   std::vector<std::string> outputs;
   bool allow_unused = false;
   std::optional<bool> strict_config;  // none: for extensions
+  bool model_card = false;
+  bool keep_custom_ops = false;
+  std::filesystem::path custom_ops;
   std::string plugin;
   std::string framework;     // transformers.onnx: "", "pt" or "tf"
   std::string preprocessor;  // transformers.onnx: "", "auto", "tokenizer", …
@@ -65,6 +68,7 @@ struct ValidateArguments {
   bool trace_values = false;
   std::optional<double> atol;
   std::string plugin;
+  std::filesystem::path custom_ops;
 };
 
 struct FeaturesArguments {
@@ -102,9 +106,19 @@ struct ExplainArguments {
   std::string feature, plugin;
 };
 
+struct PluginsNewArguments {
+  PluginArguments plugins;
+  std::string name;
+  std::string like;                      // a model type to begin with
+  std::filesystem::path config, folder;  // empty: none, and the name
+};
+
 struct PluginsCheckArguments {
   PluginArguments plugins;
   std::filesystem::path path;
+  bool run = false;
+  std::vector<std::filesystem::path> cases, configs;  // what it is tried on
+  int64_t limit = 300;                                // seconds for each step of a trial
 };
 
 struct PluginsTrustArguments {

@@ -85,13 +85,15 @@ void require_honoured(const Package& package, const ExportArguments& arguments) 
                   "leave one of the two out");
     }
   }
-  if (package.suffixes.contains(value_of(dtype_choices, arguments.dtype))) return;
+  if (suffix_for(package, arguments.dtype)) return;
   throw Error(Failure::usage,
               fmt::format("--layout {} has no name for graphs in {}", package.layout.name, arguments.dtype),
               "choose another --dtype");
 }
 
 void plan_layout(const ExportArguments& arguments, ExportPlan& plan) {
+  if (arguments.model_card && arguments.output.extension() == ".onnx")
+    meaningless("--model-card", "an output that is one file: it is the README.md of a folder");
   plan.layout = find_layout(arguments.layout);
   if (plan.layout != nullptr) return;
   plan.package = find_package(arguments.layout);
@@ -100,6 +102,15 @@ void plan_layout(const ExportArguments& arguments, ExportPlan& plan) {
 }
 
 }  // namespace
+
+void require_kernels(const std::filesystem::path& library, const PluginArguments& plugins) {
+  if (plugins.safe && !library.empty())
+    meaningless("--custom-ops", "--safe: nothing is loaded but what came with the program");
+  std::error_code ignored;
+  if (library.empty() || std::filesystem::is_regular_file(library, ignored)) return;
+  throw Error(Failure::usage, fmt::format("--custom-ops {}: there is no such file", library.string()),
+              "name the library that registers the kernels with ONNX Runtime");
+}
 
 std::optional<double> tolerance_from(std::optional<double> atol) {
   if (!atol || (*atol > 0 && std::isfinite(*atol))) return atol;
@@ -126,8 +137,14 @@ ExportPlan plan_export(const ExportArguments& arguments) {
   plan.outputs = arguments.outputs;
   plan.allow_unused = arguments.allow_unused;
   plan.strict_config = arguments.strict_config;
+  plan.model_card = arguments.model_card;
   plan.dry_run = arguments.dry_run;
   plan.skip_existing = arguments.skip_existing;
+  plan.keep_custom_ops = arguments.keep_custom_ops;
+  require_kernels(arguments.custom_ops, arguments.plugins);
+  if (!arguments.custom_ops.empty() && !plan.validation)
+    meaningless("--custom-ops", "--no-validate: its kernels are for validation");
+  plan.custom_ops = arguments.custom_ops;
   plan.output = arguments.output;
   return plan;
 }

@@ -51,6 +51,9 @@ struct ExportPlan {
   std::vector<std::string> outputs;    // further ones
   bool allow_unused = false;
   std::optional<bool> strict_config;         // fields that nobody reads are an error; none: for extensions
+  bool model_card = false;                   // a README.md that says what was exported
+  bool keep_custom_ops = false;              // operators of a plugin's own are written without what they are made of
+  std::filesystem::path custom_ops;          // the library of their kernels; empty: none
   std::optional<ValidationPlan> validation;  // nullopt: none
   bool dry_run = false;                      // tell what would be written, and write nothing
   bool skip_existing = false;                // do nothing where the output is what would be written
@@ -59,6 +62,9 @@ struct ExportPlan {
 
 /// Throws Error(usage) for values that this version does not have, and for combinations without a meaning.
 ExportPlan plan_export(const ExportArguments& arguments);
+
+/// Throws Error(usage) where a library of kernels is named that is not there.
+void require_kernels(const std::filesystem::path& library, const PluginArguments& plugins);
 
 /// The tolerance that --atol gives. Throws Error(usage) for a number that is none.
 std::optional<double> tolerance_from(std::optional<double> atol);

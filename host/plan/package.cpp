@@ -23,8 +23,10 @@ using yaml::Node;
 
 constexpr const char* row_file = "package.yaml";
 
-constexpr Choice<PackageFile::Form> forms[] = {
-    {"json", PackageFile::Form::json}, {"text", PackageFile::Form::text}, {"patch", PackageFile::Form::patch}};
+constexpr Choice<PackageFile::Form> forms[] = {{"json", PackageFile::Form::json},
+                                               {"text", PackageFile::Form::text},
+                                               {"patch", PackageFile::Form::patch},
+                                               {"files", PackageFile::Form::files}};
 constexpr Choice<Graphs> graphs_choices[] = {
     {"whole", Graphs::whole}, {"by_part", Graphs::by_part}, {"merged", Graphs::merged}};
 
@@ -57,8 +59,7 @@ std::map<std::string, std::string> texts(const Node* node, const fs::path& file,
 /// A path below the folder: of words that are no "..", so that a row names nothing outside of it.
 fs::path path_below(const Node& node, const fs::path& file, const char* what) {
   const fs::path path = yaml::string(node, file, what);
-  const bool leaves = std::any_of(path.begin(), path.end(), [](const fs::path& step) { return step == ".."; });
-  if (path.is_absolute() || leaves) {
+  if (!stays_below(path)) {
     yaml::fail(file, node.line,
                fmt::format("{} is '{}'; expected a path that stays within the folder", what, path.string()));
   }
@@ -105,19 +106,6 @@ std::vector<PackageFile> files_in(const Node* node, const fs::path& file, const 
   return files;
 }
 
-std::map<ir::DType, std::string> suffixes_in(const Node* node, const fs::path& file) {
-  if (node == nullptr) return {{ir::DType::f32, ""}, {ir::DType::f16, ""}, {ir::DType::bf16, ""}};
-  std::map<ir::DType, std::string> suffixes;
-  for (const auto& [word, suffix] : texts(node, file, "suffixes")) {
-    const std::vector<std::string> known = names_of(dtype_choices);
-    if (std::find(known.begin(), known.end(), word) == known.end())
-      yaml::fail(file, node->line,
-                 fmt::format("suffixes names the type '{}'; known are {}", word, fmt::join(known, ", ")));
-    suffixes.emplace(value_of(dtype_choices, word), suffix);
-  }
-  return suffixes;
-}
-
 uint64_t bytes_in(const Node* node, const fs::path& file) {
   if (node == nullptr) return 0;
   const std::string& digits = yaml::string(*node, file, "data_piece");
@@ -145,6 +133,21 @@ fs::path installed_packages() {
 }
 
 }  // namespace
+
+std::optional<std::string> suffix_for(const Package& package, const std::string& dtype) {
+  if (package.suffixes.empty()) return std::string();
+  const auto found = package.suffixes.find(dtype);
+  return found == package.suffixes.end() ? std::nullopt : std::optional(found->second);
+}
+
+bool stays_below(const fs::path& path) {
+  return path.is_relative() &&
+         std::none_of(path.begin(), path.end(), [](const fs::path& step) { return step == ".." || step.empty(); });
+}
+
+fs::path installed_template(const std::string& name) {
+  return installed_packages() / name;
+}
 
 std::vector<fs::path> package_places() {
   std::vector<fs::path> places;
@@ -189,6 +192,7 @@ Package read_package(const fs::path& folder) {
   layout.merged_file = name("merged_file", "{}_model_merged.onnx");
   layout.named_file = name("named_file", "{}.onnx");
   layout.axes = texts(row.optional("axes"), file, "axes");
+  layout.outputs = texts(row.optional("outputs"), file, "outputs");
   if (const Node* open = row.optional("open_axes")) layout.keeps_open_axes = truth(*open, file, "open_axes");
   layout.data_piece = bytes_in(row.optional("data_piece"), file);
   if (const Node* shared = row.optional("shared_data"))
@@ -196,7 +200,7 @@ Package read_package(const fs::path& folder) {
   if (const Node* past = row.optional("with_past")) package.with_past = truth(*past, file, "with_past");
   package.choices = texts(row.optional("choices"), file, "choices");
   package.refused = texts(row.optional("refused"), file, "refused");
-  package.suffixes = suffixes_in(row.optional("suffixes"), file);
+  package.suffixes = texts(row.optional("suffixes"), file, "suffixes");
   const Node* data = row.optional("data");
   package.files = files_in(row.optional("files"), file, layout.name, data == nullptr ? Json::object() : json_of(*data));
   include(row.optional("includes"), file, package);

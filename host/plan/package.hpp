@@ -6,12 +6,12 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/checkpoint/checkpoint.hpp"
 #include "core/package/layout.hpp"
-#include "core/tensor/dtype.hpp"
 
 namespace onnxport {
 
@@ -22,6 +22,7 @@ struct PackageFile {
     json,   ///< it is the file
     text,   ///< its field `text` is the file
     patch,  ///< it is merged into the file of that name that the checkpoint has (RFC 7396)
+    files,  ///< each of its fields is a file of that name, and a text
   };
   std::string name;  ///< below the output's folder
   Form form = Form::json;
@@ -41,10 +42,19 @@ struct Package {
   std::map<std::string, std::string> choices;
   /// Options that it cannot honour, alone or with a value ("weights=link"), and why.
   std::map<std::string, std::string> refused;
-  /// What stands before ".onnx" in the names of graphs of a type; a type that is not listed is refused.
-  std::map<ir::DType, std::string> suffixes;
+  /// What stands before ".onnx" in the names of graphs of a type, by the word for it ("fp16"); a type that is not
+  /// listed is refused. Empty: nothing, whatever the type.
+  std::map<std::string, std::string> suffixes;
   std::vector<PackageFile> files;
 };
+
+/// What stands before ".onnx" in the names of graphs of this type; nullopt where the package has no such graphs.
+std::optional<std::string> suffix_for(const Package& package, const std::string& dtype);
+
+/// Whether a path names something within a folder, whatever folder that is.
+bool stays_below(const std::filesystem::path& path);
+/// A template of the installation that belongs to no package.
+std::filesystem::path installed_template(const std::string& name);
 
 /// Folders of packages: the user's own, which come first, and the installation's.
 std::vector<std::filesystem::path> package_places();

@@ -30,6 +30,8 @@ ValidatePlan plan_validate(const ValidateArguments& arguments) {
   plan.cases = arguments.cases;
   plan.plugin = arguments.plugin;
   plan.feature = arguments.feature;
+  require_kernels(arguments.custom_ops, arguments.plugins);
+  plan.custom_ops = arguments.custom_ops;
   return plan;
 }
 

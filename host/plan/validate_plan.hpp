@@ -17,7 +17,8 @@ struct ValidatePlan {
   bool traces_values = false;
   std::optional<double> atol;
   std::string plugin;
-  std::string feature;  // of files that do not say it; empty: told by the checkpoint and their inputs
+  std::string feature;               // of files that do not say it; empty: told by the checkpoint and their inputs
+  std::filesystem::path custom_ops;  // a library of kernels; empty: none
 };
 
 /// Throws Error(usage) where nothing, or two things, are named to compare with, and for an --atol that is none.

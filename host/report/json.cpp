@@ -48,7 +48,12 @@ void fill_json(const ChosenModel& chosen, Json& json) {
   json["feature"] = selection.feature;
   json["plugin"] = {{"id", selection.plugin_id}, {"version", selection.plugin_version}};
   fill_json(selection.decisions, json);
+  if (!selection.extension_id.empty())
+    json["extension"] = {{"id", selection.extension_id}, {"version", selection.extension_version}};
   if (!selection.transformers_version.empty()) json["transformers_version"] = selection.transformers_version;
+  const auto& facts = selection.onnx_config->description().texts;
+  if (const auto positions = facts.find("positions"); positions != facts.end())
+    json["position_ids"] = positions->second;
   if (!selection.feature_source.empty()) json["feature_source"] = selection.feature_source;
   if (const auto prompts = selection.onnx_config->prompts(); !prompts.empty()) json["prompts"] = prompts;
 }
@@ -126,6 +131,10 @@ void fill_json(const ExportValidation& found, Json& json) {
   if (found.cached_step) validation["runs"].push_back(object_of(*found.cached_step));
   validation["status"] = found.passes() ? "passed" : "failed";
   validation["largest_difference"] = found.largest_difference();
+}
+
+void fill_json(const ModelCard& card, Json& json) {
+  json["model_card"] = card.file.string();
 }
 
 }  // namespace onnxport

@@ -2,6 +2,7 @@
 // Results as fields of the object that --json prints.
 #pragma once
 
+#include "host/export/model_card.hpp"
 #include "host/export/write_export.hpp"
 #include "host/model/model_source.hpp"
 #include "host/report/chosen_model.hpp"
@@ -16,5 +17,6 @@ void fill_json(const FetchedCheckpoint& fetched, Json& json);
 void fill_json(const WriteForecast& forecast, Json& json);
 void fill_json(const WrittenExport& written, Json& json);
 void fill_json(const ExportValidation& found, Json& json);
+void fill_json(const ModelCard& card, Json& json);
 
 }  // namespace onnxport

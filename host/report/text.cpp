@@ -111,8 +111,12 @@ void print_file(const FileValidation& file, const Tolerance& tolerance, Console&
 
 void print_text(const ChosenModel& chosen, Console& console) {
   const Selection& selection = chosen.selection;
-  console.line(fmt::format("model: {} in {}, by {} {}", selection.model_type, chosen.name, selection.plugin_id,
-                           selection.plugin_version));
+  const std::string extended =
+      selection.extension_id.empty()
+          ? ""
+          : fmt::format(", extended by {} {}", selection.extension_id, selection.extension_version);
+  console.line(fmt::format("model: {} in {}, by {} {}{}", selection.model_type, chosen.name, selection.plugin_id,
+                           selection.plugin_version, extended));
   console.line(selection.feature_source.empty()
                    ? fmt::format("feature: {}", selection.feature)
                    : fmt::format("feature: {} (from {})", selection.feature, selection.feature_source));
@@ -197,6 +201,11 @@ void print_text(const ExportValidation& found, Console& console) {
                     "consists of, which takes ABI 1.2",
                     found.cache_unknown_to));
   }
+}
+
+void print_text(const ModelCard& card, Console& console) {
+  console.line("model card: " + card.file.string());
+  console.line("publish:    hf upload OWNER/NAME " + card.folder.string());
 }
 
 }  // namespace onnxport

@@ -2,6 +2,7 @@
 // Results as lines of the report, and what the user should know of them as notes.
 #pragma once
 
+#include "host/export/model_card.hpp"
 #include "host/export/write_export.hpp"
 #include "host/model/model_source.hpp"
 #include "host/process/console.hpp"
@@ -18,5 +19,6 @@ void print_text(const WriteForecast& forecast, Console& console);
 void print_text(const WrittenExport& written, Console& console);
 void print_text(const ExportValidation& found, Console& console);
 void print_text(const ValidationRun& run, Console& console);
+void print_text(const ModelCard& card, Console& console);
 
 }  // namespace onnxport

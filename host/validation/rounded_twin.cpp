@@ -39,9 +39,17 @@ RoundedTwin::RoundedTwin(const ExportToValidate& exported, const std::atomic<boo
 }
 
 ExportToValidate RoundedTwin::exported() const {
-  return {exported_.config,        exported_.model_config, exported_.preprocessor,          exported_.graphs,
-          exported_.weights,       output_.folder(),       {.opset = exported_.form.opset}, exported_.budget,
-          exported_.traces_values, exported_.memory};
+  return {exported_.config,
+          exported_.model_config,
+          exported_.preprocessor,
+          exported_.graphs,
+          exported_.weights,
+          output_.folder(),
+          {.opset = exported_.form.opset, .inputs = exported_.form.inputs},
+          exported_.budget,
+          exported_.traces_values,
+          exported_.kernels,
+          exported_.memory};
 }
 
 }  // namespace onnxport

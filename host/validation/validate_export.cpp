@@ -10,6 +10,7 @@
 
 #include "core/backend/backend.hpp"
 #include "core/error.hpp"
+#include "core/on_demand.hpp"
 #include "core/package/layout.hpp"
 #include "core/validate/activations.hpp"
 #include "core/validate/file_inputs.hpp"
@@ -178,7 +179,7 @@ double ExportValidation::largest_difference() const {
 std::vector<FileToValidate> files_to_validate(const ExportToValidate& exported) {
   std::vector<FileToValidate> files;
   for (const GraphToExport& graph : exported.graphs)
-    files.push_back({exported.folder / graph.file, exported.form, comparisons_of(exported, graph)});
+    files.push_back({exported.folder / graph.file, exported.form, comparisons_of(exported, graph), exported.kernels});
   return files;
 }
 
@@ -207,6 +208,10 @@ FileValidation validate_file(const ExportToValidate* exported, const FileToValid
   found.file = written.file.filename().string();
   Backend& runtime = load_backend("onnxruntime");
   found.runtime = runtime.version();
+  if (!written.kernels.empty()) {
+    pass_library_gate("kernels", written.kernels);
+    runtime.use_custom_operators(std::filesystem::absolute(written.kernels).string());
+  }
   ModelImage image = image_of(file);
   image.is_optimised = exported == nullptr || exported->memory.makes_copies;
   const std::unique_ptr<Runnable> onnx = as_defined(runtime.load_image(image), written.form.inputs);

@@ -34,6 +34,7 @@ struct FileToValidate {
   std::vector<Comparison> comparisons;
   /// Puts a file of another exporter behind the names of a definition; our own have them. Its steps are not told.
   std::function<std::unique_ptr<Runnable>(const Definition&, Runnable&)> behind_names{};
+  std::filesystem::path kernels{};  // the library that has those of custom operators; empty: none
 };
 
 /// A layout's files, and what they were made from.
@@ -46,7 +47,8 @@ struct ExportToValidate {
   std::filesystem::path folder;
   GraphForm form;
   ValidationBudget budget = ValidationBudget::normal;
-  bool traces_values = false;  // every step is listed, whether or not something differs
+  bool traces_values = false;       // every step is listed, whether or not something differs
+  std::filesystem::path kernels{};  // of operators of a plugin's own; empty: none
   MemoryPlan memory{};
 };
 

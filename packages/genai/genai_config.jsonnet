@@ -16,13 +16,20 @@ function(exported)
 
   local decoders = [graph for graph in exported.graphs if std.length(graph.states) > 0];
   local decoder = decoders[0];
-  local state(name) =
-    local found = [group for group in decoder.states if group.past == name];
+  local state(names) =
+    local found = [group for group in decoder.states if std.member(names, group.past)];
     if std.length(found) > 0 then found[0] else null;
-  local key = state('past_key_values.%d.key');
-  local value = state('past_key_values.%d.value');
-  local known = ['past_key_values.%d.key', 'past_key_values.%d.value'];
+  local key = state(['past_key_values.%d.key']);
+  local value = state(['past_key_values.%d.value']);
+  // What layers that are no attention keep: a convolution's last inputs, and a state that is replaced as a whole.
+  local convolution = state(['past_conv.%d']);
+  local recurrent = state(['past_recurrent.%d', 'past_ssm.%d']);
+  local known = [group.past for group in [key, value, convolution, recurrent] if group != null];
   local unknown = [group.past for group in decoder.states if !std.member(known, group.past)];
+  local has(group, layer) = group != null && std.member(group.layers, layer);
+  local layers = 1 + std.foldl(std.max, [layer for group in decoder.states for layer in group.layers], 0);
+  local kind(layer) =
+    if has(key, layer) then 'full_attention' else if has(recurrent, layer) then 'linear_attention' else 'conv';
 
   local eos = token('eos_token_id', 0);
   local one_eos = if std.isArray(eos) then eos[0] else eos;
@@ -39,7 +46,7 @@ function(exported)
     { refused: 'onnxruntime-genai keeps keys and values of the form [batch, heads, length, width], and this model has others' }
   else if !key.alike || !value.alike || key.axes != value.axes then
     { refused: 'onnxruntime-genai keeps keys and values of one shape in all layers, and those of this model differ' }
-  else if key.layers != std.range(0, std.length(key.layers) - 1) then
+  else if convolution == null && recurrent == null && std.length(key.layers) != layers then
     { refused: 'onnxruntime-genai keeps keys and values of every layer, and here some have none' }
   else {
     model: {
@@ -56,10 +63,13 @@ function(exported)
         hidden_size: first([text, config], ['hidden_size', 'n_embd', 'd_model'], key.axes[1] * key.axes[3]),
         num_attention_heads: std.get(exported.facts, 'num_attention_heads', key.axes[1]),
         num_key_value_heads: key.axes[1],
-        num_hidden_layers: std.length(key.layers),
+        num_hidden_layers: layers,
+        [if known != [key.past, value.past] then 'layer_types']: [kind(layer) for layer in std.range(0, layers - 1)],
         inputs: {
           past_key_names: key.past,
           past_value_names: value.past,
+          [if convolution != null then 'past_conv_names']: convolution.past,
+          [if recurrent != null then 'past_recurrent_names']: recurrent.past,
         } + optional('input_ids', of_role(decoder, 'ids'))
           + optional('attention_mask', of_role(decoder, 'mask'))
           + optional('position_ids', of_role(decoder, 'positions')),
@@ -67,6 +77,8 @@ function(exported)
           logits: 'logits',
           present_key_names: key.present,
           present_value_names: value.present,
+          [if convolution != null then 'present_conv_names']: convolution.present,
+          [if recurrent != null then 'present_recurrent_names']: recurrent.present,
         },
       },
     },

@@ -7,6 +7,7 @@ import sys
 
 import torch
 import transformers
+from safetensors.torch import load_file
 
 import signals
 
@@ -21,9 +22,10 @@ def class_named(name):
     return getattr(importlib.import_module(module) if module else transformers, name)
 
 
-def load(name, checkpoint, unused):
-    """The class with the checkpoint's weights, in f32, as the library itself loads them. Ends the program where a weight is
-    left over, or one is missing that `unused` does not list."""
+def loaded(name, checkpoint):
+    """The class with the checkpoint's weights as the library itself loads them, and which were missing and left over."""
+    if not hasattr(class_named(name), "from_pretrained"):
+        return loaded_by_torch(class_named(name), checkpoint)
     try:
         config = transformers.AutoConfig.from_pretrained(checkpoint)
     except ValueError:  # a type by a name that only its own class knows
@@ -31,9 +33,25 @@ def load(name, checkpoint, unused):
     config._attn_implementation = "eager"
     config._experts_implementation = "eager"  # others want sizes that small configs have not
     model, found = class_named(name).from_pretrained(checkpoint, config=config, output_loading_info=True)
+    return model, found["missing_keys"], found["unexpected_keys"]
+
+
+def loaded_by_torch(kind, checkpoint):
+    """The same of a module that is none of the library's and is made from its config alone."""
+    config = transformers.PretrainedConfig.from_json_file(checkpoint / "config.json")
+    model = kind(config)
+    found = model.load_state_dict(load_file(checkpoint / "model.safetensors"), strict=False)
+    model.config = config
+    return model, found.missing_keys, found.unexpected_keys
+
+
+def load(name, checkpoint, unused):
+    """The class with the checkpoint's weights, in f32. Ends the program where a weight is left over, or one is missing that
+    `unused` does not list."""
+    model, missing, unexpected = loaded(name, checkpoint)
     unused = [*unused, "*.num_batches_tracked"]  # which counts steps of a training
-    missing = sorted(key for key in found["missing_keys"] if not any(fnmatch.fnmatch(key, pattern) for pattern in unused))
-    unexpected = sorted(found["unexpected_keys"])
+    missing = sorted(key for key in missing if not any(fnmatch.fnmatch(key, pattern) for pattern in unused))
+    unexpected = sorted(unexpected)
     if missing or unexpected:
         sys.exit(f"{name} does not take the drawn weights as its own\n  missing: {', '.join(missing) or 'none'}\n"
                  f"  unexpected: {', '.join(unexpected) or 'none'}\n"

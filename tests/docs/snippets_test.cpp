@@ -4,8 +4,8 @@
 //   that
 //             follow, where … stands for any text and a line of … alone for any lines
 //   cpp, c, cmake, bash   must be an extract of the file that the comment before the block names: <!-- file: path -->
-//   yaml, sh  of docs/plugins.md and docs/command-line.md are parsed and run by other tests; elsewhere extracts as well
-//   text      is not checked
+//   yaml, sh  of docs/plugins.md, docs/command-line.md and docs/writing-a-plugin.md are parsed and run by other tests;
+//   elsewhere extracts as well text      is not checked
 #include <fmt/format.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -178,8 +178,10 @@ BOOST_AUTO_TEST_CASE(snippets_run_and_are_compiled) {
         check_console(block, folder);
         ++commands;
       } else if (block.language == "mermaid" || (block.language == "yaml" && page.filename() == "plugins.md") ||
-                 (block.language == "sh" && page.filename() == "command-line.md")) {
-        continue;  // others compare them: tests/structure the picture, the registry's and the command's tests the rest
+                 (block.language == "sh" &&
+                  (page.filename() == "command-line.md" || page.filename() == "writing-a-plugin.md"))) {
+        continue;  // others compare them: tests/structure the picture, the registry's, the command's and the
+                   // installation's tests the rest
       } else if (block.language != "text") {
         check_extract(block);
         ++extracts;

@@ -149,8 +149,53 @@ BOOST_AUTO_TEST_CASE(extension_form) {
   BOOST_TEST(manifest.aliases[0].type == "my-toy");
   BOOST_TEST(manifest.aliases[0].base == "toy");
   BOOST_TEST(manifest.weight_names.size() == 2u);
-  BOOST_TEST(manifest.weight_names[0].from == "transformer.");
-  BOOST_TEST(manifest.weight_names[1].to.empty());
+  BOOST_TEST(manifest.weight_names[0].from.at(0).text() == "transformer.");
+  BOOST_TEST(manifest.weight_names[1].to.at(0).text().empty());
+}
+
+BOOST_AUTO_TEST_CASE(all_that_an_extension_may_say) {
+  const Manifest manifest = parse(replaced(
+      extension, "weight_names: [",
+      "features: [default]\nfeature_names: {whole: default}\narchitectures: {MyToy: whole}\n"
+      "outputs: {default: [pooled]}\nconfig_names: {width: hidden_size}\n"
+      "config_defaults: {width: 8, eps: 1e-5, name: \"12\", on: true, none: ~, list: [1, a]}\n"
+      "config_values: {rope: {theta: 10}}\n"
+      "weight_names: [{from: \"b.{n}.qkv.\", to: [\"l.{n}.q.\", \"l.{n}.k.\"], axis: -1, sizes: [hidden_size, 4], "
+      "groups: heads}, {from: [\"b.{n}.up.\", \"b.{n}.gate.\"], to: \"l.{n}.both.\"}, "));
+  BOOST_TEST(manifest.weight_names.size() == 4u);
+  BOOST_TEST(manifest.weight_names[0].to.size() == 2u);
+  BOOST_TEST(manifest.weight_names[0].axis == -1);
+  BOOST_TEST(manifest.weight_names[0].sizes[0] == "hidden_size");
+  BOOST_TEST(manifest.weight_names[0].groups == "heads");
+  BOOST_TEST(manifest.weight_names[1].from.size() == 2u);
+  BOOST_TEST(manifest.config_names.defaults.dump() ==
+             R"({"hidden_size":8,"eps":1e-05,"name":"12","on":true,"none":null,"list":[1,"a"]})");
+  BOOST_TEST(manifest.config_names.values.dump() == R"({"rope":{"theta":10}})");
+  BOOST_TEST(manifest.feature_of("whole") == "default");
+}
+
+BOOST_AUTO_TEST_CASE(mistakes_of_an_extension) {
+  const std::string at = "dir/plugin.yaml:6: ";
+  const auto rules = [](const std::string& text) {
+    return replaced(extension, R"({from: "transformer.", to: "toy."}, {from: old, to: ""})", text);
+  };
+  refused(rules("{from: a., to: b.}, {from: a.b., to: c.}"),
+          at + "the rule for 'a.b.' is never reached, since that for 'a.' in line 6 comes first; put the longer one in "
+               "front");
+  refused(rules(R"({from: "a.{n}.", to: b.}, {from: "a.{m}.b.", to: c.})"),
+          at + "'a.{n}.' and 'b.' have other words in braces; each must have those of the other");
+  refused(rules(R"({from: "a.{n.", to: b.})"), at + "'a.{n.' has a brace that is not closed");
+  refused(rules(R"({from: "{n}.{n}", to: b.})"), at + "'{n}.{n}' has {n} twice");
+  refused(rules("{from: [a., b.], to: [c., d.]}"),
+          at + "both 'from' and 'to' are lists; a rule either splits a tensor or joins several");
+  refused(rules("{from: a., to: [c., d.], sizes: [1]}"),
+          at + "'sizes' must be a list of 2 sizes, one for each of 'to'");
+  refused(rules("{from: a., to: b., axis: 0}"),
+          at + "unknown key 'axis' in an entry of weight_names; known are from, to");
+  refused(replaced(extension, "weight_names", "config_names: {a: b, c: b}\nweight_names"),
+          at + "two names are given for 'b'");
+  refused(replaced(extension, "weight_names", "config_values: [a]\nweight_names"),
+          at + "'config_defaults' and 'config_values' are maps from fields of config.json to values");
 }
 
 BOOST_AUTO_TEST_CASE(mistakes_are_named_with_their_line) {
@@ -188,7 +233,8 @@ BOOST_AUTO_TEST_CASE(mistakes_are_named_with_their_line) {
           at + "14: 'sha256' is 'AAAA" + std::string(60, 'a') + "', expected 64 hexadecimal digits in lower case");
   refused(replaced(extension, "extends", "models: []\nextends"),
           at + "4: unknown key 'models' in the manifest; known are manifest, id, extends, model_types, "
-               "weight_names, name, "
+               "config_names, config_defaults, config_values, weight_names, architectures, features, "
+               "feature_names, outputs, name, "
                "version, license, vendor");
   refused(replaced(extension, "{my-toy: toy}", "[my-toy]"),
           at + "5: 'model_types' must be a map from new model types to those of the extended plugin");

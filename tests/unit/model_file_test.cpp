@@ -149,4 +149,28 @@ BOOST_AUTO_TEST_CASE(the_same_models_give_the_same_bytes) {
   BOOST_TEST((content("one.onnx") + content("two.onnx") + content("one.onnx_data")) == first);
 }
 
+BOOST_FIXTURE_TEST_CASE(graphs_with_pieces_of_their_own, Fixture) {
+  const Weight &a = weights.at("a"), &b = weights.at("b"), &c = weights.at("c");
+  fs::create_directory(path / "onnx");
+  const std::vector<ModelToWrite> models{model("onnx/one.onnx", {a, b, c}), model("onnx/two.onnx", {a})};
+  // Room for two weights, each of which begins on a page.
+  const uint64_t bytes = a.bytes();
+  const ModelFileOptions options{
+      .folder = path, .external_data = true, .data_piece = 4096 * (bytes / 4096 + 1) + bytes};
+  std::vector<std::string> names;
+  for (const ExportedFile& file : write_models(models, options)) names.push_back(file.path.lexically_relative(path));
+  const std::vector<std::string> expected{"onnx/one.onnx", "onnx/two.onnx", "onnx/one.onnx_data",
+                                          "onnx/one.onnx_data_1", "onnx/two.onnx_data"};
+  BOOST_TEST(names == expected, boost::test_tools::per_element());
+  pb::ModelProto proto;
+  std::ifstream in(path / "onnx/one.onnx", std::ios::binary);
+  BOOST_REQUIRE(proto.ParseFromIstream(&in));
+  // Beside the model: without the folder's name.
+  BOOST_TEST(proto.graph().initializer(2).external_data(0).value() == "one.onnx_data_1");
+  const std::string data = content("onnx/one.onnx_data_1");
+  std::vector<float> read(bytes / sizeof(float));
+  std::memcpy(read.data(), data.data(), bytes);
+  BOOST_TEST(read == values_of(c), boost::test_tools::per_element());
+}
+
 BOOST_AUTO_TEST_SUITE_END()

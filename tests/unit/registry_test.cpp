@@ -332,7 +332,7 @@ BOOST_AUTO_TEST_CASE(extensions) {
   BOOST_TEST(resolved.model->features.size() == 3u);
   BOOST_TEST(resolved.candidate->manifest.id == "org.example.alias");
   BOOST_TEST(resolved.candidate->with_library().manifest.id == "org.example.toy");
-  BOOST_TEST(resolved.candidate->manifest.weight_names[0].to == "b.");
+  BOOST_TEST(resolved.candidate->manifest.weight_names[0].to.at(0).text() == "b.");
   CHECK_HAS(caught([&] { registry.find("lost"); }).text,
             "it extends 'org.example.nobody', which is not among the plugins found");
   CHECK_HAS(caught([&] { registry.find("twice"); }).text, "which is an extension itself");

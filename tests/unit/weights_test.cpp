@@ -165,8 +165,9 @@ BOOST_AUTO_TEST_CASE(patterns_silence_what_is_known) {
 
 BOOST_AUTO_TEST_CASE(rules_rename_before_the_look_up) {
   Folder folder({{"transformer.a.weight", {2}}});
-  WeightSource source(*folder.checkpoint, {{"transformer.", "bert."}});
-  BOOST_TEST(source.get("bert.a.weight", {2}).first == "bert.a.weight");
+  WeightSource source(*folder.checkpoint, {{{NamePattern("transformer.")}, {NamePattern("bert.")}}});
+  // The file keeps the checkpoint's name.
+  BOOST_TEST(source.get("bert.a.weight", {2}).first == "transformer.a.weight");
   BOOST_TEST(failure_of(source) == "");
 }
 

@@ -416,7 +416,8 @@ struct onnxport_description {
   onnxport_status* (*input)(onnxport_description* self, onnxport_string name, const onnxport_type* type);
   onnxport_status* (*output)(onnxport_description* self, onnxport_string name, const onnxport_type* type);
   /* Integer facts: "default_opset", "min_opset", "with_past", "num_layers", "num_attention_heads"; since 1.2
-   * "max_positions", the longest text or other sequence. */
+   * "max_positions", the longest text or other sequence; since 1.4 "version:DOMAIN", the version of a domain of the
+   * plugin's own operators, which is 1 where it is not told. */
   onnxport_status* (*integer)(onnxport_description* self, onnxport_string name, int64_t value);
   /* Real facts: "atol_for_validation". */
   onnxport_status* (*real)(onnxport_description* self, onnxport_string name, double value);
@@ -428,7 +429,8 @@ struct onnxport_description {
   onnxport_status* (*text)(onnxport_description* self, onnxport_string name, onnxport_string value);
   /* values_override: a config field that the export changes, with its value as JSON text ("false"). */
   onnxport_status* (*value_override)(onnxport_description* self, onnxport_string key, onnxport_string json);
-  /* patching_specs: for this export, `op` of `domain` is lowered by the plugin's lower() with this `tag`. */
+  /* patching_specs: for this export, `op` of `domain` is lowered by the plugin's lower() with this `tag`. Since 1.4, of
+   * a domain that is neither "" nor "onnxport": node() takes this operator, and lower() builds what it is made of. */
   onnxport_status* (*patch)(onnxport_description* self, onnxport_string domain, onnxport_string op, uint64_t tag);
   /* The largest index + 1 that an integer input may hold ("input_ids", vocab size), for dummy inputs. */
   onnxport_status* (*value_limit)(onnxport_description* self, onnxport_string input, int64_t limit);

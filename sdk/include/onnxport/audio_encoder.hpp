@@ -12,7 +12,7 @@ namespace onnxport::sdk {
 
 /// What an encoder makes of sound.
 struct AudioFeatures {
-  Value last;                   ///< f[batch, frames, n]
+  Value last{};                 ///< f[batch, frames, n]
   Value length{};               ///< i64[batch], how many frames of each recording count; absent: all do
   std::vector<Value> layers{};  ///< f[batch, m, n]: what the first layer reads and what each yields, for a head
   Value front{};                ///< f[batch, m, width], what is projected for the layers, where a head reads it

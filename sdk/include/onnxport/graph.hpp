@@ -33,6 +33,14 @@ enum class DType : int32_t {
   f16 = ONNXPORT_F16,
   f64 = ONNXPORT_F64,
   bf16 = ONNXPORT_BF16,
+  u8 = ONNXPORT_U8,
+  i8 = ONNXPORT_I8,
+  u16 = ONNXPORT_U16,
+  i16 = ONNXPORT_I16,
+  u32 = ONNXPORT_U32,
+  u64 = ONNXPORT_U64,
+  f8e4m3 = ONNXPORT_F8E4M3FN,
+  f8e5m2 = ONNXPORT_F8E5M2,
 };
 
 /// One axis: a number, or a name ("batch") or sum of names ("past_sequence + sequence").
@@ -232,6 +240,11 @@ class Graph {
   Value composite(std::string_view name, const std::vector<Value>& inputs,
                   const std::vector<Attribute>& attributes = {}) {
     return add({composites, std::string(name), inputs, attributes})[0];
+  }
+
+  /// Whether the host knows an operator: a definition can use a newer one where there is one, and do without elsewhere.
+  bool has_operator(std::string_view op, std::string_view domain = "") const {
+    return api_->has_operator(handle_, to_abi(domain), to_abi(op)) != 0;
   }
 
   template <class T>
@@ -491,6 +504,10 @@ inline Value Graph::scalar(double value, DType dtype) {
       return constant<int64_t>(dtype, {}, {static_cast<int64_t>(value)});
     case DType::i32:
       return constant<int32_t>(dtype, {}, {static_cast<int32_t>(value)});
+    case DType::u8:
+      return constant<uint8_t>(dtype, {}, {static_cast<uint8_t>(value)});
+    case DType::i8:
+      return constant<int8_t>(dtype, {}, {static_cast<int8_t>(value)});
     case DType::boolean:
       return constant<uint8_t>(dtype, {}, {static_cast<uint8_t>(value != 0)});
     case DType::f32:
@@ -498,7 +515,7 @@ inline Value Graph::scalar(double value, DType dtype) {
     default:
       throw Error(ONNXPORT_INVALID_ARGUMENT, "a scalar cannot be of the type " +
                                                  std::to_string(static_cast<int32_t>(dtype)) +
-                                                 "; expected f16, bf16, f32, f64, i32, i64 or boolean");
+                                                 "; expected f16, bf16, f32, f64, i8, u8, i32, i64 or boolean");
   }
 }
 

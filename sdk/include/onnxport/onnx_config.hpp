@@ -87,9 +87,17 @@ struct Request {
 
 /// Replaces how one operator is lowered, for this export only: a company's own kernel, a runtime without Einsum.
 /// `lower` builds the replacement from the operator's inputs and yields as many values as it has outputs.
+/// A spec of another domain than "" and `composites` makes the operator one of the plugin's own, which the definition
+/// may then use: `lower` is what it is made of, and is called with each use.
 struct PatchingSpec {
   std::string domain, op;
   std::function<std::vector<Value>(Graph&, const std::vector<Value>& inputs, const std::vector<Attribute>&)> lower;
+};
+
+/// A domain of operators that are none of ONNX's, and its version: what a file that uses them has to name.
+struct DomainVersion {
+  std::string domain;  ///< "com.example"
+  int64_t version = 1;
 };
 
 /// A config field that an export changes: {"use_cache", "false"}.
@@ -142,6 +150,8 @@ class OnnxConfig {
   virtual double atol_for_validation() const { return 1e-5; }
   virtual std::vector<ValueOverride> values_override() const { return {}; }
   virtual std::vector<PatchingSpec> patching_specs() const { return {}; }
+  /// The domains of operators that are none of ONNX's; those that are not among them are of version 1.
+  virtual std::vector<DomainVersion> domains() const { return {}; }
   /// Modules that overflow or lose too much in f16, by a part of their path ("wo"); --dtype fp16 and bf16 leave them in
   /// f32. Source: PreTrainedModel._keep_in_fp32_modules, transformers 4.57.
   virtual std::vector<std::string> keep_in_fp32() const { return {}; }

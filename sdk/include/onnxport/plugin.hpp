@@ -303,6 +303,7 @@ struct OnnxConfigTable {
         tell.integer("num_attention_heads", past->num_attention_heads());
         if (past->positions_are_a_choice()) tell.text("positions", name_of(past->positions()));
       }
+      for (const DomainVersion& one : config.domains()) tell.integer(("version:" + one.domain).c_str(), one.version);
       for (const auto& [key, json] : config.values_override())
         check(host, out->value_override(out, to_abi(key), to_abi(json)));
       for (size_t i = 0; i < self.patches.size(); ++i) {

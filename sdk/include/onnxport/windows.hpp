@@ -42,9 +42,9 @@ inline Value merge_neighbours(const Value& tokens, const TokenGrid& grid) {
 }
 
 struct Windows {
-  int64_t size;  ///< tokens on a side
-  Value order;   ///< i64[windows·size²]: the token at each place of the windows, row by row
-  Value places;  ///< i64[rows·columns]: where each token went
+  int64_t size;    ///< tokens on a side
+  Value order{};   ///< i64[windows·size²]: the token at each place of the windows, row by row
+  Value places{};  ///< i64[rows·columns]: where each token went
   /// f[windows, 1, size², size²]: 0 between tokens that are neighbours, below that between those that a shift brought
   /// together; absent where nothing is shifted.
   Value mask{};

@@ -22,10 +22,10 @@ namespace onnxport::sdk {
 
 /// How the step's tokens are cut into chunks, and which of them count; all layers share it.
 struct Chunks {
-  Value counts;        ///< i64[batch, n, 1]: 1 for a token that is no padding
-  Value length;        ///< i64 scalar: of the step
-  Value size, number;  ///< i64 scalars: of a chunk, and how many there are
-  Value places;        ///< i64[number, size]: of each chunk its tokens, n behind the last one
+  Value counts;            ///< i64[batch, n, 1]: 1 for a token that is no padding
+  Value length;            ///< i64 scalar: of the step
+  Value size{}, number{};  ///< i64 scalars: of a chunk, and how many there are
+  Value places{};          ///< i64[number, size]: of each chunk its tokens, n behind the last one
 };
 /// mask: i64[batch, n], of the step's tokens.
 inline Chunks chunks_of(const Scope& scope, const Value& mask) {

@@ -31,13 +31,13 @@ inline std::vector<int64_t> attention_windows(const Config& c, int64_t layers) {
 
 /// What a text's tokens are to each other, which all layers share.
 struct GlobalPlaces {
-  Value batch, length;    ///< i64 scalars
-  Value mask, is_global;  ///< i64[batch, length]: 1 where a token counts, and where it counts and is global
-  Value first_row;        ///< i64[batch, 1]: of each text, where all texts' tokens are one behind the other
+  Value batch, length;      ///< i64 scalars
+  Value mask, is_global{};  ///< i64[batch, length]: 1 where a token counts, and where it counts and is global
+  Value first_row{};        ///< i64[batch, 1]: of each text, where all texts' tokens are one behind the other
   /// The global tokens of each text in their order, as many as the text with the most of them has, and at least one:
   /// i64[batch, most]; which of them there are: i64[batch, most].
-  Value places, exist;
-  Value most;  ///< i64 scalar
+  Value places{}, exist{};
+  Value most{};  ///< i64 scalar
 };
 /// mask, global_mask: i64[batch, n]. What is made of them stands in `scope`.
 inline GlobalPlaces global_places(const Scope& scope, const Value& mask, const Value& global_mask) {

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// The graphs of an export as its layout or package calls them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/definition/onnx_config.hpp"
+#include "host/plan/export_plan.hpp"
+
+namespace onnxport {
+
+/// As graph_files() has it; a package may call graphs of another type than f32 otherwise. `model_file` names the one of
+/// a single graph.
+std::vector<GraphFile> layout_files(const ExportPlan& plan, const OnnxConfig& config, const std::string& model_file);
+
+}  // namespace onnxport

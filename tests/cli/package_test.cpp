@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+// Packages: which files they have and what these say; what a package cannot honour; rows and templates of others.
+#include <boost/test/unit_test.hpp>
+#include <nlohmann/json.hpp>
+
+#include "command.hpp"
+
+using namespace cli;
+using Json = nlohmann::json;
+
+namespace {
+
+constexpr const char* tiny_llama = R"({
+  "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 16, "intermediate_size": 24,
+  "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 50, "rms_norm_eps": 1e-06,
+  "max_position_embeddings": 32, "bos_token_id": 1, "eos_token_id": [2, 3], "hidden_act": "silu"})";
+
+void checkpoint_of(const Sandbox& sandbox, const char* config, const Words& more = {}) {
+  sandbox.write("config.json", config);
+  Words words{"synth", "config.json", "model"};
+  words.insert(words.end(), more.begin(), more.end());
+  const Outcome made = sandbox.run(words);
+  BOOST_REQUIRE_MESSAGE(made.status == 0, made.err);
+}
+
+Outcome export_as(const Sandbox& sandbox, const std::string& layout, const Words& more = {}) {
+  Words words{"export", "-m", "model", "--no-validate", "--layout", layout, "out"};
+  words.insert(words.end(), more.begin(), more.end());
+  return sandbox.run(words);
+}
+
+Json json_in(const Sandbox& sandbox, const fs::path& file) {
+  return Json::parse(sandbox.read(file));
+}
+
+/// A package that writes one file by this template.
+void write_package(const Sandbox& sandbox, const std::string& rows, const std::string& made_by) {
+  fs::create_directories(sandbox / "ours");
+  sandbox.write("ours/package.yaml", "package: 1\nsummary: ours\ngraphs: whole\n" + rows +
+                                         "files:\n  - {name: ours.json, template: ours.jsonnet}\n");
+  sandbox.write("ours/ours.jsonnet", made_by);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(packages)
+
+BOOST_AUTO_TEST_CASE(a_decoder_for_genai) {
+  const Sandbox sandbox;
+  checkpoint_of(sandbox, tiny_llama);
+  const Outcome outcome = export_as(sandbox, "genai");
+  BOOST_TEST(outcome.status == 0, outcome.err);
+  const Json config = json_in(sandbox, "out/genai_config.json");
+  const Json& model = config.at("model");
+  BOOST_TEST(model.at("type") == "decoder");
+  BOOST_TEST(model.at("vocab_size") == 50);
+  BOOST_TEST(model.at("context_length") == 32);
+  BOOST_TEST(model.at("eos_token_id") == Json({2, 3}));
+  BOOST_TEST(model.at("pad_token_id") == 2);
+  const Json& decoder = model.at("decoder");
+  BOOST_TEST(decoder.at("num_hidden_layers") == 2);
+  BOOST_TEST(decoder.at("num_key_value_heads") == 2);
+  BOOST_TEST(decoder.at("num_attention_heads") == 4);
+  BOOST_TEST(decoder.at("head_size") == 4);
+  BOOST_TEST(decoder.at("inputs").at("position_ids") == "position_ids");
+  BOOST_TEST(decoder.at("inputs").at("past_key_names") == "past_key_values.%d.key");
+  BOOST_TEST(config.at("search").at("past_present_share_buffer") == false);
+  BOOST_TEST(fs::exists(sandbox / "out" / decoder.at("filename").get<std::string>()));
+  // Positions are the user's choice, where the model has it.
+  const Outcome counted = export_as(sandbox, "genai", {"--position-ids", "mask"});
+  BOOST_TEST(counted.status == 0, counted.err);
+  BOOST_TEST(
+      !json_in(sandbox, "out/genai_config.json").at("model").at("decoder").at("inputs").contains("position_ids"));
+}
+
+BOOST_AUTO_TEST_CASE(one_folder_for_all) {
+  const Sandbox sandbox;
+  checkpoint_of(sandbox, tiny_llama);
+  const Outcome outcome = export_as(sandbox, "all", {"--external-data", "--json"});
+  BOOST_TEST(outcome.status == 0, outcome.err);
+  BOOST_TEST(json_in(sandbox, "out/genai_config.json").at("model").at("decoder").at("filename") == "onnx/model.onnx");
+  const Json config = json_in(sandbox, "out/config.json");
+  BOOST_TEST(config.at("hidden_size") == 16);  // the model's own fields are still there
+  BOOST_TEST(config.at("transformers.js_config").at("use_external_data_format") == Json({{"model.onnx", 1}}));
+  BOOST_TEST(fs::exists(sandbox / "out/onnx/model.onnx_data"));
+  const Outcome inspected = sandbox.run({"inspect", "out/onnx/model.onnx"});
+  for (const char* part : {"i64[batch_size, sequence_length]", "f32[batch_size, 2, past_sequence_length, 4]",
+                           "i64[batch_size, past_sequence_length + sequence_length]"})
+    BOOST_TEST(contains(inspected.out, part), inspected.out);
+  const Json reported = Json::parse(outcome.out);
+  BOOST_TEST(contains(reported.at("model_file").get<std::string>(), "out/onnx/model.onnx"));
+}
+
+BOOST_AUTO_TEST_CASE(a_file_of_no_use_is_left_out_and_told) {
+  const Sandbox sandbox;
+  sandbox.checkpoint("model");
+  const Outcome all = export_as(sandbox, "all", {"--feature", "masked-lm"});
+  BOOST_TEST(all.status == 0, all.err);
+  BOOST_TEST(contains(all.out + all.err, "genai_config.json is left out"), all.out << all.err);
+  BOOST_TEST(!fs::exists(sandbox / "out/genai_config.json"));
+  check_failure(sandbox, {"export", "-m", "model", "--feature", "masked-lm", "--no-validate", "--layout", "genai", "x"},
+                2, {"--layout genai", "masked-lm", "cache"});
+}
+
+BOOST_AUTO_TEST_CASE(a_merged_decoder_for_transformers_js) {
+  const Sandbox sandbox;
+  checkpoint_of(sandbox,
+                R"({"model_type": "t5", "architectures": ["T5ForConditionalGeneration"], "d_model": 16, "d_kv": 4,
+                    "d_ff": 24, "num_layers": 1, "num_heads": 4, "vocab_size": 50, "decoder_start_token_id": 0,
+                    "pad_token_id": 0, "eos_token_id": 1})");
+  const Outcome outcome = export_as(sandbox, "transformers.js", {"--dtype", "fp16"});
+  BOOST_TEST(outcome.status == 0, outcome.err);
+  BOOST_TEST(fs::exists(sandbox / "out/onnx/encoder_model_fp16.onnx"));
+  BOOST_TEST(fs::exists(sandbox / "out/onnx/decoder_model_merged_fp16.onnx"));
+  BOOST_TEST(json_in(sandbox, "out/config.json").at("transformers.js_config").at("dtype") == "fp16");
+}
+
+BOOST_AUTO_TEST_CASE(a_folder_of_tritons) {
+  const Sandbox sandbox;
+  sandbox.checkpoint("model");
+  const Outcome outcome = export_as(sandbox, "triton", {"--feature", "masked-lm"});
+  BOOST_TEST(outcome.status == 0, outcome.err);
+  BOOST_TEST(fs::exists(sandbox / "out/1/model.onnx"));
+  const std::string config = sandbox.read("out/config.pbtxt");
+  for (const char* part : {"max_batch_size: 32", "name: \"input_ids\"\n  data_type: TYPE_INT64\n  dims: [ -1 ]",
+                           "dynamic_batching { }", "model_warmup {"})
+    BOOST_TEST(contains(config, part), config);
+}
+
+BOOST_AUTO_TEST_CASE(what_a_package_cannot_honour) {
+  const Sandbox sandbox;
+  sandbox.checkpoint("model");
+  const Words base{"export", "-m", "model", "--no-validate", "--layout"};
+  const auto with = [&](const Words& more) {
+    Words words = base;
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  };
+  check_failure(sandbox, with({"transformers.js", "--data-name", "weights.bin", "x"}), 2,
+                {"--layout transformers.js", "--data-name weights.bin", "FILE.onnx_data"});
+  check_failure(sandbox, with({"all", "--weights", "link", "x"}), 2, {"--layout all", "--weights link"});
+  check_failure(sandbox, with({"transformers.js", "--dtype", "bf16", "x"}), 2, {"--layout transformers.js", "bf16"});
+  check_failure(sandbox, with({"genai", "x.onnx"}), 2, {"--layout genai", "x.onnx"});
+  check_failure(sandbox, with({"nothing", "x"}), 2, {"'nothing'", "single", "transformers.js", "triton"});
+  check_failure(sandbox, with({"./nowhere", "x"}), 4, {"nowhere/package.yaml"});
+}
+
+BOOST_AUTO_TEST_CASE(a_package_of_ones_own) {
+  const Sandbox sandbox;
+  sandbox.checkpoint("model");
+  write_package(sandbox, "whole_file: nets/bert.onnx\naxes: {batch: rows}\ndata: {owner: us}\n",
+                "function(exported) { owner: exported.data.owner, type: exported.model_type, "
+                "input: exported.graphs[0].inputs[0] }");
+  const Outcome outcome = export_as(sandbox, "./ours", {"--feature", "masked-lm"});
+  BOOST_TEST(outcome.status == 0, outcome.err);
+  BOOST_TEST(fs::exists(sandbox / "out/nets/bert.onnx"));
+  const Json made = json_in(sandbox, "out/ours.json");
+  BOOST_TEST(made.at("owner") == "us");
+  BOOST_TEST(made.at("type") == "bert");
+  BOOST_TEST(made.at("input").at("axes") == Json({"rows", "sequence"}));
+  BOOST_TEST(made.at("input").at("role") == "ids");
+  // In the user's own folder it goes by its name.
+  fs::create_directories(sandbox / "home/.local/share/onnxport/packages");
+  fs::rename(sandbox / "ours", sandbox / "home/.local/share/onnxport/packages/ours");
+  BOOST_TEST(export_as(sandbox, "ours", {"--feature", "masked-lm"}).status == 0);
+}
+
+BOOST_AUTO_TEST_CASE(rows_and_templates_that_are_wrong) {
+  const Sandbox sandbox;
+  sandbox.checkpoint("model");
+  const Words words{"export", "-m", "model", "--feature", "masked-lm", "--no-validate", "--layout", "./ours", "x"};
+  write_package(sandbox, "", "function(exported) { a: exported.nothing }");
+  check_failure(sandbox, words, 4, {"ours.jsonnet", "nothing"});
+  write_package(sandbox, "", "function(exported) { refused: 'we sell no such model' }");
+  check_failure(sandbox, words, 2, {"--layout ours", "we sell no such model"});
+  write_package(sandbox, "whole_file: ../model.onnx\n", "function(exported) {}");
+  check_failure(sandbox, words, 4, {"package.yaml:4", "../model.onnx"});
+  write_package(sandbox, "graph: whole\n", "function(exported) {}");
+  check_failure(sandbox, words, 4, {"package.yaml:4", "'graph'"});
+}
+
+BOOST_AUTO_TEST_CASE(a_plugin_adds_to_a_package) {
+  const Sandbox sandbox;
+  sandbox.checkpoint("model");
+  const fs::path built = fs::path(ONNXPORT_EXECUTABLE).parent_path() / "../lib/onnxport/plugins/bert";
+  fs::create_directories(sandbox / "plugins");
+  fs::copy(built, sandbox / "plugins/bert", fs::copy_options::recursive);
+  fs::create_directories(sandbox / "plugins/bert/packages/transformers.js");
+  sandbox.write("plugins/bert/packages/transformers.js/config.jsonnet",
+                "function(exported) { 'transformers.js_config'+: { device: 'wasm' } }");
+  const Outcome outcome = export_as(sandbox, "all", {"--feature", "masked-lm", "--plugin-dir", "plugins"});
+  BOOST_TEST(outcome.status == 0, outcome.err);
+  const Json added = json_in(sandbox, "out/config.json").at("transformers.js_config");
+  BOOST_TEST(added == Json({{"dtype", "fp32"}, {"device", "wasm"}}));
+}
+
+BOOST_AUTO_TEST_CASE(a_model_card, *boost::unit_test::precondition(reference_built)) {
+  const Sandbox sandbox;
+  sandbox.checkpoint("model");
+  const Outcome outcome = sandbox.run({"export", "-m", "model", "--feature", "masked-lm", "--model-card", "out"});
+  BOOST_TEST(outcome.status == 0, outcome.err);
+  BOOST_TEST(contains(outcome.out, "hf upload"), outcome.out);
+  const std::string card = sandbox.read("out/README.md");
+  for (const char* part : {"---\nlibrary_name: onnx\n", "pipeline_tag: fill-mask", "| `model.onnx` |",
+                           "i64[batch, sequence]", "largest absolute difference is"})
+    BOOST_TEST(contains(card, part), card);
+  check_failure(sandbox, {"export", "-m", "model", "--model-card", "x.onnx"}, 2, {"--model-card"});
+}
+
+BOOST_AUTO_TEST_CASE(a_package_is_validated_as_it_lies, *boost::unit_test::precondition(reference_built)) {
+  const Sandbox sandbox;
+  checkpoint_of(sandbox, tiny_llama);
+  BOOST_TEST(export_as(sandbox, "all").status == 0);
+  const Outcome outcome = sandbox.run({"validate", "out", "-m", "model"});
+  BOOST_TEST(outcome.status == 0, outcome.err);
+  BOOST_TEST(contains(outcome.out, "cached"), outcome.out);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
