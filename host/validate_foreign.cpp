@@ -214,6 +214,7 @@ ExportValidation validate_foreign(const ValidatePlan& plan, const std::vector<fs
                                paths[0].parent_path(),
                                GraphForm{.opset = files[0].summary.opset()},
                                plan.budget};
+  to_validate.kernels = plan.custom_ops;
   std::vector<FileToValidate> to_compare = files_to_validate(to_validate);
   const uint64_t bytes = defined.weight_bytes();
   to_validate.memory = require_memory({.weights = bytes,

@@ -238,8 +238,14 @@ SizedModel SizableModel::at(const ir::Lengths& lengths) const {
       if (type != 0 && !initializers.contains(name))
         *told.mutable_graph()->add_initializer() = tensor_of(name, integers, type);
     }
-    sized.model = std::move(told);
-    infer(sized);
+    SizedModel next{std::move(told), {}, sized.integers};
+    infer(next);
+    if (!next.problems.empty()) {
+      // Such as a table that is shorter than the text. What holds without these integers still does.
+      sized.problems = std::move(next.problems);
+      break;
+    }
+    sized = std::move(next);
   }
   return sized;
 }

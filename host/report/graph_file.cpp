@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/report/graph_file.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <spawn.h>
 #include <sys/wait.h>
@@ -69,22 +70,25 @@ void write_text(const fs::path& file, const std::string& text) {
   if (!out) throw output_error("cannot write", file, errno);
 }
 
-/// Has Graphviz draw; the result lies in `to`.
+/// Has Graphviz draw; the result lies in `to`, of several graphs one after the other. It is taken from standard output:
+/// into a file that it is named, Graphviz writes the first graph only.
 void draw(const std::string& dot, const char* format, const fs::path& to) {
   const fs::path source = to.string() + ".dot" + std::to_string(::getpid());
   write_text(source, dot);
-  const std::string type = std::string("-T") + format, output = "-o" + to.string(), input = source.string();
-  std::vector<char*> words;
-  std::string program = "dot";
-  for (const std::string* word : std::initializer_list<const std::string*>{&program, &type, &output, &input})
-    words.push_back(const_cast<char*>(word->c_str()));
-  words.push_back(nullptr);
+  write_text(to, "");  // so that a place where nothing can be written is told as such
+  std::string program = "dot", type = std::string("-T") + format, input = source.string();
+  char* const words[] = {program.data(), type.data(), input.data(), nullptr};
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, to.c_str(), O_WRONLY | O_TRUNC, 0644);
   pid_t child = 0;
-  const int missing = ::posix_spawnp(&child, "dot", nullptr, nullptr, words.data(), environ);
+  const int missing = ::posix_spawnp(&child, "dot", &actions, nullptr, words, environ);
+  ::posix_spawn_file_actions_destroy(&actions);
   int status = 0;
   if (missing == 0) ::waitpid(child, &status, 0);
   std::error_code ignored;
   fs::remove(source, ignored);
+  if (missing != 0 || status != 0) fs::remove(to, ignored);
   if (missing != 0 || (WIFEXITED(status) && WEXITSTATUS(status) == 127)) {
     throw Error(Failure::usage, "--graph draws with Graphviz, whose program dot is not here",
                 "install it (apt-get install graphviz)");

@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "core/format_bytes.hpp"
@@ -21,6 +22,19 @@ constexpr size_t most_bars = 40;
 const Json* at(const Json& json, const char* key) {
   const auto found = json.find(key);
   return found == json.end() || found->is_null() ? nullptr : &*found;
+}
+
+/// A part, or nothing of the kind; it lives as long as the object.
+const Json& part(const Json& json, const char* key) {
+  static const Json nothing = Json::object();
+  const Json* found = at(json, key);
+  return found == nullptr ? nothing : *found;
+}
+
+/// Differences that are no number are infinite.
+double number(const Json& json, const char* key) {
+  const Json* value = at(json, key);
+  return value != nullptr && value->is_number() ? value->get<double>() : std::numeric_limits<double>::infinity();
 }
 
 std::string plain(const Json& value) {
@@ -83,7 +97,7 @@ std::string axes(const Json& report) {
   if (axes == nullptr) return {};
   Rows rows;
   for (const char* side : {"inputs", "outputs"}) {
-    for (const auto& [name, symbols] : axes->value(side, Json::object()).items()) {
+    for (const auto& [name, symbols] : part(*axes, side).items()) {
       std::vector<std::string> words;
       for (const auto& [axis, symbol] : symbols.items()) words.push_back(axis + ": " + plain(symbol));
       rows.push_back({side, name, fmt::format("{}", fmt::join(words, ", "))});
@@ -96,10 +110,9 @@ std::string config_fields(const Json& report) {
   const Json* fields = at(report, "config_fields");
   if (fields == nullptr) return {};
   Rows rows;
-  for (const auto& [name, value] : fields->value("read", Json::object()).items())
-    rows.push_back({name, plain(value), "read"});
+  for (const auto& [name, value] : part(*fields, "read").items()) rows.push_back({name, plain(value), "read"});
   const auto add = [&](const char* key, const char* use) {
-    for (const Json& name : fields->value(key, Json::array())) rows.push_back({plain(name), "", use});
+    for (const Json& name : part(*fields, key)) rows.push_back({plain(name), "", use});
   };
   add("unread", "not asked for");
   add("defaulted", "not in the file: the default");
@@ -109,11 +122,17 @@ std::string config_fields(const Json& report) {
          html::table({"field", "value", "use"}, rows) + "</details>\n";
 }
 
+std::string run_heading(const Json& run) {
+  const bool passes = run.value("passes", false);
+  return fmt::format("<h3>{} <span class=\"state{}\">{}</span></h3>\n", html::text(plain(run.value("label", Json("")))),
+                     passes ? "" : " bad", passes ? "agrees" : "differs");
+}
+
 std::string run_of(const Json& run, double limit) {
   std::vector<html::Bar> bars;
   Rows rows;
-  for (const Json& output : run.value("outputs", Json::array())) {
-    const double difference = output.value("max_difference", 0.0);
+  for (const Json& output : part(run, "outputs")) {
+    const double difference = number(output, "max_difference");
     const bool passes = output.value("passes", false);
     bars.push_back({plain(output.value("name", Json(""))), difference, passes});
     std::vector<std::string> row{bars.back().name, fmt::format("{:.2e}", difference)};
@@ -126,13 +145,13 @@ std::string run_of(const Json& run, double limit) {
     row.push_back(passes ? "agrees" : "DIFFERS");
     rows.push_back(row);
   }
+  std::string problem;
+  if (const Json* said = at(run, "problem")) problem = "<p>" + html::text(plain(*said)) + "</p>\n";
+  if (rows.empty()) return run_heading(run) + problem;
   // The worst are what one looks for.
   std::stable_sort(bars.begin(), bars.end(), [](const auto& a, const auto& b) { return a.value > b.value; });
   if (bars.size() > most_bars) bars.resize(most_bars);
-  const bool passes = run.value("passes", false);
-  return fmt::format("<h3>{} <span class=\"state{}\">{}</span></h3>\n", html::text(plain(run.value("label", Json("")))),
-                     passes ? "" : " bad", passes ? "agrees" : "differs") +
-         html::log_bars(bars, limit) + "<details><summary>numbers</summary>\n" +
+  return run_heading(run) + problem + html::log_bars(bars, limit) + "<details><summary>numbers</summary>\n" +
          html::table({"output", "largest difference", "mean", "relative", "cosine", ""}, rows, 1) + "</details>\n";
 }
 
@@ -143,7 +162,7 @@ std::string steps_of(const Json& validation) {
   Rows rows;
   for (const Json& step : *steps) {
     points.push_back(
-        {plain(step.value("module", Json(""))), step.value("max_difference", 0.0), step.value("passes", true)});
+        {plain(step.value("module", Json(""))), number(step, "max_difference"), step.value("passes", true)});
     rows.push_back({points.back().name, fmt::format("{:.2e}", points.back().value)});
   }
   return "<h3>How the difference grows along the model</h3>\n" + html::log_line(points) +
@@ -160,7 +179,7 @@ std::string validation(const Json& report) {
     if (const Json* value = at(*found, key)) rows.push_back({key, plain(*value)});
   }
   std::string out = heading("Validation") + html::table({}, rows);
-  for (const Json& run : found->value("runs", Json::array())) out += run_of(run, found->value("atol", 0.0));
+  for (const Json& run : part(*found, "runs")) out += run_of(run, found->value("atol", 0.0));
   return out + steps_of(*found);
 }
 

@@ -32,9 +32,9 @@ struct FileToValidate {
   std::filesystem::path file;
   GraphForm form;
   std::vector<Comparison> comparisons;
+  std::filesystem::path kernels{};  // the library that has those of custom operators; empty: none
   /// Puts a file of another exporter behind the names of a definition; our own have them. Its steps are not told.
   std::function<std::unique_ptr<Runnable>(const Definition&, Runnable&)> behind_names{};
-  std::filesystem::path kernels{};  // the library that has those of custom operators; empty: none
 };
 
 /// A layout's files, and what they were made from.
