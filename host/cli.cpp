@@ -586,8 +586,7 @@ int run_command_line(int argc, char** argv) {
   } catch (...) {
     status = report_failure(console, std::current_exception());
   }
-  console.finish(status);
-  return status;
+  return console.finish(status);
 }
 
 }  // namespace onnxport

@@ -66,6 +66,8 @@ std::map<std::string, std::string> metadata_of(const ExportPlan& plan, const Sel
       {"onnxport.model_type", selection.model_type},
       {"onnxport.feature", selection.feature},
       {"onnxport.plugin", selection.plugin_id + " " + selection.plugin_version}};
+  if (!selection.extension_id.empty())
+    metadata["onnxport.extension"] = selection.extension_id + " " + selection.extension_version;
   if (!plan.outputs.empty()) metadata["onnxport.outputs"] = fmt::format("{}", fmt::join(plan.outputs, ","));
   if (plan.weights.dtype != ir::DType::f32) metadata["onnxport.dtype"] = name_of(dtype_choices, plan.weights.dtype);
   if (plan.weights.place == WeightPlace::link) metadata["onnxport.weights"] = "link";

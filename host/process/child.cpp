@@ -21,6 +21,9 @@ extern char** environ;
 namespace onnxport {
 namespace {
 
+/// How long a process may take to end that was asked to.
+constexpr auto patience = std::chrono::seconds(2);
+
 /// A file without a name that a process writes and this one reads.
 class Written {
  public:
@@ -74,14 +77,13 @@ ChildEnd run_command_again(const std::vector<std::string>& words, std::chrono::s
   int status = 0;
   bool asked = false;
   while (::waitpid(child, &status, WNOHANG) == 0) {
-    if (interrupt_flag() && !asked) {
-      ::kill(child, SIGTERM);
+    const auto now = std::chrono::steady_clock::now();
+    if (now > deadline) end.timed_out = true;
+    if ((interrupt_flag() || end.timed_out) && !asked) {
+      ::kill(child, SIGTERM);  // it ends the process in which the plugin runs
       asked = true;
     }
-    if (std::chrono::steady_clock::now() > deadline) {
-      end.timed_out = true;
-      ::kill(child, SIGKILL);
-    }
+    if (now > deadline + patience) ::kill(child, SIGKILL);
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
   if (interrupt_flag()) throw Error(Failure::output, "interrupted");

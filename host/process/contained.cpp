@@ -61,6 +61,7 @@ std::vector<QuarantineRecord>& ended_by() {
                                 const sigset_t& mask_before, pid_t parent) {
   ::sigprocmask(SIG_SETMASK, &mask_before, nullptr);
 #ifdef __linux__
+  end_soon_without(parent);
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (::getppid() != parent) request_interrupt();
 #endif
@@ -71,7 +72,7 @@ std::vector<QuarantineRecord>& ended_by() {
   } catch (...) {
     status = report_failure(console, std::current_exception());
   }
-  console.finish(status);
+  status = console.finish(status);
   shared.status = status;
   shared.finished = true;
   std::exit(status);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/process/interrupt.hpp"
 
+#include <unistd.h>
+
 #include <csignal>
 
 #include "host/process/shared_memory.hpp"
@@ -12,8 +14,15 @@ std::atomic<bool> own{false};
 std::atomic<bool>* flag = &own;
 static_assert(std::atomic<bool>::is_always_lock_free, "set from a signal handler");
 
+/// Of a child: who made it. 0 in any other process.
+pid_t parent = 0;
+/// How long a child that is left alone may go on, wherever it is.
+constexpr unsigned seconds_alone = 5;
+
 void on_signal(int) {
   flag->store(true);
+  // Nobody is left who would end it. The alarm's default action does.
+  if (parent != 0 && ::getppid() != parent) ::alarm(seconds_alone);
 }
 
 }  // namespace
@@ -34,6 +43,10 @@ void catch_interrupts() {
 
 const std::atomic<bool>& interrupt_flag() {
   return *flag;
+}
+
+void end_soon_without(int process) {
+  parent = process;
 }
 
 void request_interrupt() {

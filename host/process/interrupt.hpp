@@ -14,6 +14,9 @@ constexpr int interrupted_status = 130;
 void catch_interrupts();
 /// Set by the first signal; after catch_interrupts() it is one with that of children.
 const std::atomic<bool>& interrupt_flag();
+/// Of a child that gets a signal when its parent ends: one that comes once `process`, which made it, is gone ends this
+/// one within seconds, also where it does not look at the flag.
+void end_soon_without(int process);
 /// Sets the flag as a signal does.
 void request_interrupt();
 

@@ -5,9 +5,13 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <nlohmann/json.hpp>
+#include <utility>
 
+#include "core/error.hpp"
 #include "core/format_bytes.hpp"
 #include "core/printable.hpp"
 #include "host/process/interrupt.hpp"
@@ -23,6 +27,27 @@ std::string set_in(std::string text, size_t indent) {
   return printable_lines(text);
 }
 
+/// Where standard error cannot be written there is nowhere left to say so.
+template <class... Values>
+void tell_error(fmt::format_string<Values...> form, Values&&... values) {
+  const std::string text = fmt::format(form, std::forward<Values>(values)...);
+  std::fwrite(text.data(), 1, text.size(), stderr);
+  std::fflush(stderr);
+}
+
+/// A line on standard output, at once: in a pipe or a log lines come when they are said. Who has closed the pipe, as
+/// `head` does, wants no more of them, and the work goes on.
+void say(const std::string& text) {
+  errno = 0;
+  const bool is_said =
+      std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fputc('\n', stdout) != EOF;
+  if (is_said && std::fflush(stdout) == 0) return;
+  if (errno != EPIPE) {
+    throw Error(Failure::output, std::string("standard output cannot be written: ") + std::strerror(errno),
+                "make room where it goes to, or pass --quiet");
+  }
+}
+
 }  // namespace
 
 Terminal::Terminal(Mode mode) : Console(interrupt_flag()), mode_(mode), is_terminal_(isatty(STDERR_FILENO) == 1) {}
@@ -34,16 +59,13 @@ Terminal::~Terminal() {
 void Terminal::line(const std::string& text) {
   if (mode_ != Mode::report) return;
   end_progress();
-  fmt::print("{}\n", printable(text));
-  // In a pipe or a log, lines come when they are said.
-  std::fflush(stdout);
+  say(printable(text));
 }
 
 void Terminal::block(const std::string& text, size_t indent) {
   if (mode_ != Mode::report) return;
   end_progress();
-  fmt::print("{:{}}{}\n", "", indent, set_in(text, indent));
-  std::fflush(stdout);
+  say(std::string(indent, ' ') + set_in(text, indent));
 }
 
 void Terminal::note(const std::string& text) {
@@ -57,10 +79,7 @@ void Terminal::progress(const std::string& phase, uint64_t done, uint64_t total)
   const bool changed = phase != phase_;
   phase_ = phase;
   if (!is_terminal_) {
-    if (changed) {
-      fmt::print("{} …\n", printable(phase));
-      std::fflush(stdout);
-    }
+    if (changed) say(printable(phase) + " …");
     return;
   }
   const auto now = std::chrono::steady_clock::now();
@@ -78,14 +97,13 @@ void Terminal::draw(const std::string& phase, uint64_t done, uint64_t total) {
     text = fmt::format("{:<24} [{:=<{}}{:{}}] {:>3} %  {} of {}", shown, "", full, "", width - full,
                        std::min(done, total) * 100 / total, format_bytes(done), format_bytes(total));
   }
-  fmt::print(stderr, "\r{}\033[K", text);
-  std::fflush(stderr);
+  tell_error("\r{}\033[K", text);
   bar_shown_ = true;
 }
 
 void Terminal::end_progress() {
   const std::lock_guard lock(mutex_);
-  if (bar_shown_) fmt::print(stderr, "\r\033[K");
+  if (bar_shown_) tell_error("\r\033[K");
   bar_shown_ = false;
 }
 
@@ -105,13 +123,15 @@ void Terminal::fail(int exit_status, const std::string& kind, const std::string&
   end_progress();
   fill_failure(exit_status, kind, cause, hint);
   if (mode_ == Mode::json) return;
-  fmt::print(stderr, "onnxport: error: {}\n", set_in(cause, 0));
-  if (!hint.empty()) fmt::print(stderr, "  {}\n", set_in(hint, 0));
+  tell_error("onnxport: error: {}
+", set_in(cause, 0));
+  if (!hint.empty()) tell_error("  {}
+", set_in(hint, 0));
 }
 
-void Terminal::finish(int exit_status) {
+int Terminal::finish(int exit_status) {
   end_progress();
-  if (mode_ != Mode::json) return;
+  if (mode_ != Mode::json) return exit_status;
   // What a reader wants first, stands first.
   nlohmann::ordered_json printed{{"status", result().value("status", "ok")}, {"exit_status", exit_status}};
   printed.update(result());
@@ -121,8 +141,13 @@ void Terminal::finish(int exit_status) {
     std::fflush(stdout);
     ::dup2(reserved_, STDOUT_FILENO);
   }
-  fmt::print("{}\n", printable_json(document));
-  std::fflush(stdout);
+  try {
+    say(printable_json(document));
+  } catch (const Error& error) {
+    tell_error("onnxport: error: {}\n", error.what());
+    return exit_status == 0 ? static_cast<int>(error.failure()) : exit_status;
+  }
+  return exit_status;
 }
 
 }  // namespace onnxport

@@ -43,8 +43,8 @@ class Terminal final : public Console {
   /// In the object and, unless that is printed, on standard error.
   void fail(int exit_status, const std::string& kind, const std::string& cause, const std::string& hint) override;
   bool owns_process() const override { return true; }
-  /// Prints the object in JSON mode.
-  void finish(int exit_status);
+  /// Prints the object in JSON mode. Yields the exit status, another one where that fails.
+  int finish(int exit_status);
 
  private:
   void draw(const std::string& phase, uint64_t done, uint64_t total);

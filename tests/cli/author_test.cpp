@@ -20,6 +20,17 @@ Outcome tried(const Sandbox& sandbox, const std::string& fixture, const std::str
   return sandbox.run(words);
 }
 
+/// How many processes have the word in their command line.
+size_t processes_with(const std::string& word) {
+  size_t count = 0;
+  for (const fs::directory_entry& entry : fs::directory_iterator("/proc")) {
+    std::ifstream in(entry.path() / "cmdline", std::ios::binary);
+    const std::string line{std::istreambuf_iterator<char>(in), {}};
+    count += contains(line, word) ? 1 : 0;
+  }
+  return count;
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(authors)
@@ -51,6 +62,7 @@ BOOST_AUTO_TEST_CASE(what_is_wrong_with_a_plugin_is_a_finding, *boost::unit_test
   const Outcome endless = tried(sandbox, "careless", "endless", {"--time-limit", "1"});
   BOOST_TEST(endless.status == 4);
   BOOST_TEST(contains(endless.out, "did not come to its end in 1 s"), endless.out);
+  BOOST_TEST(processes_with(fixture_plugins("careless").string()) == 0);
   check_failure(sandbox, {"plugins", "check", fixture_plugins("c_linear").string(), "--run"}, 2,
                 {"--cases", "--config"});
 }

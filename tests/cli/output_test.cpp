@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Output that cannot be written (status 5), and work that is interrupted (130): nothing is left behind.
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -154,8 +155,25 @@ BOOST_AUTO_TEST_CASE(a_reader_that_goes_away_leaves_no_staging) {
   };
   const Outcome outcome = sandbox.run(to("out"), options);
   BOOST_TEST(outcome.status == 0);
+  BOOST_TEST(outcome.err == "");
   BOOST_TEST(fs::exists(sandbox / "out/model.onnx"));
   BOOST_TEST(!staging_exists(sandbox));
+  BOOST_TEST(sandbox.run({"record"}, options).err == "");
+}
+
+BOOST_AUTO_TEST_CASE(a_report_that_cannot_be_written_is_an_error_of_the_output) {
+  const Sandbox sandbox;
+  Sandbox::Options options;
+  options.in_child = [] {
+    const int full = ::open("/dev/full", O_WRONLY);
+    if (full < 0) ::_exit(126);
+    ::dup2(full, STDOUT_FILENO);
+  };
+  for (const Words& words : {Words{"features"}, Words{"features", "--json"}}) {
+    const Outcome outcome = sandbox.run(words, options);
+    BOOST_TEST(outcome.status == 5);
+    BOOST_TEST(contains(outcome.err, "standard output cannot be written: No space left on device"), outcome.err);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(the_checkpoints_own_folder_stays_as_it_is) {

@@ -144,7 +144,7 @@ BOOST_AUTO_TEST_CASE(each_defect_of_a_folder_is_named) {
   folder.write("config.json", "{}");
   BOOST_TEST(contains(open(folder.path), "has no weights"));
   folder.write("tf_model.h5", "x");
-  BOOST_TEST(contains(open(folder.path), "weights in tf_model.h5"));
+  BOOST_TEST(contains(open(folder.path), "holds TensorFlow's weights (tf_model.h5)"));
   folder.write("pytorch_model.bin", "x");
   BOOST_TEST(contains(open(folder.path), "pytorch_model.bin is no file of torch.save"));
   folder.write("pytorch_model.bin", "version https://git-lfs.github.com/spec/v1\n");
