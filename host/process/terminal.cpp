@@ -123,10 +123,8 @@ void Terminal::fail(int exit_status, const std::string& kind, const std::string&
   end_progress();
   fill_failure(exit_status, kind, cause, hint);
   if (mode_ == Mode::json) return;
-  tell_error("onnxport: error: {}
-", set_in(cause, 0));
-  if (!hint.empty()) tell_error("  {}
-", set_in(hint, 0));
+  tell_error("onnxport: error: {}\n", set_in(cause, 0));
+  if (!hint.empty()) tell_error("  {}\n", set_in(hint, 0));
 }
 
 int Terminal::finish(int exit_status) {
