@@ -251,7 +251,8 @@ void define_transform(CLI::App& root, Arguments& a) {
   TransformArguments& t = a.transform;
   CLI::App* app = root.add_subcommand("transform", "Change the form of a finished ONNX file, whoever wrote it");
   add_file_arguments(*app, t);
-  app->add_option("--fix", t.fixed, "Give an axis of the inputs a size: batch=1, input_ids[1]=128 (repeatable)")
+  app->add_option("--fix", t.fixed,
+                  "Give an axis of the inputs a size: batch=1; INPUT[1]=128 by its place (repeatable)")
       ->type_name("AXIS=N")
       ->allow_extra_args(false);
   app->add_flag("--fp16", t.fp16, "Store weights, and compute, in 16 bits; inputs and outputs stay as they are");

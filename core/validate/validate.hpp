@@ -11,11 +11,14 @@
 #include "core/backend/backend.hpp"
 #include "core/definition/onnx_config.hpp"
 #include "core/export/export.hpp"
-#include "core/inspect/onnx_file.hpp"
 #include "core/validate/compare.hpp"
 #include "core/validate/steps.hpp"
 
 namespace onnxport {
+
+namespace inspect {
+struct OnnxFile;  // core/inspect/onnx_file.hpp: programs that validate need no header of onnx
+}
 
 /// One set of inputs that was compared.
 struct ValidationRun {

@@ -2,11 +2,8 @@
 // Deformable DETR: the encoder and the decoder look at a few samples of the image at several scales. Boxes may be moved
 // layer by layer, and queries may be the most promising places of the image.
 // Source: DeformableDetrModel and DeformableDetrForObjectDetection, transformers 4.57 (modeling_deformable_detr.py).
-#include <limits>
-
-#include <onnxport/blocks/deformable_attention.hpp>
 #include <onnxport/blocks/reference_points.hpp>
-#include <onnxport/families/detr.hpp>
+#include <onnxport/families/deformable_detr.hpp>
 #include <onnxport/selection.hpp>
 
 using namespace onnxport::family;
@@ -110,65 +107,19 @@ class DeformableDetr final : public OnnxConfig {
     const Scope model = detects ? g.root() / "model" : g.root();
     // Copies of the heads, and heads of other layers.
     for (const char* name : {"*class_embed.*", "*bbox_embed.*"}) g.unused(name);
-    const Scales seen = see(model, in);
+    const ImagePositions places{.width = c.width, .learnt = c.learnt, .centre = 0.5};
+    const SeenScales seen = see_scales(model, in, {c.backbone, c.levels, places});
     const Value memory = g.mark("encoder_last_hidden_state", encode(model / "encoder", seen));
     const Queries queries = c.two_stage ? promising(model, memory, seen) : learnt_queries(model, memory);
     const Found found = decode(model / "decoder", memory, seen, queries);
     if (!detects) return {{"last_hidden_state", found.objects}};
     g.mark("last_hidden_state", found.objects);
-    const Value logits = linear(head(g.root(), "class_embed", c.decoder.layers - 1), found.objects, {.out = c.labels});
+    const Scope classes = head_of_layer(g.root(), "class_embed", c.decoder.layers - 1);
+    const Value logits = linear(classes, found.objects, {.out = c.labels});
     return {{"logits", logits}, {"pred_boxes", found.boxes}};
   }
 
  private:
-  // What the backbone sees, as tokens of all scales.
-  struct Scales {
-    TokenLevels image;
-    Value positions;           // f32[batch, Σ rows·columns, width]
-    Value mask;                // i64[batch, Σ rows·columns]
-    std::vector<Value> masks;  // f32[batch, rows, columns] of each
-    Value valid;               // which share of the columns and rows counts: f32[batch, levels, 2]
-  };
-
-  Scales see(const Scope& model, const Inputs& in) const {
-    Graph& g = model.graph();
-    const Scope encoder = model / "backbone.conv_encoder.model";
-    const std::vector<Value> stages =
-        c.backbone(first_with("conv1.weight", {encoder, encoder / "_backbone"}), in.at("pixel_values")).stages;
-    if (static_cast<int64_t>(stages.size()) > c.levels) {
-      throw Error(ONNXPORT_CONFIG, "the backbone yields " + std::to_string(stages.size()) +
-                                       " stages, more than config field 'num_feature_levels' (" +
-                                       std::to_string(c.levels) + "). See 'backbone_config.out_features'");
-    }
-    const Value table = model.weight("level_embed", {c.levels, c.width});
-    std::vector<Value> levels, positions, masks, valid;
-    Scales made;
-    for (int64_t i = 0; i < c.levels; ++i) {
-      const Scope at = model / "input_proj" / i;
-      const auto own = static_cast<int64_t>(stages.size());
-      // Behind the stages, coarser ones are made of the last one, and of one another.
-      const Value& from = i < own ? stages[static_cast<size_t>(i)] : i == own ? stages.back() : levels.back();
-      const ConvOptions small{.out = c.width, .kernel = 3, .stride = 2, .padding = 1};
-      const Value x = conv2d(at / 0, from, i < own ? ConvOptions{.out = c.width} : small);
-      levels.push_back(group_norm(at / 1, x, {.groups = 32}));
-      const Value mask = mask_over(levels.back(), in.at("pixel_mask"));
-      const Value places = image_positions(model, mask, {.width = c.width, .learnt = c.learnt, .centre = 0.5});
-      positions.push_back(places + pick(table, 0, i));
-      masks.push_back(cast(reshape(mask, {0, -1}), DType::i64));
-      made.masks.push_back(mask);
-      const Value size = cast(gather(shape_of(levels.back(), 2, 4), g.integers({1, 0})), DType::f32);
-      valid.push_back(unsqueeze(counted(mask) / size, {1}));
-    }
-    made.image = token_levels(levels);
-    made.positions = concat(positions, 1);
-    made.mask = concat(masks, 1);
-    made.valid = concat(valid, 1);
-    return made;
-  }
-  // How many columns and rows count: f32[batch, rows, columns] -> f32[batch, 2].
-  static Value counted(const Value& mask) {
-    return concat({unsqueeze(sum(pick(mask, 1, 0), {1}), {1}), unsqueeze(sum(pick(mask, 2, 0), {1}), {1})}, 1);
-  }
   Value joined(const Scope& layer, const Value& x, const char* name,
                const std::function<Value(const Value&)>& run) const {
     return residual(layer, x.in(layer), {Placement::after, {}, name}, run);
@@ -183,15 +134,8 @@ class DeformableDetr final : public OnnxConfig {
     return {.heads = side.heads, .points = std::vector<int64_t>(static_cast<size_t>(c.levels), side.points)};
   }
 
-  Value encode(const Scope& s, const Scales& seen) const {
-    std::vector<Value> places;
-    for (size_t i = 0; i < seen.image.levels.size(); ++i) {
-      const ImageLevel& level = seen.image.levels[i];
-      // Of the rows and columns that count.
-      const Value whole = unsqueeze(counted(seen.masks[i].in(s)), {1});
-      places.push_back(unsqueeze(middles_of(s, level), {0}) / whole);
-    }
-    const Value references = unsqueeze(concat(places, 1), {2}) * unsqueeze(seen.valid, {1});
+  Value encode(const Scope& s, const SeenScales& seen) const {
+    const Value references = references_of_places(s, seen);
     Value x = seen.image.tokens;
     for (int64_t i = 0; i < c.encoder.layers; ++i) {
       const Scope layer = s / "layers" / i;
@@ -217,30 +161,16 @@ class DeformableDetr final : public OnnxConfig {
     return {both[1], both[0], g.mark("init_reference_points", references)};
   }
 
-  // The places with the highest scores, and boxes around them. Source: gen_encoder_output_proposals.
-  Queries promising(const Scope& model, const Value& memory, const Scales& seen) const {
-    Graph& g = model.graph();
-    std::vector<Value> all;
-    for (size_t i = 0; i < seen.image.levels.size(); ++i) {
-      const Value whole = unsqueeze(counted(seen.masks[i].in(model)), {1});
-      const Value middle = unsqueeze(middles_of(model, seen.image.levels[i]), {0}) / whole;
-      const Value side = g.scalar(0.05 * static_cast<double>(1 << i));
-      all.push_back(concat({middle, g.op("Expand", {side, shape_of(middle, 0, 3)})}, 2));
-    }
-    const Value boxes = concat(all, 1);  // f32[batch, Σ rows·columns, 4]
-    const auto compared = [&](const char* op, double bound) { return g.op(op, {boxes, g.scalar(bound)}); };
-    const Value inside = g.op("And", {compared("Greater", 0.01), compared("Less", 0.99)});
-    const Value beyond = largest(cast(logical_not(inside), DType::f32), {2}, true);
-    const Value counts = g.op("And", {equal(beyond, g.scalar(0)), equal(unsqueeze(seen.mask, {2}), 1)});
-    const Value unbounded = where(counts, log(boxes / (1.0 - boxes)), g.scalar(std::numeric_limits<float>::infinity()));
-
-    const Value places = norm(model / "enc_output_norm",
-                              linear(model / "enc_output", where(counts, memory, g.scalar(0)), {.out = c.width}), {});
-    const Scope root = g.root();
-    const Value scores = linear(head(root, "class_embed", c.decoder.layers), places, {.out = c.labels});
-    const Value moved = perceptron(head(root, "bbox_embed", c.decoder.layers), places, {c.width, 4}) + unbounded;
+  // The places with the highest scores, and boxes around them.
+  Queries promising(const Scope& model, const Value& memory, const SeenScales& seen) const {
+    const PlaceBoxes boxes = boxes_around_places(model, seen);
+    const Value places = queries_of_places(model, memory, boxes, {});
+    const Scope root = model.graph().root();
+    const Value scores = linear(head_of_layer(root, "class_embed", c.decoder.layers), places, {.out = c.labels});
+    const Scope mover = head_of_layer(root, "bbox_embed", c.decoder.layers);
+    const Value moved = perceptron(mover, places, {c.width, 4}) + boxes.unbounded();
     const Value chosen = rows_at(moved, top_k(pick(scores, 2, 0), c.queries, {.axis = 1}).indices);
-    const Value references = g.mark("init_reference_points", sigmoid(chosen));
+    const Value references = model.graph().mark("init_reference_points", sigmoid(chosen));
     const Value sines = reshape(sines_of(references, {.width = c.width / 2}), {0, 0, 2 * c.width});
     const Value both = norm(model / "pos_trans_norm", linear(model / "pos_trans", sines, {.out = 2 * c.width}), {});
     const std::vector<Value> halves = split(both, 2, {c.width, c.width});
@@ -251,14 +181,13 @@ class DeformableDetr final : public OnnxConfig {
     Value objects;  // f32[batch, queries, width]
     Value boxes{};  // of a detector: f32[batch, queries, 4]
   };
-  Found decode(const Scope& s, const Value& memory, const Scales& seen, const Queries& queries) const {
+  Found decode(const Scope& s, const Value& memory, const SeenScales& seen, const Queries& queries) const {
     const bool detects = task() != "default";
     const Value& positions = queries.positions;
     Value x = queries.objects, references = queries.references, boxes;
     for (int64_t i = 0; i < c.decoder.layers; ++i) {
       const Scope layer = s / "layers" / i;
-      const Value shares = references.fixed(2) == 4 ? concat({seen.valid, seen.valid}, 2) : seen.valid;
-      const Value places = unsqueeze(references, {2}) * unsqueeze(shares, {1});
+      const Value places = references_at_levels(references, seen);
       x = joined(layer, x, "self_attn_layer_norm", [&](const Value& h) {
         return attend_at_positions(layer / "self_attn", h, {c.decoder.heads, positions, h, positions});
       });
@@ -268,21 +197,12 @@ class DeformableDetr final : public OnnxConfig {
       });
       x = fed(layer, x, c.decoder.inner);
       if (!detects || (!c.refines && i + 1 < c.decoder.layers)) continue;
-      const Value moved = perceptron(head(s.graph().root(), "bbox_embed", i), x, {c.width, 4});
+      const Value moved = perceptron(head_of_layer(s.graph().root(), "bbox_embed", i), x, {c.width, 4});
       const Value from = inverse_sigmoid(references);
       boxes = sigmoid(moved + (references.fixed(2) == 4 ? from : pad(from, {{2, 0, 2}})));
       if (c.refines) references = boxes;
     }
     return {x, boxes};
-  }
-
-  // A layer's head. Checkpoints have a copy of those below the decoder, and one for all layers where they are the same.
-  static Scope head(const Scope& root, const char* name, int64_t layer) {
-    const std::vector<Scope> places{root / name / layer, root / "model.decoder" / name / layer, root / name / 0};
-    for (const Scope& place : places) {
-      if (place.has("weight") || place.has("layers.0.weight")) return place;
-    }
-    return places[0];
   }
 
   const DeformableDetrConfig c;

@@ -98,10 +98,11 @@ constexpr Family families[] = {
      .token_classes = false},
 };
 
-/// PaliGemma's config says that its Gemma looks both ways, which is what PaliGemma makes of the masks that it is given;
-/// the decoder by itself looks back. A model around it says so.
-bool said_to_look_back(const Config& options) {
-  return options.text("attention", "") == "causal";
+/// What a model around a decoder says of its attention. PaliGemma's config says that its Gemma looks both ways, which
+/// is what PaliGemma makes of the masks that it is given; the decoder by itself looks back ("causal"). Where all of a
+/// text is such a prefix, its tokens see each other, and no layer has a window ("full").
+std::string said_by_model_around(const Config& options) {
+  return options.text("attention", "");
 }
 
 struct GemmaConfig {
@@ -118,17 +119,19 @@ struct GemmaConfig {
         rms{.kind = Norm::Kind::rms, .epsilon = c.real("rms_norm_eps", 1e-6), .offset = 1},
         bias(c.boolean("attention_bias", false)),
         tied(c.tie(true)),
-        causal(said_to_look_back(options) || !c.boolean("use_bidirectional_attention", false)),
+        full_by_model_around(said_by_model_around(options) == "full"),
+        causal(!full_by_model_around &&
+               (said_by_model_around(options) == "causal" || !c.boolean("use_bidirectional_attention", false))),
         scale(family.query_scalar ? 1 / std::sqrt(c.real("query_pre_attn_scalar", 256)) : 0),
         score_cap(cap_of(c, "attn_logit_softcapping", family.scores)),
         word_cap(cap_of(c, "final_logit_softcapping", family.words)),
-        window(window_of(c, family, causal)),
-        types(types_of(c, family, *this)),
+        window(full_by_model_around ? 0 : window_of(c, family, causal)),
+        types(full_by_model_around ? std::vector<std::string>{} : types_of(c, family, *this)),
         rotary(rotary_of(c, family, head_size)),
         labels(c.num_labels()),
         pad(c.integer("pad_token_id", 0)) {
     require_multiple({"num_attention_heads", heads}, {"num_key_value_heads", kv_heads});
-    if (!causal && !family.bidirectional) {
+    if (!causal && !family.bidirectional && !full_by_model_around) {
       throw Error(ONNXPORT_UNSUPPORTED, "config field 'use_bidirectional_attention' is true; supported for " +
                                             std::string(family.type) + ": false");
     }
@@ -137,13 +140,14 @@ struct GemmaConfig {
     c.no_effect({"hidden_act", "hidden_activation"});  // where the other one rules
     // The first is Gemma 2's, which Gemma 3 keeps and never reads; the second is what layer_types came from.
     c.no_effect({"attn_logit_softcapping", "_sliding_window_pattern", "cache_implementation"});
+    if (full_by_model_around) c.no_effect({"use_bidirectional_attention", "sliding_window", "layer_types"});
   }
   int64_t vocab, hidden, inner, layers, heads, kv_heads, head_size, positions;
   std::string activation;
   Norm rms;
   bool bias;
   Tie tied;
-  bool causal;
+  bool full_by_model_around, causal;
   double scale, score_cap, word_cap;  // 0: the usual one, none, none
   int64_t window;                     // in keys; 0: none
   std::vector<std::string> types;     // of each layer; empty: all see the whole text

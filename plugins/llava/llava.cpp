@@ -1,87 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// LLaVA: an encoder of images and a decoder of texts, each of any type, and two layers between them.
-// Source: LlavaForConditionalGeneration, transformers 4.57 and 5.24.
+// LLaVA: images of one size, whose patches stand in the text as they come. Source: LlavaForConditionalGeneration,
+// transformers 4.57 and 5.24.
+#include <onnxport/families/llava.hpp>
 #include <onnxport/plugin.hpp>
-#include <onnxport/vision_language.hpp>
 
-using namespace onnxport::sdk;
+using namespace onnxport::family;
 
 namespace {
 
-struct LlavaConfig {
-  explicit LlavaConfig(const Config& c)
-      : image_token(c.count("image_token_index", 32000)),
-        activation(c.text("projector_hidden_act", "gelu")),
-        bias(c.boolean("multimodal_projector_bias", true)),
-        keeps_class(c.choice("vision_feature_select_strategy", "default", {"default", "full"}) == "full"),
-        layers(c.is_list("vision_feature_layer") ? c.integers("vision_feature_layer")
-                                                 : std::vector<int64_t>{c.integer("vision_feature_layer", -2)}),
-        text_width(c.section("text_config").size("hidden_size", 4096)),
-        image_layers(c.section("vision_config").count("num_hidden_layers", 24)),
-        image(c.section("vision_config").size("image_size", 336)),
-        patch(c.section("vision_config").size("patch_size", 14)),
-        channels(c.section("vision_config").size("num_channels", 3)) {
-    c.no_effect({"image_seq_length", "tie_word_embeddings", "ignore_index", "vocab_size"});
-    for (int64_t& layer : layers) {
-      const int64_t from_end = image_layers + 1;
-      const int64_t index = layer < 0 ? layer + from_end : layer;
-      if (index < 0 || index >= from_end) {
-        throw Error(ONNXPORT_CONFIG, "config field 'vision_feature_layer' names " + std::to_string(layer) +
-                                         "; the encoder of images has " + std::to_string(from_end) + " states");
-      }
-      layer = index;
-    }
-  }
-  int64_t image_token;
-  std::string activation;
-  bool bias, keeps_class;
-  std::vector<int64_t> layers;  // whose states are read, from 0: what the first layer reads
-  int64_t text_width, image_layers, image, patch, channels;
-};
-
-class Llava final : public VisionLanguage {
+class Llava final : public LlavaFamily {
  public:
-  explicit Llava(const Request& request) : Llava(request, request.config.with_names(image_token_names)) {}
+  explicit Llava(const Request& request) : LlavaFamily(request, request.config.with_names(image_token_names), {}) {}
 
   std::vector<AxisSize> axis_sizes() const override { return axes_of_square_images(c.channels, c.image); }
 
  private:
-  Llava(const Request& request, const Config& config)
-      : VisionLanguage(request, {.config = request.config.section("text_config"),
-                                 .model_type = request.config.section("text_config").has("model_type") ? "" : "llama",
-                                 .image_token = LlavaConfig(config).image_token}),
-        c(config),
-        tower(request.config.section("vision_config"),
-              {.model_type = request.config.section("vision_config").has("model_type") ? "" : "clip_vision_model"}) {}
-
   OutputSpec image_features() const override { return {"image_features", {{0, images}, {1, "image_sequence"}}}; }
   int64_t vectors_of(const std::map<std::string, int64_t>& sizes) const override {
-    const int64_t side = c.image / c.patch;
-    return length(sizes, images) * (side * side + (c.keeps_class ? 1 : 0));
+    return length(sizes, images) * (c.side() * c.side() + (c.keeps_first ? 1 : 0));
   }
-
-  std::vector<Value> see(Graph& g, const Inputs& in) const override {
-    ComponentCall call{.scope = "vision_tower", .steps = "vision_", .prefixes = tower_prefixes()};
-    for (const int64_t layer : c.layers) call.outputs.push_back(state(layer));
-    Inputs pixels;
-    pixels.emplace("pixel_values", in.at("pixel_values"));
-    const std::map<std::string, Value> states = tower(g, call, pixels);
-    std::vector<Value> read;
-    for (const std::string& name : call.outputs)
-      read.push_back(c.keeps_class ? states.at(name) : slice(states.at(name), {1, 1}));
-    const Value seen = read.size() == 1 ? read[0] : concat(read, -1);
-    const Scope projector =
-        first_with("linear_1.weight", {g.root() / "multi_modal_projector", g.root() / "model.multi_modal_projector"});
-    const LinearOptions out{.out = c.text_width, .bias = c.bias};
-    return {linear(projector / "linear_2", activation(linear(projector / "linear_1", seen, out), c.activation), out)};
-  }
-
-  std::string state(int64_t layer) const {
-    return layer == c.image_layers ? "last_hidden_state" : "hidden_states." + std::to_string(layer);
-  }
-
-  const LlavaConfig c;
-  const Component tower;
+  std::vector<Value> see(Graph& g, const Inputs& in) const override { return {vectors(g, in.at("pixel_values"))}; }
 };
 
 }  // namespace

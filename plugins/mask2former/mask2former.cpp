@@ -7,6 +7,7 @@
 #include <onnxport/blocks/attention_at_positions.hpp>
 #include <onnxport/blocks/deformable_attention.hpp>
 #include <onnxport/blocks/layer.hpp>
+#include <onnxport/blocks/packed_attention.hpp>
 #include <onnxport/blocks/sine_positions.hpp>
 #include <onnxport/families/backbones.hpp>
 
@@ -197,7 +198,8 @@ class Mask2Former final : public OnnxConfig {
       const Value bias = outside(found.masks.in(layer), seen.images[scale]);
       const auto joined = [&](const char* name) { return Residual{c.placement, {}, name}; };
       x = residual(layer, x.in(layer), joined("cross_attn_layer_norm"), [&](const Value& h) {
-        return look(layer / "cross_attn", {h + at, memories[scale] + positions[scale], memories[scale]}, bias);
+        return attend_packed(layer / "cross_attn", {h + at, memories[scale] + positions[scale], memories[scale]},
+                             {.heads = c.heads, .bias = bias});
       });
       x = residual(layer, x, joined("self_attn_layer_norm"), [&](const Value& h) {
         return attend_at_positions(layer / "self_attn", h, {c.heads, at, h, at});
@@ -229,20 +231,6 @@ class Mask2Former final : public OnnxConfig {
     const Value none = equal(largest(cast(its, DType::f32), {2}, true), g.scalar(0));
     const Value counts = g.op("Or", {its, none});
     return unsqueeze(where(counts, g.scalar(0), g.scalar(std::numeric_limits<float>::lowest())), {1});
-  }
-
-  // Source: torch.nn.MultiheadAttention.
-  Value look(const Scope& s, const QueryKeyValue& at, const Value& bias) const {
-    const std::vector<Value> weights =
-        split(s.weight("in_proj_weight", {3 * c.width, c.width}), 0, {c.width, c.width, c.width});
-    const std::vector<Value> biases = split(s.weight("in_proj_bias", {3 * c.width}), 0, {c.width, c.width, c.width});
-    const auto projected = [&](size_t i, const Value& x) {
-      return matmul(x.in(s), transpose(weights[i], {1, 0})) + biases[i];
-    };
-    const Value mixed = attention(projected(0, at.query), projected(1, at.key), projected(2, at.value),
-                                  {.heads = c.heads, .bias = bias})
-                            .mixed;
-    return linear(s / "out_proj", mixed, {.out = c.width}).in(s.parent());
   }
 
   const Mask2FormerConfig c;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// PaliGemma: SigLIP's encoder of images, a layer, and a Gemma. Source: PaliGemmaForConditionalGeneration, transformers
-// 4.57 and 5.24. Vectors of images are as 5.24 has them, which scales the words' before the decoder and not within it.
+// PaliGemma: SigLIP's encoder of images, a layer, and a Gemma. Source: PaliGemmaForConditionalGeneration and
+// PaliGemmaModel, transformers 4.57 and 5.24. Vectors of images are as 5.24 has them, which scales the words' before
+// the decoder and not within it.
 #include <onnxport/plugin.hpp>
 #include <onnxport/vision_language.hpp>
 
@@ -32,7 +33,7 @@ class PaliGemma final : public VisionLanguage {
   PaliGemma(const Request& request, const PaliGemmaConfig& config)
       : VisionLanguage(request, {.config = request.config.section("text_config"),
                                  .model_type = request.config.section("text_config").has("model_type") ? "" : "gemma",
-                                 .options = {{"attention", "causal"}},
+                                 .options = {{"attention", request.options.text("attention", "causal")}},
                                  .image_token = config.image_token}),
         c(config),
         tower(request.config.section("vision_config"), {.model_type = "siglip_vision_model"}) {}
@@ -59,7 +60,7 @@ ONNXPORT_PLUGIN({
     .id = "org.onnxport.paligemma",
     .name = "PaliGemma",
     .models = {{.types = {"paligemma"},
-                .features = {"vision2seq-lm", "vision2seq-lm-with-past"},
+                .features = {"default", "vision2seq-lm", "vision2seq-lm-with-past"},
                 .make = make<PaliGemma>}},
     .abi_minor_needed = 4,
 })

@@ -66,7 +66,7 @@ ONNXPORT_PLUGIN({
     .id = "org.onnxport.qwen2-vl",
     .name = "Qwen2-VL, Qwen2.5-VL, Qwen3-VL and Qwen 3.5",
     .models = {{.types = {"qwen2_vl", "qwen2_5_vl", "qwen3_vl"},
-                .features = {"vision2seq-lm", "vision2seq-lm-with-past"},
+                .features = {"default", "vision2seq-lm", "vision2seq-lm-with-past"},
                 .make = make<QwenVl>},
                {.types = {"qwen3_5", "qwen3_5_moe"},
                 .features = {"vision2seq-lm", "vision2seq-lm-with-past"},

@@ -5,13 +5,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include <onnxport/families/patched_images.hpp>
 #include <onnxport/families/siglip.hpp>
 
 using namespace onnxport::family;
 
 namespace {
-
-constexpr const char* patches_axis = "patches";
 
 /// Patches of a batch of images, row by row, behind which there may be padding.
 struct PatchInputs {
@@ -30,11 +29,8 @@ struct Siglip2ImageTower : Tower {
     require_equal({"num_patches", c.size("num_patches", 256)}, {"a square", grid * grid});
   }
 
-  int64_t patch_length() const { return channels * patch * patch; }
-  std::vector<TensorSpec> inputs(const char* batch) const {
-    return {input::features("pixel_values", {batch, patches_axis, patch_length()}),
-            {.name = "pixel_attention_mask", .shape = {batch, patches_axis}, .limit = 2},
-            {.name = "spatial_shapes", .shape = {batch, 2}, .limit = grid + 1}};
+  PatchedImages images(const char* batch) const {
+    return {.batch = batch, .length = channels * patch * patch, .grid = grid};
   }
   static PatchInputs given(const Inputs& in) {
     return {in.at("pixel_values"), in.at("pixel_attention_mask"), in.at("spatial_shapes")};
@@ -48,6 +44,7 @@ struct Siglip2ImageTower : Tower {
     const auto form = [this](int64_t) { return layer(false); };
     const Value y = transformer_layers(model / "encoder.layers", x, {.count = layers, .layer = form, .steps = steps},
                                        {.mask = in.mask});
+    model.graph().mark(steps + "hidden_states." + std::to_string(layers), y);
     return norm(model / "post_layernorm", y, {.epsilon = epsilon});
   }
   Value pool(const Scope& model, const Value& x, const PatchInputs& in) const {
@@ -80,20 +77,7 @@ struct Siglip2ImageTower : Tower {
     return weight / unsqueeze(sum(weight, {2}), {2});
   }
 
-  // Images of as many patches as there is room for, or fewer.
-  std::vector<DummyTensor> dummies(const DummyRequest& request, const char* of_images = axis::batch) const {
-    const int64_t batch = request.sizes.at(of_images), places = request.sizes.at(patches_axis);
-    const auto most = static_cast<int64_t>(std::sqrt(static_cast<double>(places)));
-    std::vector<int64_t> shapes, mask;
-    for (int64_t i = 0; i < batch; ++i) {
-      const int64_t rows = std::max<int64_t>(1, request.varied ? most - i % 3 : most), columns = places / rows;
-      shapes.insert(shapes.end(), {rows, columns});
-      for (int64_t place = 0; place < places; ++place) mask.push_back(place < rows * columns);
-    }
-    return {DummyTensor::of("spatial_shapes", DType::i64, {batch, 2}, shapes),
-            DummyTensor::of("pixel_attention_mask", DType::i64, {batch, places}, mask)};
-  }
-  std::vector<AxisSize> sizes() const { return {{.axis = patches_axis, .usual = grid * grid}}; }
+  std::vector<AxisSize> sizes() const { return images(axis::batch).sizes(); }
 
   int64_t channels, patch, grid;  // of positions on a side
   bool has_head;
@@ -105,11 +89,11 @@ class Siglip2 final : public SiglipTowers<Siglip2ImageTower> {
 
   std::vector<DummyTensor> generate_dummy_inputs(const DummyRequest& request) const override {
     if (request.part == "text") return {};
-    return image.dummies(request, is_pair() && request.part.empty() ? image_batch : axis::batch);
+    return image.images(is_pair() && request.part.empty() ? image_batch : axis::batch).dummies(request);
   }
 
  private:
-  std::vector<TensorSpec> image_inputs(const char* batch) const override { return image.inputs(batch); }
+  std::vector<TensorSpec> image_inputs(const char* batch) const override { return image.images(batch).inputs(); }
 
   Value image_vectors(Graph& g, const Inputs& in) const override {
     const Scope model = g.root() / "vision_model";
@@ -130,10 +114,10 @@ class Siglip2Vision final : public OneTower {
  public:
   explicit Siglip2Vision(const Request& request) : OneTower(request, vision_names), image(request.config) {}
 
-  std::vector<TensorSpec> inputs() const override { return image.inputs(axis::batch); }
+  std::vector<TensorSpec> inputs() const override { return image.images(axis::batch).inputs(); }
   std::vector<AxisSize> axis_sizes() const override { return image.sizes(); }
   std::vector<DummyTensor> generate_dummy_inputs(const DummyRequest& request) const override {
-    return image.dummies(request);
+    return image.images(axis::batch).dummies(request);
   }
 
  private:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Classes that draw numbers in evaluation, too, and here are given them: --model-class determined:NAME."""
+"""Classes that draw numbers in evaluation, too, and here are given them, or what else their own inputs leave open:
+--model-class determined:NAME."""
 import torch
 import transformers
 
@@ -19,3 +20,12 @@ class SpeechT5ForTextToSpeech(GivenDropout, transformers.SpeechT5ForTextToSpeech
 
 class SpeechT5ForSpeechToSpeech(GivenDropout, transformers.SpeechT5ForSpeechToSpeech):
     """Speech to a spectrogram."""
+
+
+if hasattr(transformers, "ColPaliForRetrieval"):
+
+    class ColPaliForRetrieval(transformers.ColPaliForRetrieval):
+        """ColPali as its processor asks it, which says of all tokens that they are of the prefix, and see each other."""
+
+        def forward(self, input_ids, **words):
+            return super().forward(input_ids=input_ids, token_type_ids=torch.zeros_like(input_ids), **words)

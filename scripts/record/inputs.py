@@ -74,6 +74,8 @@ class Maker:
         for name in ("question_token_id", "mask_token_id"):  # of models that look for them in the text
             if getattr(self.text, name, None) is not None:
                 ids[..., 1::3] = getattr(self.text, name)
+        if hasattr(self.model.config, "max_text_len"):
+            self.end_phrases(ids, mask)
         if self.ends_count:  # a vector is read at the end token
             ids[torch.arange(shape[0]), mask.sum(-1) - 1] = self.text.eos_token_id
         made = {"input_ids": torch.where(mask == 1, ids, pad), "attention_mask": mask}
@@ -97,6 +99,13 @@ class Maker:
         if "entity_ids" in self.wanted:
             made.update(self.entities(*shape))
         return {name: value for name, value in made.items() if name in self.wanted}
+
+    @staticmethod
+    def end_phrases(ids, mask):
+        """Prompts of phrases, in the numbers that BERT's vocabulary has: [CLS], "." behind some tokens, and [SEP]."""
+        ids[:, 0] = 101
+        ids[:, 3::4] = 1012
+        ids[torch.arange(len(ids)), mask.sum(-1) - 1] = 102
 
     def flattened_patches(self, batch, count):
         """An image in place of a text: patches behind their rows and columns, counted from 1; 0 is padding."""
@@ -141,10 +150,14 @@ class Maker:
         config = models.image_config(self.model.config)
         if "spatial_shapes" in self.wanted:
             return self.patches(batch, config)
+        if hasattr(self.model.config, "image_grid_pinpoints"):
+            return self.tiles(batch, config)
         size = self.shape.image or getattr(config, "image_size", None) or getattr(config, "input_size", None) or 32
         height, width = size if isinstance(size, (list, tuple)) else (size, size)
         seen = config if hasattr(config, "num_channels") else getattr(config, "backbone_config", config)
         made = {"pixel_values": torch.randn(batch, getattr(seen, "num_channels", 3), height, width, generator=self.generator)}
+        if "image_sizes" in self.wanted:  # of which the second is lower, and padded
+            made["image_sizes"] = torch.tensor([[height, width], [height // 2, width]][:batch])
         if "noise" in self.wanted:  # a number for each patch
             patches = (height // config.patch_size) * (width // config.patch_size)
             made["noise"] = torch.rand(batch, patches, generator=self.generator)
@@ -178,10 +191,18 @@ class Maker:
         kinds = torch.tensor([1, 0, -1, -10])
         return {"input_points": places, "input_labels": kinds[self.draw(len(kinds), *shape)]}
 
+    def tiles(self, batch, config):
+        """Images of several sizes, each as a small copy and tiles of one size; padding fills up those of fewer tiles."""
+        side = config.image_size
+        sizes = torch.tensor([[side, 2 * side - 1], [2 * side + 8, side - 2]][:batch])
+        count = 1 + max(height * width // side**2 for height, width in self.model.config.image_grid_pinpoints)
+        return {"pixel_values": torch.randn(batch, count, 3, side, side, generator=self.generator), "image_sizes": sizes}
+
     def patches(self, batch, config):
         """Images of several shapes, cut into patches."""
         places = config.num_patches + 2
-        shapes = torch.tensor([[row + 1, places // (row + 1) - row] for row in range(batch)])
+        step = getattr(self.model.config, "downsample_factor", 1)
+        shapes = step * torch.tensor([[row + 1, places // step**2 // (row + 1) - row] for row in range(batch)])
         mask = (torch.arange(places) < shapes.prod(1, keepdim=True)).long()
         pixels = torch.randn(batch, places, config.patch_size**2 * config.num_channels, generator=self.generator)
         return {"pixel_values": pixels, "pixel_attention_mask": mask, "spatial_shapes": shapes}
@@ -217,23 +238,35 @@ class Maker:
 
     def read_images(self):
         """Texts that hold images: as many of their tokens stand for an image as the model makes vectors of it."""
-        config = self.model.config
-        token = getattr(config, "image_token_id", None) or config.image_token_index
+        reader = self.reader()
+        token = getattr(reader.config, "image_token_id", None) or reader.config.image_token_index
         text = self.text_inputs(self.shape.batch, self.shape.sequence)
         seen = self.packed_images() if "image_grid_thw" in self.wanted else self.images(1 if self.shape.batch == 1 else 2)
-        if "pixel_attention_mask" in self.wanted:  # images of each text, of which the last is padding in part
+        if "pixel_attention_mask" in self.wanted and "spatial_shapes" not in self.wanted:  # images of each text, of which the last is padding in part
             seen["pixel_values"] = seen["pixel_values"].unsqueeze(1).repeat(self.shape.batch, 1, 1, 1, 1)[:self.shape.batch, :1]
             seen["pixel_attention_mask"] = torch.ones(seen["pixel_values"][:, :, 0].shape, dtype=torch.int64)
-        found = self.model.get_image_features(**seen)
+        found = reader.get_image_features(**seen)
         vectors = getattr(found, "pooler_output", found)
         vectors = torch.cat(list(vectors)) if isinstance(vectors, (list, tuple)) else vectors
         ids = torch.where(text["input_ids"] == token, 3, text["input_ids"])
         places = text["attention_mask"].flatten().nonzero().flatten()[:vectors.numel() // vectors.shape[-1]]
         ids.view(-1)[places] = token
         made = {**text, "input_ids": ids, **seen}
+        if reader is not self.model and "image_grid_thw" in seen:
+            made["pixel_values"] = self.padded(seen)
         if "decoder_input_ids" in self.wanted:
             made.update(self.target(self.shape.target))
         return made
+
+    def reader(self):
+        """What reads images and texts: the model, or the one within it."""
+        return getattr(self.model, "vlm", self.model)
+
+    @staticmethod
+    def padded(seen):
+        """Patches of packed images, those of each in a row of its own."""
+        images = seen["pixel_values"].split(seen["image_grid_thw"].prod(1).tolist())
+        return torch.nn.utils.rnn.pad_sequence(images, batch_first=True)
 
     def queries_and_image(self):
         """What a Q-Former asks with, and what a tower of images yields."""
@@ -243,17 +276,19 @@ class Maker:
 
     def packed_images(self):
         """Patches of images of several sizes in one row."""
-        config = self.model.config.vision_config
+        config = self.reader().config.vision_config
         side = config.spatial_merge_size
-        grid = torch.tensor([[1, side, 2 * side], [2, side, side]][:1 if self.shape.batch == 1 else 2])
+        second = [2, side, side] if self.reader() is self.model else [1, side, side]
+        grid = torch.tensor([[1, side, 2 * side], second][:1 if self.shape.batch == 1 else 2])
         width = config.in_channels * config.temporal_patch_size * config.patch_size**2
         return {"pixel_values": torch.randn(int(grid.prod(1).sum()), width, generator=self.generator), "image_grid_thw": grid}
 
     def texts_and_images(self):
-        """One text more than there are images where all are compared with all; two for each where objects are sought; else
-        one about each."""
+        """One text more than there are images where all are compared with all; two for each where each names an object;
+        else one about each."""
         batch = self.shape.batch
-        texts = batch + 1 if self.compares else 2 * batch if "ObjectDetection" in type(self.model).__name__ else batch
+        names_object = "ObjectDetection" in type(self.model).__name__ and not hasattr(self.model.config, "max_text_len")
+        texts = batch + 1 if self.compares else 2 * batch if names_object else batch
         return {**self.text_inputs(texts, self.shape.sequence), **self.images(batch)}
 
     def episode(self):
@@ -321,7 +356,8 @@ class Maker:
         if self.past:
             return self.encoder_decoder_step() if self.seq2seq else self.decoder_step()
         both = {"pixel_values", "input_ids"} <= set(self.wanted)
-        if both and hasattr(self.model, "get_image_features") and any(hasattr(self.model, name) for name in ("lm_head", "language_projection")):
+        answers = any(hasattr(self.model, name) for name in ("lm_head", "language_projection", "language_model", "vlm"))
+        if both and hasattr(self.reader(), "get_image_features") and answers:
             return self.read_images()
         if "decoder_input_ids" in self.wanted:
             return self.encoder_decoder()

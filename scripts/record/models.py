@@ -22,7 +22,7 @@ def class_named(name):
     return getattr(importlib.import_module(module) if module else transformers, name)
 
 
-def loaded(name, checkpoint):
+def loaded(name, checkpoint, attention):
     """The class with the checkpoint's weights as the library itself loads them, and which were missing and left over."""
     if not hasattr(class_named(name), "from_pretrained"):
         return loaded_by_torch(class_named(name), checkpoint)
@@ -30,7 +30,8 @@ def loaded(name, checkpoint):
         config = transformers.AutoConfig.from_pretrained(checkpoint)
     except ValueError:  # a type by a name that only its own class knows
         config = class_named(name).config_class.from_pretrained(checkpoint)
-    config._attn_implementation = "eager"
+    if attention:
+        config._attn_implementation = attention
     config._experts_implementation = "eager"  # others want sizes that small configs have not
     model, found = class_named(name).from_pretrained(checkpoint, config=config, output_loading_info=True)
     return model, found["missing_keys"], found["unexpected_keys"]
@@ -45,10 +46,10 @@ def loaded_by_torch(kind, checkpoint):
     return model, found.missing_keys, found.unexpected_keys
 
 
-def load(name, checkpoint, unused):
-    """The class with the checkpoint's weights, in f32. Ends the program where a weight is left over, or one is missing that
-    `unused` does not list."""
-    model, missing, unexpected = loaded(name, checkpoint)
+def load(name, checkpoint, unused, attention="eager"):
+    """The class with the checkpoint's weights, in f32; `attention` says how it attends, as the library calls it, None: as it
+    chooses. Ends the program where a weight is left over, or one is missing that `unused` does not list."""
+    model, missing, unexpected = loaded(name, checkpoint, attention)
     unused = [*unused, "*.num_batches_tracked"]  # which counts steps of a training
     missing = sorted(key for key in missing if not any(fnmatch.fnmatch(key, pattern) for pattern in unused))
     unexpected = sorted(unexpected)
@@ -167,7 +168,7 @@ def cache_of(model, named):
 
 def image_config(config):
     """The part of a config that tells of images."""
-    for name in ("vision_config", "image_config", "backbone_config"):
+    for name in ("vlm_config", "vision_config", "image_config", "backbone_config"):
         if getattr(config, name, None) is not None:
             return image_config(getattr(config, name))
     return config

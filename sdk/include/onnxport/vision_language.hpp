@@ -29,21 +29,47 @@ struct LanguageHalf {
       // A head that is not saved has the embedding's table.
       {"lm_head.weight", "language_model.model.embed_tokens.weight"},
       {"lm_head.weight", "model.language_model.embed_tokens.weight"}};
+  /// The same of the feature default, whose files have no head, or were saved with one, today and formerly.
+  std::vector<std::pair<std::string, std::string>> base_prefixes{
+      {"", "language_model."}, {"", "model.language_model."}, {"", "language_model.model."}, {"", "model."}, {"", ""}};
 };
 
 /// The image's token as transformers 4 called it and as 5 does, for Config::with_names.
 inline constexpr std::initializer_list<std::pair<const char*, const char*>> image_token_names{
     {"image_token_index", "image_token_id"}};
 
-/// Features vision2seq-lm and vision2seq-lm-with-past. Parts, as transformers.js loads them: vision_encoder,
-/// embed_tokens and the decoder, which is first and cached step in one. As one graph: input_ids and the images of all
-/// texts in a row.
+/// Dummy texts whose first tokens stand for images, as many as there are vectors of images; the others do not.
+struct TextsWithImages {
+  int64_t vectors;
+  int64_t image_token;
+  int64_t vocab;  ///< ids are below this
+};
+/// input_ids: i64[batch, sequence]
+inline DummyTensor texts_with_images(const DummyRequest& request, const TextsWithImages& texts) {
+  const int64_t rows = request.sizes.at(axis::batch), columns = request.sizes.at(axis::sequence);
+  const int64_t seen = std::min(texts.vectors, rows * columns);
+  std::vector<int64_t> ids(static_cast<size_t>(rows * columns));
+  uint64_t drawn = request.seed * 6364136223846793005u + 1442695040888963407u;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    drawn = drawn * 6364136223846793005u + 1442695040888963407u;
+    const bool is_image = static_cast<int64_t>(i) < seen;
+    ids[i] = is_image ? texts.image_token : static_cast<int64_t>((drawn >> 33) % static_cast<uint64_t>(texts.vocab));
+    if (!is_image && ids[i] == texts.image_token) ids[i] = ids[i] == 0 ? 1 : ids[i] - 1;
+  }
+  return DummyTensor::of("input_ids", DType::i64, {rows, columns}, ids);
+}
+
+/// Features vision2seq-lm and vision2seq-lm-with-past, and default without the head. Parts, as transformers.js loads
+/// them: vision_encoder, embed_tokens and the decoder, which is first and cached step in one. As one graph: input_ids
+/// and the images of all texts in a row.
 class VisionLanguage : public OnnxConfigWithPast {
  public:
   VisionLanguage(const Request& request, LanguageHalf half)
       : OnnxConfigWithPast(request),
         half_(std::move(half)),
-        language_(half_.config, {.feature = use_past() ? "causal-lm-with-past" : "causal-lm",
+        prefixes_(task() == "default" ? half_.base_prefixes : half_.prefixes),
+        language_(half_.config, {.feature = (task() == "default" ? "default" : "causal-lm") +
+                                            std::string(use_past() ? "-with-past" : ""),
                                  .model_type = half_.model_type,
                                  .options = chosen(request, half_.options)}),
         decoder_(language_.part("decoder")),
@@ -131,23 +157,16 @@ class VisionLanguage : public OnnxConfigWithPast {
 
   /// Texts in which as many tokens are an image's as there are vectors of images, where an image has a known number.
   std::vector<DummyTensor> generate_dummy_inputs(const DummyRequest& request) const override {
-    const int64_t vectors = vectors_of(request.sizes);
-    // A step of a text that has begun is not given its images again: with a past no token is an image's.
-    if (!request.part.empty() || vectors == 0 || use_past()) return {};
-    const int64_t rows = length(request.sizes, axis::batch), columns = length(request.sizes, axis::sequence);
-    const int64_t seen = std::min(vectors, rows * columns);
-    std::vector<int64_t> ids(static_cast<size_t>(rows * columns));
-    uint64_t drawn = request.seed * 6364136223846793005u + 1442695040888963407u;
-    for (size_t i = 0; i < ids.size(); ++i) {
-      drawn = drawn * 6364136223846793005u + 1442695040888963407u;
-      ids[i] = static_cast<int64_t>(i) < seen ? half_.image_token
-                                              : static_cast<int64_t>((drawn >> 33) % static_cast<uint64_t>(vocab_));
-      if (static_cast<int64_t>(i) >= seen && ids[i] == half_.image_token) ids[i] = ids[i] == 0 ? 1 : ids[i] - 1;
-    }
-    return {DummyTensor::of("input_ids", DType::i64, {rows, columns}, ids)};
+    return texts_of(request, vectors_of(request.sizes));
   }
 
  protected:
+  /// The same for so many vectors. A step of a text that has begun is not given its images again: with a past no token
+  /// is an image's.
+  std::vector<DummyTensor> texts_of(const DummyRequest& request, int64_t vectors) const {
+    if (!request.part.empty() || vectors == 0 || use_past()) return {};
+    return {texts_with_images(request, {.vectors = vectors, .image_token = half_.image_token, .vocab = vocab_})};
+  }
   /// How checkpoints call an encoder of images that is a component of its own.
   static std::vector<std::pair<std::string, std::string>> tower_prefixes() {
     return {{"", "vision_tower."},
@@ -200,11 +219,11 @@ class VisionLanguage : public OnnxConfigWithPast {
   Value embed(Graph& g, const Value& ids) const {
     Inputs in;
     in.emplace("input_ids", ids);
-    const ComponentCall call{"embed_tokens", half_.scope, "", half_.prefixes, {inputs_embeds}};
+    const ComponentCall call{"embed_tokens", half_.scope, "", prefixes_, {inputs_embeds}};
     return language_(g, call, in).at(inputs_embeds);
   }
   Outputs decode(Graph& g, const Inputs& in) const {
-    ComponentCall call{"decoder", half_.scope, "", half_.prefixes, {}};
+    ComponentCall call{"decoder", half_.scope, "", prefixes_, {}};
     for (const OutputSpec& spec : decoder_.outputs) call.outputs.push_back(spec.name);
     const std::map<std::string, Value> made = language_(g, call, in);
     Outputs outputs;
@@ -213,6 +232,7 @@ class VisionLanguage : public OnnxConfigWithPast {
   }
 
   const LanguageHalf half_;
+  const std::vector<std::pair<std::string, std::string>> prefixes_;
   const Component language_;
   const ComponentPart decoder_;
   const int64_t vocab_;

@@ -93,13 +93,17 @@ struct DetrImage {
 /// f32[batch, rows, columns].
 inline Value mask_over(const Value& image, const Value& pixel_mask) {
   const Value given = unsqueeze(cast(pixel_mask, DType::f32), {1});
-  return squeeze(interpolate(given, shape_of(image, 2, 4), Interpolation::nearest), {1});
+  // Side by side: of a shape's slice, ONNX's checker does not know that it is two numbers where a backbone's maps have
+  // lost their rank to it.
+  const Value size = concat({unsqueeze(size_of(image, 2), {0}), unsqueeze(size_of(image, 3), {0})}, 0);
+  return squeeze(interpolate(given, size, Interpolation::nearest), {1});
 }
 
 struct ImagePositions {
   int64_t width;
   bool learnt = false;
   double centre = 0;  ///< as of MaskSineOptions
+  double temperature = 10000;
 };
 /// Positions of the places of an image, which stand below the model or below its backbone: f32[batch, rows, columns] ->
 /// f32[batch or 1, rows·columns, width]. Source: DetrSinePositionEmbedding, and DetrLearnedPositionEmbedding, of 50
@@ -109,7 +113,10 @@ inline Value image_positions(const Scope& model, const Value& mask, const ImageP
   const Scope s =
       first_with("row_embeddings.weight", {model / "backbone.position_embedding", model / "position_embedding"});
   const int64_t half = form.width / 2;
-  if (!form.learnt) return sine_positions(s, mask, {.sines = {.width = half}, .centre = form.centre});
+  if (!form.learnt) {
+    const SineOptions sines{.width = half, .temperature = form.temperature};
+    return sine_positions(s, mask, {.sines = sines, .centre = form.centre});
+  }
   Graph& g = s.graph();
   const Value size = shape_of(mask.in(s), 1, 3), whole = concat({size, g.integers({half})}, 0);
   const auto along = [&](const char* table, int64_t side) {

@@ -71,31 +71,31 @@ class Dinov2Encoder {
   };
   /// pixels: f[batch, channels, height, width] -> tokens: the class token, the registers, the patches row by row.
   States operator()(const Scope& model, const Value& pixels) const {
-    Graph& g = model.graph();
-    g.unused("*" + (model / "embeddings.mask_token").path());
-    const Patches patches = patch_stem(model / "embeddings", pixels,
-                                       {.width = c.hidden,
-                                        .patch = c.patch,
-                                        .channels = c.channels,
-                                        .first_tokens = {"cls_token"},
-                                        .positions = "position_embeddings",
-                                        .grid = c.grid,
-                                        .antialias = c.antialias,
-                                        .registers = {"register_tokens", c.registers}});
+    const Patches patches = embed(model / "embeddings", pixels);
     States made{{}, patches.size};
     const LayerStack stack{.count = c.layers, .layer = [this](int64_t) { return layer(); }, .states = &made.all};
     transformer_layers(model / "encoder.layer", patches.tokens, stack, {});
     return made;
+  }
+  /// The tokens that the first layer reads.
+  Patches embed(const Scope& s, const Value& pixels) const {
+    s.graph().unused("*" + (s / "mask_token").path());
+    return patch_stem(s, pixels,
+                      {.width = c.hidden,
+                       .patch = c.patch,
+                       .channels = c.channels,
+                       .first_tokens = {"cls_token"},
+                       .positions = "position_embeddings",
+                       .grid = c.grid,
+                       .antialias = c.antialias,
+                       .registers = {"register_tokens", c.registers}});
   }
   /// The norm behind the layers: x: f[batch, n, hidden] -> the same.
   Value normed(const Scope& model, const Value& x) const {
     return norm(model / "layernorm", x, {.epsilon = c.epsilon});
   }
 
-  const Dinov2Config c;
-
- private:
-  // Both halves are normed before, and scaled by a learnt factor a channel.
+  /// Both halves of a layer are normed before, and scaled by a learnt factor a channel.
   TransformerLayer layer() const {
     return {.attention_at = "attention",
             .attention = {.heads = c.heads,
@@ -110,6 +110,9 @@ class Dinov2Encoder {
             .feed_forward_branch = {.norm = {.epsilon = c.epsilon}, .name = "norm2", .factor = "layer_scale2.lambda1"}};
   }
 
+  const Dinov2Config c;
+
+ private:
   FeedForward feed_forward_form() const {
     if (!c.gated) return {.inner = c.inner, .activation = c.activation, .up = "fc1", .down = "fc2", .bias = true};
     // Two thirds as wide, up to a multiple of 8.

@@ -91,4 +91,9 @@ inline Backbone maskformer_swin_of_all_stages(const Config& own) {
   return detail::SwinBackbone(own, {"model", true}, {1, 2, 3, 4});
 }
 
+/// What detectors see through where config.json describes no backbone: a Swin of which they read the last three stages.
+inline Backbone swin_of_detector(const Config& own) {
+  return detail::SwinBackbone(own, {}, {2, 3, 4});
+}
+
 }  // namespace onnxport::family

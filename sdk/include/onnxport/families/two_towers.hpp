@@ -64,11 +64,13 @@ struct ImageTower : Tower {
     if (grid == 0) throw Error(ONNXPORT_CONFIG, "config field 'patch_size' is larger than image_size");
   }
 
-  /// x: f[batch, n, hidden] -> the same. Version 5 saves the layers of AltCLIP as `layer`.
+  /// x: f[batch, n, hidden] -> the same, which is the last of the steps hidden_states.{i}: where a norm stands behind
+  /// it, models around read it without. Version 5 saves the layers of AltCLIP as `layer`.
   Value encode(const Scope& model, const Value& x, const std::string& steps) const {
     const auto form = [this](int64_t) { return layer(false); };
     const Scope s = first_with("0.layer_norm1.weight", {model / "encoder.layers", model / "encoder.layer"});
-    return transformer_layers(s, x, {.count = layers, .layer = form, .steps = steps}, {});
+    const Value last = transformer_layers(s, x, {.count = layers, .layer = form, .steps = steps}, {});
+    return s.graph().mark(steps + "hidden_states." + std::to_string(layers), last);
   }
 
   std::vector<AxisSize> sizes() const {
