@@ -17,6 +17,7 @@
 #include "host/plan/package.hpp"
 #include "host/process/contained.hpp"
 #include "host/process/terminal.hpp"
+#include "host/report/reported_run.hpp"
 #include "host/trust_options.hpp"
 #include "host/usage_error.hpp"
 
@@ -38,6 +39,7 @@ struct Arguments {
   TrustCommandArguments trust;
   SynthArguments synth;
   bool quiet = false, json = false, json_line = false;
+  std::filesystem::path report;  // a file to write; empty: none
   /// Set by the command that was named.
   std::function<int(Console&)> run;
   /// Whether that runs the code of plugins.
@@ -70,6 +72,11 @@ void add_report_options(CLI::App& app, Arguments& a) {
   app.add_flag("-q,--quiet", a.quiet, "Say nothing but errors");
   app.add_flag("--json", a.json, "Print one JSON object on standard output, also for errors; with --quiet as well");
   app.add_flag("--json-line", a.json_line, "The same in one line");
+}
+
+void add_report_file_option(CLI::App& app, Arguments& a) {
+  app.add_option("--report", a.report, "Write what was done and found to this file, which ends in .html or .json")
+      ->type_name("FILE");
 }
 
 void add_plugin_options(CLI::App& app, PluginArguments& plugins) {
@@ -196,6 +203,7 @@ void define_export(CLI::App& root, Arguments& a) {
   add_export_options(*app, a.export_model);
   add_plugin_options(*app, a.export_model.plugins);
   add_report_options(*app, a);
+  add_report_file_option(*app, a);
   app->footer(
       "Examples:\n"
       "  onnxport export -m all-MiniLM-L6-v2 onnx/\n"
@@ -222,8 +230,11 @@ void define_validate(CLI::App& root, Arguments& a) {
   app->add_option("--custom-ops", v.custom_ops, "Library that registers kernels of custom operators with ONNX Runtime")
       ->type_name("LIB");
   app->add_option("--plugin", v.plugin, "Use this plugin where several offer the model type")->type_name("ID");
+  app->add_option("--feature", v.feature, "What a file of another exporter is for (default: told by its inputs)")
+      ->type_name("NAME");
   add_plugin_options(*app, v.plugins);
   add_report_options(*app, a);
+  add_report_file_option(*app, a);
   app->footer(
       "Examples:\n"
       "  onnxport validate onnx/ -m all-MiniLM-L6-v2\n"
@@ -280,6 +291,10 @@ void define_inspect(CLI::App& root, Arguments& a) {
       ->allow_extra_args(false);
   inspect->add_option("--runtime", a.inspect.runtime, "Tell what this version lacks: onnxruntime=1.17")
       ->type_name("NAME=V");
+  inspect
+      ->add_option("--graph", a.inspect.graph,
+                   "Draw the graph by modules: FILE.svg, FILE.png, or FILE.html to open modules")
+      ->type_name("FILE");
   inspect->add_option("--depth", a.inspect.depth, "How deep modules are told (default 2)")
       ->check(CLI::Range(0, 100))
       ->type_name("N");
@@ -451,6 +466,7 @@ void define_legacy(CLI::App& root, Arguments& a) {
   add_export_options(root, a.export_model);
   add_plugin_options(root, a.export_model.plugins);
   add_report_options(root, a);
+  add_report_file_option(root, a);
   a.runs_plugins = true;
   a.run = [&a](Console& console) { return run_export(a.export_model, console); };
 }
@@ -491,9 +507,11 @@ std::optional<int> parse(CLI::App& root, const Words& words, const Unexpected& u
   }
 }
 
-int run(const Arguments& arguments, Terminal& console) {
+int run(const Arguments& arguments, const Words& words, Terminal& console) {
   if (arguments.quiet && console.mode() == Terminal::Mode::report) console.set_mode(Terminal::Mode::quiet);
-  return arguments.runs_plugins ? run_contained(console, arguments.run) : arguments.run(console);
+  const ReportedRun reported(arguments.report, words, arguments.run);
+  const auto work = [&](Console& to) { return reported.work(to); };
+  return arguments.runs_plugins ? reported.told(run_contained(console, work), console) : work(console);
 }
 
 int run_as_transformers_onnx(const Words& words, Terminal& console) {
@@ -509,7 +527,7 @@ int run_as_transformers_onnx(const Words& words, Terminal& console) {
   if (!meant.empty())
     console.note(
         fmt::format("the output is the folder '{}'; if a command was meant, it is `{}`", words.front(), meant[0]));
-  return run(arguments, console);
+  return run(arguments, words, console);
 }
 
 int run_command(const Words& words, Terminal& console) {
@@ -530,7 +548,7 @@ int run_command(const Words& words, Terminal& console) {
     if (command != given.end()) throw options_before_command(*command, given);
   }
   if (const auto status = parse(root, given, {[&] { return unexpected_words(root, given); }})) return *status;
-  return run(arguments, console);
+  return run(arguments, given, console);
 }
 
 }  // namespace
@@ -548,7 +566,7 @@ int run_words(const Words& words, Console& console) {
     CLI::App root("", "onnxport");
     define_commands(root, arguments);
     if (const auto status = parse(root, words, {[&] { return unexpected_words(root, words); }})) return *status;
-    return arguments.run(console);
+    return ReportedRun(arguments.report, words, arguments.run).work(console);
   } catch (...) {
     return report_failure(console, std::current_exception());
   }

@@ -25,6 +25,7 @@
 #include "host/plan/input_plan.hpp"
 #include "host/process/memory.hpp"
 #include "host/report/chosen_opset.hpp"
+#include "host/report/config_use.hpp"
 #include "host/report/planned.hpp"
 #include "host/report/report.hpp"
 #include "host/validation/opening.hpp"
@@ -263,6 +264,7 @@ int run_export(const ExportArguments& arguments, Console& console) {
                   .config = config,
                   .strict = plan.strict_config.value_or(selection.is_extension)},
                  console);
+  report(ConfigUse{onnx_config, config}, console);
   for (const Definition& definition : defined.definitions) {
     for (std::string& name : idle_weights(definition.graph))
       console.result()["idle_weights"].push_back(std::move(name));

@@ -9,6 +9,7 @@
 #include "core/inspect/inspection.hpp"
 #include "host/commands.hpp"
 #include "host/model/model_path.hpp"
+#include "host/report/graph_file.hpp"
 #include "host/report/inspection.hpp"
 
 namespace onnxport {
@@ -37,11 +38,17 @@ int run_inspect(const InspectArguments& arguments, Console& console) {
   inspect::InspectOptions options{.sizes = sizes_from(arguments.sizes)};
   if (!arguments.runtime.empty()) options.runtime = inspect::runtime_from(arguments.runtime);
   const std::filesystem::path file = model_path(arguments.file);
-  const inspect::Inspection found = inspect::inspect(inspect::read_onnx_file(file), options);
+  const inspect::OnnxFile model = inspect::read_onnx_file(file);
+  const inspect::Inspection found = inspect::inspect(model, options);
   console.result()["status"] = found.is_sound() ? "ok" : "defective";
   console.result()["file"] = file.string();
   fill_json(found, console.result());
   print_text(found, arguments.depth, console);
+  if (!arguments.graph.empty()) {
+    write_graph(model, arguments.graph, static_cast<size_t>(arguments.depth));
+    console.result()["graph"] = arguments.graph.string();
+    console.line("graph         " + arguments.graph.string());
+  }
   return found.is_sound() ? 0 : static_cast<int>(Failure::differs);
 }
 

@@ -18,6 +18,7 @@
 #include "host/plan/input_plan.hpp"
 #include "host/plan/validate_plan.hpp"
 #include "host/report/report.hpp"
+#include "host/validate_foreign.hpp"
 #include "host/validation/opening.hpp"
 #include "host/validation/recorded_case.hpp"
 #include "host/validation/requirements.hpp"
@@ -177,6 +178,9 @@ std::string advice(const ValidatePlan& plan, const Exported& exported) {
     return "this file counts positions along the attention mask, as generate() does; where the case was recorded from "
            "forward() without being given any, export with --position-ids sequence, which is what that counts";
   }
+  if (!is_own_export(exported.summaries[0]))
+    return "the definition, which recorded outputs of the original hold to account, says otherwise: export it with "
+           "onnxport";
   return "export it again from this checkpoint; where differences so large do not matter, pass a larger --atol";
 }
 
@@ -193,8 +197,10 @@ int run_validate(const ValidateArguments& arguments, Console& console) {
                 "name the .onnx file to compare");
   }
   console.result()["model_file"] = file.string();
-  const ExportValidation found =
-      plan.model ? validate_model(plan, exported, console) : validate_cases(plan, file, exported.summaries[0], console);
+  const bool is_foreign = plan.model && !is_own_export(exported.summaries[0]);
+  const ExportValidation found = is_foreign   ? validate_foreign(plan, exported.files, console)
+                                 : plan.model ? validate_model(plan, exported, console)
+                                              : validate_cases(plan, file, exported.summaries[0], console);
   report(back_end_decisions(), console);
   report(found, console);
   console.result()["status"] = found.passes() ? "ok" : "differs";

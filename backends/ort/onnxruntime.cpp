@@ -14,6 +14,7 @@
 #include <functional>
 
 #include "core/backend/backend.hpp"
+#include "core/backend/runtime_refusal.hpp"
 #include "core/error.hpp"
 #include "core/files/scratch_folder.hpp"
 #include "core/privileges.hpp"
@@ -155,7 +156,7 @@ class SessionRunnable final : public Runnable {
       if (!session_) session_ = open_();
       return run_session(inputs, wanted);
     } catch (const Ort::Exception& problem) {
-      throw Error(Failure::differs, fmt::format("ONNX Runtime cannot run the model: {}", problem.what()));
+      throw runtime_refusal("ONNX Runtime cannot run the model", problem.what());
     }
   }
 
@@ -246,7 +247,7 @@ class OnnxRuntime final : public Backend {
     try {
       return std::make_unique<SessionRunnable>(std::move(open), may_rest);
     } catch (const Ort::Exception& problem) {
-      throw Error(Failure::differs, fmt::format("ONNX Runtime cannot load {}: {}", what, problem.what()), "");
+      throw runtime_refusal("ONNX Runtime cannot load " + what, problem.what());
     }
   }
 

@@ -214,21 +214,37 @@ ir::Lengths uneven_lengths(const SizableModel& model, int64_t first) {
   return lengths;
 }
 
-/// Axes that an output declares open and that do not follow: their length, inferred for other lengths of the inputs, is
-/// not what the declaration says.
-void frozen_outputs(const Subject& subject, const SizedModel& sized, const ir::Lengths& lengths, Finding& finding) {
-  const ValueTypes types(sized.model.graph());
-  for (const auto& output : subject.file.model.graph().output()) {
-    const auto found = types.sizes(output.name());
+std::string told(const ir::Lengths& lengths) {
+  std::string text;
+  for (const auto& [axis, length] : lengths) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", axis, length);
+  return text;
+}
+
+/// What the graph makes of one set of lengths.
+struct Trial {
+  ir::Lengths lengths;
+  SizedModel sized;
+  Trial(const SizableModel& model, int64_t first) : lengths(uneven_lengths(model, first)), sized(model.at(lengths)) {}
+};
+
+/// Open axes of outputs that are not as long as they are declared: frozen where they stay as they are when the inputs
+/// change, else declared under a wrong name.
+void compare_outputs(const pb::GraphProto& graph, const Trial& a, const Trial& b, Finding& frozen, Finding& misnamed) {
+  const ValueTypes types_a(a.sized.model.graph()), types_b(b.sized.model.graph());
+  for (const auto& output : graph.output()) {
+    const auto in_a = types_a.sizes(output.name()), in_b = types_b.sizes(output.name());
     const auto& shape = output.type().tensor_type().shape();
-    if (!found || static_cast<int>(found->size()) != shape.dim_size()) continue;
+    if (!in_a || !in_b || static_cast<int>(in_a->size()) != shape.dim_size() || in_a->size() != in_b->size()) continue;
     for (int axis = 0; axis < shape.dim_size(); ++axis) {
       if (!shape.dim(axis).has_dim_param()) continue;
-      const auto declared = length_of(ir::Dim::symbol(shape.dim(axis).dim_param()), lengths);
-      const int64_t is = (*found)[static_cast<size_t>(axis)];
-      if (declared && *declared != is)
-        finding.places.push_back(fmt::format("{} of {}[{}] is {} where it should be {}", shape.dim(axis).dim_param(),
-                                             output.name(), axis, is, *declared));
+      const ir::Dim declared = ir::Dim::symbol(shape.dim(axis).dim_param());
+      const auto wanted = length_of(declared, a.lengths), other = length_of(declared, b.lengths);
+      const int64_t is = (*in_a)[static_cast<size_t>(axis)];
+      if (!wanted || *wanted == is) continue;
+      const bool stays = is == (*in_b)[static_cast<size_t>(axis)] && *wanted != *other;
+      (stays ? frozen : misnamed)
+          .places.push_back(fmt::format("{} of {}[{}] is {} where it should be {}", shape.dim(axis).dim_param(),
+                                        output.name(), axis, is, *wanted));
     }
   }
 }
@@ -236,18 +252,21 @@ void frozen_outputs(const Subject& subject, const SizedModel& sized, const ir::L
 Findings frozen_axes(const Subject& subject) {
   Findings found;
   if (!subject.sizable.axes().empty()) {
-    const ir::Lengths lengths = uneven_lengths(subject.sizable, 3);
-    const SizedModel sized = subject.sizable.at(lengths);
-    Finding finding{"frozen-axis", Weight::error,
-                    "an axis is declared open, and the graph has another length built in"};
-    std::string tried;
-    for (const auto& [axis, length] : lengths) tried += fmt::format("{}{} {}", tried.empty() ? "" : ", ", axis, length);
-    finding.text += fmt::format(" (tried: {})", tried);
-    for (size_t i = 0; i < std::min<size_t>(sized.problems.size(), 3); ++i) finding.places.push_back(sized.problems[i]);
-    if (sized.problems.empty()) frozen_outputs(subject, sized, lengths, finding);
-    if (!finding.places.empty()) found.push_back(finding);
+    const Trial a(subject.sizable, 3), b(subject.sizable, 14);
+    Finding frozen{"frozen-axis", Weight::error,
+                   fmt::format("an axis is declared open, and the graph has another length built in (tried: {})",
+                               told(a.lengths))};
+    Finding misnamed{
+        "output-axis", Weight::note,
+        fmt::format("an output's axis is declared under a name that it does not follow (at {})", told(a.lengths))};
+    for (size_t i = 0; i < std::min<size_t>(a.sized.problems.size(), 3); ++i)
+      frozen.places.push_back(a.sized.problems[i]);
+    if (a.sized.problems.empty()) compare_outputs(subject.file.model.graph(), a, b, frozen, misnamed);
+    for (const Finding& finding : {frozen, misnamed}) {
+      if (!finding.places.empty()) found.push_back(finding);
+    }
   }
-  Finding fixed{"fixed-input", Weight::note, "an input takes one batch size only"};
+  Finding fixed{"fixed-input", Weight::note, "an input takes one shape only"};
   for (const auto& input : subject.file.model.graph().input()) {
     const auto& shape = input.type().tensor_type().shape();
     const bool is_weight = std::any_of(subject.tensors.begin(), subject.tensors.end(),

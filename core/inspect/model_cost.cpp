@@ -43,11 +43,6 @@ class Walk {
     if (node.op_type() == "Loop" && node.input_size() > 0) {
       const auto known = model_.integers.find(node.input(0));
       if (known != model_.integers.end() && known->second.size() == 1) return known->second[0];
-      for (const auto& tensor : model_.model.graph().initializer()) {
-        if (tensor.name() == node.input(0) && tensor.raw_data().size() == sizeof(int64_t))
-          return *reinterpret_cast<const int64_t*>(tensor.raw_data().data());
-        if (tensor.name() == node.input(0) && tensor.int64_data_size() == 1) return tensor.int64_data(0);
-      }
     }
     if (node.op_type() == "Scan") {
       const SizedNode sized = sized_node(node, types);

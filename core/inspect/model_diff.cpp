@@ -50,6 +50,7 @@ class Prints {
     const auto found = values_.find(name);
     return found == values_.end() ? 0 : found->second;
   }
+  bool is_weight(Fingerprint print) const { return weights_.contains(print); }
 
  private:
   Fingerprint of_tensor(const std::string& name) const {
@@ -63,7 +64,7 @@ class Prints {
       // A graph's inputs are known by their names, a body's by their places.
       values[input.name()] = mixed(2, is_main ? input.name() : std::to_string(index++));
     }
-    for (const auto& tensor : graph.initializer()) values[tensor.name()] = of_tensor(tensor.name());
+    for (const auto& tensor : graph.initializer()) weights_.insert(values[tensor.name()] = of_tensor(tensor.name()));
     add_nodes(graph.node(), values, is_main);
     return values;
   }
@@ -116,6 +117,7 @@ class Prints {
   std::map<std::string, const pb::FunctionProto*> functions_;
   std::vector<Seen> nodes_;
   Values values_;
+  std::set<Fingerprint> weights_;
 };
 
 void add_changes(const std::map<std::string, std::string>& a, const std::map<std::string, std::string>& b,
@@ -173,8 +175,9 @@ uint64_t part_from(const Prints& own, const Prints& other, bool in_a, std::vecto
       continue;
     }
     ++only;
-    const bool begins =
-        std::all_of(seen.takes.begin(), seen.takes.end(), [&](Fingerprint taken) { return values.contains(taken); });
+    // A weight that only one side has is what a node begins to differ by.
+    const bool begins = std::all_of(seen.takes.begin(), seen.takes.end(),
+                                    [&](Fingerprint taken) { return values.contains(taken) || own.is_weight(taken); });
     if (begins) partings.push_back({in_a, seen.node->op_type(), seen.node->name(), module_of(*seen.node)});
   }
   return only;

@@ -10,6 +10,8 @@
 #include <set>
 #include <sstream>
 
+#include "core/inspect/small_integers.hpp"
+
 namespace onnxport::inspect {
 namespace {
 
@@ -186,28 +188,64 @@ ir::Lengths SizableModel::complete(ir::Lengths given, int64_t otherwise) const {
   return given;
 }
 
+namespace {
+
+void infer(SizedModel& sized) {
+  pb::shape_inference::DataValueMap unused;
+  sized.problems.clear();
+  try {
+    pb::shape_inference::InferShapes(sized.model, pb::OpSchemaRegistry::Instance(),
+                                     pb::ShapeInferenceOptions(false, 1, true), &unused);
+  } catch (const std::exception& error) {
+    sized.problems = lines_of(error.what());
+  }
+}
+
+bool knows_all(const pb::GraphProto& graph, const ValueTypes& types) {
+  for (const auto& node : graph.node()) {
+    for (const std::string& output : node.output()) {
+      if (!output.empty() && !types.sizes(output)) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
 SizedModel SizableModel::at(const ir::Lengths& lengths) const {
-  SizedModel sized{model_, {}, {}};
-  for (auto& input : *sized.model.mutable_graph()->mutable_input()) {
+  pb::ModelProto model = model_;
+  for (auto& input : *model.mutable_graph()->mutable_input()) {
     if (!input.type().has_tensor_type() || !input.type().tensor_type().has_shape()) continue;
     for (auto& dim : *input.mutable_type()->mutable_tensor_type()->mutable_shape()->mutable_dim()) {
       if (!dim.has_dim_param()) continue;
       if (const auto length = length_of(ir::Dim::symbol(dim.dim_param()), lengths)) dim.set_dim_value(*length);
     }
   }
-  pb::shape_inference::DataValueMap integers;
-  try {
-    pb::shape_inference::InferShapes(sized.model, pb::OpSchemaRegistry::Instance(),
-                                     pb::ShapeInferenceOptions(false, 1, true), &integers);
-  } catch (const std::exception& error) {
-    sized.problems = lines_of(error.what());
-  }
-  for (const auto& [value, shape] : integers) {
-    Sizes known;
-    for (const auto& dim : shape.dim()) {
-      if (dim.has_dim_value()) known.push_back(dim.dim_value());
+  // Shapes that hang on integers which the graph computes are known a round after these.
+  constexpr int most_rounds = 8;
+  SizedModel sized{model, {}, {}};
+  infer(sized);
+  for (int round = 0; round < most_rounds; ++round) {
+    const ValueTypes types(sized.model.graph());
+    std::map<std::string, SmallIntegers> known = small_integers(sized.model.graph(), types);
+    const bool has_news = known.size() > sized.integers.size();
+    for (auto& [name, integers] : known) sized.integers[name] = integers.values;
+    if (!has_news || knows_all(sized.model.graph(), types)) break;
+    pb::ModelProto told = model;
+    const std::set<std::string> initializers = initializer_names(told.graph());
+    for (const auto& [name, integers] : known) {
+      const int32_t type = types.element_type(name);
+      if (type != 0 && !initializers.contains(name))
+        *told.mutable_graph()->add_initializer() = tensor_of(name, integers, type);
     }
-    if (static_cast<int>(known.size()) == shape.dim_size()) sized.integers[value] = known;
+    SizedModel next{std::move(told), {}, sized.integers};
+    infer(next);
+    if (!next.problems.empty()) {
+      // Such as a table that is shorter than the text. What holds without these integers still does.
+      sized.problems = std::move(next.problems);
+      break;
+    }
+    sized = std::move(next);
   }
   return sized;
 }

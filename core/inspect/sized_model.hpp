@@ -52,7 +52,7 @@ class ValueTypes {
 struct SizedModel {
   pb::ModelProto model;               // its bodies and functions too
   std::vector<std::string> problems;  // what contradicts itself at these lengths, with node and operator
-  /// Integers that shape inference followed, such as the trips of a loop, by the value's name.
+  /// Integers that the graph computes of shapes, such as the trips of a loop, by the value's name.
   std::map<std::string, Sizes> integers;
 };
 

@@ -22,8 +22,11 @@ void check_model_file(const inspect::OnnxFile& file) {
     ONNX_NAMESPACE::checker::check_model(for_checker(file), /*full_check=*/true,
                                          /*skip_opset_compatibility_check=*/false, /*check_custom_domain=*/false);
   } catch (const std::exception& problem) {
-    throw Error(Failure::differs, "the ONNX checker refuses " + file.path.string() + ": " + problem.what(),
-                "this is a defect of onnxport or of the plugin; please report it with the model's config.json");
+    throw Error(
+        Failure::differs, "the ONNX checker refuses " + file.path.string() + ": " + problem.what(),
+        file.model.producer_name() == "onnxport"
+            ? "this is a defect of onnxport or of the plugin; please report it with the model's config.json"
+            : "the file is no valid ONNX: write it anew, with a newer version of its exporter or with onnxport");
   }
 }
 

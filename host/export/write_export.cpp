@@ -16,6 +16,7 @@
 #include "host/export/exported_facts.hpp"
 #include "host/package/package_files.hpp"
 #include "host/plan/input_plan.hpp"
+#include "registry/trust.hpp"
 
 namespace onnxport {
 namespace {
@@ -76,6 +77,8 @@ std::map<std::string, std::string> metadata_of(const ExportPlan& plan, const Sel
   else if (plan.positions)  // a plugin that does not tell
     metadata["onnxport.position_ids"] = name_of(position_choices, *plan.positions);
   if (plan.sample_mask) metadata["onnxport.sample_mask"] = "input";
+  // What the model was made from, in what is the same wherever and whenever it is made.
+  metadata["onnxport.config_sha256"] = sha256_of(selection.config_file);
   metadata.merge(metadata_of(plan.inputs));
   if (plan.keep_custom_ops) metadata["onnxport.custom_ops"] = "kept";
   if (plan.runtime) metadata["onnxport.runtime"] = inspect::to_text(*plan.runtime);

@@ -127,6 +127,7 @@ Selection select(const PluginArguments& arguments, const Json& config, const fs:
   out.registry = discover(arguments);
   for (const std::string& note : out.registry->notes()) console.note(note);
   out.model_type = model_type_of(config, config_file);
+  out.config_file = config_file;
   for (const Candidate* candidate : out.registry->passed_over(out.model_type)) note_unused(*candidate, console);
 
   const FeaturesManager features(*out.registry);

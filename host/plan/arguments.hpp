@@ -60,6 +60,7 @@ struct ExportArguments {
 
 struct ValidateArguments {
   PluginArguments plugins;
+  std::string feature;  // of a file that does not say it; empty: by architectures and the file's inputs
   std::filesystem::path output;
   ModelArguments model;
   std::vector<std::filesystem::path> cases;

@@ -29,6 +29,7 @@ ValidatePlan plan_validate(const ValidateArguments& arguments) {
   if (has_model) plan.model = arguments.model;
   plan.cases = arguments.cases;
   plan.plugin = arguments.plugin;
+  plan.feature = arguments.feature;
   require_kernels(arguments.custom_ops, arguments.plugins);
   plan.custom_ops = arguments.custom_ops;
   return plan;

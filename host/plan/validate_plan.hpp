@@ -17,6 +17,7 @@ struct ValidatePlan {
   bool traces_values = false;
   std::optional<double> atol;
   std::string plugin;
+  std::string feature;               // of files that do not say it; empty: told by the checkpoint and their inputs
   std::filesystem::path custom_ops;  // a library of kernels; empty: none
 };
 

@@ -69,7 +69,7 @@ void Terminal::block(const std::string& text, size_t indent) {
 }
 
 void Terminal::note(const std::string& text) {
-  if (mode_ == Mode::json) result()["notes"].push_back(text);
+  result()["notes"].push_back(text);
   block("note: " + text, 0);
 }
 
@@ -121,10 +121,8 @@ void Terminal::reserve_output() {
 
 void Terminal::fail(int exit_status, const std::string& kind, const std::string& cause, const std::string& hint) {
   end_progress();
-  if (mode_ == Mode::json) {
-    fill_failure(exit_status, kind, cause, hint);
-    return;
-  }
+  fill_failure(exit_status, kind, cause, hint);
+  if (mode_ == Mode::json) return;
   tell_error("onnxport: error: {}\n", set_in(cause, 0));
   if (!hint.empty()) tell_error("  {}\n", set_in(hint, 0));
 }

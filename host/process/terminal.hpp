@@ -30,7 +30,7 @@ class Terminal final : public Console {
 
   void line(const std::string& text) override;
   void block(const std::string& text, size_t indent) override;
-  /// In JSON an entry of "notes".
+  /// An entry of "notes" in the object as well.
   void note(const std::string& text) override;
   /// A bar on a terminal, else one line for each new phase. [any-thread]
   void progress(const std::string& phase, uint64_t done, uint64_t total) override;
@@ -40,7 +40,7 @@ class Terminal final : public Console {
   /// Keeps standard output for the object of --json alone: what others of this process print there goes to standard
   /// error. Nothing in the other modes.
   void reserve_output();
-  /// On standard error, in JSON in the object.
+  /// In the object and, unless that is printed, on standard error.
   void fail(int exit_status, const std::string& kind, const std::string& cause, const std::string& hint) override;
   bool owns_process() const override { return true; }
   /// Prints the object in JSON mode. Yields the exit status, another one where that fails.

@@ -216,6 +216,9 @@ FileValidation validate_file(const ExportToValidate* exported, const FileToValid
   image.is_optimised = exported == nullptr || exported->memory.makes_copies;
   const std::unique_ptr<Runnable> onnx = as_defined(runtime.load_image(image), written.form.inputs);
   for (const Comparison& comparison : written.comparisons) {
+    std::unique_ptr<Runnable> renamed;
+    if (written.behind_names) renamed = written.behind_names(*comparison.definition, *onnx);
+    Runnable& judged = renamed ? *renamed : *onnx;
     std::unique_ptr<Runnable> reference;
     if (comparison.definition != nullptr) {
       // Opening libtorch takes longer than all that the runtime does.
@@ -223,20 +226,20 @@ FileValidation validate_file(const ExportToValidate* exported, const FileToValid
           load_aside([&] { return load_backend("reference").load_graph(comparison.definition->graph); }),
           logits_of(comparison.definition->description));
     }
-    ValidationReport report = validate_model_outputs(reference.get(), *onnx, comparison.inputs, tolerance,
+    ValidationReport report = validate_model_outputs(reference.get(), judged, comparison.inputs, tolerance,
                                                      [&](const ValidationRun&) { progress.stop_if_cancelled(); });
     if (!report.passes() && comparison.definition != nullptr) {
       progress.stop_if_cancelled();
       report.frozen_axis = frozen_axis(*exported, comparison, report, [&](const Tensors& inputs) -> ValidationRun {
         try {
-          return validate_model_outputs(reference.get(), *onnx, {{"", inputs, std::nullopt}}, tolerance).runs[0];
+          return validate_model_outputs(reference.get(), judged, {{"", inputs, std::nullopt}}, tolerance).runs[0];
         } catch (const Error& error) {
           return {{}, {}, false, error.what()};
         }
       });
     }
     progress.stop_if_cancelled();
-    if (comparison.definition != nullptr) add_steps(*exported, written, comparison, tolerance, report);
+    if (comparison.definition != nullptr && !renamed) add_steps(*exported, written, comparison, tolerance, report);
     found.comparisons.push_back(std::move(report));
   }
   if (written.comparisons.at(0).definition != nullptr) found.reference = load_backend("reference").version();

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -31,6 +33,8 @@ struct FileToValidate {
   GraphForm form;
   std::vector<Comparison> comparisons;
   std::filesystem::path kernels{};  // the library that has those of custom operators; empty: none
+  /// Puts a file of another exporter behind the names of a definition; our own have them. Its steps are not told.
+  std::function<std::unique_ptr<Runnable>(const Definition&, Runnable&)> behind_names{};
 };
 
 /// A layout's files, and what they were made from.

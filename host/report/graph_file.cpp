@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/report/graph_file.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <map>
+#include <vector>
+
+#include "core/error.hpp"
+#include "core/files/output_error.hpp"
+#include "core/inspect/module_graph.hpp"
+#include "core/printable.hpp"
+#include "host/report/html.hpp"
+
+extern char** environ;
+
+namespace onnxport {
+namespace {
+
+namespace fs = std::filesystem;
+using inspect::Box;
+using inspect::Picture;
+
+/// What one can still look at, and Graphviz lay out in seconds.
+constexpr size_t most_boxes = 800;
+
+/// Text within Graphviz' quotation marks.
+std::string escaped(const std::string& text) {
+  std::string out;
+  for (const char c : printable(text)) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out;
+}
+
+std::string attributes_of(const Box& box) {
+  const std::string label =
+      fmt::format("\"{}{}{}\"", escaped(box.name), box.detail.empty() ? "" : "\\n", escaped(box.detail));
+  switch (box.kind) {
+    case Box::Kind::module:
+      return fmt::format("label={} shape=box style=\"rounded,filled\" fillcolor=\"#dbeafe\"", label);
+    case Box::Kind::input:
+      return fmt::format("label={} shape=plain fontcolor=\"#15803d\"", label);
+    case Box::Kind::output:
+      return fmt::format("label={} shape=plain fontcolor=\"#b45309\"", label);
+    case Box::Kind::node:
+      return fmt::format("label={} shape=box", label);
+  }
+  return {};
+}
+
+std::string dot_of(const Picture& picture) {
+  std::string dot = "digraph { rankdir=TB; node [fontname=\"sans-serif\" fontsize=11]; edge [color=\"#888888\"];\n";
+  for (size_t i = 0; i < picture.boxes.size(); ++i)
+    dot += fmt::format("b{} [{}];\n", i, attributes_of(picture.boxes[i]));
+  for (const auto& [from, to] : picture.arrows) dot += fmt::format("b{} -> b{};\n", from, to);
+  return dot + "}\n";
+}
+
+void write_text(const fs::path& file, const std::string& text) {
+  std::ofstream out(file, std::ios::binary);
+  out << text;
+  out.close();
+  if (!out) throw output_error("cannot write", file, errno);
+}
+
+/// Has Graphviz draw; the result lies in `to`, of several graphs one after the other. It is taken from standard output:
+/// into a file that it is named, Graphviz writes the first graph only.
+void draw(const std::string& dot, const char* format, const fs::path& to) {
+  const fs::path source = to.string() + ".dot" + std::to_string(::getpid());
+  write_text(source, dot);
+  write_text(to, "");  // so that a place where nothing can be written is told as such
+  std::string program = "dot", type = std::string("-T") + format, input = source.string();
+  char* const words[] = {program.data(), type.data(), input.data(), nullptr};
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, to.c_str(), O_WRONLY | O_TRUNC, 0644);
+  pid_t child = 0;
+  const int missing = ::posix_spawnp(&child, "dot", &actions, nullptr, words, environ);
+  ::posix_spawn_file_actions_destroy(&actions);
+  int status = 0;
+  if (missing == 0) ::waitpid(child, &status, 0);
+  std::error_code ignored;
+  fs::remove(source, ignored);
+  if (missing != 0 || status != 0) fs::remove(to, ignored);
+  if (missing != 0 || (WIFEXITED(status) && WEXITSTATUS(status) == 127)) {
+    throw Error(Failure::usage, "--graph draws with Graphviz, whose program dot is not here",
+                "install it (apt-get install graphviz)");
+  }
+  if (status != 0)
+    throw Error(Failure::output, fmt::format("Graphviz could not draw {}", to.string()), "choose a smaller --depth");
+}
+
+void require_drawable(const Picture& picture) {
+  if (picture.boxes.size() <= most_boxes) return;
+  throw Error(
+      Failure::usage, fmt::format("{} boxes are too many for a picture (at most {})", picture.boxes.size(), most_boxes),
+      "choose a smaller --depth, or --graph FILE.html; where nodes have no module paths, nothing can be collapsed");
+}
+
+/// The pictures of modules, by path: one run of Graphviz draws all.
+std::map<std::string, std::string> draw_all(const std::vector<Picture>& pictures, const fs::path& beside) {
+  std::string dot;
+  for (const Picture& picture : pictures) dot += dot_of(picture);
+  const fs::path file = beside.string() + ".svg" + std::to_string(::getpid());
+  draw(dot, "svg", file);
+  std::ifstream in(file, std::ios::binary);
+  const std::string all{std::istreambuf_iterator<char>(in), {}};
+  std::error_code ignored;
+  fs::remove(file, ignored);
+  std::map<std::string, std::string> by_path;
+  size_t at = 0;
+  for (const Picture& picture : pictures) {
+    const size_t begin = all.find("<svg", at), end = all.find("</svg>", begin);
+    if (begin == std::string::npos || end == std::string::npos)
+      throw Error(Failure::internal, "Graphviz drew fewer pictures than it was given");
+    by_path[picture.path] = all.substr(begin, end + 6 - begin);
+    at = end + 6;
+  }
+  return by_path;
+}
+
+/// The module with its picture, and those in it, closed.
+std::string section(const std::string& path, const std::vector<std::string>& modules,
+                    const std::map<std::string, std::string>& pictures) {
+  const auto picture = pictures.find(path);
+  std::string out = fmt::format("<details class=\"module\"{}><summary>{}</summary>\n<div class=\"picture\">{}</div>\n",
+                                path.empty() ? " open" : "", html::text(path.empty() ? "the whole model" : path),
+                                picture == pictures.end() ? "<p>too many nodes to draw</p>" : picture->second);
+  for (const std::string& other : modules) {
+    if (other.empty() || other == path) continue;
+    const size_t dot = other.rfind('.');
+    const std::string parent = dot == std::string::npos ? "" : other.substr(0, dot);
+    if (parent == path) out += section(other, modules, pictures);
+  }
+  return out + "</details>\n";
+}
+
+constexpr const char* graph_style = R"(<style>
+body { max-width: none; } .module { border-left: 2px solid var(--line); padding-left: .8rem; margin: .3rem 0; }
+.picture { overflow: auto; background: #fff; color: #000; } .picture svg { width: auto; max-width: none; }
+</style>)";
+
+void write_page(const inspect::OnnxFile& model, const fs::path& file) {
+  const std::vector<std::string> modules = inspect::modules_of(model.model.graph());
+  std::vector<Picture> pictures;
+  for (const std::string& module : modules) {
+    Picture picture = inspect::inside(model.model.graph(), module);
+    if (picture.boxes.size() <= most_boxes) pictures.push_back(std::move(picture));
+  }
+  const std::string title = model.path.filename().string();
+  const std::string body = fmt::format(
+      "{}<h1>{}</h1>\n<p class=\"faint\">blue boxes are modules; each opens below. Green comes in, brown goes "
+      "out.</p>\n{}",
+      graph_style, html::text(title), section("", modules, draw_all(pictures, file)));
+  write_text(file, html::page("onnxport: " + title, body));
+}
+
+}  // namespace
+
+void write_graph(const inspect::OnnxFile& model, const fs::path& file, size_t depth) {
+  const std::string ending = file.extension().string();
+  if (ending == ".html") {
+    write_page(model, file);
+    return;
+  }
+  if (ending != ".svg" && ending != ".png") {
+    throw Error(Failure::usage, "--graph " + file.string() + " ends neither in .svg, .png nor .html",
+                "the ending says what is drawn");
+  }
+  const Picture picture = inspect::collapsed(model.model.graph(), depth);
+  require_drawable(picture);
+  draw(dot_of(picture), ending == ".svg" ? "svg" : "png", file);
+}
+
+}  // namespace onnxport
