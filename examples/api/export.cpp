@@ -38,7 +38,7 @@ int main(int argc, char** argv) try {
   }
 
   // The definition with the checkpoint's weights, and the files.
-  WeightSource weights(checkpoint, supported.name_rules());
+  WeightSource weights(checkpoint, supported.name_rules(checkpoint.config()));
   const Definition definition = config.define(weights);
   std::filesystem::create_directories(folder);
   const ExportResult result = export_onnx(config, definition, folder, {.opset = config.default_onnx_opset()});
