@@ -26,6 +26,12 @@ struct ModelArguments {
   bool refresh = false;             // ask the hub what the revision stands for now
 };
 
+/// How closely a file is compared with its definition.
+struct DepthArguments {
+  std::string budget;  // "", "quick", "default" or "thorough"
+  bool trace_values = false;
+};
+
 struct ExportArguments {
   PluginArguments plugins;
   ModelArguments model;
@@ -41,8 +47,7 @@ struct ExportArguments {
   std::string data_name;               // of the external data's file; empty: the model's name + "_data"
   std::optional<uint64_t> max_memory;  // bytes
   bool no_validate = false;
-  std::string budget;  // "", "quick", "default" or "thorough"
-  bool trace_values = false;
+  DepthArguments depth;
   bool dry_run = false, skip_existing = false;
   std::string position_ids;  // "", "sequence", "mask" or "input"
   bool sample_mask = false;
@@ -64,8 +69,7 @@ struct ValidateArguments {
   std::filesystem::path output;
   ModelArguments model;
   std::vector<std::filesystem::path> cases;
-  std::string budget;  // "", "quick", "default" or "thorough"
-  bool trace_values = false;
+  DepthArguments depth;
   std::optional<double> atol;
   std::string plugin;
   std::filesystem::path custom_ops;

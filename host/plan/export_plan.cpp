@@ -30,10 +30,10 @@ void require_available(const ExportArguments& arguments) {
 std::optional<ValidationPlan> plan_validation(const ExportArguments& arguments) {
   if (!arguments.no_validate)
     return ValidationPlan{arguments.atol, value_of(preprocessor_choices, arguments.preprocessor),
-                          value_of(budget_choices, arguments.budget), arguments.trace_values};
+                          value_of(budget_choices, arguments.depth.budget), arguments.depth.trace_values};
   if (arguments.atol) meaningless("--atol", "--no-validate: it is the tolerance of validation");
-  if (!arguments.budget.empty()) meaningless("--validate", "--no-validate");
-  if (arguments.trace_values) meaningless("--trace-values", "--no-validate");
+  if (!arguments.depth.budget.empty()) meaningless("--validate", "--no-validate");
+  if (arguments.depth.trace_values) meaningless("--trace-values", "--no-validate");
   if (!arguments.preprocessor.empty())
     meaningless("--preprocessor", "--no-validate: it says what validation's inputs are made with");
   return std::nullopt;

@@ -14,15 +14,15 @@ ValidatePlan plan_validate(const ValidateArguments& arguments) {
   }
   if (!arguments.cases.empty() && has_model)
     throw Error(Failure::usage, "-m and --case each say what to compare with", "leave one of the two out");
-  if (!arguments.budget.empty() && !has_model)
+  if (!arguments.depth.budget.empty() && !has_model)
     throw Error(Failure::usage, "--validate says on how many inputs to compare, and --case brings its own",
                 "leave one of the two out");
   ValidatePlan plan;
-  if (arguments.trace_values && !has_model)
+  if (arguments.depth.trace_values && !has_model)
     throw Error(Failure::usage, "--trace-values compares steps with a definition, and --case has none",
                 "name the model's folder (-m DIR) instead of a case");
-  plan.budget = value_of(budget_choices, arguments.budget);
-  plan.traces_values = arguments.trace_values;
+  plan.budget = value_of(budget_choices, arguments.depth.budget);
+  plan.traces_values = arguments.depth.trace_values;
   plan.atol = tolerance_from(arguments.atol);
   plan.plugins = arguments.plugins;
   plan.output = arguments.output;

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// Options that several commands have.
+#include "host/options.hpp"
+
+#include "host/plan/choices.hpp"
+
+namespace onnxport {
+
+std::function<void()> running_plugins(Arguments& a, const std::function<int(Console&)>& run) {
+  return [&a, run] {
+    a.run = run;
+    a.runs_plugins = true;
+  };
+}
+
+void add_report_options(CLI::App& app, Arguments& a) {
+  app.add_flag("-q,--quiet", a.quiet, "Say nothing but errors");
+  app.add_flag("--json", a.json, "Print one JSON object on standard output, also for errors; with --quiet as well");
+  app.add_flag("--json-line", a.json_line, "The same in one line");
+}
+
+void add_report_file_option(CLI::App& app, Arguments& a) {
+  app.add_option("--report", a.report, "Write what was done and found to this file, which ends in .html or .json")
+      ->type_name("FILE");
+}
+
+void add_plugin_options(CLI::App& app, PluginArguments& plugins) {
+  CLI::Option* folders = app.add_option("--plugin-dir", plugins.plugin_dirs, "Look for plugins here first (repeatable)")
+                             ->type_name("DIR")
+                             ->allow_extra_args(false);
+  app.add_option("--trust", plugins.trust, "Policy that says which plugins may be loaded")->type_name("FILE");
+  app.add_flag("--safe", plugins.safe, "Load nothing but the plugins and back ends that came with the program")
+      ->excludes(folders);
+}
+
+CLI::Option* add_model_options(CLI::App& app, ModelArguments& from) {
+  CLI::Option* model =
+      app.add_option("-m,--model", from.name,
+                     "Folder with config.json and the weights, or a model id (ORG/NAME), which is downloaded unless it "
+                     "is in the cache")
+          ->type_name("MODEL");
+  app.add_option("--revision", from.revision, "Branch, tag or commit of a model id (default: main)")
+      ->type_name("REV")
+      ->needs(model);
+  app.add_flag("--refresh", from.refresh, "Ask the hub where the revision is now, whatever the cache says")
+      ->needs(model);
+  app.add_option("--cache_dir,--cache-dir", from.cache_dir,
+                 "Cache of model ids (default: as huggingface_hub, HF_HUB_CACHE or HF_HOME)")
+      ->type_name("DIR")
+      ->needs(model);
+  return model;
+}
+
+void add_depth_options(CLI::App& app, DepthArguments& depth) {
+  app.add_option("--validate", depth.budget,
+                 "On how many inputs to compare: quick, default, or thorough (each axis by itself as well)")
+      ->check(CLI::IsMember(names_of(budget_choices)));
+  app.add_flag("--trace-values", depth.trace_values, "List every step of the model with how far it is off");
+}
+
+}  // namespace onnxport
