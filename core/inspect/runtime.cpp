@@ -15,15 +15,15 @@ namespace {
 constexpr const char* onnxruntime = "onnxruntime";
 
 /// The newest file format and opset that a minor version loads. Measured with the packages of PyPI on files of one
-/// node, for each version of the format and of the opset; before 1.15 by the table of its documentation, and of the file
-/// format only what all of these versions read.
+/// node, for each version of the format and of the opset; before 1.15 by the table of its documentation, and of the
+/// file format only what all of these versions read.
 struct Release {
   int minor;
   int64_t ir_version, opset;
 };
-constexpr Release releases[] = {{7, 7, 13},  {8, 7, 14},  {9, 7, 15},  {11, 7, 16}, {12, 7, 17}, {13, 8, 17}, {14, 8, 18},
-                                {15, 9, 19},  {16, 9, 19},  {17, 9, 20},  {18, 10, 21}, {19, 10, 21}, {20, 10, 21},
-                                {21, 10, 22}, {22, 10, 22}, {23, 11, 23}, {24, 13, 25}, {25, 13, 26}};
+constexpr Release releases[] = {{7, 7, 13},   {8, 7, 14},   {9, 7, 15},   {11, 7, 16},  {12, 7, 17},  {13, 8, 17},
+                                {14, 8, 18},  {15, 9, 19},  {16, 9, 19},  {17, 9, 20},  {18, 10, 21}, {19, 10, 21},
+                                {20, 10, 21}, {21, 10, 22}, {22, 10, 22}, {23, 11, 23}, {24, 13, 25}, {25, 13, 26}};
 
 /// Operators of an opset that a version knows and has no CPU kernel for: measured as above.
 struct Kernel {
