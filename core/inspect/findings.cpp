@@ -11,6 +11,7 @@
 #include <set>
 
 #include "core/format_bytes.hpp"
+#include "core/inspect/axis_faults.hpp"
 
 namespace onnxport::inspect {
 namespace {
@@ -204,84 +205,8 @@ Findings unused_parts(const Subject& subject) {
   return found;
 }
 
-/// The axes of one input that the file leaves open, at lengths of which no two are equal.
-ir::Lengths uneven_lengths(const SizableModel& model, int64_t first) {
-  ir::Lengths lengths;
-  for (const OpenAxis& axis : model.axes()) {
-    lengths[axis.name] = axis.only.value_or(first);
-    first += 2;
-  }
-  return lengths;
-}
-
-std::string told(const ir::Lengths& lengths) {
-  std::string text;
-  for (const auto& [axis, length] : lengths) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", axis, length);
-  return text;
-}
-
-/// What the graph makes of one set of lengths.
-struct Trial {
-  ir::Lengths lengths;
-  SizedModel sized;
-  Trial(const SizableModel& model, int64_t first) : lengths(uneven_lengths(model, first)), sized(model.at(lengths)) {}
-};
-
-/// Open axes of outputs that are not as long as they are declared: frozen where they stay as they are when the inputs
-/// change, else declared under a wrong name.
-void compare_outputs(const pb::GraphProto& graph, const Trial& a, const Trial& b, Finding& frozen, Finding& misnamed) {
-  const ValueTypes types_a(a.sized.model.graph()), types_b(b.sized.model.graph());
-  for (const auto& output : graph.output()) {
-    const auto in_a = types_a.sizes(output.name()), in_b = types_b.sizes(output.name());
-    const auto& shape = output.type().tensor_type().shape();
-    if (!in_a || !in_b || static_cast<int>(in_a->size()) != shape.dim_size() || in_a->size() != in_b->size()) continue;
-    for (int axis = 0; axis < shape.dim_size(); ++axis) {
-      if (!shape.dim(axis).has_dim_param()) continue;
-      const ir::Dim declared = ir::Dim::symbol(shape.dim(axis).dim_param());
-      const auto wanted = length_of(declared, a.lengths), other = length_of(declared, b.lengths);
-      const int64_t is = (*in_a)[static_cast<size_t>(axis)];
-      if (!wanted || *wanted == is) continue;
-      const bool stays = is == (*in_b)[static_cast<size_t>(axis)] && *wanted != *other;
-      (stays ? frozen : misnamed)
-          .places.push_back(fmt::format("{} of {}[{}] is {} where it should be {}", shape.dim(axis).dim_param(),
-                                        output.name(), axis, is, *wanted));
-    }
-  }
-}
-
-Findings frozen_axes(const Subject& subject) {
-  Findings found;
-  if (!subject.sizable.axes().empty()) {
-    const Trial a(subject.sizable, 3), b(subject.sizable, 14);
-    Finding frozen{"frozen-axis", Weight::error,
-                   fmt::format("an axis is declared open, and the graph has another length built in (tried: {})",
-                               told(a.lengths))};
-    Finding misnamed{
-        "output-axis", Weight::note,
-        fmt::format("an output's axis is declared under a name that it does not follow (at {})", told(a.lengths))};
-    for (size_t i = 0; i < std::min<size_t>(a.sized.problems.size(), 3); ++i)
-      frozen.places.push_back(a.sized.problems[i]);
-    if (a.sized.problems.empty()) compare_outputs(subject.file.model.graph(), a, b, frozen, misnamed);
-    for (const Finding& finding : {frozen, misnamed}) {
-      if (!finding.places.empty()) found.push_back(finding);
-    }
-  }
-  Finding fixed{"fixed-input", Weight::note, "an input takes one shape only"};
-  for (const auto& input : subject.file.model.graph().input()) {
-    const auto& shape = input.type().tensor_type().shape();
-    const bool is_weight = std::any_of(subject.tensors.begin(), subject.tensors.end(),
-                                       [&](const StoredTensor& tensor) { return tensor.name == input.name(); });
-    if (is_weight || shape.dim_size() < 2) continue;
-    const bool all_fixed =
-        std::all_of(shape.dim().begin(), shape.dim().end(), [](const auto& dim) { return dim.has_dim_value(); });
-    if (all_fixed) fixed.places.push_back(input.name());
-  }
-  if (!fixed.places.empty()) found.push_back(fixed);
-  return found;
-}
-
 using Check = Findings (*)(const Subject&);
-constexpr Check checks[] = {missing_data,     undefined_values,      frozen_axes,   duplicated_weights, wide_constants,
+constexpr Check checks[] = {missing_data,     undefined_values,      axis_faults,   duplicated_weights, wide_constants,
                             weights_in_nodes, outputs_without_names, misnamed_axes, unused_parts};
 
 }  // namespace

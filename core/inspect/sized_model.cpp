@@ -190,15 +190,22 @@ ir::Lengths SizableModel::complete(ir::Lengths given, int64_t otherwise) const {
 
 namespace {
 
-void infer(SizedModel& sized) {
+/// `propagates`: onnx's own arithmetic of shapes is done as well. Yields what contradicts itself.
+std::vector<std::string> problems_of(pb::ModelProto& model, bool propagates) {
   pb::shape_inference::DataValueMap unused;
-  sized.problems.clear();
   try {
-    pb::shape_inference::InferShapes(sized.model, pb::OpSchemaRegistry::Instance(),
-                                     pb::ShapeInferenceOptions(false, 1, true), &unused);
+    pb::shape_inference::InferShapes(model, pb::OpSchemaRegistry::Instance(),
+                                     pb::ShapeInferenceOptions(false, 1, propagates), &unused);
   } catch (const std::exception& error) {
-    sized.problems = lines_of(error.what());
+    return lines_of(error.what());
   }
+  return {};
+}
+
+void infer(SizedModel& sized) {
+  sized.problems = problems_of(sized.model, true);
+  // That arithmetic takes every tensor of integers for a row, and fails at sums of those with more axes.
+  if (!sized.problems.empty()) sized.problems = problems_of(sized.model, false);
 }
 
 bool knows_all(const pb::GraphProto& graph, const ValueTypes& types) {

@@ -141,6 +141,17 @@ BOOST_AUTO_TEST_CASE(faults_are_found) {
   BOOST_TEST(!found.is_sound());
 }
 
+BOOST_AUTO_TEST_CASE(an_axis_of_which_some_lengths_run_is_limited_and_not_frozen) {
+  const Files files;
+  const pb::ModelProto model =
+      Files::parse(model_text("(float[patches, 64] x) => (float[merged, 4, 64] y)"
+                              "<int64[3] merges = {-1, 4, 64}> { y = Reshape (x, merges) }"));
+  const Inspection found = inspect(files.write(model), {});
+  BOOST_TEST(finding(found, "frozen-axis") == nullptr);
+  BOOST_REQUIRE(finding(found, "limited-axis") != nullptr);
+  BOOST_TEST(found.is_sound());
+}
+
 BOOST_AUTO_TEST_CASE(a_sound_file_has_no_findings) {
   const Files files;
   pb::ModelProto model = Files::parse(model_text("(float[batch, 64] x) => (float[batch, 64] y) { y = MatMul (x, w) }"));
