@@ -43,9 +43,10 @@ build_packages() {
   boost_packages
 }
 
-# What only the tests need: a second compiler for the plugin ABI and for libFuzzer, and make for a batch of exports.
+# What only the tests need: a second compiler for the plugin ABI and for libFuzzer, make for a batch of exports, and Graphviz
+# for pictures of graphs.
 test_packages() {
-  printf '%s\n' clang clang-tidy clang-format make
+  printf '%s\n' clang clang-tidy clang-format make graphviz
   clang_runtime_package
 }
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // onnxport inspect: what a file holds and costs, and what is wrong with it.
 #include <boost/test/unit_test.hpp>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
+#include "tests/support/skips.hpp"
 
 using namespace cli;
 using Json = nlohmann::json;
@@ -52,6 +54,22 @@ BOOST_AUTO_TEST_CASE(parameters_are_told_by_type_and_module) {
   const auto hidden = config.at("hidden_size").get<int64_t>();
   BOOST_TEST(query->at("parameters") == hidden * hidden + hidden);
   BOOST_TEST(layer->at("operations").get<int64_t>() > query->at("operations").get<int64_t>());
+}
+
+BOOST_AUTO_TEST_CASE(a_graph_is_drawn_by_modules) {
+  if (std::system("command -v dot >/dev/null 2>&1") != 0)
+    return onnxport::test::not_run("there is no Graphviz (apt-get install graphviz)");
+  const Exported exported;
+  exported.inspect({"--graph", "graph.svg", "--depth", "1"});
+  const std::string drawn = exported.sandbox.read("graph.svg");
+  for (const char* part : {"<svg", "input_ids", "logits", ">bert<", "nodes"}) BOOST_TEST(contains(drawn, part), part);
+  exported.inspect({"--graph", "graph.html"});
+  const std::string page = exported.sandbox.read("graph.html");
+  for (const char* part : {"<details", "query", "bert.encoder.layer.1"}) BOOST_TEST(contains(page, part), part);
+  BOOST_TEST(!contains(page, "<script"));
+  exported.inspect({"--graph", "graph.png"});
+  BOOST_TEST(exported.sandbox.read("graph.png").starts_with("\x89PNG"));
+  BOOST_TEST(exported.inspect({"--graph", "graph.gif"}, 2).at("status") == "error");
 }
 
 /// The law, evaluated by hand, is what is counted at any lengths.
