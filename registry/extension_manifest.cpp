@@ -10,6 +10,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "registry/yaml_json.hpp"
+
 namespace onnxport {
 namespace {
 
@@ -53,26 +55,6 @@ Json scalar(const Node& node) {
   return node.text;
 }
 
-Json json_of(const Node& node) {
-  switch (node.kind) {
-    case Node::Kind::null:
-      return nullptr;
-    case Node::Kind::scalar:
-      return scalar(node);
-    case Node::Kind::sequence: {
-      Json list = Json::array();
-      for (const Node& item : node.items) list.push_back(json_of(item));
-      return list;
-    }
-    case Node::Kind::map: {
-      Json map = Json::object();
-      for (size_t i = 0; i + 1 < node.items.size(); i += 2) map[node.items[i].text] = json_of(node.items[i + 1]);
-      return map;
-    }
-  }
-  return nullptr;
-}
-
 /// Fields with what they are. A field that config_names renames may go by either name.
 Json fields(const Node& node, const Path& file, const ConfigNames& known) {
   Json result = Json::object();
@@ -80,7 +62,7 @@ Json fields(const Node& node, const Path& file, const ConfigNames& known) {
        entries(node, file, "'config_defaults' and 'config_values' are maps from fields of config.json to values")) {
     const auto renamed = std::find_if(known.fields.begin(), known.fields.end(),
                                       [&, name = key->text](const auto& field) { return field.first == name; });
-    result[renamed == known.fields.end() ? key->text : renamed->second] = json_of(*value);
+    result[renamed == known.fields.end() ? key->text : renamed->second] = yaml::json_of(*value, scalar);
   }
   return result;
 }

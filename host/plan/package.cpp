@@ -13,6 +13,7 @@
 #include "core/error.hpp"
 #include "host/plan/choices.hpp"
 #include "registry/yaml.hpp"
+#include "registry/yaml_json.hpp"
 
 namespace onnxport {
 namespace {
@@ -64,26 +65,6 @@ fs::path path_below(const Node& node, const fs::path& file, const char* what) {
                fmt::format("{} is '{}'; expected a path that stays within the folder", what, path.string()));
   }
   return path;
-}
-
-Json json_of(const Node& node) {
-  switch (node.kind) {
-    case Node::Kind::null:
-      return nullptr;
-    case Node::Kind::scalar:
-      return node.text;
-    case Node::Kind::sequence: {
-      Json list = Json::array();
-      for (const Node& item : node.items) list.push_back(json_of(item));
-      return list;
-    }
-    case Node::Kind::map: {
-      Json map = Json::object();
-      for (size_t i = 0; i + 1 < node.items.size(); i += 2) map[node.items[i].text] = json_of(node.items[i + 1]);
-      return map;
-    }
-  }
-  return nullptr;
 }
 
 std::vector<PackageFile> files_in(const Node* node, const fs::path& file, const std::string& package,
@@ -202,7 +183,9 @@ Package read_package(const fs::path& folder) {
   package.refused = texts(row.optional("refused"), file, "refused");
   package.suffixes = texts(row.optional("suffixes"), file, "suffixes");
   const Node* data = row.optional("data");
-  package.files = files_in(row.optional("files"), file, layout.name, data == nullptr ? Json::object() : json_of(*data));
+  package.files = files_in(
+      row.optional("files"), file, layout.name,
+      data == nullptr ? Json::object() : yaml::json_of(*data, [](const Node& scalar) -> Json { return scalar.text; }));
   include(row.optional("includes"), file, package);
   row.finish();
   return package;
