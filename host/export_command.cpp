@@ -180,13 +180,21 @@ void require_runnable(const ExportPlan& plan, const DefinedGraphs& defined) {
   }
 }
 
-/// Bytes of the weights in f32 that the config asks for.
-uint64_t expected_weight_bytes(const OnnxConfig& config, const std::vector<GraphFile>& files) {
-  WeightSource expected;
-  define_graphs(config, expected, files);
-  uint64_t bytes = 0;
-  for (const auto& [name, shape] : expected.requested()) bytes += TensorPlan{name, ir::DType::f32, shape}.bytes();
-  return bytes;
+/// The weights in f32 that the config asks for, in bytes.
+struct ExpectedWeights {
+  uint64_t bytes = 0, largest = 0;
+};
+
+ExpectedWeights expected_weights(const OnnxConfig& config, const std::vector<GraphFile>& files) {
+  WeightSource source;
+  define_graphs(config, source, files);
+  ExpectedWeights expected;
+  for (const auto& [name, shape] : source.requested()) {
+    const uint64_t bytes = TensorPlan{name, ir::DType::f32, shape}.bytes();
+    expected.bytes += bytes;
+    expected.largest = std::max(expected.largest, bytes);
+  }
+  return expected;
 }
 
 /// What the weights take in the type that they are written in, of so many bytes in f32.
@@ -249,8 +257,11 @@ int run_export(const ExportArguments& arguments, Console& console) {
   if (model.is_by_id()) {
     // Nor is it for an export that this machine could not finish.
     if (plan.validation) probe_backends(true);
-    const uint64_t bytes = expected_weight_bytes(onnx_config, files);
-    if (plan.validation) require_memory({.weights = bytes, .file = bytes_as(dtype, bytes), .limit = plan.max_memory});
+    const auto [bytes, largest] = expected_weights(onnx_config, files);
+    if (plan.validation) {
+      require_memory(
+          {.weights = bytes, .file = bytes_as(dtype, bytes), .largest_weight = largest, .limit = plan.max_memory});
+    }
     if (plan.weights.place != WeightPlace::link) output.require_space(bytes_as(dtype, bytes));
   }
   if (const auto fetched = model.fetch_weights()) report(*fetched, console);
