@@ -21,7 +21,7 @@ class NamePattern {
   struct Match {
     std::map<std::string, std::string> numbers;
     std::string rest;
-    auto operator<=>(const Match&) const = default;
+    auto operator<=>(const Match&) const = default;  // NOLINT(modernize-use-nullptr): of what it compares with 0
   };
   /// Null where the name begins otherwise.
   std::optional<Match> match(std::string_view name) const;
