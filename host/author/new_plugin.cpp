@@ -6,10 +6,10 @@
 
 #include <algorithm>
 #include <fstream>
-#include <iterator>
 
 #include "core/error.hpp"
 #include "core/files/output_error.hpp"
+#include "core/files/whole_file.hpp"
 #include "host/author/project_files.hpp"
 #include "host/author/sample.hpp"
 
@@ -17,11 +17,6 @@ namespace onnxport {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string read(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
 
 void write(const fs::path& file, const std::string& text) {
   fs::create_directories(file.parent_path());
@@ -65,7 +60,7 @@ void copy_recording(const Json& row, const fs::path& from, const NewPlugin& plug
     const fs::path file = from / path / name.get<std::string>();
     std::error_code ignored;
     if (!fs::exists(file, ignored)) continue;
-    write(to / file.filename(), read(file));
+    write(to / file.filename(), read_whole(file));
     kept.push_back(name);
   }
   renamed["cases"] = kept;
@@ -119,7 +114,7 @@ std::vector<std::string> copy_sources(const NewPlugin& plugin, const SourceSampl
   for (const fs::directory_entry& entry : fs::directory_iterator(sample.folder)) {
     const std::string extension = entry.path().extension();
     if (extension != ".cpp" && extension != ".hpp") continue;
-    std::string text = read(entry.path());
+    std::string text = read_whole(entry.path());
     std::string name = entry.path().filename();
     if (const size_t at = text.find("ONNXPORT_PLUGIN({"); at != std::string::npos) {
       const std::string maker = maker_in(text.substr(at), sample.resolved.model_type, entry.path());
@@ -161,13 +156,13 @@ void require_plugin_name(const std::string& name) {
 void write_from_template(const NewPlugin& plugin) {
   const fs::path from = template_folder();
   const std::string own = class_name(plugin.name);
-  std::string source = read(from / "bag.cpp");
+  std::string source = read_whole(from / "bag.cpp");
   replace_all(source, "com.example.bag", "com.example." + plugin.name);
   replace_all(source, "\"Bag of words\"", fmt::format("\"{}\"", plugin.name));
   replace_all(source, ".types = {\"bag\"}", fmt::format(".types = {{\"{}\"}}", plugin.model_type));
   replace_all(source, "Bag", own);
   write(plugin.folder / (plugin.name + ".cpp"), source);
-  std::string original = read(from / "original.py");
+  std::string original = read_whole(from / "original.py");
   replace_all(original, "bag.cpp", plugin.name + ".cpp");
   replace_all(original, "Bag", own);
   write(plugin.folder / "original.py", original);

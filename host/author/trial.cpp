@@ -6,11 +6,10 @@
 
 #include <algorithm>
 #include <cctype>
-#include <fstream>
-#include <iterator>
 
 #include "core/error.hpp"
 #include "core/export/export.hpp"
+#include "core/files/whole_file.hpp"
 #include "host/process/child.hpp"
 
 namespace onnxport {
@@ -99,18 +98,13 @@ Finding open_axes(const fs::path& folder, const Trial& trial) {
   return {"axes", true, fmt::format("open: {}", fmt::join(open, ", "))};
 }
 
-std::string bytes_of(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
 Finding same_bytes(const Trial& trial, Words words, const fs::path& first) {
   const fs::path again = trial.scratch / "again";
   *std::find(words.begin(), words.end(), first.string()) = again.string();
   words.emplace_back("--no-validate");
   const ChildEnd end = run_command_again(words, trial.limit);
   if (end.status != 0) return {"same bytes twice", false, trouble(end, trial)};
-  const bool same = bytes_of(first / "model.onnx") == bytes_of(again / "model.onnx");
+  const bool same = read_whole(first / "model.onnx") == read_whole(again / "model.onnx");
   std::error_code ignored;
   fs::remove_all(again, ignored);
   return {"same bytes twice", same,

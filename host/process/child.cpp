@@ -86,7 +86,7 @@ ChildEnd run_command_again(const std::vector<std::string>& words, std::chrono::s
     if (now > deadline + patience) ::kill(child, SIGKILL);
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
-  if (interrupt_flag()) throw Error(Failure::output, "interrupted");
+  stop_if_interrupted();
   end.status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
   end.said = nlohmann::ordered_json::parse(out.text(), nullptr, false);
   if (end.said.is_discarded()) end.said = nullptr;

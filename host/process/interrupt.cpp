@@ -5,6 +5,7 @@
 
 #include <csignal>
 
+#include "core/error.hpp"
 #include "host/process/shared_memory.hpp"
 
 namespace onnxport {
@@ -43,6 +44,10 @@ void catch_interrupts() {
 
 const std::atomic<bool>& interrupt_flag() {
   return *flag;
+}
+
+void stop_if_interrupted() {
+  if (interrupt_flag()) throw Error(Failure::output, "interrupted");
 }
 
 void end_soon_without(int process) {

@@ -17,6 +17,8 @@ const std::atomic<bool>& interrupt_flag();
 /// Of a child that gets a signal when its parent ends: one that comes once `process`, which made it, is gone ends this
 /// one within seconds, also where it does not look at the flag.
 void end_soon_without(int process);
+/// Throws Error(output, "interrupted") where the flag is set.
+void stop_if_interrupted();
 /// Sets the flag as a signal does.
 void request_interrupt();
 

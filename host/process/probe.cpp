@@ -81,7 +81,7 @@ class Prober {
       }
       pollfd polled{from_, POLLIN, 0};
       const int ready = ::poll(&polled, 1, patience);
-      if (interrupt_flag()) throw Error(Failure::output, "interrupted");
+      stop_if_interrupted();
       if (ready < 0 && errno == EINTR) continue;
       char buffer[4096];
       const ssize_t count = ready > 0 ? ::read(from_, buffer, sizeof buffer) : 0;

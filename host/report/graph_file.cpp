@@ -13,6 +13,7 @@
 
 #include "core/error.hpp"
 #include "core/files/output_error.hpp"
+#include "core/files/whole_file.hpp"
 #include "core/inspect/module_graph.hpp"
 #include "core/printable.hpp"
 #include "host/report/html.hpp"
@@ -110,8 +111,7 @@ std::map<std::string, std::string> draw_all(const std::vector<Picture>& pictures
   for (const Picture& picture : pictures) dot += dot_of(picture);
   const fs::path file = beside.string() + ".svg" + std::to_string(::getpid());
   draw(dot, "svg", file);
-  std::ifstream in(file, std::ios::binary);
-  const std::string all{std::istreambuf_iterator<char>(in), {}};
+  const std::string all = read_whole(file);
   std::error_code ignored;
   fs::remove(file, ignored);
   std::map<std::string, std::string> by_path;

@@ -15,8 +15,8 @@ struct DeformableDetrConfig {
       : levels(c.size("num_feature_levels", 4)),
         backbone(seen_through(c, levels)),
         width(c.size("d_model", 256)),
-        encoder(c, "encoder_"),
-        decoder(c, "decoder_"),
+        encoder(c, "encoder_", 1024),
+        decoder(c, "decoder_", 1024),
         activation(c.text("activation_function", "relu")),
         learnt(c.choice("position_embedding_type", "sine", {"sine", "learned"}) == "learned"),
         refines(c.boolean("with_box_refine", false)),
@@ -52,18 +52,10 @@ struct DeformableDetrConfig {
       throw Error(ONNXPORT_CONFIG, "config field 'two_stage' is true and 'with_box_refine' false; expected both");
     }
   }
-  struct Side {
-    Side(const Config& c, const std::string& of)
-        : layers(c.count(of + "layers", 6)),
-          heads(c.size(of + "attention_heads", 8)),
-          inner(c.size(of + "ffn_dim", 1024)),
-          points(c.size(of + "n_points", 4)) {}
-    int64_t layers, heads, inner, points;
-  };
   int64_t levels;
   Backbone backbone;
   int64_t width;
-  Side encoder, decoder;
+  DeformableSide encoder, decoder;
   std::string activation;
   bool learnt;     // positions
   bool refines;    // boxes, layer by layer
@@ -93,14 +85,8 @@ class DeformableDetr final : public OnnxConfig {
   std::string base_model_prefix() const override { return "model"; }
   double atol_for_validation() const override { return 1e-4; }
   /// Source: DetrOnnxConfig, transformers 4.30, of which this is a relative.
-  std::vector<TensorSpec> inputs() const override {
-    return {pixel_values(),
-            input::mask("pixel_mask", {axis::batch, axis::height, axis::width}, {.of = "pixel_values"})};
-  }
-  std::vector<OutputSpec> outputs() const override {
-    if (task() == "default") return {{"last_hidden_state", {{0, axis::batch}}}};
-    return {{"logits", {{0, axis::batch}}}, {"pred_boxes", {{0, axis::batch}}}};
-  }
+  std::vector<TensorSpec> inputs() const override { return {pixel_values(), pixel_mask()}; }
+  std::vector<OutputSpec> outputs() const override { return detector_outputs(task()); }
 
   Outputs forward(Graph& g, const Inputs& in) const override {
     const bool detects = task() != "default";
@@ -130,9 +116,6 @@ class DeformableDetr final : public OnnxConfig {
                           {.inner = inner, .activation = c.activation, .up = "fc1", .down = "fc2", .bias = true});
     });
   }
-  DeformableAttention sampling(const DeformableDetrConfig::Side& side) const {
-    return {.heads = side.heads, .points = std::vector<int64_t>(static_cast<size_t>(c.levels), side.points)};
-  }
 
   Value encode(const Scope& s, const SeenScales& seen) const {
     const Value references = references_of_places(s, seen);
@@ -141,7 +124,7 @@ class DeformableDetr final : public OnnxConfig {
       const Scope layer = s / "layers" / i;
       x = joined(layer, x, "self_attn_layer_norm", [&](const Value& h) {
         return attend_deformed(layer / "self_attn", h + seen.positions, {h, seen.image.levels, references, seen.mask},
-                               sampling(c.encoder));
+                               c.encoder.sampling(c.levels));
       });
       x = fed(layer, x, c.encoder.inner);
     }
@@ -193,7 +176,7 @@ class DeformableDetr final : public OnnxConfig {
       });
       x = joined(layer, x, "encoder_attn_layer_norm", [&](const Value& h) {
         return attend_deformed(layer / "encoder_attn", h + positions, {memory, seen.image.levels, places, seen.mask},
-                               sampling(c.decoder));
+                               c.decoder.sampling(c.levels));
       });
       x = fed(layer, x, c.decoder.inner);
       if (!detects || (!c.refines && i + 1 < c.decoder.layers)) continue;

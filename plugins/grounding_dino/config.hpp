@@ -26,8 +26,8 @@ struct GroundingDinoConfig {
         backbone(backbone_of(c, backbones, swin_of_detector)),
         text(text_config(c)),
         width(c.size("d_model", 256)),
-        encoder(c, "encoder_"),
-        decoder(c, "decoder_"),
+        encoder(c, "encoder_", 2048),
+        decoder(c, "decoder_", 2048),
         activation(c.text("activation_function", "relu")),
         norm{.epsilon = c.real("layer_norm_eps", 1e-5)},
         positions{.width = width,
@@ -68,19 +68,11 @@ struct GroundingDinoConfig {
                   "queries begin at places of the image");
     }
   }
-  struct Side {
-    Side(const Config& c, const std::string& of)
-        : layers(c.count(of + "layers", 6)),
-          heads(c.size(of + "attention_heads", 8)),
-          inner(c.size(of + "ffn_dim", 2048)),
-          points(c.size(of + "n_points", 4)) {}
-    int64_t layers, heads, inner, points;
-  };
   int64_t levels;
   Backbone backbone;
   BertEncoder text;
   int64_t width;
-  Side encoder, decoder;
+  DeformableSide encoder, decoder;
   std::string activation;
   Norm norm;
   ImagePositions positions;

@@ -39,13 +39,9 @@ class GroundingDino final : public OnnxConfig {
     const std::vector<Dim> text{axis::batch, axis::sequence};
     return {pixel_values(), input::ids("input_ids", text, c.text.vocab),
             input::token_types("token_type_ids", text, {.of = "input_ids", .limit = c.text.segments}),
-            input::mask("attention_mask", text, {.of = "input_ids"}),
-            input::mask("pixel_mask", {axis::batch, axis::height, axis::width}, {.of = "pixel_values"})};
+            input::mask("attention_mask", text, {.of = "input_ids"}), pixel_mask()};
   }
-  std::vector<OutputSpec> outputs() const override {
-    if (!detects()) return {{"last_hidden_state", {{0, axis::batch}}}};
-    return {{"logits", {{0, axis::batch}}}, {"pred_boxes", {{0, axis::batch}}}};
-  }
+  std::vector<OutputSpec> outputs() const override { return detector_outputs(task()); }
 
   Outputs forward(Graph& g, const Inputs& in) const override {
     const Scope model = detects() ? g.root() / "model" : g.root();
@@ -86,9 +82,6 @@ class GroundingDino final : public OnnxConfig {
                           {.inner = inner, .activation = c.activation, .up = "fc1", .down = "fc2", .bias = true});
     });
   }
-  DeformableAttention sampling(const GroundingDinoConfig::Side& side) const {
-    return {.heads = side.heads, .points = std::vector<int64_t>(static_cast<size_t>(c.levels), side.points)};
-  }
   static constexpr ProjectionNames names{"query", "key", "value", "out_proj"};
 
   // The prompt through BERT, phrase by phrase: f32[batch, n, width].
@@ -120,7 +113,7 @@ class GroundingDino final : public OnnxConfig {
       x.text = fed(text, x.text, "layer_norm_after", c.encoder.inner / 2);
       x.image = joined(image, x.image, "self_attn_layer_norm", [&](const Value& h) {
         return attend_deformed(image / "self_attn", h + given.seen.positions,
-                               {h, given.seen.image.levels, references, given.seen.mask}, sampling(c.encoder));
+                               {h, given.seen.image.levels, references, given.seen.mask}, c.encoder.sampling(c.levels));
       });
       x.image = fed(image, x.image, "final_layer_norm", c.encoder.inner);
     }
@@ -175,7 +168,8 @@ class GroundingDino final : public OnnxConfig {
       });
       x = joined(layer, x, "encoder_attn_layer_norm", [&](const Value& h) {
         return attend_deformed(layer / "encoder_attn", h + positions,
-                               {memory.image, given.seen.image.levels, places, given.seen.mask}, sampling(c.decoder));
+                               {memory.image, given.seen.image.levels, places, given.seen.mask},
+                               c.decoder.sampling(c.levels));
       });
       x = fed(layer, x, "final_layer_norm", c.decoder.inner);
       if (detects() && i + 1 < c.decoder.layers) references = moved(between_layers(g.root(), i), x, references);

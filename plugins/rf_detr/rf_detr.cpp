@@ -86,16 +86,8 @@ class RfDetr final : public OnnxConfig {
     return {{.axis = axis::height, .usual = height, .minimum = height, .step = step.height},
             {.axis = axis::width, .usual = width, .minimum = width, .step = step.width}};
   }
-  std::vector<TensorSpec> inputs() const override {
-    return {pixel_values(),
-            input::mask("pixel_mask", {axis::batch, axis::height, axis::width}, {.of = "pixel_values"})};
-  }
-  std::vector<OutputSpec> outputs() const override {
-    if (task() == "default") return {{"last_hidden_state", {{0, axis::batch}}}};
-    std::vector<OutputSpec> specs{{"logits", {{0, axis::batch}}}, {"pred_boxes", {{0, axis::batch}}}};
-    if (task() == "image-segmentation") specs.push_back({"pred_masks", {{0, axis::batch}}});
-    return specs;
-  }
+  std::vector<TensorSpec> inputs() const override { return {pixel_values(), pixel_mask()}; }
+  std::vector<OutputSpec> outputs() const override { return detector_outputs(task()); }
 
   Outputs forward(Graph& g, const Inputs& in) const override {
     const Scope root = g.root(), transformer = root / "transformer";

@@ -13,6 +13,19 @@
 
 namespace onnxport::family {
 
+/// The encoder or the decoder of such a model, by the fields that begin with `of`.
+struct DeformableSide {
+  DeformableSide(const Config& c, const std::string& of, int64_t default_inner)
+      : layers(c.count(of + "layers", 6)),
+        heads(c.size(of + "attention_heads", 8)),
+        inner(c.size(of + "ffn_dim", default_inner)),
+        points(c.size(of + "n_points", 4)) {}
+  DeformableAttention sampling(int64_t levels) const {
+    return {.heads = heads, .points = std::vector<int64_t>(static_cast<size_t>(levels), points)};
+  }
+  int64_t layers, heads, inner, points;
+};
+
 /// What the backbone sees, as tokens of all scales.
 struct SeenScales {
   TokenLevels image;

@@ -16,6 +16,18 @@
 
 namespace onnxport::family {
 
+/// Which pixels belong to the image: i64[batch, height, width].
+inline TensorSpec pixel_mask() {
+  return input::mask("pixel_mask", {axis::batch, axis::height, axis::width}, {.of = "pixel_values"});
+}
+/// What a detector puts out for a feature.
+inline std::vector<OutputSpec> detector_outputs(const std::string& task) {
+  if (task == "default") return {{"last_hidden_state", {{0, axis::batch}}}};
+  std::vector<OutputSpec> specs{{"logits", {{0, axis::batch}}}, {"pred_boxes", {{0, axis::batch}}}};
+  if (task == "image-segmentation") specs.push_back({"pred_masks", {{0, axis::batch}}});
+  return specs;
+}
+
 /// What relatives do differently.
 struct DetrKind {
   int64_t queries;                         ///< where config.json states none
@@ -195,16 +207,8 @@ class DetrOnnxConfig : public OnnxConfig {
   double atol_for_validation() const override { return 1e-4; }
 
   /// Source: DetrOnnxConfig, transformers 4.30.
-  std::vector<TensorSpec> inputs() const override {
-    return {pixel_values(),
-            input::mask("pixel_mask", {axis::batch, axis::height, axis::width}, {.of = "pixel_values"})};
-  }
-  std::vector<OutputSpec> outputs() const override {
-    if (task() == "default") return {{"last_hidden_state", {{0, axis::batch}}}};
-    std::vector<OutputSpec> specs{{"logits", {{0, axis::batch}}}, {"pred_boxes", {{0, axis::batch}}}};
-    if (task() == "image-segmentation") specs.push_back({"pred_masks", {{0, axis::batch}}});
-    return specs;
-  }
+  std::vector<TensorSpec> inputs() const override { return {pixel_values(), pixel_mask()}; }
+  std::vector<OutputSpec> outputs() const override { return detector_outputs(task()); }
 
   Outputs forward(Graph& g, const Inputs& in) const override {
     const bool masks = task() == "image-segmentation";
