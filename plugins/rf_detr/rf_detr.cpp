@@ -156,7 +156,7 @@ class RfDetr final : public OnnxConfig {
   Value promising(const Scope& s, const SeenScales& seen) const {
     Graph& g = s.graph();
     const PlaceBoxes around = boxes_around_places(s, seen);
-    const auto kept = [&](const Value& x, double else_) { return where(around.counts, x, g.scalar(else_)); };
+    const auto kept = [&](const Value& x, double otherwise) { return where(around.counts, x, g.scalar(otherwise)); };
     const Value places =
         norm(s / "enc_output_norm" / 0, linear(s / "enc_output" / 0, kept(seen.image.tokens, 0), {.out = c.width}), {});
     const Value scores = kept(linear(s / "enc_out_class_embed" / 0, places, {.out = c.labels}),
