@@ -26,6 +26,11 @@ onnxport_code code_of(const Error& error) {
   }
 }
 
+onnxport_status* status_of(const Error& error, const std::string& what) {
+  return new onnxport_status{code_of(error), what.empty() ? error.what() : fmt::format("{}: {}", what, error.what()),
+                             ""};
+}
+
 /// Runs `body` on behalf of the plugin of the model around; an error says what it was about.
 template <class Body>
 onnxport_status* within(const std::string& what, Body body) noexcept {
@@ -34,8 +39,7 @@ onnxport_status* within(const std::string& what, Body body) noexcept {
     try {
       body();
     } catch (const Error& error) {
-      failure = new onnxport_status{code_of(error),
-                                    what.empty() ? error.what() : fmt::format("{}: {}", what, error.what()), ""};
+      failure = status_of(error, what);
     }
   });
   return failure != nullptr ? failure : other;

@@ -228,6 +228,7 @@ void infer_split(Inference& x) {
   const size_t axis = axis_index(x.node.integer("axis", 0), x.shape(0).size());
   int64_t total = 0;
   for (size_t i = 0; i < sizes.size(); ++i) {
+    if (sizes[i] < 0) refuse(fmt::format("a part cannot be {} long", sizes[i]));
     Shape shape = x.shape(0);
     shape[axis] = Dim(sizes[i]);
     total += sizes[i];

@@ -36,6 +36,7 @@ struct Gate : Ort::CustomOpBase<Gate, Kernel> {
 
 }  // namespace
 
+// NOLINTNEXTLINE(readability-identifier-naming): the name by which ONNX Runtime finds it
 extern "C" __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(OrtSessionOptions* options,
                                                                                const OrtApiBase* base) {
   Ort::InitApi(base->GetApi(ORT_API_VERSION));

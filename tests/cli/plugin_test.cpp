@@ -81,6 +81,14 @@ BOOST_AUTO_TEST_CASE(a_definition_that_asks_for_what_is_not_there_is_told_what) 
                 {"org.onnxport.test.mistaken", "a list or map was asked for an entry that it does not have"});
 }
 
+BOOST_AUTO_TEST_CASE(what_does_not_fit_is_told_with_the_line_of_the_source) {
+  const Sandbox sandbox;
+  const std::string words = R"({"words.weight": {"dtype": "F32", "shape": [4, 4], "data_offsets": [0, 64]}})";
+  model_of(sandbox, "adds-a-wider-one", words);
+  check_failure(sandbox, with_plugin(fixture_plugins("mistaken")), 4,
+                {"org.onnxport.test.mistaken", "Add", "4, 4", "3", "(at mistaken.cpp:2"});
+}
+
 BOOST_AUTO_TEST_CASE(a_plugin_that_throws_is_caught) {
   const Sandbox sandbox;
   for (const char* type : {"throws-in-create", "throws-in-describe", "throws-in-forward"}) {

@@ -80,8 +80,39 @@ BOOST_AUTO_TEST_CASE(an_input_that_is_not_there_is_named_beside_those_that_are) 
     (void)inputs.at("attention_mask");
     BOOST_FAIL("an input that is not there");
   } catch (const sdk::Error& error) {
-    BOOST_TEST(error.what() == std::string("the graph has no input 'attention_mask'; inputs() lists: input_ids, mask"));
+    BOOST_TEST(
+        std::string(error.what())
+            .starts_with(
+                "the graph has no input 'attention_mask'; inputs() lists: input_ids, mask (at definition_test.cpp:"));
   }
+}
+
+BOOST_AUTO_TEST_CASE(a_failure_names_the_line_that_asked_for_it) {
+  const sdk::Value x = input("x", {ir::DType::f32, {2, 4}}), narrow = input("narrow", {ir::DType::f32, {3}});
+  const auto line_of = [](const auto& call) {
+    try {
+      call();
+    } catch (const sdk::Error& error) {
+      const std::string text = error.what(), before = "(at definition_test.cpp:";
+      const size_t at = text.rfind(before);
+      return at == std::string::npos ? 0 : std::stoi(text.substr(at + before.size()));
+    }
+    return -1;
+  };
+  // An operator, a function, a helper that calls others, a node by its name, a list, a shape; on lines of their own.
+  const int first = __LINE__;
+  BOOST_TEST(line_of([&] { (void)(x + narrow); }) == first + 1);
+  BOOST_TEST(line_of([&] { (void)sdk::matmul(x, narrow); }) == first + 2);
+  BOOST_TEST(line_of([&] { (void)sdk::split_at(narrow.in(g.root() / "a"), 7); }) == first + 3);
+  BOOST_TEST(line_of([&] { (void)(g.root() / "a").op("MatMul", {x, narrow}); }) == first + 4);
+  BOOST_TEST(line_of([&] { (void)sdk::concat({x, narrow}, 0); }) == first + 5);
+  BOOST_TEST(line_of([&] { (void)sdk::einsum("ij,jk->ik", {x, narrow}); }) == first + 6);
+  BOOST_TEST(line_of([&] { (void)x.fixed(7); }) == first + 7);
+  // A call in the arguments of another is told as its own, and one that went well leaves nothing behind.
+  const auto nested = [&] { return sdk::relu(sdk::matmul(x, narrow)); };
+  BOOST_TEST(line_of(nested) > first + 7);
+  BOOST_TEST(sdk::relu(x).rank() == 2u);
+  BOOST_TEST(sdk::CallSite::current().empty());
 }
 
 BOOST_AUTO_TEST_CASE(scalars_are_of_the_type_that_is_asked_for) {

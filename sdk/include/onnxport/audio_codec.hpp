@@ -15,7 +15,7 @@ namespace onnxport::sdk {
 // ------------------------------------------------------------------------------------------ convolutions
 
 /// x[..., :end, ...] of an axis, for an end that only the run knows (i64 scalar).
-inline Value until(const Value& x, int64_t axis, const Value& end) {
+inline Value until(const Operand& x, int64_t axis, const Value& end) {
   Graph& g = x.graph();
   return g.op("Slice", {x, g.integers({0}), unsqueeze(end, {0})}, {{"axes", {axis}}});
 }
@@ -28,7 +28,7 @@ struct SignalBorder {
   Value behind;  ///< i64 scalar
   Border kind;   ///< reflect or edge
 };
-inline Value bordered(const Value& x, const SignalBorder& border) {
+inline Value bordered(const Operand& x, const SignalBorder& border) {
   Graph& g = x.graph();
   const Value length = size_of(x, 2), before = g.integer(border.before), last = length - g.integer(1);
   const Value places = range(before + length + border.behind) - before;
@@ -49,7 +49,7 @@ struct BorderedConvOptions {
 /// A convolution that yields an entry for each `stride` of the signal, the last of which may be incomplete:
 /// f[batch, in, length] -> f[batch, out, ⌈length/stride⌉]. Weights: those of conv1d.
 /// Source: EncodecConv1d and MimiConv1d, transformers 4.57 and 5.24.
-inline Value bordered_conv1d(const Scope& scope, const Value& x, const BorderedConvOptions& options) {
+inline Value bordered_conv1d(const Scope& scope, const Operand& x, const BorderedConvOptions& options) {
   Graph& g = scope.graph();
   const int64_t added = (options.kernel - 1) * options.dilation + 1 - options.stride;
   const int64_t behind = options.causal ? 0 : added / 2, before = added - behind;
@@ -83,7 +83,7 @@ inline Cut cut_of(int64_t added, bool causal, double at_end) {
   const int64_t behind = causal ? static_cast<int64_t>(std::ceil(static_cast<double>(added) * at_end)) : added / 2;
   return {added - behind, behind};
 }
-inline Value without(const Value& x, const Cut& cut) {
+inline Value without(const Operand& x, const Cut& cut) {
   if (cut.before == 0 && cut.behind == 0) return x;
   return slice(x, {2, cut.before, cut.behind == 0 ? to_end : -cut.behind});
 }
@@ -92,7 +92,7 @@ inline Value without(const Value& x, const Cut& cut) {
 
 /// x + sin²(α·x)/α, with a learnt α for each channel: f[batch, channels, length] -> the same. Weight: alpha
 /// f[1, channels, 1]. Source: Snake1d, DacModel, transformers 4.57.
-inline Value snake(const Scope& scope, const Value& x) {
+inline Value snake(const Scope& scope, const Operand& x) {
   const Value alpha = scope.weight("alpha", {1, x.fixed(1), 1});
   const Value wave = scope.op("Sin", {alpha * x});
   return (x + wave * wave / (alpha + 1e-9)).in(scope.parent());
@@ -101,7 +101,7 @@ inline Value snake(const Scope& scope, const Value& x) {
 // -------------------------------------------------------------------------------------------- quantisers
 
 /// The number of the entry that lies next to each vector: x: f[..., width], entries: f[n, width] -> i64[...].
-inline Value nearest(const Value& x, const Value& entries) {
+inline Value nearest(const Operand& x, const Value& entries) {
   const Value scores = 2.0 * matmul(x, transpose(entries, {1, 0})) - sum(entries * entries, {1});
   return x.graph().op("ArgMax", {scores}, {{"axis", -1}, {"keepdims", 0}});
 }
@@ -120,7 +120,7 @@ inline Value residual_codes(Value x, const std::vector<Value>& codebooks) {
 
 /// The entries that each quantiser's codes name: codes: i64[batch, m, n], an f[size, width] for each of at least m
 /// -> f[batch, m, n, width].
-inline Value entries_of(const Value& codes, const std::vector<Value>& codebooks) {
+inline Value entries_of(const Operand& codes, const std::vector<Value>& codebooks) {
   Graph& g = codes.graph();
   const int64_t size = codebooks.at(0).fixed(0), width = codebooks.at(0).fixed(1);
   const Value all = reshape(g.composite("Stack", codebooks), {-1, width});

@@ -123,7 +123,7 @@ inline int64_t length_before(int64_t places, const std::vector<SlidingWindow>& w
 }
 
 /// 1 in the first places of every row: lengths: i64[batch], of `count` places (an i64 scalar) -> i64[batch, count].
-inline Value mask_of_lengths(const Value& lengths, const Value& count) {
+inline Value mask_of_lengths(const Operand& lengths, const Value& count) {
   Graph& g = lengths.graph();
   return cast(g.op("Less", {unsqueeze(range(count), {0}), unsqueeze(lengths, {1})}), DType::i64);
 }

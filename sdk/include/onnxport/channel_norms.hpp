@@ -10,7 +10,7 @@ namespace onnxport::sdk {
 
 /// By the statistics of the training. Weights: weight, bias, running_mean, running_var f[channels].
 /// Source: torch.nn.BatchNorm2d in evaluation.
-inline Value batch_norm(const Scope& scope, const Value& x, double epsilon = 1e-5) {
+inline Value batch_norm(const Scope& scope, const Operand& x, double epsilon = 1e-5) {
   const int64_t n = x.fixed(1);
   scope.graph().unused("*" + (scope / "num_batches_tracked").path());
   std::vector<Value> inputs{x};
@@ -24,7 +24,7 @@ struct GroupNormOptions {
 };
 /// By mean and variance of each group of neighbouring channels over all that is behind them, and then each channel by
 /// its weight: -> the same shape. Weights: weight, bias f[channels]. Source: torch.nn.GroupNorm.
-inline Value group_norm(const Scope& scope, const Value& x, const GroupNormOptions& options) {
+inline Value group_norm(const Scope& scope, const Operand& x, const GroupNormOptions& options) {
   const int64_t n = x.fixed(1);
   return scope
       .composite("GroupNorm", {x, scope.weight("weight", {n}), scope.weight("bias", {n})},

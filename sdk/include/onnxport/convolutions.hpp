@@ -37,7 +37,7 @@ struct Filter {
   Value weight{};
   int64_t biases = 0;  // 0: none
 };
-inline std::vector<Value> filtered(const Scope& scope, const Value& x, const Filter& filter) {
+inline std::vector<Value> filtered(const Scope& scope, const Operand& x, const Filter& filter) {
   std::vector<Value> inputs{x, filter.weight ? filter.weight : scope.weight("weight", filter.shape)};
   if (filter.biases > 0) inputs.push_back(scope.weight("bias", {filter.biases}));
   return inputs;
@@ -87,7 +87,7 @@ struct ConvOptions {
 };
 /// -> f[batch, out, …, …]. Weights: weight f[out, in/groups, kernel], bias f[out]. Source: torch.nn.Conv2d; `same` as
 /// apply_tf_padding of MobileNet, transformers 4.30.
-inline Value conv2d(const Scope& scope, const Value& x, const ConvOptions& options) {
+inline Value conv2d(const Scope& scope, const Operand& x, const ConvOptions& options) {
   const int64_t in = options.in > 0 ? options.in : x.fixed(1);
   const detail::Filter filter{{options.out, in / options.groups, options.kernel.height, options.kernel.width},
                               options.weight,
@@ -114,7 +114,7 @@ struct Conv1dOptions {
 };
 /// A signal f[batch, in, length] -> f[batch, out, …]. Weights: weight f[out, in/groups, kernel], bias f[out].
 /// Source: torch.nn.Conv1d.
-inline Value conv1d(const Scope& scope, const Value& x, const Conv1dOptions& options) {
+inline Value conv1d(const Scope& scope, const Operand& x, const Conv1dOptions& options) {
   const int64_t in = options.in > 0 ? options.in : x.fixed(1);
   const detail::Filter filter{
       {options.out, in / options.groups, options.kernel}, options.weight, options.bias ? options.out : 0};
@@ -135,7 +135,7 @@ struct Conv3dOptions {
 };
 /// A video f[batch, in, frames, height, width] -> f[batch, out, …, …, …]. Weights: weight f[out, in, kernel], bias
 /// f[out]. Source: torch.nn.Conv3d, as patch embeddings have it.
-inline Value conv3d(const Scope& scope, const Value& x, const Conv3dOptions& options) {
+inline Value conv3d(const Scope& scope, const Operand& x, const Conv3dOptions& options) {
   std::vector<int64_t> shape{options.out, x.fixed(1)};
   shape.insert(shape.end(), options.kernel.begin(), options.kernel.end());
   const detail::Filter filter{std::move(shape), {}, options.bias ? options.out : 0};
@@ -156,7 +156,7 @@ struct ConvTransposeOptions {
 };
 /// -> f[batch, out, (height - 1)·stride + dilation·(kernel - 1) + 1 + output_padding - 2·padding, …].
 /// Weights: weight f[in, out/groups, kernel], bias f[out]. Source: torch.nn.ConvTranspose2d.
-inline Value conv_transpose2d(const Scope& scope, const Value& x, const ConvTransposeOptions& options) {
+inline Value conv_transpose2d(const Scope& scope, const Operand& x, const ConvTransposeOptions& options) {
   const detail::Filter filter{{x.fixed(1), options.out / options.groups, options.kernel.height, options.kernel.width},
                               {},
                               options.bias ? options.out : 0};
@@ -181,7 +181,7 @@ struct ConvTranspose1dOptions {
 };
 /// A signal f[batch, in, length] -> f[batch, out, …]. Weights: weight f[in, out/groups, kernel], bias f[out].
 /// Source: torch.nn.ConvTranspose1d.
-inline Value conv_transpose1d(const Scope& scope, const Value& x, const ConvTranspose1dOptions& options) {
+inline Value conv_transpose1d(const Scope& scope, const Operand& x, const ConvTranspose1dOptions& options) {
   const detail::Filter filter{
       {x.fixed(1), options.out / options.groups, options.kernel}, options.weight, options.bias ? options.out : 0};
   return scope
@@ -213,11 +213,11 @@ inline std::vector<Attribute> window(const PoolOptions& options) {
 }
 }  // namespace detail
 /// Source: torch.nn.MaxPool2d.
-inline Value max_pool(const Value& x, const PoolOptions& options) {
+inline Value max_pool(const Operand& x, const PoolOptions& options) {
   return x.graph().op("MaxPool", {x}, detail::window(options));
 }
 /// Source: torch.nn.AvgPool2d.
-inline Value average_pool(const Value& x, const PoolOptions& options) {
+inline Value average_pool(const Operand& x, const PoolOptions& options) {
   std::vector<Attribute> attributes = detail::window(options);
   attributes.emplace_back("count_include_pad", options.padding_counts);
   return x.graph().op("AveragePool", {x}, attributes);
@@ -228,14 +228,14 @@ struct Pool1dOptions {
   int64_t padding = 0;  ///< on both sides
 };
 /// A signal f[batch, channels, length] -> f[batch, channels, …]. Source: torch.nn.MaxPool1d.
-inline Value max_pool1d(const Value& x, const Pool1dOptions& options) {
+inline Value max_pool1d(const Operand& x, const Pool1dOptions& options) {
   return x.graph().op("MaxPool", {x},
                       {{"kernel_shape", {options.kernel}},
                        {"strides", {options.stride}},
                        {"pads", {options.padding, options.padding}}});
 }
 /// The same by means, in which the padding counts. Source: torch.nn.AvgPool1d.
-inline Value average_pool1d(const Value& x, const Pool1dOptions& options) {
+inline Value average_pool1d(const Operand& x, const Pool1dOptions& options) {
   return x.graph().op("AveragePool", {x},
                       {{"kernel_shape", {options.kernel}},
                        {"strides", {options.stride}},
@@ -244,12 +244,12 @@ inline Value average_pool1d(const Value& x, const Pool1dOptions& options) {
 }
 
 /// f[batch, channels, height, width] -> f[batch, channels, 1, 1]. Source: torch.nn.AdaptiveAvgPool2d(1).
-inline Value global_average_pool(const Value& x) {
+inline Value global_average_pool(const Operand& x) {
   return x.graph().op("GlobalAveragePool", {x});
 }
 /// f[batch, channels, height, width] -> f[batch, channels, size]: means over windows that share the image out, whatever
 /// its size. Source: torch.nn.AdaptiveAvgPool2d.
-inline Value adaptive_average_pool(const Value& x, const Extent& size) {
+inline Value adaptive_average_pool(const Operand& x, const Extent& size) {
   return x.graph().composite("AdaptiveAveragePool", {x}, {{"size", detail::sides(size)}});
 }
 

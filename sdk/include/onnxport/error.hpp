@@ -3,6 +3,7 @@
 #pragma once
 
 #include <onnxport/abi.h>
+#include <onnxport/call_site.hpp>
 
 #include <stdexcept>
 #include <string>
@@ -10,15 +11,22 @@
 
 namespace onnxport::sdk {
 
-/// Thrown by everything in the SDK, and by plugins; the bridge turns it into a status.
+/// Thrown by everything in the SDK, and by plugins; the bridge turns it into a status. What the definition itself did
+/// wrong is told with the line of the call; what a config or a checkpoint says is not for the line to answer for.
 class Error : public std::runtime_error {
  public:
   Error(onnxport_code code, const std::string& text, std::string place = {})
-      : std::runtime_error(text), code_(code), place_(std::move(place)) {}
+      : std::runtime_error(is_of_the_definition(code) ? CallSite::located(text) : text),
+        code_(code),
+        place_(std::move(place)) {}
   onnxport_code code() const { return code_; }
   const std::string& place() const { return place_; }
 
  private:
+  static bool is_of_the_definition(onnxport_code code) {
+    return code == ONNXPORT_GRAPH || code == ONNXPORT_INVALID_ARGUMENT;
+  }
+
   onnxport_code code_;
   std::string place_;
 };

@@ -103,7 +103,7 @@ class Value {
   std::vector<Dim> shape() const;
   size_t rank() const { return shape().size(); }
   /// The length of an axis that is known to be fixed (negative axes count from the end). Throws GRAPH where not.
-  int64_t fixed(int64_t axis) const;
+  int64_t fixed(int64_t axis, const char* file = __builtin_FILE(), uint32_t line = __builtin_LINE()) const;
 
   /// The same tensor, standing in a module: what is made of it first is named after that one.
   Value in(const Scope& module) const;
@@ -114,6 +114,16 @@ class Value {
   Graph* graph_ = nullptr;
   onnxport_value id_ = 0;
   uint32_t place_ = 0;
+};
+
+/// A value as an operation is given it: it brings the line of the call. Functions take their first one so.
+class Operand : public Value {
+ public:
+  Operand(const Value& value, const char* file = __builtin_FILE(), uint32_t line = __builtin_LINE())  // NOLINT
+      : Value(value), site_(file, line) {}
+
+ private:
+  CallSite site_;
 };
 
 /// What a step of a recurrence makes: the states from now on, and a row of each result.
@@ -156,10 +166,10 @@ class Scope {
   bool has(std::string_view name) const;
 
   /// An ONNX operator with one result, standing in this module.
-  Value op(std::string_view name, const std::vector<Value>& inputs,
+  Value op(const CalledName& name, const std::vector<Value>& inputs,
            const std::vector<Attribute>& attributes = {}) const;
   /// A composite with one result, standing in this module.
-  Value composite(std::string_view name, const std::vector<Value>& inputs,
+  Value composite(const CalledName& name, const std::vector<Value>& inputs,
                   const std::vector<Attribute>& attributes = {}) const;
 
  private:
@@ -198,7 +208,9 @@ class Graph {
   }
 
   /// Adds a node and yields its results, which stand where it does.
-  std::vector<Value> add(const Operation& operation) {
+  std::vector<Value> add(const Operation& operation, const char* file = __builtin_FILE(),
+                         uint32_t line = __builtin_LINE()) {
+    const CallSite site(file, line);
     const uint32_t place = operation.place != 0 ? operation.place : place_of(operation.inputs);
     std::vector<onnxport_value> inputs;
     for (const Value& value : operation.inputs) inputs.push_back(value.id());
@@ -233,13 +245,13 @@ class Graph {
     return results;
   }
   /// add() of an ONNX operator with one result.
-  Value op(std::string_view name, const std::vector<Value>& inputs, const std::vector<Attribute>& attributes = {}) {
-    return add({"", std::string(name), inputs, attributes})[0];
+  Value op(const CalledName& name, const std::vector<Value>& inputs, const std::vector<Attribute>& attributes = {}) {
+    return add({"", std::string(std::string_view(name)), inputs, attributes})[0];
   }
   /// add() of a composite with one result.
-  Value composite(std::string_view name, const std::vector<Value>& inputs,
+  Value composite(const CalledName& name, const std::vector<Value>& inputs,
                   const std::vector<Attribute>& attributes = {}) {
-    return add({composites, std::string(name), inputs, attributes})[0];
+    return add({composites, std::string(std::string_view(name)), inputs, attributes})[0];
   }
 
   /// Whether the host knows an operator: a definition can use a newer one where there is one, and do without elsewhere.
@@ -432,7 +444,8 @@ inline std::vector<Dim> Value::shape() const {
   return dims;
 }
 
-inline int64_t Value::fixed(int64_t axis) const {
+inline int64_t Value::fixed(int64_t axis, const char* file, uint32_t line) const {
+  const CallSite site(file, line);
   const std::vector<Dim> dims = shape();
   const auto index = static_cast<size_t>(axis < 0 ? axis + static_cast<int64_t>(dims.size()) : axis);
   if (index >= dims.size() || !dims[index].is_static()) {
@@ -458,14 +471,14 @@ inline Value Scope::weight(std::string_view name, const std::vector<int64_t>& sh
   return {*graph_, id, graph_->place(path_)};
 }
 
-inline Value Scope::op(std::string_view name, const std::vector<Value>& inputs,
+inline Value Scope::op(const CalledName& name, const std::vector<Value>& inputs,
                        const std::vector<Attribute>& attributes) const {
-  return graph_->add({"", std::string(name), inputs, attributes, 1, graph_->place(path_)})[0];
+  return graph_->add({"", std::string(std::string_view(name)), inputs, attributes, 1, graph_->place(path_)})[0];
 }
 
-inline Value Scope::composite(std::string_view name, const std::vector<Value>& inputs,
+inline Value Scope::composite(const CalledName& name, const std::vector<Value>& inputs,
                               const std::vector<Attribute>& attributes) const {
-  return graph_->add({composites, std::string(name), inputs, attributes, 1, graph_->place(path_)})[0];
+  return graph_->add({composites, std::string(std::string_view(name)), inputs, attributes, 1, graph_->place(path_)})[0];
 }
 
 namespace detail {

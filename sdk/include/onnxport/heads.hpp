@@ -15,12 +15,12 @@
 namespace onnxport::sdk {
 
 /// i64[batch, choice, ...] -> i64[batch·choice, ...]: every choice is a text of its own.
-inline Value flatten_choices(const Value& x) {
+inline Value flatten_choices(const Operand& x) {
   if (x.rank() == 2) return reshape(x, std::vector<int64_t>{-1});
   return reshape(x, concat({x.graph().integers({-1}), shape_of(x, 2, static_cast<int64_t>(x.rank()))}, 0));
 }
 /// scores: f32[batch·choice, 1] -> f32[batch, choice], the axes of `choices`: [batch, choice, sequence].
-inline Value unflatten_choices(const Value& scores, const Value& choices) {
+inline Value unflatten_choices(const Operand& scores, const Value& choices) {
   return reshape(scores, shape_of(choices, 0, 2));
 }
 
@@ -44,7 +44,7 @@ struct Span {
 };
 /// Where an answer starts and ends: hidden: f32[batch, sequence, n]. Weights: weight f[2, n], bias f[2].
 /// Source: qa_outputs of the …ForQuestionAnswering classes, transformers 4.30.
-inline Span span_logits(const Scope& scope, const Value& hidden) {
+inline Span span_logits(const Scope& scope, const Operand& hidden) {
   const Value logits = linear(scope, hidden, {.out = 2});
   const std::vector<Value> ends = split(logits, -1, {1, 1});
   return {squeeze(ends[0], {-1}), squeeze(ends[1], {-1})};
@@ -76,13 +76,13 @@ inline Head answer_span(std::string layer = "qa_outputs") {
 
 /// The mean of the tokens that count: hidden: f[batch, n, width], mask: i64[batch, n], 1 where one counts
 /// -> f[batch, width].
-inline Value mean_of_tokens(const Value& hidden, const Value& mask) {
+inline Value mean_of_tokens(const Operand& hidden, const Value& mask) {
   const Value counts = unsqueeze(cast(mask, hidden.dtype()), {2});
   return sum(hidden * counts, {1}) / sum(counts, {1});
 }
 /// The first token that counts, which is not the first of all where texts are padded on the left: hidden:
 /// f[batch, n, width], mask: i64[batch, n] -> f[batch, width].
-inline Value first_counted_token(const Value& hidden, const Value& mask) {
+inline Value first_counted_token(const Operand& hidden, const Value& mask) {
   Graph& g = hidden.graph();
   const Value first = g.op("ArgMax", {cast(mask, DType::i32)}, {{"axis", 1}, {"keepdims", 1}});
   return row_at(hidden, first);
@@ -90,7 +90,7 @@ inline Value first_counted_token(const Value& hidden, const Value& mask) {
 
 /// What lies at each text's last end token: x: f[batch, n, width], ids: i64[batch, n] -> f[batch, width]. `ends` is the
 /// config's eos_token_id, which must be one token. Source: BartForSequenceClassification, transformers 4.30.
-inline Value at_last_end(const Value& x, const Value& ids, const std::vector<int64_t>& ends) {
+inline Value at_last_end(const Operand& x, const Value& ids, const std::vector<int64_t>& ends) {
   if (ends.size() != 1) {
     throw Error(ONNXPORT_UNSUPPORTED, "config field 'eos_token_id' lists " + std::to_string(ends.size()) +
                                           " tokens; a text's class is read at the last place of one");
@@ -106,11 +106,11 @@ struct TextClassifier {
 /// A vector of each text through a layer of the head's own: f32[batch, n] -> f32[batch, labels].
 /// Source: RobertaClassificationHead, MPNetClassificationHead, BartClassificationHead, RoFormerClassificationHead and
 /// BigBirdClassificationHead, transformers 4.30.
-inline Value text_classifier(const Scope& scope, const Value& vector, const TextClassifier& form) {
+inline Value text_classifier(const Scope& scope, const Operand& vector, const TextClassifier& form) {
   const Value x = activation(linear(scope / "dense", vector, {.out = form.width}), form.activation);
   return linear(scope / "out_proj", x, {.out = form.labels});
 }
-inline Value text_classifier(const Scope& scope, const Value& vector, int64_t width, int64_t labels) {
+inline Value text_classifier(const Scope& scope, const Operand& vector, int64_t width, int64_t labels) {
   return text_classifier(scope, vector, {.width = width, .labels = labels});
 }
 
@@ -143,7 +143,7 @@ inline Value words_bias(const Scope& scope, const MaskedLmHeadOptions& options) 
 }
 /// norm(activation(dense(hidden))) · tableᵀ + bias: f32[batch, sequence, n] -> f32[batch, sequence, vocab].
 /// Source: BertLMPredictionHead and its relatives, transformers 4.30.
-inline Value masked_lm_head(const Scope& scope, const Value& hidden, const MaskedLmHeadOptions& options) {
+inline Value masked_lm_head(const Scope& scope, const Operand& hidden, const MaskedLmHeadOptions& options) {
   Graph& g = scope.graph();
   Value x = linear(scope / options.names.dense, hidden, {.out = options.width});
   x = activation(x, options.activation);

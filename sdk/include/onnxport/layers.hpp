@@ -19,7 +19,7 @@ struct LinearOptions {
   bool bias = true;
 };
 /// x: f[..., in] -> f[..., out]. Weights: weight f[out, in], bias f[out]. Source: torch.nn.Linear.
-inline Value linear(const Scope& scope, const Value& x, const LinearOptions& options) {
+inline Value linear(const Scope& scope, const Operand& x, const LinearOptions& options) {
   const int64_t in = x.fixed(-1);
   std::vector<Value> inputs{x, scope.weight("weight", {options.out, in})};
   if (options.bias) inputs.push_back(scope.weight("bias", {options.out}));
@@ -27,7 +27,7 @@ inline Value linear(const Scope& scope, const Value& x, const LinearOptions& opt
 }
 
 /// The same with the weight as f[in, out]. Source: Conv1D of transformers.pytorch_utils, 4.30.
-inline Value linear_in_out(const Scope& scope, const Value& x, const LinearOptions& options) {
+inline Value linear_in_out(const Scope& scope, const Operand& x, const LinearOptions& options) {
   const int64_t in = x.fixed(-1);
   Value y = scope.op("MatMul", {x, scope.weight("weight", {in, options.out})});
   if (options.bias) y = y + scope.weight("bias", {options.out});
@@ -40,7 +40,7 @@ struct TiedLinear {
   Scope embedding;  ///< where the weight is taken from if they are tied
   Tie tied;
 };
-inline Value linear(const TiedLinear& head, const Value& x, const LinearOptions& options) {
+inline Value linear(const TiedLinear& head, const Operand& x, const LinearOptions& options) {
   if (!head.tied.holds_for(head.own)) return linear(head.own, x, options);
   Graph& g = x.graph();
   g.unused(head.own.path() + ".weight");
@@ -53,23 +53,23 @@ struct EmbeddingOptions {
   int64_t count, width;
 };
 /// ids: i64[...] -> f[..., width]. Weight: f[count, width]. Source: torch.nn.Embedding.
-inline Value embedding(const Scope& scope, const Value& ids, const EmbeddingOptions& options) {
+inline Value embedding(const Scope& scope, const Operand& ids, const EmbeddingOptions& options) {
   return scope.composite("Embedding", {scope.weight("weight", {options.count, options.width}), ids}).in(scope.parent());
 }
 
 /// Positions of tokens that are not padding, counted from padding + 1; padding keeps its own: ids: i64[batch, sequence]
 /// -> the same. Source: create_position_ids_from_input_ids, transformers 4.30.
-inline Value positions_past_padding(const Value& ids, int64_t padding) {
+inline Value positions_past_padding(const Operand& ids, int64_t padding) {
   const Value counts = cast(logical_not(equal(ids, padding)), DType::i64);
   return cumulative_sum(counts, 1) * counts + ids.graph().integer(padding);
 }
 
 /// f[batch, n, heads·d] -> f[batch, heads, n, d]
-inline Value split_heads(const Value& x, int64_t heads) {
+inline Value split_heads(const Operand& x, int64_t heads) {
   return x.graph().composite("SplitHeads", {x}, {{"heads", heads}});
 }
 /// f[batch, heads, n, d] -> f[batch, n, heads·d]
-inline Value merge_heads(const Value& x) {
+inline Value merge_heads(const Operand& x) {
   return x.graph().composite("MergeHeads", {x});
 }
 
@@ -89,7 +89,7 @@ inline Value attention_mask(const Value& mask, const AttentionMaskOptions& optio
 }
 /// The same where every token counts: ids: any[batch, query], past: f[batch, heads, past, d] or absent
 /// -> additive f32[1, 1, query, past + query].
-inline Value causal_mask(const Value& ids, const Value& past) {
+inline Value causal_mask(const Operand& ids, const Value& past) {
   return ids.graph().composite("CausalMask", past ? std::vector<Value>{ids, past} : std::vector<Value>{ids});
 }
 
@@ -129,7 +129,7 @@ struct AttentionResult {
 };
 /// q: f[batch, query, heads·d], k, v: f[batch, n, kv_heads·d], or any of them with its heads apart: f[batch, heads, n,
 /// d]. Values may be of another width. What limits a query stays symbolic: the host decides how an export expresses it.
-inline AttentionResult attention(const Value& q, const Value& k, const Value& v, const AttentionOptions& options) {
+inline AttentionResult attention(const Operand& q, const Value& k, const Value& v, const AttentionOptions& options) {
   Graph& g = q.graph();
   const bool wanted = !options.probabilities.empty() && g.wants(options.probabilities);
   std::vector<Value> inputs{q,
@@ -160,7 +160,7 @@ inline AttentionResult attention(const Value& q, const Value& k, const Value& v,
 
 /// An activation by its name in config.json. Throws UNSUPPORTED naming the known ones.
 /// Source: transformers.activations.ACT2FN, 4.30 (and torch's functions that it points to).
-inline Value activation(const Value& x, const std::string& name) {
+inline Value activation(const Operand& x, const std::string& name) {
   Graph& g = x.graph();
   const auto gelu = [&](const char* how) { return g.composite("Gelu", {x}, {{"approximate", how}}); };
   if (name == "gelu" || name == "gelu_python") return gelu("none");
@@ -194,7 +194,7 @@ inline Value activation(const Value& x, const std::string& name) {
 
 /// x > 0: αp·x² + β·x, else αn·(eˣ - 1 - x) + β·x, with learnt α: f[...] -> the same. Weights: alpha_p f[1],
 /// alpha_n f[1], beta f[], eps f[]. Source: XIELUActivation, transformers 4.57.
-inline Value xielu(const Scope& scope, const Value& x) {
+inline Value xielu(const Scope& scope, const Operand& x) {
   Graph& g = scope.graph();
   const auto softplus = [&](const Value& a) { return g.op("Softplus", {a}); };
   const Value beta = scope.weight("beta", {}), least = scope.weight("eps", {});
@@ -206,7 +206,7 @@ inline Value xielu(const Scope& scope, const Value& x) {
 }
 
 /// The same for an activation that may have weights of its own, below `module`.act_fn.
-inline Value activation(const Scope& module, const Value& x, const std::string& name) {
+inline Value activation(const Scope& module, const Operand& x, const std::string& name) {
   return name == "xielu" ? xielu(module / "act_fn", x) : activation(x, name);
 }
 

@@ -46,7 +46,9 @@ std::vector<OutputSpec> common_outputs(std::string_view feature);
 class Inputs : public std::map<std::string, Value> {
  public:
   /// Throws INVALID_ARGUMENT, listing the inputs, where there is none of that name.
-  const Value& at(const std::string& name) const {
+  const Value& at(const std::string& name, const char* file = __builtin_FILE(),
+                  uint32_t line = __builtin_LINE()) const {
+    const CallSite site(file, line);
     const auto found = find(name);
     if (found != end()) return found->second;
     std::string known;

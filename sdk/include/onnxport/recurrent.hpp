@@ -50,10 +50,10 @@ struct RecurrentKind {
   size_t states;
 };
 
-inline RecurrentResult recurrent(const Scope& scope, const Value& x, const RecurrentOptions& options,
+inline RecurrentResult recurrent(const Scope& scope, const Operand& x, const RecurrentOptions& options,
                                  const RecurrentKind& kind) {
   const Scope outside = scope.parent();
-  Value y = options.batch_first ? transpose(x, {1, 0, 2}) : x;
+  Value y = options.batch_first ? transpose(x, {1, 0, 2}) : Value(x);
   std::vector<std::vector<Value>> states(kind.states);
   for (int64_t layer = 0; layer < options.layers; ++layer) {
     std::vector<Value> inputs = layer_inputs(scope, layer, kind.gates, y.fixed(-1), options);
@@ -77,12 +77,12 @@ inline RecurrentResult recurrent(const Scope& scope, const Value& x, const Recur
 
 /// x: f[length, batch, width]. Weights: weight_ih_l0 f[4·hidden, width], weight_hh_l0 f[4·hidden, hidden], bias_ih_l0,
 /// bias_hh_l0 f[4·hidden]; _l1, … of further layers, and the same with _reverse. Source: torch.nn.LSTM.
-inline RecurrentResult lstm(const Scope& scope, const Value& x, const RecurrentOptions& options) {
+inline RecurrentResult lstm(const Scope& scope, const Operand& x, const RecurrentOptions& options) {
   return detail::recurrent(scope, x, options, {"LSTM", 4, 2});
 }
 
 /// The same with three gates and without cells. Source: torch.nn.GRU.
-inline RecurrentResult gru(const Scope& scope, const Value& x, const RecurrentOptions& options) {
+inline RecurrentResult gru(const Scope& scope, const Operand& x, const RecurrentOptions& options) {
   return detail::recurrent(scope, x, options, {"GRU", 3, 1});
 }
 

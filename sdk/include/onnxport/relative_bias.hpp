@@ -44,7 +44,7 @@ inline int64_t relative_bucket(int64_t distance, const RelativeBias& options) {
 
 /// What each head has for distances of keys from their queries: table: f[heads, rows], distance: i64[…] -> f[heads, …].
 /// Throws CONFIG, naming the fields `names` of buckets and of the largest distance, where these leave no far distances.
-inline Value bias_of_distances(const Value& table, const Value& distance, const RelativeBias& options,
+inline Value bias_of_distances(const Operand& table, const Value& distance, const RelativeBias& options,
                                const std::pair<const char*, const char*>& names) {
   const int64_t exact = (options.bidirectional ? options.buckets / 2 : options.buckets) / 2, far = options.max_distance;
   constexpr int64_t farthest = 1 << 20;  // of the table of all distances
@@ -64,7 +64,7 @@ inline Value bias_of_distances(const Value& table, const Value& distance, const 
 
 /// The same of a layer: distance: i64[…] -> f32[heads, …]. Weight: weight f[rows, heads]. Source:
 /// T5Attention.compute_bias.
-inline Value bias_of_distances(const Scope& scope, const Value& distance, const RelativeBias& options) {
+inline Value bias_of_distances(const Scope& scope, const Operand& distance, const RelativeBias& options) {
   const int64_t count = options.rows > 0 ? options.rows : options.buckets;
   const Value table = transpose(scope.weight("weight", {count, options.heads}), {1, 0});
   return bias_of_distances(table, distance, options,
@@ -72,7 +72,7 @@ inline Value bias_of_distances(const Scope& scope, const Value& distance, const 
 }
 
 /// The same between all places: queries: i64[query], keys: i64[total], both positions -> f32[1, heads, query, total].
-inline Value relative_bias(const Scope& scope, const Value& queries, const Value& keys, const RelativeBias& options) {
+inline Value relative_bias(const Scope& scope, const Operand& queries, const Value& keys, const RelativeBias& options) {
   const Value distance = unsqueeze(keys.in(scope), {0}) - unsqueeze(queries.in(scope), {1});
   return unsqueeze(bias_of_distances(scope, distance, options), {0});
 }

@@ -34,19 +34,19 @@ inline std::vector<Attribute> placement(const InterpolateOptions& options) {
 
 /// Resamples to the size i64[2], or a signal f[batch, channels, length] to i64[1]; at its own size nothing changes. The
 /// size may be known at run time alone. Source: torch.nn.functional.interpolate(size=...).
-inline Value interpolate(const Value& x, const Value& size, const InterpolateOptions& options) {
+inline Value interpolate(const Operand& x, const Value& size, const InterpolateOptions& options) {
   return x.graph().composite("Interpolate", {x, size}, detail::placement(options));
 }
-inline Value interpolate(const Value& x, const Value& size, Interpolation how) {
+inline Value interpolate(const Operand& x, const Value& size, Interpolation how) {
   return interpolate(x, size, InterpolateOptions{.how = how});
 }
 /// The same by factors f32[2], or of a signal f32[1], that only the run knows.
-inline Value interpolate_by(const Value& x, const Value& factors, const InterpolateOptions& options) {
+inline Value interpolate_by(const Operand& x, const Value& factors, const InterpolateOptions& options) {
   return x.graph().composite("Interpolate", {x, Value(), factors}, detail::placement(options));
 }
 /// Resamples by factors for each axis behind the channels, as f[batch, channels, ⌊height·factor⌋, ⌊width·factor⌋].
 /// Source: torch.nn.functional.interpolate(scale_factor=...), torch.nn.Upsample.
-inline Value interpolate(const Value& x, const std::vector<double>& factors, const InterpolateOptions& options) {
+inline Value interpolate(const Operand& x, const std::vector<double>& factors, const InterpolateOptions& options) {
   const std::vector<float> given(factors.begin(), factors.end());
   return interpolate_by(x, x.graph().constant(DType::f32, {static_cast<int64_t>(given.size())}, given), options);
 }
@@ -67,7 +67,7 @@ inline Value grid_sample(const Value& x, const Value& grid, const GridSampleOpti
 }
 
 /// f[batch, c·size², height, width] -> f[batch, c, height·size, width·size]. Source: torch.nn.PixelShuffle.
-inline Value pixel_shuffle(const Value& x, int64_t size) {
+inline Value pixel_shuffle(const Operand& x, int64_t size) {
   return x.graph().op("DepthToSpace", {x}, {{"blocksize", size}, {"mode", "CRD"}});
 }
 
@@ -126,7 +126,7 @@ inline Value pad(const Value& x, const std::vector<OpenPad>& pads, const PadOpti
 }
 
 /// How much is missing to a multiple of `step`: an i64 scalar, 0 where nothing is.
-inline Value missing_to_multiple(const Value& length, int64_t step) {
+inline Value missing_to_multiple(const Operand& length, int64_t step) {
   Graph& g = length.graph();
   return g.op("Mod", {-length, g.integer(step)});
 }

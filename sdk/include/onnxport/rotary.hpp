@@ -322,14 +322,14 @@ class Rotary {
 
 /// Turns the leading dimensions of every head by the angles of its position: f[batch, heads, n, d] -> the same.
 /// Source: apply_rotary_pos_emb, LlamaAttention, transformers 4.57.
-inline Value rotate(const Value& x, const Angles& angles, bool interleaved = false) {
+inline Value rotate(const Operand& x, const Angles& angles, bool interleaved = false) {
   return x.graph().composite("RotaryEmbedding", {x, angles.cos, angles.sin}, {{"interleaved", interleaved}});
 }
 
 /// Pairs that are neighbours as the halves that rotate() turns: (x0, x1, x2, x3, …) -> (x0, x2, …, x1, x3, …) in every
 /// head, f[batch, heads, n, d] -> the same. Source: apply_rotary_pos_emb_interleave, DeepseekV3Attention,
 /// transformers 4.57.
-inline Value pairs_as_halves(const Value& x) {
+inline Value pairs_as_halves(const Operand& x) {
   const int64_t d = x.fixed(-1);
   return reshape(transpose(reshape(x, {0, 0, 0, d / 2, 2}), {0, 1, 2, 4, 3}), {0, 0, 0, d});
 }

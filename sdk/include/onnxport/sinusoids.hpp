@@ -10,7 +10,7 @@
 namespace onnxport::sdk {
 
 /// Sines of all frequencies, then their cosines: positions: i64[..., n] -> f32[..., n, 2·frequencies].
-inline Value sinusoids(const Value& positions, const std::vector<double>& frequencies) {
+inline Value sinusoids(const Operand& positions, const std::vector<double>& frequencies) {
   Graph& g = positions.graph();
   const Value turns = unsqueeze(cast(positions, DType::f32), {-1}) *
                       g.constant<float>(DType::f32, {static_cast<int64_t>(frequencies.size())},
@@ -34,7 +34,7 @@ struct CountedPlaces {
   Value past{};  ///< i64 scalar; absent: 0
 };
 /// ids: i64[batch, n] -> f32[batch, n, width]. Source: Speech2TextSinusoidalPositionalEmbedding, transformers 4.57.
-inline Value counted_sinusoids(const Scope& s, const Value& ids, const CountedPlaces& form) {
+inline Value counted_sinusoids(const Scope& s, const Operand& ids, const CountedPlaces& form) {
   Graph& g = s.graph();
   g.unused((s / "weights").path());  // the table, which older releases saved
   const Value counts = cast(logical_not(equal(ids, form.padding)), DType::i64);
@@ -47,7 +47,7 @@ inline Value counted_sinusoids(const Scope& s, const Value& ids, const CountedPl
 /// Sines and cosines of width/2 frequencies in turn, sine before cosine, from 1 down to 10000^(2/width - 1):
 /// positions: i64[n] -> f32[n, width]. Source: SpeechT5ScaledPositionalEncoding and
 /// ParakeetEncoderRelPositionalEncoding, transformers 5.24.
-inline Value paired_sinusoids(const Value& positions, int64_t width) {
+inline Value paired_sinusoids(const Operand& positions, int64_t width) {
   Graph& g = positions.graph();
   std::vector<float> frequencies;
   for (int64_t i = 0; i < width; i += 2)

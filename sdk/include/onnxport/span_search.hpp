@@ -36,7 +36,7 @@ struct SpanSearch {
 /// hidden: f[batch, n, width] -> the outputs above: f and i64[batch, starts], f and i64[batch, starts·ends], f[batch].
 /// Weights below `scope`: start_logits, end_logits and answer_class. Source: XLMSQuADHead and
 /// XLNetForQuestionAnswering, transformers 5.24.
-inline Outputs search_span(const Scope& scope, const Value& hidden, const SpanSearch& form) {
+inline Outputs search_span(const Scope& scope, const Operand& hidden, const SpanSearch& form) {
   Graph& g = hidden.graph();
   const int64_t width = hidden.fixed(-1);
   // A layer over two vectors behind each other is one over each, added up.

@@ -37,35 +37,35 @@ inline TensorSpec pixel_values(const Extent& size) {
 }
 
 /// f[batch, channels, height, width] -> f[batch, channels]
-inline Value mean_of_image(const Value& x) {
+inline Value mean_of_image(const Operand& x) {
   return x.graph().op("ReduceMean", {x}, {{"axes", {2, 3}}, {"keepdims", false}});
 }
 
 // ----------------------------------------------------------------------------------- layouts and sizes
 
 /// f[batch, channels, height, width] -> f[batch, height, width, channels]
-inline Value channels_last(const Value& x) {
+inline Value channels_last(const Operand& x) {
   return transpose(x, {0, 2, 3, 1});
 }
 /// And back.
-inline Value channels_first(const Value& x) {
+inline Value channels_first(const Operand& x) {
   return transpose(x, {0, 3, 1, 2});
 }
 /// f[batch, n, height, width] -> tokens f[batch, height·width, n], row by row.
-inline Value tokens_of(const Value& image) {
+inline Value tokens_of(const Operand& image) {
   return transpose(reshape(image, {0, image.fixed(1), -1}), {0, 2, 1});
 }
 /// Tokens f[1, height·width, n] -> f[1, n, height, width].
-inline Value image_of(const Value& tokens, const Extent& grid) {
+inline Value image_of(const Operand& tokens, const Extent& grid) {
   return reshape(transpose(tokens, {0, 2, 1}), {1, tokens.fixed(2), grid.height, grid.width});
 }
 /// Tokens of every image f[batch, rows·columns, n] -> f[batch, n, rows, columns], for a size i64[2].
-inline Value image_of(const Value& tokens, const Value& size) {
+inline Value image_of(const Operand& tokens, const Value& size) {
   const Value kept = tokens.graph().integers({0, tokens.fixed(2)});
   return reshape(transpose(tokens, {0, 2, 1}), concat({kept, size}, 0));
 }
 /// f[1, k, n] before the tokens of every image: f[batch, m, n] -> f[batch, k + m, n].
-inline Value prepend(const std::vector<Value>& firsts, const Value& tokens) {
+inline Value prepend(const std::vector<Value>& firsts, const Operand& tokens) {
   Graph& g = tokens.graph();
   const Value one_each = concat({shape_of(tokens, 0, 1), g.integers({1, 1})}, 0);
   std::vector<Value> parts;

@@ -15,24 +15,24 @@ struct TokenGrid {
 };
 
 /// The number of a token by its row and column; where there is none, the number behind the last: i64 of any shape.
-inline Value token_at(const TokenGrid& grid, const Value& row, const Value& column) {
+inline Value token_at(const TokenGrid& grid, const Operand& row, const Value& column) {
   Graph& g = row.graph();
   const Value inside = g.op("And", {g.op("Less", {row, grid.rows}), g.op("Less", {column, grid.columns})});
   return where(inside, row * grid.columns + column, grid.rows * grid.columns);
 }
 /// Tokens f[batch, rows·columns, width] as an image f[batch, width, rows, columns].
-inline Value image_of(const Value& tokens, const TokenGrid& grid) {
+inline Value image_of(const Operand& tokens, const TokenGrid& grid) {
   const Value row = unsqueeze(range(grid.rows) * grid.columns, {1}), column = unsqueeze(range(grid.columns), {0});
   return gather(transpose(tokens, {0, 2, 1}), row + column, 2);
 }
 /// Tokens f[batch, n, width] in another order, i64[m], in which n stands for zeros -> f[batch, m, width].
-inline Value arrange(const Value& tokens, const Value& order) {
+inline Value arrange(const Operand& tokens, const Value& order) {
   return gather(pad(tokens, {{1, 0, 1}}), order, 1);
 }
 
 /// The tokens of every 2×2 pixels side by side, for half as many rows and columns: f[batch, n, width] -> f[batch,
 /// ⌈n/4⌉, 4·width]. Behind the edge there are zeros. Source: SwinPatchMerging, transformers 4.57, before its norm.
-inline Value merge_neighbours(const Value& tokens, const TokenGrid& grid) {
+inline Value merge_neighbours(const Operand& tokens, const TokenGrid& grid) {
   Graph& g = tokens.graph();
   const Value rows = range((grid.rows + 1) / 2) * 2, columns = range((grid.columns + 1) / 2) * 2;
   const Value row = unsqueeze(rows, {1, 2}) + g.constant<int64_t>(DType::i64, {4}, {0, 1, 0, 1});
@@ -89,18 +89,18 @@ inline Windows windows_over(const TokenGrid& grid, const WindowOptions& options)
 }
 
 /// f[batch, rows·columns, width] -> f[batch·windows, size², width]
-inline Value into_windows(const Value& tokens, const Windows& windows) {
+inline Value into_windows(const Operand& tokens, const Windows& windows) {
   return reshape(arrange(tokens, windows.order), {-1, windows.size * windows.size, tokens.fixed(2)});
 }
 /// And back, where `tokens` has the shape that they had.
-inline Value out_of_windows(const Value& x, const Windows& windows, const Value& tokens) {
+inline Value out_of_windows(const Operand& x, const Windows& windows, const Value& tokens) {
   Graph& g = x.graph();
   const Value whole = reshape(x, concat({shape_of(tokens, 0, 1), g.integers({-1, x.fixed(2)})}, 0));
   return reshape(gather(whole, windows.places, 1), shape_of(tokens, 0, 3));
 }
 /// What an attention within windows adds to its scores: `bias`, f[1, heads, size², size²], and the mask, for windows
 /// x: f[batch·windows, size², width] of images tokens: f[batch, …].
-inline Value bias_within(const Windows& windows, const Value& bias, const Value& x, const Value& tokens) {
+inline Value bias_within(const Windows& windows, const Operand& bias, const Value& x, const Value& tokens) {
   if (!windows.mask) return bias;
   Graph& g = x.graph();
   const int64_t n = windows.size * windows.size;
@@ -122,7 +122,7 @@ inline Value window_distances(Graph& g, int64_t size) {
   return g.integers(index);
 }
 /// A table f[(2·size - 1)², heads] of numbers by distance -> f[1, heads, size², size²].
-inline Value window_bias(const Value& table, int64_t size) {
+inline Value window_bias(const Operand& table, int64_t size) {
   const Value rows = gather(table, window_distances(table.graph(), size));
   return unsqueeze(transpose(reshape(rows, {size * size, size * size, table.fixed(1)}), {2, 0, 1}), {0});
 }

@@ -132,7 +132,7 @@ inline std::string name_of(Positions positions) {
 /// The positions of tokens behind `past` earlier ones (an i64 scalar, or absent), counted along the mask of all of
 /// them: i64[batch, total] -> i64[batch, new]. A padded place, which nobody reads, has the position that forward()
 /// counts: a text that is padded on its right is then the same either way.
-inline Value positions_along(const Value& mask, const Value& past) {
+inline Value positions_along(const Operand& mask, const Value& past) {
   const Value counted = cumulative_sum(mask, 1) - mask.graph().integer(1);
   const Value all = where(cast(mask, DType::boolean), counted, unsqueeze(range(size_of(mask, 1)), {0}));
   return past ? from_row(all, 1, past) : all;
@@ -356,7 +356,7 @@ inline int64_t width_over_encoder(const Request& request) {
 
 /// The row of each text's last token that is no padding: f[batch, sequence, n] -> f[batch, n]. Without a padding id it
 /// is the last place. Source: GPT2ForSequenceClassification and its relatives, transformers 4.57.
-inline Value last_token(const Value& x, const Value& ids, std::optional<int64_t> pad) {
+inline Value last_token(const Operand& x, const Value& ids, std::optional<int64_t> pad) {
   if (!pad) return pick(x, 1, -1);
   const Value is_text = cast(logical_not(equal(ids, *pad)), DType::i64);
   const Value places = is_text * range(size_of(ids, 1));  // i64[batch, sequence]

@@ -34,7 +34,7 @@ inline std::vector<float> alibi_slopes(int64_t heads) {
 
 /// slope · place: mask: i64[batch, total] -> f32[batch or 1, heads, 1, total], a bias of scores. That a query has a
 /// place, too, adds the same to all its scores, which softmax does not see.
-inline Value alibi(const Value& mask, const Alibi& form) {
+inline Value alibi(const Operand& mask, const Alibi& form) {
   Graph& g = mask.graph();
   std::vector<float> slopes = alibi_slopes(form.heads);
   if (form.in_bf16) {

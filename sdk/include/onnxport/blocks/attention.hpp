@@ -118,7 +118,7 @@ struct Attended {
 };
 
 /// Every head `times` times in a row: f[batch, n, heads·d] -> f[batch, n, heads·times·d].
-inline Value repeat_heads(const Value& x, int64_t heads, int64_t times) {
+inline Value repeat_heads(const Operand& x, int64_t heads, int64_t times) {
   if (times == 1) return x;
   const int64_t width = x.fixed(-1);
   const Value apart = reshape(x, {0, 0, heads, 1, width / heads});
@@ -127,7 +127,7 @@ inline Value repeat_heads(const Value& x, int64_t heads, int64_t times) {
 
 /// Every head normed with a weight of its own: f[batch, heads, n, d] -> the same. Weights: {i}.weight f[d].
 /// Source: StableLmLayerNormPerHead, transformers 4.57.
-inline Value norm_each_head(const Scope& scope, const Value& x, Norm form) {
+inline Value norm_each_head(const Scope& scope, const Operand& x, Norm form) {
   form.weight = form.bias = false;
   std::vector<Value> weights;
   for (int64_t i = 0; i < x.fixed(1); ++i)
@@ -137,7 +137,7 @@ inline Value norm_each_head(const Scope& scope, const Value& x, Norm form) {
 
 /// Every head normed with a row of one weight: f[batch, heads, n, d] -> the same. Weights: weight f[heads, d].
 /// Source: CohereLayerNorm of queries and keys, transformers 4.57.
-inline Value norm_stacked_heads(const Scope& scope, const Value& x, Norm form) {
+inline Value norm_stacked_heads(const Scope& scope, const Operand& x, Norm form) {
   form.weight = form.bias = false;
   return norm(scope, x, form) * unsqueeze(scope.weight("weight", {x.fixed(1), x.fixed(-1)}), {1});
 }
@@ -161,7 +161,7 @@ inline QueryKeyValue norm_query_key(const Scope& scope, const QueryKeyValue& mad
 
 /// x -> queries, keys and values, heads side by side (f[batch, n, heads·d]) or, where they are normed one by one, apart
 /// (f[batch, heads, n, d]).
-inline QueryKeyValue project(const Scope& scope, const Value& x, const AttentionBlock& block) {
+inline QueryKeyValue project(const Scope& scope, const Operand& x, const AttentionBlock& block) {
   const Projections& p = block.projections;
   const int64_t heads = block.heads, kv_heads = block.key_heads(), d = block.head_size, dv = block.value_width();
   QueryKeyValue made;
@@ -248,7 +248,7 @@ inline Value mix(const Scope& scope, const QueryKeyValue& made, const AttentionB
 
 /// Attention of a text to itself: x: f[batch, n, width] -> the same. Names are those below `scope`.
 /// Source: the attention classes of transformers 4.57, GPT2Attention, LlamaAttention, BertSelfAttention and their like.
-inline Value attend(const Scope& scope, const Value& x, const AttentionBlock& block, const Attended& given) {
+inline Value attend(const Scope& scope, const Operand& x, const AttentionBlock& block, const Attended& given) {
   const Projections& p = block.projections;
   QueryKeyValue made = project(scope, x, block);
   Attended rest = given;
@@ -286,7 +286,7 @@ inline const char* not_over_encoder(const AttentionBlock& block) {
 /// Attention of a decoder's text to an encoder's result: x: f[batch, n, width] -> the same. Keys and values are made
 /// once, in blocks by one layer without queries, and are the cache's from then on. Causality, windows and rotary pairs
 /// are a text's own and not looked at. Throws UNSUPPORTED where the block states what else it does not do.
-inline Value attend_over(const Scope& scope, const Value& x, const AttentionBlock& block, const Attended& given) {
+inline Value attend_over(const Scope& scope, const Operand& x, const AttentionBlock& block, const Attended& given) {
   const Projections& p = block.projections;
   if (const char* what = detail::not_over_encoder(block)) {
     throw Error(ONNXPORT_UNSUPPORTED,

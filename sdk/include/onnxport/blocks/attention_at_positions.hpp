@@ -20,7 +20,7 @@ struct AtPositions {
 };
 /// Positions tell queries and keys apart, and not values: f[batch, n, width] -> the same. Source: DetrAttention,
 /// transformers 4.57.
-inline Value attend_at_positions(const Scope& s, const Value& x, const AtPositions& to) {
+inline Value attend_at_positions(const Scope& s, const Operand& x, const AtPositions& to) {
   const auto projected = [&](const char* name, const Value& of) { return linear(s / name, of, {.out = x.fixed(-1)}); };
   const auto placed = [](const Value& of, const Value& at) { return at ? of + at : of; };
   const Value mixed =

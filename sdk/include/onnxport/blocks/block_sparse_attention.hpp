@@ -28,7 +28,7 @@ struct SparseRows {
   Value results;  ///< i64[batch, n]: the row of each token among the blocks' results, then the edges', then a zero's
 };
 /// mask: i64[batch, n], 1 where a token counts. What is made of it stands in `scope`.
-inline SparseRows sparse_rows(const Scope& scope, const Value& mask, const SparseBlocks& form) {
+inline SparseRows sparse_rows(const Scope& scope, const Operand& mask, const SparseBlocks& form) {
   Graph& g = scope.graph();
   const auto one = [&](const Value& x) { return unsqueeze(x, {0}); };
   const auto from = [&](const Value& x, const Value& low) { return g.op("GreaterOrEqual", {x, low}); };

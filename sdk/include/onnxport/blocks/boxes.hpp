@@ -18,7 +18,7 @@ struct BoxTables {
 /// Vectors of left, upper, right and lower edge, of height and of width, in this order, f[batch, n, …] each.
 /// bbox: i64[batch, n, 4], x0, y0, x1, y1. Weights: x_, y_, h_ and w_position_embeddings.weight f[places, …].
 /// Source: LayoutLMEmbeddings, LiltLayoutEmbeddings and LayoutLMv3TextEmbeddings, transformers 4.57.
-inline std::vector<Value> box_embeddings(const Scope& scope, const Value& bbox, const BoxTables& tables) {
+inline std::vector<Value> box_embeddings(const Scope& scope, const Operand& bbox, const BoxTables& tables) {
   Graph& g = scope.graph();
   std::vector<Value> edge;
   for (const Value& one : split(bbox, -1, {1, 1, 1, 1})) edge.push_back(squeeze(one, {-1}));

@@ -25,7 +25,7 @@ inline State state_of(const CausalConvolution& form, int64_t layer) {
 
 /// x: f[batch, n, channels] -> the same. Weights: weight f[channels, 1, kernel], bias f[channels]. What is padded must
 /// be 0 in x. Source: causal_conv1d_fn and causal_conv1d_update of Mamba2Mixer, transformers 5.24.
-inline Value causal_convolution(const Scope& scope, const Value& x, const CausalConvolution& form, Cache& cache,
+inline Value causal_convolution(const Scope& scope, const Operand& x, const CausalConvolution& form, Cache& cache,
                                 int64_t layer) {
   const std::string name = state_of(form, layer).name;
   const Value past = cache.past(name), fresh = transpose(x, {0, 2, 1});

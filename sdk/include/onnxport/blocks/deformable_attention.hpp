@@ -38,7 +38,7 @@ inline TokenLevels token_levels(const std::vector<Value>& images) {
   return made;
 }
 /// The tokens of one of the images: f[batch, n, width] -> f[batch, rows·columns, width].
-inline Value tokens_at(const Value& tokens, const ImageLevel& level) {
+inline Value tokens_at(const Operand& tokens, const ImageLevel& level) {
   return tokens.graph().op("Slice", {tokens, level.begin, level.end}, {{"axes", {1}}});
 }
 
@@ -73,14 +73,14 @@ struct Deformed {
 namespace detail {
 
 /// f[batch, heads, …] -> f[batch·heads, …]
-inline Value heads_first(const Value& x) {
+inline Value heads_first(const Operand& x) {
   const auto rank = static_cast<int64_t>(x.rank());
   return reshape(x, concat({x.graph().integers({-1}), shape_of(x, 2, rank)}, 0));
 }
 
 /// The pixels nearest to places between 0 and 1: f[batch·heads, d, rows, columns], f[batch·heads, n, points, 2] ->
 /// f[batch·heads, d, n, points].
-inline Value nearest_pixels(const Value& image, const Value& size, const Value& places) {
+inline Value nearest_pixels(const Operand& image, const Value& size, const Value& places) {
   Graph& g = image.graph();
   const auto cell = [&](int64_t coordinate, int64_t side) {
     const Value length = pick(size, 0, side);
@@ -98,7 +98,7 @@ inline Value nearest_pixels(const Value& image, const Value& size, const Value& 
 
 /// x: f[batch, n, width] -> the same. Weights: sampling_offsets and attention_weights, value_proj and output_proj where
 /// it projects.
-inline Value attend_deformed(const Scope& s, const Value& x, const Deformed& to, const DeformableAttention& form) {
+inline Value attend_deformed(const Scope& s, const Operand& x, const Deformed& to, const DeformableAttention& form) {
   Graph& g = s.graph();
   const int64_t width = x.fixed(-1), heads = form.heads;
   int64_t points = 0;

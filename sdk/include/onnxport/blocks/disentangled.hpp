@@ -37,7 +37,7 @@ inline int64_t log_bucket(int64_t distance, const DistanceBuckets& form) {
 }  // namespace detail
 
 /// distances: i64[n] -> the rows of a table of 2·span, i64[n]. Throws CONFIG where the buckets leave no far distances.
-inline Value rows_of_distances(const Value& distances, const DistanceBuckets& form) {
+inline Value rows_of_distances(const Operand& distances, const DistanceBuckets& form) {
   Graph& g = distances.graph();
   const auto within = [&](const Value& x, int64_t low, int64_t high) {
     return g.op("Min", {g.op("Max", {x, g.integer(low)}), g.integer(high)});
@@ -70,7 +70,7 @@ struct DistanceRows {
   Value behind;  ///< i64[2·n]: of the distance from a key to a query behind it
   Value before;  ///< i64[2·n]: of the opposite distance
 };
-inline DistanceRows distance_rows(const Value& length, const DistanceBuckets& form) {
+inline DistanceRows distance_rows(const Operand& length, const DistanceBuckets& form) {
   const Spread spread{length, length};
   const Value far_first = distances(spread);
   return {spread, rows_of_distances(far_first, form), rows_of_distances(-far_first, form)};
@@ -83,7 +83,7 @@ struct DistanceTables {
 };
 /// The scores beside those of contents: query, key: f[batch, heads, n, d] -> f[batch, heads, n, n]; absent where there
 /// is no table. Source: DisentangledSelfAttention, transformers 4.57.
-inline Value disentangled_scores(const Value& query, const Value& key, const DistanceTables& tables,
+inline Value disentangled_scores(const Operand& query, const Value& key, const DistanceTables& tables,
                                  const DistanceRows& rows) {
   const auto scores_of = [&](const Value& x, const Value& table, const Value& row) {
     // What depends on weights alone is put in order once; rows follow the text's length.

@@ -15,7 +15,7 @@ namespace onnxport::sdk {
 
 /// Every head's parts of these widths, one behind the other: f[batch, n, heads·(sum of parts)] -> f[batch, heads, n,
 /// part] each.
-inline std::vector<Value> split_parts_of_heads(const Value& x, int64_t heads, const std::vector<int64_t>& parts) {
+inline std::vector<Value> split_parts_of_heads(const Operand& x, int64_t heads, const std::vector<int64_t>& parts) {
   const Value apart = transpose(reshape(x, {0, 0, heads, x.fixed(2) / heads}), {0, 2, 1, 3});
   return split(apart, 3, parts);
 }

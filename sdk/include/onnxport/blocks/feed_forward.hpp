@@ -13,7 +13,7 @@ namespace onnxport::sdk {
 enum class Matrix { out_in, in_out };
 
 /// A matrix of either kind: x: f[..., in] -> f[..., out].
-inline Value project(const Scope& scope, const Value& x, Matrix matrix, const LinearOptions& options) {
+inline Value project(const Scope& scope, const Operand& x, Matrix matrix, const LinearOptions& options) {
   return matrix == Matrix::in_out ? linear_in_out(scope, x, options) : linear(scope, x, options);
 }
 
@@ -31,7 +31,7 @@ struct FeedForward {
 
 /// x: f[..., n] -> the same. Source: the MLP classes of BertModel, GPT2Model, LlamaModel, Phi3Model and
 /// ModernBertModel, transformers 4.57.
-inline Value feed_forward(const Scope& scope, const Value& x, const FeedForward& form) {
+inline Value feed_forward(const Scope& scope, const Operand& x, const FeedForward& form) {
   const auto widen = [&](const std::string& name, int64_t width) {
     return project(scope / name, x, form.matrix, {.out = width, .bias = form.bias && form.up_bias});
   };

@@ -39,7 +39,7 @@ struct GatedDeltaResult {
 namespace detail {
 
 /// Vectors of length 1: f[..., width] -> the same. Source: l2norm of Qwen3Next, transformers 5.24.
-inline Value unit_vectors(const Value& x) {
+inline Value unit_vectors(const Operand& x) {
   const Value squares = x.graph().op("ReduceSum", {x * x}, {{"axes", {-1}}, {"keepdims", 1}});
   return x / sqrt(squares + 1e-6);
 }
@@ -106,7 +106,7 @@ struct GatedDeltaProjected {
   Value beta, decay;  ///< before their functions: f[batch, n, value heads]
 };
 
-inline GatedDeltaProjected projected(const Scope& s, const Value& x, const GatedDeltaMixer& form) {
+inline GatedDeltaProjected projected(const Scope& s, const Operand& x, const GatedDeltaMixer& form) {
   const GatedDelta& rule = form.rule;
   const auto layer = [&](const char* name, int64_t width) {
     return linear(s / name, x, {.out = width, .bias = false});
@@ -132,7 +132,7 @@ inline GatedDeltaProjected projected(const Scope& s, const Value& x, const Gated
 
 /// x: f[batch, n, hidden], 0 where a text is padded -> the same. Weights beside the layers': dt_bias and A_log f[value
 /// heads], norm.weight f[value size]. Source: Qwen3NextGatedDeltaNet and Qwen3_5GatedDeltaNet, transformers 5.24.
-inline Value gated_delta_mixer(const Scope& s, const Value& x, const GatedDeltaMixer& form, Cache& cache,
+inline Value gated_delta_mixer(const Scope& s, const Operand& x, const GatedDeltaMixer& form, Cache& cache,
                                int64_t layer) {
   const GatedDelta& rule = form.rule;
   Graph& g = s.graph();

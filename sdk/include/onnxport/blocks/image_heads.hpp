@@ -17,7 +17,7 @@ struct ReconstructionOptions {
 /// Pixels of what an encoder made of an image: f[batch, n, rows, columns] -> f[batch, channels, rows·stride,
 /// columns·stride]. Weights: 0.weight f[channels·stride², n, 1, 1], 0.bias. Source: decoder of
 /// ViTForMaskedImageModeling and SwinForMaskedImageModeling, transformers 4.57.
-inline Value reconstruction(const Scope& scope, const Value& x, const ReconstructionOptions& options) {
+inline Value reconstruction(const Scope& scope, const Operand& x, const ReconstructionOptions& options) {
   const Value pixels = conv2d(scope / 0, x, {.out = options.channels * options.stride * options.stride});
   return pixel_shuffle(pixels, options.stride);
 }

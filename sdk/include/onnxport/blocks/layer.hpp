@@ -86,7 +86,7 @@ inline Scope module_at(const Scope& layer, const std::string& name) {
 
 /// x: f[batch, n, width] -> the same. Throws UNSUPPORTED where branches side by side are to be joined in a way of their
 /// own.
-inline Value transformer_layer(const Scope& layer, const Value& x, const TransformerLayer& form,
+inline Value transformer_layer(const Scope& layer, const Operand& x, const TransformerLayer& form,
                                const Attended& given) {
   const auto attends = [&](const Value& h) {
     const Scope module = detail::module_at(layer, form.attention_at);

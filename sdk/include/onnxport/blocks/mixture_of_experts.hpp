@@ -50,7 +50,7 @@ inline Value stack_of(const Scope& experts, const std::string& layer, int64_t co
 }
 
 /// The part of gate (0) or up (1) in what a checkpoint holds as one, along an axis of twice the length.
-inline Value half_of(const Value& both, int64_t axis, int64_t part, bool interleaved) {
+inline Value half_of(const Operand& both, int64_t axis, int64_t part, bool interleaved) {
   const int64_t length = both.fixed(axis) / 2;
   const int64_t begin = interleaved ? part : part * length;
   return both.graph().op("Slice", {both},
@@ -118,7 +118,7 @@ struct ExpertGroups {
 /// choice: f[..., experts], what each expert is worth -> the same, where those outside of a token's best groups are
 /// out. Throws INVALID_ARGUMENT where experts do not divide into such groups. Source: DeepseekV3TopkRouter,
 /// transformers 4.57.
-inline Value within_groups(const Value& choice, const ExpertGroups& groups) {
+inline Value within_groups(const Operand& choice, const ExpertGroups& groups) {
   Graph& g = choice.graph();
   const int64_t experts = choice.fixed(-1), size = groups.count > 0 ? experts / groups.count : 0;
   if (size * groups.count != experts || size < groups.judged_by || groups.kept < 1 || groups.kept > groups.count) {
@@ -171,7 +171,7 @@ inline std::string expert_activation(const std::string& name, const std::string&
 }  // namespace detail
 
 /// x: f[..., hidden], scores: f[..., experts], what each expert counts if it is chosen -> f[..., hidden]
-inline Value mixture_of_experts(const Value& x, const Value& scores, const Experts& experts,
+inline Value mixture_of_experts(const Operand& x, const Value& scores, const Experts& experts,
                                 const MixtureOptions& options) {
   Graph& g = x.graph();
   std::vector<Attribute> attributes{{"top_k", options.top_k},
@@ -234,7 +234,7 @@ inline Scope balance_of(const Scope& mixture, const MixtureFeedForward& form) {
 /// What two experts count, the best and the next: each by a softmax over those experts alone whose products are not far
 /// below its own, next to which the best is none. products: f[..., experts] -> the same; of no meaning for others.
 /// Source: sparsemixer, PhimoeTopKRouter, transformers 4.57 and 5.24.
-inline Value sparse_mixer(const Value& products, double jitter) {
+inline Value sparse_mixer(const Operand& products, double jitter) {
   Graph& g = products.graph();
   const TopK best = top_k(products, 2);
   const std::vector<Value> two = split(best.values, -1, {1, 1});
@@ -251,7 +251,7 @@ inline Value sparse_mixer(const Value& products, double jitter) {
 
 /// Scores divided by the sum of those that are chosen, or by `least` where that is more: f[..., experts] -> the same.
 /// `choice` as of MixtureOptions. Source: Ernie4_5_MoeTopKRouter, transformers 5.24.
-inline Value over_sum_of_chosen(const Value& scores, const MixtureOptions& options, double least) {
+inline Value over_sum_of_chosen(const Operand& scores, const MixtureOptions& options, double least) {
   Graph& g = scores.graph();
   const TopK best = top_k(options.choice ? options.choice : scores, options.top_k);
   const Value chosen = g.op("GatherElements", {scores, best.indices}, {{"axis", -1}});
@@ -261,7 +261,7 @@ inline Value over_sum_of_chosen(const Value& scores, const MixtureOptions& optio
 
 /// x: f[..., hidden] -> the same. Names are those below `scope`.
 /// Source: MixtralSparseMoeBlock, Qwen2MoeSparseMoeBlock and DeepseekV3MoE, transformers 4.57.
-inline Value mixture_feed_forward(const Scope& scope, const Value& x, const MixtureFeedForward& form) {
+inline Value mixture_feed_forward(const Scope& scope, const Operand& x, const MixtureFeedForward& form) {
   using Scores = MixtureFeedForward::Scores;
   const Scope router = scope / form.router, experts = detail::part_of(scope, form.experts_at);
   const Value products = linear(router, x, {.out = form.experts.count, .bias = form.router_bias});
@@ -284,7 +284,8 @@ inline Value mixture_feed_forward(const Scope& scope, const Value& x, const Mixt
     options.normalize = false;
   }
   const auto& latent = form.latent;
-  const Value read = latent ? linear(scope / latent->narrow, x, {.out = form.experts.hidden, .bias = latent->bias}) : x;
+  const Value read =
+      latent ? linear(scope / latent->narrow, x, {.out = form.experts.hidden, .bias = latent->bias}) : Value(x);
   Value mixed = mixture_of_experts(read, scores, experts_of(experts, form.experts), options);
   if (latent) mixed = linear(scope / latent->widen, mixed, {.out = x.fixed(-1), .bias = latent->bias});
   if (!form.shared) return mixed;

@@ -23,7 +23,7 @@ struct Norm {
 
 /// x: f[..., n] -> the same. Weights: weight f[n], bias f[n] as the norm has them. Source: torch.nn.LayerNorm,
 /// LlamaRMSNorm, GemmaRMSNorm and OlmoLayerNorm, transformers 4.57.
-inline Value norm(const Scope& scope, const Value& x, const Norm& form) {
+inline Value norm(const Scope& scope, const Operand& x, const Norm& form) {
   const int64_t n = x.fixed(-1);
   Graph& g = scope.graph();
   Value weight = form.weight ? scope.weight("weight", {n})

@@ -20,7 +20,7 @@ struct PackedPlaces {
 };
 
 /// grid: i64[images, 3], the frames, rows and columns of each; count: how many patches there are, an i64 scalar.
-inline PackedPlaces packed_places(const Scope& scope, const Value& grid, const Value& count, int64_t merge) {
+inline PackedPlaces packed_places(const Scope& scope, const Operand& grid, const Value& count, int64_t merge) {
   Graph& g = scope.graph();
   const auto over = [&](const Value& a, const Value& b) { return g.op("Div", {a, b}); };
   const auto rest = [&](const Value& a, const Value& b) { return g.op("Mod", {a, b}); };
@@ -64,7 +64,7 @@ struct PackedPatch {
 };
 /// pixels: f[patches, channels · frames · side²] -> f[patches, width]. Weights: weight f[width, channels, frames, side,
 /// side], bias f[width]. Source: the Conv3d of Qwen2VL's PatchEmbed, which covers a patch.
-inline Value embed_patches(const Scope& scope, const Value& pixels, const PackedPatch& patch,
+inline Value embed_patches(const Scope& scope, const Operand& pixels, const PackedPatch& patch,
                            const LinearOptions& options) {
   const Value kernel = scope.weight("weight", {options.out, patch.channels, patch.frames, patch.side, patch.side});
   std::vector<Value> inputs{pixels, reshape(kernel, {options.out, patch.pixels()})};

@@ -27,7 +27,7 @@ inline Value distances(const Spread& spread) {
 /// Scores of every query at each of distances() -> those of every key: f[batch, heads, queries, keys + step·queries]
 /// -> f[batch, heads, queries, keys]. Entry (i, j) is x[i, step·(queries - i) + j].
 /// Source: XLNetRelativeAttention.rel_shift_bnij and Funnel's _relative_shift_gather, transformers 5.24.
-inline Value relative_shift(const Value& x, const Spread& spread) {
+inline Value relative_shift(const Operand& x, const Spread& spread) {
   Graph& g = x.graph();
   const Value same = g.integers({0, 0}), rest = g.integers({-1}), queries = unsqueeze(spread.queries, {0});
   // In rows of as many as there are queries, the first ones are what must go; then every row is shorter by as many.

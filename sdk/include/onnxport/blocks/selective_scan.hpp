@@ -68,7 +68,7 @@ struct SelectiveMixer {
 /// x: f[batch, n, hidden] -> the same; counts: i64[batch, n, 1], 1 for a token that is no padding, absent where all
 /// count. Weights: in_proj, conv1d, x_proj, dt_proj, A_log f[channels, state], D f[channels], out_proj.
 /// Source: MambaMixer, FalconMambaMixer and JambaMambaMixer, transformers 5.24.
-inline Value selective_mixer(const Scope& s, const Value& x, const SelectiveMixer& form, const Value& counts,
+inline Value selective_mixer(const Scope& s, const Operand& x, const SelectiveMixer& form, const Value& counts,
                              Cache& cache, int64_t layer) {
   const auto counted = [&](const Value& h) { return counts ? h * cast(counts, h.dtype()) : h; };
   const Value made = linear(s / "in_proj", counted(x), {.out = 2 * form.channels, .bias = form.bias});

@@ -18,7 +18,7 @@ struct SineOptions {
   double turn = 2 * M_PI;  ///< the angle that a coordinate of 1 is for the first pair
 };
 /// Coordinates f[...] -> f[..., width], the sine and the cosine of each pair side by side.
-inline Value sines_of(const Value& places, const SineOptions& options) {
+inline Value sines_of(const Operand& places, const SineOptions& options) {
   Graph& g = places.graph();
   const int64_t pairs = options.width / 2, rank = static_cast<int64_t>(places.rank());
   std::vector<float> turns;
@@ -35,7 +35,7 @@ inline Value sines_of(const Value& places, const SineOptions& options) {
 }
 
 /// Points f[batch, n, 2 or 4] (x, y and, of boxes, width and height) -> f[batch, n, coordinates·width], y before x.
-inline Value sines_of_points(const Value& points, const SineOptions& options) {
+inline Value sines_of_points(const Operand& points, const SineOptions& options) {
   std::vector<Value> each;
   for (int64_t i = 0; i < points.fixed(-1); ++i) each.push_back(sines_of(pick(points, -1, i), options));
   std::swap(each.at(0), each.at(1));
@@ -49,7 +49,7 @@ struct MaskSineOptions {
 };
 /// A mask f[batch, rows, columns], 1 where a place counts -> f[batch, rows·columns, 2·width]: each place's share of the
 /// rows that count, and of the columns.
-inline Value sine_positions(const Scope& scope, const Value& mask, const MaskSineOptions& options) {
+inline Value sine_positions(const Scope& scope, const Operand& mask, const MaskSineOptions& options) {
   const auto along = [&](int64_t side) {
     const Value counted = cumulative_sum(mask.in(scope), side);
     const Value place = options.centre == 0 ? counted : counted - options.centre;

@@ -28,7 +28,7 @@ struct Chunks {
   Value places{};          ///< i64[number, size]: of each chunk its tokens, n behind the last one
 };
 /// mask: i64[batch, n], of the step's tokens.
-inline Chunks chunks_of(const Scope& scope, const Value& mask) {
+inline Chunks chunks_of(const Scope& scope, const Operand& mask) {
   constexpr int64_t longest = 64;
   Graph& g = scope.graph();
   Chunks made{.counts = unsqueeze(mask, {2}).in(scope), .length = size_of(mask, 1)};
@@ -59,13 +59,13 @@ namespace detail {
 
 /// f[batch, n, width] -> f[batch, chunks, groups, heads of a group, size, width / groups / heads of a group], zeros
 /// behind the last token.
-inline Value in_chunks(const Value& x, const Chunks& chunks, int64_t groups, int64_t heads) {
+inline Value in_chunks(const Operand& x, const Chunks& chunks, int64_t groups, int64_t heads) {
   const Value cut = gather(pad(x, {Pad{1, 0, 1}}), chunks.places, 1);
   return transpose(reshape(cut, {0, 0, 0, groups, heads, x.fixed(-1) / groups / heads}), {0, 1, 3, 4, 2, 5});
 }
 /// exp(sums[..., i] - sums[..., j]) for j up to i, else 0: how much is left at i of what there was at j: f[..., n] ->
 /// f[..., n, n]. sums: of the decays' logarithms, up to each place.
-inline Value left_between(const Value& sums, const Value& length) {
+inline Value left_between(const Operand& sums, const Value& length) {
   Graph& g = sums.graph();
   const Value place = range(length);
   const Value seen = g.op("GreaterOrEqual", {unsqueeze(place, {1}), place});
@@ -159,12 +159,12 @@ namespace detail {
 
 /// Source: MambaRMSNormGated and FalconH1RMSNormGated, transformers 5.24, which norm by group; 4.57 normed over the
 /// whole width, unlike what the checkpoints were trained with.
-inline Value gated_norm(const Scope& scope, const Value& y, const Value& gate, const StateSpaceMixer& form) {
+inline Value gated_norm(const Scope& scope, const Operand& y, const Value& gate, const StateSpaceMixer& form) {
   using Gate = StateSpaceMixer::Gate;
   const Value opened = activation(gate, "silu");
   if (form.gate == Gate::alone) return y * opened;
   const int64_t width = form.space.width(), groups = form.space.groups;
-  const Value read = form.gate == Gate::before_norm ? y * opened : y;
+  const Value read = form.gate == Gate::before_norm ? y * opened : Value(y);
   const Norm each{.kind = Norm::Kind::rms, .epsilon = form.epsilon, .weight = groups == 1};
   Value normed;
   if (groups == 1) {
@@ -177,7 +177,7 @@ inline Value gated_norm(const Scope& scope, const Value& y, const Value& gate, c
 }
 
 /// What the first layer makes: the gate, what is convolved, the steps.
-inline std::vector<Value> projected(const Scope& s, const Value& x, const StateSpaceMixer& form) {
+inline std::vector<Value> projected(const Scope& s, const Operand& x, const StateSpaceMixer& form) {
   const int64_t width = form.space.width(), shared = form.groups_width(), heads = form.space.heads;
   const std::vector<int64_t> widths{width, width, shared, shared, heads};
   Value made = linear(s / "in_proj", x, {.out = 2 * width + 2 * shared + heads, .bias = form.input_bias});
@@ -194,7 +194,7 @@ inline std::vector<Value> projected(const Scope& s, const Value& x, const StateS
 
 /// x: f[batch, n, hidden] -> the same. Weights: in_proj, conv1d, dt_bias f[heads], A_log f[heads], D f[heads],
 /// norm.weight f[width], out_proj. Source: Mamba2Mixer, BambaMixer and FalconH1Mixer, transformers 5.24.
-inline Value state_space_mixer(const Scope& s, const Value& x, const StateSpaceMixer& form, const Chunks& chunks,
+inline Value state_space_mixer(const Scope& s, const Operand& x, const StateSpaceMixer& form, const Chunks& chunks,
                                Cache& cache, int64_t layer) {
   const StateSpace& space = form.space;
   const int64_t width = space.width(), shared = form.groups_width();

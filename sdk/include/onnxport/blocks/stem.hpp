@@ -44,7 +44,7 @@ struct Patches {
 /// pixels: f[batch, channels, height, width] -> patches, row by row. Names are those below `scope`.
 /// Source: ViTEmbeddings, DeiTEmbeddings, BeitEmbeddings, Dinov2WithRegistersEmbeddings and CLIPVisionEmbeddings,
 /// transformers 4.57.
-inline Patches patch_stem(const Scope& scope, const Value& pixels, const PatchStem& form) {
+inline Patches patch_stem(const Scope& scope, const Operand& pixels, const PatchStem& form) {
   Patches made;
   made.image =
       conv2d(scope / form.projection, pixels,
@@ -83,13 +83,13 @@ struct ConvStem {
 };
 /// x: f[batch, in, height, width] -> f[batch, out, …, …]. Names are those below `scope`.
 /// Source: ResNetConvLayer, transformers 4.57.
-inline Value conv_stem(const Scope& scope, const Value& x, const ConvOptions& options, const ConvStem& form) {
+inline Value conv_stem(const Scope& scope, const Operand& x, const ConvOptions& options, const ConvStem& form) {
   Value h = conv2d(scope / form.convolution, x, options);
   if (!form.batch_norm.empty()) h = batch_norm(scope / form.batch_norm, h);
   return form.activation.empty() ? h : activation(h, form.activation);
 }
 /// The same over a signal: f[batch, in, length] -> f[batch, out, …]. Source: WhisperEncoder, transformers 4.57.
-inline Value conv_stem(const Scope& scope, const Value& x, const Conv1dOptions& options, const ConvStem& form) {
+inline Value conv_stem(const Scope& scope, const Operand& x, const Conv1dOptions& options, const ConvStem& form) {
   Value h = conv1d(scope / form.convolution, x, options);
   if (!form.batch_norm.empty()) h = batch_norm(scope / form.batch_norm, h);
   return form.activation.empty() ? h : activation(h, form.activation);

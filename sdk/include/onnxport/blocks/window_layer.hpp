@@ -18,7 +18,7 @@ struct WindowLayer {
 
 /// x: f[batch, rows·columns, width] -> the same. Both halves are normed before. Names are those below `s`.
 /// Source: SwinLayer and ClapAudioLayer, transformers 4.57.
-inline Value window_layer(const Scope& s, const Value& x, const WindowLayer& form, const Windows& windows) {
+inline Value window_layer(const Scope& s, const Operand& x, const WindowLayer& form, const Windows& windows) {
   const AttentionBlock block{.heads = form.heads,
                              .head_size = x.fixed(2) / form.heads,
                              .projections = {.query = "self.query",

@@ -40,7 +40,7 @@ struct GlobalPlaces {
   Value most{};  ///< i64 scalar
 };
 /// mask, global_mask: i64[batch, n]. What is made of them stands in `scope`.
-inline GlobalPlaces global_places(const Scope& scope, const Value& mask, const Value& global_mask) {
+inline GlobalPlaces global_places(const Scope& scope, const Operand& mask, const Value& global_mask) {
   Graph& g = scope.graph();
   GlobalPlaces all{.batch = size_of(mask, 0), .length = size_of(mask, 1), .mask = mask.in(scope)};
   all.is_global = all.mask * global_mask;
@@ -114,7 +114,7 @@ inline WindowBlocks window_blocks(const Scope& scope, const GlobalPlaces& text, 
 /// Attention of a text to itself: x: f[batch, n, width] -> the same, before the layer behind; 0 at padding. Weights:
 /// query, key, value, and query_global, key_global, value_global, by which global tokens see.
 /// Source: LongformerSelfAttention, transformers 4.57.
-inline Value windowed_attention(const Scope& s, const Value& x, int64_t heads, const GlobalPlaces& text,
+inline Value windowed_attention(const Scope& s, const Operand& x, int64_t heads, const GlobalPlaces& text,
                                 const WindowBlocks& blocks) {
   Graph& g = x.graph();
   const int64_t width = x.fixed(-1);

@@ -57,7 +57,7 @@ struct ConformerGiven {
 };
 
 /// The same but for masks, of so many frames (an i64 scalar). Source: Wav2Vec2ConformerRelPositionalEmbedding.
-inline ConformerGiven conformer_given(const Scope& s, const Value& length, const ConformerLayer& form,
+inline ConformerGiven conformer_given(const Scope& s, const Operand& length, const ConformerLayer& form,
                                       const Rotary& rotary) {
   ConformerGiven given;
   Graph& g = s.graph();
@@ -78,13 +78,13 @@ inline ConformerGiven conformer_given(const Scope& s, const Value& length, const
 }
 
 /// x: f[batch, n, hidden] -> the same. Source: Wav2Vec2ConformerSelfAttention and Wav2Vec2BertSelfAttention.
-inline Value conformer_attention(const Scope& s, const Value& x, const ConformerLayer& form,
+inline Value conformer_attention(const Scope& s, const Operand& x, const ConformerLayer& form,
                                  const ConformerGiven& given) {
   const int64_t heads = form.heads, d = form.head_size();
   const auto in_heads = [&](const char* name, const Value& from) {
     return split_heads(linear(s / name, from, {.out = form.hidden}), heads);
   };
-  const Value turned = given.angles.cos ? merge_heads(rotate(split_heads(x.in(s), heads), given.angles)) : x;
+  const Value turned = given.angles.cos ? merge_heads(rotate(split_heads(x.in(s), heads), given.angles)) : Value(x);
   Value query = in_heads("linear_q", turned), scores;
   const double scale = 1 / std::sqrt(static_cast<double>(d));
   if (form.places == ConformerPlaces::relative) {
@@ -107,7 +107,7 @@ inline Value conformer_attention(const Scope& s, const Value& x, const Conformer
 
 /// x: f[batch, n, hidden], behind its norm -> the same. Source: Wav2Vec2ConformerConvolutionModule and
 /// Wav2Vec2BertConvolutionModule.
-inline Value conformer_convolution(const Scope& s, const Value& x, const ConformerLayer& form,
+inline Value conformer_convolution(const Scope& s, const Operand& x, const ConformerLayer& form,
                                    const ConformerGiven& given) {
   Value h = x;
   if (given.mask && given.convolved) h = h * unsqueeze(cast(given.mask, h.dtype()), {2});
@@ -127,7 +127,8 @@ inline Value conformer_convolution(const Scope& s, const Value& x, const Conform
 }
 
 /// x: f[batch, n, hidden] -> the same.
-inline Value conformer_layer(const Scope& s, const Value& x, const ConformerLayer& form, const ConformerGiven& given) {
+inline Value conformer_layer(const Scope& s, const Operand& x, const ConformerLayer& form,
+                             const ConformerGiven& given) {
   const auto before = [&](const char* name, double scale = 1) {
     return Residual{.norm = form.norm(), .name = name, .scale = scale};
   };

@@ -18,7 +18,7 @@ namespace onnxport::family {
 using namespace onnxport::sdk;
 
 /// A norm over the channels of every pixel: f[batch, n, height, width] -> the same.
-inline Value norm_of_channels(const Scope& s, const Value& x, const Norm& form) {
+inline Value norm_of_channels(const Scope& s, const Operand& x, const Norm& form) {
   return channels_first(norm(s, channels_last(x.in(s)), form).in(s));
 }
 
@@ -32,7 +32,7 @@ struct ConvNextBlock {
   std::function<Value(const Scope&, const Value&)> widened{};
 };
 /// x: f[batch, n, height, width] -> the same. Names are those below `s`.
-inline Value convnext_block(const Scope& s, const Value& x, const ConvNextBlock& form) {
+inline Value convnext_block(const Scope& s, const Operand& x, const ConvNextBlock& form) {
   const int64_t width = x.fixed(1);
   Value h = conv2d(s / form.depthwise, x, {.out = width, .kernel = 7, .padding = 3, .groups = width});
   h = norm(s / form.norm, channels_last(h), {.epsilon = form.epsilon});

@@ -58,7 +58,7 @@ struct DebertaGiven {
 };
 
 /// x: f[batch, n, hidden] -> the same. Source: DebertaV2Layer.
-inline Value deberta_layer(const Scope& s, const Value& x, const DebertaLayer& form, const DebertaGiven& given) {
+inline Value deberta_layer(const Scope& s, const Operand& x, const DebertaLayer& form, const DebertaGiven& given) {
   const auto placed = [&](const char* name) { return Residual{Placement::after, {.epsilon = form.epsilon}, name}; };
   const Value attended = residual(s, x, placed("attention.output.LayerNorm"), [&](const Value& h) {
     const Scope self = s / "attention.self";

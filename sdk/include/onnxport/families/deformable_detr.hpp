@@ -45,7 +45,7 @@ struct ScalesOptions {
 namespace detail {
 
 /// How many columns and rows count: f32[batch, rows, columns] -> f32[batch, 2].
-inline Value counted_sides(const Value& mask) {
+inline Value counted_sides(const Operand& mask) {
   return concat({unsqueeze(sum(pick(mask, 1, 0), {1}), {1}), unsqueeze(sum(pick(mask, 2, 0), {1}), {1})}, 1);
 }
 
@@ -53,7 +53,7 @@ inline Value counted_sides(const Value& mask) {
 
 /// Which share of an image's columns and rows counts: f[batch, n, rows, columns], f32[batch, rows, columns] ->
 /// f32[batch, 2].
-inline Value valid_share(const Value& image, const Value& mask) {
+inline Value valid_share(const Operand& image, const Value& mask) {
   const Value size = gather(shape_of(image, 2, 4), image.graph().integers({1, 0}));
   return detail::counted_sides(mask) / cast(size, DType::f32);
 }
@@ -113,7 +113,7 @@ inline Value references_of_places(const Scope& s, const SeenScales& seen) {
 }
 
 /// Where a query looks, at every level: f32[batch, n, 2 or 4] -> f32[batch, n, levels, 2 or 4].
-inline Value references_at_levels(const Value& references, const SeenScales& seen) {
+inline Value references_at_levels(const Operand& references, const SeenScales& seen) {
   const Value shares = references.fixed(2) == 4 ? concat({seen.valid, seen.valid}, 2) : seen.valid;
   return unsqueeze(references, {2}) * unsqueeze(shares, {1});
 }
@@ -147,7 +147,7 @@ inline PlaceBoxes boxes_around_places(const Scope& model, const SeenScales& seen
 }
 /// What an encoder made of the places, as queries: nothing of those that do not count. f32[batch, Σ rows·columns, n] ->
 /// the same.
-inline Value queries_of_places(const Scope& model, const Value& memory, const PlaceBoxes& boxes, const Norm& form) {
+inline Value queries_of_places(const Scope& model, const Operand& memory, const PlaceBoxes& boxes, const Norm& form) {
   const Value kept = where(boxes.counts, memory, model.graph().scalar(0));
   return norm(model / "enc_output_norm", linear(model / "enc_output", kept, {.out = memory.fixed(2)}), form);
 }

@@ -103,7 +103,7 @@ struct DetrImage {
 
 /// A mask of pixels as one of an image's places: f[batch, n, rows, columns], i64[batch, height, width] ->
 /// f32[batch, rows, columns].
-inline Value mask_over(const Value& image, const Value& pixel_mask) {
+inline Value mask_over(const Operand& image, const Value& pixel_mask) {
   const Value given = unsqueeze(cast(pixel_mask, DType::f32), {1});
   // Side by side: of a shape's slice, ONNX's checker does not know that it is two numbers where a backbone's maps have
   // lost their rank to it.
@@ -120,7 +120,7 @@ struct ImagePositions {
 /// Positions of the places of an image, which stand below the model or below its backbone: f32[batch, rows, columns] ->
 /// f32[batch or 1, rows·columns, width]. Source: DetrSinePositionEmbedding, and DetrLearnedPositionEmbedding, of 50
 /// rows and columns at the most.
-inline Value image_positions(const Scope& model, const Value& mask, const ImagePositions& form) {
+inline Value image_positions(const Scope& model, const Operand& mask, const ImagePositions& form) {
   // Version 5 has them beside the backbone.
   const Scope s =
       first_with("row_embeddings.weight", {model / "backbone.position_embedding", model / "position_embedding"});

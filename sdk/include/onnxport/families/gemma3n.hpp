@@ -75,7 +75,7 @@ struct PerLayerInputs {
 /// Of a table of their own and of the words' embeddings: ids: i64[batch, n], words: f[batch, n, hidden]
 /// -> f[batch, n, layers, width]. Words that the table has not got take its first row. Source:
 /// Gemma3nTextModel.get_per_layer_inputs and project_per_layer_inputs, transformers 5.24.
-inline Value per_layer_inputs(const Scope& base, const Value& ids, const Value& words, const PerLayerInputs& form) {
+inline Value per_layer_inputs(const Scope& base, const Operand& ids, const Value& words, const PerLayerInputs& form) {
   Graph& g = base.graph();
   const int64_t out = form.layers * form.width;
   const std::vector<int64_t> apart{0, 0, form.layers, form.width};
@@ -91,7 +91,7 @@ inline Value per_layer_inputs(const Scope& base, const Value& ids, const Value& 
 
 /// What a layer adds of its input, gated by what it has come to: x: f[batch, n, hidden], input: f[batch, n, width]
 /// -> f[batch, n, hidden]. Source: Gemma3nTextDecoderLayer, transformers 5.24.
-inline Value gated_input(const Scope& layer, const Value& x, const Value& input, const std::string& act,
+inline Value gated_input(const Scope& layer, const Operand& x, const Value& input, const std::string& act,
                          const Norm& form) {
   const Value gate = linear(layer / "per_layer_input_gate", x, {.out = input.fixed(-1), .bias = false});
   const Value h = activation(gate, act) * input;

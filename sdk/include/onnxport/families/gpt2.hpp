@@ -77,7 +77,7 @@ struct Gpt2Layer {
 };
 
 /// The layers and the norm behind them: x: f[batch, n, hidden] -> the same. Marks hidden_states.{i}.
-inline Value gpt2_layers(const Scope& s, const Value& x, const LayerStack& layers, const Attended& given,
+inline Value gpt2_layers(const Scope& s, const Operand& x, const LayerStack& layers, const Attended& given,
                          const Norm& last) {
   Graph& g = s.graph();
   g.unused("*.attn.bias");  // the causal mask, which older releases saved

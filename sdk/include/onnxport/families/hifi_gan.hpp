@@ -53,7 +53,7 @@ inline HifiGan HifiGan::with(const Config& c) const {
 
 namespace detail {
 
-inline Value leaky_relu(const Value& x, double slope) {
+inline Value leaky_relu(const Operand& x, double slope) {
   return x.graph().op("LeakyRelu", {x}, {{"alpha", slope}});
 }
 
@@ -61,7 +61,7 @@ struct Reach {
   int64_t kernel, dilation = 1;
 };
 /// A convolution that keeps width and length.
-inline Value even_conv(const Scope& scope, const Value& x, const Reach& reach) {
+inline Value even_conv(const Scope& scope, const Operand& x, const Reach& reach) {
   const int64_t n = x.fixed(1);
   return conv1d(scope, x,
                 {.out = n,
@@ -86,7 +86,7 @@ inline Value hifi_gan_residual(const Scope& block, Value x, const HifiGan& form,
 }  // namespace detail
 
 /// The first layer: f[batch, in, n] -> f[batch, widest, n].
-inline Value hifi_gan_first(const Scope& scope, const Value& x, const HifiGan& form) {
+inline Value hifi_gan_first(const Scope& scope, const Operand& x, const HifiGan& form) {
   const Scope first = scope / "conv_pre";
   return conv1d(
       first, x,

@@ -64,7 +64,7 @@ struct DeepLabHead {
 };
 /// Every pixel, its surroundings at three distances, and the whole image: f[batch, n, rows, columns] -> f[batch,
 /// labels, rows, columns]. Source: MobileViTDeepLabV3 and MobileViTV2DeepLabV3.
-inline Value deep_lab(const Scope& head, const Value& x, const MobileViTBlocks& blocks, const DeepLabHead& form) {
+inline Value deep_lab(const Scope& head, const Operand& x, const MobileViTBlocks& blocks, const DeepLabHead& form) {
   const Scope convs = head / "aspp.convs";
   const auto seen = [&](const Scope& s, const Value& of, const ConvOptions& options) {
     return blocks.convolve(s, of, options, "relu");

@@ -68,26 +68,27 @@ inline Seanet Seanet::with(const Config& c) const {
 
 namespace detail {
 
-inline Value elu(const Value& x) {
+inline Value elu(const Operand& x) {
   return x.graph().op("Elu", {x});
 }
 
 inline Value direction_of(const Scope& conv, const Seanet& net, const std::vector<int64_t>& shape) {
   return net.norm == Seanet::ConvNorm::weight ? weight_norm(conv, shape) : Value();
 }
-inline Value behind_conv(const Scope& module, const Value& x, const Seanet& net) {
-  return (net.norm == Seanet::ConvNorm::group ? group_norm(module / "norm", x, {.groups = 1}) : x).in(module.parent());
+inline Value behind_conv(const Scope& module, const Operand& x, const Seanet& net) {
+  return (net.norm == Seanet::ConvNorm::group ? group_norm(module / "norm", x, {.groups = 1}) : Value(x))
+      .in(module.parent());
 }
 
 /// The convolution `module`.conv with the net's borders and norm.
-inline Value seanet_conv(const Scope& module, const Value& x, const Seanet& net, BorderedConvOptions options) {
+inline Value seanet_conv(const Scope& module, const Operand& x, const Seanet& net, BorderedConvOptions options) {
   options.causal = net.causal;
   options.border = net.border;
   options.weight = direction_of(module / "conv", net, {options.out, x.fixed(1), options.kernel});
   return behind_conv(module, bordered_conv1d(module / "conv", x, options), net);
 }
 /// Its transpose, by twice as long a kernel as its stride.
-inline Value seanet_upsample(const Scope& module, const Value& x, const Seanet& net, int64_t stride) {
+inline Value seanet_upsample(const Scope& module, const Operand& x, const Seanet& net, int64_t stride) {
   const int64_t out = x.fixed(1) / 2, kernel = 2 * stride;
   const Value weight = direction_of(module / "conv", net, {x.fixed(1), out, kernel});
   const Value longer =
@@ -96,15 +97,15 @@ inline Value seanet_upsample(const Scope& module, const Value& x, const Seanet& 
 }
 
 /// x + conv(elu(conv(elu(x)))), narrower between: -> f[batch, channels, length].
-inline Value seanet_residual(const Scope& module, const Value& x, const Seanet& net, int64_t dilation) {
+inline Value seanet_residual(const Scope& module, const Operand& x, const Seanet& net, int64_t dilation) {
   const int64_t width = x.fixed(1);
   Value h = seanet_conv(module / "block.1", elu(x.in(module)), net,
                         {.out = width / net.compress, .kernel = net.residual_kernel, .dilation = dilation});
   h = seanet_conv(module / "block.3", elu(h), net, {.out = width});
-  const Value kept = net.shortcut ? seanet_conv(module / "shortcut", x, net, {.out = width}) : x;
+  const Value kept = net.shortcut ? seanet_conv(module / "shortcut", x, net, {.out = width}) : Value(x);
   return (kept.in(module) + h).in(module.parent());
 }
-inline Value seanet_lstm(const Scope& module, const Value& x, const Seanet& net) {
+inline Value seanet_lstm(const Scope& module, const Operand& x, const Seanet& net) {
   if (net.lstm_layers == 0) return x;
   const Value steps = transpose(x, {2, 0, 1});
   const Value read = lstm(module / "lstm", steps, {.hidden = x.fixed(1), .layers = net.lstm_layers}).sequence + steps;
@@ -133,7 +134,7 @@ inline Value seanet_residuals(Numbered& modules, Value x, const Seanet& net) {
 }  // namespace detail
 
 /// A signal f[batch, audio channels, samples] -> f[batch, width, ⌈samples/hop⌉].
-inline Value seanet_encoder(const Scope& scope, const Value& signal, const Seanet& net) {
+inline Value seanet_encoder(const Scope& scope, const Operand& signal, const Seanet& net) {
   detail::Numbered modules(scope / "layers");
   Value x = detail::seanet_conv(modules.next(), signal, net, {.out = net.filters, .kernel = net.kernel});
   for (auto ratio = net.ratios.rbegin(); ratio != net.ratios.rend(); ++ratio) {
@@ -148,7 +149,7 @@ inline Value seanet_encoder(const Scope& scope, const Value& signal, const Seane
 }
 
 /// f[batch, width, n] -> a signal f[batch, audio channels, n·hop].
-inline Value seanet_decoder(const Scope& scope, const Value& hidden, const Seanet& net) {
+inline Value seanet_decoder(const Scope& scope, const Operand& hidden, const Seanet& net) {
   detail::Numbered modules(scope / "layers");
   const int64_t widest = net.filters << net.ratios.size();
   Value x = detail::seanet_conv(modules.next(), hidden, net, {.out = widest, .kernel = net.kernel});

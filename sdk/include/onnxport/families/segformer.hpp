@@ -29,7 +29,7 @@ struct ReducedAttention {
 };
 /// size: i64[2], rows and columns. Weights: query, key, value, {reduction} and layer_norm of the projections, {output}.
 /// Source: SegformerEfficientSelfAttention, PvtEfficientSelfAttention and PvtV2SelfAttention.
-inline Value reduced_attention(const Scope& s, const Value& x, const Value& size, const ReducedAttention& form) {
+inline Value reduced_attention(const Scope& s, const Operand& x, const Value& size, const ReducedAttention& form) {
   const Scope self = form.projections.empty() ? s : s / form.projections;
   const int64_t width = x.fixed(2);
   Value seen = x;
@@ -57,7 +57,7 @@ struct MixedFeedForward {
 };
 /// x: f[batch, rows·columns, width] -> the same; size: i64[2]. Weights: dense1, dwconv.dwconv, dense2.
 /// Source: SegformerMixFFN and PvtV2ConvFeedForwardNetwork.
-inline Value mixed_feed_forward(const Scope& s, const Value& x, const Value& size, const MixedFeedForward& form) {
+inline Value mixed_feed_forward(const Scope& s, const Operand& x, const Value& size, const MixedFeedForward& form) {
   Value wide = linear(s / "dense1", x, {.out = form.inner});
   if (form.relu_first) wide = relu(wide);
   const Value seen = conv2d(s / "dwconv.dwconv", image_of(wide, size),

@@ -35,7 +35,7 @@ struct Quantized {
 
 /// x: f[batch, frames, n], of which each frame takes the likeliest entry of every codebook. Weights: codevectors
 /// f[1, groups·entries, width/groups], weight_proj.
-inline Quantized quantize(const Scope& s, const Value& x, const Codebooks& form) {
+inline Quantized quantize(const Scope& s, const Operand& x, const Codebooks& form) {
   Graph& g = x.graph();
   const Value scores =
       reshape(linear(s / "weight_proj", x, {.out = form.groups * form.entries}), {0, 0, form.groups, form.entries});

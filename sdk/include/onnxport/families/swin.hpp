@@ -59,7 +59,7 @@ struct SwinConfig {
 
 /// Patches, to whole ones of which an image is padded, normed; and, where the model has them, positions. Names are
 /// those below `s`.
-inline Patches swin_patches(const Scope& s, const Value& pixels, const SwinConfig& c) {
+inline Patches swin_patches(const Scope& s, const Operand& pixels, const SwinConfig& c) {
   Graph& g = s.graph();
   g.unused("*" + (s / "mask_token").path());
   const auto missing = [&](int64_t axis, int64_t step) { return missing_to_multiple(size_of(pixels, axis), step); };
@@ -76,7 +76,7 @@ inline Patches swin_patches(const Scope& s, const Value& pixels, const SwinConfi
   return made;
 }
 /// The merger of patches in Swin's first version: f[batch, n, 4·width] -> f[batch, n, 2·width].
-inline Value swin_merge(const Scope& s, const Value& x) {
+inline Value swin_merge(const Scope& s, const Operand& x) {
   return linear(s / "reduction", norm(s / "norm", x, {}), {.out = x.fixed(2) / 2, .bias = false});
 }
 

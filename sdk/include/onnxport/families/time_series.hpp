@@ -51,7 +51,7 @@ struct SeriesScale {
   Value loc, scale;
 };
 /// `observed`: f32 of the series' shape, 1 where it was seen; absent: everywhere.
-inline SeriesScale scale_of(const Value& series, const Value& observed, const SeriesScaling& form) {
+inline SeriesScale scale_of(const Operand& series, const Value& observed, const SeriesScaling& form) {
   Graph& g = series.graph();
   const auto total = [&](const Value& x) { return g.op("ReduceSum", {x}, {{"axes", {1}}, {"keepdims", 1}}); };
   const auto seen = [&](const Value& x) { return observed ? x * observed : x; };
@@ -93,7 +93,7 @@ struct SeriesPatches {
 };
 /// The patches of a series, of which the last one ends where it ends: f[batch, context, channels]
 /// -> f[batch, channels, count, length]. Source: PatchTSTPatchify, transformers 4.57.
-inline Value patches_of(const Value& series, const SeriesPatches& form) {
+inline Value patches_of(const Operand& series, const SeriesPatches& form) {
   Graph& g = series.graph();
   const int64_t first = form.context - form.length - form.stride * (form.count() - 1);
   std::vector<int64_t> places;
@@ -135,7 +135,7 @@ struct SeriesOutput {
 };
 /// x: f[..., n] -> f[..., count] for each of the output's names. Weights: those of a linear layer, or proj.0, proj.1, …
 /// of a distribution. Source: ParameterProjection and the DistributionOutput classes, transformers 4.57.
-inline std::vector<Value> series_output(const Scope& scope, const Value& x, int64_t count, const SeriesOutput& form) {
+inline std::vector<Value> series_output(const Scope& scope, const Operand& x, int64_t count, const SeriesOutput& form) {
   if (form.distribution.empty()) return {linear(scope, x, {.out = count})};
   constexpr double epsilon = 1.1920928955078125e-07;
   Graph& g = scope.graph();
@@ -152,13 +152,13 @@ inline std::vector<Value> series_output(const Scope& scope, const Value& x, int6
 }
 
 /// A head's numbers within a range, where config.json states one. Source: PatchTSTRegressionHead, transformers 4.57.
-inline Value within_range(const Value& x, const std::vector<double>& range) {
-  return range.size() == 2 ? sigmoid(x) * (range[1] - range[0]) + range[0] : x;
+inline Value within_range(const Operand& x, const std::vector<double>& range) {
+  return range.size() == 2 ? sigmoid(x) * (range[1] - range[0]) + range[0] : Value(x);
 }
 
 /// f[batch, n, width] by the statistics of a training: -> the same.
 /// Weights below `batchnorm`. Source: PatchTSTBatchNorm, transformers 4.57.
-inline Value batch_norm_of_rows(const Scope& scope, const Value& rows, double epsilon) {
+inline Value batch_norm_of_rows(const Scope& scope, const Operand& rows, double epsilon) {
   return transpose(batch_norm(scope / "batchnorm", transpose(rows, {0, 2, 1}), epsilon), {0, 2, 1}).in(scope.parent());
 }
 

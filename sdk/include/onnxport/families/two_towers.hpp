@@ -129,7 +129,7 @@ inline Config tower_config(const Config& c, const std::string& key) {
 }
 
 /// Every vector at a length of 1: f[..., n] -> the same.
-inline Value unit(const Value& x) {
+inline Value unit(const Operand& x) {
   return x / x.graph().op("ReduceL2", {x}, {{"axes", {-1}}, {"keepdims", true}});
 }
 
@@ -141,7 +141,7 @@ struct Contrast {
 };
 /// How well each text and each image fit: images: f[images, n], texts: f[texts, n], of any length.
 /// Source: CLIPModel.forward and SiglipModel.forward.
-inline Outputs contrast(const Value& images, const Value& texts, const Contrast& by) {
+inline Outputs contrast(const Operand& images, const Value& texts, const Contrast& by) {
   const Value image = unit(images), text = unit(texts);
   const Value angles = matmul(text, transpose(image, {1, 0}));
   Value per_text = by.temperature ? angles / by.temperature : angles * exp(by.scale);

@@ -44,7 +44,7 @@ struct FrontEnd {
 };
 
 /// samples: f[batch, n] -> f[batch, frames, width]. Source: Wav2Vec2FeatureEncoder.
-inline Value front_end(const Scope& s, const Value& samples, const FrontEnd& form) {
+inline Value front_end(const Scope& s, const Operand& samples, const FrontEnd& form) {
   Value x = unsqueeze(samples, {1});
   for (size_t i = 0; i < form.widths.size(); ++i) {
     const Scope layer = s / "conv_layers" / static_cast<int64_t>(i);
@@ -74,13 +74,13 @@ struct PositionalConvolution {
 };
 /// x: f[batch, width, frames] -> the same, or f[batch, width, ⌈frames/stride⌉]. Weights: conv, batch_norm.
 /// Source: Wav2Vec2PositionalConvEmbedding, HubertPositionalConvEmbedding, SEWPositionalConvEmbedding.
-inline Value positional_convolution(const Scope& s, const Value& x, const PositionalConvolution& form) {
+inline Value positional_convolution(const Scope& s, const Operand& x, const PositionalConvolution& form) {
   const int64_t width = x.fixed(1);
   const Scope conv = s / "conv";
   Conv1dOptions options{
       .out = width, .kernel = form.kernel, .stride = form.stride, .padding = form.kernel / 2, .groups = form.groups};
   if (!form.normed_input) options.weight = weight_norm(conv, {width, width / form.groups, form.kernel}, 2);
-  Value y = conv1d(conv, form.normed_input ? batch_norm(s / "batch_norm", x) : x, options);
+  Value y = conv1d(conv, form.normed_input ? batch_norm(s / "batch_norm", x) : Value(x), options);
   // An even kernel leaves a frame too many.
   if (form.kernel % 2 == 0) y = slice(y, {2, 0, -1});
   return activation(y, form.activation);

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where a definition calls the vocabulary: a file and a line of the plugin's own source.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace onnxport::sdk {
+
+/// The line of a call, open for as long as the call lasts. Helpers call helpers: the outermost line is the author's and
+/// counts, so that what an operation deep inside a block refuses is reported at the line that asked for the block. One
+/// call a thread. (std::source_location is not in every compiler that builds plugins; the built-ins behind it are.)
+class CallSite {
+ public:
+  CallSite(const char* file, uint32_t line) : file_(file), line_(line), opened_(outermost_ == nullptr) {
+    if (opened_) outermost_ = this;
+  }
+  CallSite(const CallSite& other) : file_(other.file_), line_(other.line_), opened_(false) {}
+  CallSite& operator=(const CallSite&) { return *this; }  // a call does not move to another line
+  ~CallSite() {
+    if (opened_) outermost_ = nullptr;
+  }
+
+  /// "roformer.cpp:57" of the call that lasts; empty outside of one.
+  static std::string current() {
+    if (outermost_ == nullptr) return {};
+    const std::string_view path = outermost_->file_;
+    const size_t slash = path.find_last_of("/\\");
+    return std::string(slash == std::string_view::npos ? path : path.substr(slash + 1)) + ":" +
+           std::to_string(outermost_->line_);
+  }
+  /// `text`, and behind it the line of the call that lasts, if there is one.
+  static std::string located(const std::string& text) {
+    const std::string line = current();
+    return line.empty() ? text : text + " (at " + line + ")";
+  }
+
+ private:
+  inline static thread_local const CallSite* outermost_ = nullptr;
+  const char* file_;
+  uint32_t line_;
+  bool opened_;
+};
+
+/// The name of an operator, as a call gives it.
+class CalledName {
+ public:
+  CalledName(std::string_view name, const char* file = __builtin_FILE(),  // NOLINT: a text is a name
+             uint32_t line = __builtin_LINE())
+      : name_(name), site_(file, line) {}
+  CalledName(const char* name, const char* file = __builtin_FILE(), uint32_t line = __builtin_LINE())  // NOLINT
+      : CalledName(std::string_view(name), file, line) {}
+  CalledName(const std::string& name, const char* file = __builtin_FILE(),  // NOLINT
+             uint32_t line = __builtin_LINE())
+      : CalledName(std::string_view(name), file, line) {}
+  operator std::string_view() const { return name_; }  // NOLINT: and a name is a text
+
+ private:
+  std::string_view name_;
+  CallSite site_;
+};
+
+}  // namespace onnxport::sdk
