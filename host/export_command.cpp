@@ -8,6 +8,7 @@
 #include "core/checkpoint/quantized.hpp"
 #include "core/checkpoint/safetensors_writer.hpp"
 #include "core/definition/idle_weights.hpp"
+#include "core/definition/scores.hpp"
 #include "core/error.hpp"
 #include "core/export/avoided_operators.hpp"
 #include "core/export/defined_graphs.hpp"
@@ -78,6 +79,7 @@ Wanted wanted_by(const ExportPlan& plan) {
   Wanted wanted{plan.feature, plan.plugin, Json::object()};
   if (plan.positions) wanted.options["position_ids"] = name_of(position_choices, *plan.positions);
   if (plan.sample_mask) wanted.options["sample_mask"] = "input";
+  if (!plan.scores.empty()) wanted.options[scores_option] = plan.scores;
   if (plan.package != nullptr) {
     wanted.preferred = plan.package->choices;
     wanted.prefers_past = plan.package->with_past;

@@ -84,6 +84,10 @@ void add_export_options(CLI::App& app, ExportArguments& e) {
       ->delimiter(',')
       ->type_name("A,B")
       ->allow_extra_args(false);
+  app.add_option("--scores", e.scores,
+                 "Put out a classifier's or reranker's logits as scores, too: through sigmoid, softmax, or what the "
+                 "checkpoint says (auto)")
+      ->check(CLI::IsMember({"auto", "sigmoid", "softmax"}));
   add_depth_options(app, e.depth);
   app.add_flag("--no-validate", e.no_validate, "Do not compare the written file with the reference");
   app.add_flag("--dry-run", e.dry_run, "Tell what would be written, and write nothing");

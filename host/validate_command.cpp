@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "core/definition/scores.hpp"
 #include "core/error.hpp"
 #include "core/export/defined_graphs.hpp"
 #include "core/split_list.hpp"
@@ -115,6 +116,8 @@ ExportValidation validate_model(const ValidatePlan& plan, const Exported& export
   if (!counted.empty()) wanted.options["position_ids"] = counted;
   if (const std::string mask = exported.metadata("onnxport.sample_mask", ""); !mask.empty())
     wanted.options["sample_mask"] = mask;
+  if (const std::string scores = exported.metadata(scores_metadata, ""); !scores.empty())
+    wanted.options[scores_option] = scores;
   const auto selected = [&] {
     return select(plan.plugins, checkpoint.config(), checkpoint.folder() / "config.json", wanted, console);
   };

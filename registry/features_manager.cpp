@@ -72,6 +72,8 @@ constexpr auto aliases = std::to_array<NamePair>({
     {"translation", "seq2seq-lm"},
     {"text-classification", "sequence-classification"},
     {"zero-shot-classification", "sequence-classification"},
+    {"text-ranking", "sequence-classification"},
+    {"reranking", "sequence-classification"},
     {"ner", "token-classification"},
     {"image-to-text", "vision2seq-lm"},
     {"image-text-to-text", "vision2seq-lm"},

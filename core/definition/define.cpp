@@ -102,7 +102,7 @@ Definition OnnxConfig::define_part(WeightSource& weights, const std::string& par
 
   std::vector<ir::NamedValue> given = std::move(definition.graph.outputs);
   definition.graph.outputs.clear();
-  const bool followed = state.sentence && part.empty();
+  const bool followed = (state.sentence || state.scores) && part.empty();
   for (const OutputSpec& spec : followed ? state.defined_outputs : definition.description.outputs) {
     const auto found =
         std::find_if(given.begin(), given.end(), [&](const ir::NamedValue& value) { return value.name == spec.name; });
@@ -119,7 +119,8 @@ Definition OnnxConfig::define_part(WeightSource& weights, const std::string& par
     throw Error(Failure::plugin, fmt::format("plugin {} defines the output '{}', which it does not declare",
                                              state.plugin_id, given[0].name));
   }
-  if (followed) state.sentence->append(definition.graph, definition.description);
+  if (followed && state.sentence) state.sentence->append(definition.graph, definition.description);
+  if (followed && state.scores) state.scores->append(definition.graph, state.feature);
   known_steps.insert(handle.offered.begin(), handle.offered.end());
   for (const ir::NamedValue& mark : definition.graph.marks) known_steps.insert(mark.name);
   for (const std::string& wanted : options.outputs) {

@@ -97,15 +97,23 @@ OnnxConfig OnnxConfig::component(const PluginTable& plugin, const Json& config, 
 
 OnnxConfig OnnxConfig::from_folder(const PluginTable& plugin, const ModelFolder& folder, const std::string& model_type,
                                    const std::string& feature) {
-  if (feature != sentence_embedding_feature)
-    return from_model_config(plugin, folder.config, model_type, feature, folder.options);
-  SentenceModules modules = SentenceModules::read(folder.path);
-  OnnxConfig made = from_model_config(plugin, folder.config, model_type, modules.base_feature(), folder.options);
+  std::optional<SentenceModules> modules;
+  if (feature == sentence_embedding_feature) modules = SentenceModules::read(folder.path);
+  Json options = folder.options;
+  std::optional<Scores> scores;
+  if (const auto choice = options.find(scores_option); choice != options.end()) {
+    scores = Scores::read(choice->get<std::string>(), folder.config, folder.path);
+    options.erase(choice);
+  }
+  OnnxConfig made =
+      from_model_config(plugin, folder.config, model_type, modules ? modules->base_feature() : feature, options);
   State& state = *made.state_;
   Description& description = state.descriptions.at("");
   state.defined_outputs = description.outputs;
-  modules.declare(description);
+  if (modules) modules->declare(description);
+  if (scores) scores->declare(description, feature);
   state.sentence = std::move(modules);
+  state.scores = scores;
   state.feature = feature;
   return made;
 }

@@ -11,6 +11,7 @@
 #include "core/definition/host_tables.hpp"
 #include "core/definition/onnx_config.hpp"
 #include "core/definition/plugin_object.hpp"
+#include "core/definition/scores.hpp"
 #include "core/definition/sentence_modules.hpp"
 
 namespace onnxport {
@@ -30,7 +31,8 @@ struct OnnxConfig::State {
   std::optional<detail::PluginObject> object;
   std::map<std::string, Description> descriptions;  // by part; "" is the model as one graph
   std::optional<SentenceModules> sentence;
-  std::vector<OutputSpec> defined_outputs;  // by the plugin, where the modules follow
+  std::optional<Scores> scores;
+  std::vector<OutputSpec> defined_outputs;  // by the plugin, where one of these follows the model as one graph
 
   const Description& main() const { return descriptions.at(""); }
   /// Asks the plugin. Throws Error(plugin) where it describes no model.

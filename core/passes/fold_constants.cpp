@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 
+#include "core/ir/infer_again.hpp"
 #include "core/ir/operators.hpp"
 
 namespace onnxport {
@@ -91,6 +92,22 @@ class ConstantFolding {
 
 void fold_constants(ir::Graph& graph, uint64_t most_bytes) {
   ConstantFolding(graph, most_bytes).run();
+}
+
+void fold_lengths(ir::Graph& graph, uint64_t most_bytes) {
+  for (size_t before = graph.nodes.size() + 1; graph.nodes.size() < before;) {
+    before = graph.nodes.size();
+    fold_constants(graph, most_bytes);
+    std::vector<ir::Shape> named;
+    for (const ir::NamedValue& output : graph.outputs) named.push_back(graph[output.value].type.shape);
+    ir::infer_again(graph);
+    for (size_t i = 0; i < named.size(); ++i) {
+      ir::Shape& shape = graph[graph.outputs[i].value].type.shape;
+      for (size_t axis = 0; axis < shape.size(); ++axis) {
+        if (!shape[axis].is_static()) shape[axis] = named[i].at(axis);
+      }
+    }
+  }
 }
 
 }  // namespace onnxport

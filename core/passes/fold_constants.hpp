@@ -11,4 +11,8 @@ namespace onnxport {
 /// likewise. A constant of more than `most_bytes` is only made of others that take as much.
 void fold_constants(ir::Graph& graph, uint64_t most_bytes);
 
+/// The same before lowering, and again with what is then known of shapes, until nothing more becomes known. Axes of
+/// outputs that stay open keep their names.
+void fold_lengths(ir::Graph& graph, uint64_t most_bytes);
+
 }  // namespace onnxport

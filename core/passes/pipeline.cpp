@@ -55,8 +55,14 @@ void apply(Work& work) {
                                         .weights_as_stored = work.options.weights_as_stored,
                                         .target = work.options.target});
 }
+uint64_t most_bytes(const Work& work) {
+  return work.options.inputs.fixed.empty() ? most_constant_bytes : most_fixed_bytes;
+}
 void compute(Work& work) {
-  fold_constants(work.graph, work.options.inputs.fixed.empty() ? most_constant_bytes : most_fixed_bytes);
+  fold_constants(work.graph, most_bytes(work));
+}
+void compute_lengths(Work& work) {
+  fold_lengths(work.graph, most_bytes(work));
 }
 void take_int32(Work& work) {
   narrow_ids(work.graph);
@@ -101,7 +107,7 @@ bool writes_weights(const Options& options) {
 /// Weights are folded in f32, before they are rounded.
 constexpr Pass passes[] = {
     {"fix axes", fix, fixes_axes},
-    {"fold lengths", compute, fixes_axes},  // so that weights are folded by them
+    {"fold lengths", compute_lengths, fixes_axes},  // so that weights are folded by them
     {"keep logits", keep, keeps_logits},
     {"tie equal weights", tie, writes_weights},
     {"fold weights", fold},

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <utility>
 
+#include "core/definition/scores.hpp"
 #include "core/error.hpp"
 #include "core/files/output_error.hpp"
 #include "core/format_bytes.hpp"
@@ -77,6 +78,7 @@ std::map<std::string, std::string> metadata_of(const ExportPlan& plan, const Sel
   else if (plan.positions)  // a plugin that does not tell
     metadata["onnxport.position_ids"] = name_of(position_choices, *plan.positions);
   if (plan.sample_mask) metadata["onnxport.sample_mask"] = "input";
+  if (!plan.scores.empty()) metadata[scores_metadata] = plan.scores;
   // What the model was made from, in what is the same wherever and whenever it is made.
   metadata["onnxport.config_sha256"] = sha256_of(selection.config_file);
   metadata.merge(metadata_of(plan.inputs));

@@ -52,6 +52,7 @@ struct ExportArguments {
   std::string position_ids;  // "", "sequence", "mask" or "input"
   bool sample_mask = false;
   std::vector<std::string> outputs;
+  std::string scores;  // "", "auto", "sigmoid" or "softmax"
   bool allow_unused = false;
   std::optional<bool> strict_config;  // none: for extensions
   bool model_card = false;

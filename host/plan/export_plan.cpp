@@ -135,6 +135,7 @@ ExportPlan plan_export(const ExportArguments& arguments) {
   if (!arguments.runtime.empty()) plan.runtime = inspect::runtime_from(arguments.runtime);
   plan.max_memory = arguments.max_memory;
   plan.outputs = arguments.outputs;
+  plan.scores = arguments.scores;
   plan.allow_unused = arguments.allow_unused;
   plan.strict_config = arguments.strict_config;
   plan.model_card = arguments.model_card;

@@ -49,6 +49,7 @@ struct ExportPlan {
   WeightPlan weights;
   std::optional<uint64_t> max_memory;  // bytes
   std::vector<std::string> outputs;    // further ones
+  std::string scores;                  // how a classifier's logits become scores; empty: they do not
   bool allow_unused = false;
   std::optional<bool> strict_config;         // fields that nobody reads are an error; none: for extensions
   bool model_card = false;                   // a README.md that says what was exported

@@ -2,6 +2,7 @@
 // ModernBERT: a pre-norm encoder with rotary positions and gated feed-forwards, where most layers see only what is
 // near. Source: ModernBertModel and its heads, transformers 4.57 and 5.24.
 #include <onnxport/blocks/layer.hpp>
+#include <onnxport/blocks/local_attention.hpp>
 #include <onnxport/layer_types.hpp>
 #include <onnxport/plugin.hpp>
 #include <onnxport/rotary.hpp>
@@ -66,13 +67,36 @@ class ModernBertOnnxConfig final : public TextEncoder {
     const Value positions = unsqueeze(range(size_of(text.ids, 1)), {0}).in(s / "rotary_emb");
     std::map<std::string, Angles> angles;
     for (const auto& [type, rotary] : c.rotary) angles.emplace(type, rotary.angles(positions));
+    std::optional<LocalBlocks> blocks;
     for (int64_t i = 0; i < c.layers; ++i) {
-      x = transformer_layer(
-          s / "layers" / i, x, layer(i),
-          {.mask = text.mask, .angles = angles.at(type(i)), .probabilities = "attentions." + std::to_string(i)});
+      const Attended given{
+          .mask = text.mask, .angles = angles.at(type(i)), .probabilities = "attentions." + std::to_string(i)};
+      TransformerLayer form = layer(i);
+      // Probabilities are wanted for all keys, which blocks do not have.
+      if (form.attention.window > 1 && !g.wants(given.probabilities)) {
+        if (!blocks) blocks = local_blocks(s / "blocks", text.mask, form.attention.window - 1);
+        form.own_attention = [this, &blocks, block = form.attention](const Scope& module, const Value& h,
+                                                                     const Attended& a) {
+          return attend_near({module, h, a.angles}, block, *blocks);
+        };
+      }
+      x = transformer_layer(s / "layers" / i, x, form, given);
       g.mark("hidden_states." + std::to_string(i + 1), x);
     }
     return norm(s / "final_norm", x, c.norm);
+  }
+
+  struct Near {
+    Scope at;
+    Value x;
+    Angles angles;
+  };
+  Value attend_near(const Near& given, const AttentionBlock& block, const LocalBlocks& blocks) const {
+    const QueryKeyValue made = project(given.at, given.x, block);
+    const auto turned = [&](const Value& x) { return rotate(split_heads(x, block.heads), given.angles); };
+    const Value mixed =
+        local_attention({turned(made.query), turned(made.key), split_heads(made.value, block.heads)}, blocks);
+    return linear(given.at / block.projections.output, mixed, {.out = c.hidden, .bias = c.attention_bias});
   }
 
   const std::string& type(int64_t layer) const { return c.types[static_cast<size_t>(layer)]; }

@@ -11,6 +11,8 @@ using namespace cli;
 BOOST_AUTO_TEST_CASE(the_page_on_the_command_line, *boost::unit_test::precondition(reference_built)) {
   const Sandbox sandbox;
   sandbox.checkpoint();
+  sandbox.checkpoint("reranker",
+                     R"({"architectures": ["BertForSequenceClassification"], "id2label": {"0": "LABEL_0"}})");
   std::ifstream page(fs::path(ONNXPORT_TEST_SOURCE_DIR) / "../docs/command-line.md");
   BOOST_REQUIRE(page);
   bool inside = false;

@@ -63,6 +63,22 @@ BOOST_AUTO_TEST_CASE(no_length_is_asked_for_where_all_are_fixed) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(lengths_that_are_made_of_lengths) {
+  const auto number = [&](int64_t value) { return g.add_constant(Tensor::i64_scalar(value)); };
+  const auto range = [&](ValueId length) { return add("Range", {number(0), length, number(1)}); };
+  const auto size_of = [&](ValueId x, int64_t axis) { return add("Size", {x}, {{"axis", axis}}); };
+  // Halves of the text, and one more than there are halves: each has an axis of its own until the text's is known.
+  const ValueId half = size_of(range(add("Div", {size_of(hidden, 1), number(2)})), 0);
+  const ValueId places = range(add("Add", {half, number(1)}));
+  g.add_output("places", add("Add", {places, size_of(hidden, 0)}));
+  const InputForm form{.fixed = {{"n", 3}}};
+  const Graph lowered = lower(g, {.opset = 18, .patches = {}, .inputs = form});
+  BOOST_TEST(count(lowered, "Range") == 0U);
+  BOOST_TEST(to_string(lowered[lowered.outputs[1].value].type) == "i64[2]");
+  BOOST_TEST(to_string(lowered[lowered.outputs[0].value].type) == "f32[batch, 3, 5]");
+  test::check_equal(by_file(form, values), test::by_reference(g, values), 1e-5, "the fixed file");
+}
+
 BOOST_AUTO_TEST_CASE(one_axis_of_two) {
   const InputForm form{.fixed = {{"batch", 2}}};
   const Graph lowered = lower(g, {.opset = 18, .patches = {}, .inputs = form});

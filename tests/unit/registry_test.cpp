@@ -471,6 +471,8 @@ BOOST_AUTO_TEST_CASE(supported_features) {
 BOOST_AUTO_TEST_CASE(names_of_features) {
   BOOST_TEST(FeaturesManager::canonical_feature("feature-extraction") == "default");
   BOOST_TEST(FeaturesManager::canonical_feature("text2text-generation-with-past") == "seq2seq-lm-with-past");
+  for (const char* name : {"text-classification", "text-ranking", "reranking"})
+    BOOST_TEST(FeaturesManager::canonical_feature(name) == "sequence-classification");
   BOOST_TEST(FeaturesManager::canonical_feature("masked-lm") == "masked-lm");
   BOOST_TEST(FeaturesManager::canonical_feature("of-a-plugin") == "of-a-plugin");
   BOOST_TEST(FeaturesManager::canonical_feature("automatic-speech-recognition") == "speech2seq-lm");
