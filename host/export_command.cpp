@@ -3,19 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 
 #include "core/checkpoint/quantized.hpp"
-#include "core/checkpoint/safetensors_writer.hpp"
 #include "core/definition/idle_weights.hpp"
 #include "core/definition/scores.hpp"
 #include "core/error.hpp"
-#include "core/export/avoided_operators.hpp"
 #include "core/export/defined_graphs.hpp"
 #include "core/ir/functions.hpp"
-#include "core/onnx/ir_version.hpp"
 #include "host/commands.hpp"
+#include "host/export/chosen_opset.hpp"
 #include "host/export/existing_export.hpp"
+#include "host/export/expected_weights.hpp"
 #include "host/export/layout_files.hpp"
 #include "host/export/model_card.hpp"
 #include "host/export/planned_export.hpp"
@@ -104,43 +102,6 @@ std::vector<GraphFile> files_in(const ExportPlan& plan, const OnnxConfig& config
               "name a folder");
 }
 
-/// The opset that was asked for, or the model's own where what is to run the file reads it. Throws Error(usage) where
-/// it does not read the one that was asked for, or needs one that the model cannot be written in.
-int64_t opset_for(const ExportPlan& plan, const OnnxConfig& config) {
-  const int64_t own = config.default_onnx_opset();
-  if (!plan.runtime) return plan.opset.value_or(own);
-  const int64_t most = inspect::readable_by(*plan.runtime).opset;
-  if (plan.opset && *plan.opset > most) {
-    throw Error(Failure::usage,
-                fmt::format("--opset {} and --runtime {}: that version reads opsets up to {}", *plan.opset,
-                            inspect::to_text(*plan.runtime), most),
-                fmt::format("pass --opset {} or less, or leave it out", most));
-  }
-  if (config.min_opset() > most) {
-    throw Error(Failure::usage,
-                fmt::format("--runtime {} reads opsets up to {}, and models of type '{}' need {}",
-                            inspect::to_text(*plan.runtime), most, config.model_type(), config.min_opset()),
-                "name a later version");
-  }
-  return plan.opset.value_or(std::min(own, most));
-}
-
-ChosenOpset chosen_opset(const ExportPlan& plan, const OnnxConfig& config, const DefinedGraphs& defined,
-                         const GraphForm& form) {
-  ChosenOpset chosen{inspect::to_text(*plan.runtime),
-                     form.opset,
-                     std::min(ir_version_for(form.opset), inspect::readable_by(*plan.runtime).ir_version),
-                     config.default_onnx_opset(),
-                     {}};
-  std::set<std::string> avoided;
-  for (const Definition& definition : defined.definitions) {
-    if (form.opset >= chosen.own) break;
-    for (std::string& name : avoided_operators(config, definition, form, chosen.own)) avoided.insert(std::move(name));
-  }
-  chosen.avoided.assign(avoided.begin(), avoided.end());
-  return chosen;
-}
-
 /// Whether an earlier run has left what this one would write; tells what it found.
 bool is_there(const ExportToRepeat& wanted, Console& console) {
   const ExportedFiles files = files_of(wanted.plan, *wanted.selection.onnx_config);
@@ -180,28 +141,6 @@ void require_runnable(const ExportPlan& plan, const DefinedGraphs& defined) {
           "name the library of kernels with --custom-ops LIB, or pass --no-validate");
     }
   }
-}
-
-/// The weights in f32 that the config asks for, in bytes.
-struct ExpectedWeights {
-  uint64_t bytes = 0, largest = 0;
-};
-
-ExpectedWeights expected_weights(const OnnxConfig& config, const std::vector<GraphFile>& files) {
-  WeightSource source;
-  define_graphs(config, source, files);
-  ExpectedWeights expected;
-  for (const auto& [name, shape] : source.requested()) {
-    const uint64_t bytes = TensorPlan{name, ir::DType::f32, shape}.bytes();
-    expected.bytes += bytes;
-    expected.largest = std::max(expected.largest, bytes);
-  }
-  return expected;
-}
-
-/// What the weights take in the type that they are written in, of so many bytes in f32.
-uint64_t bytes_as(ir::DType dtype, uint64_t f32_bytes) {
-  return f32_bytes / sizeof(float) * ir::size_of(dtype);
 }
 
 /// The last words. The files are delivered, whatever validation found. Yields the exit status.
@@ -259,7 +198,9 @@ int run_export(const ExportArguments& arguments, Console& console) {
   if (model.is_by_id()) {
     // Nor is it for an export that this machine could not finish.
     if (plan.validation) probe_backends(true);
-    const auto [bytes, largest] = expected_weights(onnx_config, files);
+    WeightSource none;
+    define_graphs(onnx_config, none, files);
+    const auto [bytes, largest] = expected_weights(none);
     if (plan.validation) {
       require_memory(
           {.weights = bytes, .file = bytes_as(dtype, bytes), .largest_weight = largest, .limit = plan.max_memory});

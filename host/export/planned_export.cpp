@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/export/planned_export.hpp"
 
-#include "core/checkpoint/safetensors_writer.hpp"
+#include "host/export/expected_weights.hpp"
 
 namespace onnxport {
 namespace {
@@ -47,9 +47,9 @@ PlannedExport plan_of(const ExportToRepeat& wanted, const ExportedFiles& files) 
                       .default_opset = config.default_onnx_opset(),
                       .min_opset = config.min_opset(),
                       .atol = config.atol_for_validation()};
-  for (const auto& [name, shape] : expected.requested())
-    found.parameters += TensorPlan{name, ir::DType::f32, shape}.bytes() / sizeof(float);
-  found.weight_bytes = found.parameters * ir::size_of(wanted.plan.weights.dtype);
+  const uint64_t bytes = expected_weights(expected).bytes;
+  found.parameters = bytes / sizeof(float);
+  found.weight_bytes = bytes_as(wanted.plan.weights.dtype, bytes);
   for (size_t i = 0; i < defined.graphs.size(); ++i)
     found.graphs.push_back(planned(defined.graphs[i], files.graphs[i].parts));
   return found;
