@@ -65,19 +65,11 @@ class SamPrompts {
   TensorSpec masks_input() const {
     return input::features("input_masks", {axis::batch, 1, 4 * c.grid(), 4 * c.grid()}, {-8, 8});
   }
+  /// Of what is tried, in which one box goes with any number of prompts.
   static std::vector<AxisSize> sizes() {
-    return {{.axis = rows_axis, .usual = 2, .minimum = 1}, {.axis = points_axis, .usual = 3, .minimum = 1}};
-  }
-  /// As many boxes as there are prompts, inside of the image.
-  DummyTensor dummy_boxes(const DummyRequest& request) const {
-    const int64_t batch = request.sizes.at(axis::batch), rows = request.sizes.at(rows_axis);
-    std::vector<float> corners;
-    for (int64_t i = 0; i < batch * rows; ++i) {
-      const auto from = static_cast<float>((i + static_cast<int64_t>(request.seed % 5)) % c.image) / 2;
-      const float to = from + static_cast<float>(c.image) / 3;
-      corners.insert(corners.end(), {from, from + 1, to, to + 1});
-    }
-    return DummyTensor::of("input_boxes", DType::f32, {batch, rows, 4}, corners);
+    return {{.axis = rows_axis, .usual = 2, .minimum = 1},
+            {.axis = points_axis, .usual = 3, .minimum = 1},
+            {.axis = boxes_axis, .usual = 1, .minimum = 1, .maximum = 1}};
   }
 
   /// The centres of all patches: f[1, hidden, grid, grid].

@@ -50,10 +50,6 @@ class SegmentAnything : public OnnxConfig {
   }
 
   std::vector<AxisSize> axis_sizes() const override { return SamPrompts::sizes(); }
-  std::vector<DummyTensor> generate_dummy_inputs(const DummyRequest& request) const override {
-    if (!takes_boxes() || request.sizes.count(SamPrompts::rows_axis) == 0) return {};
-    return {prompts.dummy_boxes(request)};
-  }
 
  protected:
   SegmentAnything(const Request& request, SamPromptConfig of_prompts, SamDecoderConfig of_decoder)
