@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include <onnxport/blocks/image_squares.hpp>
 #include <onnxport/blocks/layer.hpp>
 #include <onnxport/families/convnext.hpp>
 #include <onnxport/plugin.hpp>
@@ -97,7 +98,8 @@ class VisionEncoder {
         .feed_forward_branch = {.norm = {.epsilon = c.epsilon}, .name = "layer_norm2"}};
     form.own_attention = [this, window](const Scope& module, const Value& x, const Attended& given) {
       const int64_t side = window > 0 ? window : c.grid();
-      const Value seen = window > 0 ? into_squares(x, window) : x;
+      const Value image = reshape(x, {0, c.grid(), c.grid(), c.hidden});
+      const Value seen = window > 0 ? reshape(into_squares(module, image, window), {-1, window * window, c.hidden}) : x;
       AttentionBlock block{.heads = c.heads,
                            .head_size = c.hidden / c.heads,
                            .projections = {.packing = Projections::Packing::blocks,
@@ -109,7 +111,9 @@ class VisionEncoder {
         rest.scores = [this, side](const Scope& s, const QueryKeyValue& made) { return by_place(s, made.query, side); };
       }
       const Value mixed = attend(module, seen, block, rest);
-      return window > 0 ? out_of_squares(mixed, window) : mixed;
+      if (window == 0) return mixed;
+      const Value squares = reshape(mixed, {-1, window, window, c.hidden});
+      return reshape(out_of_squares(module, squares, image), {0, c.grid() * c.grid(), c.hidden});
     };
     return form;
   }
@@ -128,24 +132,6 @@ class VisionEncoder {
     const Value rows = einsum("bhrcd,rkd->bhrck", {q, table("rel_pos_h")});
     const Value columns = einsum("bhrcd,ckd->bhrck", {q, table("rel_pos_w")});
     return reshape(unsqueeze(rows, {5}) + unsqueeze(columns, {4}), {0, c.heads, side * side, side * side});
-  }
-
-  // Squares of patches, to whole ones of which an image is padded below and on the right: f[batch, grid², hidden] ->
-  // f[batch·squares, window², hidden].
-  Value into_squares(const Value& x, int64_t window) const {
-    const int64_t side = c.grid(), count = (side + window - 1) / window, missing = count * window - side;
-    Value image = reshape(x, {0, side, side, c.hidden});
-    if (missing > 0) image = pad(image, {{1, 0, missing}, {2, 0, missing}});
-    const Value apart = transpose(reshape(image, {0, count, window, count, window, c.hidden}), {0, 1, 3, 2, 4, 5});
-    return reshape(apart, {-1, window * window, c.hidden});
-  }
-  // And back.
-  Value out_of_squares(const Value& x, int64_t window) const {
-    const int64_t side = c.grid(), count = (side + window - 1) / window, whole = count * window;
-    const Value apart = transpose(reshape(x, {-1, count, count, window, window, c.hidden}), {0, 1, 3, 2, 4, 5});
-    Value image = reshape(apart, {0, whole, whole, c.hidden});
-    if (whole > side) image = slice(slice(image, {1, 0, side}), {2, 0, side});
-    return reshape(image, {0, side * side, c.hidden});
   }
 };
 

@@ -189,7 +189,20 @@ class Maker:
         shape = (batch, self.shape.choices, self.shape.sequence)
         places = torch.rand(*shape, 2, generator=self.generator) * torch.tensor([width, height])
         kinds = torch.tensor([1, 0, -1, -10])
-        return {"input_points": places, "input_labels": kinds[self.draw(len(kinds), *shape)]}
+        made = {"input_points": places, "input_labels": kinds[self.draw(len(kinds), *shape)]}
+        if "input_boxes" in self.wanted:
+            corners = torch.rand(*shape[:2], 2, 2, generator=self.generator).sort(-2).values
+            made["input_boxes"] = (corners * torch.tensor([width, height])).flatten(-2)
+        if "input_masks" in self.wanted:
+            encoder = self.model.config.prompt_encoder_config
+            side = 4 * encoder.image_size // encoder.patch_size
+            made["input_masks"] = 4 * torch.randn(batch, 1, side, side, generator=self.generator)
+        if "input_boxes" in self.wanted and batch == 1:  # of a first case, points alone or boxes alone
+            if "input_masks" in self.wanted:
+                made["input_boxes"] = made["input_boxes"][:, :0]
+            else:
+                made.update({name: made[name][:, :1, :0] for name in ("input_points", "input_labels")})
+        return made
 
     def tiles(self, batch, config):
         """Images of several sizes, each as a small copy and tiles of one size; padding fills up those of fewer tiles."""

@@ -183,7 +183,8 @@ def is_resized(config, given):
 def answer(model, given, names, counted=False):
     """The outputs of these names; `counted`: the positions of a step's tokens are given, counted on behind the past."""
     states = {name: value for name, value in given.items() if name.startswith(PAST)}
-    words = {name: value for name, value in given.items() if name not in states}
+    # Of several kinds of prompts, one without entries is not given at all.
+    words = {name: value if value.numel() else None for name, value in given.items() if name not in states}
     cached = any(name.startswith("present") for name in names)
     if states:
         words[cache_argument(model)] = cache_of(model, states)
@@ -209,6 +210,12 @@ def answer(model, given, names, counted=False):
     for name, value in list(outputs.items()):
         if isinstance(value, tuple) and getattr(model, "distribution_output", None):  # the parameters of a distribution
             outputs.update({f"{name}.{one}": each for one, each in zip(model.distribution_output.args_dim, value)})
+    for name, value in list(outputs.items()):
+        if isinstance(value, (tuple, list)):
+            outputs.update({f"{name}.{number}": each for number, each in enumerate(value)})
+    if "single_mask" in names:
+        one = model(**words, multimask_output=False)
+        outputs.update(single_mask=one["pred_masks"], single_iou_score=one["iou_scores"])
     outputs.setdefault("last_hidden_state", outputs.get("transformer_decoder_last_hidden_state"))  # of segmenters
     if cached:
         outputs.update(named_states(cache_in(found), "present"))

@@ -41,6 +41,7 @@ def arguments():
                         help="weights of the class that the feature does not need: 'pooler.*'")
     parser.add_argument("--leave-out", action="append", default=[], metavar="OUTPUT",
                         help="an output that the original does not settle, as it puts it in a random order")
+    parser.add_argument("--outputs", nargs="+", default=[], metavar="NAME", help="further outputs, as of onnxport export")
     parser.add_argument("--new", type=int, metavar="N", help="so many tokens in a cached step, of a class that takes but one")
     parser.add_argument("--count-positions", action="store_true",
                         help="a step is told its positions: for a class that counts from 0 in every step")
@@ -65,7 +66,7 @@ def run(command, plugin_dir, *words):
 def graph_of(options, checkpoint, scratch):
     """Names and types of the inputs and the names of the outputs of the file that the feature is exported to."""
     run(options.onnxport, options.plugin_dir, "export", "-m", checkpoint, "--feature", options.feature, "--no-validate",
-        *["--attention-mask"] * options.masked,
+        *["--attention-mask"] * options.masked, *(["--outputs", ",".join(options.outputs)] if options.outputs else []),
         "--quiet", scratch / "onnx")
     # It describes a file also where the sizes for which it counts the cost are too small for the model.
     described = subprocess.run([options.onnxport, "inspect", "--json", scratch / "onnx" / "model.onnx"],
@@ -120,7 +121,7 @@ def main():
         "model_type": config["model_type"], "architecture": architecture, "feature": options.feature, "path": path,
         "cases": written, "extra_cases": [], "atol": options.atol, "transformers_version": transformers.__version__,
         "weights": {"synth": {"seed": options.seed, "feature": options.feature, "dtype": options.dtype}},
-        "notes": options.notes})
+        "notes": options.notes, **({"outputs": options.outputs} if options.outputs else {})})
     print(f"recorded: {folder}: {', '.join(written)}")
 
 
