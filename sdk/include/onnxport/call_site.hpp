@@ -13,22 +13,24 @@ namespace onnxport::sdk {
 /// call a thread. (std::source_location is not in every compiler that builds plugins; the built-ins behind it are.)
 class CallSite {
  public:
-  CallSite(const char* file, uint32_t line) : file_(file), line_(line), opened_(outermost_ == nullptr) {
-    if (opened_) outermost_ = this;
+  /// `file` outlives the call: a literal.
+  CallSite(const char* file, uint32_t line) : opened_(file_ == nullptr) {
+    if (!opened_) return;
+    file_ = file;
+    line_ = line;
   }
-  CallSite(const CallSite& other) : file_(other.file_), line_(other.line_), opened_(false) {}
-  CallSite& operator=(const CallSite&) { return *this; }  // a call does not move to another line
+  CallSite(const CallSite&) : opened_(false) {}           // a copy belongs to the same call
+  CallSite& operator=(const CallSite&) { return *this; }  // which does not move to another line
   ~CallSite() {
-    if (opened_) outermost_ = nullptr;
+    if (opened_) file_ = nullptr;
   }
 
   /// "roformer.cpp:57" of the call that lasts; empty outside of one.
   static std::string current() {
-    if (outermost_ == nullptr) return {};
-    const std::string_view path = outermost_->file_;
+    if (file_ == nullptr) return {};
+    const std::string_view path = file_;
     const size_t slash = path.find_last_of("/\\");
-    return std::string(slash == std::string_view::npos ? path : path.substr(slash + 1)) + ":" +
-           std::to_string(outermost_->line_);
+    return std::string(slash == std::string_view::npos ? path : path.substr(slash + 1)) + ":" + std::to_string(line_);
   }
   /// `text`, and behind it the line of the call that lasts, if there is one.
   static std::string located(const std::string& text) {
@@ -37,9 +39,8 @@ class CallSite {
   }
 
  private:
-  inline static thread_local const CallSite* outermost_ = nullptr;
-  const char* file_;
-  uint32_t line_;
+  inline static thread_local const char* file_ = nullptr;  // of the outermost call
+  inline static thread_local uint32_t line_ = 0;
   bool opened_;
 };
 
