@@ -55,7 +55,9 @@ class VisionEncoder {
     const std::vector<Value> stages = backbone(s / "backbone", pixels);
     const Scope neck = s / "neck";
     std::vector<Value> maps(stages.size());
-    for (size_t i = stages.size(); i-- > 0;) {
+    for (size_t i = stages.size() - 1; i > coarsest(); --i)
+      s.graph().unused((neck / "convs" / static_cast<int64_t>(stages.size() - 1 - i)).path() + ".*");
+    for (size_t i = coarsest() + 1; i-- > 0;) {
       const auto number = static_cast<int64_t>(stages.size() - 1 - i);
       maps[i] = conv2d(neck / "convs" / number, channels_first(stages[i].in(neck)),
                        {.out = c.width, .kernel = c.kernel, .stride = c.stride, .padding = c.padding})
@@ -78,6 +80,12 @@ class VisionEncoder {
   const HieraDet backbone;
 
  private:
+  /// The last stage that is read.
+  size_t coarsest() const {
+    size_t stage = c.levels - 1;
+    while (stage + 1 < stage_widths().size() && c.adds(stage)) ++stage;
+    return stage;
+  }
   const std::vector<int64_t>& stage_widths() const { return backbone.c.widths; }
 };
 

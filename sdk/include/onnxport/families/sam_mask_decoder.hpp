@@ -68,12 +68,13 @@ class SamMaskDecoder {
     Value prompts;  ///< f[batch, rows, n, hidden]
     /// Finer maps: f[batch, hidden/8, 4·grid, 4·grid] and f[batch, hidden/4, 2·grid, 2·grid]; or none.
     std::vector<Value> finer{};
+    bool single = false;  ///< whether one mask is wanted beside the others
   };
   struct Made {
-    Value masks;                    ///< f[batch, rows, masks, 4·grid, 4·grid]
-    Value iou;                      ///< f[batch, rows, masks]: how good each is
-    Value single_mask, single_iou;  ///< the same of one mask for each prompt
-    Value object{};                 ///< f[batch, rows, 1], where objects are scored
+    Value masks;                        ///< f[batch, rows, masks, 4·grid, 4·grid]
+    Value iou;                          ///< f[batch, rows, masks]: how good each is
+    Value single_mask{}, single_iou{};  ///< the same of one mask for each prompt, where it is wanted
+    Value object{};                     ///< f[batch, rows, 1], where objects are scored
   };
   Made operator()(const Scope& s, const Given& given) const {
     Graph& g = s.graph();
@@ -106,9 +107,14 @@ class SamMaskDecoder {
     };
     // The first mask is one of its own, for prompts that leave no doubt.
     const Single others{product(1, c.masks), slice(iou, {1, 1})};
-    const Single one = single({product(0, 1), slice(iou, {1, 0, 1})}, others);
-    Made made{by_row(others.mask, {c.masks, 4 * side, 4 * side}), by_row(others.iou, {c.masks}),
-              by_row(one.mask, {1, 4 * side, 4 * side}), by_row(one.iou, {1})};
+    Made made{by_row(others.mask, {c.masks, 4 * side, 4 * side}), by_row(others.iou, {c.masks})};
+    if (given.single) {
+      const Single one = single({product(0, 1), slice(iou, {1, 0, 1})}, others);
+      made.single_mask = by_row(one.mask, {1, 4 * side, 4 * side});
+      made.single_iou = by_row(one.iou, {1});
+    } else {
+      g.unused((s / "output_hypernetworks_mlps" / 0).path() + ".*");
+    }
     if (c.scores_objects) {
       const Value score = sam_perceptron(s / "pred_obj_score_head", pick(seen.tokens.in(s), 1, 0), {c.hidden, 1, 3});
       made.object = by_row(score, {1});

@@ -87,10 +87,14 @@ class SegmentAnything : public OnnxConfig {
     const Scope s = g.root() / "prompt_encoder";
     seen.image = seen.image + prompts.of_mask(s, in.maybe("input_masks"));
     seen.prompts = prompts(s, {in.at("input_points"), in.at("input_labels"), in.maybe("input_boxes")});
+    // What multimask_output=False answers: a step of the features with several prompts, and of points where it is
+    // wanted.
+    seen.single = takes_boxes() || g.wants("single_mask") || g.wants("single_iou_score");
     const SamMaskDecoder::Made made = decoder(g.root() / "mask_decoder", seen);
-    // What multimask_output=False answers.
-    g.mark("single_mask", made.single_mask);
-    g.mark("single_iou_score", made.single_iou);
+    if (seen.single) {
+      g.mark("single_mask", made.single_mask);
+      g.mark("single_iou_score", made.single_iou);
+    }
     Outputs all{{"iou_scores", made.iou}, {"pred_masks", made.masks}};
     if (made.object) all.emplace_back("object_score_logits", made.object);
     return all;
