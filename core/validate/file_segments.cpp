@@ -56,8 +56,8 @@ FileSegments::FileSegments(const inspect::OnnxFile& file, const ir::Graph& lower
   for (int i = 0; i < graph.node_size(); ++i) {
     for (const std::string& output : graph.node(i).output()) maker.emplace(output, i);
   }
-  for (const ir::Value& value : lowered.values) types_.emplace(value.name, static_cast<int32_t>(value.type.dtype));
-  for (const auto& output : graph.output()) types_[output.name()] = output.type().tensor_type().elem_type();
+  for (const ir::Value& value : lowered.values) types_.emplace(value.name, value.type);
+  for (const ir::NamedValue& output : lowered.outputs) types_[output.name] = lowered[output.value].type;
 
   std::vector<bool> is_taken(static_cast<size_t>(graph.node_size()), false);
   for (size_t segment = 0; segment < parts_.size(); ++segment) {
@@ -125,7 +125,14 @@ ModelImage FileSegments::image(size_t segment, const std::set<std::string>& furt
     if (type == types_.end())
       throw Error(Failure::internal, fmt::format("nobody knows the type of '{}', which is carried", name));
     info.set_name(name);
-    info.mutable_type()->mutable_tensor_type()->set_elem_type(type->second);
+    pb::TypeProto_Tensor& tensor = *info.mutable_type()->mutable_tensor_type();
+    tensor.set_elem_type(static_cast<int32_t>(type->second.dtype));
+    // Shape inference takes values of unknown rank for ones without axes where it follows a Shape.
+    for (const ir::Dim& dim : type->second.shape) {
+      pb::TensorShapeProto_Dimension& axis = *tensor.mutable_shape()->add_dim();
+      if (dim.is_static()) axis.set_dim_value(dim.size());
+    }
+    tensor.mutable_shape();
   };
   for (const std::string& name : part.takes) declare(*graph.add_input(), name);
   std::set<std::string> outputs = part.yields;

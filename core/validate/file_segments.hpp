@@ -46,7 +46,7 @@ class FileSegments {
   const inspect::OnnxFile& file_;
   std::vector<Part> parts_;
   std::map<std::string, size_t> made_in_, last_use_;  // segments by value
-  std::map<std::string, int32_t> types_;
+  std::map<std::string, ir::TensorType> types_;
 };
 
 }  // namespace onnxport
