@@ -50,6 +50,14 @@ void keep_worse(Difference& worst, const Difference& other) {
   if (worst.output.empty() || rank(other) > rank(worst)) worst = other;
 }
 
+std::string text_of(const std::exception_ptr& problem) {
+  try {
+    std::rethrow_exception(problem);
+  } catch (const std::exception& thrown) {
+    return thrown.what();
+  }
+}
+
 class Chains {
  public:
   Chains(const SegmentedModel& model, const SegmentedValidation& asked) : model_(model), asked_(asked) {
@@ -106,10 +114,9 @@ class Chains {
         if (made->problem && !set.problem) set.problem = made->problem;
       }
       if (set.problem) continue;
-      const bool departs = !compare_set(k, set, {files[s].values, own.values, chain.values}, difference);
-      const bool is_first = departs && !departure_;
-      const bool is_traced = asked_.traces_values && &set == sets[0];
-      if (is_first || is_traced) trace(k, graph, set, is_first);
+      const bool is_right = compare_set(k, set, {files[s].values, own.values, chain.values}, difference);
+      const bool is_first = !is_right && !departure_;
+      if (is_first || (asked_.traces_values && s == 0)) trace(k, graph, set, is_first);
       carry(k, set, std::move(files[s].values), own.values, std::move(chain.values));
     }
   }
@@ -258,18 +265,11 @@ class Chains {
     for (Set& set : sets_) {
       ValidationRun& run = set.run;
       if (set.problem) {
-        run.differences.clear();
-        try {
-          std::rethrow_exception(set.problem);
-        } catch (const std::exception& thrown) {
-          run.problem = thrown.what();
-        }
+        run = {.label = run.label, .differences = {}, .passes = false, .problem = text_of(set.problem)};
       } else {
         is_any_computed = true;
-        std::sort(run.differences.begin(), run.differences.end(),
-                  [](const Difference& a, const Difference& b) { return a.output < b.output; });
-        run.passes =
-            std::all_of(run.differences.begin(), run.differences.end(), [](const Difference& d) { return d.passes; });
+        std::ranges::sort(run.differences, {}, &Difference::output);
+        run.passes = std::ranges::all_of(run.differences, &Difference::passes);
       }
       report_.runs.push_back(run);
     }

@@ -48,8 +48,7 @@ void add_steps(const ExportToValidate& exported, const FileToValidate& written, 
   }
 }
 
-/// What the other branch of a merged graph takes beside this one's inputs, with an empty past: the runtime wants a
-/// value for it and must not read it.
+/// What the other branch of a merged graph takes, with an empty past: the runtime wants it and must not read it.
 void fill_other_branch(Tensors& inputs, const Description& other, const Tensors& of_other) {
   for (const InputSpec& spec : other.inputs) {
     if (inputs.contains(spec.name)) continue;
@@ -124,11 +123,12 @@ ValidationReport compare_in_segments(const ExportToValidate& exported, const Fil
                                      const Comparison& comparison, const Tolerance& tolerance,
                                      const Progress& progress) {
   const SegmentedExport cut(exported, written.file, *comparison.definition);
+  const auto pass = [&](uint64_t done, uint64_t all) {
+    progress.stop_if_cancelled();
+    if (progress.report) progress.report("validating", done, all);
+  };
   const auto validated = [&](const std::vector<ValidationInputs>& inputs, bool traces_values) {
-    return validate_in_segments(cut.model(), {inputs, tolerance, traces_values, [&](uint64_t done, uint64_t all) {
-                                                progress.stop_if_cancelled();
-                                                if (progress.report) progress.report("validating", done, all);
-                                              }});
+    return validate_in_segments(cut.model(), {inputs, tolerance, traces_values, pass});
   };
   ValidationReport report = validated(comparison.inputs, exported.traces_values);
   if (report.passes()) return report;
