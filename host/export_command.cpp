@@ -29,6 +29,7 @@
 #include "host/report/report.hpp"
 #include "host/validation/opening.hpp"
 #include "host/validation/requirements.hpp"
+#include "host/validation/segmented.hpp"
 #include "host/validation/tolerance.hpp"
 #include "host/validation/validate_export.hpp"
 #include "registry/backend_trust.hpp"
@@ -249,7 +250,9 @@ int run_export(const ExportArguments& arguments, Console& console) {
                                          .largest_weight = defined.largest_weight_bytes(),
                                          .is_16_bit = has_16_bit_weights(form),
                                          .activations = activations_of(to_compare),
-                                         .limit = plan.max_memory});
+                                         .limit = plan.max_memory,
+                                         .largest_piece = [&] { return largest_piece(to_validate); },
+                                         .segment_size = plan.validation->segment_size});
     opening.emplace(plan.weights.place == WeightPlace::link ? 0 : bytes_as(dtype, bytes));
   }
   console.stop_if_cancelled();

@@ -56,6 +56,12 @@ void add_depth_options(CLI::App& app, DepthArguments& depth) {
                  "On how many inputs to compare: quick, default, or thorough (each axis by itself as well)")
       ->check(CLI::IsMember(names_of(budget_choices)));
   app.add_flag("--trace-values", depth.trace_values, "List every step of the model with how far it is off");
+  app.add_option(
+         "--segment-size", depth.segment_size,
+         "Compare the model segment by segment, with so many bytes of weights at a time (default: where it does "
+         "not fit into memory)")
+      ->transform(CLI::AsSizeValue(true))
+      ->type_name("SIZE");
 }
 
 }  // namespace onnxport

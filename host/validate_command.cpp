@@ -18,11 +18,13 @@
 #include "host/plan/choices.hpp"
 #include "host/plan/input_plan.hpp"
 #include "host/plan/validate_plan.hpp"
+#include "host/process/memory.hpp"
 #include "host/report/report.hpp"
 #include "host/validate_foreign.hpp"
 #include "host/validation/opening.hpp"
 #include "host/validation/recorded_case.hpp"
 #include "host/validation/requirements.hpp"
+#include "host/validation/segmented.hpp"
 #include "host/validation/tolerance.hpp"
 #include "host/validation/validate_export.hpp"
 #include "registry/backend_trust.hpp"
@@ -169,7 +171,10 @@ ExportValidation validate_model(const ValidatePlan& plan, const Exported& export
                                        .file = bytes,
                                        .largest_weight = defined.largest_weight_bytes(),
                                        .is_16_bit = has_16_bit_weights(form),
-                                       .activations = activations_of(to_compare)});
+                                       .activations = activations_of(to_compare),
+                                       .limit = plan.max_memory,
+                                       .largest_piece = [&] { return largest_piece(to_validate); },
+                                       .segment_size = plan.segment_size});
   const OpeningBackends opening(0);
   return validate_export(to_validate, to_compare, tolerance_for(*selection.onnx_config, form.dtype, plan.atol),
                          progress_on(console));
@@ -192,6 +197,7 @@ std::string advice(const ValidatePlan& plan, const Exported& exported) {
 int run_validate(const ValidateArguments& arguments, Console& console) {
   const ValidatePlan plan = plan_validate(arguments);
   guard_back_ends(search_options(plan.plugins));
+  if (plan.max_memory && console.owns_process()) limit_memory(*plan.max_memory);
   Exported exported{model_files_of(plan.output), {}};
   for (const fs::path& one : exported.files) exported.summaries.push_back(read_model_summary(one));
   const fs::path& file = exported.files[0];

@@ -220,7 +220,9 @@ ExportValidation validate_foreign(const ValidatePlan& plan, const std::vector<fs
   to_validate.memory = require_memory({.weights = bytes,
                                        .file = bytes,
                                        .largest_weight = defined.largest_weight_bytes(),
-                                       .activations = activations_of(to_compare)});
+                                       .activations = activations_of(to_compare),
+                                       .limit = plan.max_memory,
+                                       .segment_size = plan.segment_size});
   const OpeningBackends opening(0);
   ExportValidation found{.tolerance = tolerance_for(*selection.onnx_config, ir::DType::f32, plan.atol),
                          .memory = to_validate.memory};

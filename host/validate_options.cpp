@@ -15,6 +15,9 @@ void define_validate(CLI::App& root, Arguments& a) {
       ->type_name("FILE")
       ->allow_extra_args(false);
   add_depth_options(*app, v.depth);
+  app->add_option("--max-memory", v.max_memory, "What the validation may take: 500MB, 4GB")
+      ->transform(CLI::AsSizeValue(true))
+      ->type_name("SIZE");
   app->add_option("--atol", v.atol, "Largest absolute difference that is accepted")->type_name("X");
   app->add_option("--custom-ops", v.custom_ops, "Library that registers kernels of custom operators with ONNX Runtime")
       ->type_name("LIB");

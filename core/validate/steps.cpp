@@ -10,6 +10,7 @@
 
 #include "core/backend/backend.hpp"
 #include "core/onnx/model_proto.hpp"
+#include "core/validate/cuts.hpp"
 #include "core/validate/file_inputs.hpp"
 #include "core/validate/light_model.hpp"
 
@@ -18,15 +19,16 @@ namespace {
 
 constexpr size_t shown_values = 4;
 
-/// The file's model again with every mark of the graph as an output.
-ModelImage with_outputs(const inspect::OnnxFile& file, const ir::Graph& lowered) {
+/// The file's model again with the results of these steps as outputs.
+ModelImage with_outputs(const inspect::OnnxFile& file, const ir::Graph& lowered, const std::vector<NamedStep>& steps) {
   pb::ModelProto model = file.model;
-  std::set<std::string> made, declared;
+  std::set<std::string> made, declared, wanted;
+  for (const NamedStep& step : steps) wanted.insert(step.name);
   for (const auto& node : model.graph().node()) made.insert(node.output().begin(), node.output().end());
   for (const auto& output : model.graph().output()) declared.insert(output.name());
   for (const ir::NamedValue& mark : lowered.marks) {
     const ir::Value& value = lowered[mark.value];
-    if (!made.contains(value.name) || !declared.insert(value.name).second) continue;
+    if (!wanted.contains(value.name) || !made.contains(value.name) || !declared.insert(value.name).second) continue;
     pb::ValueInfoProto& info = *model.mutable_graph()->add_output();
     info.set_name(value.name);
     info.mutable_type()->mutable_tensor_type()->set_elem_type(static_cast<int32_t>(value.type.dtype));
@@ -48,40 +50,52 @@ std::string block_of(const std::string& module) {
 
 }  // namespace
 
+std::vector<NamedStep> steps_of(const TracedLowering& both, size_t first, size_t last) {
+  std::vector<NamedStep> steps;
+  for (size_t i = first; i < last; ++i) {
+    const std::string& name = both.names[both.definition.nodes[i].outputs[0]];
+    if (!name.empty()) steps.push_back({i, name});
+  }
+  return steps;
+}
+
 std::vector<StepDifference> compare_steps(const OnnxConfig& config, const Definition& definition,
                                           const WrittenModel& written, const Tensors& inputs,
                                           const Tolerance& tolerance) {
-  // Every operator's result is a mark. Lowering is deterministic and marks do not change it, so the values have in the
-  // file the names that they get here.
-  ir::Graph traced = definition.graph;
-  traced.marks.clear();
-  for (size_t i = 0; i < traced.nodes.size(); ++i)
-    traced.marks.push_back({fmt::format("step {}", i), traced.nodes[i].outputs[0]});
-  const ir::Graph lowered = lowered_graph(config, definition, traced, written.form);
-  const auto onnx =
-      as_defined(load_backend("onnxruntime").load_image(with_outputs(inspect::read_onnx_file(written.file), lowered)),
-                 written.form.inputs);
-  const auto reference = load_backend("reference").load_graph(traced);
+  const TracedLowering both = trace_lowering(config, definition, written.form);
+  std::vector<NamedStep> steps = steps_of(both, 0, both.definition.nodes.size());
+  const auto onnx = as_defined(
+      load_backend("onnxruntime").load_image(with_outputs(inspect::read_onnx_file(written.file), both.lowered, steps)),
+      written.form.inputs);
+  const auto reference = load_backend("reference").load_graph(both.definition);
   const Tensors actual = onnx->run(inputs);
-  std::vector<std::string> names;
-  for (const ir::NamedValue& mark : lowered.marks) {
-    if (actual.contains(lowered[mark.value].name)) names.push_back(mark.name);
-  }
-  const Tensors expected = reference->run(inputs, names);
-  std::vector<StepDifference> steps;
-  for (const ir::NamedValue& mark : lowered.marks) {
-    const auto got = actual.find(lowered[mark.value].name);
-    if (got == actual.end()) continue;
-    const ir::Tensor& want = expected.at(mark.name);
-    const ir::Node& node = traced.nodes[std::stoul(mark.name.substr(5))];
-    StepDifference& step = steps.emplace_back();
+  std::erase_if(steps, [&](const NamedStep& step) { return !actual.contains(step.name); });
+  return step_differences(both.definition, steps, reference->run(inputs, marks_of(both.definition, steps)), actual,
+                          tolerance);
+}
+
+std::vector<std::string> marks_of(const ir::Graph& definition, const std::vector<NamedStep>& steps) {
+  std::vector<std::string> marks;
+  for (const NamedStep& step : steps) marks.push_back(carried_name(definition.nodes[step.node].outputs[0]));
+  return marks;
+}
+
+std::vector<StepDifference> step_differences(const ir::Graph& definition, const std::vector<NamedStep>& steps,
+                                             const Tensors& expected, const Tensors& actual,
+                                             const Tolerance& tolerance) {
+  std::vector<StepDifference> differences;
+  for (const NamedStep& named : steps) {
+    const ir::Node& node = definition.nodes[named.node];
+    const std::string mark = carried_name(node.outputs[0]);
+    const ir::Tensor &want = expected.at(mark), &got = actual.at(named.name);
+    StepDifference& step = differences.emplace_back();
     step.module = node.scope;
     step.op = node.op;
     step.shape = want.shape;
-    step.difference = compare({{mark.name, want}}, {{mark.name, got->second}}, tolerance)[0];
-    if (!step.difference.passes) step.values = differing_values(want, got->second, tolerance, shown_values);
+    step.difference = compare({{mark, want}}, {{mark, got}}, tolerance)[0];
+    if (!step.difference.passes) step.values = differing_values(want, got, tolerance, shown_values);
   }
-  return steps;
+  return differences;
 }
 
 const StepDifference* first_departure(const std::vector<StepDifference>& steps) {

@@ -13,6 +13,8 @@
 
 namespace onnxport {
 
+struct TracedLowering;  // core/validate/cuts.hpp
+
 /// A file and how its graph came about.
 struct WrittenModel {
   std::filesystem::path file;
@@ -38,6 +40,20 @@ struct StepDifference {
 std::vector<StepDifference> compare_steps(const OnnxConfig& config, const Definition& definition,
                                           const WrittenModel& written, const Tensors& inputs,
                                           const Tolerance& tolerance);
+
+/// A node of a definition, and the value of the file that holds its first result.
+struct NamedStep {
+  size_t node = 0;
+  std::string name;
+};
+/// Those of nodes in [first, last).
+std::vector<NamedStep> steps_of(const TracedLowering& both, size_t first, size_t last);
+/// What the reference calls their results.
+std::vector<std::string> marks_of(const ir::Graph& definition, const std::vector<NamedStep>& steps);
+/// The steps with what the reference and ONNX Runtime made of them. Both have all of them.
+std::vector<StepDifference> step_differences(const ir::Graph& definition, const std::vector<NamedStep>& steps,
+                                             const Tensors& expected, const Tensors& actual,
+                                             const Tolerance& tolerance);
 
 /// The step with which a difference begins: the first that departs, else the first that holds infinity; null where
 /// there is none.

@@ -34,12 +34,23 @@ struct ValidationRun {
   std::string shape_problem() const;
 };
 
+/// One piece of a model that was compared piece by piece.
+struct SegmentDifference {
+  std::string from, to;  // modules of its first and last node
+  uint64_t weights = 0;  // bytes in f32
+  /// Over all runs the worst of what it yields: its own, where both sides are given what ONNX Runtime has yielded
+  /// before it; and in all, where the reference is given its own results. `output` is the module that makes the value.
+  Difference own{}, total{};
+};
+
 struct ValidationReport {
   std::vector<ValidationRun> runs;
+  std::vector<SegmentDifference> segments{};  // none where the model was run as a whole
   /// The axis that may not change, where a run failed for its shape: "the axis sequence is frozen at 8: …".
   std::optional<std::string> frozen_axis{};
   /// The first step of the model that departs, where a run differed: "encoder.layer.3.attention.self (Attention) …".
   std::optional<std::string> first_departure;
+  std::string departure_run{};  // the run in which it does; empty: the first that differs
   /// How the difference grows from there on, or all steps where these were asked for.
   std::vector<StepDifference> steps{};
   bool passes() const;

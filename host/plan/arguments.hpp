@@ -30,6 +30,7 @@ struct ModelArguments {
 struct DepthArguments {
   std::string budget;  // "", "quick", "default" or "thorough"
   bool trace_values = false;
+  std::optional<uint64_t> segment_size;  // bytes of weights that are compared at a time
 };
 
 struct ExportArguments {
@@ -71,6 +72,7 @@ struct ValidateArguments {
   ModelArguments model;
   std::vector<std::filesystem::path> cases;
   DepthArguments depth;
+  std::optional<uint64_t> max_memory;  // bytes
   std::optional<double> atol;
   std::string plugin;
   std::filesystem::path custom_ops;

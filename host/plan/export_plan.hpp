@@ -32,6 +32,7 @@ struct ValidationPlan {
   PreprocessorKind preprocessor = PreprocessorKind::any;
   ValidationBudget budget = ValidationBudget::normal;
   bool traces_values = false;
+  std::optional<uint64_t> segment_size{};  // bytes
 };
 
 struct ExportPlan {

@@ -23,6 +23,11 @@ ValidatePlan plan_validate(const ValidateArguments& arguments) {
                 "name the model's folder (-m DIR) instead of a case");
   plan.budget = value_of(budget_choices, arguments.depth.budget);
   plan.traces_values = arguments.depth.trace_values;
+  if (arguments.depth.segment_size && !has_model)
+    throw Error(Failure::usage, "--segment-size compares segments with a definition, and --case has none",
+                "name the model's folder (-m DIR) instead of a case");
+  plan.segment_size = arguments.depth.segment_size;
+  plan.max_memory = arguments.max_memory;
   plan.atol = tolerance_from(arguments.atol);
   plan.plugins = arguments.plugins;
   plan.output = arguments.output;

@@ -15,6 +15,7 @@ struct ValidatePlan {
   std::vector<std::filesystem::path> cases;  // or recorded outputs
   ValidationBudget budget = ValidationBudget::normal;
   bool traces_values = false;
+  std::optional<uint64_t> segment_size, max_memory;  // bytes
   std::optional<double> atol;
   std::string plugin;
   std::string feature;               // of files that do not say it; empty: told by the checkpoint and their inputs

@@ -33,6 +33,22 @@ Json object_of(const StepDifference& step) {
           {"problem", step.difference.problem}};
 }
 
+Json object_of(const SegmentDifference& segment) {
+  const auto numbers = [](const Difference& worst) -> Json {
+    return {{"of", worst.output},
+            {"max_difference", worst.max_abs},
+            {"mean_difference", worst.mean_abs},
+            {"max_relative_difference", worst.max_rel},
+            {"cosine", worst.cosine},
+            {"passes", worst.passes}};
+  };
+  return {{"from", segment.from},
+          {"to", segment.to},
+          {"weight_bytes", segment.weights},
+          {"own", numbers(segment.own)},
+          {"carried", numbers(segment.total)}};
+}
+
 Json names_of(const std::vector<ExportedValue>& values) {
   Json names = Json::array();
   for (const ExportedValue& value : values) names.push_back(value.name);
@@ -113,6 +129,7 @@ void fill_json(const ExportValidation& found, Json& json) {
                           {"weights_in_files", found.memory.in_files},
                           {"keeps_weights", found.memory.keeps_weights},
                           {"graph_optimised", found.memory.makes_copies}};
+  if (found.memory.segment_weights) validation["memory"]["segment_weights"] = *found.memory.segment_weights;
   if (found.substitute) validation["substitute"] = "f32 with weights rounded to bf16";
   for (const FileValidation& file : found.files) {
     if (!file.reference.empty()) validation["reference"] = file.reference;
@@ -124,6 +141,7 @@ void fill_json(const ExportValidation& found, Json& json) {
     for (const ValidationReport& comparison : file.comparisons) {
       for (const ValidationRun& run : comparison.runs) validation["runs"].push_back(object_of(run));
       if (comparison.frozen_axis) validation["frozen_axis"] = *comparison.frozen_axis;
+      for (const SegmentDifference& segment : comparison.segments) validation["segments"].push_back(object_of(segment));
       if (comparison.first_departure) validation["first_departure"] = *comparison.first_departure;
       for (const StepDifference& step : comparison.steps) validation["steps"].push_back(object_of(step));
     }

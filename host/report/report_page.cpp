@@ -170,6 +170,25 @@ std::string steps_of(const Json& validation) {
          "</details>\n";
 }
 
+std::string segments_of(const Json& validation) {
+  const Json* segments = at(validation, "segments");
+  if (segments == nullptr || segments->empty()) return {};
+  std::vector<html::Bar> points;
+  Rows rows;
+  for (const Json& segment : *segments) {
+    const std::string name = plain(segment.value("from", Json(""))) + " to " + plain(segment.value("to", Json("")));
+    const Json &own = part(segment, "own"), &carried = part(segment, "carried");
+    points.push_back({name, number(carried, "max_difference"), own.value("passes", true)});
+    rows.push_back({name, format_bytes(segment.value("weight_bytes", uint64_t{0})),
+                    fmt::format("{:.2e}", number(own, "max_difference")),
+                    fmt::format("{:.2e}", number(carried, "max_difference"))});
+  }
+  return fmt::format("<h3>Validated in {} segments</h3>\n", segments->size()) + html::log_line(points) +
+         "<details><summary>numbers</summary>\n" +
+         html::table({"segment", "weights in f32", "difference by itself", "carried through"}, rows, 1) +
+         "</details>\n";
+}
+
 std::string validation(const Json& report) {
   const Json* found = at(report, "validation");
   if (found == nullptr) return {};
@@ -180,7 +199,7 @@ std::string validation(const Json& report) {
   }
   std::string out = heading("Validation") + html::table({}, rows);
   for (const Json& run : part(*found, "runs")) out += run_of(run, found->value("atol", 0.0));
-  return out + steps_of(*found);
+  return out + segments_of(*found) + steps_of(*found);
 }
 
 std::string resources(const Json& report) {

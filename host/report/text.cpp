@@ -89,11 +89,32 @@ void print_steps(const ValidationReport& found, Console& console) {
   }
 }
 
+std::string name_of(const SegmentDifference& segment) {
+  if (segment.from == segment.to) return segment.from.empty() ? "the model" : segment.from;
+  return fmt::format("{} to {}", segment.from.empty() ? "its beginning" : segment.from,
+                     segment.to.empty() ? "its end" : segment.to);
+}
+
+/// In how many segments a model was compared; how each is off, where something is or `all` are asked for.
+void print_segments(const ValidationReport& found, bool all, Console& console) {
+  if (found.segments.empty()) return;
+  uint64_t largest = 0;
+  for (const SegmentDifference& segment : found.segments) largest = std::max(largest, segment.weights);
+  console.line(fmt::format("  validated in {} segments, the largest with {} of weights in f32", found.segments.size(),
+                           format_bytes(largest)));
+  if (!all) return;
+  for (const SegmentDifference& segment : found.segments) {
+    console.line(fmt::format("    {:<60} by itself {}, in all {}{}", name_of(segment), number(segment.own.max_abs),
+                             number(segment.total.max_abs), segment.own.passes ? "" : "  DIFFERS"));
+  }
+}
+
 void print_file(const FileValidation& file, const Tolerance& tolerance, Console& console) {
   const std::string against = file.reference.empty() ? "the recorded outputs" : "the definition in " + file.reference;
   console.line(fmt::format("validation: {} against {}, tolerance {}", file.runtime, against, describe(tolerance)));
   console.line("  ONNX checker, with full shape inference: passed");
   for (const ValidationReport& found : file.comparisons) {
+    print_segments(found, !found.passes() || !found.steps.empty(), console);
     for (const ValidationRun& run : found.runs) print_run(run, console);
     if (found.frozen_axis) console.line("  an axis that cannot change: " + *found.frozen_axis);
     if (!found.first_departure) {
@@ -102,7 +123,8 @@ void print_file(const FileValidation& file, const Tolerance& tolerance, Console&
     }
     const auto differs = std::find_if(found.runs.begin(), found.runs.end(),
                                       [](const ValidationRun& run) { return !run.passes && run.problem.empty(); });
-    console.line(fmt::format("  first step that departs ({}): {}", differs->label, *found.first_departure));
+    const std::string& label = found.departure_run.empty() ? differs->label : found.departure_run;
+    console.line(fmt::format("  first step that departs ({}): {}", label, *found.first_departure));
     print_steps(found, console);
   }
 }
@@ -169,7 +191,10 @@ void print_text(const ValidationRun& run, Console& console) {
 }
 
 void print_text(const ExportValidation& found, Console& console) {
-  if (!found.memory.keeps_weights) {
+  if (found.memory.segment_weights) {
+    console.note(fmt::format("validation in segments, with {} of weights at a time: {} of memory are free",
+                             format_bytes(*found.memory.segment_weights), format_bytes(found.memory.available)));
+  } else if (!found.memory.keeps_weights) {
     console.note(fmt::format("{} of weights stay in their files, and each run reads them anew: {} of memory are free{}",
                              format_bytes(found.memory.in_files), format_bytes(found.memory.available),
                              found.memory.makes_copies ? "" : "; ONNX Runtime runs the graph without optimising it"));

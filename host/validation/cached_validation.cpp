@@ -8,6 +8,7 @@
 #include "core/package/layout.hpp"
 #include "core/validate/file_inputs.hpp"
 #include "core/validate/light_model.hpp"
+#include "host/validation/segmented.hpp"
 
 namespace onnxport {
 namespace {
@@ -69,13 +70,14 @@ class CacheCheck {
   /// Where a part lies: in one of the files, and there under use_cache_branch or not.
   struct Holder {
     std::string file;
+    const Definition* definition;
     const Definition* other = nullptr;  // the branch beside it
   };
   std::optional<Holder> holder_of(const std::string& part) const {
     for (const GraphToExport& graph : e_.graphs) {
       for (const Definition* definition : graph.definitions) {
         if (definition->part != part) continue;
-        Holder holder{graph.file};
+        Holder holder{graph.file, definition};
         for (const Definition* other : graph.definitions) {
           if (other != definition) holder.other = other;
         }
@@ -116,7 +118,9 @@ class CacheCheck {
     const std::optional<Holder> holder = holder_of(part);
     auto& slot = runnables_[holder ? holder->file : part];
     if (slot != nullptr) return *slot;
-    if (holder) {
+    if (holder && e_.memory.segment_weights) {
+      slot = segmented_runnable(e_, e_.folder / holder->file, *holder->definition);
+    } else if (holder) {
       ModelImage image = image_of(inspect::read_onnx_file(e_.folder / holder->file));
       image.is_optimised = e_.memory.makes_copies;
       slot = as_defined(load_backend("onnxruntime").load_image(image), e_.form.inputs);

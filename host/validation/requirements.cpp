@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string>
 
 #include "core/backend/backend.hpp"
@@ -16,6 +17,16 @@ namespace {
 
 /// The two libraries by themselves, before they hold a model.
 constexpr uint64_t backends_bytes = 300'000'000;
+
+[[noreturn]] void refuse(uint64_t needed, const ValidationMemory& memory, const AvailableMemory& available) {
+  const std::string runs = memory.activations > memory.largest_weight
+                               ? fmt::format(" ({} of it for what the runs compute)", format_bytes(memory.activations))
+                               : "";
+  throw Error(Failure::usage,
+              fmt::format("validation needs about {} of memory{}, and {} leaves {}", format_bytes(needed), runs,
+                          available.limited_by, format_bytes(available.bytes)),
+              "free some memory, or pass --no-validate to export without being checked, which needs little");
+}
 
 }  // namespace
 
@@ -43,20 +54,31 @@ MemoryPlan require_memory(const ValidationMemory& memory) {
   const uint64_t needed = backends_bytes + 2 * memory.activations + 3 * memory.largest_weight;
   AvailableMemory available = available_memory();
   if (memory.limit && *memory.limit < available.bytes) available = {*memory.limit, "--max-memory"};
-  if (needed <= available.bytes) {
-    const uint64_t left = available.bytes - needed, copies = memory.is_16_bit ? memory.weights : 0;
-    return {.available = available.bytes,
-            .in_files = memory.weights + memory.file,
-            .keeps_weights = memory.weights + memory.file + copies <= left,
-            .makes_copies = copies <= left};
+  if (needed > available.bytes) refuse(needed, memory, available);
+  const uint64_t left = available.bytes - needed, copies = memory.is_16_bit ? memory.weights : 0;
+  const MemoryPlan whole{.available = available.bytes,
+                         .in_files = memory.weights + memory.file,
+                         .keeps_weights = memory.weights + memory.file + copies <= left,
+                         .makes_copies = copies <= left};
+  if (whole.keeps_weights && !memory.segment_size) return whole;
+  const std::optional<uint64_t> piece = memory.largest_piece ? memory.largest_piece() : std::nullopt;
+  if (memory.segment_size && !piece) {
+    throw Error(Failure::usage, "--segment-size: this model cannot be cut into segments",
+                "leave the option out; two steps in one file, and files of other exporters, are run as a whole");
   }
-  const std::string runs = memory.activations > memory.largest_weight
-                               ? fmt::format(" ({} of it for what the runs compute)", format_bytes(memory.activations))
-                               : "";
-  throw Error(Failure::usage,
-              fmt::format("validation needs about {} of memory{}, and {} leaves {}", format_bytes(needed), runs,
-                          available.limited_by, format_bytes(available.bytes)),
-              "free some memory, or pass --no-validate to export without being checked, which needs little");
+  // The reference takes each set twice through a segment.
+  const uint64_t beside = needed + memory.activations;
+  if (memory.is_16_bit) {
+    const uint64_t with_copies = piece ? beside + *piece : needed + copies;
+    if (with_copies > available.bytes) refuse(with_copies, memory, available);
+  }
+  if (!piece) return whole;
+  // A segment's weights are there in the checkpoint, in the file and, where they have 16 bits, as copies of the two.
+  const uint64_t budget = (available.bytes - std::min(available.bytes, beside)) / (memory.is_16_bit ? 3 : 2);
+  MemoryPlan plan = whole;
+  plan.makes_copies = true;
+  plan.segment_weights = memory.segment_size.value_or(budget);
+  return plan;
 }
 
 }  // namespace onnxport

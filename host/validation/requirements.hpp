@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 
 namespace onnxport {
@@ -22,6 +23,10 @@ struct ValidationMemory {
   bool is_16_bit = false;           // the file's weights are, of which ONNX Runtime makes f32 copies where it may
   uint64_t activations = 0;         // of the runs that take most; 0 where no run is known yet
   std::optional<uint64_t> limit{};  // --max-memory
+  /// Asked where the model does not fit as a whole: the weights of the largest piece that cannot be cut further;
+  /// nullopt where a graph cannot be cut at all.
+  std::function<std::optional<uint64_t>()> largest_piece{};
+  std::optional<uint64_t> segment_size{};  // --segment-size
 };
 
 /// How a validation keeps to the memory that there is.
@@ -31,6 +36,8 @@ struct MemoryPlan {
   bool keeps_weights = true;
   /// Whether ONNX Runtime may make copies of 16-bit weights; it runs the graph as it is written where it may not.
   bool makes_copies = true;
+  /// What the weights of a segment may take, in f32, where the model is run one segment after the other.
+  std::optional<uint64_t> segment_weights{};
 };
 /// Throws Error(usage) with the figures where validation would not fit into memory, or into the limit.
 MemoryPlan require_memory(const ValidationMemory& memory);

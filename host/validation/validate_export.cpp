@@ -19,6 +19,7 @@
 #include "host/validation/cached_validation.hpp"
 #include "host/validation/inputs.hpp"
 #include "host/validation/rounded_twin.hpp"
+#include "host/validation/segmented.hpp"
 
 namespace onnxport {
 namespace {
@@ -47,8 +48,7 @@ void add_steps(const ExportToValidate& exported, const FileToValidate& written, 
   }
 }
 
-/// What the other branch of a merged graph takes beside this one's inputs, with an empty past: the runtime wants a
-/// value for it and must not read it.
+/// What the other branch of a merged graph takes, with an empty past: the runtime wants it and must not read it.
 void fill_other_branch(Tensors& inputs, const Description& other, const Tensors& of_other) {
   for (const InputSpec& spec : other.inputs) {
     if (inputs.contains(spec.name)) continue;
@@ -118,11 +118,37 @@ std::optional<std::string> frozen_axis(const ExportToValidate& exported, const C
                      found.runs[failed].label, found.runs[failed].shape_problem());
 }
 
+/// One segment after the other is in memory, of the file and of the definition.
+ValidationReport compare_in_segments(const ExportToValidate& exported, const FileToValidate& written,
+                                     const Comparison& comparison, const Tolerance& tolerance,
+                                     const Progress& progress) {
+  const SegmentedExport cut(exported, written.file, *comparison.definition);
+  const auto pass = [&](uint64_t done, uint64_t all) {
+    progress.stop_if_cancelled();
+    if (progress.report) progress.report("validating", done, all);
+  };
+  const auto validated = [&](const std::vector<ValidationInputs>& inputs, bool traces_values) {
+    return validate_in_segments(cut.model(), {inputs, tolerance, traces_values, pass});
+  };
+  ValidationReport report = validated(comparison.inputs, exported.traces_values);
+  if (report.passes()) return report;
+  report.frozen_axis = frozen_axis(exported, comparison, report, [&](const Tensors& inputs) -> ValidationRun {
+    try {
+      return validated({{"", inputs, std::nullopt}}, false).runs[0];
+    } catch (const Error& error) {
+      return {{}, {}, false, error.what()};
+    }
+  });
+  return report;
+}
+
 /// What ONNX Runtime says against the files; empty where it runs them.
 std::string refusal_of_runtime(const ExportToValidate& exported) {
   for (const GraphToExport& graph : exported.graphs) {
     try {
-      load_backend("onnxruntime").load_image(image_of(inspect::read_onnx_file(exported.folder / graph.file)));
+      ModelImage image = image_of(inspect::read_onnx_file(exported.folder / graph.file));
+      image.is_optimised = exported.memory.makes_copies && !exported.memory.segment_weights;
+      load_backend("onnxruntime").load_image(image);
     } catch (const Error& error) {
       return error.what();
     }
@@ -211,6 +237,12 @@ FileValidation validate_file(const ExportToValidate* exported, const FileToValid
   if (!written.kernels.empty()) {
     pass_library_gate("kernels", written.kernels);
     runtime.use_custom_operators(std::filesystem::absolute(written.kernels).string());
+  }
+  if (exported != nullptr && exported->memory.segment_weights && !written.behind_names) {
+    for (const Comparison& comparison : written.comparisons)
+      found.comparisons.push_back(compare_in_segments(*exported, written, comparison, tolerance, progress));
+    found.reference = load_backend("reference").version();
+    return found;
   }
   ModelImage image = image_of(file);
   image.is_optimised = exported == nullptr || exported->memory.makes_copies;

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/validate/segmented_model.hpp"
+
+#include <utility>
+
+#include "core/validate/file_inputs.hpp"
+
+namespace onnxport {
+namespace {
+
+class SegmentedFile final : public Runnable {
+ public:
+  explicit SegmentedFile(const SegmentedModel& model) : model_(model) {}
+
+  Tensors run(const Tensors& inputs, const std::vector<std::string>& wanted) override {
+    const FileSegments& file = *model_.file;
+    Tensors values = as_file_takes(inputs, model_.form);
+    Tensors outputs;
+    for (size_t k = 0; k < file.size(); ++k) {
+      Tensors made = load_backend("onnxruntime").load_image(file.image(k))->run(values);
+      for (const ir::NamedValue& output : model_.segments[k].outputs) {
+        if (const auto found = made.find(output.name); found != made.end()) outputs.insert(*found);
+      }
+      values.merge(made);
+      std::erase_if(values,
+                    [&](const auto& value) { return file.is_carried(value.first) && file.last_use(value.first) <= k; });
+    }
+    if (wanted.empty()) return outputs;
+    Tensors chosen;
+    for (const std::string& name : wanted) chosen.insert(outputs.extract(name));
+    return chosen;
+  }
+
+ private:
+  const SegmentedModel& model_;
+};
+
+}  // namespace
+
+SegmentedModel cut_model(TracedLowering both, const inspect::OnnxFile& file, const InputForm& form, std::string logits,
+                         uint64_t most_weights) {
+  SegmentedModel model{
+      .both = std::move(both), .segments = {}, .file = nullptr, .form = form, .logits = std::move(logits)};
+  model.segments = segments_of(model.both.definition, cuts_of(model.both), most_weights);
+  std::vector<std::vector<std::string>> wanted;
+  for (const Segment& segment : model.segments) {
+    std::vector<std::string>& names = wanted.emplace_back();
+    for (ir::ValueId id : segment.yields) {
+      if (std::string name = model.both.carried(id); !name.empty()) names.push_back(std::move(name));
+    }
+    for (const ir::NamedValue& output : segment.outputs) names.push_back(output.name);
+  }
+  model.file = std::make_unique<FileSegments>(file, model.both.lowered, wanted);
+  return model;
+}
+
+std::unique_ptr<Runnable> run_in_segments(const SegmentedModel& model) {
+  return std::make_unique<SegmentedFile>(model);
+}
+
+}  // namespace onnxport
