@@ -49,14 +49,6 @@ std::string_view last_of(std::string_view name) {
   return name.substr(name.rfind('.') + 1);
 }
 
-/// Whether a module is one of a numbered list, or lies in one.
-bool is_in_layer(std::string_view module) {
-  for (; !module.empty(); module = parent_of(module)) {
-    if (is_number(last_of(module))) return true;
-  }
-  return false;
-}
-
 /// Whether a tensor of that name is made anew with every model, so that files may hold it or not.
 /// Source: buffers of transformers' models in version 4.30, and of torch's batch normalisation.
 bool is_buffer(std::string_view last) {
@@ -211,15 +203,15 @@ bool WeightSource::uses_any_under(std::string_view module) const {
 }
 
 /// Whether a tensor that nothing used lies in a module of which the definition used other tensors, so that the
-/// definition computes something else than the checkpoint was made for: directly, in a module of a layer, as what was
-/// added to any module, or in a further one of a numbered list (layer 12 of a model that has 12 by its config). Modules
-/// beside layers may be of a head, beside or in the base model.
+/// definition computes something else than the checkpoint was made for: directly, as what was added to any module, the
+/// base model among them, or in a further one of a numbered list (layer 12 of a model that has 12 by its config).
+/// Others may be of another graph of the model, as a cached step leaves out what makes the keys of its cross-attention,
+/// or of a head, beside or in the base model.
 bool WeightSource::inside_used_module(const std::string& name) const {
   if (is_buffer(last_of(name))) return false;
   const std::string_view parent = parent_of(name);
   for (std::string_view module = parent; !module.empty(); module = parent_of(module)) {
-    if (uses_any_under(module))
-      return parent == module || is_in_layer(module) || is_added(parent.substr(module.size() + 1));
+    if (uses_any_under(module)) return parent == module || is_added(parent.substr(module.size() + 1));
     const std::string_view list = parent_of(module);
     if (is_number(last_of(module)) && !list.empty() && uses_any_under(list)) return true;
   }

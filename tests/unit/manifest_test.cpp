@@ -223,7 +223,7 @@ BOOST_AUTO_TEST_CASE(mistakes_are_named_with_their_line) {
   refused("", at + "1: the file is empty");
   refused("[a]", at + "1: 'the manifest' must be a map, found a list");
   refused(source + "colour: red\n", at + "10: unknown key 'colour' in the manifest; known are manifest, id, "
-                                         "extends, models, name, version, license, "
+                                         "extends, models, recognised_by, name, version, license, "
                                          "vendor, abi");
   refused(replaced(source, "    features", "    feature"), at + "7: 'features' is missing in an entry of models");
   refused(replaced(source, "version: 0.1.0\n", ""), at + "1: 'version' is missing in the manifest");
@@ -254,7 +254,7 @@ BOOST_AUTO_TEST_CASE(mistakes_are_named_with_their_line) {
   refused(replaced(extension, "extends", "models: []\nextends"),
           at + "4: unknown key 'models' in the manifest; known are manifest, id, extends, model_types, "
                "config_names, config_defaults, config_values, weight_names, architectures, features, "
-               "feature_names, outputs, name, "
+               "feature_names, outputs, recognised_by, name, "
                "version, license, vendor");
   refused(replaced(extension, "{my-toy: toy}", "[my-toy]"),
           at + "5: 'model_types' must be a map from new model types to those of the extended plugin");

@@ -9,6 +9,7 @@
 
 #include "core/definition/config_fields.hpp"
 #include "core/definition/host_tables.hpp"
+#include "core/definition/onnx_config.hpp"
 #include "core/error.hpp"
 
 namespace {
