@@ -14,6 +14,8 @@
 # The variables ONNXPORT_PLUGIN_VERSION, ONNXPORT_PLUGIN_LICENSE and ONNXPORT_PLUGIN_VENDOR, where set, are what a plugin
 # states that leaves its own out.
 #
+# A file recognised_by.yaml beside the sources is put into the manifest: what only a manifest says.
+#
 # A folder packages/ beside the sources goes with the plugin: what it adds to the packages of files that the host writes.
 #
 # onnxport_add_plugin_test(NAME
@@ -29,7 +31,7 @@
 # say the same. Where the library cannot be opened, as in a cross build, a manifest is needed, and not compared. What is
 # only known after the build is added by this file, as a script:
 #   cmake -D LIBRARY=file.so -D PLATFORM=linux-x86_64 [-D MANIFEST=plugin.yaml] [-D PROGRAM=onnxport_manifest]
-#         -P OnnxportAddPlugin.cmake
+#         [-D RECOGNISED_BY=file.yaml] -P OnnxportAddPlugin.cmake
 
 if(CMAKE_SCRIPT_MODE_FILE AND CMAKE_SCRIPT_MODE_FILE STREQUAL CMAKE_CURRENT_LIST_FILE)
   get_filename_component(_folder "${LIBRARY}" DIRECTORY)
@@ -49,6 +51,10 @@ if(CMAKE_SCRIPT_MODE_FILE AND CMAKE_SCRIPT_MODE_FILE STREQUAL CMAKE_CURRENT_LIST
     if("\n${_facts}" MATCHES "\n(manifest|platform|library|sha256) *:")
       message(FATAL_ERROR "${MANIFEST}: '${CMAKE_MATCH_1}' is written by the build; remove it from the source form")
     endif()
+  endif()
+  if(RECOGNISED_BY)
+    file(READ "${RECOGNISED_BY}" _recognised_by)
+    string(APPEND _facts "${_recognised_by}")
   endif()
   file(SHA256 "${LIBRARY}" _sum)
   # At the end, so that an author's lines keep their numbers in messages.
@@ -168,13 +174,18 @@ function(onnxport_add_plugin name)
   endforeach()
 
   onnxport_platform(platform)
+  set(recognised_by "")
+  if(EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/recognised_by.yaml")
+    set(recognised_by "${CMAKE_CURRENT_SOURCE_DIR}/recognised_by.yaml")
+  endif()
   # What makes the manifest is part of the link: after a change of it, both are made again.
-  set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS ${manifest} ${program} "${CMAKE_CURRENT_FUNCTION_LIST_FILE}")
+  set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS ${manifest} ${recognised_by} ${program}
+                                                "${CMAKE_CURRENT_FUNCTION_LIST_FILE}")
   add_custom_command(
     TARGET ${target}
     POST_BUILD
     COMMAND "${CMAKE_COMMAND}" -D "LIBRARY=$<TARGET_FILE:${target}>" -D "PLATFORM=${platform}" -D "MANIFEST=${manifest}" -D
-            "PROGRAM=${program}" -P "${CMAKE_CURRENT_FUNCTION_LIST_FILE}"
+            "PROGRAM=${program}" -D "RECOGNISED_BY=${recognised_by}" -P "${CMAKE_CURRENT_FUNCTION_LIST_FILE}"
     BYPRODUCTS "${folder}/plugin.yaml"
     VERBATIM)
   set_property(GLOBAL APPEND PROPERTY ONNXPORT_PLUGINS ${target})

@@ -3,6 +3,7 @@
 #include "core/error.hpp"
 #include "registry/features_manager.hpp"
 #include "registry/loader.hpp"
+#include "registry/recognised.hpp"
 
 namespace onnxport {
 
@@ -55,11 +56,14 @@ std::unique_ptr<Runnable> FeaturesManager::get_model_from_feature(std::string_vi
                                                                   const std::string& plugin_id) const {
   const Checkpoint checkpoint = Checkpoint::open(checkpoint_folder);
   const auto type = checkpoint.config().find("model_type");
-  if (type == checkpoint.config().end() || !type->is_string()) {
+  const bool is_stated = type != checkpoint.config().end() && type->is_string();
+  const auto recognised = is_stated ? std::nullopt : recognise(*registry_, checkpoint.config());
+  if (!is_stated && !recognised) {
     throw Error(Failure::checkpoint, checkpoint_folder.string() + "/config.json names no model_type",
                 "add the field, as save_pretrained writes it");
   }
-  const Supported supported = check_supported_model_or_raise(type->get<std::string>(), feature, plugin_id);
+  const Supported supported =
+      check_supported_model_or_raise(is_stated ? type->get<std::string>() : recognised->type, feature, plugin_id);
   const OnnxConfig config = OnnxConfig::from_folder(table_of(supported), {checkpoint.config(), checkpoint.folder()},
                                                     supported.model_type, supported.feature);
   WeightSource weights(checkpoint, supported.name_rules(checkpoint.config()));

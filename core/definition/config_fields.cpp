@@ -7,6 +7,7 @@
 #include <set>
 #include <string_view>
 
+#include "core/definition/misread.hpp"
 #include "core/error.hpp"
 
 namespace onnxport {
@@ -62,6 +63,30 @@ bool is_training_field(std::string_view name) {
   return false;
 }
 
+/// Fields of all classes that are read by whoever needs them, and what they have to be where they say anything.
+struct Form {
+  const char* field;
+  Json::value_t type;
+  const char* name;
+};
+constexpr Form forms[] = {
+    {"architectures", Json::value_t::array, "a list of class names"},
+    {"id2label", Json::value_t::object, "a map from numbers to labels"},
+    {"label2id", Json::value_t::object, "a map from labels to numbers"},
+    {"quantization_config", Json::value_t::object, "a map"},
+};
+
+void refuse_other_forms(const Json& config) {
+  if (!config.is_object()) return;
+  Misread misread;
+  for (const Form& form : forms) {
+    const auto found = config.find(form.field);
+    if (found != config.end() && !found->is_null() && found->type() != form.type)
+      misread.note(form.field, *found, form.name);
+  }
+  misread.check(nullptr);
+}
+
 }  // namespace
 
 std::vector<std::string> unread_fields(const Json& config, const AskedFields& asked) {
@@ -74,6 +99,7 @@ std::vector<std::string> unread_fields(const Json& config, const AskedFields& as
 }
 
 void refuse_general_fields(const Json& config) {
+  refuse_other_forms(config);
   const auto pruned = config.is_object() ? config.find("pruned_heads") : config.end();
   if (pruned == config.end() || !pruned->is_structured() || pruned->empty()) return;
   throw Error(

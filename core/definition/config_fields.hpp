@@ -18,7 +18,7 @@ using AskedFields = std::map<std::string, bool>;
 /// training, generation and bookkeeping, whatever the model, is left out.
 std::vector<std::string> unread_fields(const Json& config, const AskedFields& asked);
 
-/// Throws Error(checkpoint) for a field of all classes that asks for what no definition has: heads that were pruned.
+/// Throws Error(checkpoint) for a field of all classes that has another type than theirs, or asks for pruned heads.
 void refuse_general_fields(const Json& config);
 
 /// The class of the model's own code that config.json's auto_map names for it; empty where it names none.

@@ -8,20 +8,11 @@
 #include <optional>
 #include <string_view>
 
+#include "core/definition/field_at.hpp"
 #include "core/error.hpp"
 
 namespace onnxport {
 namespace {
-
-/// The field at a path; null where there is none. A key with dots in it is found as well.
-const Json* field_at(const Json& map, const std::string& path) {
-  if (!map.is_object()) return nullptr;
-  if (const auto found = map.find(path); found != map.end()) return &*found;
-  const size_t dot = path.find('.');
-  if (dot == std::string::npos) return nullptr;
-  const auto section = map.find(path.substr(0, dot));
-  return section == map.end() ? nullptr : field_at(*section, path.substr(dot + 1));
-}
 
 /// Takes the field at a path off the map, and a section that this leaves empty.
 std::optional<Json> take(Json& map, const std::string& path) {
@@ -66,6 +57,15 @@ bool is_name_at(const std::string& text, size_t at, const std::string& name) {
 }
 
 }  // namespace
+
+const Json* field_at(const Json& map, const std::string& path) {
+  if (!map.is_object()) return nullptr;
+  if (const auto found = map.find(path); found != map.end()) return &*found;
+  const size_t dot = path.find('.');
+  if (dot == std::string::npos) return nullptr;
+  const auto section = map.find(path.substr(0, dot));
+  return section == map.end() ? nullptr : field_at(*section, path.substr(dot + 1));
+}
 
 Json ConfigNames::applied_to(const Json& config) const {
   Json read = config;

@@ -10,12 +10,32 @@ using detail::text;
 
 const onnxport_config absent_config{};
 
-std::unique_ptr<onnxport_config> node_of(const onnxport_config& parent, const Json* json, bool* looked_at = nullptr) {
+/// What a node within another is made of: its name there, and its note.
+struct Within {
+  const Json* json;
+  std::string name;
+  bool* looked_at = nullptr;
+};
+
+std::unique_ptr<onnxport_config> node_of(const onnxport_config& parent, const Within& within) {
   auto node = std::make_unique<onnxport_config>();
-  node->json = json;
-  node->looked_at = looked_at;
+  node->json = within.json;
+  node->looked_at = within.looked_at;
   node->components = parent.components;
+  node->misread = parent.misread;
+  node->path = parent.path.empty() ? within.name : parent.path + "." + within.name;
   return node;
+}
+
+/// Notes a node that is taken for what it is not. Null counts as absent.
+void misread(const onnxport_config* node, std::string_view expected) {
+  if (node->misread != nullptr && node->json != nullptr && !node->json->is_null())
+    node->misread->note(node->path, *node->json, expected);
+}
+
+/// The last part of a node's path.
+std::string_view name_of(const onnxport_config& node) {
+  return std::string_view(node.path).substr(node.path.rfind('.') + 1);
 }
 
 /// Notes that someone wants to know what a field says.
@@ -25,21 +45,25 @@ void look_at(const onnxport_config* node) {
 
 const onnxport_config* config_member(const onnxport_config* self, onnxport_string key) {
   look_at(self);
-  if (self->json == nullptr || !self->json->is_object()) return &absent_config;
+  if (self->json == nullptr || !self->json->is_object()) {
+    misread(self, "a map");
+    return &absent_config;
+  }
   const std::string name(text(key));
   bool* looked_at = self->fields == nullptr ? nullptr : &self->fields->try_emplace(name, false).first->second;
   const auto found = self->json->find(name);
   if (found == self->json->end()) return &absent_config;
   auto& slot = self->members[name];
-  if (slot == nullptr) slot = node_of(*self, &*found, looked_at);
+  if (slot == nullptr) slot = node_of(*self, {&*found, name, looked_at});
   return slot.get();
 }
 
 const onnxport_config* config_entry(const onnxport_config* self, size_t index) {
   look_at(self);
+  if (self->json != nullptr && self->json->is_primitive()) misread(self, "a list");
   if (self->json == nullptr || !self->json->is_array() || index >= self->json->size()) return &absent_config;
   auto& slot = self->entries[index];
-  if (slot == nullptr) slot = node_of(*self, &(*self->json)[index]);
+  if (slot == nullptr) slot = node_of(*self, {&(*self->json)[index], std::to_string(index)});
   return slot.get();
 }
 
@@ -48,6 +72,8 @@ onnxport_config_type config_type(const onnxport_config* self) {
   look_at(self);
   switch (self->json->type()) {
     case Json::value_t::null:
+      if (self->misread != nullptr && is_never_null(name_of(*self)))
+        self->misread->note(self->path, *self->json, "a value, as no class takes null for it");
       return ONNXPORT_CONFIG_NULL;
     case Json::value_t::boolean:
       return ONNXPORT_CONFIG_BOOL;
@@ -69,6 +95,8 @@ onnxport_config_type config_type(const onnxport_config* self) {
 
 size_t config_size(const onnxport_config* self) {
   look_at(self);
+  // A number may be meant to have none: one size for height and width.
+  if (self->json != nullptr && (self->json->is_string() || self->json->is_boolean())) misread(self, "a list or a map");
   return self->json != nullptr && self->json->is_structured() ? self->json->size() : 0;
 }
 int32_t config_bool(const onnxport_config* self) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/definition/config_fields.hpp"
+#include "core/definition/misread.hpp"
 #include "core/definition/status.hpp"
 #include "core/definition/weights.hpp"
 #include "core/description/description.hpp"
@@ -45,6 +46,8 @@ struct onnxport_config {
   onnxport::AskedFields* fields = nullptr;             // at the top: notes what is asked for
   bool* looked_at = nullptr;                           // of a field at the top: its note
   onnxport::detail::Components* components = nullptr;  // where models that are made of it are opened; null: nowhere
+  onnxport::Misread* misread = nullptr;                // notes what is read as what it is not; null: nobody does
+  std::string path = {};                               // from the top, with dots
   mutable std::map<std::string, std::unique_ptr<onnxport_config>, std::less<>> members;
   mutable std::map<size_t, std::unique_ptr<onnxport_config>> entries;
 };

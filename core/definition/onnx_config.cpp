@@ -75,14 +75,24 @@ OnnxConfig OnnxConfig::component(const PluginTable& plugin, const Json& config, 
   state->feature = wanted.feature;
   state->finder = plugin.parts;
   state->components.emplace(&state->finder, state->config, depth);
-  state->root = {&state->config, &state->asked_fields, nullptr, &*state->components, {}, {}};
-  state->chosen = {&state->options, &state->asked_options, nullptr, nullptr, {}, {}};
+  state->root.json = &state->config;
+  state->root.fields = &state->asked_fields;
+  state->root.components = &*state->components;
+  state->root.misread = &state->misread;
+  state->chosen.json = &state->options;
+  state->chosen.fields = &state->asked_options;
   const onnxport_request request{
       sizeof(onnxport_request),    &plugin_host(), &state->root, detail::abi(state->defined_type),
       detail::abi(state->feature), &state->chosen};
-  state->object.emplace(plugin, request);
-  state->check_options();
-  state->describe("");
+  try {
+    state->object.emplace(plugin, request);
+    state->check_options();
+    state->describe("");
+  } catch (const Error& error) {
+    state->misread.check(state->names.get());  // the error may be no more than what follows from that
+    throw Error(error.failure(), with_what_is_there(error.what(), state->config), error.hint());
+  }
+  state->misread.check(state->names.get());
   OnnxConfig made(std::move(state));
   const std::vector<std::string> parts = made.parts();
   for (const std::string& part : parts) made.state_->describe(part);

@@ -25,6 +25,7 @@ struct OnnxConfig::State {
   std::shared_ptr<const ConfigNames> names;  // null where the checkpoint's are the plugin's
   Json config, options;
   AskedFields asked_fields, asked_options;
+  Misread misread;               // of the config
   onnxport_config root, chosen;  // config and options as the plugin sees them
   ModelFinder finder;
   std::optional<detail::Components> components;  // stays until the plugin's object is gone, which may hold some

@@ -49,6 +49,14 @@ std::string_view last_of(std::string_view name) {
   return name.substr(name.rfind('.') + 1);
 }
 
+/// Whether a tensor of that name is made anew with every model, so that files may hold it or not.
+/// Source: buffers of transformers' models in version 4.30, and of torch's batch normalisation.
+bool is_buffer(std::string_view last) {
+  constexpr std::string_view buffers[] = {"position_ids", "inv_freq",   "original_inv_freq", "num_batches_tracked",
+                                          "masked_bias",  "cos_cached", "sin_cached",        "relative_position_index"};
+  return std::find(std::begin(buffers), std::end(buffers), last) != std::end(buffers);
+}
+
 /// Whether the path of a module within another says that it was added to that: a normalisation, or an adapter.
 bool is_added(std::string_view path) {
   std::string lower(path);
@@ -188,24 +196,28 @@ std::string WeightSource::prefix_of_missing() const {
   return {};
 }
 
-/// Whether a tensor that nothing used lies in a module of which the definition used other tensors, directly or as what
-/// was added to it, or in a further one of a numbered list (layer 12 of a model that has 12 by its config): then the
-/// definition computes something else than the checkpoint was made for. Others may be of another graph of the model, as
-/// a cached step leaves out what makes the keys of its cross-attention, or of a head, beside or in the base model.
+bool WeightSource::uses_any_under(std::string_view module) const {
+  const std::string prefix = std::string(module) + ".";
+  const auto at = used_.lower_bound(prefix);
+  return at != used_.end() && at->starts_with(prefix);
+}
+
+/// Whether a tensor that nothing used lies in a module of which the definition used other tensors, so that the
+/// definition computes something else than the checkpoint was made for: directly, as what was added to any module, the
+/// base model among them, or in a further one of a numbered list (layer 12 of a model that has 12 by its config).
+/// Others may be of another graph of the model, as a cached step leaves out what makes the keys of its cross-attention,
+/// or of a head, beside or in the base model.
 bool WeightSource::inside_used_module(const std::string& name) const {
-  const auto used_under = [this](std::string_view module) {
-    const std::string prefix = std::string(module) + ".";
-    const auto at = used_.lower_bound(prefix);
-    return at != used_.end() && at->starts_with(prefix);
-  };
+  if (is_buffer(last_of(name))) return false;
   const std::string_view parent = parent_of(name);
   for (std::string_view module = parent; !module.empty(); module = parent_of(module)) {
-    if (used_under(module))
-      return parent == module || (module != prefix_ && is_added(parent.substr(module.size() + 1)));
+    if (uses_any_under(module)) return parent == module || is_added(parent.substr(module.size() + 1));
     const std::string_view list = parent_of(module);
-    if (is_number(last_of(module)) && !list.empty() && used_under(list)) return true;
+    if (is_number(last_of(module)) && !list.empty() && uses_any_under(list)) return true;
   }
-  return false;
+  // Of a base model that was saved alone, nothing stands before its modules' names.
+  const bool is_base = !prefix_.empty() && !used_.empty() && !uses_any_under(prefix_);
+  return is_base && is_added(parent);
 }
 
 std::vector<std::string> WeightSource::finish(bool allow_unused) const {

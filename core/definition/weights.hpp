@@ -44,6 +44,7 @@ class WeightSource {
   std::string shown(const std::string& name) const;
   std::string scale_of(const std::string& name) const;
   std::string prefix_of_missing() const;
+  bool uses_any_under(std::string_view module) const;
   bool inside_used_module(const std::string& name) const;
 
   bool synthetic_ = true;

@@ -12,6 +12,7 @@
 #include "core/error.hpp"
 #include "core/export/export.hpp"
 #include "host/process/contained.hpp"
+#include "registry/recognised.hpp"
 
 namespace onnxport {
 namespace {
@@ -22,7 +23,7 @@ std::string text_of(onnxport_string text) {
   return text.size == 0 ? std::string() : std::string(text.data, text.size);
 }
 
-std::string model_type_of(const Json& config, const fs::path& file) {
+std::string stated_type(const Json& config, const fs::path& file) {
   const auto found = config.find("model_type");
   if (found != config.end() && found->is_string() && !found->get_ref<const std::string&>().empty())
     return found->get<std::string>();
@@ -43,6 +44,30 @@ std::vector<std::string> architectures_of(const Json& config) {
     if (name.is_string()) names.push_back(name.get<std::string>());
   }
   return names;
+}
+
+/// The type that config.json states, or whose fields it has.
+Recognised type_of(const Registry& registry, const Json& config, const fs::path& file) {
+  if (!config.contains("model_type")) {
+    if (auto recognised = recognise(registry, config)) return *std::move(recognised);
+  }
+  return {stated_type(config, file), {}, {}};
+}
+
+/// Throws where nobody knows the type, and a part of the model is of one that is known.
+void explain_known_part(const Registry& registry, const Json& config, const std::string& type) {
+  if (registry.offers(type) || !registry.passed_over(type).empty()) return;
+  for (const auto& [field, part] : config.items()) {
+    const auto found = part.is_object() ? part.find("model_type") : part.end();
+    if (!part.is_object() || found == part.end() || !found->is_string()) continue;
+    const auto known = found->get<std::string>();
+    if (!registry.offers(known)) continue;
+    throw Error(
+        Failure::usage,
+        fmt::format("unknown model type '{}'; of its parts, {} is of type '{}', which is known", type, field, known),
+        "save that part as a model of its own (its save_pretrained()), and export that; `onnxport features` "
+        "lists what is known");
+  }
 }
 
 /// The feature by the class that the checkpoint was saved from.
@@ -126,7 +151,14 @@ Selection select(const PluginArguments& arguments, const Json& config, const fs:
   const std::string &feature = asked.feature, &plugin_id = asked.plugin;
   out.registry = discover(arguments);
   for (const std::string& note : out.registry->notes()) console.note(note);
-  out.model_type = model_type_of(config, config_file);
+  const Recognised recognised = type_of(*out.registry, config, config_file);
+  out.model_type = recognised.type;
+  if (!recognised.fields.empty()) {
+    console.note(fmt::format("config.json has no model_type; it is taken for '{}' by its fields {}", recognised.type,
+                             fmt::join(recognised.fields, ", ")));
+  }
+  if (asked.plugin.empty()) explain_known_part(*out.registry, config, out.model_type);
+  refuse_general_fields(config);
   out.config_file = config_file;
   for (const Candidate* candidate : out.registry->passed_over(out.model_type)) note_unused(*candidate, console);
 
@@ -135,7 +167,12 @@ Selection select(const PluginArguments& arguments, const Json& config, const fs:
     std::string wanted = feature;
     if (wanted.empty()) {
       const Resolved resolved = out.registry->resolve(out.model_type, plugin_id);
-      wanted = feature_by_architecture(*resolved.model, config, out.model_type, out.feature_source);
+      if (!recognised.feature.empty() && architectures_of(config).empty()) {
+        wanted = recognised.feature;
+        out.feature_source = "what config.json is recognised by";
+      } else {
+        wanted = feature_by_architecture(*resolved.model, config, out.model_type, out.feature_source);
+      }
       const std::string cached = wanted + "-with-past";
       const std::vector<std::string>& offered = resolved.model->features;
       if (asked.prefers_past && std::find(offered.begin(), offered.end(), cached) != offered.end()) wanted = cached;

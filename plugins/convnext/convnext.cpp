@@ -28,7 +28,10 @@ class ConvNextOnnxConfig final : public OnnxConfig {
     const std::vector<Value> states = encoder(convnext, in.at("pixel_values"));
     for (size_t i = 0; i < states.size(); ++i) g.mark("hidden_states." + std::to_string(i), states[i]);
     const Value& hidden = states.back();
-    if (task() == "default" && g.wants("pooler_output")) g.mark("pooler_output", pool(convnext, hidden));
+    if (task() == "default" && g.wants("pooler_output"))
+      g.mark("pooler_output", pool(convnext, hidden));
+    else if (task() == "default")
+      g.unused((convnext / "layernorm").path() + ".*");
     return head_for_feature().outputs({convnext, hidden, in});
   }
 

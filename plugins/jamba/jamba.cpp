@@ -22,6 +22,14 @@ struct Every {
   bool holds(int64_t layer) const { return layer % period == offset; }
 };
 
+/// The width of the time step's low rank: a number, or "auto", a sixteenth of the hidden size.
+int64_t rank_of(const Config& c, const char* field, int64_t hidden) {
+  const int64_t derived = (hidden + 15) / 16;
+  if (!c.is_text(field)) return c.size(field, derived);
+  (void)c.choice(field, "auto", {"auto"});
+  return derived;
+}
+
 struct JambaConfig {
   explicit JambaConfig(const Config& given)
       : JambaConfig(given.with_names({{"num_experts", "num_local_experts"}}), 0) {}
@@ -46,8 +54,7 @@ struct JambaConfig {
         norm{.kind = Norm::Kind::rms, .epsilon = c.real("rms_norm_eps", 1e-6)},
         mixer{.channels = c.size("mamba_expand", 2) * hidden,
               .state = c.size("mamba_d_state", 16),
-              .rank = c.has("mamba_dt_rank") && !c.is_text("mamba_dt_rank") ? c.size("mamba_dt_rank")
-                                                                            : (hidden + 15) / 16,  // "auto"
+              .rank = rank_of(c, "mamba_dt_rank", hidden),
               .kernel = c.size("mamba_d_conv", 4),
               .convolution_bias = c.boolean("mamba_conv_bias", true),
               .bias = c.boolean("mamba_proj_bias", false),

@@ -9,6 +9,14 @@ using namespace onnxport::sdk;
 
 namespace {
 
+/// The width of the time step's low rank: a number, or "auto", a sixteenth of the hidden size.
+int64_t rank_of(const Config& c, const char* field, int64_t hidden) {
+  const int64_t derived = (hidden + 15) / 16;
+  if (!c.is_text(field)) return c.size(field, derived);
+  (void)c.choice(field, "auto", {"auto"});
+  return derived;
+}
+
 struct MambaConfig {
   MambaConfig(const Config& c, bool norms_inputs)
       : vocab(c.size("vocab_size", 50280)),
@@ -17,8 +25,7 @@ struct MambaConfig {
         norm{.kind = Norm::Kind::rms, .epsilon = c.real("layer_norm_epsilon", 1e-5)},
         mixer{.channels = static_cast<int64_t>(c.real("expand", 2) * static_cast<double>(hidden)),
               .state = c.size("state_size", 16),
-              .rank = c.has("time_step_rank") && !c.is_text("time_step_rank") ? c.size("time_step_rank")
-                                                                              : (hidden + 15) / 16,  // "auto"
+              .rank = rank_of(c, "time_step_rank", hidden),
               .kernel = c.size("conv_kernel", 4),
               .convolution_bias = c.boolean("use_conv_bias", true),
               .bias = c.boolean("use_bias", false),

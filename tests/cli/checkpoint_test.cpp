@@ -69,7 +69,21 @@ BOOST_AUTO_TEST_CASE(config_fields_that_a_model_refuses) {
   refuse(R"({"hidden_act": "wobble"})", {"wobble"});
   refuse(R"({"position_embedding_type": "spiral"})", {"position_embedding_type", "spiral"});
   refuse(R"({"hidden_size": 15})", {"hidden_size", "15"});
-  refuse(R"({"hidden_size": "large"})", {"hidden_size"});
+  refuse(R"({"hidden_size": "large"})", {"config field 'hidden_size' is \"large\"; expected an integer"});
+  // What would be taken for absent, and with it the class's default.
+  refuse(R"({"hidden_act": null})", {"config field 'hidden_act' is null; expected"});
+  refuse(R"({"tie_word_embeddings": null})", {"config field 'tie_word_embeddings' is null; expected"});
+  refuse(R"({"id2label": "none"})", {"config field 'id2label' is \"none\"; expected a map"});
+  refuse(R"({"architectures": "BertModel"})", {"config field 'architectures' is \"BertModel\"; expected a list"});
+}
+
+BOOST_AUTO_TEST_CASE(a_model_of_which_a_part_is_known) {
+  const Sandbox sandbox;
+  sandbox.checkpoint();
+  sandbox.write("bert/config.json", R"({"model_type": "whole", "vision_config": {"model_type": "pixels"},
+                                        "text_config": {"model_type": "bert"}})");
+  check_failure(sandbox, exported("bert"), 2,
+                {"unknown model type 'whole'; of its parts, text_config is of type 'bert'", "save_pretrained"});
 }
 
 BOOST_AUTO_TEST_CASE(all_that_does_not_match_is_listed_together) {

@@ -124,6 +124,21 @@ BOOST_AUTO_TEST_CASE(acme_answers_as_bert_did) {
     BOOST_TEST(contains(inspected.out, part), part << " in " << inspected.out);
 }
 
+BOOST_AUTO_TEST_CASE(a_config_without_a_type_is_told_by_its_fields) {
+  const Acme acme;
+  Json config = Json::parse(acme.read("model/config.json"));
+  config.erase("model_type");
+  config.erase("architectures");
+  acme.write("model/config.json", config.dump());
+  check_failure(acme, acme.exporting(), 3, {"has no field 'model_type'"});
+  acme.change_manifest("extends:",
+                       "recognised_by: {acme-encoder: {fields: [d_model, n_blocks], feature: topics}}\nextends:");
+  const Outcome exported = acme.run(acme.exporting());
+  BOOST_TEST(exported.status == 0, exported.err);
+  BOOST_TEST(contains(exported.out + exported.err, "taken for 'acme-encoder' by its fields d_model, n_blocks"),
+             exported.out << exported.err);
+}
+
 BOOST_AUTO_TEST_CASE(acme_is_validated_and_linked, *boost::unit_test::precondition(reference_built)) {
   const Acme acme("BertModel", "AcmeEncoder");
   const Outcome exported = acme.run({"export", "-m", "model", "--plugin-dir", "acme", "out"});

@@ -12,6 +12,7 @@
 #include "core/definition/wanted_tensors.hpp"
 #include "core/error.hpp"
 #include "registry/features_manager.hpp"
+#include "registry/recognised.hpp"
 #include "tests/plugin/fixture.hpp"
 
 namespace {
@@ -48,10 +49,17 @@ std::string feature_of(const Json& config, const std::string& given, const Manif
 
 /// Defines a config's graph as `export` does.
 Defined define(const Json& config, const std::string& feature) {
-  const std::string type = config.value("model_type", "");
-  if (type.empty()) explain_other_config(config, "config.json");
+  std::string type = config.value("model_type", ""), asked = feature;
+  if (type.empty()) {
+    if (const auto recognised = recognise(built_plugins(), config)) {
+      type = recognised->type;
+      if (asked.empty()) asked = recognised->feature;
+    } else {
+      explain_other_config(config, "config.json");
+    }
+  }
   const Resolved plugin = built_plugins().resolve(type, {});
-  const OnnxConfig made = config_of({config, folder}, type, feature_of(config, feature, *plugin.model));
+  const OnnxConfig made = config_of({config, folder}, type, feature_of(config, asked, *plugin.model));
   refuse_quantized_config(config, folder);
   Defined defined;
   for (const TensorPlan& tensor : tensors_of(made, ir::DType::f32)) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/error.hpp"
+#include "registry/recognised.hpp"
 #include "registry/trust.hpp"
 
 namespace {
@@ -142,6 +143,25 @@ BOOST_AUTO_TEST_CASE(known_gaps) {
           at + "11: a known gap names an architecture, a feature or an option");
 }
 
+BOOST_AUTO_TEST_CASE(what_a_config_without_a_type_is_told_by) {
+  const auto told = [](const std::string& more) {
+    const onnxport::yaml::Node root = onnxport::yaml::parse("by: " + more, "dir/plugin.yaml");
+    return onnxport::recognised_by(root.items[1], "dir/plugin.yaml", parse(source + "recognised_by: " + more));
+  };
+  const auto all = told("{toy_2: {fields: [a, b], feature: causal-lm}, toy: {fields: [c]}}\n");
+  BOOST_REQUIRE_EQUAL(all.size(), 2u);
+  BOOST_TEST(all[0].type == "toy_2");
+  BOOST_TEST(all[0].fields == (std::vector<std::string>{"a", "b"}), boost::test_tools::per_element());
+  BOOST_TEST(all[0].feature == "causal-lm");
+  BOOST_TEST(all[1].feature == "");
+  BOOST_TEST(parse(extension + "recognised_by: {my-toy: {fields: [a]}}\n").is_extension());
+  const std::string at = "dir/plugin.yaml:";
+  refused(source + "recognised_by: [toy]\n",
+          at + "10: 'recognised_by' must be a map from model types to {fields: […], feature: …}");
+  refused(source + "recognised_by: {toys: {fields: [a]}}\n", at + "10: 'toys' is no model type of this manifest");
+  refused(source + "recognised_by: {toy: {fields: [a], feature: nsp}}\n", at + "10: 'toy' has no feature 'nsp'");
+}
+
 BOOST_AUTO_TEST_CASE(extension_form) {
   const Manifest manifest = parse(extension);
   BOOST_TEST(manifest.is_extension());
@@ -203,7 +223,7 @@ BOOST_AUTO_TEST_CASE(mistakes_are_named_with_their_line) {
   refused("", at + "1: the file is empty");
   refused("[a]", at + "1: 'the manifest' must be a map, found a list");
   refused(source + "colour: red\n", at + "10: unknown key 'colour' in the manifest; known are manifest, id, "
-                                         "extends, models, name, version, license, "
+                                         "extends, models, recognised_by, name, version, license, "
                                          "vendor, abi");
   refused(replaced(source, "    features", "    feature"), at + "7: 'features' is missing in an entry of models");
   refused(replaced(source, "version: 0.1.0\n", ""), at + "1: 'version' is missing in the manifest");
@@ -234,7 +254,7 @@ BOOST_AUTO_TEST_CASE(mistakes_are_named_with_their_line) {
   refused(replaced(extension, "extends", "models: []\nextends"),
           at + "4: unknown key 'models' in the manifest; known are manifest, id, extends, model_types, "
                "config_names, config_defaults, config_values, weight_names, architectures, features, "
-               "feature_names, outputs, name, "
+               "feature_names, outputs, recognised_by, name, "
                "version, license, vendor");
   refused(replaced(extension, "{my-toy: toy}", "[my-toy]"),
           at + "5: 'model_types' must be a map from new model types to those of the extended plugin");
@@ -273,13 +293,16 @@ BOOST_AUTO_TEST_CASE(examples_of_the_documentation) {
       examples.back() += line + "\n";
     }
   }
-  BOOST_REQUIRE_EQUAL(examples.size(), 4u);
+  BOOST_REQUIRE_EQUAL(examples.size(), 5u);
   BOOST_TEST(parse(examples[0]).model("bert") != nullptr);
-  // The second shows what the build adds to the first, but for the abi, which is in both.
-  BOOST_TEST(parse(replaced(examples[0], "abi:", "# abi:") + examples[1]).library == "libonnxport_bert.so");
-  BOOST_TEST(parse(examples[2]).is_extension());
+  parse(replaced(replaced(replaced(source, "toy, toy_2", "timm_wrapper"), "causal-lm,", "image-classification,"),
+                 "    architectures: {ToyForAll: causal-lm}\n", "") +
+        examples[1]);
+  // The third shows what the build adds to the first, but for the abi, which is in both.
+  BOOST_TEST(parse(replaced(examples[0], "abi:", "# abi:") + examples[2]).library == "libonnxport_bert.so");
+  BOOST_TEST(parse(examples[3]).is_extension());
   const Folder folder;
-  const auto policy = onnxport::TrustPolicy::read(folder.write("trust.yaml", examples[3]));
+  const auto policy = onnxport::TrustPolicy::read(folder.write("trust.yaml", examples[4]));
   BOOST_TEST(!policy.check(in_folder("/usr/lib/onnxport/plugins/bert")).has_value());
 }
 

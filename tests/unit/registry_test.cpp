@@ -15,6 +15,7 @@
 
 #include "core/error.hpp"
 #include "registry/features_manager.hpp"
+#include "registry/recognised.hpp"
 
 namespace {
 
@@ -128,6 +129,27 @@ Caught load_failure(const std::string& kind) {
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(discovery)
+
+BOOST_AUTO_TEST_CASE(a_config_without_a_type_is_told_by_its_fields) {
+  const Folder place;
+  const std::string rest = "abi: \"1.0\"\nplatform: " + std::string(host_platform()) + "\n";
+  plugin(place.path, "toy", "toy", {}, rest + "recognised_by: {toy: {fields: [a, b], feature: causal-lm}}\n");
+  plugin(place.path, "wide", "wide", {}, rest + "recognised_by: {wide: {fields: [a]}}\n");
+  plugin(place.path, "rival", "rival", {}, rest + "recognised_by: {rival: {fields: [c, a]}}\n");
+  const Registry registry = discover({place.path});
+  const auto type_of = [&](const char* config) {
+    const auto found = recognise(registry, Json::parse(config));
+    return found ? found->type + " " + found->feature : "none";
+  };
+  BOOST_TEST(type_of(R"({"a": 1, "b": null, "d": 2})") == "toy causal-lm");
+  BOOST_TEST(type_of(R"({"a": 1})") == "wide ");
+  BOOST_TEST(type_of(R"({"b": 1})") == "none");
+  BOOST_TEST(type_of("[]") == "none");
+  const Caught both = caught([&] { recognise(registry, Json::parse(R"({"a": 1, "b": 1, "c": 1})")); });
+  BOOST_TEST((both.failure == Failure::checkpoint));
+  CHECK_HAS(both.text, "'toy'");
+  CHECK_HAS(both.text, "'rival'");
+}
 
 BOOST_AUTO_TEST_CASE(finds_by_any_spelling) {
   const Folder place;

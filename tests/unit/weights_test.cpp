@@ -101,16 +101,32 @@ BOOST_AUTO_TEST_CASE(what_was_added_to_a_used_module_is_unexpected) {
                  {"bert.layer.0.attention.q_norm.weight", {2}},
                  {"bert.layer.0.adapters.x.down.weight", {2}},
                  {"bert.layer.0.pre_norm.bias", {2}},
+                 {"bert.layer.0.attention.rotary.inv_freq", {2}},
+                 {"bert.extra_norm.weight", {2}},
                  {"bert.pooler.dense.weight", {2}},
+                 {"cls.LayerNorm.weight", {2}},
+                 {"layer_norm.weight", {2}},
                  {"cls.weight", {2}}});
   WeightSource source(*folder.checkpoint);
   source.set_base_model_prefix("bert");
   source.get("bert.layer.0.attention.query.weight", {2});
   const std::string text = failure_of(source);
-  for (const char* name : {"attention.q_norm.weight", "adapters.x.down", "pre_norm.bias"})
+  for (const char* name : {"attention.q_norm.weight", "adapters.x.down", "pre_norm.bias", "bert.extra_norm.weight"})
     BOOST_TEST(contains(text, name), name << " in: " << text);
-  // A head, and a part that another graph of the model may use.
-  for (const char* other : {"pooler", "cls", "cross"}) BOOST_TEST(!contains(text, other));
+  // Heads, beside or in the base model, a part that another graph of the model may use, and a buffer.
+  for (const char* other : {"pooler", "cls", "\n    layer_norm", "cross", "inv_freq"})
+    BOOST_TEST(!contains(text, other), other);
+}
+
+BOOST_AUTO_TEST_CASE(a_base_model_that_was_saved_alone_has_no_norm_beside_it) {
+  Folder folder({{"layer.0.weight", {2}}, {"extra_norm.weight", {2}}, {"pooler.weight", {2}}});
+  WeightSource base(*folder.checkpoint), other(*folder.checkpoint);
+  base.set_base_model_prefix("bert");
+  for (WeightSource* source : {&base, &other}) source->get("layer.0.weight", {2});
+  BOOST_TEST(contains(failure_of(base), "extra_norm.weight"));
+  BOOST_TEST(!contains(failure_of(base), "pooler"));
+  // Of a model without such a prefix nothing tells heads from what is within.
+  BOOST_TEST(failure_of(other) == "");
 }
 
 BOOST_AUTO_TEST_CASE(a_wrapper_around_the_model_is_told_by_its_prefix) {

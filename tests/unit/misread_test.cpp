@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// Fields of config.json that are read as what they are not: an error that says what was found, never a default.
+#include "core/definition/misread.hpp"
+
+#include <onnxport/plugin.hpp>
+
+#include <boost/test/unit_test.hpp>
+#include <functional>
+
+#include "core/definition/config_fields.hpp"
+#include "core/definition/host_tables.hpp"
+#include "core/definition/onnx_config.hpp"
+#include "core/error.hpp"
+
+namespace {
+
+using onnxport::Json;
+using onnxport::sdk::Config;
+
+/// What is said of a config that is read in some way; empty where nothing is wrong.
+std::string said_of(const char* config, const std::function<void(const Config&)>& read) {
+  const Json json = Json::parse(config);
+  onnxport::Misread misread;
+  onnxport_config root;
+  root.json = &json;
+  root.misread = &misread;
+  read(Config(&onnxport::plugin_host(), &root));
+  try {
+    misread.check(nullptr);
+  } catch (const onnxport::Error& error) {
+    BOOST_TEST((error.failure() == onnxport::Failure::checkpoint));
+    BOOST_TEST(!error.hint().empty());
+    return error.what();
+  }
+  return {};
+}
+
+std::string scaling_of(const char* config) {
+  return said_of(config, [](const Config& c) { (void)c.section("rope_scaling").real("factor", 1); });
+}
+
+std::string act_of(const char* config) {
+  return said_of(config, [](const Config& c) { (void)c.text("hidden_act", "gelu"); });
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(misread_fields)
+
+BOOST_AUTO_TEST_CASE(a_text_is_no_map) {
+  BOOST_TEST(scaling_of(R"({"rope_scaling": "linear"})") ==
+             "config field 'rope_scaling' is \"linear\"; expected a map");
+  BOOST_TEST(scaling_of(R"({"rope_scaling": [2.0]})") == "config field 'rope_scaling' is [2.0]; expected a map");
+  BOOST_TEST(scaling_of(R"({"rope_scaling": 2})") == "config field 'rope_scaling' is 2; expected a map");
+  // No scaling is what null says as well.
+  for (const char* right : {R"({"rope_scaling": {"factor": 2.0}})", R"({"rope_scaling": null})", "{}"})
+    BOOST_TEST(scaling_of(right) == "");
+}
+
+BOOST_AUTO_TEST_CASE(a_field_within_a_map_goes_by_its_path) {
+  const auto said = said_of(R"({"vision": {"rope": true}})",
+                            [](const Config& c) { (void)c.section("vision").section("rope").integer("width", 1); });
+  BOOST_TEST(said == "config field 'vision.rope' is true; expected a map");
+}
+
+BOOST_AUTO_TEST_CASE(a_text_has_no_entries_and_a_number_may_have_none) {
+  const auto entries = [](const Config& c) { (void)c.entries("image_size"); };
+  BOOST_TEST(said_of(R"({"image_size": "224"})", entries) ==
+             "config field 'image_size' is \"224\"; expected a list or a map");
+  BOOST_TEST(said_of(R"({"image_size": 224})", entries) == "");
+  BOOST_TEST(said_of(R"({"image_size": [224, 224]})", entries) == "");
+}
+
+BOOST_AUTO_TEST_CASE(null_counts_as_absent_only_where_a_class_takes_it) {
+  BOOST_TEST(act_of(R"({"hidden_act": null})") ==
+             "config field 'hidden_act' is null; expected a value, as no class takes null for it");
+  BOOST_TEST(act_of("{}") == "");
+  for (const char* field : {"head_dim", "num_key_value_heads", "sliding_window", "pad_token_id", "n_inner"})
+    BOOST_TEST(!onnxport::is_never_null(field), field);
+  const auto heads = [](const Config& c) { (void)c.integer("num_key_value_heads", 4); };
+  BOOST_TEST(said_of(R"({"num_key_value_heads": null})", heads) == "");
+  // Nobody wants to know what it says.
+  BOOST_TEST(said_of(R"({"hidden_act": null})", [](const Config& c) { c.no_effect({"hidden_act"}); }) == "");
+}
+
+BOOST_AUTO_TEST_CASE(what_a_plugin_refuses_is_told_with_what_is_there) {
+  const Json config = Json::parse(R"({"hidden_size": "768", "inner": {"width": [1]}})");
+  const auto told = [&](const std::string& message) { return onnxport::with_what_is_there(message, config); };
+  BOOST_TEST(told("config field 'hidden_size' has another type: expected an integer") ==
+             "config field 'hidden_size' is \"768\"; expected an integer");
+  BOOST_TEST(told("config field 'inner.width' has another type: expected an integer") ==
+             "config field 'inner.width' is [1]; expected an integer");
+  for (const char* other : {"config field 'gone' has another type: expected an integer", "out of memory"})
+    BOOST_TEST(told(other) == other);
+}
+
+BOOST_AUTO_TEST_CASE(fields_of_all_classes_have_a_form) {
+  const auto refusal = [](const char* config) {
+    try {
+      onnxport::refuse_general_fields(Json::parse(config));
+    } catch (const onnxport::Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  BOOST_TEST(refusal(R"({"architectures": "BertModel"})") ==
+             "config field 'architectures' is \"BertModel\"; expected a list of class names");
+  BOOST_TEST(refusal(R"({"id2label": ["a", "b"]})") ==
+             "config field 'id2label' is [\"a\",\"b\"]; expected a map from numbers to labels");
+  BOOST_TEST(refusal(R"({"quantization_config": "awq"})").find("expected a map") != std::string::npos);
+  BOOST_TEST(refusal(R"({"architectures": null, "id2label": null, "quantization_config": null})") == "");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
