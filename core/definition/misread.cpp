@@ -48,9 +48,9 @@ const std::set<std::string_view>& never_null_fields() {
 
 /// A value as messages show it: not all of a long one.
 std::string shown(const Json& value) {
-  constexpr size_t most = 60;
-  std::string text = printable(value.dump(-1, ' ', false, Json::error_handler_t::replace));
-  return text.size() <= most ? text : text.substr(0, most) + "…";
+  constexpr size_t most = 60;  // characters
+  const std::string text = printable(value.dump(-1, ' ', false, Json::error_handler_t::replace));
+  return text.size() <= most ? text : fmt::format("{:.{}}…", text, most);
 }
 
 }  // namespace
