@@ -14,7 +14,7 @@ namespace {
 
 /// Fields of which a model with null could not be made.
 /// Source: the annotations of the config classes of transformers 5.24, which refuse null for them; those that three
-/// classes have at least.
+/// classes have at least, and none has null for by itself.
 const std::set<std::string_view>& never_null_fields() {
   // clang-format off
   static const std::set<std::string_view> fields{
@@ -30,7 +30,7 @@ const std::set<std::string_view>& never_null_fields() {
       "linear_key_head_dim", "linear_num_key_heads", "linear_num_value_heads", "linear_value_head_dim",
       "max_2d_position_embeddings", "max_position_embeddings", "max_source_positions", "mlp_bias", "mlp_ratio",
       "mlp_ratios", "multimodal_projector_bias", "n_embd", "n_head", "n_heads", "n_layer", "n_layers", "n_positions",
-      "n_routed_experts", "neck_hidden_sizes", "norm_eps", "norm_type", "normalize_before", "num_adapter_layers",
+      "neck_hidden_sizes", "norm_eps", "norm_type", "normalize_before", "num_adapter_layers",
       "num_attention_heads", "num_channels", "num_codevector_groups", "num_codevectors_per_group",
       "num_conv_pos_embedding_groups", "num_conv_pos_embeddings", "num_encoder_blocks", "num_feature_levels",
       "num_heads", "num_hidden_layers", "num_layers", "num_mel_bins", "num_queries", "patch_size", "patch_sizes",
@@ -39,7 +39,7 @@ const std::set<std::string_view>& never_null_fields() {
       "reassemble_factors", "relative_attention", "relative_attention_max_distance", "relative_attention_num_buckets",
       "rms_norm_eps", "scale_attn_weights", "scale_embedding", "scale_factor", "sr_ratios", "state_size", "strides",
       "tdnn_dilation", "tdnn_dim", "tdnn_kernel", "tie_word_embeddings", "time_step_rank", "two_stage",
-      "type_vocab_size", "use_absolute_position_embeddings", "use_conv_bias", "vocab_size", "with_box_refine",
+      "type_vocab_size", "use_absolute_position_embeddings", "use_conv_bias", "with_box_refine",
       "xvector_output_dim",
   };
   // clang-format on

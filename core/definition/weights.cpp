@@ -50,10 +50,11 @@ std::string_view last_of(std::string_view name) {
 }
 
 /// Whether a tensor of that name is made anew with every model, so that files may hold it or not.
-/// Source: buffers of transformers' models in version 4.30, and of torch's batch normalisation.
+/// Source: buffers of transformers' models in version 4.30, and of torch's batch normalisation. Those that are called
+/// as an input of the model, the definitions name (Graph::unused).
 bool is_buffer(std::string_view last) {
-  constexpr std::string_view buffers[] = {"position_ids", "inv_freq",   "original_inv_freq", "num_batches_tracked",
-                                          "masked_bias",  "cos_cached", "sin_cached",        "relative_position_index"};
+  constexpr std::string_view buffers[] = {"inv_freq",   "original_inv_freq", "num_batches_tracked",    "masked_bias",
+                                          "cos_cached", "sin_cached",        "relative_position_index"};
   return std::find(std::begin(buffers), std::end(buffers), last) != std::end(buffers);
 }
 

@@ -115,10 +115,10 @@ BOOST_AUTO_TEST_CASE(as_a_plugin_author_sees_it) {
   };
   BOOST_TEST(refused([&] {
                graph.composite("RMSNorm", {in, gain}, {{"eps", 1e-6}});
-             }).ends_with("has no attribute 'eps'; did you mean 'epsilon'? it has: epsilon"));
+             }).find("has no attribute 'eps'; did you mean 'epsilon'? it has: epsilon (at ") != std::string::npos);
   BOOST_TEST(refused([&] {
                graph.op("Softmax", {in}, {{"axis", "last"}});
-             }).ends_with("its attribute 'axis' is given as text; expected int"));
+             }).find("its attribute 'axis' is given as text; expected int (at ") != std::string::npos);
   BOOST_TEST(refused([&] { graph.composite("RMSNorm", {in, gain}, {{"epsilon", 1}}); }) == "accepted");
 }
 
