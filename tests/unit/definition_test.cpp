@@ -95,6 +95,7 @@ BOOST_AUTO_TEST_CASE(a_failure_names_the_line_that_asked_for_it) {
     } catch (const sdk::Error& error) {
       const std::string text = error.what(), before = "(at definition_test.cpp:";
       const size_t at = text.rfind(before);
+      BOOST_TEST(text.find("(at ") == at, text);  // once
       return at == std::string::npos ? 0 : std::stoi(text.substr(at + before.size()));
     }
     return -1;

@@ -32,10 +32,12 @@ class CallSite {
     const size_t slash = path.find_last_of("/\\");
     return std::string(slash == std::string_view::npos ? path : path.substr(slash + 1)) + ":" + std::to_string(line_);
   }
-  /// `text`, and behind it the line of the call that lasts, if there is one.
+  /// `text`, and behind it the line of the call that lasts, if there is one and it is not there already.
   static std::string located(const std::string& text) {
     const std::string line = current();
-    return line.empty() ? text : text + " (at " + line + ")";
+    if (line.empty()) return text;
+    const std::string told = " (at " + line + ")";
+    return text.ends_with(told) ? text : text + told;
   }
 
  private:
