@@ -58,6 +58,7 @@ run("${FOLDER}/prefix/bin/onnxport" plugins check "${FOLDER}/like/build/lib/onnx
 expect("model types  like-roformer: default, masked-lm")
 # The lines that its errors name are those of its own sources, without the folders of this machine.
 file(STRINGS "${FOLDER}/like/build/lib/onnxport/plugins/like-roformer/libonnxport_like-roformer.so" lines REGEX "like-roformer\\.cpp$")
+list(REMOVE_DUPLICATES lines)  # the table of symbols has it as well
 if(NOT lines STREQUAL "like-roformer.cpp")
   message(FATAL_ERROR "the plugin names its source '${lines}'; expected like-roformer.cpp")
 endif()
