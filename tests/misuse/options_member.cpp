@@ -13,6 +13,6 @@ Value project(const Scope& scope, const Value& x) {
 }
 
 // gcc: no matching function for call to 'linear\(
-// gcc: candidate: .*linear\(const Scope&, const Value&, const LinearOptions&\)
+// gcc: candidate: .*linear\(const Scope&, const Operand&, const LinearOptions&\)
 // clang: no matching function for call to 'linear'
 // clang: cannot convert initializer list argument to 'const onnxport::sdk::LinearOptions'
