@@ -31,10 +31,7 @@ bool stands_for(const ir::TensorType& written, const ir::TensorType& defined, co
 class Flow {
  public:
   explicit Flow(const ir::Graph& graph)
-      : graph_(graph),
-        made_(graph.values.size(), none),
-        last_use_(graph.values.size(), 0),
-        heavy_(graph.values.size()) {
+      : made_(graph.values.size(), none), last_use_(graph.values.size(), 0), heavy_(graph.values.size()) {
     for (size_t id = 0; id < graph.values.size(); ++id) heavy_[id] = graph.values[id].origin == ir::Origin::weight;
     for (size_t i = 0; i < graph.nodes.size(); ++i) {
       const ir::Node& node = graph.nodes[i];
@@ -61,7 +58,6 @@ class Flow {
   bool is_heavy(ir::ValueId id) const { return heavy_[id]; }
 
  private:
-  const ir::Graph& graph_;
   std::vector<size_t> made_, last_use_;
   std::vector<bool> heavy_;
 };

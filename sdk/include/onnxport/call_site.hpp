@@ -14,23 +14,24 @@ namespace onnxport::sdk {
 class CallSite {
  public:
   /// `file` outlives the call: a literal.
-  CallSite(const char* file, uint32_t line) : opened_(file_ == nullptr) {
+  CallSite(const char* file, uint32_t line) : opened_(outermost_file == nullptr) {
     if (!opened_) return;
-    file_ = file;
-    line_ = line;
+    outermost_file = file;
+    outermost_line = line;
   }
   CallSite(const CallSite&) : opened_(false) {}           // a copy belongs to the same call
   CallSite& operator=(const CallSite&) { return *this; }  // which does not move to another line
   ~CallSite() {
-    if (opened_) file_ = nullptr;
+    if (opened_) outermost_file = nullptr;
   }
 
   /// "roformer.cpp:57" of the call that lasts; empty outside of one.
   static std::string current() {
-    if (file_ == nullptr) return {};
-    const std::string_view path = file_;
+    if (outermost_file == nullptr) return {};
+    const std::string_view path = outermost_file;
     const size_t slash = path.find_last_of("/\\");
-    return std::string(slash == std::string_view::npos ? path : path.substr(slash + 1)) + ":" + std::to_string(line_);
+    return std::string(slash == std::string_view::npos ? path : path.substr(slash + 1)) + ":" +
+           std::to_string(outermost_line);
   }
   /// `text`, and behind it the line of the call that lasts, if there is one and it is not there already.
   static std::string located(const std::string& text) {
@@ -41,8 +42,8 @@ class CallSite {
   }
 
  private:
-  inline static thread_local const char* file_ = nullptr;  // of the outermost call
-  inline static thread_local uint32_t line_ = 0;
+  inline static thread_local const char* outermost_file = nullptr;
+  inline static thread_local uint32_t outermost_line = 0;
   bool opened_;
 };
 
