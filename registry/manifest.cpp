@@ -165,8 +165,8 @@ void parse_manifest(const std::string& text, const Path& file, Manifest& manifes
     manifest.models = models(map.required("models"), file);
   }
 
-  // Kept by nobody: it is read again where a config.json states no type.
-  if (const yaml::Node* node = map.optional("recognised_by")) recognised_by(*node, file, manifest);
+  if (const yaml::Node* node = map.optional("recognised_by"))
+    manifest.recognised = recognised_by(*node, file, manifest);
   manifest.name = yaml::string(map.required("name"), file, "name");
   manifest.version = yaml::word(map.required("version"), file, "version");
   const auto text_of = [&](std::string_view key, std::string& out) {

@@ -41,6 +41,12 @@ struct Manifest {
     std::string type;
     std::string base;
   };
+  /// What config.json files are of one of the types and do not say so.
+  struct Recognised {
+    std::string type;
+    std::vector<std::string> fields;  ///< all of them are in config.json
+    std::string feature;              ///< what such a model is for where `architectures` does not tell; may be empty
+  };
   /// Beginnings of tensor names in the checkpoint, and what the extended plugin calls them. Several of `to`: the tensor
   /// is split; several of `from`: they are joined.
   struct WeightName {
@@ -77,6 +83,7 @@ struct Manifest {
   std::vector<std::pair<std::string, std::string>> feature_names;  ///< further names, and the plugin's features
   /// By feature: steps of the model that every export of it puts out as well.
   std::vector<std::pair<std::string, std::vector<std::string>>> outputs;
+  std::vector<Recognised> recognised;  ///< few manifests have any
 
   /// The plugin's feature that an extension has another name for; as it is where it has none.
   std::string feature_of(const std::string& name) const;

@@ -9,22 +9,9 @@
 #include "registry/registry.hpp"
 
 namespace onnxport {
-namespace {
 
-using Path = std::filesystem::path;
-
-/// What the manifest of a candidate says; most say nothing.
-std::vector<Recognised> told_by(const Candidate& candidate) {
-  const yaml::Node root = yaml::parse(yaml::read_text(candidate.manifest_path), candidate.manifest_path);
-  yaml::Map map(root, candidate.manifest_path, "the manifest");
-  const yaml::Node* node = map.optional("recognised_by");
-  return node == nullptr ? std::vector<Recognised>()
-                         : recognised_by(*node, candidate.manifest_path, candidate.manifest);
-}
-
-}  // namespace
-
-std::vector<Recognised> recognised_by(const yaml::Node& node, const Path& file, const Manifest& manifest) {
+std::vector<Recognised> recognised_by(const yaml::Node& node, const std::filesystem::path& file,
+                                      const Manifest& manifest) {
   if (node.kind != yaml::Node::Kind::map)
     yaml::fail(file, node.line, "'recognised_by' must be a map from model types to {fields: […], feature: …}");
   std::vector<Recognised> result;
@@ -55,16 +42,16 @@ std::optional<Recognised> recognise(const Registry& registry, const Json& config
   if (!config.is_object()) return best;
   for (const Candidate& candidate : registry.candidates()) {
     if (!candidate.is_healthy()) continue;
-    for (Recognised& one : told_by(candidate)) {
+    for (const Recognised& one : candidate.manifest.recognised) {
       const bool fits = std::all_of(one.fields.begin(), one.fields.end(),
                                     [&](const std::string& field) { return config.contains(field); });
       if (!fits || (best && one.fields.size() < best->fields.size())) continue;
       const bool is_tie = best && one.fields.size() == best->fields.size();
       if (!is_tie) {
-        best = std::move(one);
+        best = one;
         rival.reset();
       } else if (normal_type(one.type) != normal_type(best->type)) {
-        rival = std::move(one);
+        rival = one;
       }
     }
   }

@@ -15,20 +15,15 @@ namespace onnxport {
 
 class Registry;
 
-/// What a manifest says of config.json files that are of one of its types and do not say so.
-struct Recognised {
-  std::string type;
-  std::vector<std::string> fields;  ///< all of them are in config.json
-  std::string feature;              ///< what such a model is for where `architectures` does not tell; may be empty
-};
+using Recognised = Manifest::Recognised;
 
 /// Reads the value of `recognised_by` in a manifest whose types are known. Throws Error(plugin) with file and line.
 std::vector<Recognised> recognised_by(const yaml::Node& node, const std::filesystem::path& file,
                                       const Manifest& manifest);
 
-/// The type of a config.json that states no model_type, by the manifests of the healthy candidates, which are read
-/// again for it; where several types fit, the one that names the most fields. Nullopt where none fits. Throws
-/// Error(checkpoint) where two fit equally well.
+/// The type of a config.json that states no model_type, by the manifests of the healthy candidates; where several types
+/// fit, the one that names the most fields. Nullopt where none fits. Throws Error(checkpoint) where two fit equally
+/// well.
 std::optional<Recognised> recognise(const Registry& registry, const Json& config);
 
 }  // namespace onnxport

@@ -58,15 +58,6 @@ bool is_name_at(const std::string& text, size_t at, const std::string& name) {
 
 }  // namespace
 
-const Json* field_at(const Json& map, const std::string& path) {
-  if (!map.is_object()) return nullptr;
-  if (const auto found = map.find(path); found != map.end()) return &*found;
-  const size_t dot = path.find('.');
-  if (dot == std::string::npos) return nullptr;
-  const auto section = map.find(path.substr(0, dot));
-  return section == map.end() ? nullptr : field_at(*section, path.substr(dot + 1));
-}
-
 Json ConfigNames::applied_to(const Json& config) const {
   Json read = config;
   std::vector<std::pair<const std::pair<std::string, std::string>*, Json>> moved;

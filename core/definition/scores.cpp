@@ -28,8 +28,8 @@ struct Stated {
 };
 
 std::optional<std::string> text_in(const Json& json, const char* field) {
-  const auto found = json.is_object() ? json.find(field) : json.end();
-  if (!json.is_object() || found == json.end() || !found->is_string()) return std::nullopt;
+  const auto found = json.find(field);
+  if (found == json.end() || !found->is_string()) return std::nullopt;
   return found->get<std::string>();
 }
 

@@ -216,13 +216,7 @@ ir::Graph graph_of(const ir::Graph& definition, const Segment& segment) {
   }
   graph.outputs = segment.outputs;
   for (ir::ValueId id : segment.yields) graph.outputs.push_back({carried_name(id), id});
-  graph.marks.clear();
-  for (const ir::Node& node : graph.nodes) {
-    for (ir::ValueId id : node.outputs) {
-      if (id != ir::absent) graph.marks.push_back({carried_name(id), id});
-    }
-  }
-  return graph;
+  return with_marks(std::move(graph));
 }
 
 }  // namespace onnxport

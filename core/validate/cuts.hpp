@@ -28,7 +28,7 @@ TracedLowering trace_lowering(const OnnxConfig& config, const Definition& defini
 /// The same of graphs that were made otherwise: a mark "value N" of `lowered` is the value N of the definition.
 TracedLowering traced(ir::Graph definition, ir::Graph lowered, const InputForm& form);
 
-/// Adds the marks that trace_lowering() looks for.
+/// Every result of a node is a mark, and nothing else: what trace_lowering() looks for.
 ir::Graph with_marks(ir::Graph definition);
 
 /// Places between two nodes of the definition, each told by the node behind it, where little passes: fewer results that

@@ -106,6 +106,13 @@ void FileSegments::use(size_t segment, const std::string& name) {
   last_use_[name] = segment;
 }
 
+void FileSegments::forget(Tensors& values, size_t segment) const {
+  std::erase_if(values, [&](const auto& value) {
+    const auto last = last_use_.find(value.first);
+    return last != last_use_.end() && last->second <= segment;
+  });
+}
+
 ModelImage FileSegments::image(size_t segment, const std::set<std::string>& further) const {
   const Part& part = parts_.at(segment);
   const pb::GraphProto& whole = file_.model.graph();

@@ -27,14 +27,10 @@ class FileSegments {
   /// The model of one segment; with further outputs among the values that it computes where some are named. ONNX
   /// Runtime maps those weights that it uses.
   ModelImage image(size_t segment, const std::set<std::string>& further = {}) const;
-  /// What it takes of earlier segments, and what it yields, whoever wants it.
-  const std::set<std::string>& takes(size_t segment) const { return parts_.at(segment).takes; }
-  const std::set<std::string>& yields(size_t segment) const { return parts_.at(segment).yields; }
   /// What it computes.
   const std::set<std::string>& makes(size_t segment) const { return parts_.at(segment).makes; }
-  /// Whether some segment yields the value, and the last that takes or wants it.
-  bool is_carried(const std::string& value) const { return last_use_.contains(value); }
-  size_t last_use(const std::string& value) const { return last_use_.at(value); }
+  /// Takes off what was carried to this segment or an earlier one and is wanted by none behind it.
+  void forget(Tensors& values, size_t segment) const;
 
  private:
   struct Part {

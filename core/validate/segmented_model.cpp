@@ -22,8 +22,7 @@ class SegmentedFile final : public Runnable {
         if (const auto found = made.find(output.name); found != made.end()) outputs.insert(*found);
       }
       values.merge(made);
-      std::erase_if(values,
-                    [&](const auto& value) { return file.is_carried(value.first) && file.last_use(value.first) <= k; });
+      file.forget(values, k);
     }
     if (wanted.empty()) return outputs;
     Tensors chosen;

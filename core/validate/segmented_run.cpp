@@ -250,9 +250,7 @@ class Chains {
       set.chain[value] = std::move(chain.at(value));
     }
     set.file.merge(file);
-    std::erase_if(set.file, [&](const auto& value) {
-      return model_.file->is_carried(value.first) && model_.file->last_use(value.first) <= k;
-    });
+    model_.file->forget(set.file, k);
     for (const auto& [id, last] : last_take_) {
       if (last > k) continue;
       set.own.erase(carried_name(id));

@@ -58,8 +58,8 @@ Recognised type_of(const Registry& registry, const Json& config, const fs::path&
 void explain_known_part(const Registry& registry, const Json& config, const std::string& type) {
   if (registry.offers(type) || !registry.passed_over(type).empty()) return;
   for (const auto& [field, part] : config.items()) {
-    const auto found = part.is_object() ? part.find("model_type") : part.end();
-    if (!part.is_object() || found == part.end() || !found->is_string()) continue;
+    const auto found = part.find("model_type");
+    if (found == part.end() || !found->is_string()) continue;
     const auto known = found->get<std::string>();
     if (!registry.offers(known)) continue;
     throw Error(
