@@ -25,6 +25,7 @@ target_compile_options(writer_threads PRIVATE -fsanitize=thread -O1)
 target_link_options(writer_threads PRIVATE -fsanitize=thread)
 target_link_libraries(writer_threads PRIVATE onnxport_core onnxport::onnx Boost::unit_test_framework Threads::Threads)
 set_target_properties(writer_threads PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin/tests")
+onnxport_precompile_test_headers(writer_threads writer_threads unit/main.cpp)
 
 # Exports side by side with ThreadSanitizer: libonnxport's own code and whatever keeps something from one export to
 # the next, or shares the file system; what only computes is linked as it is. Built when its check runs.
@@ -43,6 +44,7 @@ target_link_libraries(library_threads PRIVATE
   onnxport_host CLI11::CLI11 onnxport::yaml_cpp onnxport::nettle onnxport::onnx onnxport::boost_dll Boost::unit_test_framework fmt::fmt
   Threads::Threads)
 set_target_properties(library_threads PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
+onnxport_precompile_test_headers(library_threads writer_threads library/main.cpp)
 add_dependencies(library_threads onnxport_plugin_bert)
 
 # The scripts themselves.
