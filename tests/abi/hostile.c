@@ -65,11 +65,12 @@ static void do_deed(const char* deed) {
     atexit(wait_for_ever);
   }
   if (strcmp(deed, "twin") == 0) zero = fork();
-  if (strcmp(deed, "leave") == 0 && fork() == 0) {
-    FILE* note = fopen("left", "w");
-    fprintf(note, "%d\n", getpid());
+  if (strcmp(deed, "leave") == 0) {
+    const pid_t child = fork();
+    FILE* note = child == 0 ? NULL : fopen("left", "w");
+    if (child == 0) wait_for_ever();
+    fprintf(note, "%d\n", child);
     fclose(note);
-    for (;;) pause();
   }
   if (strcmp(deed, "loop") == 0) {
     for (;;) zero = 0;
