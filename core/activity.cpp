@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/activity.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstring>
 #include <mutex>
@@ -9,6 +11,8 @@ namespace onnxport {
 namespace {
 
 Activity* kept = nullptr;
+pid_t kept_by = 0;
+AroundPluginCalls around;
 std::mutex temporaries;
 
 template <size_t size>
@@ -22,6 +26,19 @@ void write(char (&to)[size], std::string_view text) {
 
 void keep_activity_in(Activity& shared) {
   kept = &shared;
+  kept_by = ::getpid();
+}
+
+void do_around_plugin_calls(const AroundPluginCalls& steps) {
+  around = steps;
+}
+
+void write_deed(Activity& activity, std::string_view deed) {
+  write(activity.deed, deed);
+}
+
+void note_deed(std::string_view deed) {
+  if (kept != nullptr) write_deed(*kept, deed);
 }
 
 PluginCall::PluginCall(std::string_view plugin, std::string_view function) {
@@ -30,13 +47,18 @@ PluginCall::PluginCall(std::string_view plugin, std::string_view function) {
   function_ = kept->function;
   write(kept->plugin, plugin);
   write(kept->function, function);
-  if (kept->depth == 0) kept->place[0] = '\0';
+  if (kept->depth == 0) {
+    kept->place[0] = '\0';
+    if (around.before != nullptr) around.before();
+  }
   ++kept->number;
   ++kept->depth;
 }
 
 PluginCall::~PluginCall() {
   if (kept == nullptr) return;
+  if (::getpid() != kept_by) ::_exit(0);
+  if (kept->depth == 1 && around.behind != nullptr) around.behind();
   --kept->depth;
   write(kept->plugin, plugin_);
   write(kept->function, function_);

@@ -31,14 +31,27 @@ struct Activity {
   char plugin[160];              ///< whose code runs, or ran last
   char function[64];             ///< which of its functions; empty while the library is loaded
   char place[512];               ///< the module path where it last added to the graph; may be empty
+  char deed[160];                ///< why the process had to end, where its exit status does not tell
   std::atomic<uint32_t> library_count;
   Library libraries[most_libraries];        ///< of plugins, in the order in which they were opened
   Temporary temporaries[most_temporaries];  ///< folders that go at the end, in the order in which they were made
 };
 static_assert(std::atomic<uint64_t>::is_always_lock_free, "shared between processes");
 
-/// From now on kept in `shared`, which is all zeros. Before that nothing is kept.
+/// From now on kept in `shared`, which is all zeros, of this process alone: a copy of it that a plugin makes ends where
+/// the plugin returns. Before that nothing is kept.
 void keep_activity_in(Activity& shared);
+
+/// What is done before and behind each call into a plugin that is not within another one.
+struct AroundPluginCalls {
+  void (*before)() = nullptr;
+  void (*behind)() = nullptr;
+};
+void do_around_plugin_calls(const AroundPluginCalls& steps);
+
+/// Why the process is about to end: "closed files that are not its own".
+void note_deed(std::string_view deed);
+void write_deed(Activity& activity, std::string_view deed);
 
 /// Lives as long as a call into a plugin; calls may be nested. [host-thread]
 class PluginCall {

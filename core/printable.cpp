@@ -112,4 +112,10 @@ std::string printable_json(std::string_view document) {
   return with_escapes(document, true, escaped_in_json);
 }
 
+std::string shortened(std::string_view text) {
+  constexpr size_t most = 2000;
+  if (text.size() <= most) return std::string(text);
+  return fmt::format("{}… ({} characters)", text.substr(0, most), text.size());
+}
+
 }  // namespace onnxport

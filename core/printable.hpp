@@ -19,4 +19,7 @@ std::string printable_lines(std::string_view text);
 /// that the document means the same.
 std::string printable_json(std::string_view document);
 
+/// A text of a plugin's as a message may have it: a long one is cut, and its length told.
+std::string shortened(std::string_view text);
+
 }  // namespace onnxport

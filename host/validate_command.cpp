@@ -181,10 +181,21 @@ ExportValidation validate_model(const ValidatePlan& plan, const Exported& export
 }
 
 /// What to do about a difference.
-std::string advice(const ValidatePlan& plan, const Exported& exported) {
+std::string advice(const ValidatePlan& plan, const Exported& exported, const ExportValidation& found) {
   if (!plan.cases.empty() && exported.metadata("onnxport.position_ids", "") == "mask") {
     return "this file counts positions along the attention mask, as generate() does; where the case was recorded from "
            "forward() without being given any, export with --position-ids sequence, which is what that counts";
+  }
+  if (!plan.cases.empty()) {
+    for (const FileValidation& file : found.files) {
+      for (const ValidationReport& report : file.comparisons) {
+        if (const std::string place = where_it_begins(report.runs); !place.empty())
+          return place + ": compare the definition with the original there";
+      }
+    }
+    return "a recording and an export with `--outputs hidden_states` tell in which layer it begins; where differences "
+           "so "
+           "large do not matter, pass a larger --atol";
   }
   if (!is_own_export(exported.summaries[0]))
     return "the definition, which recorded outputs of the original hold to account, says otherwise: export it with "
@@ -220,7 +231,7 @@ int run_validate(const ValidateArguments& arguments, Console& console) {
   console.fail(static_cast<int>(Failure::differs), "differs",
                fmt::format("{} differs by more than the tolerance (largest difference {:.3g})", file.string(),
                            found.largest_difference()),
-               advice(plan, exported));
+               advice(plan, exported, found));
   console.result()["status"] = "differs";
   return static_cast<int>(Failure::differs);
 }

@@ -119,7 +119,7 @@ Manifest::WeightName weight_name(const Node& item, const Path& file) {
                  fmt::format("'sizes' must be a list of {} sizes, one for each of 'to'", rule.to.size()));
     for (const Node& size : sizes->items) rule.sizes.push_back(yaml::word(size, file, "sizes"));
   }
-  if (const Node* groups = splits ? entry.optional("groups") : nullptr)
+  if (const Node* groups = splits || joins ? entry.optional("groups") : nullptr)
     rule.groups = yaml::word(*groups, file, "groups");
   entry.finish();
   check_words(rule, file, item.line);

@@ -67,8 +67,15 @@ std::string sha256_of(const Path& file) {
     return {Failure::plugin, fmt::format("{}: cannot be read: {}", file.string(), std::strerror(errno)),
             "check the file and its permissions"};
   };
-  const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  // A pipe would be waited for, and a device may have no end.
+  const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) throw failed();
+  struct stat status {};
+  if (::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
+    ::close(descriptor);
+    throw Error(Failure::plugin, fmt::format("{}: cannot be read: not a regular file", file.string()),
+                "put the file itself there");
+  }
   sha256_ctx context;
   sha256_init(&context);
   std::array<uint8_t, 1 << 16> buffer;

@@ -15,8 +15,14 @@ namespace {
 
 using Path = std::filesystem::path;
 
+/// Of types and of features in one manifest: far more than any plugin has, and few enough to be compared with each
+/// other.
+constexpr size_t most_names = 1000;
+
 std::vector<std::string> words(const yaml::Node& node, const Path& file, std::string_view what) {
   std::vector<std::string> result = yaml::strings(node, file, what);
+  if (result.size() > most_names)
+    yaml::fail(file, node.line, fmt::format("'{}' lists {}, expected at most {}", what, result.size(), most_names));
   for (const yaml::Node& item : node.items) yaml::word(item, file, what);
   return result;
 }
@@ -59,6 +65,8 @@ std::vector<Manifest::Model> models(const yaml::Node& node, const Path& file) {
       }
       seen.push_back(model.types[i]);
     }
+    if (seen.size() > most_names)
+      yaml::fail(file, types.line, fmt::format("the models have more than {} types, expected no more", most_names));
     model.features = words(map.required("features"), file, "features");
     if (const yaml::Node* architectures = map.optional("architectures")) {
       if (architectures->kind != yaml::Node::Kind::map) {
@@ -93,7 +101,7 @@ void abi(const yaml::Node& node, const Path& file, Manifest& manifest) {
 }
 
 std::string library(const yaml::Node& node, const Path& file) {
-  const std::string& name = yaml::string(node, file, "library");
+  const std::string& name = yaml::word(node, file, "library");
   if (name.find_first_of("/\\") != std::string::npos || name == "." || name == "..") {
     yaml::fail(file, node.line,
                fmt::format("'library' is '{}', expected the name of a file beside the manifest, without a path", name));

@@ -53,13 +53,20 @@ bool is_below(const Path& folder, const Path& directory) {
 }
 
 bool id_matches(std::string_view pattern, std::string_view id) {
-  if (pattern == "*") return true;
-  return pattern.ends_with(".*") ? id.starts_with(pattern.substr(0, pattern.size() - 1)) : id == pattern;
+  return pattern.ends_with('*') ? id.starts_with(pattern.substr(0, pattern.size() - 1)) : id == pattern;
 }
 
 TrustLists read_lists(yaml::Map& map, const Path& file) {
   TrustLists lists;
-  if (const yaml::Node* ids = map.optional("ids")) lists.ids = yaml::strings(*ids, file, "ids", true);
+  if (const yaml::Node* ids = map.optional("ids")) {
+    lists.ids = yaml::strings(*ids, file, "ids", true);
+    for (const yaml::Node& id : ids->items) {
+      const std::string_view spelled = std::string_view(id.text).substr(0, id.text.find_last_not_of('*') + 1);
+      if (spelled.size() + 1 >= id.text.size() && yaml::is_spelled_as_identifier(spelled)) continue;
+      yaml::fail(file, id.line,
+                 fmt::format("'{}' in 'ids' can be no plugin's id, nor the begin of one and '*'", id.text));
+    }
+  }
   if (const yaml::Node* sums = map.optional("sha256")) {
     lists.sums = yaml::strings(*sums, file, "sha256", true);
     for (size_t i = 0; i < lists.sums.size(); ++i) {

@@ -12,6 +12,9 @@
 #include <cstring>
 #include <fstream>
 #include <sstream>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "core/error.hpp"
 
@@ -19,6 +22,7 @@ namespace onnxport::yaml {
 namespace {
 
 constexpr std::uintmax_t largest_file = 1 << 20;
+constexpr size_t longest_name = 128;
 
 int line_of(const YAML::Mark& mark) {
   return mark.line + 1;
@@ -73,10 +77,12 @@ class Builder : public YAML::EventHandler {
     refuse_anchor(mark, anchor);
     refuse_tag(mark, tag);
     open_.push_back(Node{kind, line_of(mark), {}, {}});
+    lines_of_keys_.emplace_back();
   }
   void close() {
     Node node = std::move(open_.back());
     open_.pop_back();
+    lines_of_keys_.pop_back();
     add(std::move(node));
   }
   void add(Node node) {
@@ -87,17 +93,16 @@ class Builder : public YAML::EventHandler {
     Node& parent = open_.back();
     if (parent.kind == Node::Kind::map && parent.items.size() % 2 == 0) {
       if (node.kind != Node::Kind::scalar) fail(file_, node.line, "a key must be a text");
-      for (size_t i = 0; i < parent.items.size(); i += 2) {
-        if (parent.items[i].text == node.text) {
-          fail(file_, node.line, fmt::format("'{}' is given twice, first in line {}", node.text, parent.items[i].line));
-        }
-      }
+      const auto [known, is_new] = lines_of_keys_.back().emplace(node.text, node.line);
+      if (!is_new)
+        fail(file_, node.line, fmt::format("'{}' is given twice, first in line {}", node.text, known->second));
     }
     parent.items.push_back(std::move(node));
   }
 
   const std::filesystem::path& file_;
   std::vector<Node> open_;
+  std::vector<std::unordered_map<std::string, int>> lines_of_keys_;  // of each of them
   Node root_;
 };
 
@@ -173,13 +178,20 @@ const std::string& word(const Node& node, const std::filesystem::path& file, std
   const std::string& text = string(node, file, what);
   if (text.find(' ') != std::string::npos)
     fail(file, node.line, fmt::format("'{}' is '{}', expected a name without blanks", what, text));
+  if (text.size() > longest_name) {
+    fail(file, node.line,
+         fmt::format("'{}' has {} characters, expected a name of at most {}", what, text.size(), longest_name));
+  }
   return text;
 }
 
+bool is_spelled_as_identifier(std::string_view text) {
+  return text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789.-_") == std::string_view::npos;
+}
+
 const std::string& identifier(const Node& node, const std::filesystem::path& file, std::string_view what) {
-  const std::string& id = string(node, file, what);
-  const bool spelled = id.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789.-_") == std::string::npos;
-  if (!spelled || id.find('.') == std::string::npos || id.front() == '.' || id.back() == '.') {
+  const std::string& id = word(node, file, what);
+  if (!is_spelled_as_identifier(id) || id.find('.') == std::string::npos || id.front() == '.' || id.back() == '.') {
     fail(file, node.line,
          fmt::format("'{}' is '{}', expected a reversed domain in lower case such as org.example.name", what, id));
   }
@@ -191,9 +203,10 @@ std::vector<std::string> strings(const Node& node, const std::filesystem::path& 
   expect(node, Node::Kind::sequence, file, what);
   if (node.items.empty() && !may_be_empty) fail(file, node.line, fmt::format("'{}' has no entry", what));
   std::vector<std::string> result;
+  std::unordered_set<std::string_view> seen;
   for (const Node& item : node.items) {
     const std::string& text = string(item, file, fmt::format("entry of {}", what));
-    if (std::find(result.begin(), result.end(), text) != result.end()) {
+    if (!seen.insert(text).second) {
       fail(file, item.line, fmt::format("'{}' is listed twice in '{}'", text, what));
     }
     result.push_back(text);

@@ -35,6 +35,9 @@ const std::string& string(const Node& node, const std::filesystem::path& file, s
 /// A text without blanks: what is typed on a command line or compared with others.
 const std::string& word(const Node& node, const std::filesystem::path& file, std::string_view what);
 
+/// Whether a text has only characters that an id may have.
+bool is_spelled_as_identifier(std::string_view text);
+
 /// A reversed domain in lower case.
 const std::string& identifier(const Node& node, const std::filesystem::path& file, std::string_view what);
 

@@ -96,7 +96,8 @@ Weight with_axis_first(const Weight& weight, size_t axis) {
 /// Tensors that a rule joins, as far as they were found: by the place of their pattern.
 using Pieces = std::map<size_t, std::shared_ptr<const StoredTensor>>;
 
-/// The pieces one behind the other. Cut into equal blocks of rows they make a stack, which is what a weight can be.
+/// The pieces one behind the other, in each group. Cut into equal blocks of rows they make a stack, which is what a
+/// weight can be.
 Weight joined(const NameRule& rule, const Pieces& pieces) {
   const StoredTensor& first = *pieces.at(0);
   const size_t axis = axis_of(rule, {first.name, first.shape}, "joined");
@@ -111,7 +112,13 @@ Weight joined(const NameRule& rule, const Pieces& pieces) {
                       Named{first.name, first.shape}.text(), Named{piece->name, piece->shape}.text(), rule.axis),
           correct_rules);
     }
-    block = std::gcd(block, piece->shape[axis]);
+    if (piece->shape[axis] % rule.groups != 0) {
+      throw Error(Failure::checkpoint,
+                  fmt::format("{} cannot be joined along axis {} in {} groups", Named{piece->name, piece->shape}.text(),
+                              rule.axis, rule.groups),
+                  correct_rules);
+    }
+    block = std::gcd(block, piece->shape[axis] / rule.groups);
     length += piece->shape[axis];
   }
   if (length == 0) {
@@ -119,9 +126,12 @@ Weight joined(const NameRule& rule, const Pieces& pieces) {
                 correct_rules);
   }
   std::vector<Weight> blocks;
-  for (const auto& [place, piece] : pieces) {
-    for (int64_t row = 0; row < piece->shape[axis]; row += block)
-      blocks.push_back(with_axis_first(part_of(piece, {axis, row, block}, 1), axis));
+  for (int64_t group = 0; group < rule.groups; ++group) {
+    for (const auto& [place, piece] : pieces) {
+      const int64_t share = piece->shape[axis] / rule.groups;
+      for (int64_t row = group * share; row < (group + 1) * share; row += block)
+        blocks.push_back(with_axis_first(part_of(piece, {axis, row, block}, 1), axis));
+    }
   }
   Shape rows = blocks[0].shape();
   rows[0] = length;

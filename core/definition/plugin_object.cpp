@@ -10,6 +10,7 @@
 #include "core/activity.hpp"
 #include "core/definition/host_tables.hpp"
 #include "core/error.hpp"
+#include "core/printable.hpp"
 
 namespace onnxport::detail {
 
@@ -21,7 +22,7 @@ void PluginObject::call(const char* function, Call table_function) const {
     const PluginCall at_work(plugin_.plugin_id, function);
     status = table_function();
   } catch (const std::exception& exception) {
-    thrown = fmt::format("an exception: {}", exception.what());
+    thrown = fmt::format("an exception: {}", shortened(exception.what()));
   } catch (...) {
     thrown = "an exception that is no std::exception";
   }

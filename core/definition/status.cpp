@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "core/error.hpp"
+#include "core/printable.hpp"
 
 namespace onnxport::detail {
 
@@ -17,6 +18,8 @@ void invalid(const std::string& what) {
 void throw_status(onnxport_status* status, const std::string& plugin_id, const std::string& model_type) {
   if (status == nullptr) return;
   const std::unique_ptr<onnxport_status> owned(status);
+  owned->text = shortened(owned->text);
+  owned->place = shortened(owned->place);
   const bool is_told = owned->place.empty() || owned->text.starts_with(fmt::format("'{}'", owned->place));
   const std::string where = is_told ? "" : fmt::format(" at '{}'", owned->place);
   switch (owned->code) {

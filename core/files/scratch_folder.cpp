@@ -18,8 +18,7 @@ ScratchFolder::ScratchFolder() {
 
 ScratchFolder::~ScratchFolder() {
   std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-  forget_temporary(path_);
+  if (std::filesystem::remove_all(path_, ignored); !ignored) forget_temporary(path_);
 }
 
 }  // namespace onnxport

@@ -138,14 +138,14 @@ void StagedOutput::create_staging(const fs::path& parent) {
 void StagedOutput::discard() noexcept {
   std::error_code ignored;
   if (!staging_.empty()) {
-    fs::remove_all(staging_, ignored);
-    forget_temporary(staging_);
+    if (fs::remove_all(staging_, ignored); !ignored) forget_temporary(staging_);
   }
   if (lock_ >= 0) close(lock_);
   lock_ = -1;
-  for (const fs::path& path : created_) forget_temporary(path);
-  if (committed_) return;
-  for (auto path = created_.rbegin(); path != created_.rend(); ++path) rmdir(path->c_str());  // only where empty
+  for (auto path = created_.rbegin(); path != created_.rend(); ++path) {
+    // Only where it is empty; what is in it otherwise, others may still remove.
+    if (committed_ || rmdir(path->c_str()) == 0) forget_temporary(*path);
+  }
 }
 
 uint64_t StagedOutput::free_space() const {

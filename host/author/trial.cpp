@@ -125,9 +125,12 @@ Finding as_recorded(const Trial& trial, const fs::path& folder, const fs::path& 
       trial.limit);
   differs = only_differs(end);
   const std::string what = "as recorded in " + recorded.filename().string();
-  if (end.status != 0) return {what, false, trouble(end, trial)};
-  return {what, true,
-          fmt::format("largest difference {:.1e}", end.said.at("validation").at("largest_difference").get<double>())};
+  const Json none = Json::object();
+  const Json& validation = end.said.is_object() ? end.said.value("validation", none) : none;
+  if (end.status != 0 && (!differs || validation.empty())) return {what, false, trouble(end, trial)};
+  std::string text = fmt::format("largest difference {:.1e}", validation.at("largest_difference").get<double>());
+  if (differs) text += fmt::format(", {}", end.said.at("error").value("hint", ""));
+  return {what, end.status == 0, text};
 }
 
 TrialResult result_of(const Trial& trial, int64_t opset) {

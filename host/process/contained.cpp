@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -19,9 +20,11 @@
 #endif
 
 #include "core/activity.hpp"
+#include "host/process/descendants.hpp"
 #include "host/process/ending.hpp"
 #include "host/process/interrupt.hpp"
 #include "host/process/shared_memory.hpp"
+#include "host/process/surroundings.hpp"
 
 namespace onnxport {
 namespace {
@@ -30,7 +33,9 @@ using Clock = std::chrono::steady_clock;
 
 /// How long a plugin's function may go on after an interrupt, and a process after its work was done.
 constexpr auto patience = std::chrono::milliseconds(300);
-constexpr auto patience_at_exit = std::chrono::seconds(10);
+constexpr auto patience_at_exit = std::chrono::seconds(5);
+/// How long a library may take to be loaded: there may be a later plugin for the same type.
+constexpr auto patience_while_loading = std::chrono::seconds(30);
 /// How long the program itself may go on after an interrupt; a library that it calls may not come back.
 constexpr auto patience_with_libraries = std::chrono::seconds(15);
 /// How often a library that ends the process is left out and the work begun anew.
@@ -41,6 +46,7 @@ struct Shared {
   std::atomic<bool> finished;
   std::atomic<int> status;
   Activity activity;
+  Outbox outbox;
 };
 
 /// The signals that the parent waits for, instead of being interrupted by them.
@@ -56,6 +62,15 @@ std::vector<QuarantineRecord>& ended_by() {
   return records;
 }
 
+/// Nothing of the program's own happens at its exit, and what plugins have put there is not wanted.
+[[noreturn]] void end_without_destructors(int status) {
+#ifdef __SANITIZE_ADDRESS__
+  std::exit(status);  // which looks for leaks
+#else
+  ::_exit(status);
+#endif
+}
+
 /// What the child does; it does not return.
 [[noreturn]] void work_in_child(Terminal& console, const std::function<int(Console&)>& work, Shared& shared,
                                 const sigset_t& mask_before, pid_t parent) {
@@ -65,7 +80,8 @@ std::vector<QuarantineRecord>& ended_by() {
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (::getppid() != parent) request_interrupt();
 #endif
-  console.reserve_output();
+  console.leave_words_in(shared.outbox);
+  keep_surroundings_of_plugins();
   int status = 0;
   try {
     status = work(console);
@@ -75,8 +91,33 @@ std::vector<QuarantineRecord>& ended_by() {
   status = console.finish(status);
   shared.status = status;
   shared.finished = true;
-  std::exit(status);
+  end_without_destructors(status);
 }
+
+/// Watches over the loading of a library.
+class Loading {
+ public:
+  /// Ends the child where it has been at the same library for too long. What stops both processes for a while, as
+  /// Ctrl-Z does, does not count.
+  void watch(pid_t child, Activity& activity) {
+    const Clock::time_point now = Clock::now();
+    const bool loads = activity.depth > 0 && activity.function[0] == '\0';
+    if (!loads || activity.number != call_)
+      spent_ = {};
+    else
+      spent_ += std::min(now - seen_, Clock::duration(std::chrono::seconds(2)));
+    call_ = activity.number;
+    seen_ = now;
+    if (spent_ < patience_while_loading) return;
+    write_deed(activity, fmt::format("did not come back within {} s", patience_while_loading.count()));
+    ::kill(child, SIGKILL);
+  }
+
+ private:
+  uint64_t call_ = 0;
+  Clock::time_point seen_{};
+  Clock::duration spent_{};
+};
 
 /// Waits for the child, and ends it where it does not heed an interrupt. Yields the status of waitpid.
 int wait_for(pid_t child, Shared& shared, const sigset_t& signals) {
@@ -86,6 +127,7 @@ int wait_for(pid_t child, Shared& shared, const sigset_t& signals) {
   Clock::time_point since{};  // the same call of a plugin, or the end of the work
   uint64_t call = 0;
   bool was_finished = false;
+  Loading loading;
   for (;;) {
     int status = 0;
     const pid_t ended = ::waitpid(child, &status, WNOHANG);
@@ -100,6 +142,7 @@ int wait_for(pid_t child, Shared& shared, const sigset_t& signals) {
     if (interrupts > 1 || (interrupts == 1 && Clock::now() - interrupted > patience_with_libraries)) {
       ::kill(child, SIGKILL);
     }
+    loading.watch(child, shared.activity);
     const bool finished = shared.finished;
     if (!finished && (interrupts == 0 || shared.activity.depth == 0)) {
       counts = false;
@@ -158,6 +201,7 @@ std::optional<int> attempt(Terminal& console, const std::function<int(Console&)>
   ::sigprocmask(SIG_BLOCK, &signals, &before);
   std::signal(SIGCHLD, SIG_DFL);  // a caller may have had it ignored, and then nobody is told how the child ended
   const pid_t parent = ::getpid();
+  adopt_descendants();
   const pid_t child = shared == nullptr ? -1 : ::fork();
   if (child < 0) {
     ::sigprocmask(SIG_SETMASK, &before, nullptr);
@@ -168,13 +212,16 @@ std::optional<int> attempt(Terminal& console, const std::function<int(Console&)>
     work_in_child(console, work, *shared, before, parent);
   }
   const int wait_status = wait_for(child, *shared, signals);
+  end_descendants();
   ::sigprocmask(SIG_SETMASK, &before, nullptr);
+  remove_left_behind(shared->activity);
   if (shared->finished) {
-    console.set_mode(Terminal::Mode::quiet);  // the child has said everything
-    return shared->status;
+    const int status = console.tell(shared->outbox, shared->status);
+    console.set_mode(Terminal::Mode::quiet);  // everything is said
+    return status;
   }
   console.drop_progress();
-  remove_left_behind(shared->activity);
+  console.tell_errors(shared->outbox);
   if (interrupt_flag()) {
     console.fail(interrupted_status, "interrupted", "interrupted; no output was left behind", "");
     return interrupted_status;

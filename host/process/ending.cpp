@@ -21,28 +21,30 @@ std::string text(const char (&from)[size]) {
   return printable(std::string_view(from, ::strnlen(from, size)));
 }
 
-struct SignalName {
+struct SignalMeaning {
   int number;
-  const char *name, *meaning;
+  const char* meaning;
 };
-constexpr SignalName signals[] = {{SIGSEGV, "SIGSEGV", "it reached for memory that is not its own"},
-                                  {SIGBUS, "SIGBUS", "it reached for memory that is not there"},
-                                  {SIGFPE, "SIGFPE", "an impossible division"},
-                                  {SIGILL, "SIGILL", "an instruction that this processor does not have"},
-                                  {SIGABRT, "SIGABRT", "abort(), an uncaught exception or damaged memory"},
-                                  {SIGTRAP, "SIGTRAP", "a trap"},
-                                  {SIGKILL, "SIGKILL", "the system was out of memory, or somebody killed it"},
-                                  {SIGXCPU, "SIGXCPU", "its limit of processor time"},
-                                  {SIGALRM, "SIGALRM", "an alarm"}};
+constexpr SignalMeaning signals[] = {{SIGSEGV, "it reached for memory that is not its own"},
+                                     {SIGBUS, "it reached for memory that is not there"},
+                                     {SIGFPE, "an impossible division"},
+                                     {SIGILL, "an instruction that this processor does not have"},
+                                     {SIGABRT, "abort(), an uncaught exception or damaged memory"},
+                                     {SIGTRAP, "a trap"},
+                                     {SIGKILL, "the system was out of memory, or somebody killed it"},
+                                     {SIGXCPU, "its limit of processor time"},
+                                     {SIGALRM, "an alarm"}};
+
+/// "SIGUSR1", "signal 40"
+std::string name_of(int number) {
+  const char* short_name = ::sigabbrev_np(number);
+  return short_name == nullptr ? fmt::format("signal {}", number) : fmt::format("SIG{}", short_name);
+}
 
 /// "SIGSEGV", "exit 0"
 std::string sign_of(int wait_status) {
   if (WIFEXITED(wait_status)) return fmt::format("exit {}", WEXITSTATUS(wait_status));
-  const int number = WTERMSIG(wait_status);
-  for (const SignalName& known : signals) {
-    if (known.number == number) return known.name;
-  }
-  return fmt::format("signal {}", number);
+  return name_of(WTERMSIG(wait_status));
 }
 
 /// "crashed by SIGSEGV (…)", "ended the process with exit status 0"
@@ -50,10 +52,10 @@ std::string deed_of(int wait_status) {
   if (WIFEXITED(wait_status)) return fmt::format("ended the process with exit status {}", WEXITSTATUS(wait_status));
   const int number = WTERMSIG(wait_status);
   const char* verb = number == SIGKILL ? "was ended" : "crashed";
-  for (const SignalName& known : signals) {
-    if (known.number == number) return fmt::format("{} by {} ({})", verb, known.name, known.meaning);
+  for (const SignalMeaning& known : signals) {
+    if (known.number == number) return fmt::format("{} by {} ({})", verb, name_of(number), known.meaning);
   }
-  return fmt::format("{} by signal {}", verb, number);
+  return fmt::format("{} by {}", verb, name_of(number));
 }
 
 std::string now() {
@@ -68,7 +70,7 @@ constexpr const char* next_step =
 
 Ending ending_of(int wait_status, const Activity& activity) {
   Ending ending;
-  const std::string deed = deed_of(wait_status);
+  const std::string told = text(activity.deed), deed = told.empty() ? deed_of(wait_status) : told;
   const size_t count = std::min<size_t>(activity.library_count, Activity::most_libraries);
   if (activity.depth > 0) {
     const std::string plugin = text(activity.plugin), function = text(activity.function), place = text(activity.place);
@@ -92,6 +94,9 @@ Ending ending_of(int wait_status, const Activity& activity) {
     ending.hint = next_step;
     return ending;
   }
+  const std::string end = told.empty() && WIFEXITED(wait_status)
+                              ? fmt::format("ended with exit status {}", WEXITSTATUS(wait_status))
+                              : deed;
   std::string foreign;
   for (size_t i = 0; i < count; ++i) {
     if (!activity.libraries[i].installed) foreign = text(activity.libraries[i].plugin);
@@ -99,11 +104,11 @@ Ending ending_of(int wait_status, const Activity& activity) {
   if (!foreign.empty()) {
     ending.failure = Failure::plugin;
     ending.cause =
-        fmt::format("the process {} after plugin {} had run in it, which may have damaged its memory", deed, foreign);
+        fmt::format("the process {} after plugin {} had run in it, which may have damaged its memory", end, foreign);
     ending.hint = fmt::format("if it happens without that plugin as well (--safe), report it as a defect of onnxport");
     return ending;
   }
-  ending.cause = fmt::format("the process {}", deed);
+  ending.cause = fmt::format("the process {}", end);
   ending.hint = WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL
                     ? "give it more memory; --max-memory tells before the work begins whether that suffices"
                     : "this is a defect of onnxport; please report it with the command and the model's config.json";

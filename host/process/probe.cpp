@@ -8,16 +8,20 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <random>
 
 #include "core/activity.hpp"
 #include "core/definition/onnx_config.hpp"
 #include "core/error.hpp"
+#include "host/process/descendants.hpp"
 #include "host/process/ending.hpp"
 #include "host/process/interrupt.hpp"
 #include "host/process/shared_memory.hpp"
+#include "host/process/surroundings.hpp"
 #include "registry/loader.hpp"
 
 namespace onnxport {
@@ -25,14 +29,21 @@ namespace {
 
 using Line = nlohmann::json;
 
-constexpr int patience = 10'000;  // milliseconds, for one library
+constexpr auto patience = std::chrono::seconds(10);  // for one library
+
+/// Where a child says what it found.
+struct Sink {
+  int descriptor;
+  std::string token;  // what its lines begin with, since a library may write to any file that it finds open
+};
 
 /// Loads from `first` on, and says a line of each. Does not return.
-[[noreturn]] void load_in_child(const std::vector<const Candidate*>& candidates, size_t first, int to) {
+[[noreturn]] void load_in_child(const std::vector<const Candidate*>& candidates, size_t first, const Sink& to) {
   std::signal(SIGINT, SIG_DFL);
   std::signal(SIGTERM, SIG_DFL);
   // Nothing that a library prints belongs to the list.
   ::dup2(STDERR_FILENO, STDOUT_FILENO);
+  keep_surroundings_of_plugins();
   for (size_t i = first; i < candidates.size(); ++i) {
     Line line = Line::object();
     try {
@@ -40,8 +51,9 @@ constexpr int patience = 10'000;  // milliseconds, for one library
     } catch (const Error& error) {
       line = {{"reason", error.what()}, {"hint", error.hint()}};
     }
-    const std::string text = line.dump(-1, ' ', true, Line::error_handler_t::replace) + "\n";
-    if (::write(to, text.data(), text.size()) != static_cast<ssize_t>(text.size())) ::_exit(1);
+    // At the begin of a line, whatever a library has written there.
+    const std::string text = "\n" + to.token + line.dump(-1, ' ', true, Line::error_handler_t::replace) + "\n";
+    if (::write(to.descriptor, text.data(), text.size()) != static_cast<ssize_t>(text.size())) ::_exit(1);
   }
   ::_exit(0);
 }
@@ -52,11 +64,12 @@ class Prober {
   Prober(const std::vector<const Candidate*>& candidates, size_t first) : activity_(make_shared_object<Activity>()) {
     int ends[2] = {-1, -1};
     if (activity_ == nullptr || ::pipe2(ends, O_CLOEXEC) != 0) throw failed();
+    adopt_descendants();
     child_ = ::fork();
     if (child_ == 0) {
       ::close(ends[0]);
       keep_activity_in(*activity_);
-      load_in_child(candidates, first, ends[1]);
+      load_in_child(candidates, first, {ends[1], token_});
     }
     ::close(ends[1]);
     from_ = ends[0];
@@ -67,20 +80,25 @@ class Prober {
     if (child_ <= 0) return;
     ::kill(child_, SIGKILL);
     ::waitpid(child_, nullptr, 0);
+    end_descendants();
   }
   Prober(const Prober&) = delete;
   Prober& operator=(const Prober&) = delete;
 
   /// The next line; nullopt where the child has ended or does not go on.
   std::optional<std::string> next() {
+    using Clock = std::chrono::steady_clock;
+    const auto deadline = Clock::now() + patience;  // whatever is written meanwhile
     for (;;) {
       if (const size_t end = text_.find('\n'); end != std::string::npos) {
-        std::string line = text_.substr(0, end);
+        const std::string line = text_.substr(0, end);
         text_.erase(0, end + 1);
-        return line;
+        if (line.starts_with(token_)) return line.substr(token_.size());
+        continue;
       }
       pollfd polled{from_, POLLIN, 0};
-      const int ready = ::poll(&polled, 1, patience);
+      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
+      const int ready = left.count() > 0 ? ::poll(&polled, 1, static_cast<int>(left.count())) : 0;
       stop_if_interrupted();
       if (ready < 0 && errno == EINTR) continue;
       char buffer[4096];
@@ -94,12 +112,13 @@ class Prober {
   /// How it ended, after next() gave nothing.
   LoadFailure failure() {
     if (timed_out_) {
-      return {fmt::format("its library does not come back within {} s while it is loaded", patience / 1000),
+      return {fmt::format("its library does not come back within {} s while it is loaded", patience.count()),
               "tell the plugin's author"};
     }
     int status = 0;
     ::waitpid(child_, &status, 0);
     child_ = -1;
+    end_descendants();
     const Ending ending = ending_of(status, *activity_);
     return {ending.cause, "tell the plugin's author, with this message"};
   }
@@ -111,6 +130,7 @@ class Prober {
   }
 
   Activity* activity_;
+  const std::string token_ = fmt::format("{:x}-{:x} ", std::random_device()(), std::random_device()());
   pid_t child_ = -1;
   int from_ = -1;
   bool timed_out_ = false;

@@ -9,12 +9,13 @@
 
 namespace onnxport {
 
-/// An object of plain memory and lock-free atomics, made before the child; null where there is no memory. It stays
-/// until the process ends, since handlers of signals may look at it.
+/// An object of plain memory and lock-free atomics, all zeros, made before the child; null where there is no memory. It
+/// stays until the process ends, since handlers of signals may look at it.
 template <class Object>
 Object* make_shared_object() {
   void* memory = ::mmap(nullptr, sizeof(Object), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  return memory == MAP_FAILED ? nullptr : new (memory) Object{};
+  // Fresh pages are zeros; to write some would make the system find memory for all of a large one.
+  return memory == MAP_FAILED ? nullptr : new (memory) Object;
 }
 
 }  // namespace onnxport

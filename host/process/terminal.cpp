@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/process/terminal.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <string_view>
 #include <utility>
 
 #include "core/error.hpp"
@@ -27,23 +27,33 @@ std::string set_in(std::string text, size_t indent) {
   return printable_lines(text);
 }
 
+/// Past C's streams, whose locks the code of a plugin may hold. Yields what errno is where it fails, and 0 otherwise.
+int write_whole(int to, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t count = ::write(to, text.data(), text.size());
+    if (count < 0 && errno == EAGAIN) {  // a caller's pipe that does not wait
+      pollfd polled{to, POLLOUT, 0};
+      ::poll(&polled, 1, -1);
+    } else if (count < 0 && errno != EINTR) {
+      return errno;
+    }
+    if (count > 0) text.remove_prefix(static_cast<size_t>(count));
+  }
+  return 0;
+}
+
 /// Where standard error cannot be written there is nowhere left to say so.
 template <class... Values>
 void tell_error(fmt::format_string<Values...> form, Values&&... values) {
-  const std::string text = fmt::format(form, std::forward<Values>(values)...);
-  std::fwrite(text.data(), 1, text.size(), stderr);
-  std::fflush(stderr);
+  write_whole(STDERR_FILENO, fmt::format(form, std::forward<Values>(values)...));
 }
 
 /// A line on standard output, at once: in a pipe or a log lines come when they are said. Who has closed the pipe, as
 /// `head` does, wants no more of them, and the work goes on.
 void say(const std::string& text) {
-  errno = 0;
-  const bool is_said =
-      std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fputc('\n', stdout) != EOF;
-  if (is_said && std::fflush(stdout) == 0) return;
-  if (errno != EPIPE) {
-    throw Error(Failure::output, std::string("standard output cannot be written: ") + std::strerror(errno),
+  const int reason = write_whole(STDOUT_FILENO, text + "\n");
+  if (reason != 0 && reason != EPIPE) {
+    throw Error(Failure::output, std::string("standard output cannot be written: ") + std::strerror(reason),
                 "make room where it goes to, or pass --quiet");
   }
 }
@@ -112,19 +122,29 @@ void Terminal::drop_progress() {
   end_progress();
 }
 
-void Terminal::reserve_output() {
-  if (mode_ != Mode::json || reserved_ >= 0) return;
-  std::fflush(stdout);
-  reserved_ = ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
-  if (reserved_ >= 0) ::dup2(STDERR_FILENO, STDOUT_FILENO);
+void Terminal::leave_words_in(Outbox& outbox) {
+  outbox_ = &outbox;
+  // No descriptor of it is kept: a plugin may write to all that there are.
+  if (mode_ == Mode::json) ::dup2(STDERR_FILENO, STDOUT_FILENO);
 }
 
 void Terminal::fail(int exit_status, const std::string& kind, const std::string& cause, const std::string& hint) {
   end_progress();
   fill_failure(exit_status, kind, cause, hint);
   if (mode_ == Mode::json) return;
-  tell_error("onnxport: error: {}\n", set_in(cause, 0));
-  if (!hint.empty()) tell_error("  {}\n", set_in(hint, 0));
+  std::string text = fmt::format("onnxport: error: {}\n", set_in(cause, 0));
+  if (!hint.empty()) text += fmt::format("  {}\n", set_in(hint, 0));
+  if (outbox_ == nullptr || !outbox_->add_errors(text)) tell_error("{}", text);
+}
+
+void Terminal::tell_errors(const Outbox& outbox) {
+  tell_error("{}", outbox.errors());
+}
+
+int Terminal::tell(const Outbox& outbox, int exit_status) {
+  tell_errors(outbox);
+  const std::string document = outbox.document();
+  return document.empty() ? exit_status : tell_object(document, exit_status);
 }
 
 int Terminal::finish(int exit_status) {
@@ -134,13 +154,22 @@ int Terminal::finish(int exit_status) {
   nlohmann::ordered_json printed{{"status", result().value("status", "ok")}, {"exit_status", exit_status}};
   printed.update(result());
   // Paths need not be UTF-8; what is not, is replaced.
-  const std::string document = printed.dump(indent_, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
-  if (reserved_ >= 0) {
-    std::fflush(stdout);
-    ::dup2(reserved_, STDOUT_FILENO);
-  }
+  const auto in_words = [&](int indent) {
+    return printable_json(printed.dump(indent, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+  };
+  if (outbox_ == nullptr) return tell_object(in_words(indent_), exit_status);
+  if (outbox_->put_document(in_words(indent_)) || outbox_->put_document(in_words(-1))) return exit_status;
+  const auto failed = static_cast<int>(Failure::output);
+  printed = {{"status", "error"},
+             {"exit_status", failed},
+             {"error", {{"kind", "output"}, {"message", "the result is too long to be told as JSON"}, {"hint", ""}}}};
+  outbox_->put_document(in_words(indent_));
+  return failed;
+}
+
+int Terminal::tell_object(const std::string& document, int exit_status) {
   try {
-    say(printable_json(document));
+    say(document);
   } catch (const Error& error) {
     tell_error("onnxport: error: {}\n", error.what());
     return exit_status == 0 ? static_cast<int>(error.failure()) : exit_status;

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "host/process/console.hpp"
+#include "host/process/outbox.hpp"
 
 namespace onnxport {
 
@@ -37,9 +38,12 @@ class Terminal final : public Console {
   void end_progress() override;
   /// The same with one that another process may have drawn.
   void drop_progress();
-  /// Keeps standard output for the object of --json alone: what others of this process print there goes to standard
-  /// error. Nothing in the other modes.
-  void reserve_output();
+  /// Of a child: errors and the object of --json are left there for its parent to tell(), and under --json what others
+  /// of this process print on standard output goes to standard error.
+  void leave_words_in(Outbox& outbox);
+  /// What a child left. Yields the exit status, another one where the object cannot be printed.
+  int tell(const Outbox& outbox, int exit_status);
+  void tell_errors(const Outbox& outbox);
   /// In the object and, unless that is printed, on standard error.
   void fail(int exit_status, const std::string& kind, const std::string& cause, const std::string& hint) override;
   bool owns_process() const override { return true; }
@@ -48,11 +52,12 @@ class Terminal final : public Console {
 
  private:
   void draw(const std::string& phase, uint64_t done, uint64_t total);
+  int tell_object(const std::string& document, int exit_status);
 
   Mode mode_;
   int indent_ = 2;
   bool is_terminal_;
-  int reserved_ = -1;  // the descriptor of what was standard output
+  Outbox* outbox_ = nullptr;
   std::mutex mutex_;
   std::string phase_;
   bool bar_shown_ = false;

@@ -9,8 +9,8 @@ namespace onnxport {
 
 void print_text(const TrialResult& result, Console& console) {
   const std::string opset = result.opset == 0 ? "" : fmt::format(", opset {}", result.opset);
-  console.line(
-      fmt::format("{} {}{}: {}", result.model_type, result.feature, opset, result.passes() ? "passed" : "FAILED"));
+  console.line(fmt::format("{} {}{}: {} ({})", result.model_type, result.feature, opset,
+                           result.passes() ? "passed" : "FAILED", result.config));
   for (const Finding& finding : result.findings) {
     const std::string more = finding.text.empty() ? "" : ": " + finding.text;
     console.block(fmt::format("{}{}{}", finding.passes ? "" : "FAILED ", finding.what, more), 2);

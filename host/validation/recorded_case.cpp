@@ -5,6 +5,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <charconv>
+#include <optional>
+#include <utility>
 
 #include "core/error.hpp"
 #include "core/printable.hpp"
@@ -22,6 +25,16 @@ std::optional<ir::Dim> dimension(const std::string& text) {
   } catch (const Error&) {
     return std::nullopt;
   }
+}
+
+/// The number that a step's name ends in; none where it has none.
+std::optional<int64_t> number_of(const std::string& step) {
+  const size_t dot = step.rfind('.');
+  int64_t number = 0;
+  const char* const end = step.data() + step.size();
+  if (dot == std::string::npos || dot + 1 == step.size()) return std::nullopt;
+  const auto read = std::from_chars(step.data() + dot + 1, end, number);
+  return read.ec == std::errc() && read.ptr == end ? std::optional(number) : std::nullopt;
 }
 
 std::string type_of(const ir::Tensor& tensor) {
@@ -115,6 +128,27 @@ std::vector<std::string> check_case(const ValidationInputs& recorded, const std:
     if (!recorded.expected->contains(output.name)) unrecorded.push_back(output.name);
   }
   return unrecorded;
+}
+
+std::string where_it_begins(const std::vector<ValidationRun>& runs) {
+  std::optional<std::pair<int64_t, std::string>> first;
+  for (const ValidationRun& run : runs) {
+    for (const Difference& difference : run.differences) {
+      const auto number = number_of(difference.output);
+      if (difference.passes || !number || difference.output.starts_with("present")) continue;
+      const std::pair<int64_t, std::string> step{*number, difference.output};
+      if (!first || step < *first) first = step;
+    }
+  }
+  if (!first) return {};
+  const auto& [number, step] = *first;
+  const std::string before = fmt::format("{}{}", step.substr(0, step.rfind('.') + 1), number - 1);
+  const bool is_recorded = std::any_of(runs.begin(), runs.end(), [&](const ValidationRun& run) {
+    return std::any_of(run.differences.begin(), run.differences.end(),
+                       [&](const Difference& difference) { return difference.output == before; });
+  });
+  return is_recorded ? fmt::format("it begins between {}, which agrees, and {}", before, step)
+                     : fmt::format("it begins at or before {}, the first recorded step", step);
 }
 
 }  // namespace onnxport

@@ -17,4 +17,9 @@ namespace onnxport {
 std::vector<std::string> check_case(const ValidationInputs& recorded, const std::filesystem::path& file,
                                     const ModelSummary& model);
 
+/// Where in a model a difference from what was recorded begins, as far as its numbered steps were recorded
+/// (hidden_states.3, attentions.0): "it begins between hidden_states.2, which agrees, and hidden_states.3". Empty where
+/// no step differs.
+std::string where_it_begins(const std::vector<ValidationRun>& runs);
+
 }  // namespace onnxport

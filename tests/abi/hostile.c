@@ -3,10 +3,14 @@
  * A plugin that misbehaves. The model type says how and in which function: "crash-in-forward", "exit-in-create". With
  * FIXTURE_ON_LOAD set to one of the deeds the library does that while it is opened, with FIXTURE_ON_ENTRY in its entry
  * function. FIXTURE_ID and FIXTURE_TYPES are its facts. */
+#define _GNU_SOURCE
+#include <fenv.h>
 #include <onnxport/abi.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define TEXT(literal) \
@@ -16,6 +20,10 @@ static int overflow(volatile int* at) {
   volatile int page[4096];
   page[0] = *at + 1;
   return *at < 0 ? 0 : overflow(page) + page[0];
+}
+
+static void wait_for_ever(void) {
+  for (;;) pause();
 }
 
 static void do_deed(const char* deed) {
@@ -34,6 +42,35 @@ static void do_deed(const char* deed) {
   if (strcmp(deed, "print") == 0) {
     printf("{\"status\": \"ok\"}\n");
     fflush(stdout);
+  }
+  if (strcmp(deed, "scribble") == 0) {
+    for (int file = 1; file < 64; ++file) zero += write(file, "{}\n", 3) < 0;
+  }
+  if (strcmp(deed, "close") == 0) {
+    for (int file = 3; file < 64; ++file) close(file);
+  }
+  if (strcmp(deed, "deafen") == 0) {
+    for (int file = 0; file < 3; ++file) close(file);
+  }
+  if (strcmp(deed, "wander") == 0) {
+    zero = chdir("/");
+    umask(0777);
+    unsetenv("HOME");
+    fesetround(FE_UPWARD);
+    alarm(1);
+  }
+  if (strcmp(deed, "lock") == 0) {
+    flockfile(stdout);
+    flockfile(stderr);
+    atexit(wait_for_ever);
+  }
+  if (strcmp(deed, "twin") == 0) zero = fork();
+  if (strcmp(deed, "leave") == 0) {
+    const pid_t child = fork();
+    FILE* note = child == 0 ? NULL : fopen("left", "w");
+    if (child == 0) wait_for_ever();
+    fprintf(note, "%d\n", child);
+    fclose(note);
   }
   if (strcmp(deed, "loop") == 0) {
     for (;;) zero = 0;

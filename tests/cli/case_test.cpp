@@ -92,6 +92,21 @@ BOOST_AUTO_TEST_CASE(what_is_not_recorded_is_told) {
   BOOST_TEST(outcome.status == 1);  // zeros are not what the model computes
   BOOST_TEST(contains(outcome.out, "does not record these outputs"), outcome.out);
   BOOST_TEST(contains(outcome.out, "hidden_states"));
+  BOOST_TEST(contains(outcome.err, "tell in which layer it begins"), outcome.err);
+}
+
+/// Of recorded steps the first that differs is named, with the one before it.
+BOOST_AUTO_TEST_CASE(where_a_difference_begins_is_told) {
+  const Sandbox sandbox;
+  sandbox.checkpoint();
+  BOOST_REQUIRE(sandbox.run({"export", "-m", "bert", "--no-validate", "--outputs", "hidden_states", "out"}).status ==
+                0);
+  std::vector<Recorded> tensors = whole();
+  tensors.push_back({"out/hidden_states.1", "F32", {2, 8, 16}});
+  write_case(sandbox, tensors);
+  const Outcome outcome = sandbox.run({"validate", "out", "--case", "case.safetensors"});
+  BOOST_TEST(outcome.status == 1);
+  BOOST_TEST(contains(outcome.err, "it begins at or before hidden_states.1, the first recorded step"), outcome.err);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Plugins whose code ends or holds up the process it runs in.
 #include <signal.h>
+#include <sys/stat.h>
 
 #include <boost/test/unit_test.hpp>
 #include <nlohmann/json.hpp>
@@ -102,6 +103,41 @@ BOOST_AUTO_TEST_CASE(the_same_in_words_and_in_other_commands) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(what_a_plugin_changes_of_its_process_is_put_back) {
+  for (const std::string deed : {"wander", "deafen", "scribble", "lock", "twin", "leave"}) {
+    for (const char* function : {"create", "forward"}) {
+      const Sandbox sandbox;
+      model_of(sandbox, deed + "-in-" + function);
+      Words words = exported({"hostile"});
+      words.emplace_back("--json");
+      const Outcome outcome = sandbox.run(words);
+      BOOST_TEST_CONTEXT(deed << " in " << function << "\n" << outcome.out << outcome.err) {
+        BOOST_TEST(outcome.status == 0);
+        BOOST_TEST(object_of(outcome)["exit_status"] == 0);
+        BOOST_REQUIRE(fs::exists(sandbox / "new/out/model.onnx"));
+        const fs::perms owner = fs::perms::owner_read | fs::perms::owner_write;
+        BOOST_TEST(bool((fs::status(sandbox / "new/out/model.onnx").permissions() & owner) == owner));
+        for (const std::string& name : sandbox.tree()) BOOST_TEST(!contains(name, ".onnxport-"), name);
+      }
+      if (deed == "leave")
+        BOOST_TEST(::kill(std::stoi(sandbox.read("left")), 0) != 0, "a process that the plugin made goes on");
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_plugin_that_closes_what_is_not_its_own_is_named) {
+  const Sandbox sandbox;
+  model_of(sandbox, "close-in-forward");
+  Words words = exported({"hostile"});
+  words.emplace_back("--json");
+  const Outcome outcome = sandbox.run(words);
+  BOOST_TEST(outcome.status == 4);
+  const std::string message = object_of(outcome)["error"]["message"];
+  BOOST_TEST(message.starts_with("plugin org.onnxport.test.hostile closed files that are not its own in forward()"),
+             message);
+  BOOST_TEST(!fs::exists(sandbox / "new"));
+}
+
 BOOST_AUTO_TEST_CASE(what_a_plugin_prints_is_not_in_the_object) {
   const Sandbox sandbox;
   model_of(sandbox, "print-in-forward");
@@ -182,6 +218,24 @@ BOOST_AUTO_TEST_CASE(the_quarantine_is_told_and_opened) {
   BOOST_TEST(quarantined(sandbox) == 0u);
   const Outcome released = sandbox.run(exported({"hostile"}));
   BOOST_TEST(contains(released.err, "plugin org.onnxport.test.hostile ended the process"), released.err);
+}
+
+/// What is no file is waited for, or read, for ever.
+BOOST_AUTO_TEST_CASE(a_list_reads_files_only) {
+  const Sandbox sandbox;
+  for (const auto& file : fs::directory_iterator(fixture_plugins("c_linear") / "fixture_c_linear")) {
+    if (file.path().extension() == ".so") continue;
+    for (const char* kind : {"pipe", "device"}) {
+      fs::create_directories(sandbox / "plugins" / kind);
+      fs::copy_file(file.path(), sandbox / "plugins" / kind / file.path().filename());
+    }
+  }
+  const std::string library = "libonnxport_fixture_c_linear.so";
+  BOOST_REQUIRE(::mkfifo((sandbox / "plugins/pipe" / library).c_str(), 0600) == 0);
+  fs::create_symlink("/dev/zero", sandbox / "plugins/device" / library);
+  const Outcome outcome = sandbox.run({"plugins", "list", "--plugin-dir", "plugins"});
+  BOOST_TEST(outcome.status == 0);
+  BOOST_TEST(contains(outcome.out, "found a special file"), outcome.out);
 }
 
 BOOST_AUTO_TEST_CASE(a_list_shows_what_loading_would) {

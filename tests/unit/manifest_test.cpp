@@ -238,6 +238,9 @@ BOOST_AUTO_TEST_CASE(mistakes_are_named_with_their_line) {
   refused(replaced(source, "[toy, toy_2]", "toy"), at + "7: 'types' must be a list, found a text");
   refused(replaced(source, "[toy, toy_2]", "[]"), at + "7: 'types' has no entry");
   refused(replaced(source, "toy_2", "toy"), at + "7: 'toy' is listed twice in 'types'");
+  std::string many = "toy_2";
+  for (int i = 0; i < 50'000; ++i) many += ", t" + std::to_string(i);
+  refused(replaced(source, "toy_2", many), at + "7: 'types' lists 50002, expected at most 1000");
   refused(replaced(source, "toy_2", "to y"), at + "7: 'types' is 'to y', expected a name without blanks");
   refused(source + "  - types: [toy_2]\n    features: [default]\n", at + "10: the model type 'toy_2' is listed twice");
   refused(replaced(source, "ToyForAll: causal-lm", "ToyForAll: masked-lm"),

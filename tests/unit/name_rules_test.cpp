@@ -147,6 +147,21 @@ BOOST_AUTO_TEST_CASE(several_tensors_are_joined) {
              }) == "the checkpoint does not have k.w, which it takes to make 'qk.w' of");
 }
 
+BOOST_AUTO_TEST_CASE(several_tensors_are_joined_in_groups) {
+  const Folder folder({{"k.w", {2, 2}}, {"q.w", {4, 2}}});
+  NameRule rule{patterns({"q.", "k."}), patterns({"qk."})};
+  rule.groups = 2;
+  BOOST_TEST((values_of(folder, rule, "qk.w", {6, 2}) == Floats{100, 101, 102, 103, 0, 1, 104, 105, 106, 107, 2, 3}));
+  const Folder wide({{"k.w", {1, 2}}, {"q.w", {1, 2}}});
+  NameRule last{patterns({"q.", "k."}), patterns({"qk."}), -1};
+  last.groups = 2;
+  BOOST_TEST((values_of(wide, last, "qk.w", {1, 4}) == Floats{100, 0, 101, 1}));
+  rule.groups = 4;
+  BOOST_TEST(message_of([&] {
+               values_of(folder, rule, "qk.w", {6, 2});
+             }) == "k.w [2, 2] cannot be joined along axis 0 in 4 groups");
+}
+
 BOOST_AUTO_TEST_CASE(two_tensors_of_one_name) {
   const Folder folder({{"a.w", {1}}, {"b.w", {1}}});
   BOOST_TEST(message_of([&] {

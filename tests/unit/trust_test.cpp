@@ -95,6 +95,8 @@ BOOST_AUTO_TEST_CASE(what_is_denied_is_never_loaded) {
     BOOST_TEST(contains(found, "denied by the trust policy"), rule << ": " << found);
   }
   BOOST_TEST(refusal(policy("require: none\ndeny: {ids: [com.other.*]}\n"), acme()) == "");
+  BOOST_TEST(refusal(policy("require: none\ndeny: {ids: [com.acm*]}\n"), acme()).find("denied by") !=
+             std::string::npos);
   BOOST_TEST(contains(message_of([&] { policy("require: none\ndeny: {id: []}\n"); }), "unknown key 'id' in deny"));
 }
 
