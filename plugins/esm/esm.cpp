@@ -26,10 +26,8 @@ struct EsmConfig {
     } else {
       c.no_effect({"mask_token_id"});
     }
-    if (c.written_since(5, 0) && is_relative()) {
-      throw Error(ONNXPORT_UNSUPPORTED, "config field 'position_embedding_type' is \"" + positions +
-                                            "\"; since version 5 there are absolute and rotary");
-    }
+    // Since version 5 there are absolute and rotary; what is neither has no positions at all.
+    if (c.written_since(5, 0) && is_relative()) positions = "none";
     c.no_effect({"is_folding_model", "esmfold_config", "vocab_list"});  // of EsmForProteinFolding
     c.no_effect({"type_vocab_size"});                                   // BERT's
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // MarkupLM: BERT that knows the path of tags to every token of a document. Source: MarkupLMModel and its heads,
-// transformers 4.57 (modeling_markuplm.py).
+// transformers 4.30 and 4.57 (modeling_markuplm.py).
 #include <onnxport/families/bert.hpp>
 
 using namespace onnxport::family;
@@ -10,7 +10,8 @@ namespace {
 class MarkupLMOnnxConfig final : public BertTextEncoder {
  public:
   explicit MarkupLMOnnxConfig(const Request& request)
-      : BertTextEncoder(request, "markuplm"),
+      // Version 4.57 knows no distances any more.
+      : BertTextEncoder(request, "markuplm", {.relative = !request.config.written_since(4, 57)}),
         padding(request.config.integer("pad_token_id", 0)),
         depth(request.config.size("max_depth", 50)),
         tags(request.config.size("max_xpath_tag_unit_embeddings", 256)),
@@ -33,12 +34,13 @@ class MarkupLMOnnxConfig final : public BertTextEncoder {
             {.name = "xpath_subs_seq", .shape = shape, .limit = subscripts}};
   }
 
-  // Positions count the tokens that are not padding, as in RoBERTa.
+  // Positions count the tokens that are not padding, as in RoBERTa, and are told here also where scores go by distance.
   Value embed(const Scope& s, const Text& text) const override {
-    return bert.embed(s, {.ids = text.ids,
-                          .segments = text.segments,
-                          .positions = positions_past_padding(text.ids, padding),
-                          .further = {embed_paths(s / "xpath_embeddings", text)}});
+    const Value positions = positions_past_padding(text.ids, padding);
+    std::vector<Value> further{embed_paths(s / "xpath_embeddings", text)};
+    if (bert.relative)
+      further.push_back(embedding(s / "position_embeddings", positions, {bert.max_positions, bert.hidden}));
+    return bert.embed(s, {.ids = text.ids, .segments = text.segments, .positions = positions, .further = further});
   }
 
   Value embed_paths(const Scope& s, const Text& text) const {

@@ -34,16 +34,13 @@ struct XlmConfig {
         epsilon(c.real("layer_norm_eps", 1e-12)),
         causal(c.boolean("causal", false)),
         pre_norm(relative.pre_norm && c.boolean("pre_norm", false)),
+        adaptive(c.boolean("asm", false)),
         tied(c.tie(true)),
         summary(c, {.type = "first"}),
         search(c, epsilon) {
     require_multiple({"emb_dim", hidden}, {"n_heads", heads});
     if (!c.boolean("is_encoder", true))
       throw Error(ONNXPORT_UNSUPPORTED, "config field 'is_encoder' is false; the model is an encoder only");
-    if (c.boolean("asm", false)) {
-      throw Error(ONNXPORT_UNSUPPORTED,
-                  "config field 'asm' is true; supported: false, as the original's adaptive softmax takes no batches");
-    }
     c.no_effect({"n_langs", "layerdrop", "sinusoidal_embeddings",  // the table is saved all the same
                  "bos_index", "eos_index", "pad_index", "unk_index", "mask_index", "mask_token_id", "lang_id",
                  "embed_init_std", "init_std", "dropout", "attention_dropout", "summary_first_dropout", "asm_cutoffs",
@@ -54,6 +51,7 @@ struct XlmConfig {
   std::string activation;
   double epsilon;
   bool causal, pre_norm;
+  bool adaptive;  // words are told by an adaptive softmax
   Tie tied;
   SequenceSummary summary;
   SpanSearch search;
@@ -139,6 +137,11 @@ class XlmOnnxConfig final : public TextEncoder {
       return c.summary(at.base.graph().root() / "sequence_summary", at.hidden, {.width = c.hidden, .labels = labels()});
     };
     const auto words = [this](const Encoded& at) {
+      if (c.adaptive) {
+        throw Error(
+            ONNXPORT_UNSUPPORTED,
+            "config field 'asm' is true; supported: false, as the original's adaptive softmax takes no batches");
+      }
       const TiedLinear layer{at.base.graph().root() / "pred_layer.proj", at.base / "embeddings", c.tied};
       return linear(layer, at.hidden, {.out = c.vocab});
     };

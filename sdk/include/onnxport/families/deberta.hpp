@@ -31,12 +31,12 @@ struct DebertaConfig {
         relative(c.boolean("relative_attention", false)),
         max_distance(c.integer("max_relative_positions", -1)),
         attention_types(words_of(c, "pos_att_type")),
+        pooled(c.size("pooler_hidden_size", hidden)),
         pooler_activation(c.text("pooler_hidden_act", "gelu")),
         legacy(c.boolean("legacy", true)),
         tied(c.tie(true)),
         zero_padding(c.written_before(4, 48)) {
     require_multiple({"hidden_size", hidden}, {"num_attention_heads", heads});
-    require_equal({"pooler_hidden_size", c.size("pooler_hidden_size", hidden)}, {"hidden_size", hidden});
     if (!legacy) require_equal({"embedding_size", embedded}, {"hidden_size", hidden});
     if (max_distance < 1) max_distance = max_positions;
     c.no_effect({"pooler_dropout", "cls_dropout"});
@@ -51,6 +51,7 @@ struct DebertaConfig {
   bool positions, relative;
   int64_t max_distance;
   std::vector<std::string> attention_types;
+  int64_t pooled;  ///< what the pooler is made for, which has to be hidden_size where there is one
   std::string pooler_activation;
   bool legacy;
   Tie tied;
@@ -129,6 +130,7 @@ class DebertaEncoder : public TextEncoder {
 
   TextHeads text_heads() const override {
     const auto pooled = [this](const Encoded& at) {
+      require_equal({"pooler_hidden_size", c.pooled}, {"hidden_size", c.hidden});
       const Value x = linear(at.base.graph().root() / "pooler.dense", pick(at.hidden, 1, 0), {.out = c.hidden});
       return activation(x, c.pooler_activation);
     };
