@@ -31,7 +31,15 @@ Shape lengths_of(const Inference& x, size_t input, size_t count) {
   return unknown;
 }
 
-/// ⌊size · factor⌋ along each axis that is resampled, as far as both are known.
+/// ⌊size · factor⌋, as far as the size is known.
+Dim resized(const Dim& size, float factor) {
+  if (!(factor > 0)) refuse("its scales must be above 0");
+  if (factor == std::floor(factor)) return size * Dim(static_cast<int64_t>(factor));
+  if (size.is_static()) return static_cast<int64_t>(std::floor(static_cast<float>(size.size()) * factor));
+  return Dim::symbol(fmt::format("floor({}*{})", size.to_string(), factor));
+}
+
+/// That of each axis that is resampled, as far as its factor is known.
 Shape scaled(const Inference& x, size_t axes) {
   require_rank(x, 2, 1);
   require_same(x.shape(2)[0], Dim(static_cast<int64_t>(axes)), "the number of its scales");
@@ -44,14 +52,7 @@ Shape scaled(const Inference& x, size_t axes) {
       shape.push_back(Dim::symbol(fmt::format("size {} of {}", i, place_of(x.node))));
       continue;
     }
-    const float factor = known->as<float>()[i];
-    if (!(factor > 0)) refuse("its scales must be above 0");
-    if (factor == std::floor(factor))
-      shape.push_back(size * Dim(static_cast<int64_t>(factor)));
-    else if (size.is_static())
-      shape.emplace_back(static_cast<int64_t>(std::floor(static_cast<float>(size.size()) * factor)));
-    else
-      shape.push_back(Dim::symbol(fmt::format("floor({}*{})", size.to_string(), factor)));
+    shape.push_back(resized(size, known->as<float>()[i]));
   }
   return shape;
 }
@@ -89,9 +90,12 @@ void infer_resize(Inference& x) {
     for (size_t i = 0; i < axes.size(); ++i) shape[axis_index(axes[i], shape.size())] = sizes[i];
   } else {
     if (x.node.input(2) == absent) refuse("needs sizes or scales");
-    for (int64_t axis : axes) {
-      Dim& size = shape[axis_index(axis, shape.size())];
-      if (axis > 1) size = Dim::symbol(fmt::format("size {} of {}", axis - 2, place_of(x.node)));
+    const auto& known = x.in(2).constant;
+    for (size_t i = 0; i < axes.size(); ++i) {
+      const size_t axis = axis_index(axes[i], shape.size());
+      if (axis < 2) continue;
+      shape[axis] = known != nullptr ? resized(shape[axis], known->as<float>()[i])
+                                     : Dim::symbol(fmt::format("size {} of {}", axis - 2, place_of(x.node)));
     }
   }
   set(x, dtype_of(x), std::move(shape));

@@ -86,12 +86,14 @@ Results interpolate(Builder& b) {
     attributes["antialias"] = int64_t{1};
     attributes["exclude_outside"] = int64_t{1};
   }
-  if (by_axes) attributes["axes"] = rank == 3 ? Ints{2} : Ints{2, 3};
+  // ONNX Runtime resamples in the layout of its convolutions only by known factors that name no axes.
+  const bool known = size == absent && b.value(scales).constant != nullptr;
+  if (by_axes && !known) attributes["axes"] = rank == 3 ? Ints{2} : Ints{2, 3};
   if (size != absent) {
     if (!by_axes) size = b.op("Concat", {b.length(x, 0), b.length(x, 1), size}, {{"axis", int64_t{0}}});
     return {b.op("Resize", {x, absent, absent, size}, attributes)};
   }
-  if (!by_axes) scales = of_all_axes(b, scales);
+  if (!by_axes || known) scales = of_all_axes(b, scales);
   return {b.op("Resize", {x, absent, scales}, attributes)};
 }
 

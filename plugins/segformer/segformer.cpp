@@ -26,19 +26,25 @@ class Segformer final : public ImageEncoder {
     return linear(model.graph().root() / "classifier", mean(made.last, {1}), {.out = labels()});
   }
 
-  // All stages at the size of the first one, side by side, the last one first. Source: SegformerDecodeHead.
+  // All stages at the size of the first one, side by side, the last one first, and a convolution of single pixels over
+  // them. That is a product with each stage, which resampling commutes with: the coarse ones are multiplied as they
+  // are, and only sums are made at the large size. Source: SegformerDecodeHead.
   Value segment(const Scope& model, const ImageFeatures& made) const override {
-    const Scope head = model.graph().root() / "decode_head";
+    const Scope head = model.graph().root() / "decode_head", fuse = head / "linear_fuse";
+    const auto count = static_cast<int64_t>(made.stages.size());
+    const Value weight = reshape(fuse.weight("weight", {head_width, count * head_width, 1, 1}), {head_width, -1});
     const Value size = shape_of(made.stages[0], 2, 4);
-    std::vector<Value> parts;
-    for (size_t i = made.stages.size(); i-- > 0;) {
-      const Value& stage = made.stages[i];
-      const Value tokens =
-          linear(head / "linear_c" / static_cast<int64_t>(i) / "proj", tokens_of(stage), {.out = head_width});
-      parts.push_back(interpolate(image_of(tokens, shape_of(stage, 2, 4)), size, Interpolation::bilinear));
+    Value sum;
+    for (int64_t i = count; i-- > 0;) {
+      const Value& stage = made.stages[static_cast<size_t>(i)];
+      const Value tokens = linear(head / "linear_c" / i / "proj", tokens_of(stage), {.out = head_width});
+      const int64_t begin = (count - 1 - i) * head_width;
+      const Value share = fuse.composite("Linear", {tokens, slice(weight, {1, begin, begin + head_width})});
+      const Value image = image_of(share, shape_of(stage, 2, 4));
+      const Value part = i == 0 ? image : interpolate(image, size, Interpolation::bilinear);
+      sum = sum ? sum + part : part;
     }
-    const Value fused = conv2d(head / "linear_fuse", concat(parts, 1), {.out = head_width, .bias = false});
-    return conv2d(head / "classifier", relu(batch_norm(head / "batch_norm", fused)), {.out = labels()});
+    return conv2d(head / "classifier", relu(batch_norm(head / "batch_norm", sum)), {.out = labels()});
   }
 
   const SegformerEncoder encoder;

@@ -81,6 +81,23 @@ BOOST_AUTO_TEST_CASE(samples_at_corners_and_nearest_ones) {
               0.459058F,  0.978270F,  0.583828F,  -0.485639F, -0.831667F, -0.171465F, 0.873327F});
 }
 
+/// Known factors stand for all axes at every opset, as ONNX Runtime's blocked layout wants them.
+BOOST_AUTO_TEST_CASE(known_factors_name_no_axes) {
+  const Graph g = test::graph_of({.domain = composite_domain,
+                                  .op = "Interpolate",
+                                  .inputs = {numbers_of({1, 1, 4, 5}), {}, Tensor::of<float>(DType::f32, {2}, {2, 3})},
+                                  .attributes = {{"mode", text("bilinear")}}},
+                                 true);
+  for (const int64_t opset : {13, 18, 24}) {
+    const Graph lowered = lower(g, {.opset = opset, .patches = {}});
+    BOOST_REQUIRE(lowered.nodes.size() == 1u);
+    BOOST_TEST(!lowered.nodes[0].attributes.contains("axes"));
+    const auto scales = lowered[lowered.nodes[0].inputs[2]].constant;
+    BOOST_REQUIRE(scales != nullptr);
+    BOOST_TEST(scales->as<float>() == (std::vector<float>{1, 1, 2, 3}), boost::test_tools::per_element());
+  }
+}
+
 /// What torch has no name for: the reference samples by itself.
 BOOST_AUTO_TEST_CASE(other_ways_to_place_samples) {
   const Tensor x = numbers_of({2, 2, 4, 5});

@@ -78,7 +78,9 @@ Backbone backbone_of(const Config& c, const Known& known, const std::function<Ba
   for (const KnownBackbone& one : known) list += (list.empty() ? "" : ", ") + std::string(one.type);
   // Of the model that the weights once came from.
   c.no_effect({"use_pretrained_backbone", "backbone_kwargs", "use_autobackbone"});
-  if (c.boolean("use_timm_backbone", false) || c.has("backbone")) {
+  // Beside a description a name says nothing, since version 5; before, both were an error.
+  const bool named = c.boolean("use_timm_backbone", false) || c.has("backbone");
+  if (named && !c.has("backbone_config")) {
     throw Error(ONNXPORT_UNSUPPORTED,
                 "config field 'backbone' names a model of timm or of the hub; expected a map 'backbone_config' with "
                 "one of the model types " +

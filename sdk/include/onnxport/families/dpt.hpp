@@ -101,17 +101,15 @@ class DptNeck {
       Value x = features[from];
       Value size = i == 0 ? sizes[from] : made.sizes.back();
       if (i > 0) {
-        const Value joined = interpolate(x, size, Interpolation::bilinear);
+        const bool fits = counted && c.sized;  // the one before was made as large as this one
+        const Value joined = fits ? x : interpolate(x, size, Interpolation::bilinear);
         x = (made.fused.back() + unit(layer / "residual_layer1", joined)).in(layer);
       }
       x = unit(layer / "residual_layer2", x).in(layer);
       const InterpolateOptions corners{.how = Interpolation::bilinear, .align_corners = true};
-      if (counted) {
-        size = c.sized && from > 0 ? sizes[from - 1] : times(size, 2);
-        x = interpolate(x, size, corners);
-      } else {
-        x = interpolate(x, {2, 2}, corners);
-      }
+      if (counted) size = c.sized && from > 0 ? sizes[from - 1] : times(size, 2);
+      // Runtimes are faster at a factor; the first one's size has a name that a factor would not yield.
+      x = counted && (c.sized || i == 0) ? interpolate(x, size, corners) : interpolate(x, {2, 2}, corners);
       made.fused.push_back(conv2d(layer / "projection", x, {.out = c.fused}));
       made.sizes.push_back(counted ? size : shape_of(made.fused.back(), 2, 4));
     }
