@@ -60,8 +60,8 @@ GENERATORS = {
 
 
 def same_heads(config):
-    side = text_config(config)
-    return getattr(side, "decoder_attention_heads", side.num_attention_heads) == side.num_attention_heads
+    side = getattr(config, "decoder", config)
+    return getattr(side, "encoder_attention_heads", None) == getattr(side, "decoder_attention_heads", None)
 
 
 def seq2seq(command, checkpoint):
