@@ -109,9 +109,18 @@ void add_decisions(const Candidate& candidate, std::vector<TrustDecision>& decis
 /// What a model that lets its user choose calls the choice, as an option and among its facts.
 constexpr std::pair<const char*, const char*> choices_told_as[] = {{"position_ids", "positions"}};
 
+/// Whether a decoder has a first step that reads what an encoder made: clients count the positions of such a one by its
+/// cache, and give it none.
+bool reads_encoder(const OnnxConfig& config) {
+  const std::vector<std::string> parts = config.parts();
+  return std::any_of(parts.begin(), parts.end(),
+                     [&](const std::string& part) { return !config.first_step(part).empty(); });
+}
+
 /// Adds the choices that the model has and nobody made. Whether there were any.
 bool add_preferred(const OnnxConfig& config, const std::map<std::string, std::string>& preferred, Json& options) {
   bool added = false;
+  if (reads_encoder(config)) return added;
   for (const auto& [option, fact] : choices_told_as) {
     const auto wanted = preferred.find(option);
     if (wanted == preferred.end() || options.contains(option) || !config.description().texts.contains(fact)) continue;

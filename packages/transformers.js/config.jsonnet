@@ -1,8 +1,15 @@
 // What transformers.js reads of config.json beside the model's own fields: the type to load where none is asked for, and
-// how many files of external data each graph has.
+// how many files of external data each graph has. What a model's class takes for granted it wants to be told: that there
+// is an encoder, and how many layers the decoder has.
 function(exported)
+  local config = std.get(exported.configs, 'config.json', {});
   local apart = { [std.split(graph.file, '/')[1]]: std.length(graph.data) for graph in exported.graphs if std.length(graph.data) > 0 };
+  local pasts = [group.past for graph in exported.graphs for group in graph.states];
+  local has_encoder = std.length([past for past in pasts if std.length(std.findSubstr('.encoder.', past)) > 0]) > 0;
+  local untold(field) = has_encoder && !std.objectHas(config, field);
   {
+    [if untold('is_encoder_decoder') then 'is_encoder_decoder']: true,
+    [if untold('num_decoder_layers') && std.objectHas(config, 'num_layers') then 'num_decoder_layers']: config.num_layers,
     'transformers.js_config': {
       dtype: exported.dtype,
       [if std.length(apart) > 0 then 'use_external_data_format']: apart,

@@ -49,7 +49,7 @@ struct Family {
   int64_t decoder_positions = 0;  // 0: one field tells both sides'
   int64_t encoder_layers = 12, decoder_layers = 12, heads = 16, inner = 4096;
   const char* activation = "gelu";
-  bool scaled = false;
+  std::optional<bool> scaled = false;  // none: whatever a config says of it
   int64_t padding = 1, eos = 2, labels = 2;
 };
 inline constexpr Family families[] = {
@@ -89,7 +89,8 @@ inline constexpr Family families[] = {
      .encoder_attention = EncoderAttention::longformer,
      .lone_step = LoneStep::unmasked,
      .positions = 16384,
-     .decoder_positions = 1024},
+     .decoder_positions = 1024,
+     .scaled = std::nullopt},
     {.type = "pegasus_x",
      .norm = Placement::before,
      .embedding_norm = false,
@@ -187,7 +188,7 @@ struct BartConfig {
                 c.size("decoder_ffn_dim", family.inner)},
         padding(c.integer("pad_token_id", family.padding)),
         activation(c.text("activation_function", family.activation)),
-        scale(c.boolean("scale_embedding", family.scaled) ? std::sqrt(static_cast<double>(width)) : 1.0),
+        scale(is_scaled(c, family) ? std::sqrt(static_cast<double>(width)) : 1.0),
         attention_bias(family.attention_bias),
         shared(c.boolean("share_encoder_decoder_embeddings", true)),
         is_recent(c.written_since(5, 0)),
@@ -241,6 +242,11 @@ struct BartConfig {
       throw Error(ONNXPORT_UNSUPPORTED, "config field 'd_model' is " + std::to_string(width) +
                                             "; sinusoids of an odd width are not supported");
     }
+  }
+  static bool is_scaled(const Config& c, const Family& family) {
+    if (family.scaled) return c.boolean("scale_embedding", *family.scaled);
+    c.no_effect({"scale_embedding"});
+    return false;
   }
   struct Side {
     int64_t layers, heads, inner;

@@ -75,7 +75,7 @@ class CanineOnnxConfig final : public BertTextEncoder {
     const Value slices = gather(table, hashed + g.integers(firsts));
     const Value positions = (s / "char_position_embeddings").weight("weight", {c.buckets, bert.hidden});
     const Value x = reshape(slices, {0, 0, bert.hidden}) +
-                    embedding(s / "token_type_embeddings", text.segments, {bert.segments, bert.hidden}) +
+                    embedding(s / "token_type_embeddings", text.segments_or_first(), {bert.segments, bert.hidden}) +
                     first_rows(positions, size_of(text.ids, 1));
     return norm(s / "LayerNorm", x, {.epsilon = bert.epsilon});
   }

@@ -1,19 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
 // ELECTRA. Source: ElectraModel and its heads, transformers 4.30 (modeling_electra.py); SequenceSummary of
 // modeling_utils.py.
-#include <onnxport/families/bert.hpp>
+#include <onnxport/families/bert_decoder.hpp>
 #include <onnxport/sequence_summary.hpp>
 
 using namespace onnxport::family;
 
 namespace {
 
+constexpr BertDefaults defaults{.hidden = 256, .heads = 4, .inner = 1024};
+
+/// BERT's embeddings in a width of their own.
+struct Embeddings {
+  explicit Embeddings(const Config& c) : width(c.size("embedding_size", 128)) {}
+  Value operator()(const Scope& s, const BertEncoder& bert, BertEncoder::Embedded in) const {
+    in.width = width;
+    const Value x = bert.embed(s / "embeddings", in);
+    return width == bert.hidden ? x : linear(s / "embeddings_project", x, {.out = bert.hidden});
+  }
+  WordsHead words(const BertEncoder& bert) const {
+    return {.head = {.names = {.dense = "generator_predictions.dense",
+                               .norm = "generator_predictions.LayerNorm",
+                               .decoder = "generator_lm_head",
+                               .bias = {"generator_lm_head.bias"}},
+                     .width = width,
+                     .vocab = bert.vocab,
+                     .epsilon = bert.epsilon},
+            .tied = bert.tied};
+  }
+  const int64_t width;
+};
+
 class ElectraOnnxConfig final : public TextEncoder {
  public:
   explicit ElectraOnnxConfig(const Request& request)
       : TextEncoder(request),
-        bert(request.config, {.hidden = 256, .heads = 4, .inner = 1024}),
-        width(request.config.size("embedding_size", 128)),
+        bert(request.config, defaults),
+        embeddings(request.config),
         summary(request.config, {.type = "first", .to_labels = false, .activation = "gelu"}) {
     if (task() == "multiple-choice") summary.require_vectors(labels(), bert.hidden);
   }
@@ -27,22 +50,12 @@ class ElectraOnnxConfig final : public TextEncoder {
             .max_positions = bert.max_positions};
   }
 
-  // BERT over embeddings of a width of their own.
   Value encode(const Scope& s, const Text& text) const override {
-    Value x = bert.embed(s / "embeddings", {.ids = text.ids, .segments = text.segments, .width = width});
-    if (width != bert.hidden) x = linear(s / "embeddings_project", x, {.out = bert.hidden});
-    return bert.encode(s / "encoder", x, text);
+    return bert.encode(s / "encoder", embeddings(s, bert, {.ids = text.ids, .segments = text.segments}), text);
   }
 
   TextHeads text_heads() const override {
-    return {.masked_lm = WordsHead{.head = {.names = {.dense = "generator_predictions.dense",
-                                                      .norm = "generator_predictions.LayerNorm",
-                                                      .decoder = "generator_lm_head",
-                                                      .bias = {"generator_lm_head.bias"}},
-                                            .width = width,
-                                            .vocab = bert.vocab,
-                                            .epsilon = bert.epsilon},
-                                   .tied = bert.tied},
+    return {.masked_lm = embeddings.words(bert),
             .summary =
                 [this](const Encoded& at) {
                   return summary(at.base.graph().root() / "sequence_summary", at.hidden, {.width = bert.hidden});
@@ -66,9 +79,26 @@ class ElectraOnnxConfig final : public TextEncoder {
   }
 
   const BertEncoder bert;
-  const int64_t width;
+  const Embeddings embeddings;
   const SequenceSummary summary;
 };
+
+class ElectraDecoder final : public BertDecoder {
+ public:
+  explicit ElectraDecoder(const Request& request)
+      : BertDecoder(request, "electra", defaults), embeddings(request.config) {}
+
+ private:
+  WordsHead words() const override { return embeddings.words(bert); }
+  Value embed(const Scope& s, const BertEncoder::Embedded& in) const override { return embeddings(s, bert, in); }
+
+  const Embeddings embeddings;
+};
+
+std::unique_ptr<OnnxConfig> make_electra(const Request& request) {
+  if (asks_for_decoder(request)) return make<ElectraDecoder>(request);
+  return make<ElectraOnnxConfig>(request);
+}
 
 }  // namespace
 
@@ -76,8 +106,8 @@ ONNXPORT_PLUGIN({
     .id = "org.onnxport.electra",
     .name = "ELECTRA",
     .models = {{.types = {"electra"},
-                .features = {"default", "masked-lm", "causal-lm", "sequence-classification", "multiple-choice",
-                             "token-classification", "question-answering", "pretraining"},
+                .features = {"default", "masked-lm", "causal-lm", "causal-lm-with-past", "sequence-classification",
+                             "multiple-choice", "token-classification", "question-answering", "pretraining"},
                 .architectures = {{"ElectraForPreTraining", "pretraining"}},
-                .make = make<ElectraOnnxConfig>}},
+                .make = make_electra}},
 })

@@ -13,18 +13,20 @@ using Prefixes = std::vector<std::pair<std::string, std::string>>;
 /// What the two sides are beside components.
 struct Sides {
   explicit Sides(const Config& c)
-      : encoder_width(width_of(c.section("encoder"))),
-        decoder_width(width_of(c.section("decoder"))),
+      : decoder_width(width_of(c.section("decoder"))),
         cross_width(c.section("decoder").maybe_integer("cross_attention_hidden_size")),
+        named_heads(c.section("decoder").maybe_integer("encoder_attention_heads")),
         tied(c.boolean("tie_encoder_decoder", false)) {
     c.no_effect({"decoder_start_token_id", "tie_word_embeddings", "processor_class"});
   }
   /// Of what the decoder attends to, by its config.
-  int64_t seen_width() const { return cross_width.value_or(is_projected() ? decoder_width : encoder_width); }
-  bool is_projected() const { return encoder_width != decoder_width && !cross_width; }
+  int64_t seen_width() const { return cross_width.value_or(decoder_width); }
+  /// Whether a layer stands between the sides, of an encoder as wide as that.
+  bool are_joined(int64_t encoder_width) const { return encoder_width != decoder_width && !cross_width; }
 
-  int64_t encoder_width, decoder_width;
+  int64_t decoder_width;
   std::optional<int64_t> cross_width;
+  std::optional<int64_t> named_heads;
   bool tied;  // both sides share what has the same name
 
  private:
@@ -54,6 +56,10 @@ class EncoderDecoder final : public OnnxSeq2SeqConfigWithPast {
   int64_t num_attention_heads() const override { return says.integer("num_attention_heads", 0); }
   int64_t num_key_value_heads() const override { return fixed(1, num_attention_heads()); }
   int64_t head_size() const override { return fixed(3, sides.decoder_width / num_attention_heads()); }
+  /// Clients guess the cache of a decoder that names both sides' heads by those of the encoder.
+  bool has_usual_cache() const override {
+    return sides.named_heads.value_or(num_attention_heads()) == num_attention_heads();
+  }
   int64_t vocab_size() const override { return limit_of(sees, Role::ids); }
   int64_t decoder_vocab_size() const override { return says.input("input_ids")->limit; }
   int64_t encoder_width() const override { return sides.seen_width(); }
@@ -80,7 +86,7 @@ class EncoderDecoder final : public OnnxSeq2SeqConfigWithPast {
     for (const TensorSpec& spec : encoder_inputs()) given.emplace(spec.name, in.at(spec.name));
     const ComponentCall call{"", "encoder", "encoder_", encoder_prefixes(), {"last_hidden_state"}};
     const Value hidden = encoder(g, call, given).at("last_hidden_state");
-    if (!sides.is_projected()) return hidden;
+    if (!sides.are_joined(hidden.fixed(-1))) return hidden;
     return linear(g.root() / "enc_to_dec_proj", hidden, {.out = sides.decoder_width});
   }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // ERNIE: BERT, which from its second version on may be told the task as well. Source: ErnieModel and its heads,
 // transformers 4.57 (modeling_ernie.py).
-#include <onnxport/families/bert.hpp>
+#include <onnxport/families/bert_decoder.hpp>
 
 using namespace onnxport::family;
 
@@ -33,13 +33,23 @@ class ErnieOnnxConfig final : public BertTextEncoder {
   const bool knows_task;
 };
 
+std::unique_ptr<OnnxConfig> make_ernie(const Request& request) {
+  if (!asks_for_decoder(request)) return make<ErnieOnnxConfig>(request);
+  if (request.config.boolean("use_task_id", false))
+    throw Error(ONNXPORT_UNSUPPORTED,
+                "config field 'use_task_id' is true; a decoder is not told its task, expected false");
+  request.config.no_effect({"task_type_vocab_size"});
+  return std::make_unique<BertDecoder>(request, "ernie");
+}
+
 }  // namespace
 
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.ernie",
     .name = "ERNIE",
     .models = {{.types = {"ernie"},
-                .features = {"default", "masked-lm", "causal-lm", "sequence-classification", "token-classification",
-                             "multiple-choice", "question-answering", "pretraining", "next-sentence-prediction"},
-                .make = make<ErnieOnnxConfig>}},
+                .features = {"default", "masked-lm", "causal-lm", "causal-lm-with-past", "sequence-classification",
+                             "token-classification", "multiple-choice", "question-answering", "pretraining",
+                             "next-sentence-prediction"},
+                .make = make_ernie}},
 })

@@ -92,7 +92,7 @@ class FunnelOnnxConfig final : public TextEncoder {
   Value encode(const Scope& s, const Text& text) const override {
     const Level whole{.length = size_of(text.ids, 1),
                       .mask = text.mask,
-                      .types = text.segments,
+                      .types = text.segments_or_first(),
                       .places = range(size_of(text.ids, 1))};
     Value x = embedding(s / "embeddings.word_embeddings", text.ids, {c.vocab, c.hidden});
     if (c.zeroed) x = x * unsqueeze(cast(logical_not(equal(text.ids, *c.zeroed)), x.dtype()), {2});

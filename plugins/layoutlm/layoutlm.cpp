@@ -21,9 +21,15 @@ class LayoutLMOnnxConfig final : public BertTextEncoder {
   }
 
   Value embed(const Scope& s, const Text& text) const override {
-    return bert.embed(s, {.ids = text.ids,
-                          .segments = text.segments,
-                          .further = box_embeddings(s, text.further.at("bbox"), {places, bert.hidden})});
+    return bert.embed(
+        s,
+        {.ids = text.ids, .segments = text.segments, .further = box_embeddings(s, boxes(text), {places, bert.hidden})});
+  }
+
+  /// i64[batch, sequence, 4]; where none are given, all words stand in a corner, as in the original.
+  static Value boxes(const Text& text) {
+    const Value given = text.further.maybe("bbox");
+    return given ? given : unsqueeze(text.ids * 0, {-1}) + text.ids.graph().integers({0, 0, 0, 0});
   }
 
   TextHeads text_heads() const override { return {.masked_lm = bert.words()}; }

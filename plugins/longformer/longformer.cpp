@@ -35,7 +35,8 @@ class LongformerOnnxConfig final : public RobertaTextEncoder {
   Value encode(const Scope& s, const Text& text) const override {
     Graph& g = s.graph();
     Value x = bert.embed(s / "embeddings", embedded(text));
-    const GlobalPlaces places = global_places(s / "encoder.global", text.mask, text.further.at(global_mask));
+    const Value told = text.further.maybe(global_mask);
+    const GlobalPlaces places = global_places(s / "encoder.global", text.mask, told ? told : text.ids * 0);
     std::map<int64_t, WindowBlocks> blocks;  // by window
     for (int64_t i = 0; i < bert.layers; ++i) {
       g.mark("hidden_states." + std::to_string(i), x);

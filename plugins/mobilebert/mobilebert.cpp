@@ -59,7 +59,7 @@ class MobileBertOnnxConfig final : public BertTextEncoder {
       words = linear(s / "embedding_transformation", words, {.out = bert.hidden});
     const Value positions = (s / "position_embeddings").weight("weight", {bert.max_positions, bert.hidden});
     const Value x = words + first_rows(positions, size_of(text.ids, 1)) +
-                    embedding(s / "token_type_embeddings", text.segments, {bert.segments, bert.hidden});
+                    embedding(s / "token_type_embeddings", text.segments_or_first(), {bert.segments, bert.hidden});
     return normed(s / "LayerNorm", x, norm_default);
   }
 

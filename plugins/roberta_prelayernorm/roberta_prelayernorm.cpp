@@ -2,7 +2,7 @@
 // RoBERTa with its norms before the branches: RoBERTa-PreLayerNorm, and XLM-RoBERTa-XL.
 // Source: RobertaPreLayerNormModel, XLMRobertaXLModel and their heads, transformers 4.57
 // (modeling_roberta_prelayernorm.py, modeling_xlm_roberta_xl.py).
-#include <onnxport/families/roberta.hpp>
+#include <onnxport/families/bert_decoder.hpp>
 
 using namespace onnxport::family;
 
@@ -41,6 +41,25 @@ constexpr Relative relatives[] = {{.type = "roberta-prelayernorm",
                                    .behind_layers = "LayerNorm",
                                    .behind_encoder = ""}};
 
+struct Layers {
+  const Relative& row;
+
+  TransformerLayer layer(const BertEncoder& bert) const {
+    TransformerLayer layer = bert.layer();
+    layer.attention_branch = {Placement::before, {.epsilon = bert.epsilon}, row.before_attention};
+    layer.feed_forward_branch = {Placement::before, {.epsilon = bert.epsilon}, row.before_feed_forward};
+    return layer;
+  }
+  Value embed(const Scope& s, const BertEncoder& bert, const BertEncoder::Embedded& in) const {
+    return row.embeddings_normed ? bert.embed(s / "embeddings", in) : bert.embedded_sum(s / "embeddings", in);
+  }
+  Value encode(const Scope& s, const BertEncoder& bert, const Value& x, BertEncoder::Layers how) const {
+    how.last_norm = row.behind_layers;
+    const Value made = bert.encode(s / "encoder", x, how);
+    return *row.behind_encoder == '\0' ? made : norm(s / row.behind_encoder, made, {.epsilon = bert.epsilon});
+  }
+};
+
 class PreNormOnnxConfig final : public RobertaTextEncoder {
  public:
   explicit PreNormOnnxConfig(const Request& request)
@@ -48,21 +67,41 @@ class PreNormOnnxConfig final : public RobertaTextEncoder {
 
  private:
   PreNormOnnxConfig(const Request& request, const Relative& row)
-      : RobertaTextEncoder(request, {.base = row.base}, row.defaults), row(row) {}
+      : RobertaTextEncoder(request, {.base = row.base}, row.defaults), layers{row} {}
 
   Value encode(const Scope& s, const Text& text) const override {
-    const Scope embeddings = s / "embeddings";
-    Value x =
-        row.embeddings_normed ? bert.embed(embeddings, embedded(text)) : bert.embedded_sum(embeddings, embedded(text));
-    TransformerLayer layer = bert.layer();
-    layer.attention_branch = {Placement::before, {.epsilon = bert.epsilon}, row.before_attention};
-    layer.feed_forward_branch = {Placement::before, {.epsilon = bert.epsilon}, row.before_feed_forward};
-    x = bert.encode(s / "encoder", x, {layer, bert.attended(text), row.behind_layers});
-    return *row.behind_encoder == '\0' ? x : norm(s / row.behind_encoder, x, {.epsilon = bert.epsilon});
+    const Value x = layers.embed(s, bert, embedded(text));
+    return layers.encode(s, bert, x, {layers.layer(bert), bert.attended(text)});
   }
 
-  const Relative& row;
+  const Layers layers;
 };
+
+class PreNormDecoder final : public RobertaDecoder {
+ public:
+  explicit PreNormDecoder(const Request& request) : PreNormDecoder(request, row_of(relatives, request.model_type)) {}
+
+ private:
+  PreNormDecoder(const Request& request, const Relative& row)
+      : RobertaDecoder(request, {.base = row.base}, row.defaults), layers{row} {}
+
+  Value embed(const Scope& s, const BertEncoder::Embedded& in) const override { return layers.embed(s, bert, in); }
+  TransformerLayer layer() const override { return layers.layer(bert); }
+  // It is normed as the attention to the text itself is.
+  Residual cross_branch() const override {
+    return {Placement::before, {.epsilon = bert.epsilon}, "cross" + std::string(layers.row.before_attention)};
+  }
+  Value encode(const Scope& s, const Value& x, const BertEncoder::Layers& how) const override {
+    return layers.encode(s, bert, x, how);
+  }
+
+  const Layers layers;
+};
+
+std::unique_ptr<OnnxConfig> make_pre_normed(const Request& request) {
+  if (asks_for_decoder(request)) return make<PreNormDecoder>(request);
+  return make<PreNormOnnxConfig>(request);
+}
 
 }  // namespace
 
@@ -70,7 +109,7 @@ ONNXPORT_PLUGIN({
     .id = "org.onnxport.roberta-prelayernorm",
     .name = "RoBERTa-PreLayerNorm",
     .models = {{.types = {"roberta-prelayernorm", "xlm-roberta-xl"},
-                .features = {"default", "masked-lm", "causal-lm", "sequence-classification", "multiple-choice",
-                             "token-classification", "question-answering"},
-                .make = make<PreNormOnnxConfig>}},
+                .features = {"default", "masked-lm", "causal-lm", "causal-lm-with-past", "sequence-classification",
+                             "multiple-choice", "token-classification", "question-answering"},
+                .make = make_pre_normed}},
 })

@@ -84,7 +84,8 @@ class XLNetOnnxConfig final : public TextEncoder {
     Graph& g = s.graph();
     g.unused((s / "mask_emb").path());  // of the second stream, which predicts permuted words in training
     const Value length = size_of(text.ids, 1), places = range(length);
-    const Value key = unsqueeze(text.segments, {1, 2}), query = unsqueeze(text.segments, {1, 3});
+    const Value types = text.segments_or_first();
+    const Value key = unsqueeze(types, {1, 2}), query = unsqueeze(types, {1, 3});
     const Spread spread{length, length};
     const Value same = equal(unsqueeze(places, {1}), unsqueeze(places, {0}));
     const Shared shared{.spread = spread,

@@ -113,6 +113,32 @@ BOOST_AUTO_TEST_CASE(a_merged_decoder_for_transformers_js) {
   BOOST_TEST(fs::exists(sandbox / "out/onnx/encoder_model_fp16.onnx"));
   BOOST_TEST(fs::exists(sandbox / "out/onnx/decoder_model_merged_fp16.onnx"));
   BOOST_TEST(json_in(sandbox, "out/config.json").at("transformers.js_config").at("dtype") == "fp16");
+  BOOST_TEST(json_in(sandbox, "out/config.json").at("num_decoder_layers") == 1);
+  BOOST_TEST(json_in(sandbox, "out/config.json").at("is_encoder_decoder") == true);
+}
+
+// Clients give it no positions: they are counted in the graph.
+BOOST_AUTO_TEST_CASE(a_decoder_over_an_encoder_counts_its_positions) {
+  const Sandbox sandbox;
+  checkpoint_of(sandbox,
+                R"({"model_type": "whisper", "architectures": ["WhisperForConditionalGeneration"], "d_model": 8,
+                    "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2, "decoder_attention_heads": 2,
+                    "encoder_ffn_dim": 12, "decoder_ffn_dim": 12, "num_mel_bins": 4, "max_source_positions": 6,
+                    "max_target_positions": 20, "vocab_size": 50, "pad_token_id": 0})");
+  for (const char* layout : {"optimum", "transformers.js", "all"}) {
+    const Outcome outcome = export_as(sandbox, layout);
+    BOOST_REQUIRE_MESSAGE(outcome.status == 0, outcome.err);
+    const fs::path folder = sandbox / "out";
+    const fs::path file = (fs::exists(folder / "onnx") ? folder / "onnx" : folder) / "decoder_model_merged.onnx";
+    const Json graph = Json::parse(sandbox.run({"inspect", "--json", file.string()}).out);
+    for (const Json& input : graph.at("inputs")) {
+      const std::string name = input.at("name");
+      BOOST_TEST((name == "input_ids" || name == "encoder_hidden_states" || name == "use_cache_branch" ||
+                  name.starts_with("past_key_values.")),
+                 layout << " takes " << name);
+    }
+    fs::remove_all(folder);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(a_folder_of_tritons) {

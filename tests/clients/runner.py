@@ -8,6 +8,7 @@ import torch
 import transformers
 
 import checkpoints
+from models import LeftOut
 
 SKIPPED = 77  # what ctest takes for a skip
 
@@ -32,7 +33,11 @@ def run(description, checks, reads=lambda checkpoint: True):
             print(f"left out: {checkpoint.name}: {checkpoint.left_out}")
             continue
         try:
-            checks[checkpoint.feature](arguments.command, checkpoint)
+            with checkpoint.at_hand(arguments.command) as ready:
+                checks[checkpoint.feature](arguments.command, ready)
+        except LeftOut as reason:
+            left_out += 1
+            print(f"left out: {checkpoint.name}: {reason}", flush=True)
         except Exception as error:  # a client that cannot load or run one folder may well run the next
             failed += 1
             reason = error if isinstance(error, AssertionError) else traceback.format_exc(limit=-1)

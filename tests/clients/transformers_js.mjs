@@ -13,6 +13,8 @@ library.env.localModelPath = '/';
 const classes = {
   'causal-lm-with-past': library.AutoModelForCausalLM,
   'seq2seq-lm-with-past': library.AutoModelForSeq2SeqLM,
+  'speech2seq-lm-with-past': library.AutoModelForSpeechSeq2Seq,
+  'vision2seq-lm-with-past': library.AutoModelForVision2Seq,
   'sequence-classification': library.AutoModelForSequenceClassification,
   'image-classification': library.AutoModelForImageClassification,
 };

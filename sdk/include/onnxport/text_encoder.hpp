@@ -17,7 +17,10 @@ struct Text {
   Value ids;
   Value mask{};      // absent where the model is given none
   Value segments{};  // token_type_ids; absent where the model is given none
-  Inputs further{};  // what TextEncoder::further_inputs() lists, by name: "bbox"
+  Inputs further{};  // what TextEncoder::further_inputs() lists, by name: "bbox"; as part of another model perhaps none
+
+  /// token_type_ids i64[batch, sequence] of a model that cannot do without; where it is given none, all are 0.
+  Value segments_or_first() const { return segments ? segments : ids * 0; }
 };
 
 /// What tells one text encoder from another at its rim.
@@ -128,8 +131,9 @@ class TextEncoder : public OnnxConfig {
     if (t.masked) text.mask = tokens("attention_mask");
     // As part of another model it may be given none: all are of the first segment.
     if (t.segments > 0 && in.maybe("token_type_ids")) text.segments = tokens("token_type_ids");
-    for (const TensorSpec& spec : further_inputs({axis::batch, axis::sequence}))
-      text.further.emplace(spec.name, tokens(spec.name.c_str()));
+    for (const TensorSpec& spec : further_inputs({axis::batch, axis::sequence})) {
+      if (in.maybe(spec.name)) text.further.emplace(spec.name, tokens(spec.name.c_str()));
+    }
 
     g.unused("*embeddings.position_ids");
     const Scope base = task() == "default" ? g.root() : g.root() / t.base;

@@ -41,6 +41,19 @@ class BertDecoder : public TextDecoder {
   /// i64[batch or 1, sequence]
   virtual Value places(const Inputs& in, const Cache&) const { return position_ids(in); }
 
+  /// What a relative does otherwise below the base model: what its layers read, how they are arranged, where what an
+  /// encoder yields is attended to, and the layers with what stands before or behind them.
+  virtual Value embed(const Scope& s, const BertEncoder::Embedded& in) const {
+    return bert.embed(s / "embeddings", in);
+  }
+  virtual TransformerLayer layer() const { return bert.layer(); }
+  virtual Residual cross_branch() const {
+    return {Placement::after, {.epsilon = bert.epsilon}, "crossattention.output.LayerNorm"};
+  }
+  virtual Value encode(const Scope& s, const Value& x, const BertEncoder::Layers& how) const {
+    return bert.encode(s / "encoder", x, how);
+  }
+
   TextDecoderTraits traits() const override {
     return {.base = base_,
             .vocab = bert.vocab,
@@ -54,20 +67,18 @@ class BertDecoder : public TextDecoder {
   Value decode(const Scope& s, const Inputs& in, Cache& cache) const override {
     s.graph().unused("*embeddings.position_ids");
     s.graph().unused((s / "pooler").path() + ".*");
-    TransformerLayer layer = bert.layer();
+    TransformerLayer layer = this->layer();
     layer.attention.causal = true;
     if (encoder_width_ > 0) {
-      layer.cross = {"crossattention",
-                     layer.attention,
-                     {Placement::after, {.epsilon = bert.epsilon}, "crossattention.output.LayerNorm"}};
+      layer.cross = {"crossattention", layer.attention, cross_branch()};
     } else {
       s.graph().unused("*.crossattention.*");  // without an encoder it has nothing to attend to
     }
     Attended given = bert.attended({.ids = in.at("input_ids"), .mask = in.at("attention_mask")});
     given.cache = &cache;
     given.encoder = over_encoder(in);
-    const Value x = bert.embed(s / "embeddings", {.ids = in.at("input_ids"), .positions = places(in, cache)});
-    return bert.encode(s / "encoder", x, BertEncoder::Layers{layer, given});
+    const Value x = embed(s, {.ids = in.at("input_ids"), .positions = places(in, cache)});
+    return encode(s, x, {layer, given});
   }
 
   const BertEncoder bert;
