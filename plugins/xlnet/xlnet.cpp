@@ -35,6 +35,7 @@ struct XLNetConfig {
         summary(c, {.type = "last", .to_labels = false, .activation = "tanh"}),
         search(c, epsilon) {
     require_multiple({"d_model", hidden}, {"n_head", heads});
+    require_multiple({"d_model", hidden}, {"2, as positions are sines and cosines", 2});
     require_equal({"d_head", c.size("d_head", head_size())}, {"d_model / n_head", head_size()});
     c.no_effect({"untie_r", "use_mems_eval", "use_mems_train", "summary_last_dropout", "summary_first_dropout"});
   }
@@ -158,20 +159,23 @@ class XLNetOnnxConfig final : public TextEncoder {
     const auto matrix = [&](const char* name) {
       return reshape(s.weight(name, {c.hidden, heads, d}), {c.hidden, heads * d});
     };
-    const auto projected = [&](const char* name) { return split_heads(matmul(x.in(s), matrix(name)), heads); };
-    const Value query = projected("q");
-    const auto biased = [&](const char* bias) { return query + reshape(s.weight(bias, {heads, d}), {heads, 1, d}); };
+    const auto projected = [&](const char* name) { return matmul(x.in(s), matrix(name)); };
+    // The query's weights are scaled rather than the scores, which change with every text.
+    const Value query = split_heads(matmul(x.in(s), matrix("q") * scale), heads);
+    const auto biased = [&](const char* bias) {
+      return query + reshape(s.weight(bias, {heads, d}), {heads, 1, d}) * scale;
+    };
 
-    const Value far = reshape(matmul(shared.positions.in(s), matrix("r") * scale), {0, -1, heads, d});
+    const Value far = reshape(matmul(shared.positions.in(s), matrix("r")), {0, -1, heads, d});
     const Value by_distance = matmul(biased("r_r_bias"), transpose(far, {0, 2, 3, 1}));
     // What a key of the same segment adds is the same for all keys of a query, so that the difference alone tells.
     const Value segments = s.weight("seg_embed", {2, heads, d});
-    const Value other = reshape(pick(segments, 0, 1) - pick(segments, 0, 0), {heads, d, 1}) * scale;
+    const Value other = reshape(pick(segments, 0, 1) - pick(segments, 0, 0), {heads, d, 1});
     const Value by_segment = matmul(biased("r_s_bias"), other) * shared.other_segment;
 
     return attention(biased("r_w_bias"), projected("k"), projected("v"),
                      {.heads = heads,
-                      .scale = scale,
+                      .scale = 1,
                       .bias = relative_shift(by_distance, shared.spread) + by_segment + shared.hidden,
                       .probabilities = probabilities})
         .mixed;
