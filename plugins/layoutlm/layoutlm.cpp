@@ -11,7 +11,9 @@ namespace {
 class LayoutLMOnnxConfig final : public BertTextEncoder {
  public:
   explicit LayoutLMOnnxConfig(const Request& request)
-      : BertTextEncoder(request, "layoutlm"), places(request.config.size("max_2d_position_embeddings", 1024)) {}
+      // Version 4.57 knows no distances any more.
+      : BertTextEncoder(request, "layoutlm", {.relative = !request.config.written_since(4, 57)}),
+        places(request.config.size("max_2d_position_embeddings", 1024)) {}
 
  private:
   std::vector<TensorSpec> further_inputs(const std::vector<Dim>& tokens) const override {
@@ -20,10 +22,14 @@ class LayoutLMOnnxConfig final : public BertTextEncoder {
     return {input::boxes("bbox", shape, {.of = "input_ids", .limit = places})};
   }
 
+  // Positions are told here also where scores go by distance.
   Value embed(const Scope& s, const Text& text) const override {
-    return bert.embed(
-        s,
-        {.ids = text.ids, .segments = text.segments, .further = box_embeddings(s, boxes(text), {places, bert.hidden})});
+    std::vector<Value> further = box_embeddings(s, boxes(text), {places, bert.hidden});
+    if (bert.relative) {
+      const Value table = (s / "position_embeddings").weight("weight", {bert.max_positions, bert.hidden});
+      further.push_back(first_rows(table, size_of(text.ids, 1)));
+    }
+    return bert.embed(s, {.ids = text.ids, .segments = text.segments, .further = further});
   }
 
   /// i64[batch, sequence, 4]; where none are given, all words stand in a corner, as in the original.
