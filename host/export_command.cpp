@@ -240,6 +240,9 @@ int run_export(const ExportArguments& arguments, Console& console) {
                                plan.validation && plan.validation->traces_values,
                                plan.custom_ops};
   require_runnable(plan, defined);
+  std::optional<ScriptJudge> original;
+  if (plan.validation && plan.validation->reference)
+    to_validate.script = &original.emplace(*plan.validation->reference, defined.graphs);
   std::vector<FileToValidate> to_compare;
   std::optional<OpeningBackends> opening;
   if (plan.validation) {

@@ -62,6 +62,14 @@ void add_depth_options(CLI::App& app, DepthArguments& depth) {
          "not fit into memory)")
       ->transform(CLI::AsSizeValue(true))
       ->type_name("SIZE");
+  CLI::Option* reference = app.add_option("--reference", depth.reference,
+                                          "The original model as TorchScript, which the file is compared with as well")
+                               ->type_name("MODEL.pt");
+  app.add_option(
+         "--reference-names", depth.reference_names,
+         R"(What that calls inputs and outputs: {"inputs": {"INPUT": "ARGUMENT"}, "outputs": {"OUTPUT": "KEY"}})")
+      ->type_name("FILE.json")
+      ->needs(reference);
 }
 
 }  // namespace onnxport

@@ -165,6 +165,8 @@ ExportValidation validate_model(const ValidatePlan& plan, const Exported& export
                                plan.budget,
                                plan.traces_values,
                                plan.custom_ops};
+  std::optional<ScriptJudge> original;
+  if (plan.reference) to_validate.script = &original.emplace(*plan.reference, defined.graphs);
   const uint64_t bytes = defined.weight_bytes();
   const std::vector<FileToValidate> to_compare = files_to_validate(to_validate);
   to_validate.memory = require_memory({.weights = bytes,

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <map>
 
+#include "backends/torch/exchange.hpp"
+#include "backends/torch/script.hpp"
 #include "backends/torch/weights.hpp"
 #include "core/backend/backend.hpp"
 #include "core/error.hpp"
@@ -16,31 +18,6 @@
 namespace onnxport {
 namespace reference {
 namespace {
-
-struct TypeRow {
-  ir::DType dtype;
-  at::ScalarType type;
-};
-constexpr TypeRow types[] = {
-    {ir::DType::f32, at::kFloat},     {ir::DType::f64, at::kDouble}, {ir::DType::f16, at::kHalf},
-    {ir::DType::bf16, at::kBFloat16}, {ir::DType::i64, at::kLong},   {ir::DType::i32, at::kInt},
-    {ir::DType::i16, at::kShort},     {ir::DType::i8, at::kChar},    {ir::DType::u8, at::kByte},
-    {ir::DType::boolean, at::kBool},
-};
-
-at::Tensor to_aten(const ir::Tensor& tensor) {
-  return view_of(tensor.data.data(), tensor.shape, tensor.dtype);
-}
-
-ir::Tensor from_aten(const at::Tensor& tensor) {
-  const at::Tensor dense = tensor.contiguous();
-  ir::Tensor out;
-  out.dtype = dtype_of(dense.scalar_type());
-  out.shape.assign(dense.sizes().begin(), dense.sizes().end());
-  out.data.resize(static_cast<size_t>(dense.numel()) * dense.element_size());
-  if (!out.data.empty()) std::memcpy(out.data.data(), dense.data_ptr(), out.data.size());
-  return out;
-}
 
 /// Whether a tensor is one of the type, where a symbol stands for any length.
 bool fits(const ir::Tensor& tensor, const ir::TensorType& type) {
@@ -65,22 +42,6 @@ const ir::Tensor& given_for(const std::string& name, const ir::TensorType& type,
                 "the value of the input '" + name + "' has " + std::to_string(tensor.data.size()) + " bytes as " + is);
   }
   return tensor;
-}
-
-/// ATen's errors carry a stack trace after the first line.
-std::string first_line(const std::exception& problem) {
-  const std::string text = problem.what();
-  return text.substr(0, text.find('\n'));
-}
-
-/// Runs an action and lets none of libtorch's exceptions out, since the host knows only its own.
-template <class Action>
-auto guarded(Action action) {
-  try {
-    return action();
-  } catch (const c10::Error& problem) {
-    throw Error(Failure::internal, "libtorch: " + first_line(problem));
-  }
 }
 
 /// Where an operator stands, for messages.
@@ -313,6 +274,9 @@ class Libtorch final : public Backend {
   std::unique_ptr<Runnable> load_graph(const ir::Graph& graph) override {
     return guarded([&] { return std::make_unique<GraphRunnable>(graph); });
   }
+  std::unique_ptr<ScriptedModel> load_script(const ScriptFile& script) override {
+    return open_script(script, version());
+  }
 };
 
 }  // namespace
@@ -325,20 +289,6 @@ at::Tensor widened(const at::Tensor& tensor) {
 std::vector<int64_t> numbers(const at::Tensor& tensor) {
   const at::Tensor flat = tensor.to(at::kLong).contiguous();
   return {flat.data_ptr<int64_t>(), flat.data_ptr<int64_t>() + flat.numel()};
-}
-
-at::ScalarType scalar_type(ir::DType dtype) {
-  for (const TypeRow& row : types) {
-    if (row.dtype == dtype) return row.type;
-  }
-  throw Error(Failure::internal, "the reference has no tensors of type " + std::string(ir::name_of(dtype)));
-}
-
-ir::DType dtype_of(at::ScalarType type) {
-  for (const TypeRow& row : types) {
-    if (row.type == type) return row.dtype;
-  }
-  throw Error(Failure::internal, "libtorch yields a tensor of a type that is not read");
 }
 
 }  // namespace reference

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "core/backend/script_file.hpp"
 #include "core/ir/graph.hpp"
 #include "core/tensor/tensor.hpp"
 
@@ -30,6 +31,14 @@ class Runnable {
   /// read once; what all of them compute is then in memory at the same time.
   virtual std::vector<Tensors> run_all(const std::vector<const Tensors*>& sets,
                                        const std::vector<std::string>& wanted = {});
+};
+
+/// A model whose own library runs it. run() yields the outputs that it has: where it returns a dictionary, those of the
+/// same name; the rest in order. Throws Error(internal) where it refuses the inputs.
+class ScriptedModel : public Runnable {
+ public:
+  /// What each of its modules yields, in the order in which they are done; of several tensors the first.
+  virtual std::vector<ModuleResult> module_results(const Tensors& inputs) = 0;
 };
 
 /// An ONNX model in memory whose weights lie in files: external data, with locations below `folder`.
@@ -58,6 +67,9 @@ class Backend {
   }
   /// Opens a model in memory; it reads its weights where they lie. Null where the back end evaluates graphs only.
   virtual std::unique_ptr<Runnable> load_image(const ModelImage&) { return nullptr; }
+  /// Opens a model that was written down with the library it was made with. Null where the back end has no such
+  /// library. Throws Error(usage) where the file is none of its, or takes other things than the definition's inputs.
+  virtual std::unique_ptr<ScriptedModel> load_script(const ScriptFile&) { return nullptr; }
   /// Files that are opened from now on may have operators whose kernels this library registers. Nothing where the back
   /// end runs no files.
   virtual void use_custom_operators(const std::string& library) { (void)library; }
@@ -76,6 +88,6 @@ std::unique_ptr<Runnable> load_aside(std::function<std::unique_ptr<Runnable>()> 
 /// const char* onnxport_backend_stamp(void) must equal the host's backend_stamp().
 inline constexpr const char* backend_symbol = "onnxport_backend";
 inline constexpr const char* backend_stamp_symbol = "onnxport_backend_stamp";
-#define ONNXPORT_BACKEND_STAMP "onnxport-backend-3"
+#define ONNXPORT_BACKEND_STAMP "onnxport-backend-4"
 
 }  // namespace onnxport

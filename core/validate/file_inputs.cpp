@@ -52,26 +52,16 @@ class KeptLogits final : public Runnable {
   void ready() override { definition_->ready(); }
   void rest() override { definition_->rest(); }
   Tensors run(const Tensors& inputs, const std::vector<std::string>& wanted) override {
-    Tensors results = definition_->run(inputs, wanted);
-    cut(results, inputs);
-    return results;
+    return cut_logits(definition_->run(inputs, wanted), inputs, logits_);
   }
   std::vector<Tensors> run_all(const std::vector<const Tensors*>& sets,
                                const std::vector<std::string>& wanted) override {
     std::vector<Tensors> results = definition_->run_all(sets, wanted);
-    for (size_t i = 0; i < sets.size(); ++i) cut(results.at(i), *sets[i]);
+    for (size_t i = 0; i < sets.size(); ++i) results.at(i) = cut_logits(std::move(results.at(i)), *sets[i], logits_);
     return results;
   }
 
  private:
-  void cut(Tensors& results, const Tensors& inputs) const {
-    const auto count = inputs.find(kept_logits_input);
-    const auto logits = results.find(logits_);
-    if (count == inputs.end() || logits == results.end()) return;
-    const int64_t rows = logits->second.shape.at(1), kept = count->second.as<int64_t>()[0];
-    if (kept > 0 && kept < rows) logits->second = along_sequence(logits->second, rows - kept, rows);
-  }
-
   const std::unique_ptr<Runnable> definition_;
   const std::string logits_;
 };
@@ -89,6 +79,15 @@ Tensors as_file_takes(Tensors inputs, const InputForm& form) {
 std::unique_ptr<Runnable> as_defined(std::unique_ptr<Runnable> file, const InputForm& form) {
   if (!form.int32 && !form.kept_logits) return file;
   return std::make_unique<DefinedInputs>(std::move(file), form);
+}
+
+Tensors cut_logits(Tensors results, const Tensors& inputs, const std::string& name) {
+  const auto count = inputs.find(kept_logits_input);
+  const auto logits = results.find(name);
+  if (count == inputs.end() || logits == results.end()) return results;
+  const int64_t rows = logits->second.shape.at(1), kept = count->second.as<int64_t>()[0];
+  if (kept > 0 && kept < rows) logits->second = along_sequence(logits->second, rows - kept, rows);
+  return results;
 }
 
 std::unique_ptr<Runnable> with_kept_logits(std::unique_ptr<Runnable> definition, std::string logits) {

@@ -17,6 +17,10 @@ Tensors as_file_takes(Tensors inputs, const InputForm& form);
 /// The file, taking what its definition takes.
 std::unique_ptr<Runnable> as_defined(std::unique_ptr<Runnable> file, const InputForm& form);
 
+/// The results, whose output of that name is cut to as many of its last rows as kept_logits_input says, where the
+/// inputs have that.
+Tensors cut_logits(Tensors results, const Tensors& inputs, const std::string& logits);
+
 /// The definition, whose output of that name is cut to as many of its last rows as kept_logits_input says. What
 /// evaluates it knows nothing of that input.
 std::unique_ptr<Runnable> with_kept_logits(std::unique_ptr<Runnable> definition, std::string logits);

@@ -45,6 +45,9 @@ struct SegmentDifference {
 
 struct ValidationReport {
   std::vector<ValidationRun> runs;
+  std::string
+      judge{};  // "model.pt", with which the file was compared; empty: with the definition, or what was recorded
+  std::vector<std::string> not_compared{};    // what that judge does not say, in words
   std::vector<SegmentDifference> segments{};  // none where the model was run as a whole
   /// The axis that may not change, where a run failed for its shape: "the axis sequence is frozen at 8: …".
   std::optional<std::string> frozen_axis{};

@@ -30,7 +30,8 @@ struct ModelArguments {
 struct DepthArguments {
   std::string budget;  // "", "quick", "default" or "thorough"
   bool trace_values = false;
-  std::optional<uint64_t> segment_size;  // bytes of weights that are compared at a time
+  std::optional<uint64_t> segment_size;              // bytes of weights that are compared at a time
+  std::filesystem::path reference, reference_names;  // the original as TorchScript, and a JSON file; empty: none
 };
 
 struct ExportArguments {

@@ -29,13 +29,17 @@ void require_available(const ExportArguments& arguments) {
 
 std::optional<ValidationPlan> plan_validation(const ExportArguments& arguments) {
   if (!arguments.no_validate)
-    return ValidationPlan{arguments.atol, value_of(preprocessor_choices, arguments.preprocessor),
-                          value_of(budget_choices, arguments.depth.budget), arguments.depth.trace_values,
-                          arguments.depth.segment_size};
+    return ValidationPlan{arguments.atol,
+                          value_of(preprocessor_choices, arguments.preprocessor),
+                          value_of(budget_choices, arguments.depth.budget),
+                          arguments.depth.trace_values,
+                          arguments.depth.segment_size,
+                          script_reference(arguments.depth)};
   if (arguments.atol) meaningless("--atol", "--no-validate: it is the tolerance of validation");
   if (!arguments.depth.budget.empty()) meaningless("--validate", "--no-validate");
   if (arguments.depth.trace_values) meaningless("--trace-values", "--no-validate");
   if (arguments.depth.segment_size) meaningless("--segment-size", "--no-validate");
+  if (!arguments.depth.reference.empty()) meaningless("--reference", "--no-validate");
   if (!arguments.preprocessor.empty())
     meaningless("--preprocessor", "--no-validate: it says what validation's inputs are made with");
   return std::nullopt;

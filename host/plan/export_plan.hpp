@@ -16,6 +16,7 @@
 #include "host/plan/arguments.hpp"
 #include "host/plan/choices.hpp"
 #include "host/plan/package.hpp"
+#include "host/plan/script_reference.hpp"
 
 namespace onnxport {
 
@@ -32,7 +33,8 @@ struct ValidationPlan {
   PreprocessorKind preprocessor = PreprocessorKind::any;
   ValidationBudget budget = ValidationBudget::normal;
   bool traces_values = false;
-  std::optional<uint64_t> segment_size{};  // bytes
+  std::optional<uint64_t> segment_size{};      // bytes
+  std::optional<ScriptReference> reference{};  // the original as TorchScript
 };
 
 struct ExportPlan {

@@ -27,6 +27,10 @@ ValidatePlan plan_validate(const ValidateArguments& arguments) {
     throw Error(Failure::usage, "--segment-size compares segments with a definition, and --case has none",
                 "name the model's folder (-m DIR) instead of a case");
   plan.segment_size = arguments.depth.segment_size;
+  if (!arguments.depth.reference.empty() && !has_model)
+    throw Error(Failure::usage, "--reference is one more judge of an export of a checkpoint, and --case has none",
+                "name the model's folder (-m DIR) instead of a case");
+  plan.reference = script_reference(arguments.depth);
   plan.max_memory = arguments.max_memory;
   plan.atol = tolerance_from(arguments.atol);
   plan.plugins = arguments.plugins;

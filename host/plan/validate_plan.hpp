@@ -4,6 +4,7 @@
 
 #include "host/plan/arguments.hpp"
 #include "host/plan/choices.hpp"
+#include "host/plan/script_reference.hpp"
 
 namespace onnxport {
 
@@ -16,6 +17,7 @@ struct ValidatePlan {
   ValidationBudget budget = ValidationBudget::normal;
   bool traces_values = false;
   std::optional<uint64_t> segment_size, max_memory;  // bytes
+  std::optional<ScriptReference> reference;          // the original as TorchScript, beside the checkpoint
   std::optional<double> atol;
   std::string plugin;
   std::string feature;               // of files that do not say it; empty: told by the checkpoint and their inputs

@@ -139,7 +139,11 @@ void fill_json(const ExportValidation& found, Json& json) {
     validation["rtol"] = found.tolerance.relative;
     if (found.tolerance.of_largest > 0) validation["tolerance_of_largest"] = found.tolerance.of_largest;
     for (const ValidationReport& comparison : file.comparisons) {
-      for (const ValidationRun& run : comparison.runs) validation["runs"].push_back(object_of(run));
+      for (const ValidationRun& run : comparison.runs) {
+        Json& object = validation["runs"].emplace_back(object_of(run));
+        if (!comparison.judge.empty()) object["original"] = comparison.judge;
+      }
+      for (const std::string& what : comparison.not_compared) validation["not_compared"].push_back(what);
       if (comparison.frozen_axis) validation["frozen_axis"] = *comparison.frozen_axis;
       for (const SegmentDifference& segment : comparison.segments) validation["segments"].push_back(object_of(segment));
       if (comparison.first_departure) validation["first_departure"] = *comparison.first_departure;

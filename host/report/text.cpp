@@ -114,8 +114,10 @@ void print_file(const FileValidation& file, const Tolerance& tolerance, Console&
   console.line(fmt::format("validation: {} against {}, tolerance {}", file.runtime, against, describe(tolerance)));
   console.line("  ONNX checker, with full shape inference: passed");
   for (const ValidationReport& found : file.comparisons) {
+    if (!found.judge.empty()) console.line(fmt::format("  against the original, {}:", found.judge));
     print_segments(found, !found.passes() || !found.steps.empty(), console);
     for (const ValidationRun& run : found.runs) print_run(run, console);
+    for (const std::string& what : found.not_compared) console.line("  not compared: " + what);
     if (found.frozen_axis) console.line("  an axis that cannot change: " + *found.frozen_axis);
     if (!found.first_departure) {
       print_steps(found, console);

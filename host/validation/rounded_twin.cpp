@@ -49,7 +49,8 @@ ExportToValidate RoundedTwin::exported() const {
           exported_.budget,
           exported_.traces_values,
           exported_.kernels,
-          exported_.memory};
+          exported_.memory,
+          exported_.script};
 }
 
 }  // namespace onnxport

@@ -239,6 +239,9 @@ FileValidation validate_file(const ExportToValidate* exported, const FileToValid
     runtime.use_custom_operators(std::filesystem::absolute(written.kernels).string());
   }
   if (exported != nullptr && exported->memory.segment_weights && !written.behind_names) {
+    if (exported->script != nullptr)
+      throw Error(Failure::usage, "--reference runs the original as a whole, and the model is validated in segments",
+                  "leave one of the two out; a larger --max-memory may hold the model as a whole");
     for (const Comparison& comparison : written.comparisons)
       found.comparisons.push_back(compare_in_segments(*exported, written, comparison, tolerance, progress));
     found.reference = load_backend("reference").version();
@@ -273,6 +276,8 @@ FileValidation validate_file(const ExportToValidate* exported, const FileToValid
     progress.stop_if_cancelled();
     if (comparison.definition != nullptr && !renamed) add_steps(*exported, written, comparison, tolerance, report);
     found.comparisons.push_back(std::move(report));
+    if (exported != nullptr && exported->script != nullptr)
+      found.comparisons.push_back(exported->script->judge(judged, comparison.inputs, tolerance));
   }
   if (written.comparisons.at(0).definition != nullptr) found.reference = load_backend("reference").version();
   return found;

@@ -17,6 +17,7 @@
 #include "host/plan/choices.hpp"
 #include "host/validation/inputs.hpp"
 #include "host/validation/requirements.hpp"
+#include "host/validation/script_judge.hpp"
 
 namespace onnxport {
 
@@ -50,6 +51,7 @@ struct ExportToValidate {
   bool traces_values = false;       // every step is listed, whether or not something differs
   std::filesystem::path kernels{};  // of operators of a plugin's own; empty: none
   MemoryPlan memory{};
+  const ScriptJudge* script = nullptr;  // the original itself, beside the definition
 };
 
 /// Whether a file of this form has weights in 16 bits, as far as its form tells.

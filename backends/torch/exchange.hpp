@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tensors of the host as tensors of ATen and back, and what libtorch throws as errors of the host.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <exception>
+#include <string>
+
+#include "core/error.hpp"
+#include "core/tensor/tensor.hpp"
+
+namespace onnxport::reference {
+
+/// A view: the tensor has to stay where it is.
+at::Tensor to_aten(const ir::Tensor& tensor);
+/// A copy.
+ir::Tensor from_aten(const at::Tensor& tensor);
+
+/// libtorch's errors carry a stack trace after the first line.
+std::string first_line(const std::exception& problem);
+
+/// Runs an action and lets none of libtorch's exceptions out, since the host knows only its own.
+template <class Action>
+auto guarded(Action action) {
+  try {
+    return action();
+  } catch (const c10::Error& problem) {
+    throw Error(Failure::internal, "libtorch: " + first_line(problem));
+  }
+}
+
+}  // namespace onnxport::reference

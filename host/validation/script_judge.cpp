@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/validation/script_judge.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+
+#include "core/error.hpp"
+#include "core/validate/cuts.hpp"
+#include "core/validate/file_inputs.hpp"
+
+namespace onnxport {
+namespace {
+
+const Definition& only_definition(const ScriptReference& reference, const std::vector<GraphToExport>& graphs) {
+  if (graphs.size() == 1 && graphs[0].definitions.size() == 1) return *graphs[0].definitions[0];
+  throw Error(Failure::usage,
+              fmt::format("--reference {} is one graph, and this layout has several", reference.file.string()),
+              "compare an export of one graph: --layout single, and a feature without -with-past");
+}
+
+std::vector<std::string> names_of(const std::vector<ir::NamedValue>& values) {
+  std::vector<std::string> names;
+  for (const ir::NamedValue& value : values) names.push_back(value.name);
+  return names;
+}
+
+/// Throws Error(usage) where a name of the file of names is none of the model's.
+void require_known(const std::map<std::string, std::string>& pairs, const std::vector<std::string>& names) {
+  for (const auto& [name, scripted] : pairs) {
+    if (std::find(names.begin(), names.end(), name) != names.end()) continue;
+    throw Error(Failure::usage, fmt::format("--reference-names: the model has no '{}'", name),
+                fmt::format("it has {}", fmt::join(names, ", ")));
+  }
+}
+
+bool is_within(const std::string& scope, const std::string& module) {
+  return scope == module || scope.starts_with(module + ".");
+}
+
+/// By module: the node that makes what the module yields, which is the last of those within whose results are taken
+/// outside.
+class ModuleEnds {
+ public:
+  explicit ModuleEnds(const ir::Graph& graph) : graph_(graph), takers_(graph.values.size()) {
+    for (const ir::Node& node : graph.nodes) {
+      for (ir::ValueId input : node.inputs) {
+        if (input != ir::absent) takers_[input].push_back(&node.scope);
+      }
+    }
+    for (const ir::NamedValue& output : graph.outputs) takers_[output.value].push_back(&everything_);
+  }
+
+  std::optional<size_t> of(const std::string& module) const {
+    for (size_t i = graph_.nodes.size(); i-- > 0;) {
+      const ir::Node& node = graph_.nodes[i];
+      if (!is_within(node.scope, module) || node.outputs[0] == ir::absent) continue;
+      const auto& takers = takers_[node.outputs[0]];
+      if (std::any_of(takers.begin(), takers.end(), [&](const auto* scope) { return !is_within(*scope, module); }))
+        return i;
+    }
+    return std::nullopt;
+  }
+
+ private:
+  const ir::Graph& graph_;
+  std::vector<std::vector<const std::string*>> takers_;
+  const std::string everything_;
+};
+
+}  // namespace
+
+ScriptJudge::ScriptJudge(const ScriptReference& reference, const std::vector<GraphToExport>& graphs)
+    : definition_(only_definition(reference, graphs)), name_(reference.file.filename().string()) {
+  const ScriptFile script{reference.file, names_of(definition_.graph.inputs), names_of(definition_.graph.outputs),
+                          reference.inputs, reference.outputs};
+  require_known(script.input_names, script.inputs);
+  require_known(script.output_names, script.outputs);
+  model_ = load_backend("reference").load_script(script);
+}
+
+ValidationReport ScriptJudge::judge(Runnable& onnx, const std::vector<ValidationInputs>& inputs,
+                                    const Tolerance& tolerance) const {
+  std::vector<ValidationInputs> answered;
+  std::vector<std::string> not_compared;
+  std::string refusal;
+  for (const ValidationInputs& set : inputs) {
+    try {
+      ValidationInputs& one = answered.emplace_back(set);
+      one.expected = cut_logits(model_->run(set.inputs, {}), set.inputs, logits_of(definition_.description));
+    } catch (const Error& error) {
+      if (error.failure() == Failure::usage) throw;
+      answered.pop_back();
+      refusal = error.what();
+      not_compared.push_back(fmt::format("{}: {} refuses it: {}", set.label, name_, refusal));
+    }
+  }
+  if (answered.empty())
+    throw Error(Failure::usage, fmt::format("{} refuses all inputs: {}", name_, refusal),
+                "make it so that it takes any batch and length, or compare recorded outputs: validate --case");
+  for (const ir::NamedValue& output : definition_.graph.outputs) {
+    if (!answered[0].expected->contains(output.name))
+      not_compared.push_back(fmt::format("{}: {} does not have it", output.name, name_));
+  }
+  ValidationReport report = validate_model_outputs(nullptr, onnx, answered, tolerance);
+  report.judge = name_;
+  report.not_compared = std::move(not_compared);
+  if (!report.passes()) add_departure(report, answered, tolerance);
+  return report;
+}
+
+void ScriptJudge::add_departure(ValidationReport& report, const std::vector<ValidationInputs>& inputs,
+                                const Tolerance& tolerance) const {
+  const auto run = std::find_if(report.runs.begin(), report.runs.end(),
+                                [](const ValidationRun& one) { return !one.passes && one.problem.empty(); });
+  if (run == report.runs.end()) return;
+  const std::vector<StepDifference> steps =
+      compare_modules(inputs[static_cast<size_t>(run - report.runs.begin())].inputs, tolerance);
+  const StepDifference* first = first_departure(steps);
+  report.first_departure = first ? describe(*first)
+                                 : "no module of the definition, of those that the original has too; what is done "
+                                   "between them does";
+  for (const StepDifference* step : growth(steps)) report.steps.push_back(*step);
+}
+
+std::vector<StepDifference> ScriptJudge::compare_modules(const Tensors& inputs, const Tolerance& tolerance) const {
+  const ir::Graph definition = with_marks(definition_.graph);
+  const ModuleEnds ends(definition);
+  std::vector<ModuleResult> results = model_->module_results(inputs);
+  std::vector<NamedStep> steps;
+  Tensors expected;
+  for (ModuleResult& result : results) {
+    const std::optional<size_t> end = ends.of(result.module);
+    if (!end) continue;
+    const std::string mark = carried_name(definition.nodes[*end].outputs[0]);
+    // Modules in each other end in one value: the innermost, which is done first, tells where it is.
+    if (expected.emplace(mark, std::move(result.value)).second) steps.push_back({*end, mark});
+  }
+  const Tensors actual = load_backend("reference").load_graph(definition)->run(inputs, marks_of(definition, steps));
+  // What a module yields may be another part of its work here and there.
+  std::erase_if(steps,
+                [&](const NamedStep& step) { return actual.at(step.name).shape != expected.at(step.name).shape; });
+  return step_differences(definition, steps, expected, actual, tolerance);
+}
+
+}  // namespace onnxport
