@@ -23,7 +23,7 @@ void require_file(const char* option, const fs::path& file) {
 void read_names(const fs::path& file, ScriptReference& reference) {
   std::ifstream stream(file);
   const nlohmann::json names = nlohmann::json::parse(stream);
-  for (const auto& [key, pairs] : names.items()) {
+  for (const auto& [key, pairs] : names.get<std::map<std::string, nlohmann::json>>()) {
     if (key == "inputs")
       pairs.get_to(reference.inputs);
     else if (key == "outputs")

@@ -19,7 +19,7 @@ const Definition& only_definition(const ScriptReference& reference, const std::v
   if (graphs.size() == 1 && graphs[0].definitions.size() == 1) return *graphs[0].definitions[0];
   throw Error(Failure::usage,
               fmt::format("--reference {} is one graph, and this layout has several", reference.file.string()),
-              "compare an export of one graph: --layout single, and a feature without -with-past");
+              "compare an export of one graph: --layout single");
 }
 
 std::vector<std::string> names_of(const std::vector<ir::NamedValue>& values) {
