@@ -182,7 +182,7 @@ class Program final : public Body {
       return functions_[index](call);
     } catch (const std::exception& problem) {
       throw Error(Failure::plugin, "the reference cannot evaluate " + place_of(call.node) + " of " +
-                                       shapes_of(call.inputs) + ": " + first_line(problem));
+                                       shapes_of(call.inputs) + ": " + reason_of(problem));
     }
   }
 

@@ -2,6 +2,7 @@
 #include "backends/torch/exchange.hpp"
 
 #include <cstring>
+#include <string_view>
 
 #include "backends/torch/evaluator.hpp"
 #include "backends/torch/weights.hpp"
@@ -36,9 +37,12 @@ ir::Tensor from_aten(const at::Tensor& tensor) {
   return out;
 }
 
-std::string first_line(const std::exception& problem) {
+std::string reason_of(const std::exception& problem) {
   const std::string text = problem.what();
-  return text.substr(0, text.find('\n'));
+  constexpr std::string_view raised = "\nRuntimeError: ";
+  size_t begin = text.find(raised);
+  begin = begin == std::string::npos ? 0 : begin + raised.size();
+  return text.substr(begin, text.find('\n', begin) - begin);
 }
 
 at::ScalarType scalar_type(ir::DType dtype) {

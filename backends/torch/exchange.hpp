@@ -17,16 +17,19 @@ at::Tensor to_aten(const ir::Tensor& tensor);
 /// A copy.
 ir::Tensor from_aten(const at::Tensor& tensor);
 
-/// libtorch's errors carry a stack trace after the first line.
-std::string first_line(const std::exception& problem);
+/// What libtorch says without its stack traces, which stand behind the first line; those of TorchScript before the
+/// last.
+std::string reason_of(const std::exception& problem);
 
 /// Runs an action and lets none of libtorch's exceptions out, since the host knows only its own.
 template <class Action>
 auto guarded(Action action) {
   try {
     return action();
-  } catch (const c10::Error& problem) {
-    throw Error(Failure::internal, "libtorch: " + first_line(problem));
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& problem) {
+    throw Error(Failure::internal, "libtorch: " + reason_of(problem));
   }
 }
 

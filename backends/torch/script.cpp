@@ -112,7 +112,7 @@ std::unique_ptr<ScriptedModel> open_script(const ScriptFile& script, const std::
   } catch (const Error&) {
     throw;
   } catch (const std::exception& problem) {
-    refuse(script, version, problem.what());
+    refuse(script, version, reason_of(problem));
   }
 }
 

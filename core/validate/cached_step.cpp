@@ -4,31 +4,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <optional>
+
+#include "core/validate/padding.hpp"
 
 namespace onnxport {
 namespace {
-
-/// Zeroes the rows of padded places, so that they compare equal: axis 0 is the batch, axis `axis` the places from
-/// `begin` of the mask on.
-void blank_padding(ir::Tensor& tensor, size_t axis, const ir::Tensor& mask, int64_t begin) {
-  const int64_t batch = tensor.shape[0], places = tensor.shape[axis];
-  size_t inner = ir::size_of(tensor.dtype);
-  for (size_t i = axis + 1; i < tensor.shape.size(); ++i) inner *= static_cast<size_t>(tensor.shape[i]);
-  size_t between = 1;
-  for (size_t i = 1; i < axis; ++i) between *= static_cast<size_t>(tensor.shape[i]);
-  const auto counts = mask.as<int64_t>();
-  std::byte* row = tensor.data.data();
-  for (int64_t b = 0; b < batch; ++b) {
-    for (size_t m = 0; m < between; ++m) {
-      for (int64_t place = 0; place < places; ++place, row += inner) {
-        const auto at = static_cast<size_t>(b * mask.shape[1] + begin + place);
-        if (counts[at] == 0) std::memset(row, 0, inner);
-      }
-    }
-  }
-}
 
 /// The state that the output is; null where it is none.
 const StateSpec* state_of(const std::vector<StateSpec>& states, const std::string& output) {
