@@ -70,7 +70,8 @@ void explain_known_part(const Registry& registry, const Json& config, const std:
   }
 }
 
-/// The feature by the class that the checkpoint was saved from.
+/// The feature by the class that the checkpoint was saved from; of a type that has but one, that one where no class is
+/// told.
 std::string feature_by_architecture(const Manifest::Model& model, const Json& config, const std::string& model_type,
                                     std::string& source) {
   const std::vector<std::string> names = architectures_of(config);
@@ -84,6 +85,10 @@ std::string feature_by_architecture(const Manifest::Model& model, const Json& co
       return *feature;
     }
     untold += untold.empty() ? name : ", " + name;
+  }
+  if (names.empty() && model.features.size() == 1) {
+    source = fmt::format("the only one of '{}'", model_type);
+    return model.features[0];
   }
   const std::string cause =
       names.empty()

@@ -120,6 +120,15 @@ BOOST_AUTO_TEST_CASE(a_plugin_of_another_author_works_as_well) {
   BOOST_TEST(fs::exists(sandbox / "out/model.onnx"));
 }
 
+BOOST_AUTO_TEST_CASE(a_type_of_one_feature_needs_no_architectures) {
+  const Sandbox sandbox;
+  model_of(sandbox, "c-linear", R"({"linear.weight":{"dtype":"F32","shape":[4,4],"data_offsets":[0,64]}})");
+  sandbox.write("model/config.json", R"({"model_type": "c-linear", "size": 4})");
+  const Outcome exported = sandbox.run(with_plugin(fixture_plugins("c_linear")));
+  BOOST_TEST(exported.status == 0, exported.err);
+  BOOST_TEST(contains(exported.out, "feature: default (from the only one of 'c-linear')"), exported.out);
+}
+
 BOOST_AUTO_TEST_CASE(plugins_of_earlier_abis_export_and_validate, *boost::unit_test::precondition(reference_built)) {
   struct Row {
     const char *kind, *type, *weights;
