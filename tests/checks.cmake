@@ -44,7 +44,7 @@ target_link_libraries(library_threads PRIVATE
   onnxport_host CLI11::CLI11 onnxport::yaml_cpp onnxport::nettle onnxport::onnx onnxport::boost_dll Boost::unit_test_framework fmt::fmt
   Threads::Threads)
 set_target_properties(library_threads PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
-onnxport_precompile_test_headers(library_threads writer_threads library/main.cpp)
+onnxport_precompile_test_headers(library_threads library_threads library/main.cpp)
 add_dependencies(library_threads onnxport_plugin_bert)
 
 # The scripts themselves.
