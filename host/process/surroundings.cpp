@@ -61,6 +61,14 @@ std::vector<OpenFile> open_files() {
   return files;
 }
 
+/// Whether no other thread runs, as those do that open back ends while a model is lowered: what they open and close, and
+/// say in the environment, is no deed of a plugin.
+bool is_alone() {
+  constexpr nlink_t links_of_a_folder = 2;
+  struct stat threads {};
+  return ::stat("/proc/self/task", &threads) == 0 && threads.st_nlink == links_of_a_folder + 1;
+}
+
 std::vector<std::string> environment() {
   std::vector<std::string> all;
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) all.emplace_back(*entry);
@@ -68,6 +76,7 @@ std::vector<std::string> environment() {
 }
 
 struct Surroundings {
+  bool is_alone = false;
   std::filesystem::path folder;
   mode_t mask_of_modes = 0;
   std::vector<std::string> environment;
@@ -90,9 +99,15 @@ void look_around() {
   Surroundings& s = *seen;
   std::error_code ignored;
   s.folder = std::filesystem::current_path(ignored);
-  s.mask_of_modes = ::umask(077);
-  ::umask(s.mask_of_modes);
-  s.environment = environment();
+  s.is_alone = is_alone();
+  if (s.is_alone) {
+    s.mask_of_modes = ::umask(077);
+    ::umask(s.mask_of_modes);
+    s.environment = environment();
+    s.files = open_files();
+  } else {
+    std::erase_if(s.files, [](const OpenFile& file) { return !file.is_there(); });
+  }
   s.locale = std::locale();
   s.c_locale = std::setlocale(LC_ALL, nullptr);
   std::fegetenv(&s.floating_point);
@@ -103,7 +118,6 @@ void look_around() {
     if (::getitimer(kinds_of_timers[i], &s.timers[i]) != 0) s.timers[i] = {};
   }
   for (size_t i = 0; i < std::size(kinds_of_limits); ++i) ::getrlimit(kinds_of_limits[i], &s.limits[i]);
-  s.files = open_files();
 }
 
 [[noreturn]] void end_for(const char* deed) {
@@ -140,7 +154,7 @@ void put_back() {
   std::fesetenv(&s.floating_point);
   if (s.locale != std::locale()) std::locale::global(s.locale);
   if (s.c_locale != std::setlocale(LC_ALL, nullptr)) std::setlocale(LC_ALL, s.c_locale.c_str());
-  if (s.environment != environment()) {
+  if (s.is_alone && is_alone() && s.environment != environment()) {
     ::clearenv();
     for (const std::string& entry : s.environment) ::putenv(::strdup(entry.c_str()));
   }
