@@ -61,8 +61,8 @@ std::vector<OpenFile> open_files() {
   return files;
 }
 
-/// Whether no other thread runs, as those do that open back ends while a model is lowered: what they open and close, and
-/// say in the environment, is no deed of a plugin.
+/// Whether no other thread runs, as those do that open back ends while a model is lowered: what they open and close,
+/// and say in the environment, is no deed of a plugin.
 bool is_alone() {
   constexpr nlink_t links_of_a_folder = 2;
   struct stat threads {};
@@ -73,6 +73,13 @@ std::vector<std::string> environment() {
   std::vector<std::string> all;
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) all.emplace_back(*entry);
   return all;
+}
+
+/// There is no way but to set another one for a moment.
+mode_t mask_of_modes() {
+  const mode_t mask = ::umask(077);
+  ::umask(mask);
+  return mask;
 }
 
 struct Surroundings {
@@ -101,8 +108,7 @@ void look_around() {
   s.folder = std::filesystem::current_path(ignored);
   s.is_alone = is_alone();
   if (s.is_alone) {
-    s.mask_of_modes = ::umask(077);
-    ::umask(s.mask_of_modes);
+    s.mask_of_modes = mask_of_modes();
     s.environment = environment();
     s.files = open_files();
   } else {
@@ -170,6 +176,7 @@ void put_back() {
 void keep_surroundings_of_plugins() {
   for (int i = 0; i < 3; ++i) streams[i] = ::fcntl(i, F_DUPFD_CLOEXEC, 3);
   seen = new Surroundings;
+  seen->mask_of_modes = mask_of_modes();
   do_around_plugin_calls({look_around, put_back});
 }
 
