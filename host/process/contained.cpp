@@ -201,7 +201,6 @@ std::optional<int> attempt(Terminal& console, const std::function<int(Console&)>
   ::sigprocmask(SIG_BLOCK, &signals, &before);
   std::signal(SIGCHLD, SIG_DFL);  // a caller may have had it ignored, and then nobody is told how the child ended
   const pid_t parent = ::getpid();
-  adopt_descendants();
   const pid_t child = shared == nullptr ? -1 : ::fork();
   if (child < 0) {
     ::sigprocmask(SIG_SETMASK, &before, nullptr);

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <sstream>
 #include <string>
 #include <system_error>
@@ -42,26 +43,43 @@ std::vector<pid_t> children() {
   return all;
 }
 
+/// Whether there are any, of which none is taken off the system's table.
+bool has_children() {
+  siginfo_t ignored{};
+  return ::waitid(P_ALL, 0, &ignored, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
 /// A plugin that makes processes faster than they can be ended is left to the user.
 constexpr int most_rounds = 100;
 
+pid_t owner = 0;
+std::set<pid_t> inherited;
+
 }  // namespace
 
-void adopt_descendants() {
+void own_descendants() {
+  owner = ::getpid();
+  // A shell that puts this program in its place leaves it what it has begun.
+  if (has_children()) {
+    const std::vector<pid_t> all = children();
+    inherited.insert(all.begin(), all.end());
+  }
 #ifdef __linux__
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
 #endif
 }
 
 void end_descendants() {
-  for (int round = 0; round < most_rounds; ++round) {
-    pid_t ended = 0;
-    while ((ended = ::waitpid(-1, nullptr, WNOHANG)) > 0) continue;
-    if (ended < 0) return;  // there are none, as nearly always
+  if (owner != ::getpid()) return;
+  for (int round = 0; round < most_rounds && has_children(); ++round) {
+    bool is_any_left = false;
     for (const pid_t child : children()) {
+      if (inherited.contains(child)) continue;
+      is_any_left = true;
       ::kill(child, SIGKILL);
       ::waitpid(child, nullptr, 0);  // its own are children of this one from then on
     }
+    if (!is_any_left) return;
   }
 }
 

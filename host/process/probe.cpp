@@ -64,7 +64,6 @@ class Prober {
   Prober(const std::vector<const Candidate*>& candidates, size_t first) : activity_(make_shared_object<Activity>()) {
     int ends[2] = {-1, -1};
     if (activity_ == nullptr || ::pipe2(ends, O_CLOEXEC) != 0) throw failed();
-    adopt_descendants();
     child_ = ::fork();
     if (child_ == 0) {
       ::close(ends[0]);

@@ -268,4 +268,15 @@ BOOST_AUTO_TEST_CASE(a_list_shows_what_loading_would) {
   }
 }
 
+/// A shell that puts the command in its own place leaves it what runs in the background.
+BOOST_AUTO_TEST_CASE(processes_that_were_there_before_stay) {
+  const Sandbox sandbox;
+  sandbox.checkpoint();
+  sandbox.write("script",
+                "sleep 20 & echo $! > pid; exec " ONNXPORT_EXECUTABLE " export -m bert --no-validate --quiet out");
+  BOOST_TEST(std::system(("cd '" + (sandbox / ".").string() + "' && sh script > said 2>&1").c_str()) == 0);
+  BOOST_TEST(fs::exists(sandbox / "out/model.onnx"));
+  BOOST_TEST(::kill(std::stoi(sandbox.read("pid")), SIGKILL) == 0);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
