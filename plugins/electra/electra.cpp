@@ -90,7 +90,7 @@ class ElectraDecoder final : public BertDecoder {
 
  private:
   WordsHead words() const override { return embeddings.words(bert); }
-  Value embed(const Scope& s, const BertEncoder::Embedded& in) const override { return embeddings(s, bert, in); }
+  Value embedded(const Scope& s, const BertEncoder::Embedded& in) const override { return embeddings(s, bert, in); }
 
   const Embeddings embeddings;
 };

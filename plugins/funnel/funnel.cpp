@@ -118,8 +118,8 @@ class FunnelOnnxConfig final : public TextEncoder {
       Level pooled = level;
       if (b > 0) {
         const Pairs pairs = pairs_of(block, level);
-        query = pool(x, pairs);
-        pooled = pool(level, pairs);
+        query = joined(x, pairs);
+        pooled = joined(level, pairs);
         if (!c.pools_queries_only) {
           x = query;
           level = pooled;
@@ -170,12 +170,12 @@ class FunnelOnnxConfig final : public TextEncoder {
     const Value even = index * g.integer(2);
     return {length, place(even), place(g.op("Min", {even + g.integer(1), total - g.integer(1)}))};
   }
-  Value pool(const Value& x, const Pairs& pairs) const {
+  Value joined(const Value& x, const Pairs& pairs) const {
     const Value first = gather(x, pairs.first, 1), second = gather(x, pairs.second, 1);
     return c.mean ? (first + second) * 0.5 : x.graph().op("Max", {first, second});
   }
   /// What is pooled with padding does not count.
-  Level pool(const Level& level, const Pairs& pairs) const {
+  Level joined(const Level& level, const Pairs& pairs) const {
     Graph& g = level.length.graph();
     const Value mask = level.mask;
     return {.length = pairs.length,

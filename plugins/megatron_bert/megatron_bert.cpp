@@ -39,7 +39,7 @@ class MegatronBertDecoder final : public BertDecoder {
   explicit MegatronBertDecoder(const Request& request) : BertDecoder(request, "bert", defaults) {}
 
  private:
-  Value embed(const Scope& s, const BertEncoder::Embedded& in) const override {
+  Value embedded(const Scope& s, const BertEncoder::Embedded& in) const override {
     return bert.embedded_sum(s / "embeddings", in);
   }
   TransformerLayer layer() const override { return normed_first(bert); }

@@ -50,7 +50,7 @@ class RemBertDecoder final : public BertDecoder {
 
  private:
   WordsHead words() const override { return words_.head(bert); }
-  Value embed(const Scope& s, const BertEncoder::Embedded& in) const override { return words_.embed(s, bert, in); }
+  Value embedded(const Scope& s, const BertEncoder::Embedded& in) const override { return words_.embed(s, bert, in); }
 
   const Words words_;
 };

@@ -85,7 +85,7 @@ class PreNormDecoder final : public RobertaDecoder {
   PreNormDecoder(const Request& request, const Relative& row)
       : RobertaDecoder(request, {.base = row.base}, row.defaults), layers{row} {}
 
-  Value embed(const Scope& s, const BertEncoder::Embedded& in) const override { return layers.embed(s, bert, in); }
+  Value embedded(const Scope& s, const BertEncoder::Embedded& in) const override { return layers.embed(s, bert, in); }
   TransformerLayer layer() const override { return layers.layer(bert); }
   // It is normed as the attention to the text itself is.
   Residual cross_branch() const override {

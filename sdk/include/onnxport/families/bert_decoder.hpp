@@ -43,7 +43,7 @@ class BertDecoder : public TextDecoder {
 
   /// What a relative does otherwise below the base model: what its layers read, how they are arranged, where what an
   /// encoder yields is attended to, and the layers with what stands before or behind them.
-  virtual Value embed(const Scope& s, const BertEncoder::Embedded& in) const {
+  virtual Value embedded(const Scope& s, const BertEncoder::Embedded& in) const {
     return bert.embed(s / "embeddings", in);
   }
   virtual TransformerLayer layer() const { return bert.layer(); }
@@ -77,7 +77,7 @@ class BertDecoder : public TextDecoder {
     Attended given = bert.attended({.ids = in.at("input_ids"), .mask = in.at("attention_mask")});
     given.cache = &cache;
     given.encoder = over_encoder(in);
-    const Value x = embed(s, {.ids = in.at("input_ids"), .positions = places(in, cache)});
+    const Value x = embedded(s, {.ids = in.at("input_ids"), .positions = places(in, cache)});
     return encode(s, x, {layer, given});
   }
 
