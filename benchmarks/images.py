@@ -25,7 +25,6 @@ import in_turn
 MODELS = pathlib.Path(__file__).parent / "models"
 NAMES = ("swin-tiny", "segformer-b0", "detr-resnet-50", "dpt-hybrid", "depth-anything-small", "dinov2-base")
 USUAL = [MODELS / f"{name}.json" for name in NAMES]
-EVEN = 0.97  # which two runs of one file differ by
 
 
 @dataclasses.dataclass
@@ -134,7 +133,7 @@ def main():
             files = model.files()
             own, other, ratio, apart = in_turn.compared(files, lambda session: model.inputs(session, options.batch), options)
             sizes, counts = [megabytes(file) for file in files], [nodes(file) for file in files]
-            worse = [word for word, holds in (("slower", ratio < EVEN), ("larger", sizes[0] > sizes[1])) if holds]
+            worse = [word for word, holds in (("slower", ratio < in_turn.EVEN), ("larger", sizes[0] > sizes[1])) if holds]
             missed += bool(worse)
             print(f"{model.name:20} {'x'.join(map(str, model.kind.size)):>9} {own * 1e3:6.0f} {other * 1e3:7.0f} {ratio:14.2f}"
                   f" {apart:7.0e} {sizes[0]:7.1f} {sizes[1]:7.1f} {counts[0][0]:5} {counts[1][0]:5} {counts[0][1]:3}"

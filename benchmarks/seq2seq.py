@@ -21,7 +21,6 @@ import in_turn
 MODELS = pathlib.Path(__file__).parent / "models"
 USUAL = [MODELS / f"{name}.json" for name in ("whisper-small", "bart-large", "m2m_100-418m")]
 GRAPHS = {"encoder": "encoder_model.onnx", "first step": "decoder_model.onnx", "cached step": "decoder_with_past_model.onnx"}
-EVEN = 0.97  # which two runs of one file differ by
 
 
 def arguments():
@@ -88,9 +87,9 @@ def main():
                 new = options.prompt if graph == "first step" else 1
                 own, other, ratio, apart = in_turn.compared([folder / file for folder in folders],
                                                             lambda session: model.inputs(session, options, new), options)
-                behind += ratio < EVEN
+                behind += ratio < in_turn.EVEN
                 print(f"{model.name:14} {graph:12} {own * 1e3:8.1f} ms {other * 1e3:8.1f} ms {ratio:14.2f} {apart:8.0e}"
-                      f"{'' if ratio >= EVEN else '  slower'}", flush=True)
+                      f"{'' if ratio >= in_turn.EVEN else '  slower'}", flush=True)
             sizes = [size_of(folder) / 1e6 for folder in folders]
             behind += sizes[0] > sizes[1]
             print(f"{model.name:14} {'size':12} {sizes[0]:8.1f} MB {sizes[1]:8.1f} MB", flush=True)

@@ -240,9 +240,6 @@ int run_export(const ExportArguments& arguments, Console& console) {
                                plan.validation && plan.validation->traces_values,
                                plan.custom_ops};
   require_runnable(plan, defined);
-  std::optional<ScriptJudge> original;
-  if (plan.validation && plan.validation->reference)
-    to_validate.script = &original.emplace(*plan.validation->reference, defined.graphs);
   std::vector<FileToValidate> to_compare;
   std::optional<OpeningBackends> opening;
   if (plan.validation) {
@@ -256,6 +253,7 @@ int run_export(const ExportArguments& arguments, Console& console) {
                                          .limit = plan.max_memory,
                                          .largest_piece = [&] { return largest_piece(to_validate); },
                                          .segment_size = plan.validation->segment_size});
+    to_validate.script = script_judge(plan.validation->reference, to_validate);
     opening.emplace(plan.weights.place == WeightPlace::link ? 0 : bytes_as(dtype, bytes));
   }
   console.stop_if_cancelled();

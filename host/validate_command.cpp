@@ -165,8 +165,6 @@ ExportValidation validate_model(const ValidatePlan& plan, const Exported& export
                                plan.budget,
                                plan.traces_values,
                                plan.custom_ops};
-  std::optional<ScriptJudge> original;
-  if (plan.reference) to_validate.script = &original.emplace(*plan.reference, defined.graphs);
   const uint64_t bytes = defined.weight_bytes();
   const std::vector<FileToValidate> to_compare = files_to_validate(to_validate);
   to_validate.memory = require_memory({.weights = bytes,
@@ -177,6 +175,7 @@ ExportValidation validate_model(const ValidatePlan& plan, const Exported& export
                                        .limit = plan.max_memory,
                                        .largest_piece = [&] { return largest_piece(to_validate); },
                                        .segment_size = plan.segment_size});
+  to_validate.script = script_judge(plan.reference, to_validate);
   const OpeningBackends opening(0);
   return validate_export(to_validate, to_compare, tolerance_for(*selection.onnx_config, form.dtype, plan.atol),
                          progress_on(console));
@@ -196,8 +195,7 @@ std::string advice(const ValidatePlan& plan, const Exported& exported, const Exp
       }
     }
     return "a recording and an export with `--outputs hidden_states` tell in which layer it begins; where differences "
-           "so "
-           "large do not matter, pass a larger --atol";
+           "so large do not matter, pass a larger --atol";
   }
   if (!is_own_export(exported.summaries[0]))
     return "the definition, which recorded outputs of the original hold to account, says otherwise: export it with "

@@ -215,8 +215,7 @@ ExportValidation validate_foreign(const ValidatePlan& plan, const std::vector<fs
                                GraphForm{.opset = files[0].summary.opset()},
                                plan.budget};
   to_validate.kernels = plan.custom_ops;
-  std::optional<ScriptJudge> original;
-  if (plan.reference) to_validate.script = &original.emplace(*plan.reference, defined.graphs);
+  to_validate.script = script_judge(plan.reference, to_validate);  // files of others are run as a whole
   std::vector<FileToValidate> to_compare = files_to_validate(to_validate);
   const uint64_t bytes = defined.weight_bytes();
   to_validate.memory = require_memory({.weights = bytes,

@@ -14,10 +14,6 @@
 namespace onnxport::inspect {
 namespace {
 
-bool is_within(const std::string& path, const std::string& module) {
-  return module.empty() || path == module || path.starts_with(module + ".");
-}
-
 /// The first `depth` steps of a path.
 std::string cut(const std::string& path, size_t depth) {
   size_t end = 0;

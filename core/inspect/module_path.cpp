@@ -51,6 +51,10 @@ std::string module_of(const pb::NodeProto& node) {
   return joined(parts, parts.size() - 1);
 }
 
+bool is_within(const std::string& path, const std::string& module) {
+  return module.empty() || path == module || path.starts_with(module + ".");
+}
+
 WeightModules::WeightModules(const pb::GraphProto& graph) {
   for (const auto& node : graph.node()) {
     const std::string module = module_of(node);

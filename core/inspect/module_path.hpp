@@ -13,6 +13,9 @@ namespace onnxport::inspect {
 /// torch wrote its scopes beside; empty where neither tells.
 std::string module_of(const pb::NodeProto& node);
 
+/// Whether a path is the module's or one below it; all are below the model itself, "".
+bool is_within(const std::string& path, const std::string& module);
+
 /// Modules of tensors: "encoder.layer.0.query" of "encoder.layer.0.query.weight", and for a name that is none of a
 /// module ("onnx::MatMul_1234") the module of the node that uses it.
 class WeightModules {

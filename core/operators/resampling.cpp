@@ -91,6 +91,8 @@ void infer_resize(Inference& x) {
   } else {
     if (x.node.input(2) == absent) refuse("needs sizes or scales");
     const auto& known = x.in(2).constant;
+    if (known != nullptr)
+      require_same(x.shape(2).at(0), Dim(static_cast<int64_t>(axes.size())), "the number of its scales");
     for (size_t i = 0; i < axes.size(); ++i) {
       const size_t axis = axis_index(axes[i], shape.size());
       if (axis < 2) continue;

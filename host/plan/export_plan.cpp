@@ -109,13 +109,17 @@ void plan_layout(const ExportArguments& arguments, ExportPlan& plan) {
 
 }  // namespace
 
+void require_file(const std::string& option, const std::filesystem::path& file, const std::string& hint) {
+  std::error_code ignored;
+  if (std::filesystem::is_regular_file(file, ignored)) return;
+  throw Error(Failure::usage, fmt::format("{} {}: there is no such file", option, file.string()), hint);
+}
+
 void require_kernels(const std::filesystem::path& library, const PluginArguments& plugins) {
   if (plugins.safe && !library.empty())
     meaningless("--custom-ops", "--safe: nothing is loaded but what came with the program");
-  std::error_code ignored;
-  if (library.empty() || std::filesystem::is_regular_file(library, ignored)) return;
-  throw Error(Failure::usage, fmt::format("--custom-ops {}: there is no such file", library.string()),
-              "name the library that registers the kernels with ONNX Runtime");
+  if (!library.empty())
+    require_file("--custom-ops", library, "name the library that registers the kernels with ONNX Runtime");
 }
 
 std::optional<double> tolerance_from(std::optional<double> atol) {

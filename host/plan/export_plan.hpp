@@ -67,6 +67,9 @@ struct ExportPlan {
 /// Throws Error(usage) for values that this version does not have, and for combinations without a meaning.
 ExportPlan plan_export(const ExportArguments& arguments);
 
+/// Throws Error(usage) where the file that an option names is not there.
+void require_file(const std::string& option, const std::filesystem::path& file, const std::string& hint);
+
 /// Throws Error(usage) where a library of kernels is named that is not there.
 void require_kernels(const std::filesystem::path& library, const PluginArguments& plugins);
 

@@ -6,18 +6,12 @@
 
 #include "core/error.hpp"
 #include "host/plan/arguments.hpp"
+#include "host/plan/export_plan.hpp"
 
 namespace onnxport {
 namespace {
 
 namespace fs = std::filesystem;
-
-void require_file(const char* option, const fs::path& file) {
-  std::error_code ignored;
-  if (fs::is_regular_file(file, ignored)) return;
-  throw Error(Failure::usage, std::string(option) + " " + file.string() + ": there is no such file",
-              "look at the path");
-}
 
 /// Throws nlohmann::json::exception where the file is not of the form.
 void read_names(const fs::path& file, ScriptReference& reference) {
@@ -37,10 +31,10 @@ void read_names(const fs::path& file, ScriptReference& reference) {
 
 std::optional<ScriptReference> script_reference(const DepthArguments& depth) {
   if (depth.reference.empty()) return std::nullopt;
-  require_file("--reference", depth.reference);
+  require_file("--reference", depth.reference, "name the file that torch.jit.save() wrote");
   ScriptReference reference{depth.reference};
   if (depth.reference_names.empty()) return reference;
-  require_file("--reference-names", depth.reference_names);
+  require_file("--reference-names", depth.reference_names, "name the JSON file that pairs the names");
   try {
     read_names(depth.reference_names, reference);
   } catch (const nlohmann::json::exception& problem) {

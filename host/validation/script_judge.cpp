@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "core/error.hpp"
+#include "core/inspect/module_path.hpp"
 #include "core/validate/cuts.hpp"
 #include "core/validate/file_inputs.hpp"
 #include "core/validate/padding.hpp"
@@ -38,10 +39,6 @@ void require_known(const std::map<std::string, std::string>& pairs, const std::v
   }
 }
 
-bool is_within(const std::string& scope, const std::string& module) {
-  return scope == module || scope.starts_with(module + ".");
-}
-
 /// By module: the node that makes what the module yields, which is the last of those within whose results are taken
 /// outside.
 class ModuleEnds {
@@ -58,9 +55,10 @@ class ModuleEnds {
   std::optional<size_t> of(const std::string& module) const {
     for (size_t i = graph_.nodes.size(); i-- > 0;) {
       const ir::Node& node = graph_.nodes[i];
-      if (!is_within(node.scope, module) || node.outputs[0] == ir::absent) continue;
+      if (!inspect::is_within(node.scope, module) || node.outputs[0] == ir::absent) continue;
       const auto& takers = takers_[node.outputs[0]];
-      if (std::any_of(takers.begin(), takers.end(), [&](const auto* scope) { return !is_within(*scope, module); }))
+      if (std::any_of(takers.begin(), takers.end(),
+                      [&](const auto* scope) { return !inspect::is_within(*scope, module); }))
         return i;
     }
     return std::nullopt;
@@ -77,6 +75,7 @@ class Unpadded final : public Runnable {
  public:
   Unpadded(Runnable& file, const Definition& definition) : file_(file), definition_(definition) {}
   void ready() override { file_.ready(); }
+  void rest() override { file_.rest(); }
   Tensors run(const Tensors& inputs, const std::vector<std::string>& wanted) override {
     return without_padding(file_.run(inputs, wanted), definition_, inputs);
   }

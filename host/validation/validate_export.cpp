@@ -169,6 +169,15 @@ Tensors complete_inputs(const ExportToValidate& exported, const Definition& defi
   return inputs;
 }
 
+std::shared_ptr<const ScriptJudge> script_judge(const std::optional<ScriptReference>& reference,
+                                                const ExportToValidate& exported) {
+  if (!reference) return nullptr;
+  if (exported.memory.segment_weights)
+    throw Error(Failure::usage, "--reference runs the original as a whole, and the model is validated in segments",
+                "leave one of the two out; a larger --max-memory may hold the model as a whole");
+  return std::make_shared<ScriptJudge>(*reference, exported.graphs);
+}
+
 bool has_16_bit_weights(const GraphForm& form) {
   return form.dtype != ir::DType::f32 || form.weights_as_stored;
 }
@@ -239,9 +248,6 @@ FileValidation validate_file(const ExportToValidate* exported, const FileToValid
     runtime.use_custom_operators(std::filesystem::absolute(written.kernels).string());
   }
   if (exported != nullptr && exported->memory.segment_weights && !written.behind_names) {
-    if (exported->script != nullptr)
-      throw Error(Failure::usage, "--reference runs the original as a whole, and the model is validated in segments",
-                  "leave one of the two out; a larger --max-memory may hold the model as a whole");
     for (const Comparison& comparison : written.comparisons)
       found.comparisons.push_back(compare_in_segments(*exported, written, comparison, tolerance, progress));
     found.reference = load_backend("reference").version();

@@ -51,8 +51,13 @@ struct ExportToValidate {
   bool traces_values = false;       // every step is listed, whether or not something differs
   std::filesystem::path kernels{};  // of operators of a plugin's own; empty: none
   MemoryPlan memory{};
-  const ScriptJudge* script = nullptr;  // the original itself, beside the definition
+  std::shared_ptr<const ScriptJudge> script{};  // the original itself, beside the definition; null: none
 };
+
+/// The original that is to judge this export, whose memory is planned; null where none is named. Throws Error(usage) as
+/// ScriptJudge does, and where the model is validated in segments.
+std::shared_ptr<const ScriptJudge> script_judge(const std::optional<ScriptReference>& reference,
+                                                const ExportToValidate& exported);
 
 /// Whether a file of this form has weights in 16 bits, as far as its form tells.
 bool has_16_bit_weights(const GraphForm& form);

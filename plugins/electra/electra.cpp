@@ -95,11 +95,6 @@ class ElectraDecoder final : public BertDecoder {
   const Embeddings embeddings;
 };
 
-std::unique_ptr<OnnxConfig> make_electra(const Request& request) {
-  if (asks_for_decoder(request)) return make<ElectraDecoder>(request);
-  return make<ElectraOnnxConfig>(request);
-}
-
 }  // namespace
 
 ONNXPORT_PLUGIN({
@@ -109,5 +104,5 @@ ONNXPORT_PLUGIN({
                 .features = {"default", "masked-lm", "causal-lm", "causal-lm-with-past", "sequence-classification",
                              "multiple-choice", "token-classification", "question-answering", "pretraining"},
                 .architectures = {{"ElectraForPreTraining", "pretraining"}},
-                .make = make_electra}},
+                .make = make_encoder_or_decoder<ElectraOnnxConfig, ElectraDecoder>}},
 })

@@ -49,11 +49,6 @@ class MegatronBertDecoder final : public BertDecoder {
   }
 };
 
-std::unique_ptr<OnnxConfig> make_megatron(const Request& request) {
-  if (asks_for_decoder(request)) return make<MegatronBertDecoder>(request);
-  return make<MegatronBertOnnxConfig>(request);
-}
-
 }  // namespace
 
 ONNXPORT_PLUGIN({
@@ -63,5 +58,5 @@ ONNXPORT_PLUGIN({
                 .features = {"default", "masked-lm", "causal-lm", "causal-lm-with-past", "sequence-classification",
                              "token-classification", "multiple-choice", "question-answering", "pretraining",
                              "next-sentence-prediction"},
-                .make = make_megatron}},
+                .make = make_encoder_or_decoder<MegatronBertOnnxConfig, MegatronBertDecoder>}},
 })

@@ -55,11 +55,6 @@ class RemBertDecoder final : public BertDecoder {
   const Words words_;
 };
 
-std::unique_ptr<OnnxConfig> make_rembert(const Request& request) {
-  if (asks_for_decoder(request)) return make<RemBertDecoder>(request);
-  return make<RemBertOnnxConfig>(request);
-}
-
 }  // namespace
 
 ONNXPORT_PLUGIN({
@@ -68,5 +63,5 @@ ONNXPORT_PLUGIN({
     .models = {{.types = {"rembert"},
                 .features = {"default", "masked-lm", "causal-lm", "causal-lm-with-past", "sequence-classification",
                              "token-classification", "multiple-choice", "question-answering"},
-                .make = make_rembert}},
+                .make = make_encoder_or_decoder<RemBertOnnxConfig, RemBertDecoder>}},
 })

@@ -98,11 +98,6 @@ class PreNormDecoder final : public RobertaDecoder {
   const Layers layers;
 };
 
-std::unique_ptr<OnnxConfig> make_pre_normed(const Request& request) {
-  if (asks_for_decoder(request)) return make<PreNormDecoder>(request);
-  return make<PreNormOnnxConfig>(request);
-}
-
 }  // namespace
 
 ONNXPORT_PLUGIN({
@@ -111,5 +106,5 @@ ONNXPORT_PLUGIN({
     .models = {{.types = {"roberta-prelayernorm", "xlm-roberta-xl"},
                 .features = {"default", "masked-lm", "causal-lm", "causal-lm-with-past", "sequence-classification",
                              "multiple-choice", "token-classification", "question-answering"},
-                .make = make_pre_normed}},
+                .make = make_encoder_or_decoder<PreNormOnnxConfig, PreNormDecoder>}},
 })

@@ -28,6 +28,12 @@ Words exported(const Words& plugins) {
   return words;
 }
 
+Words exported_as_json() {
+  Words words = exported({"hostile"});
+  words.emplace_back("--json");
+  return words;
+}
+
 /// The object of --json; what else is on standard output, or none, is a failure.
 Json object_of(const Outcome& outcome) {
   BOOST_REQUIRE_MESSAGE(Json::accept(outcome.out), outcome.out);
@@ -65,9 +71,7 @@ BOOST_AUTO_TEST_CASE(a_plugin_that_ends_the_process_is_named_and_leaves_nothing)
   for (const auto& [type, what, where] : deeds) {
     const Sandbox sandbox;
     model_of(sandbox, type);
-    Words words = exported({"hostile"});
-    words.emplace_back("--json");
-    const Outcome outcome = sandbox.run(words);
+    const Outcome outcome = sandbox.run(exported_as_json());
     BOOST_TEST_CONTEXT(type << "\n" << outcome.out << outcome.err) {
       BOOST_TEST(outcome.status == 4);
       const Json object = object_of(outcome);
@@ -108,9 +112,7 @@ BOOST_AUTO_TEST_CASE(what_a_plugin_changes_of_its_process_is_put_back) {
     for (const char* function : {"create", "forward"}) {
       const Sandbox sandbox;
       model_of(sandbox, deed + "-in-" + function);
-      Words words = exported({"hostile"});
-      words.emplace_back("--json");
-      const Outcome outcome = sandbox.run(words);
+      const Outcome outcome = sandbox.run(exported_as_json());
       BOOST_TEST_CONTEXT(deed << " in " << function << "\n" << outcome.out << outcome.err) {
         BOOST_TEST(outcome.status == 0);
         BOOST_TEST(object_of(outcome)["exit_status"] == 0);
@@ -128,9 +130,7 @@ BOOST_AUTO_TEST_CASE(what_a_plugin_changes_of_its_process_is_put_back) {
 BOOST_AUTO_TEST_CASE(a_plugin_that_closes_what_is_not_its_own_is_named) {
   const Sandbox sandbox;
   model_of(sandbox, "close-in-forward");
-  Words words = exported({"hostile"});
-  words.emplace_back("--json");
-  const Outcome outcome = sandbox.run(words);
+  const Outcome outcome = sandbox.run(exported_as_json());
   BOOST_TEST(outcome.status == 4);
   const std::string message = object_of(outcome)["error"]["message"];
   BOOST_TEST(message.starts_with("plugin org.onnxport.test.hostile closed files that are not its own in forward()"),
@@ -141,9 +141,7 @@ BOOST_AUTO_TEST_CASE(a_plugin_that_closes_what_is_not_its_own_is_named) {
 BOOST_AUTO_TEST_CASE(what_a_plugin_prints_is_not_in_the_object) {
   const Sandbox sandbox;
   model_of(sandbox, "print-in-forward");
-  Words words = exported({"hostile"});
-  words.emplace_back("--json");
-  const Outcome outcome = sandbox.run(words);
+  const Outcome outcome = sandbox.run(exported_as_json());
   BOOST_TEST(outcome.status == 0);
   BOOST_TEST(object_of(outcome)["exit_status"] == 0);
   BOOST_TEST(object_of(outcome).contains("model_file"));
@@ -156,9 +154,7 @@ BOOST_AUTO_TEST_CASE(the_first_signal_ends_a_loop) {
     Sandbox::Options options;
     options.signal = signal;
     options.when = [&] { return fs::exists(sandbox / "new"); };
-    Words words = exported({"hostile"});
-    words.emplace_back("--json");
-    const Outcome outcome = sandbox.run(words, options);
+    const Outcome outcome = sandbox.run(exported_as_json(), options);
     BOOST_TEST(outcome.status == 130);
     BOOST_TEST(object_of(outcome)["status"] == "interrupted");
     BOOST_TEST(!fs::exists(sandbox / "new"));

@@ -122,4 +122,10 @@ inline bool asks_for_decoder(const Request& request) {
   return request.feature.ends_with("-with-past") || request.options.has("encoder_hidden_states");
 }
 
+/// The one of the two that a request is for.
+template <class Encoder, class Decoder>
+std::unique_ptr<OnnxConfig> make_encoder_or_decoder(const Request& request) {
+  return asks_for_decoder(request) ? make<Decoder>(request) : make<Encoder>(request);
+}
+
 }  // namespace onnxport::family
