@@ -90,6 +90,12 @@ BOOST_AUTO_TEST_CASE(what_the_module_and_the_model_do_not_share_is_an_error_befo
   BOOST_TEST(!fs::exists(path() / "out"));
 }
 
+BOOST_AUTO_TEST_CASE(an_original_is_not_run_in_segments) {
+  check_failure(*this, {"export", "-m", "bert", "--reference", original.string(), "--segment-size", "10kB", "out"}, 2,
+                {"the model is validated in segments", "leave one of the two out"});
+  BOOST_TEST(!fs::exists(path() / "out"));
+}
+
 BOOST_AUTO_TEST_CASE(a_file_that_is_no_module_is_told) {
   check_failure(*this, {"export", "-m", "bert", "--reference", "bert/model.safetensors", "out"}, 2,
                 {"model.safetensors is no TorchScript module", "torch.jit.trace"});
