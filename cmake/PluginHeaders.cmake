@@ -10,7 +10,7 @@ set_target_properties(
              CXX_EXTENSIONS OFF
              CXX_VISIBILITY_PRESET hidden
              VISIBILITY_INLINES_HIDDEN ON)
-target_link_libraries(onnxport_plugin_headers PRIVATE onnxport::sdk)
+target_link_libraries(onnxport_plugin_headers PRIVATE onnxport::sdk $<TARGET_NAME_IF_EXISTS:onnxport_sdk_compiled>)
 foreach(fact IN ITEMS VERSION LICENSE VENDOR)
   target_compile_definitions(onnxport_plugin_headers PRIVATE "ONNXPORT_PLUGIN_${fact}=\"${ONNXPORT_PLUGIN_${fact}}\"")
 endforeach()

@@ -2,6 +2,9 @@
 // What codecs of sound are made of: convolutions over signals f[batch, channels, length] that mind a signal's ends,
 // an activation for waves, and quantisers, which make numbers of vectors and vectors of numbers.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <cmath>
 #include <string>

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Audio encoders: the heads that models of sound have in common.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <string>
 #include <utility>

@@ -2,6 +2,9 @@
 // A model through which another one sees images: which of its stages that one reads, and what it is given of each.
 // Source: BackboneConfigMixin and BackboneMixin, transformers 4.57 (utils/backbone_utils.py).
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <algorithm>
 #include <functional>

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where a definition calls the vocabulary: a file and a line of the plugin's own source.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <cstdint>
 #include <string>

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Normalisations of channels, f[batch, channels, ...].
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <vector>
 

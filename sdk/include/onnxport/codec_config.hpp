@@ -2,6 +2,9 @@
 // A codec of sound: OnnxCodecConfig. A plugin says how a signal becomes codes and codes a signal; the graphs of both
 // halves, and that of the whole, are put together here.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <string>
 #include <utility>

@@ -2,6 +2,9 @@
 // Models that a model is put together of: the parts of other types, each defined by whichever plugin has the type. An
 // encoder of one plugin works with a decoder of another when both are installed.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <map>
 #include <optional>

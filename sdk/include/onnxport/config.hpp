@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reading config.json.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <cstdlib>
 #include <initializer_list>

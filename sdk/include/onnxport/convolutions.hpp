@@ -2,6 +2,9 @@
 // Layers that slide a window: convolutions over signals f[batch, channels, length], images f[batch, channels, height,
 // width] and videos f[batch, channels, frames, height, width], their transposes, and pools.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <optional>
 #include <string>

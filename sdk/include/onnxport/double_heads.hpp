@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Text decoders with a head that chooses among texts beside the one of words: GPT's and GPT-2's.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <onnxport/sequence_summary.hpp>
 #include <onnxport/text_decoder.hpp>

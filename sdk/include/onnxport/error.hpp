@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Errors and strings on the plugin's side of the ABI.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <onnxport/abi.h>
 #include <onnxport/call_site.hpp>

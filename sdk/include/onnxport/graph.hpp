@@ -6,6 +6,9 @@
 // `linear(output / "dense", x) + y` is named after `output`; x.in(module) takes a value into a module. The order in
 // which a definition calls its helpers means nothing.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <algorithm>
 #include <cmath>

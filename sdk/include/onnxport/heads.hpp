@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What text models end in: words, spans and choices.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <algorithm>
 #include <functional>

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Image encoders: what their base models, classifiers and segmenters have in common at the rim.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <string>
 #include <vector>

@@ -2,6 +2,9 @@
 // What goes into a model, described so that the host can make up inputs, check a cache and lay out graphs without
 // knowing a name: roles, what belongs to what, sizes of axes, and the states of a cache.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <cstring>
 #include <map>

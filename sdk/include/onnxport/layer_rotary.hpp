@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Models whose kinds of layers turn queries and keys by angles of their own.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <algorithm>
 #include <functional>

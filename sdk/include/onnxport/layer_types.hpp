@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Models whose layers are of several kinds: which layer is which, by config.json.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <algorithm>
 #include <functional>

@@ -3,6 +3,9 @@
 // torch's names, then its input, and what is optional in a named struct. A layer's result stands in the module that
 // holds it.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <cmath>
 #include <string>

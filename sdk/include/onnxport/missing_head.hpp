@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a rim answers where a model does not define a head that its plugin lists.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <onnxport/onnx_config.hpp>
 

@@ -2,6 +2,9 @@
 // OnnxConfig and its children, as a plugin author derives from them. Names and meanings are those of
 // transformers.onnx.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <functional>
 #include <map>

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Plain operations on values: arithmetic, shapes, slices. The result stands where the first value stands.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <limits>
 #include <string>

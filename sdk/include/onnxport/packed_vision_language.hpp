@@ -2,6 +2,9 @@
 // Decoders that read images of any size, whose patches stand in one row: the inputs that Qwen2-VL brought.
 // Source: Qwen2VLForConditionalGeneration, transformers 5.24.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <algorithm>
 #include <string>

@@ -2,6 +2,9 @@
 // The header that every plugin includes. Declare what the plugin is with ONNXPORT_PLUGIN; everything else is reached
 // from there, but for what only some models have: blocks/, families/, layer_types.hpp, relative_bias.hpp, rotary.hpp.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <cstddef>
 #include <exception>

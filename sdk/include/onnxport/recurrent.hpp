@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Recurrent layers over f[length, batch, width]. They stay in f32 in a 16-bit graph.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <string>
 #include <vector>

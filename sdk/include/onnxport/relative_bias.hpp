@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // T5's relative position bias: a learnt number for every head and bucket of distances.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <algorithm>
 #include <cmath>

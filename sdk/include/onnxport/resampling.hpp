@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Samples between the pixels of images f[batch, channels, height, width], and borders.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <string>
 #include <vector>

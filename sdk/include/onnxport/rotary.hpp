@@ -2,6 +2,9 @@
 // Rotary position embeddings with every scaling that configs know. Source: modeling_rope_utils.py, transformers 4.57
 // and 5.24.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <algorithm>
 #include <cmath>

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Text decoders that turn queries and keys by their positions.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <onnxport/rotary.hpp>
 #include <onnxport/text_decoder.hpp>

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Choosing among entries, putting entries back, and other ways to look at an axis.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <string>
 #include <vector>

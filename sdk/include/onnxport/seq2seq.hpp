@@ -2,6 +2,9 @@
 // Encoder and decoder: OnnxSeq2SeqConfigWithPast. A plugin says how each of the two computes and what the heads are;
 // the graphs of every layout are put together here.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <algorithm>
 #include <optional>

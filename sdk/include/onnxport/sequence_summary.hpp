@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // How a sequence becomes one vector, by a config's fields summary_….
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <string>
 

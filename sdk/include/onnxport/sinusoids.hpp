@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Positions as sines and cosines that are computed, not learnt: no table bounds them.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <cmath>
 #include <vector>

@@ -2,6 +2,9 @@
 // Where an answer starts and ends, by a search: the likeliest starts, for each of them the likeliest ends, and whether
 // there is an answer at all.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <algorithm>
 #include <vector>

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Text decoders: the inputs and heads that GPT-2 brought and its successors kept.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <optional>
 #include <string>

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Text encoders: the inputs and heads that BERT brought and its successors kept.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <functional>
 #include <optional>

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whether two layers share one table, as a head and the embedding do.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <onnxport/graph.hpp>
 

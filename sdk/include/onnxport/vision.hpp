@@ -2,6 +2,9 @@
 // The vocabulary of models that see and hear: images are f[batch, channels, height, width], signals
 // f[batch, channels, length], and tokens made from either f[batch, n, width].
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <string>
 #include <utility>

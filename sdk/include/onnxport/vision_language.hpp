@@ -2,6 +2,9 @@
 // Decoders that read images among their tokens. The text's half is a decoder of whatever type config.json names, run on
 // embeddings; a plugin says how an image becomes vectors that stand in a text.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <algorithm>
 #include <string>

@@ -3,6 +3,9 @@
 // counted at run time once for all layers of a stage; a layer then moves its tokens by one gather there and one back.
 // Source: window_partition, window_reverse and SwinLayer, transformers 4.57 (modeling_swin.py).
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <onnxport/resampling.hpp>
 #include <onnxport/selection.hpp>

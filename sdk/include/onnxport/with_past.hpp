@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Decoders with a cache: OnnxConfigWithPast, and what their definitions are written with.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <cstdlib>
 #include <map>

@@ -2,6 +2,9 @@
 // Attention with linear biases (Press, Smith and Lewis, "Train Short, Test Long"): in place of positions, a key's score
 // grows with its place, in every head by a slope of its own.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <bit>
 #include <cmath>

@@ -3,6 +3,9 @@
 // makes their bias of distances. Source: Swinv2Layer and Swin2SRLayer, transformers 4.57 (modeling_swinv2.py,
 // modeling_swin2sr.py).
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <cmath>
 #include <string>

@@ -2,6 +2,9 @@
 // An attention module, as data: how queries, keys and values are made and what is done to them before and after they
 // meet. What differs from call to call (masks, angles, a cache) is given apart.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <functional>
 #include <optional>

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Attention of detectors, in which positions are no part of what is passed on.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <onnxport/layers.hpp>
 

@@ -2,6 +2,9 @@
 // BigBird's attention: a text in blocks, of which each sees its neighbours, the first and the last one, while these two
 // see all. Texts that are too short for that are attended to as a whole, by the same graph.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <cmath>
 #include <vector>

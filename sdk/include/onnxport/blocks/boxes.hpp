@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where on its page a token stands, as vectors.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <vector>
 

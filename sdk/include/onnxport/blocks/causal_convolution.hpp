@@ -2,6 +2,9 @@
 // A convolution over time in which a token sees itself and those just before it, each channel by itself. Its last
 // inputs are a state of the cache, so that a step goes on where the one before it ended.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <string>
 

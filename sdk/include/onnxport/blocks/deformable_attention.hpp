@@ -3,6 +3,9 @@
 // Source: DeformableDetrMultiscaleDeformableAttention, RTDetrV2MultiscaleDeformableAttention and
 // DFineMultiscaleDeformableAttention, transformers 4.57.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <string>
 #include <vector>

@@ -2,6 +2,9 @@
 // DeBERTa's disentangled attention: beside their contents, a query is scored against the key of a distance, and a key
 // against the query of a distance.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <algorithm>
 #include <cmath>

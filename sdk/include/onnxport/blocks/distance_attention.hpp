@@ -3,6 +3,9 @@
 // learnt number for every distance between places of an image of one size.
 // Source: LevitAttention and EfficientFormerSelfAttention, transformers 4.57.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <cstdlib>
 #include <map>

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The feed-forward half of a layer, as data: plain or gated, its weights apart or in one matrix.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <string>
 #include <vector>

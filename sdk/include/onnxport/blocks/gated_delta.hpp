@@ -6,6 +6,9 @@
 //
 // A step is a few products, and one token's state is all that the next one needs: a Scan over the tokens.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <cmath>
 #include <string>

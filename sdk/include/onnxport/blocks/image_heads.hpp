@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What image models end in, beside a layer for the classes.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <string>
 #include <vector>

@@ -4,6 +4,9 @@
 // Source: SamVisionLayer.window_partition and window_unpartition, transformers 4.57 (modeling_sam.py); the same of
 // modeling_sam2.py, transformers 5.24.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <vector>
 

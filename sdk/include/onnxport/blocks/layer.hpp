@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A layer of a transformer, as data: its halves and how each is joined to what came before.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <functional>
 #include <optional>

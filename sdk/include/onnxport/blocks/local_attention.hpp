@@ -2,6 +2,9 @@
 // Attention in which every token sees those that are near it, on both sides: in blocks of queries, each with the keys
 // that one of them may see, so that what is computed grows with the length and not with its square.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <cmath>
 

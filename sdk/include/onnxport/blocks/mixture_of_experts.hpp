@@ -2,6 +2,9 @@
 // Mixtures of experts: a router's scores choose some of many feed-forward layers for each token, which alone are run
 // and read. Experts that all tokens share are ordinary layers beside it.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <limits>
 #include <optional>

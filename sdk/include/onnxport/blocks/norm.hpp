@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A normalisation over the last axis, as data: which, with what, and where its weights are.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <string>
 #include <vector>

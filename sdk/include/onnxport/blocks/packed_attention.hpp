@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // torch's own attention, whose three first layers are one.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <vector>
 

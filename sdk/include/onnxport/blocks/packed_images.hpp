@@ -3,6 +3,9 @@
 // token stand together: within a frame they go block by block of merge × merge. Source: get_vision_position_ids,
 // get_vision_cu_seqlens and get_vision_window_index, transformers 5.24 (vision_utils.py).
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <cmath>
 #include <vector>

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Places in images, as shares of their height and width, and boxes.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <onnxport/operations.hpp>
 

@@ -2,6 +2,9 @@
 // Attention that knows how far apart two tokens are: scores that were made for every distance become scores for every
 // key. Transformer-XL's shift, whose cost and number of nodes do not depend on a table.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <onnxport/operations.hpp>
 

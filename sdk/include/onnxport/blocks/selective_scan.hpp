@@ -6,6 +6,9 @@
 // Their decays do not factor into one a head, so that there is no form by chunks in which nothing overflows: a Scan
 // over the tokens, which holds one token's state at a time.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <optional>
 #include <string>

@@ -3,6 +3,9 @@
 // Source: DetrSinePositionEmbedding, DeformableDetrSinePositionEmbedding and gen_sine_position_embeddings,
 // transformers 4.57 (modeling_detr.py, modeling_deformable_detr.py, modeling_conditional_detr.py).
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <cmath>
 #include <utility>

@@ -8,6 +8,9 @@
 // above 0, so that nothing overflows, however long the text is, and what is computed grows with its length alone but
 // for a small matrix of decays between chunks.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <limits>
 #include <optional>

@@ -2,6 +2,9 @@
 // What stands between an image or a signal and the layers of a model, as data: patches with their positions, and
 // convolutions with what follows them.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <string>
 #include <vector>

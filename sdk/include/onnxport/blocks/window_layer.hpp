@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A layer of Swin: attention within windows, by a learnt number for each distance, and a feed-forward.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <string>
 

@@ -2,6 +2,9 @@
 // Longformer's attention: every token sees those near it and a few global tokens, which see all and are seen by all.
 // Texts of any length and any number of global tokens; what is computed grows with the length, not with its square.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <vector>
 

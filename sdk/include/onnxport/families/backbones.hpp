@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // All families that other models see images through.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <onnxport/backbone.hpp>
 #include <onnxport/families/beit.hpp>

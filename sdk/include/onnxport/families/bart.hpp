@@ -2,6 +2,9 @@
 // The layers of BART, which mBART's and Whisper's relatives kept. Source: BartEncoderLayer, BartDecoderLayer and their
 // twins of Whisper and Speech2Text, transformers 4.57.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <string>
 

@@ -3,6 +3,9 @@
 // Source: BeitModel, transformers 4.30, and 4.57 for other sizes of images, BeitBackbone, 4.57 (modeling_beit.py);
 // Data2VecVisionModel, the same versions (modeling_data2vec_vision.py).
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <string>
 #include <utility>

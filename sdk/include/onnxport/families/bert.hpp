@@ -2,6 +2,9 @@
 // What BERT shares with the models that kept its modules and changed what they are fed or trained for.
 // Source: BertModel, transformers 4.30 (modeling_bert.py).
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <onnxport/blocks/layer.hpp>
 #include <onnxport/plugin.hpp>

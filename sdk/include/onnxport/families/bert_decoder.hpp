@@ -2,6 +2,9 @@
 // BERT and its relatives as decoders: with a past, and with attention to an encoder where they are part of a larger
 // model. Source: BertLMHeadModel and RobertaForCausalLM, transformers 4.57 and 5.24.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <string>
 #include <utility>

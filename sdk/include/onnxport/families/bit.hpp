@@ -2,6 +2,9 @@
 // BiT between pixels and heads: a ResNet with standardized weights and group norms.
 // Source: BitModel and BitBackbone, transformers 4.57 (modeling_bit.py).
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <algorithm>
 #include <string>

@@ -2,6 +2,9 @@
 // The tower of images of BLIP and BLIP-2, and that tower alone. Source: BlipVisionModel and Blip2VisionModel,
 // transformers 4.57 (modeling_blip.py, modeling_blip_2.py).
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <onnxport/families/two_towers.hpp>
 

@@ -2,6 +2,9 @@
 // The towers of CLIP, which its successors kept. Source: CLIPVisionModel and CLIPTextModel, transformers 4.57
 // (modeling_clip.py), and 4.30 for where a text's vector is read.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <onnxport/families/two_towers.hpp>
 

@@ -2,6 +2,9 @@
 // The Conformer: layers in which a convolution over frames stands between the attention and a second feed-forward.
 // Source: Wav2Vec2ConformerEncoderLayer and Wav2Vec2BertEncoderLayer, transformers 4.57.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <cmath>
 #include <string>

@@ -3,6 +3,9 @@
 // other models. Source: ConvNextModel and ConvNextBackbone, transformers 4.57 (modeling_convnext.py), and those of
 // ConvNextV2 (modeling_convnextv2.py).
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <functional>
 #include <string>

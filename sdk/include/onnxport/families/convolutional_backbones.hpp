@@ -2,6 +2,9 @@
 // Convolutional networks through which detectors and segmenters see images: of transformers, by backbone_config, or of
 // timm, by their names. Source: load_backbone, transformers 4.57 (utils/backbone_utils.py).
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <optional>
 #include <string>

@@ -2,6 +2,9 @@
 // What DeBERTa and DeBERTa-v2 share: embeddings, the frame of a layer, and the heads. Source: DebertaModel and
 // DebertaV2Model, transformers 4.57, and 4.30 where older checkpoints depend on it.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <string>
 #include <vector>

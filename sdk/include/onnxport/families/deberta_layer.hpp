@@ -2,6 +2,9 @@
 // A layer of DeBERTa, and how DeBERTa-v2 scores distances. Source: DebertaV2Model, transformers 4.57
 // (modeling_deberta_v2.py).
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <algorithm>
 #include <cctype>

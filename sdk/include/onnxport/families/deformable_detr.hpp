@@ -3,6 +3,9 @@
 // around them that may become queries.
 // Source: DeformableDetrModel and DeformableDetrEncoder, transformers 4.57 (modeling_deformable_detr.py).
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <limits>
 #include <string>

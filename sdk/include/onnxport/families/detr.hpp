@@ -4,6 +4,9 @@
 // Source: DetrModel, DetrForObjectDetection, TableTransformerModel and ConditionalDetrModel, transformers 4.57
 // (modeling_detr.py, modeling_table_transformer.py, modeling_conditional_detr.py).
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <string>
 #include <vector>

@@ -2,6 +2,9 @@
 // The head of DETR that makes a mask of each object: where it looks, and convolutions that grow that stage by stage.
 // Source: DetrForSegmentation and ConditionalDetrForSegmentation, transformers 4.57.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <algorithm>
 #include <cmath>

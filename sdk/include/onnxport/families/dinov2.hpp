@@ -3,6 +3,9 @@
 // Source: Dinov2Model, Dinov2Backbone and those of Dinov2WithRegisters, transformers 4.57 (modeling_dinov2.py,
 // modeling_dinov2_with_registers.py).
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <string>
 #include <utility>

@@ -3,6 +3,9 @@
 // ZoeDepth as well. Source: DPTNeck, DepthAnythingNeck and ZoeDepthNeck, transformers 4.57 (modeling_dpt.py,
 // modeling_depth_anything.py, modeling_zoedepth.py).
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <string>
 #include <utility>

@@ -2,6 +2,9 @@
 // The stem and the blocks of EfficientNet, which ALIGN sees with. Source: EfficientNetModel, transformers 4.57
 // (modeling_efficientnet.py).
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <algorithm>
 #include <cmath>

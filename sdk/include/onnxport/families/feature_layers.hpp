@@ -2,6 +2,9 @@
 // Of which of an encoder's layers a model around it reads the states: LLaVA's vision_feature_layer. Source:
 // LlavaModel.get_image_features and its relatives', transformers 4.57 and 5.24.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <string>
 #include <vector>

@@ -2,6 +2,9 @@
 // What Gemma 3n brought and Gemma 4 kept: inputs of every layer beside the hidden states, and last layers that attend
 // to the keys and values of earlier ones.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <algorithm>
 #include <cmath>

@@ -2,6 +2,9 @@
 // What GPT-2 shares with the models that kept its modules: how its config is written, its layers, and what runs them.
 // Source: GPT2Model, transformers 4.30 and 4.57 (modeling_gpt2.py).
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <cmath>
 #include <string>

@@ -2,6 +2,9 @@
 // HGNet V2 between pixels and heads: blocks whose layers are all looked at together.
 // Source: HGNetV2Backbone, transformers 4.57 (modeling_hgnet_v2.py).
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <string>
 #include <vector>

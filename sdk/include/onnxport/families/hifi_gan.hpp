@@ -2,6 +2,9 @@
 // HiFi-GAN, a vocoder: a signal of what a spectrogram or a latent tells. Source: SpeechT5HifiGan and VitsHifiGan,
 // transformers 4.57 and 5.24.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <string>
 #include <vector>

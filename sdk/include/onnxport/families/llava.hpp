@@ -2,6 +2,9 @@
 // LLaVA and what came of it: an encoder of images and a decoder of texts, each of any type, and two layers between
 // them. Source: LlavaModel, LlavaNextModel and LlavaOnevisionModel, transformers 4.57 and 5.24.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <map>
 #include <string>

@@ -2,6 +2,9 @@
 // Squares of an image's patches that become one token of a text. Source: Mistral3PatchMerger and
 // Lfm2VlModel.get_image_features, transformers 5.24.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <onnxport/blocks/packed_images.hpp>
 

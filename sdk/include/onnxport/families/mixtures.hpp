@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Mixtures of experts as config.json states them: Mixtral's and DeepSeek's, of which others are relatives.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <functional>
 #include <string>

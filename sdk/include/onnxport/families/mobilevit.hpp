@@ -2,6 +2,9 @@
 // What both versions of MobileViT are made of: MobileNet's blocks around transformers, and DeepLab's head.
 // Source: MobileViTModel and MobileViTV2Model, transformers 4.57 (modeling_mobilevit.py, modeling_mobilevitv2.py).
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <algorithm>
 #include <cmath>

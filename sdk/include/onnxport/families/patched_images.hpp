@@ -2,6 +2,9 @@
 // Images of any shape that come cut into patches, as many of each as there is room for: the inputs that SigLIP 2
 // brought. Source: Siglip2VisionModel and Lfm2VlModel, transformers 4.57 and 5.24.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <algorithm>
 #include <cmath>

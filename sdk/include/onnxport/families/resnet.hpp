@@ -3,6 +3,9 @@
 // Source: ResNetModel, transformers 4.30, and 4.57 for downsample_in_bottleneck (modeling_resnet.py);
 // RTDetrResNetBackbone, transformers 4.57 (modeling_rt_detr_resnet.py); ResNet of timm 1.0.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <algorithm>
 #include <string>

@@ -2,6 +2,9 @@
 // What RoBERTa shares with the models that kept its heads and count positions as it does.
 // Source: RobertaModel and its heads, transformers 4.30 (modeling_roberta.py).
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <onnxport/families/bert.hpp>
 

@@ -2,6 +2,9 @@
 // BERT whose positions are angles of queries and keys: embeddings without places, and layers that norm behind each sum.
 // Source: JinaEmbeddingsV3Model, NomicBertModel and GteModel, transformers 5.24, which share their modules.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <functional>
 #include <string>

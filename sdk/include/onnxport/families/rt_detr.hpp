@@ -4,6 +4,9 @@
 // Source: RTDetrModel, RTDetrForObjectDetection, RTDetrV2Model and DFineModel, transformers 4.57, and 5.24 for the
 // order of positions (modeling_rt_detr.py, modeling_rt_detr_v2.py, modeling_d_fine.py).
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <cmath>
 #include <limits>

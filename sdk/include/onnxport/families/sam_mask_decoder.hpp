@@ -3,6 +3,9 @@
 // became. Source: SamMaskDecoder and SamTwoWayTransformer, transformers 4.57 (modeling_sam.py); Sam2MaskDecoder,
 // transformers 5.24 (modeling_sam2.py).
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <optional>
 #include <string>

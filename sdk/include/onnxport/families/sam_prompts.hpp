@@ -3,6 +3,9 @@
 // Source: SamPositionalEmbedding and SamPromptEncoder, transformers 4.57 (modeling_sam.py); Sam2PromptEncoder,
 // transformers 5.24 (modeling_sam2.py).
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <cmath>
 #include <string>

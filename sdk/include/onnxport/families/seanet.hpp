@@ -2,6 +2,9 @@
 // SEANet, the convolutions on both sides of EnCodec and Mimi. Source: EncodecEncoder, EncodecDecoder, MimiEncoder and
 // MimiDecoder, transformers 4.57 and 5.24.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <string>
 #include <vector>

@@ -3,6 +3,9 @@
 // a feed-forward that looks at neighbours. Source: SegformerModel and GLPNModel, transformers 4.57
 // (modeling_segformer.py, modeling_glpn.py).
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <algorithm>
 #include <string>

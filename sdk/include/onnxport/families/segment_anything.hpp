@@ -4,6 +4,9 @@
 // `mask-refinement` a mask of an earlier run as well. Source: SamModel, transformers 4.57 (modeling_sam.py); Sam2Model,
 // transformers 5.24 (modeling_sam2.py); names of parts and inputs as optimum and transformers.js have them.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <string>
 #include <utility>

@@ -3,6 +3,9 @@
 // attention of a cheaper kind and, where the config has it, a convolution over the values beside it.
 // Source: NystromformerModel and YosoModel, transformers 4.57.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <onnxport/convolutions.hpp>
 #include <onnxport/families/bert.hpp>

@@ -2,6 +2,9 @@
 // What SigLIP and SigLIP 2 share: the tower of texts, and how images are pooled. Source: SiglipTextModel and
 // SiglipMultiheadAttentionPoolingHead, transformers 4.57 (modeling_siglip.py).
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <onnxport/families/two_towers.hpp>
 

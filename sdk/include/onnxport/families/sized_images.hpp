@@ -2,6 +2,9 @@
 // Images of different sizes in one batch, padded on their right and below, with the size of each beside it: the inputs
 // that Pixtral brought. Source: PixtralVisionModel and Mistral3Model, transformers 5.24.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <algorithm>
 #include <map>

@@ -2,6 +2,9 @@
 // What wav2vec 2.0 and its relatives were trained to predict: for each frame, vectors of codebooks.
 // Source: Wav2Vec2GumbelVectorQuantizer and Wav2Vec2ForPreTraining in evaluation, transformers 4.57.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <map>
 #include <string>

@@ -3,6 +3,9 @@
 // who speaks. Source: Wav2Vec2ForCTC, Wav2Vec2ForSequenceClassification, Wav2Vec2ForAudioFrameClassification and
 // Wav2Vec2ForXVector, transformers 4.57, and 5.24 for what layers yield.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <optional>
 #include <string>

@@ -2,6 +2,9 @@
 // Squeezed and efficient wav2vec: frames go through the layers several at once, and come apart again behind them.
 // Source: SEWModel and SEWDModel, transformers 4.57 (modeling_sew.py, modeling_sew_d.py).
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <utility>
 #include <vector>

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Decoders of state-space layers and attention, as configs of Bamba and its relatives state them.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <string>
 #include <vector>

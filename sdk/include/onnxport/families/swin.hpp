@@ -3,6 +3,9 @@
 // within shifted ones, and a merger of patches behind each stage but the last.
 // Source: SwinModel and Swinv2Model, transformers 4.57 (modeling_swin.py, modeling_swinv2.py).
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <algorithm>
 #include <string>

@@ -3,6 +3,9 @@
 // within shifted windows, whatever the size of the image.
 // Source: SwinBackbone and MaskFormerSwinBackbone, transformers 4.57 (modeling_swin.py, modeling_maskformer_swin.py).
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <algorithm>
 #include <string>

@@ -2,6 +2,9 @@
 // What models of series over time have in common: a scale of each series, patches of it, and heads that yield numbers
 // or the parameters of a distribution. Series are f[batch, time, channels], or f[batch, time] of one channel.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <initializer_list>
 #include <optional>

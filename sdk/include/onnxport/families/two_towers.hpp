@@ -2,6 +2,9 @@
 // Two encoders that were trained together, one of texts and one of images, so that a text and an image that belong
 // together point the same way. Source: CLIPModel and SiglipModel, transformers 4.57.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <string>
 #include <utility>

@@ -2,6 +2,9 @@
 // The vision transformer and the relatives that differ from it in their first tokens and their heads.
 // Source: ViTModel, transformers 4.30, and 4.57 for other sizes of images and for the pooler's options.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <onnxport/blocks/image_heads.hpp>
 #include <onnxport/blocks/layer.hpp>

@@ -3,6 +3,9 @@
 // the layers of a transformer read them. Source: Wav2Vec2Model, transformers 4.57 (modeling_wav2vec2.py), and 5.24 for
 // what layers yield.
 #pragma once
+#ifdef ONNXPORT_SDK_COMPILED
+#pragma interface
+#endif
 
 #include <algorithm>
 #include <optional>
