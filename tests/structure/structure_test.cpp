@@ -7,6 +7,7 @@
 #include <boost/test/unit_test.hpp>
 #include <fstream>
 #include <iterator>
+#include <set>
 #include <string_view>
 
 #include "include_graph.hpp"
@@ -125,6 +126,36 @@ BOOST_AUTO_TEST_CASE(documentation_shows_the_graph) {
              "docs/architecture.md shows another include graph; put what " << drawn.string() << " holds there");
 }
 
+/// What a header of the SDK says behind its comment: that its code is compiled once, where a build has many plugins.
+constexpr std::string_view compiled_once = "\n#pragma once\n#ifdef ONNXPORT_SDK_COMPILED\n#pragma interface\n#endif\n";
+
+/// Headers, by name and text, that do not say so, or share their name with another: `#pragma implementation` knows
+/// names alone.
+std::vector<std::string> compiled_in_each_plugin(const std::vector<std::pair<fs::path, std::string>>& headers) {
+  std::vector<std::string> found;
+  std::set<fs::path> names;
+  for (const auto& [header, text] : headers) {
+    if (text.find(compiled_once) == std::string::npos)
+      found.push_back(fmt::format("{} does not begin as the other headers do:{}", header.string(), compiled_once));
+    if (!names.insert(header.filename()).second)
+      found.push_back(fmt::format("{} has the name of another header; sdk/CMakeLists.txt needs names that differ",
+                                  header.string()));
+  }
+  return found;
+}
+
+BOOST_AUTO_TEST_CASE(headers_of_the_sdk_are_compiled_once) {
+  std::vector<std::pair<fs::path, std::string>> headers;
+  for (const auto& entry : fs::recursive_directory_iterator(repository / "sdk/include")) {
+    if (entry.path().extension() != ".hpp") continue;
+    std::ifstream in(entry.path());
+    headers.emplace_back(entry.path(), std::string{std::istreambuf_iterator<char>(in), {}});
+  }
+  BOOST_TEST(headers.size() > 50u);
+  const std::vector<std::string> found = compiled_in_each_plugin(headers);
+  BOOST_TEST(found.empty(), fmt::format("{}", fmt::join(found, "\n")));
+}
+
 // ------------------------------------------------------------------------------------ that these tests can fail
 
 BOOST_AUTO_TEST_CASE(a_cycle_is_named_with_the_includes_that_close_it) {
@@ -159,6 +190,13 @@ BOOST_AUTO_TEST_CASE(what_the_table_does_not_allow_is_found) {
   BOOST_TEST(forbidden({{"plugins/bert/bert.cpp", "core/error.hpp"}}).size() == 1u);
   BOOST_TEST(forbidden({{"plugins/bert/bert.cpp", "plugins/bart/bart.hpp"}}).size() == 1u);
   BOOST_TEST(forbidden({{"backends/torch/evaluator.cpp", "core/passes/lower.hpp"}}).size() == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(a_header_that_each_plugin_compiles_is_found) {
+  const std::string whole = "// A block.\n#pragma once\n#ifdef ONNXPORT_SDK_COMPILED\n#pragma interface\n#endif\n";
+  BOOST_TEST(compiled_in_each_plugin({{"a/x.hpp", whole}, {"a/y.hpp", whole}}).empty());
+  BOOST_TEST(compiled_in_each_plugin({{"a/x.hpp", "// A block.\n#pragma once\n"}}).size() == 1u);
+  BOOST_TEST(compiled_in_each_plugin({{"a/x.hpp", whole}, {"b/x.hpp", whole}}).size() == 1u);
 }
 
 BOOST_AUTO_TEST_CASE(a_picture_leaves_out_what_follows) {
