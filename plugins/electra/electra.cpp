@@ -16,7 +16,9 @@ struct Embeddings {
   Value operator()(const Scope& s, const BertEncoder& bert, BertEncoder::Embedded in) const {
     in.width = width;
     const Value x = bert.embed(s / "embeddings", in);
-    return width == bert.hidden ? x : linear(s / "embeddings_project", x, {.out = bert.hidden});
+    if (width != bert.hidden) return linear(s / "embeddings_project", x, {.out = bert.hidden});
+    s.graph().unused((s / "embeddings_project.*").path());  // of the first releases; nobody reads it
+    return x;
   }
   WordsHead words(const BertEncoder& bert) const {
     return {.head = {.names = {.dense = "generator_predictions.dense",
