@@ -174,6 +174,14 @@ BOOST_AUTO_TEST_CASE(parts_of_adapters_are_not_left_out) {
   check_says({"LoRA", "a.lora_embedding_A.default"});
   tensors({"a.weight", "a.ia3_l.default"});
   check_says({"IA3", "a.ia3_l.default"});
+  tensors({"a.weight", "a.lora_down.weight", "a.lora_up.weight"});
+  check_says({"LoRA", "a.lora_down.weight", "merge_and_unload"});
+  tensors({"a.weight", "a.lora_magnitude_vector.default.weight"});
+  check_says({"DoRA", "a.lora_magnitude_vector.default.weight"});
+  tensors({"a.weight", "a.lora_E.default"});
+  check_says({"AdaLoRA", "a.lora_E.default"});
+  tensors({"a.weight", "a.boft_R.default"});
+  check_says({"BOFT", "a.boft_R.default"});
   tensors({"a.base_layer.weight"});
   check_says({"PEFT", "a.base_layer.weight"});
 }
