@@ -124,10 +124,9 @@ void add_shards(Contents& contents, const fs::path& index_path) {
 
 Json read_json(const fs::path& path) {
   std::error_code unknown;
-  if (const auto type = fs::status(path, unknown).type();
-      type != fs::file_type::regular && fs::exists(fs::file_status(type)))
-    throw Error(Failure::checkpoint, fmt::format("{} is not a regular file", path.string()),
-                "put the file there that the folder's other ones belong to, or download it again");
+  if (fs::is_directory(path, unknown))
+    throw Error(Failure::checkpoint, fmt::format("{} is a folder, expected a file", path.string()),
+                "put the checkpoint's own file in its place");
   std::ifstream in(path, std::ios::binary);
   if (!in)
     throw Error(Failure::checkpoint, fmt::format("{} cannot be read: {}", path.string(), std::strerror(errno)),

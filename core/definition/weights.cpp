@@ -239,8 +239,10 @@ bool WeightSource::misses_parts_of_modules() const {
 }
 
 bool WeightSource::is_known_unused(const std::string& name) const {
-  return std::any_of(unused_patterns_.begin(), unused_patterns_.end(),
-                     [&](const std::string& pattern) { return matches(pattern, name); });
+  const std::vector<std::string> names = with_and_without_prefix(name, prefix_);
+  return std::any_of(unused_patterns_.begin(), unused_patterns_.end(), [&](const std::string& pattern) {
+    return std::any_of(names.begin(), names.end(), [&](const std::string& one) { return matches(pattern, one); });
+  });
 }
 
 /// Under any of their spellings, the tensors that were asked for.

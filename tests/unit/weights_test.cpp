@@ -240,6 +240,13 @@ BOOST_AUTO_TEST_CASE(patterns_silence_what_is_known) {
   source.get("layer.w", {2});
   source.mark_unused("*.position_ids");
   BOOST_TEST(source.finish(false).empty());
+  // Patterns hold with the base model's prefix and without.
+  Folder prefixed({{"bert.layer.w", {2}}, {"bert.layer.old.weight", {2}}});
+  WeightSource other(*prefixed.checkpoint);
+  other.set_base_model_prefix("bert");
+  other.get("layer.w", {2});
+  other.mark_unused("layer.old.*");
+  BOOST_TEST(other.finish(false).empty());
 }
 
 BOOST_AUTO_TEST_CASE(rules_rename_before_the_look_up) {
