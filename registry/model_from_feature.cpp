@@ -39,6 +39,7 @@ std::vector<std::string> FeaturesManager::Supported::outputs() const {
 PluginTable FeaturesManager::table_of(const Supported& supported) const {
   PluginTable table = table_of(*supported.candidate);
   table.names = supported.config_names();
+  table.features = supported.model->features;
   return table;
 }
 

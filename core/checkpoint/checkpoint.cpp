@@ -76,6 +76,12 @@ void add_file(Contents& contents, const fs::path& path) {
   }
 }
 
+/// A name as messages show it: not all of one that no file has.
+std::string shortened(const std::string& name) {
+  constexpr size_t most = 100;
+  return name.size() <= most ? name : fmt::format("{:.{}}…", name, most);
+}
+
 /// A link among the shards may lead within the folder, or to the store of the cache that the folder is a snapshot of.
 void check_stays_inside(const fs::path& folder, const std::string& shard) {
   const fs::path target = fs::canonical(folder / shard), home = fs::canonical(folder);
@@ -94,9 +100,10 @@ void add_shards(Contents& contents, const fs::path& index_path) {
   std::set<std::string> shards;
   for (const auto& [name, shard] : map) shards.insert(shard);
   for (const std::string& shard : shards) {
-    if (!fs::exists(folder / shard)) {
+    std::error_code ignored;  // a name too long to be a file's is no file's
+    if (!fs::exists(folder / shard, ignored)) {
       throw Error(Failure::checkpoint,
-                  fmt::format("{} names the shard {}, which is not there", index_path.string(), shard),
+                  fmt::format("{} names the shard {}, which is not there", index_path.string(), shortened(shard)),
                   "download the missing shard; the checkpoint is incomplete");
     }
     check_stays_inside(folder, shard);
@@ -116,6 +123,10 @@ void add_shards(Contents& contents, const fs::path& index_path) {
 }  // namespace
 
 Json read_json(const fs::path& path) {
+  std::error_code unknown;
+  if (fs::is_directory(path, unknown))
+    throw Error(Failure::checkpoint, fmt::format("{} is a folder, expected a file", path.string()),
+                "put the checkpoint's own file in its place");
   std::ifstream in(path, std::ios::binary);
   if (!in)
     throw Error(Failure::checkpoint, fmt::format("{} cannot be read: {}", path.string(), std::strerror(errno)),
@@ -193,9 +204,10 @@ Checkpoint Checkpoint::open(const fs::path& folder) {
   Checkpoint checkpoint = open_config(folder);
   // In the order in which they are looked for; of several the first is read.
   std::vector<std::string> there;
+  std::error_code ignored;
   for (const char* name :
        {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"}) {
-    if (fs::exists(folder / name)) there.emplace_back(name);
+    if (fs::exists(folder / name, ignored)) there.emplace_back(name);
   }
   if (there.empty()) {
     explain_missing_weights(folder);

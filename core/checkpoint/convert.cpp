@@ -28,6 +28,30 @@ bool moves_elements(const Transform& transform) {
          std::holds_alternative<ExpandTo>(transform);
 }
 
+/// A type's largest number, and what to do where a tensor has larger ones.
+struct Range {
+  ir::DType dtype;
+  Failure failure;
+  const char *name, *largest, *next_step;
+};
+constexpr Range ranges[] = {
+    {ir::DType::f16, Failure::usage, "fp16", "65504",
+     "choose --dtype bf16, which has the range of fp32, or leave --dtype out"},
+    {ir::DType::bf16, Failure::usage, "bf16", "3.39e38", "leave --dtype out"},
+    {ir::DType::f32, Failure::checkpoint, "fp32", "3.403e38",
+     "graphs compute in fp32; save the checkpoint in fp32, and look where these numbers come from"},
+};
+
+[[noreturn]] void refuse_beyond(ir::DType dtype, const std::string& tensor) {
+  const Range* range =
+      std::find_if(std::begin(ranges), std::end(ranges), [&](const Range& row) { return row.dtype == dtype; });
+  if (range == std::end(ranges)) throw Error(Failure::internal, "a type without a range");
+  throw Error(range->failure,
+              fmt::format("the tensor '{}' holds numbers beyond {}, the largest that {} has", tensor, range->largest,
+                          range->name),
+              range->next_step);
+}
+
 }  // namespace
 
 TileReader::TileReader(const Weight& weight)
@@ -238,11 +262,7 @@ void TileReader::run_steps(const std::byte* source, uint64_t first, uint64_t cou
       std::vector<std::byte> next(last ? 0 : count * ir::size_of(cast->dtype));
       std::byte* const target = last ? out : next.data();
       convert_elements(dtype, source, cast->dtype, target, count);
-      if (cast->dtype == ir::DType::f16 && leave_f16(dtype, source, target, count)) {
-        throw Error(Failure::usage,
-                    fmt::format("the tensor '{}' holds numbers beyond 65504, the largest that fp16 has", stored_->name),
-                    "choose --dtype bf16, which has the range of fp32, or leave --dtype out");
-      }
+      if (become_infinite({dtype, source, count}, cast->dtype, target)) refuse_beyond(cast->dtype, stored_->name);
       if (last) return;
       held = std::move(next);
       dtype = cast->dtype;

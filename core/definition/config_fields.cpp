@@ -47,7 +47,7 @@ const std::set<std::string, std::less<>>& general_fields() {
       "pooler_size_per_head", "pooler_type",
       // of other libraries and of authors
       "sentence_transformers", "setfit_version", "matryoshka_dims", "transformers.js_config", "unsloth_version",
-      "unsloth_fixed", "is_llama_config", "created_date",
+      "unsloth_fixed", "is_llama_config", "created_date", "language", "name",
   };
   // clang-format on
   return fields;

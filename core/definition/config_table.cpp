@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // config/1
+#include <limits>
+
 #include "core/definition/host_tables.hpp"
 
 namespace onnxport {
@@ -78,8 +80,11 @@ onnxport_config_type config_type(const onnxport_config* self) {
     case Json::value_t::boolean:
       return ONNXPORT_CONFIG_BOOL;
     case Json::value_t::number_integer:
-    case Json::value_t::number_unsigned:
       return ONNXPORT_CONFIG_INT;
+    case Json::value_t::number_unsigned: {
+      constexpr uint64_t most = std::numeric_limits<int64_t>::max();
+      return self->json->get<uint64_t>() <= most ? ONNXPORT_CONFIG_INT : ONNXPORT_CONFIG_FLOAT;
+    }
     case Json::value_t::number_float:
       return ONNXPORT_CONFIG_FLOAT;
     case Json::value_t::string:

@@ -68,13 +68,33 @@ std::vector<Definition> OnnxConfig::define_parts(WeightSource& weights, const st
                   fmt::format("its named steps are: {}", fmt::join(known, ", ")));
     }
   }
-  const std::vector<std::string> unused = weights.finish(options.allow_unused);
+  const std::vector<std::string> unused = weights.finish(options.allow_unused, [this] { return asked_by_any(); });
   const std::vector<std::string> unread = this->unread();
   for (Definition& definition : definitions) {
     definition.unused_tensors = unused;
     definition.unread_fields = unread;
   }
   return definitions;
+}
+
+/// What the model's other graphs and the type's other features ask for. A feature that the config does not fit asks for
+/// nothing.
+WeightSource OnnxConfig::asked_by_any() const {
+  const State& state = *state_;
+  PluginTable plugin = state.plugin;
+  plugin.names = nullptr;  // the config has the plugin's names by now
+  WeightSource asked;
+  for (const std::string& feature : plugin.features) {
+    try {
+      const OnnxConfig other = component(plugin, state.config, {state.defined_type, feature}, 0);
+      std::vector<std::string> graphs = other.parts();
+      graphs.emplace_back();
+      other.define_parts(asked, graphs);
+    } catch (const Error&) {
+      continue;
+    }
+  }
+  return asked;
 }
 
 /// Runs forward() for one graph; puts its outputs in the order of the declaration, and the further ones behind.
@@ -108,16 +128,16 @@ Definition OnnxConfig::define_part(WeightSource& weights, const std::string& par
         std::find_if(given.begin(), given.end(), [&](const ir::NamedValue& value) { return value.name == spec.name; });
     if (found == given.end()) {
       throw Error(Failure::plugin, fmt::format("plugin {} declares the output '{}' and defines none of that name",
-                                               state.plugin_id, spec.name));
+                                               state.plugin.plugin_id, spec.name));
     }
     name_axes(spec, definition.description, definition.graph[found->value].type);
-    check_declared_axes(state.plugin_id, spec, definition.graph[found->value].type);
+    check_declared_axes(state.plugin.plugin_id, spec, definition.graph[found->value].type);
     definition.graph.outputs.push_back(*found);
     given.erase(found);
   }
   if (!given.empty()) {
     throw Error(Failure::plugin, fmt::format("plugin {} defines the output '{}', which it does not declare",
-                                             state.plugin_id, given[0].name));
+                                             state.plugin.plugin_id, given[0].name));
   }
   if (followed && state.sentence) state.sentence->append(definition.graph, definition.description);
   if (followed && state.scores) state.scores->append(definition.graph, state.feature);

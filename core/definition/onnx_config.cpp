@@ -35,8 +35,8 @@ void OnnxConfig::State::describe(const std::string& part) {
   if (!description.inputs.empty() && !description.outputs.empty()) return;
   throw Error(Failure::plugin, fmt::format("plugin {} declares {} inputs and {} outputs for '{}' with feature "
                                            "'{}'{}; a model has at least one of each",
-                                           plugin_id, description.inputs.size(), description.outputs.size(), model_type,
-                                           feature, part.empty() ? "" : ", part '" + part + "'"));
+                                           plugin.plugin_id, description.inputs.size(), description.outputs.size(),
+                                           model_type, feature, part.empty() ? "" : ", part '" + part + "'"));
 }
 
 void OnnxConfig::State::check_options() const {
@@ -66,15 +66,13 @@ OnnxConfig OnnxConfig::from_model_config(const PluginTable& plugin, const Json& 
 OnnxConfig OnnxConfig::component(const PluginTable& plugin, const Json& config, const Wanted& wanted, int depth) {
   refuse_general_fields(config);
   auto state = std::make_unique<State>();
-  state->plugin_id = plugin.plugin_id;
-  state->names = plugin.names;
+  state->plugin = plugin;
   state->config = plugin.names ? plugin.names->applied_to(config) : config;
   state->options = wanted.options;
   state->defined_type = wanted.model_type;
   state->model_type = plugin.names ? plugin.names->model_type : wanted.model_type;
   state->feature = wanted.feature;
-  state->finder = plugin.parts;
-  state->components.emplace(&state->finder, state->config, depth);
+  state->components.emplace(&state->plugin.parts, state->config, depth);
   state->root.json = &state->config;
   state->root.fields = &state->asked_fields;
   state->root.components = &*state->components;
@@ -89,10 +87,10 @@ OnnxConfig OnnxConfig::component(const PluginTable& plugin, const Json& config, 
     state->check_options();
     state->describe("");
   } catch (const Error& error) {
-    state->misread.check(state->names.get());  // the error may be no more than what follows from that
+    state->misread.check(state->plugin.names.get());  // the error may be no more than what follows from that
     throw Error(error.failure(), with_what_is_there(error.what(), state->config), error.hint());
   }
-  state->misread.check(state->names.get());
+  state->misread.check(state->plugin.names.get());
   OnnxConfig made(std::move(state));
   const std::vector<std::string> parts = made.parts();
   for (const std::string& part : parts) made.state_->describe(part);
@@ -141,8 +139,8 @@ std::vector<std::string> OnnxConfig::unread() const {
   state_->components->take_off_read(fields);
   const std::vector<std::string> of_parts = state_->components->unread();
   fields.insert(fields.end(), of_parts.begin(), of_parts.end());
-  if (state_->names) {
-    for (std::string& field : fields) field = state_->names->own_name(field);
+  if (state_->plugin.names) {
+    for (std::string& field : fields) field = state_->plugin.names->own_name(field);
   }
   return fields;
 }
@@ -212,7 +210,7 @@ const std::string& OnnxConfig::feature() const {
   return state_->feature;
 }
 const std::string& OnnxConfig::plugin_id() const {
-  return state_->plugin_id;
+  return state_->plugin.plugin_id;
 }
 const Json& OnnxConfig::model_config() const {
   return state_->config;

@@ -43,6 +43,8 @@ struct PluginTable {
   ModelFinder parts{};
   /// How the checkpoint calls what the plugin reads; null where it calls it the same.
   std::shared_ptr<const ConfigNames> names{};
+  /// What the plugin makes of a checkpoint of the type: what one feature does not ask for, another one may.
+  std::vector<std::string> features{};
 };
 
 /// What a ModelFinder finds: the plugin, and type and feature as it spells them.
@@ -160,6 +162,7 @@ class OnnxConfig {
   explicit OnnxConfig(std::unique_ptr<State> state);
   Definition define_part(WeightSource& weights, const std::string& part, const DefineOptions& options,
                          std::set<std::string>& known_steps) const;
+  WeightSource asked_by_any() const;
   std::unique_ptr<State> state_;
 };
 

@@ -18,16 +18,14 @@ namespace onnxport {
 
 /// It stays where it is: the plugin's object may keep what it was created with.
 struct OnnxConfig::State {
-  std::string plugin_id;
+  PluginTable plugin;
   std::string model_type;    // of the checkpoint
   std::string defined_type;  // what the plugin knows it as
   std::string feature;
-  std::shared_ptr<const ConfigNames> names;  // null where the checkpoint's are the plugin's
   Json config, options;
   AskedFields asked_fields, asked_options;
-  Misread misread;               // of the config
-  onnxport_config root, chosen;  // config and options as the plugin sees them
-  ModelFinder finder;
+  Misread misread;                               // of the config
+  onnxport_config root, chosen;                  // config and options as the plugin sees them
   std::optional<detail::Components> components;  // stays until the plugin's object is gone, which may hold some
   std::optional<detail::PluginObject> object;
   std::map<std::string, Description> descriptions;  // by part; "" is the model as one graph

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <optional>
 
 #include "core/definition/config_fields.hpp"
 #include "core/error.hpp"
@@ -14,10 +15,6 @@
 
 namespace onnxport {
 namespace {
-
-bool is_number(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
-}
 
 /// Whether the text matches a pattern in which * stands for any text.
 bool matches(std::string_view pattern, std::string_view text) {
@@ -50,12 +47,24 @@ std::string_view last_of(std::string_view name) {
 }
 
 /// Whether a tensor of that name is made anew with every model, so that files may hold it or not.
-/// Source: buffers of transformers' models in version 4.30, and of torch's batch normalisation. Those that are called
-/// as an input of the model, the definitions name (Graph::unused).
-bool is_buffer(std::string_view last) {
+/// Source: buffers of transformers' models in version 4.30, and of torch's batch normalisation; the version number that
+/// fairseq gave encoders and decoders. Those that are called as an input of the model, the definitions name
+/// (Graph::unused).
+bool is_buffer(std::string_view name) {
+  const std::string_view last = last_of(name);
+  if (last == "version" && parent_of(name).ends_with("coder")) return true;
   constexpr std::string_view buffers[] = {"inv_freq",   "original_inv_freq", "num_batches_tracked",    "masked_bias",
                                           "cos_cached", "sin_cached",        "relative_position_index"};
   return std::find(std::begin(buffers), std::end(buffers), last) != std::end(buffers);
+}
+
+/// Whether a module is one of a numbered list, or lies in one.
+bool in_numbered_list(std::string_view module) {
+  for (; !module.empty(); module = parent_of(module)) {
+    const std::string_view last = last_of(module);
+    if (std::all_of(last.begin(), last.end(), [](unsigned char c) { return std::isdigit(c) != 0; })) return true;
+  }
+  return false;
 }
 
 /// Whether the path of a module within another says that it was added to that: a normalisation, or an adapter.
@@ -66,6 +75,14 @@ bool is_added(std::string_view path) {
   if (direct && (lower.find("norm") != std::string::npos || lower.starts_with("ln") || lower.ends_with("_ln")))
     return true;
   return lower.find("adapter") != std::string::npos || lower.find("lora_") != std::string::npos;
+}
+
+/// Whether a module within another one, by its path from there, is a head: of a model that was trained for several
+/// tasks, of which a feature uses one; or the pooler beside a tower's layers, which not every class has that reads the
+/// file. Source: BertPreTrainingHeads and its relatives, and _keys_to_ignore_on_load_unexpected, transformers 4.30.
+bool is_head_within(std::string_view module, std::string_view path) {
+  if (is_added(path)) return false;
+  return module == "cls" || (!in_numbered_list(module) && (path == "pooler" || path.starts_with("pooler.")));
 }
 
 std::string list_of(const std::string& title, const std::vector<std::string>& lines) {
@@ -203,32 +220,71 @@ bool WeightSource::uses_any_under(std::string_view module) const {
   return at != used_.end() && at->starts_with(prefix);
 }
 
+/// Whether something is missing of a module that is there, or of a numbered list of them, which no other choice of a
+/// head explains.
+bool WeightSource::misses_parts_of_modules() const {
+  const auto is_part = [this](const std::string& name) {
+    const std::string_view parent = parent_of(name);
+    if (uses_any_under(parent)) return true;
+    for (std::string_view module = parent; in_numbered_list(module); module = parent_of(module)) {
+      if (uses_any_under(parent_of(module))) return true;
+    }
+    return false;
+  };
+  return std::any_of(requested_.begin(), requested_.end(), [&](const auto& asked) {
+    if (find(asked.first, nullptr) != nullptr) return false;
+    const std::vector<std::string> names = spellings(asked.first);
+    return std::any_of(names.begin(), names.end(), is_part);
+  });
+}
+
+bool WeightSource::is_known_unused(const std::string& name) const {
+  const std::vector<std::string> names = with_and_without_prefix(name, prefix_);
+  return std::any_of(unused_patterns_.begin(), unused_patterns_.end(), [&](const std::string& pattern) {
+    return std::any_of(names.begin(), names.end(), [&](const std::string& one) { return matches(pattern, one); });
+  });
+}
+
+/// Under any of their spellings, the tensors that were asked for.
+std::set<std::string> WeightSource::asked_spellings() const {
+  std::set<std::string> all;
+  for (const auto& [name, shape] : requested_)
+    for (std::string& spelling : spellings(name)) all.insert(std::move(spelling));
+  return all;
+}
+
 /// Whether a tensor that nothing used lies in a module of which the definition used other tensors, so that the
-/// definition computes something else than the checkpoint was made for: directly, as what was added to any module, the
-/// base model among them, or in a further one of a numbered list (layer 12 of a model that has 12 by its config).
-/// Others may be of another graph of the model, as a cached step leaves out what makes the keys of its cross-attention,
-/// or of a head, beside or in the base model.
+/// definition computes something else than the checkpoint was made for: at any depth, also a further one of a numbered
+/// list (layer 12 of a model that has 12 by its config). Where nothing of its outermost module is used, it is of a head
+/// beside the model.
 bool WeightSource::inside_used_module(const std::string& name) const {
-  if (is_buffer(last_of(name))) return false;
+  if (is_buffer(name)) return false;
   const std::string_view parent = parent_of(name);
   for (std::string_view module = parent; !module.empty(); module = parent_of(module)) {
-    if (uses_any_under(module)) return parent == module || is_added(parent.substr(module.size() + 1));
-    const std::string_view list = parent_of(module);
-    if (is_number(last_of(module)) && !list.empty() && uses_any_under(list)) return true;
+    if (!uses_any_under(module)) continue;
+    return parent == module || !is_head_within(module, parent.substr(module.size() + 1));
   }
   // Of a base model that was saved alone, nothing stands before its modules' names.
   const bool is_base = !prefix_.empty() && !used_.empty() && !uses_any_under(prefix_);
   return is_base && is_added(parent);
 }
 
-std::vector<std::string> WeightSource::finish(bool allow_unused) const {
+std::vector<std::string> WeightSource::finish(bool allow_unused, const Others& others) const {
   std::vector<std::string> unexpected, elsewhere;
+  std::optional<WeightSource> other;
+  std::set<std::string> asked_elsewhere;
+  const auto of_others = [&](const std::string& name) {
+    if (!others) return false;
+    if (!other) {
+      other = others();
+      other->set_base_model_prefix(prefix_);
+      asked_elsewhere = other->asked_spellings();
+    }
+    return asked_elsewhere.contains(name) || other->is_known_unused(name);
+  };
   for (const auto& [name, held] : tensors_) {
-    if (used_.contains(name)) continue;
-    const bool known = std::any_of(unused_patterns_.begin(), unused_patterns_.end(),
-                                   [&name = name](const std::string& pattern) { return matches(pattern, name); });
-    if (known) continue;
-    if (inside_used_module(name))
+    if (used_.contains(name) || is_known_unused(name)) continue;
+    if (inside_used_module(name) && !of_others(name))
       unexpected.push_back(fmt::format("{} [{}]", shown(name), fmt::join(held.weight.shape(), ", ")));
     else
       elsewhere.push_back(held.is_whole ? held.origins[0] : shown(name));
@@ -252,6 +308,8 @@ std::vector<std::string> WeightSource::finish(bool allow_unused) const {
     hint =
         "what saved them is around the model, such as a training program's class or a larger model; save the model "
         "that is inside, and export that";
+  } else if (!missing_.empty() && misses_parts_of_modules()) {
+    hint = "the weights are not all there, or config.json is of another model; fetch both again from one place";
   } else if (!missing_.empty()) {
     hint =
         "if the missing ones belong to a head, this checkpoint has another: see its config.json's architectures, and "

@@ -2,6 +2,7 @@
 // From the names that a definition asks for to the checkpoint's tensors: the one place where names are adapted.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -31,9 +32,12 @@ class WeightSource {
   /// Tensors that match (* stands for any text) are known not to be used.
   void mark_unused(std::string pattern) { unused_patterns_.push_back(std::move(pattern)); }
 
-  /// Throws Error(checkpoint) listing missing, mis-shaped and unexpected tensors together. Unexpected are
-  /// those inside modules that the definition uses; the rest is returned: tensors of other heads.
-  std::vector<std::string> finish(bool allow_unused) const;
+  /// What other graphs and features of the model ask for, made only where it is needed.
+  using Others = std::function<WeightSource()>;
+  /// Throws Error(checkpoint) listing missing, mis-shaped and unexpected tensors together. Unexpected are those inside
+  /// modules that the definition uses and that none of the `others` knows; the rest is returned: tensors of other
+  /// heads.
+  std::vector<std::string> finish(bool allow_unused, const Others& others = {}) const;
 
   /// Every tensor asked for, with its shape, by name.
   const std::map<std::string, std::vector<int64_t>>& requested() const { return requested_; }
@@ -45,6 +49,9 @@ class WeightSource {
   std::string scale_of(const std::string& name) const;
   std::string prefix_of_missing() const;
   bool uses_any_under(std::string_view module) const;
+  bool misses_parts_of_modules() const;
+  bool is_known_unused(const std::string& name) const;
+  std::set<std::string> asked_spellings() const;
   bool inside_used_module(const std::string& name) const;
 
   bool synthetic_ = true;

@@ -24,7 +24,7 @@ int64_t modified_ns_of(const struct stat& info) {
 std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
   std::shared_ptr<MappedFile> file(new MappedFile());
   file->path_ = path;
-  file->descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  file->descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // not to wait for a pipe's other end
   struct stat info {};
   if (file->descriptor_ < 0 || ::fstat(file->descriptor_, &info) != 0) {
     throw Error(Failure::checkpoint, fmt::format("{} cannot be read: {}", path, std::strerror(errno)),

@@ -316,6 +316,36 @@ bool leave_f16(ir::DType from, const std::byte* source, const std::byte* halves,
   return false;
 }
 
+namespace {
+
+/// Whether a finite number became an infinity, by the bits of the target's exponent.
+template <class Bits>
+bool leave_range(Bits exponent, const Elements& source, const std::byte* target) {
+  const auto is_special = [&](uint64_t i) {
+    Bits bits{};
+    std::memcpy(&bits, target + i * sizeof bits, sizeof bits);
+    return (bits & exponent) == exponent;
+  };
+  for (uint64_t i = 0; i < source.count; ++i) {
+    if (!is_special(i)) continue;
+    double exact = 0;
+    convert_elements(source.dtype, source.data + i * ir::size_of(source.dtype), ir::DType::f64,
+                     reinterpret_cast<std::byte*>(&exact), 1);
+    if (std::isfinite(exact)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+bool become_infinite(const Elements& source, ir::DType to, const std::byte* target) {
+  if (to == ir::DType::f16) return leave_f16(source.dtype, source.data, target, source.count);
+  const bool narrows = ir::size_of(source.dtype) > ir::size_of(to);
+  if (to == ir::DType::bf16 && narrows) return leave_range<uint16_t>(0x7F80, source, target);
+  if (to == ir::DType::f32 && narrows) return leave_range<uint32_t>(0x7F800000, source, target);
+  return false;
+}
+
 void transpose_elements(size_t size, const Matrix& matrix, std::byte* target) {
   with_element(size, [&]<class T>(T) { transpose_columns(matrix, reinterpret_cast<T*>(target)); });
 }

@@ -16,6 +16,16 @@ bool can_convert(ir::DType from, ir::DType to);
 /// Whether any of `count` finite elements became infinite as one of `halves`, f16.
 bool leave_f16(ir::DType from, const std::byte* source, const std::byte* halves, uint64_t count);
 
+/// Elements of one type, one behind the other.
+struct Elements {
+  ir::DType dtype;
+  const std::byte* data;
+  uint64_t count;
+};
+/// Whether a finite one of them became an infinity as `target`, to which they were converted: the type has no number
+/// that large.
+bool become_infinite(const Elements& source, ir::DType to, const std::byte* target);
+
 /// A matrix at any address: rows `stride` elements apart.
 struct Matrix {
   const std::byte* source;

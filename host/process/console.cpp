@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/process/console.hpp"
 
+#include <fmt/format.h>
+
+#include <filesystem>
 #include <new>
 #include <nlohmann/json.hpp>
 
@@ -71,6 +74,11 @@ int report_failure(Console& console, std::exception_ptr failure) {
   } catch (const std::bad_alloc&) {
     console.fail(static_cast<int>(Failure::internal), "internal", "out of memory",
                  "give the process more memory; if the model is small, please report this with its config.json");
+  } catch (const std::filesystem::filesystem_error& error) {
+    console.fail(static_cast<int>(Failure::usage), kind_of(Failure::usage),
+                 fmt::format("{} cannot be used: {}", error.path1().string(), error.code().message()),
+                 "check the path: the length of its names, where its links lead, and that you may read it");
+    return static_cast<int>(Failure::usage);
   } catch (const std::exception& error) {
     console.fail(static_cast<int>(Failure::internal), "internal", error.what(), report_hint);
   } catch (...) {

@@ -14,7 +14,10 @@ class AlbertOnnxConfig final : public TextEncoder {
         bert(request.config, {.vocab = 30000, .hidden = 4096, .heads = 64, .inner = 16384, .activation = "gelu_new"}),
         width(request.config.size("embedding_size", 128)),
         groups(request.config.size("num_hidden_groups", 1)),
-        group_size(request.config.size("inner_group_num", 1)) {}
+        group_size(request.config.size("inner_group_num", 1)) {
+    // Of the first release's files, which no class has.
+    request.config.no_effect({"down_scale_factor", "gap_size", "net_structure_type", "num_memory_blocks"});
+  }
 
  private:
   TextEncoderTraits traits() const override {

@@ -47,7 +47,10 @@ class ConvBertOnnxConfig final : public BertTextEncoder {
 
   Value encode(const Scope& s, const Text& text) const override {
     Value x = bert.embed(s / "embeddings", {.ids = text.ids, .segments = text.segments, .width = c.embedded});
-    if (c.embedded != bert.hidden) x = linear(s / "embeddings_project", x, {.out = bert.hidden});
+    if (c.embedded != bert.hidden)
+      x = linear(s / "embeddings_project", x, {.out = bert.hidden});
+    else
+      s.graph().unused((s / "embeddings_project.*").path());  // of the first releases; nobody reads it
     TransformerLayer layer = bert.layer();
     layer.own_attention = [this](const Scope& module, const Value& h, const Attended& given) {
       return linear(module / "output.dense", attend(module / "self", h, given), {.out = bert.hidden});

@@ -12,11 +12,15 @@ constexpr BertDefaults defaults{.hidden = 256, .heads = 4, .inner = 1024};
 
 /// BERT's embeddings in a width of their own.
 struct Embeddings {
-  explicit Embeddings(const Config& c) : width(c.size("embedding_size", 128)) {}
+  explicit Embeddings(const Config& c) : width(c.size("embedding_size", 128)) {
+    c.no_effect({"generator_size"});  // of pre-training: how much smaller the other model is
+  }
   Value operator()(const Scope& s, const BertEncoder& bert, BertEncoder::Embedded in) const {
     in.width = width;
     const Value x = bert.embed(s / "embeddings", in);
-    return width == bert.hidden ? x : linear(s / "embeddings_project", x, {.out = bert.hidden});
+    if (width != bert.hidden) return linear(s / "embeddings_project", x, {.out = bert.hidden});
+    s.graph().unused((s / "embeddings_project.*").path());  // of the first releases; nobody reads it
+    return x;
   }
   WordsHead words(const BertEncoder& bert) const {
     return {.head = {.names = {.dense = "generator_predictions.dense",

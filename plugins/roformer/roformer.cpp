@@ -34,7 +34,10 @@ class RoFormerOnnxConfig final : public TextEncoder {
     g.unused("*.crossattention.*");  // without an encoder they have nothing to attend to
     Value x =
         bert.embed(s / "embeddings", {.ids = text.ids, .segments = text.segments, .width = width, .placed = false});
-    if (width != bert.hidden) x = linear(s / "embeddings_project", x, {.out = bert.hidden});
+    if (width != bert.hidden)
+      x = linear(s / "embeddings_project", x, {.out = bert.hidden});
+    else
+      g.unused((s / "embeddings_project.*").path());  // of the first releases; nobody reads it
     const Scope encoder = s / "encoder";
     const Value places = unsqueeze(range(size_of(text.ids, 1)), {0}).in(encoder / "embed_positions");
     x = transformer_layers(encoder / "layer", x, {bert.layers, [this](int64_t) { return layer(); }},

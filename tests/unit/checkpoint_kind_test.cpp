@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Folders that look like checkpoints and are another thing are called what they are.
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
@@ -174,8 +175,28 @@ BOOST_AUTO_TEST_CASE(parts_of_adapters_are_not_left_out) {
   check_says({"LoRA", "a.lora_embedding_A.default"});
   tensors({"a.weight", "a.ia3_l.default"});
   check_says({"IA3", "a.ia3_l.default"});
+  tensors({"a.weight", "a.lora_down.weight", "a.lora_up.weight"});
+  check_says({"LoRA", "a.lora_down.weight", "merge_and_unload"});
+  tensors({"a.weight", "a.lora_magnitude_vector.default.weight"});
+  check_says({"DoRA", "a.lora_magnitude_vector.default.weight"});
+  tensors({"a.weight", "a.lora_E.default"});
+  check_says({"AdaLoRA", "a.lora_E.default"});
+  tensors({"a.weight", "a.boft_R.default"});
+  check_says({"BOFT", "a.boft_R.default"});
   tensors({"a.base_layer.weight"});
   check_says({"PEFT", "a.base_layer.weight"});
+}
+
+BOOST_AUTO_TEST_CASE(names_and_kinds_of_files_that_cannot_be_are_told) {
+  write("config.json", "{}");
+  write("model.safetensors.index.json", R"({"weight_map": {"a": ")" + std::string(300, 'x') + R"("}})");
+  check_says({"names the shard xxx", "…, which is not there"});
+  fs::remove(path / "model.safetensors.index.json");
+  BOOST_REQUIRE(::mkfifo((path / "model.safetensors").c_str(), 0600) == 0);
+  check_says({"model.safetensors is not a regular file"});
+  fs::remove(path / "config.json");
+  fs::create_directory(path / "config.json");
+  check_says({"config.json is a folder, expected a file"});
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -2,10 +2,12 @@
 // Fields of config.json that are read as what they are not: an error that says what was found, never a default.
 #include "core/definition/misread.hpp"
 
+#include <fmt/format.h>
 #include <onnxport/plugin.hpp>
 
 #include <boost/test/unit_test.hpp>
 #include <functional>
+#include <limits>
 
 #include "core/definition/config_fields.hpp"
 #include "core/definition/host_tables.hpp"
@@ -81,6 +83,40 @@ BOOST_AUTO_TEST_CASE(null_counts_as_absent_only_where_a_class_takes_it) {
   BOOST_TEST(said_of(R"({"num_key_value_heads": null})", heads) == "");
   // Nobody wants to know what it says.
   BOOST_TEST(said_of(R"({"hidden_act": null})", [](const Config& c) { c.no_effect({"hidden_act"}); }) == "");
+}
+
+BOOST_AUTO_TEST_CASE(a_list_of_lists_is_no_number_and_no_text) {
+  const auto refusal = [](const char* config, const std::function<void(const Config&)>& read) {
+    try {
+      return said_of(config, read);
+    } catch (const onnxport::sdk::Error& error) {
+      return onnxport::with_what_is_there(error.what(), Json::parse(config));
+    }
+  };
+  const auto lists = [](const Config& c) { (void)c.lists("pins"); };
+  const auto integers = [](const Config& c) { (void)c.integer_lists("pins"); };
+  const auto repeated = [](const Config& c) { (void)c.repeated_texts("pins"); };
+  for (const char* value : {"336", "33.5", "\"336\"", "true", "{}"}) {
+    const std::string config = fmt::format("{{\"pins\": {}}}", value);
+    for (const auto& [read, expected] :
+         {std::pair<std::function<void(const Config&)>, std::string>{lists, "a list of lists"},
+          {integers, "a list of lists"},
+          {repeated, "a list of lists of texts, each with a number of times"}})
+      BOOST_TEST(refusal(config.c_str(), read) ==
+                 fmt::format("config field 'pins' is {}; expected {}", value, expected));
+  }
+  for (const char* right : {"{}", R"({"pins": null})", R"({"pins": []})"})
+    for (const auto& read : {std::function<void(const Config&)>(lists), {integers}, {repeated}})
+      BOOST_TEST(refusal(right, read) == "");
+}
+
+BOOST_AUTO_TEST_CASE(a_number_that_is_too_large_is_no_integer) {
+  const Json json = Json::parse(R"({"wide": 18446744073709551615, "most": 9223372036854775807})");
+  onnxport_config root;
+  root.json = &json;
+  const Config config(&onnxport::plugin_host(), &root);
+  BOOST_CHECK_THROW((void)config.integer("wide"), onnxport::sdk::Error);
+  BOOST_TEST(config.integer("most") == std::numeric_limits<int64_t>::max());
 }
 
 BOOST_AUTO_TEST_CASE(what_a_plugin_refuses_is_told_with_what_is_there) {

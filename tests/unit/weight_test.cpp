@@ -401,6 +401,29 @@ BOOST_AUTO_TEST_CASE(a_number_beyond_f16_is_found_at_any_place) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_number_beyond_other_types_is_told_as_well) {
+  const auto refusal = [&](ir::DType from, double value, ir::DType to) {
+    ir::Tensor tensor{from, {3}, std::vector<std::byte>(3 * ir::size_of(from))};
+    const double numbers[] = {1.0, std::numeric_limits<double>::infinity(), value};
+    convert_elements(ir::DType::f64, reinterpret_cast<const std::byte*>(numbers), from, tensor.data.data(), 3);
+    const fs::path file = path / "wide.safetensors";
+    write_safetensors(file, {{"wide.weight", tensor}});
+    const Weight weight{std::make_shared<const StoredTensor>(read_safetensors(file.string())[0]), {}};
+    try {
+      (void)written(weight.then(CastTo{to}), 1);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  BOOST_TEST(refusal(ir::DType::f32, 3.4e38, ir::DType::bf16) ==
+             "the tensor 'wide.weight' holds numbers beyond 3.39e38, the largest that bf16 has");
+  BOOST_TEST(refusal(ir::DType::f32, 3.38e38, ir::DType::bf16) == "");
+  BOOST_TEST(refusal(ir::DType::f64, -1e300, ir::DType::f32) ==
+             "the tensor 'wide.weight' holds numbers beyond 3.403e38, the largest that fp32 has");
+  BOOST_TEST(refusal(ir::DType::f64, 3e38, ir::DType::f32) == "");
+}
+
 BOOST_AUTO_TEST_CASE(a_number_that_f16_does_not_have_is_told_with_its_tensor) {
   const float infinity = std::numeric_limits<float>::infinity();
   const auto halves = [&](float value) {

@@ -34,9 +34,9 @@ struct Folder {
   std::optional<Checkpoint> checkpoint;
 };
 
-std::string failure_of(const WeightSource& source) {
+std::string failure_of(const WeightSource& source, const WeightSource::Others& others = {}) {
   try {
-    source.finish(false);
+    source.finish(false, others);
   } catch (const Error& error) {
     BOOST_TEST((error.failure() == Failure::checkpoint));
     return error.what();
@@ -85,6 +85,24 @@ BOOST_AUTO_TEST_CASE(missing_misshapen_and_unexpected_are_listed_together) {
   BOOST_TEST(contains(text, "layer.1.w [2, 3]"));
 }
 
+BOOST_AUTO_TEST_CASE(a_hint_tells_a_missing_head_from_missing_layers) {
+  const auto hint_with = [](const char* wanted) {
+    Folder folder({{"layer.0.query.weight", {2}}, {"head.weight", {2}}});
+    WeightSource source(*folder.checkpoint);
+    for (const char* name : {"layer.0.query.weight", wanted}) source.get(name, {2});
+    try {
+      source.finish(false);
+    } catch (const Error& error) {
+      return error.hint();
+    }
+    return std::string();
+  };
+  for (const char* part : {"layer.0.query.bias", "layer.0.key.weight", "layer.1.query.weight"})
+    BOOST_TEST(contains(hint_with(part), "the weights are not all there"), part);
+  for (const char* head : {"classifier.weight", "pooler.dense.weight"})
+    BOOST_TEST(contains(hint_with(head), "choose a feature that it has"), head);
+}
+
 BOOST_AUTO_TEST_CASE(a_further_layer_is_unexpected_and_another_head_is_not) {
   Folder folder({{"layer.0.w", {2}}, {"layer.1.w", {2}}, {"head.w", {4}}});
   WeightSource source(*folder.checkpoint);
@@ -96,26 +114,71 @@ BOOST_AUTO_TEST_CASE(a_further_layer_is_unexpected_and_another_head_is_not) {
 }
 
 BOOST_AUTO_TEST_CASE(what_was_added_to_a_used_module_is_unexpected) {
-  Folder folder({{"bert.layer.0.cross.output.norm.weight", {2}},
-                 {"bert.layer.0.attention.query.weight", {2}},
-                 {"bert.layer.0.attention.q_norm.weight", {2}},
-                 {"bert.layer.0.adapters.x.down.weight", {2}},
-                 {"bert.layer.0.pre_norm.bias", {2}},
-                 {"bert.layer.0.attention.rotary.inv_freq", {2}},
-                 {"bert.extra_norm.weight", {2}},
-                 {"bert.pooler.dense.weight", {2}},
-                 {"cls.LayerNorm.weight", {2}},
-                 {"layer_norm.weight", {2}},
-                 {"cls.weight", {2}}});
+  const std::vector<std::string> added{"bert.layer.0.attention.q_norm.weight",
+                                       "bert.layer.0.attention.self.gate.weight",
+                                       "bert.layer.0.adapters.x.down.weight",
+                                       "bert.layer.0.pre_norm.bias",
+                                       "bert.layer.0.extra.weight",
+                                       "bert.embeddings.projections.0.weight",
+                                       "bert.extra_norm.weight",
+                                       "bert.mixing.weight",
+                                       "bert.layer.0.pooler.dense.weight",
+                                       "cls.predictions.gate.weight",
+                                       "cls.LayerNorm.weight"};
+  std::map<std::string, std::vector<int64_t>> tensors{{"bert.layer.0.attention.query.weight", {2}},
+                                                      {"bert.embeddings.words.weight", {2}},
+                                                      {"cls.predictions.bias", {2}},
+                                                      {"bert.layer.0.attention.rotary.inv_freq", {2}},
+                                                      {"bert.layer.decoder.version", {1}},
+                                                      {"cls.seq_relationship.weight", {2}},
+                                                      {"bert.pooler.dense.weight", {2}},
+                                                      {"layer_norm.weight", {2}},
+                                                      {"classifier.weight", {2}}};
+  for (const std::string& name : added) tensors[name] = {2};
+  Folder folder(tensors);
   WeightSource source(*folder.checkpoint);
   source.set_base_model_prefix("bert");
-  source.get("bert.layer.0.attention.query.weight", {2});
+  for (const char* used : {"layer.0.attention.query.weight", "embeddings.words.weight", "cls.predictions.bias"})
+    source.get(used, {2});
   const std::string text = failure_of(source);
-  for (const char* name : {"attention.q_norm.weight", "adapters.x.down", "pre_norm.bias", "bert.extra_norm.weight"})
-    BOOST_TEST(contains(text, name), name << " in: " << text);
-  // Heads, beside or in the base model, a part that another graph of the model may use, and a buffer.
-  for (const char* other : {"pooler", "cls", "\n    layer_norm", "cross", "inv_freq"})
+  for (const std::string& name : added) BOOST_TEST(contains(text, name), name << " in: " << text);
+  // Heads, beside the model or of a model for several tasks, and buffers.
+  for (const char* other : {"seq_relationship", "bert.pooler", "\n    layer_norm", "classifier", "inv_freq", "version"})
     BOOST_TEST(!contains(text, other), other);
+}
+
+BOOST_AUTO_TEST_CASE(what_another_feature_asks_for_or_knows_is_not_unexpected) {
+  Folder folder({{"bert.layer.0.query.weight", {2}},
+                 {"bert.layer.0.cross.query.weight", {2}},
+                 {"bert.layer.0.cross.norm.gamma", {2}},
+                 {"bert.layer.0.cross.mask", {2}},
+                 {"bert.projector.dense.weight", {2}}});
+  WeightSource source(*folder.checkpoint);
+  source.set_base_model_prefix("bert");
+  source.get("layer.0.query.weight", {2});
+  int times = 0;
+  const auto others = [&times] {
+    ++times;
+    WeightSource asked;
+    for (const char* name : {"layer.0.cross.query.weight", "bert.layer.0.cross.norm.weight", "projector.dense.weight"})
+      asked.get(name, {2});
+    asked.mark_unused("*.mask");
+    return asked;
+  };
+  BOOST_TEST(source.finish(false, others).size() == 4u);
+  BOOST_TEST(times == 1);
+  for (const char* name : {"cross.query", "cross.norm", "cross.mask", "projector"})
+    BOOST_TEST(contains(failure_of(source), name), name);
+}
+
+BOOST_AUTO_TEST_CASE(other_features_are_asked_only_where_something_is_left) {
+  Folder folder({{"bert.layer.0.query.weight", {2}}, {"classifier.weight", {2}}});
+  WeightSource source(*folder.checkpoint);
+  source.set_base_model_prefix("bert");
+  source.get("layer.0.query.weight", {2});
+  const auto others = []() -> WeightSource { throw std::logic_error("asked"); };
+  BOOST_TEST(source.finish(false, others) == std::vector<std::string>{"classifier.weight"},
+             boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_CASE(a_base_model_that_was_saved_alone_has_no_norm_beside_it) {
@@ -177,6 +240,13 @@ BOOST_AUTO_TEST_CASE(patterns_silence_what_is_known) {
   source.get("layer.w", {2});
   source.mark_unused("*.position_ids");
   BOOST_TEST(source.finish(false).empty());
+  // Patterns hold with the base model's prefix and without.
+  Folder prefixed({{"bert.layer.w", {2}}, {"bert.layer.old.weight", {2}}});
+  WeightSource other(*prefixed.checkpoint);
+  other.set_base_model_prefix("bert");
+  other.get("layer.w", {2});
+  other.mark_unused("layer.old.*");
+  BOOST_TEST(other.finish(false).empty());
 }
 
 BOOST_AUTO_TEST_CASE(rules_rename_before_the_look_up) {

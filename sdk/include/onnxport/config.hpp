@@ -135,6 +135,7 @@ class Config {
   std::vector<Config> lists(std::string_view key) const { return Config(host_, member(key), full(key)).lists(); }
   std::vector<Config> lists() const {
     std::vector<Config> rows;
+    if (!is_list_or_absent(node_)) expected_at(path_, "a list of lists");
     for (size_t i = 0; i < api_->size(node_); ++i) {
       rows.emplace_back(host_, api_->entry(node_, i), path_);
       if (api_->type(rows.back().node_) != ONNXPORT_CONFIG_LIST) expected_at(path_, "a list of lists");
@@ -215,6 +216,7 @@ class Config {
     constexpr std::string_view expected = "a list of lists of texts, each with a number of times";
     constexpr size_t most = 100'000;
     const onnxport_config* node = member(key);
+    if (!is_list_or_absent(node)) wrong(key, expected);
     std::vector<std::string> values;
     for (size_t i = 0; i < api_->size(node); ++i) {
       const onnxport_config* texts = api_->entry(api_->entry(node, i), 0);
@@ -308,6 +310,10 @@ class Config {
   }
 
  private:
+  bool is_list_or_absent(const onnxport_config* node) const {
+    const auto type = api_->type(node);
+    return type == ONNXPORT_CONFIG_LIST || type == ONNXPORT_CONFIG_ABSENT || type == ONNXPORT_CONFIG_NULL;
+  }
   /// Major and minor of the version that wrote config.json.
   std::optional<std::pair<int64_t, int64_t>> version() const {
     const std::string written = text("transformers_version", "");

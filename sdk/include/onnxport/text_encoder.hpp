@@ -139,6 +139,7 @@ class TextEncoder : public OnnxConfig {
     }
 
     g.unused("*embeddings.position_ids");
+    g.unused("*.crossattention.*");  // of a decoder; without another encoder they have nothing to attend to
     const Scope base = task() == "default" ? g.root() : g.root() / t.base;
     const Encoding encoded = encode_all(base, text);
     const Encoded at{.base = base, .hidden = encoded.hidden, .in = in, .mask = text.mask, .pooled = encoded.pooled};

@@ -86,6 +86,7 @@ struct BertEncoder {
     } else {
       x = x + pick((s / "token_type_embeddings").weight("weight", {segments, width}), 0, 0);
     }
+    if (relative) s.graph().unused("*.position_embeddings.*");  // which the class makes and does not use
     if (!relative && in.placed) {
       const Scope positions = s / "position_embeddings";
       const int64_t rows = in.first + max_positions;

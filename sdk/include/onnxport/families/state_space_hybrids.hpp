@@ -18,7 +18,8 @@ namespace onnxport::sdk {
 /// it. Source: BambaMixer, transformers 5.24.
 inline StateSpaceMixer bamba_mixer(const Config& c, int64_t width) {
   const int64_t heads = c.size("mamba_n_heads", 128);
-  const bool is_stated = c.has("mamba_d_head") && !c.is_text("mamba_d_head");  // else it is "auto"
+  const bool is_auto = c.is_text("mamba_d_head") && c.choice("mamba_d_head", "auto", {"auto"}) == "auto";
+  const bool is_stated = c.has("mamba_d_head") && !is_auto;
   StateSpaceMixer form{.space = {.heads = heads,
                                  .head_size = is_stated ? c.size("mamba_d_head") : std::max<int64_t>(1, width / heads),
                                  .groups = c.size("mamba_n_groups", 1),
