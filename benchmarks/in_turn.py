@@ -80,20 +80,28 @@ def seconds(session, inputs, threads):
     return clock() - before, answered[0]
 
 
-def compared(files, make_inputs, options):
-    """Medians of both in seconds, the median of the rounds' ratios, and how far their first outputs are apart. Both are
-    loaded at once and run in turn, each round the other way about, so that a machine's drift meets both alike; where in
-    memory weights come to lie tells as well, so that they are loaded several times, each first in turn."""
+def times(files, make_inputs, options, answers=None):
+    """Medians of both in seconds and the median of the rounds' ratios. Both are loaded at once and run in turn, each round the
+    other way about, so that a machine's drift meets both alike; where in memory weights come to lie tells as well, so that
+    they are loaded several times, each first in turn. `answers` takes the first output of each."""
     taken = [], []
     for load in range(options.loads):
         order = (0, 1) if load % 2 == 0 else (1, 0)
         sides = dict(sorted((side, loaded(files[side], options.threads)) for side in order))
         inputs = [make_inputs(session) for session in sides.values()]
-        first = [seconds(sides[side], inputs[side], options.threads)[1] for side in order]
+        first = {side: seconds(sides[side], inputs[side], options.threads)[1] for side in order}
+        if answers is not None:
+            answers[:] = first[0], first[1]
         for number in range(options.rounds):
             for side in order if number % 2 == 0 else order[::-1]:
                 taken[side].append(seconds(sides[side], inputs[side], options.threads)[0])
         del sides
         gc.collect()
-    ratio = statistics.median(other / own for own, other in zip(*taken))
-    return [*map(statistics.median, taken), ratio, float(abs(first[0] - first[1]).max())]
+    return *map(statistics.median, taken), statistics.median(other / own for own, other in zip(*taken))
+
+
+def compared(files, make_inputs, options):
+    """What times() tells of both, and how far their first outputs are apart."""
+    answers = []
+    found = times(files, make_inputs, options, answers)
+    return [*found, float(abs(answers[0] - answers[1]).max())]

@@ -77,14 +77,20 @@ class AlbertOnnxConfig final : public TextEncoder {
   }
 
   TextHeads text_heads() const override {
-    return {.masked_lm = WordsHead{.at = "predictions",
-                                   .head = {.names = {.norm = "LayerNorm"},
-                                            .width = width,
-                                            .vocab = bert.vocab,
-                                            .activation = bert.activation,
-                                            .epsilon = bert.epsilon},
-                                   .tied = bert.tied},
-            .pair = PairHead{.at = "sop_classifier.classifier", .scores = "sop_logits"}};
+    const PairHead order{.at = "sop_classifier.classifier", .scores = "sop_logits"};
+    const WordsHead words{.at = "predictions",
+                          .head = {.names = {.norm = "LayerNorm"},
+                                   .width = width,
+                                   .vocab = bert.vocab,
+                                   .activation = bert.activation,
+                                   .epsilon = bert.epsilon},
+                          .tied = bert.tied};
+    // Of the order of two sentences it tells as many classes as the config has labels.
+    const auto pretraining = [this, words, order](const Encoded& at) -> Outputs {
+      const Value told = linear(at.base.graph().root() / order.at, pool(at.base, at.hidden), {.out = labels()});
+      return {{"prediction_logits", word_scores(words, at)}, {order.scores, told}};
+    };
+    return {.masked_lm = words, .pair = order, .own = {{"pretraining", pretraining}}};
   }
 
   const BertEncoder bert;

@@ -37,19 +37,20 @@ class BigBirdOnnxConfig final : public TextEncoder {
     if (is_sparse && !bert.is_decoder) rows = sparse_rows(s / "encoder.blocks", text.mask, blocks);
     for (int64_t i = 0; i < bert.layers; ++i) {
       g.mark("hidden_states." + std::to_string(i), x);
-      x = layer(s / "encoder.layer" / i, x, text.mask, rows);
+      x = layer(s / "encoder.layer" / i, x, {.mask = text.mask, .probabilities = "attentions." + std::to_string(i)},
+                rows);
     }
     return g.mark("hidden_states." + std::to_string(bert.layers), x);
   }
 
-  Value layer(const Scope& s, const Value& x, const Value& mask, const SparseRows& rows) const {
+  Value layer(const Scope& s, const Value& x, const Attended& given, const SparseRows& rows) const {
     TransformerLayer form = bert.layer();
     ProjectionBias& bias = form.attention.projections.bias;
     bias.query = bias.key = bias.value = biased;
-    if (!rows.queries) return transformer_layer(s, x, form, {.mask = mask});
+    if (!rows.queries) return transformer_layer(s, x, form, given);
     const Value attended = residual(s, x, form.attention_branch, [&](const Value& h) {
       const QueryKeyValue made = project(s / "attention", h, form.attention);
-      const Value mixed = block_sparse_attention(made, rows, {.heads = bert.heads, .mask = mask});
+      const Value mixed = block_sparse_attention(made, rows, {.heads = bert.heads, .mask = given.mask});
       return linear(s / "attention.output.dense", mixed, {.out = bert.hidden});
     });
     return residual(s, attended, form.feed_forward_branch,

@@ -51,6 +51,8 @@ class DebertaV2OnnxConfig final : public DebertaEncoder {
   }
 
   Value behind_first(const Scope& encoder, const Value& embedded, const Value& x, const Text& text) const override {
+    // The class has it whether or not there are distances that it norms.
+    if (distances.normed && !c.relative) encoder.graph().unused((encoder / "LayerNorm").path() + ".*");
     if (convolution.kernel == 0) return x;
     const Scope conv = encoder / "conv";
     const Value counts = unsqueeze(cast(text.mask, x.dtype()), {2});

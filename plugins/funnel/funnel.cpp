@@ -140,9 +140,17 @@ class FunnelOnnxConfig final : public TextEncoder {
     return x;
   }
 
+  /// Its steps are counted on behind the encoder's.
   Value decode(const Scope& s, Value x, const Level& whole) const {
+    Graph& g = s.graph();
     const Sight sight = sight_of(s, whole, whole);
-    for (int64_t i = 0; i < c.decoder_layers; ++i) x = layer(s / "layers" / i, x, x, sight, {});
+    int64_t step = 1;
+    for (size_t b = 0; b < c.blocks.size(); ++b) step += c.blocks[b] * c.repeats[b];
+    g.mark("hidden_states." + std::to_string(step), x);
+    for (int64_t i = 0; i < c.decoder_layers; ++i) {
+      x = layer(s / "layers" / i, x, x, sight, "attentions." + std::to_string(step - 1));
+      g.mark("hidden_states." + std::to_string(++step), x);
+    }
     return x;
   }
 

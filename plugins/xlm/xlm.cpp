@@ -95,9 +95,18 @@ class XlmOnnxConfig final : public TextEncoder {
     const Scope words = s / "embeddings";
     const Value positions = (s / "position_embeddings").weight("weight", {c.max_positions, c.hidden});
     Value x = embedding(words, text.ids, {c.vocab, c.hidden}) + first_rows(positions, size_of(text.ids, 1));
-    if (c.languages > 1) x = x + embedding(s / "lang_embeddings", text.further.at("langs"), {c.languages, c.hidden});
+    if (c.languages > 1) x = x + told(s / "lang_embeddings", text.further.at("langs"));
     if (text.segments) x = x + embedding(words, text.segments, {c.vocab, c.hidden});
     return norm(s / "layer_norm_emb", x, {.epsilon = c.epsilon});
+  }
+
+  // What tells a token's language; nothing where that is below 0, as the reference adds nothing where it is given none.
+  Value told(const Scope& s, const Value& languages) const {
+    Graph& g = s.graph();
+    const Value known = g.op("Max", {languages, g.integer(0)});
+    const Value is_known = unsqueeze(g.op("GreaterOrEqual", {languages, g.integer(0)}), {2});
+    const Value vectors = embedding(s, known, {c.languages, c.hidden});
+    return vectors * cast(is_known, vectors.dtype());
   }
 
   Value encode(const Scope& s, const Text& text) const override {

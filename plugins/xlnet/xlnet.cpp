@@ -76,7 +76,7 @@ class XLNetOnnxConfig final : public TextEncoder {
   /// What all layers are given.
   struct Shared {
     Spread spread;
-    Value positions;      // f32[1 or batch, 2·n, hidden]: of distances()
+    Value positions;      // f32[1 or batch, distances, hidden]
     Value other_segment;  // f32[batch, 1, n, n]: 1 where a key is of another segment than its query
     Value hidden;         // f32[batch, 1, 1 or n, n]: added to scores
   };

@@ -200,6 +200,9 @@ def answer(model, given, names, counted=False):
         words["return_dict"] = True
     if "bandwidth" in takes:  # of a codec, whose graph has all quantisers
         words["bandwidth"] = model.config.target_bandwidths[-1]
+    for kind in ("hidden_states", "attentions"):  # which are answered where they are asked for
+        if any(name.split(".")[0].endswith(kind) for name in names):
+            words[f"output_{kind}"] = True
     if "speaker_id" in words:  # of all texts
         words["speaker_id"] = words["speaker_id"][:1]
     with signals.drawing(words):

@@ -70,8 +70,8 @@ inline Value rows_of_distances(const Operand& distances, const DistanceBuckets& 
 /// What the layers of a text share: the rows for each of distances().
 struct DistanceRows {
   Spread spread;
-  Value behind;  ///< i64[2·n]: of the distance from a key to a query behind it
-  Value before;  ///< i64[2·n]: of the opposite distance
+  Value behind;  ///< i64[distances]: of the distance from a key to a query behind it
+  Value before;  ///< i64[distances]: of the opposite distance
 };
 inline DistanceRows distance_rows(const Operand& length, const DistanceBuckets& form) {
   const Spread spread{length, length};
