@@ -9,6 +9,7 @@
 
 #include "core/definition/components.hpp"
 #include "core/definition/host_tables.hpp"
+#include "core/definition/misnamed.hpp"
 #include "core/definition/onnx_config.hpp"
 #include "core/definition/plugin_object.hpp"
 #include "core/definition/scores.hpp"
@@ -24,6 +25,7 @@ struct OnnxConfig::State {
   std::string feature;
   std::shared_ptr<const ConfigNames> names;  // null where the checkpoint's are the plugin's
   Json config, options;
+  Json checkpoint_config;  // config.json as it is, where `names` are others
   AskedFields asked_fields, asked_options;
   Misread misread;               // of the config
   onnxport_config root, chosen;  // config and options as the plugin sees them
@@ -40,6 +42,8 @@ struct OnnxConfig::State {
   void describe(const std::string& part);
   /// Throws Error(usage) where the user chose something that the plugin did not ask for.
   void check_options() const;
+  /// An error of the definition, or the names of an extension's fields that it follows from.
+  Error explained(const Error& error) const;
 };
 
 }  // namespace onnxport
