@@ -65,13 +65,17 @@ class Events {
   [[noreturn]] void fail_as_told() const {
     if (parser_.error == YAML_MEMORY_ERROR) throw std::bad_alloc();
     std::string what = "not valid YAML: " + std::string(parser_.problem != nullptr ? parser_.problem : "unknown error");
-    if (parser_.error == YAML_READER_ERROR) {  // has no line of its own
-      const auto end = text_.begin() + static_cast<std::ptrdiff_t>(std::min(parser_.problem_offset, text_.size()));
-      fail(file_, static_cast<int>(std::count(text_.begin(), end, '\n')) + 1, what);
-    }
+    // Of what cannot be read no line is told.
+    if (parser_.error == YAML_READER_ERROR) fail(file_, line_at(parser_.problem_offset), what);
     if (parser_.context != nullptr)
       what += fmt::format(" {}, which begins in line {}", parser_.context, line_of(parser_.context_mark));
-    fail(file_, line_of(parser_.problem_mark), what);
+    // What misses an end is told behind the last line.
+    fail(file_, std::min(line_of(parser_.problem_mark), line_at(text_.size() - 1)), what);
+  }
+
+  int line_at(size_t offset) const {
+    const auto end = text_.begin() + static_cast<std::ptrdiff_t>(std::min(offset, text_.size()));
+    return static_cast<int>(std::count(text_.begin(), end, '\n')) + 1;
   }
 
   const std::string& text_;

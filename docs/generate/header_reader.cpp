@@ -178,7 +178,6 @@ class Reader {
     static const std::regex macro("#define (\\w+(\\([^)]*\\))?)");
     const size_t begin = at_;
     skip_directive();
-    std::cmatch found;
     const std::string line(text_.substr(begin, at_ - begin));
     std::smatch matched;
     if (!doc.empty() && std::regex_search(line, matched, macro)) add(to, Offered::Kind::function, matched[1], doc, "");
