@@ -231,6 +231,20 @@ BOOST_AUTO_TEST_CASE(the_quarantine_is_told_and_opened) {
   BOOST_TEST(contains(released.err, "plugin org.onnxport.test.hostile ended the process"), released.err);
 }
 
+BOOST_AUTO_TEST_CASE(a_record_can_be_read_whatever_its_path) {
+  for (const char* folder : {"\xf0\x9f\x98\x80", "a\nb", "\xff"}) {
+    const Sandbox sandbox;
+    model_of(sandbox, "crash-in-create");
+    fs::create_directories(sandbox / "plugins");
+    fs::copy(fixture_plugins("hostile") / "fixture_hostile", sandbox / "plugins" / folder);
+    const Words words{"export", "-m", "model", "--no-validate", "--plugin-dir", "plugins", "out"};
+    BOOST_TEST(sandbox.run(words).status == 4);
+    BOOST_TEST(object_of(sandbox.run({"plugins", "quarantine", "--json"}))["quarantine"].size() == 1u);
+    const Outcome again = sandbox.run(words);
+    BOOST_TEST(contains(again.err, "in quarantine, since it crashed by SIGSEGV"), again.err);
+  }
+}
+
 /// What is no file is waited for, or read, for ever.
 BOOST_AUTO_TEST_CASE(a_list_reads_files_only) {
   const Sandbox sandbox;
