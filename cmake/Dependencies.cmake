@@ -8,8 +8,7 @@
 #   onnxport::torch         libtorch, unless ONNXPORT_TORCH is off; for its back end alone
 #   onnxport::curl          libcurl, for the downloader alone
 #   onnxport::jsonnet       libjsonnet, for the templates of packages
-#   onnxport::yaml          libyaml, for manifests and policies
-#   onnxport::nettle  CLI11::CLI11  fmt::fmt  nlohmann_json::nlohmann_json  Threads::Threads
+#   onnxport::yaml_cpp  onnxport::nettle  CLI11::CLI11  fmt::fmt  nlohmann_json::nlohmann_json  Threads::Threads
 #
 # Imported targets count as system headers, so their warnings are not ours. All that is missing is reported at once.
 
@@ -82,17 +81,19 @@ if(NOT TARGET nlohmann_json::nlohmann_json)
   list(APPEND _missing "nlohmann-json")
 endif()
 
-find_path(ONNXPORT_YAML_INCLUDE_DIR yaml.h)
-find_library(ONNXPORT_YAML_LIBRARY yaml)
-mark_as_advanced(ONNXPORT_YAML_INCLUDE_DIR ONNXPORT_YAML_LIBRARY)
-if(ONNXPORT_YAML_INCLUDE_DIR AND ONNXPORT_YAML_LIBRARY)
-  if(NOT TARGET onnxport::yaml)
-    add_library(onnxport::yaml UNKNOWN IMPORTED)
-    set_target_properties(onnxport::yaml PROPERTIES IMPORTED_LOCATION "${ONNXPORT_YAML_LIBRARY}"
-                          INTERFACE_INCLUDE_DIRECTORIES "${ONNXPORT_YAML_INCLUDE_DIR}")
-  endif()
+find_package(yaml-cpp QUIET)
+# The target's name changed in 0.8.
+if(TARGET yaml-cpp::yaml-cpp)
+  set(_yaml_cpp yaml-cpp::yaml-cpp)
+elseif(TARGET yaml-cpp)
+  set(_yaml_cpp yaml-cpp)
 else()
-  list(APPEND _missing "libyaml")
+  set(_yaml_cpp "")
+  list(APPEND _missing "yaml-cpp")
+endif()
+if(_yaml_cpp AND NOT TARGET onnxport::yaml_cpp)
+  add_library(onnxport::yaml_cpp INTERFACE IMPORTED)
+  target_link_libraries(onnxport::yaml_cpp INTERFACE ${_yaml_cpp})
 endif()
 
 find_package(PkgConfig QUIET)

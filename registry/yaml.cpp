@@ -6,13 +6,14 @@
 #include <fmt/ranges.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <yaml.h>
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/exceptions.h>
+#include <yaml-cpp/parser.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <iterator>
-#include <new>
+#include <sstream>
 #include <string_view>
 #include <unordered_map>
 #include <unordered_set>
@@ -34,109 +35,60 @@ struct Descriptor {
   }
 };
 
-int line_of(const yaml_mark_t& mark) {
-  return static_cast<int>(mark.line) + 1;
+int line_of(const YAML::Mark& mark) {
+  return mark.line + 1;
 }
 
-/// libyaml's parser over a text that outlives it. A C library of events: with hundreds of manifests read at every
-/// start, what a parser costs is most of what starting takes, and a tree of its own would hide a repeated key.
-class Events {
- public:
-  Events(const std::string& text, const std::filesystem::path& file) : text_(text), file_(file) {
-    if (yaml_parser_initialize(&parser_) == 0) throw std::bad_alloc();
-    yaml_parser_set_encoding(&parser_, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&parser_, reinterpret_cast<const unsigned char*>(text.data()), text.size());
-  }
-  ~Events() {
-    yaml_event_delete(&event_);
-    yaml_parser_delete(&parser_);
-  }
-  Events(const Events&) = delete;
-  Events& operator=(const Events&) = delete;
-
-  /// The next one, until another is asked for.
-  const yaml_event_t& next() {
-    yaml_event_delete(&event_);
-    if (yaml_parser_parse(&parser_, &event_) == 0) fail_as_told();
-    return event_;
-  }
-
- private:
-  [[noreturn]] void fail_as_told() const {
-    if (parser_.error == YAML_MEMORY_ERROR) throw std::bad_alloc();
-    std::string what = "not valid YAML: " + std::string(parser_.problem != nullptr ? parser_.problem : "unknown error");
-    // Of what cannot be read no line is told.
-    if (parser_.error == YAML_READER_ERROR) fail(file_, line_at(parser_.problem_offset), what);
-    if (parser_.context != nullptr)
-      what += fmt::format(" {}, which begins in line {}", parser_.context, line_of(parser_.context_mark));
-    // What misses an end is told behind the last line.
-    fail(file_, std::min(line_of(parser_.problem_mark), line_at(text_.size() - 1)), what);
-  }
-
-  int line_at(size_t offset) const {
-    const auto end = text_.begin() + static_cast<std::ptrdiff_t>(std::min(offset, text_.size()));
-    return static_cast<int>(std::count(text_.begin(), end, '\n')) + 1;
-  }
-
-  const std::string& text_;
-  const std::filesystem::path& file_;
-  yaml_parser_t parser_{};
-  yaml_event_t event_{};
-};
-
-/// Builds Nodes from the events of one document.
-class Builder {
+/// Builds Nodes from the parser's events: cheaper than the parser's own tree, and a repeated key stays
+/// visible.
+class Builder : public YAML::EventHandler {
  public:
   explicit Builder(const std::filesystem::path& file) : file_(file) {}
 
-  void take_in(const yaml_event_t& event) {
-    const int line = line_of(event.start_mark);
-    switch (event.type) {
-      case YAML_ALIAS_EVENT:
-        fail(file_, line, "aliases (*name) are not used in this file");
-      case YAML_SCALAR_EVENT:
-        refuse(line, event.data.scalar.anchor, event.data.scalar.tag);
-        add(scalar(event));
-        break;
-      case YAML_SEQUENCE_START_EVENT:
-        refuse(line, event.data.sequence_start.anchor, event.data.sequence_start.tag);
-        open(line, Node::Kind::sequence);
-        break;
-      case YAML_MAPPING_START_EVENT:
-        refuse(line, event.data.mapping_start.anchor, event.data.mapping_start.tag);
-        open(line, Node::Kind::map);
-        break;
-      case YAML_SEQUENCE_END_EVENT:
-      case YAML_MAPPING_END_EVENT:
-        close();
-        break;
-      default:  // the begin and the end of a document
-        break;
-    }
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    refuse_anchor(mark, anchor);
+    add(Node{Node::Kind::null, line_of(mark), {}, {}});
   }
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
+    fail(file_, line_of(mark), "aliases (*name) are not used in this file");
+  }
+  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                const std::string& value) override {
+    refuse_anchor(mark, anchor);
+    refuse_tag(mark, tag);
+    for (const unsigned char c : value) {
+      if (c < 0x20 || c == 0x7f) fail(file_, line_of(mark), "a text holds a control character or a line break");
+    }
+    add(Node{Node::Kind::scalar, line_of(mark), value, {}, tag == "!"});
+  }
+  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value) override {
+    open(mark, tag, anchor, Node::Kind::sequence);
+  }
+  void OnSequenceEnd() override { close(); }
+  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                  YAML::EmitterStyle::value) override {
+    open(mark, tag, anchor, Node::Kind::map);
+  }
+  void OnMapEnd() override { close(); }
 
   Node take() { return std::move(root_); }
 
  private:
-  void refuse(int line, const yaml_char_t* anchor, const yaml_char_t* tag) const {
-    if (anchor != nullptr) fail(file_, line, "anchors (&name) are not used in this file");
-    if (tag != nullptr) fail(file_, line, "tags (!name) are not used in this file");
+  void refuse_anchor(const YAML::Mark& mark, YAML::anchor_t anchor) const {
+    if (anchor != YAML::NullAnchor) fail(file_, line_of(mark), "anchors (&name) are not used in this file");
   }
-  Node scalar(const yaml_event_t& event) const {
-    const int line = line_of(event.start_mark);
-    const std::string_view value(reinterpret_cast<const char*>(event.data.scalar.value), event.data.scalar.length);
-    for (const char c : value) {
-      if ((c >= 0 && c < 0x20) || c == 0x7f) fail(file_, line, "a text holds a control character or a line break");
-    }
-    const bool quoted = event.data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
-    constexpr std::string_view nothing[] = {"", "~", "null", "Null", "NULL"};
-    if (!quoted && std::find(std::begin(nothing), std::end(nothing), value) != std::end(nothing))
-      return Node{Node::Kind::null, line, {}, {}};
-    return Node{Node::Kind::scalar, line, std::string(value), {}, quoted};
+  void refuse_tag(const YAML::Mark& mark, const std::string& tag) const {
+    // "?" is an untagged plain text, "!" a quoted one.
+    if (!tag.empty() && tag != "?" && tag != "!") fail(file_, line_of(mark), "tags (!name) are not used in this file");
   }
-  void open(int line, Node::Kind kind) {
-    if (open_.size() == deepest) fail(file_, line, fmt::format("nested deeper than {} levels", deepest));
-    open_.push_back(Node{kind, line, {}, {}});
+  void open(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, Node::Kind kind) {
+    refuse_anchor(mark, anchor);
+    refuse_tag(mark, tag);
+    if (open_.size() == deepest) fail(file_, line_of(mark), fmt::format("nested deeper than {} levels", deepest));
+    open_.push_back(Node{kind, line_of(mark), {}, {}});
     lines_of_keys_.emplace_back();
   }
   void close() {
@@ -194,19 +146,16 @@ void fail(const std::filesystem::path& file, int line, const std::string& what) 
 }
 
 Node parse(const std::string& text, const std::filesystem::path& file) {
-  Events events(text, file);
+  std::istringstream stream(text);
   Builder builder(file);
-  bool has_document = false, ended = false;
-  for (;;) {
-    const yaml_event_t& event = events.next();
-    if (event.type == YAML_STREAM_END_EVENT) break;
-    if (ended && event.type != YAML_DOCUMENT_START_EVENT)
-      fail(file, line_of(event.start_mark), "a second document; one is expected");
-    has_document |= event.type == YAML_DOCUMENT_START_EVENT;
-    ended |= event.type == YAML_DOCUMENT_END_EVENT;
-    builder.take_in(event);
+  try {
+    YAML::Parser parser(stream);
+    if (!parser.HandleNextDocument(builder)) fail(file, 1, "the file is empty");
+    Builder second(file);
+    if (parser.HandleNextDocument(second)) fail(file, second.take().line, "a second document; one is expected");
+  } catch (const YAML::Exception& error) {
+    fail(file, error.mark.is_null() ? 1 : line_of(error.mark), "not valid YAML: " + error.msg);
   }
-  if (!has_document) fail(file, 1, "the file is empty");
   return builder.take();
 }
 

@@ -41,7 +41,7 @@ target_include_directories(library_threads PRIVATE "${PROJECT_SOURCE_DIR}/librar
 target_compile_options(library_threads PRIVATE -fsanitize=thread -O1)
 target_link_options(library_threads PRIVATE -fsanitize=thread)
 target_link_libraries(library_threads PRIVATE
-  onnxport_host CLI11::CLI11 onnxport::yaml onnxport::nettle onnxport::onnx onnxport::boost_dll Boost::unit_test_framework fmt::fmt
+  onnxport_host CLI11::CLI11 onnxport::yaml_cpp onnxport::nettle onnxport::onnx onnxport::boost_dll Boost::unit_test_framework fmt::fmt
   Threads::Threads)
 set_target_properties(library_threads PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
 onnxport_precompile_test_headers(library_threads library_threads library/main.cpp)

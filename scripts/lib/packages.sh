@@ -38,7 +38,7 @@ build_packages() {
     ca-certificates g++ cmake ninja-build pkg-config unzip \
     protobuf-compiler libprotobuf-dev \
     libtorch-dev libopenblas0-pthread \
-    libyaml-dev libjsonnet-dev libcli11-dev libfmt-dev nlohmann-json3-dev nettle-dev libcurl4-openssl-dev \
+    libyaml-cpp-dev libjsonnet-dev libcli11-dev libfmt-dev nlohmann-json3-dev nettle-dev libcurl4-openssl-dev \
     python3 python3-pip python3-setuptools python3-wheel
   boost_packages
 }
