@@ -172,7 +172,7 @@ class Scan {
     if (failure) std::rethrow_exception(failure);
   }
 
-  static void read(Candidate& candidate) {
+  void read(Candidate& candidate) const {
     const Path& path = candidate.manifest_path;
     const auto settle = [&](CandidateState state, Refusal refusal) {
       candidate.state = state;
@@ -181,7 +181,9 @@ class Scan {
     };
     Manifest& manifest = candidate.manifest;
     try {
-      parse_manifest(yaml::read_text(path), path, manifest);
+      const std::string text = yaml::read_text(path);
+      parse_manifest(places_.texts != nullptr ? places_.texts->read(text, path) : yaml::parse(text, path), path,
+                     manifest);
       if (!manifest.is_extension() && manifest.format == 0) {
         settle(CandidateState::broken,
                {fmt::format("{}: found the manifest's source form, expected the built form beside its library",
