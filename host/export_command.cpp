@@ -18,6 +18,7 @@
 #include "host/export/model_card.hpp"
 #include "host/export/planned_export.hpp"
 #include "host/export/write_export.hpp"
+#include "host/model/misnamed_fields.hpp"
 #include "host/model/model_source.hpp"
 #include "host/model/selection.hpp"
 #include "host/plan/export_plan.hpp"
@@ -215,10 +216,9 @@ int run_export(const ExportArguments& arguments, Console& console) {
   DefinedGraphs defined =
       define_graphs(onnx_config, weights, files, {.outputs = plan.outputs, .allow_unused = plan.allow_unused});
   const std::map<std::string, std::string> renamed = defined.rename_outputs(plan.layout->outputs);
-  note_leftovers({.definition = defined.definitions[0],
-                  .config = config,
-                  .strict = plan.strict_config.value_or(selection.is_extension)},
-                 console);
+  const bool strict_config = plan.strict_config.value_or(selection.is_extension);
+  note_misnamed({.selection = selection, .config = config, .strict = strict_config}, console);
+  note_leftovers({.definition = defined.definitions[0], .config = config, .strict = strict_config}, console);
   report(ConfigUse{onnx_config, config}, console);
   for (const Definition& definition : defined.definitions) {
     for (std::string& name : idle_weights(definition.graph))

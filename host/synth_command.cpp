@@ -17,6 +17,7 @@
 #include "core/format_bytes.hpp"
 #include "core/output/staging.hpp"
 #include "host/commands.hpp"
+#include "host/model/misnamed_fields.hpp"
 #include "host/model/selection.hpp"
 #include "host/plan/choices.hpp"
 
@@ -87,6 +88,7 @@ int run_synth(const SynthArguments& arguments, Console& console) {
   const Selection selection = select(arguments.plugins, config, file, {arguments.feature, arguments.plugin}, console);
   const ir::DType dtype = value_of(dtype_choices, arguments.dtype);
   const std::vector<TensorPlan> tensors = tensors_as_stored(selection, dtype);
+  note_misnamed({.selection = selection, .config = config}, console);
 
   StagedOutput output(arguments.output);
   if (!output.is_folder())

@@ -154,7 +154,10 @@ const Manifest::Model* Manifest::model(std::string_view type) const {
 }
 
 void parse_manifest(const std::string& text, const Path& file, Manifest& manifest) {
-  const yaml::Node root = yaml::parse(text, file);
+  parse_manifest(yaml::parse(text, file), file, manifest);
+}
+
+void parse_manifest(const yaml::Node& root, const Path& file, Manifest& manifest) {
   yaml::Map map(root, file, "the manifest");
 
   if (const yaml::Node* format = map.optional("manifest")) {

@@ -11,6 +11,7 @@
 
 #include "core/definition/config_names.hpp"
 #include "core/definition/name_pattern.hpp"
+#include "registry/yaml.hpp"
 
 namespace onnxport {
 
@@ -98,6 +99,7 @@ std::string normal_type(std::string_view type);
 
 /// Reads a manifest of any form. Throws Error(plugin) with file and line; `manifest` then holds what was read
 /// until there, so that a message about a model type can still name the plugin that would offer it.
+void parse_manifest(const yaml::Node& root, const std::filesystem::path& file, Manifest& manifest);
 void parse_manifest(const std::string& text, const std::filesystem::path& file, Manifest& manifest);
 
 /// The same from a file.

@@ -114,6 +114,9 @@ Places find_places(const SearchOptions& options) {
   }
   places.quarantine = std::make_shared<const std::vector<QuarantineRecord>>(std::move(quarantine));
 
+  if (const auto cache = user_folder("XDG_CACHE_HOME", ".cache"); cache && from_environment)
+    places.texts = std::make_shared<KnownTexts>(*cache / "manifests");
+
   if (!options.builtin_only) {
     for (const Path& directory : options.plugin_dirs) {
       if (!is_folder(directory)) {

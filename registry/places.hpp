@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "registry/known_texts.hpp"
 #include "registry/quarantine.hpp"
 #include "registry/trust.hpp"
 
@@ -52,6 +53,8 @@ struct Places {
   std::shared_ptr<const Trust> trust;  ///< null where no policy holds
   /// Libraries that are not opened for what they did before.
   std::shared_ptr<const std::vector<QuarantineRecord>> quarantine;
+  /// What manifests hold that were read before; null where nothing of the user's is looked at.
+  std::shared_ptr<KnownTexts> texts;
   std::vector<std::string> notes;  ///< what is not searched and why, for the user to read
 };
 

@@ -10,6 +10,7 @@
 
 #include "core/error.hpp"
 #include "core/files/output_error.hpp"
+#include "core/printable.hpp"
 #include "core/privileges.hpp"
 #include "registry/places.hpp"
 #include "registry/yaml.hpp"
@@ -76,10 +77,9 @@ void write_quarantine(const fs::path& folder, const QuarantineRecord& record) {
   const fs::path file = folder / (record.sha256 + ".yaml"), beside = folder / (record.sha256 + ".new");
   {
     std::ofstream out(beside);
-    // A text in JSON's quotes is one of YAML's.
+    // A text in JSON's quotes is one of YAML's, but for halves of characters, and for what no such file may hold.
     for (const auto& [key, text] : fields)
-      out << key << ": " << nlohmann::json(record.*text).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace)
-          << "\n";
+      out << key << ": " << nlohmann::json(printable(record.*text)).dump() << "\n";
     if (!out.flush()) throw output_error("cannot write", beside, EIO);
   }
   fs::rename(beside, file, reason);

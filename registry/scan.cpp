@@ -23,11 +23,6 @@ using Path = std::filesystem::path;
 
 constexpr const char* manifest_name = "plugin.yaml";
 
-bool is_folder(const Path& path) {
-  std::error_code error;
-  return std::filesystem::is_directory(path, error);
-}
-
 /// What can be known of a built plugin without opening its library.
 std::optional<Refusal> check_before_loading(const Candidate& candidate) {
   const Manifest& manifest = candidate.manifest;
@@ -92,18 +87,20 @@ class Scan {
  private:
   void look_into(const Path& directory) {
     std::error_code error;
-    std::vector<Path> entries;
+    std::vector<std::filesystem::directory_entry> entries;
     std::filesystem::directory_iterator iterator(directory, error);
     for (const std::filesystem::directory_iterator end; !error && iterator != end; iterator.increment(error)) {
-      entries.push_back(iterator->path());
+      entries.push_back(*iterator);  // knows what it is without another look
     }
     if (error) {
       add_broken(directory, fmt::format("{}: cannot be read: {}", directory.string(), error.message()),
                  "check the folder's permissions");
     }
     std::sort(entries.begin(), entries.end());
-    for (const Path& entry : entries) {
-      if (is_folder(entry)) {
+    for (const std::filesystem::directory_entry& known : entries) {
+      const Path& entry = known.path();
+      std::error_code unknown;
+      if (known.is_directory(unknown)) {
         const Path manifest = entry / manifest_name;
         if (std::filesystem::exists(manifest, error) || error) {
           add(manifest);
@@ -175,7 +172,7 @@ class Scan {
     if (failure) std::rethrow_exception(failure);
   }
 
-  static void read(Candidate& candidate) {
+  void read(Candidate& candidate) const {
     const Path& path = candidate.manifest_path;
     const auto settle = [&](CandidateState state, Refusal refusal) {
       candidate.state = state;
@@ -184,7 +181,9 @@ class Scan {
     };
     Manifest& manifest = candidate.manifest;
     try {
-      parse_manifest(yaml::read_text(path), path, manifest);
+      const std::string text = yaml::read_text(path);
+      parse_manifest(places_.texts != nullptr ? places_.texts->read(text, path) : yaml::parse(text, path), path,
+                     manifest);
       if (!manifest.is_extension() && manifest.format == 0) {
         settle(CandidateState::broken,
                {fmt::format("{}: found the manifest's source form, expected the built form beside its library",

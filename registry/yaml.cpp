@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "registry/yaml.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
@@ -10,7 +13,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <sstream>
 #include <string_view>
 #include <unordered_map>
@@ -23,6 +25,15 @@ namespace {
 
 constexpr std::uintmax_t largest_file = 1 << 20;
 constexpr size_t longest_name = 128;
+constexpr size_t deepest = 64;
+
+/// A file that is closed at the end.
+struct Descriptor {
+  int number;
+  ~Descriptor() {
+    if (number >= 0) ::close(number);
+  }
+};
 
 int line_of(const YAML::Mark& mark) {
   return mark.line + 1;
@@ -76,6 +87,7 @@ class Builder : public YAML::EventHandler {
   void open(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, Node::Kind kind) {
     refuse_anchor(mark, anchor);
     refuse_tag(mark, tag);
+    if (open_.size() == deepest) fail(file_, line_of(mark), fmt::format("nested deeper than {} levels", deepest));
     open_.push_back(Node{kind, line_of(mark), {}, {}});
     lines_of_keys_.emplace_back();
   }
@@ -152,18 +164,19 @@ std::string read_text(const std::filesystem::path& file) {
     return {Failure::plugin, fmt::format("{}: cannot be read: {}", file.string(), why),
             "check the file and its permissions"};
   };
-  std::error_code error;
-  const auto status = std::filesystem::status(file, error);
-  if (error) throw unreadable(error.message());
-  if (!std::filesystem::is_regular_file(status)) throw unreadable("not a regular file");
-  const auto size = std::filesystem::file_size(file, error);
-  if (error) throw unreadable(error.message());
+  // One look at what was opened, where a name may stand for another file by then. A pipe would be waited for.
+  const Descriptor opened{::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  struct stat status {};
+  if (opened.number < 0 || ::fstat(opened.number, &status) != 0) throw unreadable(std::strerror(errno));
+  if (!S_ISREG(status.st_mode)) throw unreadable("not a regular file");
+  const auto size = static_cast<std::uintmax_t>(status.st_size);
   if (size > largest_file) throw unreadable(fmt::format("{} bytes, expected at most {}", size, largest_file));
-  errno = 0;
-  std::ifstream stream(file, std::ios::binary);
   std::string text(size, '\0');
-  if (!stream || !stream.read(text.data(), static_cast<std::streamsize>(size))) {
-    throw unreadable(errno != 0 ? std::strerror(errno) : "the file became shorter");
+  for (size_t at = 0; at < size;) {
+    const ssize_t count = ::read(opened.number, text.data() + at, size - at);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) throw unreadable(count < 0 ? std::strerror(errno) : "the file became shorter");
+    at += static_cast<size_t>(count);
   }
   return text;
 }

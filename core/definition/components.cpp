@@ -171,6 +171,14 @@ std::vector<std::string> Components::unread() const {
   return fields;
 }
 
+void Components::add_asked(AskedFields& fields) const {
+  for (const auto& component : opened_) {
+    if (!component->section.empty()) continue;
+    const AskedFields& asked = component->model.asked_fields();
+    fields.insert(asked.begin(), asked.end());
+  }
+}
+
 void Components::take_off_read(std::vector<std::string>& fields) const {
   for (const auto& component : opened_) {
     if (!component->section.empty()) continue;

@@ -33,6 +33,8 @@ class Components {
   std::string section_of(const Json& part) const;
   /// The fields that nobody read, each behind the section's name: "text_config.rope_scaling".
   std::vector<std::string> unread() const;
+  /// Adds what those asked for that were made of the whole of config.json.
+  void add_asked(AskedFields& fields) const;
   /// Takes off the list what those read that were made of the whole of config.json.
   void take_off_read(std::vector<std::string>& fields) const;
 

@@ -57,24 +57,28 @@ Definition OnnxConfig::define(WeightSource& weights, const DefineOptions& option
 
 std::vector<Definition> OnnxConfig::define_parts(WeightSource& weights, const std::vector<std::string>& parts,
                                                  const DefineOptions& options) const {
-  std::vector<Definition> definitions;
-  std::set<std::string> known;
-  for (const std::string& part : parts) definitions.push_back(define_part(weights, part, options, known));
-  for (const std::string& wanted : options.outputs) {
-    const bool any = std::any_of(known.begin(), known.end(),
-                                 [&](const std::string& step) { return detail::is_wanted({wanted}, step); });
-    if (!any) {
-      throw Error(Failure::usage, fmt::format("the model has no further output '{}'", wanted),
-                  fmt::format("its named steps are: {}", fmt::join(known, ", ")));
+  try {
+    std::vector<Definition> definitions;
+    std::set<std::string> known;
+    for (const std::string& part : parts) definitions.push_back(define_part(weights, part, options, known));
+    for (const std::string& wanted : options.outputs) {
+      const bool any = std::any_of(known.begin(), known.end(),
+                                   [&](const std::string& step) { return detail::is_wanted({wanted}, step); });
+      if (!any) {
+        throw Error(Failure::usage, fmt::format("the model has no further output '{}'", wanted),
+                    fmt::format("its named steps are: {}", fmt::join(known, ", ")));
+      }
     }
+    const std::vector<std::string> unused = weights.finish(options.allow_unused, [this] { return asked_by_any(); });
+    const std::vector<std::string> unread = this->unread();
+    for (Definition& definition : definitions) {
+      definition.unused_tensors = unused;
+      definition.unread_fields = unread;
+    }
+    return definitions;
+  } catch (const Error& error) {
+    throw state_->explained(error);
   }
-  const std::vector<std::string> unused = weights.finish(options.allow_unused, [this] { return asked_by_any(); });
-  const std::vector<std::string> unread = this->unread();
-  for (Definition& definition : definitions) {
-    definition.unused_tensors = unused;
-    definition.unread_fields = unread;
-  }
-  return definitions;
 }
 
 /// What the model's other graphs and the type's other features ask for. A feature that the config does not fit asks for

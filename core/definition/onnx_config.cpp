@@ -49,6 +49,14 @@ void OnnxConfig::State::check_options() const {
   }
 }
 
+Error OnnxConfig::State::explained(const Error& error) const {
+  const bool may_follow = error.failure() == Failure::checkpoint || error.failure() == Failure::plugin;
+  if (plugin.names == nullptr || !may_follow) return error;
+  AskedFields asked = asked_fields;
+  components->add_asked(asked);
+  return explained_by(misnamed_fields({*plugin.names, checkpoint_config, config, asked, plugin.plugin_id}), error);
+}
+
 OnnxConfig::OnnxConfig(std::unique_ptr<State> state) : state_(std::move(state)) {}
 OnnxConfig::~OnnxConfig() = default;
 OnnxConfig::OnnxConfig(OnnxConfig&&) noexcept = default;
@@ -68,6 +76,7 @@ OnnxConfig OnnxConfig::component(const PluginTable& plugin, const Json& config, 
   auto state = std::make_unique<State>();
   state->plugin = plugin;
   state->config = plugin.names ? plugin.names->applied_to(config) : config;
+  if (plugin.names) state->checkpoint_config = config;
   state->options = wanted.options;
   state->defined_type = wanted.model_type;
   state->model_type = plugin.names ? plugin.names->model_type : wanted.model_type;
@@ -88,7 +97,7 @@ OnnxConfig OnnxConfig::component(const PluginTable& plugin, const Json& config, 
     state->describe("");
   } catch (const Error& error) {
     state->misread.check(state->plugin.names.get());  // the error may be no more than what follows from that
-    throw Error(error.failure(), with_what_is_there(error.what(), state->config), error.hint());
+    throw state->explained({error.failure(), with_what_is_there(error.what(), state->config), error.hint()});
   }
   state->misread.check(state->plugin.names.get());
   OnnxConfig made(std::move(state));

@@ -9,6 +9,7 @@
 
 #include "core/definition/components.hpp"
 #include "core/definition/host_tables.hpp"
+#include "core/definition/misnamed.hpp"
 #include "core/definition/onnx_config.hpp"
 #include "core/definition/plugin_object.hpp"
 #include "core/definition/scores.hpp"
@@ -23,6 +24,7 @@ struct OnnxConfig::State {
   std::string defined_type;  // what the plugin knows it as
   std::string feature;
   Json config, options;
+  Json checkpoint_config;  // config.json as it is, where the plugin's names are others
   AskedFields asked_fields, asked_options;
   Misread misread;                               // of the config
   onnxport_config root, chosen;                  // config and options as the plugin sees them
@@ -38,6 +40,8 @@ struct OnnxConfig::State {
   void describe(const std::string& part);
   /// Throws Error(usage) where the user chose something that the plugin did not ask for.
   void check_options() const;
+  /// An error of the definition, or the names of an extension's fields that it follows from.
+  Error explained(const Error& error) const;
 };
 
 }  // namespace onnxport

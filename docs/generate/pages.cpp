@@ -7,6 +7,7 @@
 #include "docs/generate/fields_page.hpp"
 #include "docs/generate/models_page.hpp"
 #include "docs/generate/operators_page.hpp"
+#include "docs/generate/sdk_page.hpp"
 
 namespace onnxport {
 
@@ -15,7 +16,10 @@ std::vector<Page> pages() {
   const auto models = [](const std::string& present, const BuiltPlugins& plugins) {
     return models_page(present, plugins.manifests);
   };
-  return {{"fields.md", fields_page}, {"models.md", models}, {"operators.md", operators}};
+  const auto sdk = [](const std::string& present, const BuiltPlugins& plugins) {
+    return sdk_page(present, plugins.sources.parent_path() / "sdk/include");
+  };
+  return {{"fields.md", fields_page}, {"models.md", models}, {"operators.md", operators}, {"sdk-index.md", sdk}};
 }
 
 BuiltPlugins plugins_below(const std::filesystem::path& folder, const std::filesystem::path& sources) {

@@ -119,6 +119,15 @@ class Loading {
   Clock::duration spent_{};
 };
 
+/// Whether something stands in the shared memory that the program never writes there: a plugin may reach it.
+bool is_written_over(const Shared& shared) {
+  constexpr uint32_t deepest = 1000;
+  unsigned char finished = 0;
+  std::memcpy(&finished, &shared.finished, sizeof finished);
+  const int status = shared.status;
+  return finished > 1 || status < 0 || status > 255 || shared.activity.depth > deepest;
+}
+
 /// Waits for the child, and ends it where it does not heed an interrupt. Yields the status of waitpid.
 int wait_for(pid_t child, Shared& shared, const sigset_t& signals) {
   int interrupts = 0;
@@ -130,8 +139,11 @@ int wait_for(pid_t child, Shared& shared, const sigset_t& signals) {
   Loading loading;
   for (;;) {
     int status = 0;
-    const pid_t ended = ::waitpid(child, &status, WNOHANG);
-    if (ended == child || (ended < 0 && errno != EINTR)) return status;
+    const pid_t ended = ::waitpid(child, &status, WNOHANG | WUNTRACED);
+    // A plugin that stops the process would have everybody wait. Ctrl-Z, which stops both, is another signal.
+    const bool stopped = ended == child && WIFSTOPPED(status);
+    if (stopped && WSTOPSIG(status) == SIGSTOP && shared.activity.depth > 0) ::kill(child, SIGCONT);
+    if ((ended == child && !stopped) || (ended < 0 && errno != EINTR)) return status;
     const bool watches = interrupts > 0 || shared.finished;
     const timespec pause{watches ? 0 : 1, watches ? 20'000'000 : 0};
     const int signal = ::sigtimedwait(&signals, nullptr, &pause);
@@ -142,6 +154,7 @@ int wait_for(pid_t child, Shared& shared, const sigset_t& signals) {
     if (interrupts > 1 || (interrupts == 1 && Clock::now() - interrupted > patience_with_libraries)) {
       ::kill(child, SIGKILL);
     }
+    if (is_written_over(shared)) ::kill(child, SIGKILL);
     loading.watch(child, shared.activity);
     const bool finished = shared.finished;
     if (!finished && (interrupts == 0 || shared.activity.depth == 0)) {
@@ -213,6 +226,15 @@ std::optional<int> attempt(Terminal& console, const std::function<int(Console&)>
   const int wait_status = wait_for(child, *shared, signals);
   end_descendants();
   ::sigprocmask(SIG_SETMASK, &before, nullptr);
+  if (is_written_over(*shared)) {
+    console.drop_progress();
+    Ending ending;
+    ending.failure = Failure::plugin;
+    ending.cause = "a plugin wrote over the memory by which it is watched, and the process was ended";
+    ending.hint =
+        "find which one by `onnxport plugins check`; what was being written may lie beside the output, as .onnxport-*";
+    return conclude(console, ending);
+  }
   remove_left_behind(shared->activity);
   if (shared->finished) {
     const int status = console.tell(shared->outbox, shared->status);

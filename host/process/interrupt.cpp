@@ -20,7 +20,13 @@ pid_t parent = 0;
 /// How long a child that is left alone may go on, wherever it is.
 constexpr unsigned seconds_alone = 5;
 
-void on_signal(int) {
+void on_signal(int number, siginfo_t* info, void*) {
+  // What a plugin raises is no wish of the user's: it ends the process as if it were not caught.
+  if (info->si_pid == ::getpid() && (info->si_code == SI_TKILL || info->si_code == SI_USER)) {
+    std::signal(number, SIG_DFL);
+    ::raise(number);
+    return;
+  }
   flag->store(true);
   // Nobody is left who would end it. The alarm's default action does.
   if (parent != 0 && ::getppid() != parent) ::alarm(seconds_alone);
@@ -31,10 +37,10 @@ void on_signal(int) {
 void catch_interrupts() {
   if (auto* shared = make_shared_object<std::atomic<bool>>()) flag = shared;
   struct sigaction action {};
-  action.sa_handler = on_signal;
+  action.sa_sigaction = on_signal;
   sigemptyset(&action.sa_mask);
   // Back to the default after the first, for whoever does not want to wait.
-  action.sa_flags = static_cast<int>(SA_RESETHAND) | SA_RESTART;
+  action.sa_flags = static_cast<int>(SA_RESETHAND) | SA_RESTART | SA_SIGINFO;
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
   std::signal(SIGPIPE, SIG_IGN);

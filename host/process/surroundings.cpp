@@ -8,6 +8,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cfenv>
 #include <clocale>
 #include <csignal>
@@ -84,6 +85,8 @@ mode_t mask_of_modes() {
 
 struct Surroundings {
   bool is_alone = false;
+  uid_t user = 0;
+  gid_t group = 0;
   std::filesystem::path folder;
   mode_t mask_of_modes = 0;
   std::vector<std::string> environment;
@@ -105,6 +108,8 @@ int streams[3] = {-1, -1, -1};
 void look_around() {
   Surroundings& s = *seen;
   std::error_code ignored;
+  s.user = ::geteuid();
+  s.group = ::getegid();
   s.folder = std::filesystem::current_path(ignored);
   s.is_alone = is_alone();
   if (s.is_alone) {
@@ -140,8 +145,16 @@ void put_back_files(const Surroundings& s) {
   }
 }
 
+/// Whether a process can open one file more.
+void require_room_for_files() {
+  const int one = ::open("/", O_RDONLY | O_CLOEXEC);
+  if (one < 0 && errno == EMFILE) end_for("left no file that the process may still open");
+  if (one >= 0) ::close(one);
+}
+
 void put_back() {
   const Surroundings& s = *seen;
+  if (s.user != ::geteuid() || s.group != ::getegid()) end_for("took another user's rights for the process");
   for (size_t i = 0; i < std::size(kinds_of_limits); ++i) {
     if (::setrlimit(kinds_of_limits[i], &s.limits[i]) != 0) end_for("lowered a limit of the process for good");
   }
@@ -169,6 +182,7 @@ void put_back() {
   if (!s.folder.empty() && s.folder != std::filesystem::current_path(ignored))
     std::filesystem::current_path(s.folder, ignored);
   put_back_files(s);
+  require_room_for_files();
 }
 
 }  // namespace

@@ -22,6 +22,19 @@ static int overflow(volatile int* at) {
   return *at < 0 ? 0 : overflow(page) + page[0];
 }
 
+/* All memory that this process has in common with others and may write to. */
+static void overwrite_shared_memory(void) {
+  FILE* maps = fopen("/proc/self/maps", "r");
+  char line[512], rights[8];
+  void *begins[64], *ends[64];
+  int count = 0;
+  while (count < 64 && fgets(line, sizeof line, maps) != NULL) {
+    if (sscanf(line, "%p-%p %7s", &begins[count], &ends[count], rights) == 3 && strcmp(rights, "rw-s") == 0) ++count;
+  }
+  fclose(maps);
+  while (count-- > 0) memset(begins[count], 0xff, (size_t)((char*)ends[count] - (char*)begins[count]));
+}
+
 static void wait_for_ever(void) {
   for (;;) pause();
 }
@@ -72,6 +85,13 @@ static void do_deed(const char* deed) {
     fprintf(note, "%d\n", child);
     fclose(note);
   }
+  if (strcmp(deed, "stop") == 0) raise(SIGSTOP);
+  if (strcmp(deed, "interrupt") == 0) raise(SIGINT);
+  if (strcmp(deed, "terminate") == 0) raise(SIGTERM);
+  if (strcmp(deed, "fill") == 0) {
+    while (dup(0) >= 0) zero = 0;
+  }
+  if (strcmp(deed, "overwrite") == 0) overwrite_shared_memory();
   if (strcmp(deed, "loop") == 0) {
     for (;;) zero = 0;
   }

@@ -58,6 +58,9 @@ constexpr Deed deeds[] = {{"crash-in-create", "crashed by SIGSEGV", "in create()
                           {"divide-in-forward", "crashed by SIGFPE", "in forward()"},
                           {"overflow-in-forward", "crashed by SIGSEGV", "in forward()"},
                           {"corrupt-in-forward", "crashed by SIG", "in forward()"},
+                          {"interrupt-in-create", "crashed by SIGINT", "in create()"},
+                          {"terminate-in-forward", "crashed by SIGTERM", "in forward()"},
+                          {"fill-in-forward", "left no file that the process may still open", "in forward()"},
                           {"exit-in-create", "ended the process with exit status 0", "in create()"},
                           {"exit-in-forward", "ended the process with exit status 0", "in forward()"},
                           {"quick-in-forward", "ended the process with exit status 0", "in forward()"},
@@ -108,7 +111,7 @@ BOOST_AUTO_TEST_CASE(the_same_in_words_and_in_other_commands) {
 }
 
 BOOST_AUTO_TEST_CASE(what_a_plugin_changes_of_its_process_is_put_back) {
-  for (const std::string deed : {"wander", "deafen", "scribble", "lock", "twin", "leave"}) {
+  for (const std::string deed : {"wander", "deafen", "scribble", "lock", "twin", "leave", "stop"}) {
     for (const char* function : {"create", "forward"}) {
       const Sandbox sandbox;
       model_of(sandbox, deed + "-in-" + function);
@@ -136,6 +139,18 @@ BOOST_AUTO_TEST_CASE(a_plugin_that_closes_what_is_not_its_own_is_named) {
   BOOST_TEST(message.starts_with("plugin org.onnxport.test.hostile closed files that are not its own in forward()"),
              message);
   BOOST_TEST(!fs::exists(sandbox / "new"));
+}
+
+BOOST_AUTO_TEST_CASE(a_plugin_that_writes_over_what_watches_it_is_told) {
+  const Sandbox sandbox;
+  model_of(sandbox, "overwrite-in-create");
+  const Outcome outcome = sandbox.run(exported_as_json());
+  BOOST_TEST(outcome.status == 4, outcome.out);
+  const Json object = object_of(outcome);
+  BOOST_TEST(object["exit_status"] == 4);
+  BOOST_TEST(contains(object["error"]["message"].get<std::string>(), "a plugin wrote over the memory"));
+  BOOST_TEST(outcome.err.empty());
+  BOOST_TEST(!fs::exists(sandbox / "new/out"));
 }
 
 BOOST_AUTO_TEST_CASE(what_a_plugin_prints_is_not_in_the_object) {
@@ -214,6 +229,20 @@ BOOST_AUTO_TEST_CASE(the_quarantine_is_told_and_opened) {
   BOOST_TEST(quarantined(sandbox) == 0u);
   const Outcome released = sandbox.run(exported({"hostile"}));
   BOOST_TEST(contains(released.err, "plugin org.onnxport.test.hostile ended the process"), released.err);
+}
+
+BOOST_AUTO_TEST_CASE(a_record_can_be_read_whatever_its_path) {
+  for (const char* folder : {"\xf0\x9f\x98\x80", "a\nb", "\xff"}) {
+    const Sandbox sandbox;
+    model_of(sandbox, "crash-in-create");
+    fs::create_directories(sandbox / "plugins");
+    fs::copy(fixture_plugins("hostile") / "fixture_hostile", sandbox / "plugins" / folder);
+    const Words words{"export", "-m", "model", "--no-validate", "--plugin-dir", "plugins", "out"};
+    BOOST_TEST(sandbox.run(words).status == 4);
+    BOOST_TEST(object_of(sandbox.run({"plugins", "quarantine", "--json"}))["quarantine"].size() == 1u);
+    const Outcome again = sandbox.run(words);
+    BOOST_TEST(contains(again.err, "in quarantine, since it crashed by SIGSEGV"), again.err);
+  }
 }
 
 /// What is no file is waited for, or read, for ever.

@@ -204,6 +204,51 @@ BOOST_AUTO_TEST_CASE(fields_are_told_by_the_companys_names) {
   check_failure(acme, acme.exporting(), 3, {"config field 'ffn.activation' has another type"});
 }
 
+BOOST_AUTO_TEST_CASE(a_field_that_nobody_has_is_told) {
+  struct Mistake {
+    const char *right, *wrong;
+    int status;
+    Words told;
+  };
+  const Mistake mistakes[] = {
+      {"d_model: hidden_size",
+       "d_model: hidden_szie",
+       4,
+       {"config_names of com.acme.encoder has 'd_model' for 'hidden_szie', which org.onnxport.bert does not read for "
+        "'bert'; the nearest that it reads: 'hidden_size'"}},
+      {"d_model: hidden_size",
+       "d_modle: hidden_size",
+       3,
+       {"config_names of com.acme.encoder has 'd_modle' for 'hidden_size', and config.json has no 'd_modle'; the "
+        "nearest that it has: 'd_model'"}},
+      {"ffn.width", "ffn.widht", 3, {"config.json has no 'ffn.widht'; the nearest that it has: 'ffn.width'"}},
+      {"{layer_norm_eps",
+       "{layer_norm_esp",
+       4,
+       {"config_defaults of com.acme.encoder has 'layer_norm_esp'", "the nearest that it reads: 'layer_norm_eps'"}},
+      {"{position_embedding_type",
+       "{position_embeding_type",
+       4,
+       {"config_values of com.acme.encoder has 'position_embeding_type'", "'position_embedding_type'"}},
+      {"n_segments: type_vocab_size",
+       "n_segments: kinds_of_texts",
+       4,
+       {"has 'n_segments' for 'kinds_of_texts', which org.onnxport.bert does not read"}},
+  };
+  for (const Mistake& mistake : mistakes) {
+    const Acme acme;
+    acme.change_manifest(mistake.right, mistake.wrong);
+    check_failure(acme, acme.exporting(), mistake.status, mistake.told);
+  }
+  // A field that a checkpoint may leave out.
+  const Acme acme;
+  acme.change_manifest("d_model: hidden_size", "d_model: hidden_size\n  pooling_layers: pooler_num_layers");
+  const Outcome exported = acme.run(acme.exporting());
+  BOOST_TEST(exported.status == 0, exported.err);
+  BOOST_TEST(contains(exported.out, "config_names of com.acme.encoder has 'pooling_layers' for 'pooler_num_layers'"),
+             exported.out);
+}
+
 BOOST_AUTO_TEST_CASE(features_are_the_companys) {
   const Acme acme;
   const Outcome listed = acme.run({"features", "acme-encoder", "--plugin-dir", "acme"});

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "registry/known_texts.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <nettle/sha2.h>
+#include <unistd.h>
+
+#include <array>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <system_error>
+
+#include "core/error.hpp"
+#include "core/version.hpp"
+#include "registry/file_safety.hpp"
+
+namespace onnxport {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+using yaml::Node;
+
+/// Another version may make other nodes of a text.
+std::string heading() {
+  return fmt::format("onnxport {}, form 1", version);
+}
+
+std::string sum_of(const std::string& text) {
+  sha256_ctx context;
+  sha256_init(&context);
+  sha256_update(&context, text.size(), reinterpret_cast<const uint8_t*>(text.data()));
+  std::array<uint8_t, SHA256_DIGEST_SIZE> digest;
+  sha256_digest(&context, digest.size(), digest.data());
+  return fmt::format("{:02x}", fmt::join(digest, ""));
+}
+
+/// With those of a usual length the file stays well below what read_text() takes.
+constexpr size_t most_texts = 1000, longest_text = 4096;
+
+// A node: [kind, line, text, quoted, item, …].
+constexpr size_t first_item = 4;
+
+Json written(const Node& node) {
+  Json row = Json::array({static_cast<int>(node.kind), node.line, node.text, node.quoted});
+  for (const Node& item : node.items) row.push_back(written(item));
+  return row;
+}
+
+/// Throws Json::exception or Error(plugin) where the row is none.
+Node node_of(const Json& row) {
+  const int kind = row.at(0).get<int>();
+  if (kind < static_cast<int>(Node::Kind::null) || kind > static_cast<int>(Node::Kind::map))
+    throw Error(Failure::plugin, fmt::format("there is no node of kind {}", kind));
+  Node node{
+      static_cast<Node::Kind>(kind), row.at(1).get<int>(), row.at(2).get<std::string>(), {}, row.at(3).get<bool>()};
+  node.items.reserve(row.size() - first_item);
+  for (size_t i = first_item; i < row.size(); ++i) node.items.push_back(node_of(row[i]));
+  return node;
+}
+
+}  // namespace
+
+KnownTexts::KnownTexts(fs::path file) : file_(std::move(file)) {
+  std::error_code absent;
+  if (!fs::exists(file_, absent) || check_writers(file_)) return;
+  try {
+    const std::string bytes = yaml::read_text(file_);
+    const Json whole = Json::from_cbor(bytes);
+    if (whole.at("of") != heading()) return;
+    std::map<std::string, Node> known;
+    for (const auto& [sum, row] : whole.at("texts").items()) known.emplace(sum, node_of(row));
+    known_ = std::move(known);
+  } catch (const Error&) {  // it will be written anew
+  } catch (const Json::exception&) {
+  }
+}
+
+Node KnownTexts::read(const std::string& text, const fs::path& file) {
+  if (file_.empty() || text.size() > longest_text) return yaml::parse(text, file);
+  std::string sum = sum_of(text);
+  const auto found = known_.find(sum);
+  Node node = found != known_.end() ? found->second : yaml::parse(text, file);
+  const std::lock_guard lock(mutex_);
+  has_news_ |= found == known_.end();
+  used_.emplace(std::move(sum), node);
+  return node;
+}
+
+void KnownTexts::save() const {
+  if (file_.empty() || !has_news_) return;
+  Json whole{{"of", heading()}, {"texts", Json::object()}};
+  for (const auto& [sum, node] : used_) whole["texts"][sum] = written(node);
+  // Another start may look elsewhere: what it read stays, as long as that is not ever more.
+  for (const auto& [sum, node] : known_) {
+    if (whole["texts"].size() == most_texts) break;
+    if (!used_.contains(sum)) whole["texts"][sum] = written(node);
+  }
+  const std::vector<uint8_t> bytes = Json::to_cbor(whole);
+  std::error_code ignored;
+  fs::create_directories(file_.parent_path(), ignored);
+  const fs::path beside = fmt::format("{}.{}", file_.string(), ::getpid());
+  std::ofstream out(beside, std::ios::binary);
+  out.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  out.close();
+  if (out)
+    fs::rename(beside, file_, ignored);
+  else
+    fs::remove(beside, ignored);
+}
+
+}  // namespace onnxport
