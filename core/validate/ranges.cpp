@@ -130,7 +130,9 @@ std::vector<ModuleRange> Ranges::beyond(double limit, const KeptModules& kept) c
   const auto is_narrow = [&](ValueId id) { return narrow.graph[id].type.dtype == form_.dtype; };
   Found found;
   for (const Node& node : narrow.graph.nodes) {
-    if (is_cast_to(node, form_.dtype)) continue;  // whoever takes its result is told
+    // Of a value in another type, whoever makes and takes it is told.
+    if (node.op == "Cast" && narrow.source[node.outputs.at(0)] == narrow.source[node.inputs[0]]) continue;
+    if (is_cast_to(node, form_.dtype)) continue;
     for (const auto* ids : {&node.inputs, &node.outputs}) {
       for (ValueId id : *ids) {
         if (id == ir::absent || !is_narrow(id)) continue;

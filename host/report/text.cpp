@@ -8,7 +8,6 @@
 #include <map>
 
 #include "core/format_bytes.hpp"
-#include "core/ir/scalar.hpp"
 #include "host/validation/tolerance.hpp"
 
 namespace onnxport {
@@ -216,7 +215,7 @@ void print_text(const ExportValidation& found, Console& console) {
   if (found.cached_step) print_run(*found.cached_step, console);
   if (!found.overflows.empty()) {
     console.line(fmt::format("  beyond the range of fp16, which ends at {}, as the definition computes it in f32:",
-                             ir::bound_of(ir::DType::f16)));
+                             largest_f16));
     for (const ModuleRange& range : found.overflows)
       console.line(fmt::format("    {:<60} up to {:.3g}  OVERFLOWS", range.name(), range.largest));
   }

@@ -8,7 +8,6 @@
 
 #include "core/edit_distance.hpp"
 #include "core/error.hpp"
-#include "core/ir/scalar.hpp"
 #include "core/validate/activations.hpp"
 #include "host/validation/calibration.hpp"
 
@@ -74,7 +73,7 @@ std::vector<ModuleRange> ExportRanges::keep(KeptModules& kept) const {
 std::vector<ModuleRange> ExportRanges::overflows(const KeptModules& kept) const {
   std::vector<ModuleRange> found;
   for (const auto& graph : graphs_) {
-    for (ModuleRange& range : graph->beyond(ir::bound_of(ir::DType::f16), kept)) {
+    for (ModuleRange& range : graph->beyond(largest_f16, kept)) {
       const bool is_known = std::any_of(found.begin(), found.end(),
                                         [&](const ModuleRange& other) { return other.module == range.module; });
       if (!is_known) found.push_back(std::move(range));
@@ -84,7 +83,7 @@ std::vector<ModuleRange> ExportRanges::overflows(const KeptModules& kept) const 
 }
 
 double kept_limit() {
-  return ir::bound_of(ir::DType::f16) / margin;
+  return largest_f16 / margin;
 }
 
 void require_modules(const KeptModules& kept, const std::vector<Definition>& definitions) {

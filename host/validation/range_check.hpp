@@ -12,6 +12,9 @@
 
 namespace onnxport {
 
+/// The largest number of f16.
+inline constexpr double largest_f16 = 65504;
+
 /// Makes the inputs on which an export is validated beside what the budget has: of a file, or, in 16 bits, drawn ones.
 /// An empty path: none is named. Throws as read_calibration() and calibration_inputs().
 void add_calibration(ExportToValidate& exported, const std::filesystem::path& file);
