@@ -77,7 +77,12 @@ void Ranges::watch_values() {
   watched_ = apply_rules(narrow.graph, {.opset = form_.opset, .keeps_composites = true, .find_rule = rule_that_opens});
   const std::vector<bool> is_brought = brought_into_range(watched_);
   std::set<ValueId> marked;
-  for (const ir::NamedValue& mark : watched_.marks) marked.insert(mark.value);
+  for (const ir::NamedValue& mark : watched_.marks) {
+    marked.insert(mark.value);
+    // A weight as it is: one that the type does not have could not be read in it.
+    ir::Value& value = watched_[mark.value];
+    if (value.origin == ir::Origin::weight) value.weight = definition_[marked_values_.at(mark.name)].weight;
+  }
   std::map<ValueId, ValueId> casts;
   for (const Node& node : watched_.nodes) {
     const ValueId result = node.outputs.at(0);

@@ -102,11 +102,13 @@ BOOST_AUTO_TEST_CASE(what_leaves_the_range_is_kept_in_every_layout) {
     words.insert(words.end(), layout.begin(), layout.end());
     const Json kept = reported(words, 0);
     const std::set<std::string> names = modules(kept.at("kept_in_fp32").at("modules"));
-    for (const char* name : {"encoder.block.1", "decoder.block.0", "decoder.block.1"})
-      BOOST_TEST(names.contains(name), name);
+    for (const char* name : {"decoder.block.0", "decoder.block.1"}) BOOST_TEST(names.contains(name), name);
     for (const char* name :
          {"encoder.block.0", "decoder.block.0.layer.0.SelfAttention.q", "decoder.block.1.layer.0.SelfAttention.q"})
       BOOST_TEST(!names.contains(name), name);
+    // The cached step as one graph has no encoder.
+    const bool has_encoder = layout.size() != 2;
+    BOOST_TEST(names.contains("encoder.block.1") == has_encoder);
     BOOST_TEST(!kept.at("validation").contains("overflows"));
     BOOST_TEST(reported({"validate", "out"}, 0).at("status") == "ok");
     fs::remove_all(path() / "out");
