@@ -29,6 +29,7 @@
 #include "host/report/planned.hpp"
 #include "host/report/report.hpp"
 #include "host/validation/opening.hpp"
+#include "host/validation/range_check.hpp"
 #include "host/validation/requirements.hpp"
 #include "host/validation/segmented.hpp"
 #include "host/validation/tolerance.hpp"
@@ -145,6 +146,38 @@ void require_runnable(const ExportPlan& plan, const DefinedGraphs& defined) {
   }
 }
 
+/// Which modules leave the range of f16, and what stays in f32 for that, into what is to be validated. Yields what was
+/// kept beside what the plan asks for.
+KeptModules keep_range(const ExportPlan& plan, ExportToValidate& exported, Console& console) {
+  KeptModules kept;
+  if (exported.form.dtype != ir::DType::f16 || (!plan.validation && !plan.weights.keeps_range)) return kept;
+  if (const Progress progress = progress_on(console); progress.report) progress.report("measuring", 0, 0);
+  const ExportRanges ranges(exported);
+  if (plan.weights.keeps_range) report(KeptInRange{kept_limit(), ranges.keep(kept)}, console);
+  exported.overflows = ranges.overflows(kept);
+  exported.form.keep_in_fp32.add(kept);
+  return kept;
+}
+
+/// What was found where numbers leave the range of the type, and what to do.
+int fail_for_range(const ExportValidation& found, const std::string& folder, Console& console) {
+  std::vector<std::string> names;
+  for (const ModuleRange& range : found.overflows)
+    names.push_back(fmt::format("{} ({:.3g})", range.name(), range.largest));
+  constexpr size_t most = 3;
+  const size_t more = names.size() - std::min(most, names.size());
+  names.resize(names.size() - more);
+  console.fail(
+      static_cast<int>(Failure::differs), "differs",
+      fmt::format("{} modules compute numbers beyond the range of fp16, which ends at {}: {}{}", found.overflows.size(),
+                  largest_f16, fmt::join(names, ", "), more > 0 ? fmt::format(" and {} more", more) : ""),
+      "pass --keep-fp32 auto, which leaves such modules in f32, or --dtype bf16, which has the range of fp32; "
+      "the files are kept in " +
+          folder + " for a look at them");
+  console.result()["status"] = "differs";
+  return static_cast<int>(Failure::differs);
+}
+
 /// The last words. The files are delivered, whatever validation found. Yields the exit status.
 int conclude(const std::string& model_file, const std::optional<ExportValidation>& found, Console& console) {
   Json& json = console.result();
@@ -158,6 +191,7 @@ int conclude(const std::string& model_file, const std::optional<ExportValidation
         fmt::format("done: {} (validated, largest difference {:.1e})", model_file, found->largest_difference()));
     return 0;
   }
+  if (!found->overflows.empty()) return fail_for_range(*found, fs::path(model_file).parent_path().string(), console);
   console.fail(static_cast<int>(Failure::differs), "differs",
                fmt::format("validation found differences above the tolerance of {} (largest {:.3g})",
                            describe(found->tolerance), found->largest_difference()),
@@ -190,6 +224,8 @@ int run_export(const ExportArguments& arguments, Console& console) {
   if (plan.validation) {
     require_backends(true);
     preprocessor = find_preprocessor(plan.validation->preprocessor, folder);
+  } else if (plan.weights.keeps_range) {
+    preprocessor = Preprocessor::from_folder(folder);
   }
   report(ChosenModel{plan.model.name, selection}, console);
 
@@ -224,10 +260,12 @@ int run_export(const ExportArguments& arguments, Console& console) {
     for (std::string& name : idle_weights(definition.graph))
       console.result()["idle_weights"].push_back(std::move(name));
   }
+  require_modules(plan.weights.keep_fp32, defined.definitions);
   const GraphForm form{.opset = opset,
                        .dtype = dtype,
                        .weights_as_stored = plan.weights.place == WeightPlace::link,
-                       .inputs = plan.inputs};
+                       .inputs = plan.inputs,
+                       .keep_in_fp32 = plan.weights.keep_fp32};
   if (plan.runtime) report(chosen_opset(plan, onnx_config, defined, form), console);
   ExportToValidate to_validate{onnx_config,
                                onnx_config.model_config(),
@@ -240,6 +278,8 @@ int run_export(const ExportArguments& arguments, Console& console) {
                                plan.validation && plan.validation->traces_values,
                                plan.custom_ops};
   require_runnable(plan, defined);
+  if (plan.validation || plan.weights.keeps_range) add_calibration(to_validate, plan.calibration);
+  const KeptModules kept = keep_range(plan, to_validate, console);
   std::vector<FileToValidate> to_compare;
   std::optional<OpeningBackends> opening;
   if (plan.validation) {
@@ -253,7 +293,7 @@ int run_export(const ExportArguments& arguments, Console& console) {
                                          .limit = plan.max_memory,
                                          .largest_piece = [&] { return largest_piece(to_validate); },
                                          .segment_size = plan.validation->segment_size});
-    to_validate.script = script_judge(plan.validation->reference, to_validate);
+    to_validate.scripts = judges_of(plan.validation->references, to_validate);
     opening.emplace(plan.weights.place == WeightPlace::link ? 0 : bytes_as(dtype, bytes));
   }
   console.stop_if_cancelled();
@@ -261,7 +301,7 @@ int run_export(const ExportArguments& arguments, Console& console) {
   std::optional<ExportValidation> found;
   try {
     const WriteEvents events{[&](const WriteForecast& forecast) { report(forecast, console); }, progress_on(console)};
-    const ExportSource source{selection, checkpoint, defined, opset, renamed};
+    const ExportSource source{selection, checkpoint, defined, opset, renamed, kept};
     const WrittenExport written = write_export(plan, source, output, events);
     report(written, console);
     // What is compared is what will be delivered, and an interrupted validation leaves nothing behind.

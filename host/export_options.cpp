@@ -80,6 +80,12 @@ void add_export_options(CLI::App& app, ExportArguments& e) {
   app.add_option("--dtype", e.dtype,
                  "Type in which weights are stored and computed; inputs and outputs stay as they are")
       ->check(CLI::IsMember(names_of(dtype_choices)));
+  app.add_option("--keep-fp32", e.keep_fp32,
+                 "Modules that 16 bits leave in f32, by a part of their path (wo,lm_head) or, behind =, by all of it; "
+                 "auto: those whose numbers would leave the range of fp16")
+      ->delimiter(',')
+      ->type_name("auto|A,B")
+      ->allow_extra_args(false);
   app.add_option("--outputs", e.outputs, "Further outputs by name: pooler_output,hidden_states")
       ->delimiter(',')
       ->type_name("A,B")

@@ -55,6 +55,10 @@ void add_depth_options(CLI::App& app, DepthArguments& depth) {
   app.add_option("--validate", depth.budget,
                  "On how many inputs to compare: quick, default, or thorough (each axis by itself as well)")
       ->check(CLI::IsMember(names_of(budget_choices)));
+  app.add_option("--calibration", depth.calibration,
+                 "Inputs as they are in use, to validate on and to measure 16 bits by: token ids, a text a line, or "
+                 "tensors NAME as safetensors")
+      ->type_name("FILE");
   app.add_flag("--trace-values", depth.trace_values, "List every step of the model with how far it is off");
   app.add_option(
          "--segment-size", depth.segment_size,
@@ -62,9 +66,11 @@ void add_depth_options(CLI::App& app, DepthArguments& depth) {
          "not fit into memory)")
       ->transform(CLI::AsSizeValue(true))
       ->type_name("SIZE");
-  CLI::Option* reference = app.add_option("--reference", depth.reference,
-                                          "The original model as TorchScript, which the file is compared with as well")
-                               ->type_name("MODEL.pt");
+  CLI::Option* reference = app.add_option("--reference", depth.references,
+                                          "The original model as TorchScript, which the file is compared with as "
+                                          "well; of several graphs, the part that each of them is (repeatable)")
+                               ->type_name("MODEL.pt")
+                               ->allow_extra_args(false);
   app.add_option(
          "--reference-names", depth.reference_names,
          R"(What that calls inputs and outputs: {"inputs": {"INPUT": "ARGUMENT"}, "outputs": {"OUTPUT": "KEY"}})")

@@ -46,7 +46,7 @@ void add_report_file_option(CLI::App& app, Arguments& a);
 void add_plugin_options(CLI::App& app, PluginArguments& plugins);
 /// Where the checkpoint comes from: -m and what goes with it. Yields -m.
 CLI::Option* add_model_options(CLI::App& app, ModelArguments& model);
-/// --validate, --trace-values, --segment-size
+/// --validate, --calibration, --trace-values, --segment-size, --reference
 void add_depth_options(CLI::App& app, DepthArguments& depth);
 
 // --- commands -----------------------------------------------------------------------------------------------------

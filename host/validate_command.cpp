@@ -16,12 +16,14 @@
 #include "host/model/model_summary.hpp"
 #include "host/model/selection.hpp"
 #include "host/plan/choices.hpp"
+#include "host/plan/export_plan.hpp"
 #include "host/plan/input_plan.hpp"
 #include "host/plan/validate_plan.hpp"
 #include "host/process/memory.hpp"
 #include "host/report/report.hpp"
 #include "host/validate_foreign.hpp"
 #include "host/validation/opening.hpp"
+#include "host/validation/range_check.hpp"
 #include "host/validation/recorded_case.hpp"
 #include "host/validation/requirements.hpp"
 #include "host/validation/segmented.hpp"
@@ -64,6 +66,15 @@ std::string metadata_of(const ModelSummary& summary, const std::string& key, con
               "compare it with recorded outputs instead: --case FILE.safetensors");
 }
 
+/// The modules in f32 that a file in 16 bits says it has: those that were asked for, and those that were measured.
+KeptModules kept_by(const std::string& asked, const std::string& measured) {
+  std::vector<std::string> words = split_list(asked);
+  std::erase(words, keep_range_word);
+  KeptModules kept = kept_modules_of(words);
+  kept.add(kept_modules_of(split_list(measured)));
+  return kept;
+}
+
 /// What the export wrote down of how its graphs came about.
 GraphForm form_of(const ModelSummary& summary) {
   const auto entry = [&](const char* key) {
@@ -73,7 +84,8 @@ GraphForm form_of(const ModelSummary& summary) {
   return {.opset = summary.opset(),
           .dtype = value_of(dtype_choices, entry("onnxport.dtype")),
           .weights_as_stored = entry("onnxport.weights") == "link",
-          .inputs = input_form_of(summary.metadata)};
+          .inputs = input_form_of(summary.metadata),
+          .keep_in_fp32 = kept_by(entry(kept_metadata), entry(measured_metadata))};
 }
 
 ExportValidation validate_cases(const ValidatePlan& plan, const fs::path& file, const ModelSummary& summary,
@@ -165,6 +177,8 @@ ExportValidation validate_model(const ValidatePlan& plan, const Exported& export
                                plan.budget,
                                plan.traces_values,
                                plan.custom_ops};
+  add_calibration(to_validate, plan.calibration);
+  if (form.dtype == ir::DType::f16) to_validate.overflows = ExportRanges(to_validate).overflows({});
   const uint64_t bytes = defined.weight_bytes();
   const std::vector<FileToValidate> to_compare = files_to_validate(to_validate);
   to_validate.memory = require_memory({.weights = bytes,
@@ -175,7 +189,7 @@ ExportValidation validate_model(const ValidatePlan& plan, const Exported& export
                                        .limit = plan.max_memory,
                                        .largest_piece = [&] { return largest_piece(to_validate); },
                                        .segment_size = plan.segment_size});
-  to_validate.script = script_judge(plan.reference, to_validate);
+  to_validate.scripts = judges_of(plan.references, to_validate);
   const OpeningBackends opening(0);
   return validate_export(to_validate, to_compare, tolerance_for(*selection.onnx_config, form.dtype, plan.atol),
                          progress_on(console));
@@ -183,6 +197,8 @@ ExportValidation validate_model(const ValidatePlan& plan, const Exported& export
 
 /// What to do about a difference.
 std::string advice(const ValidatePlan& plan, const Exported& exported, const ExportValidation& found) {
+  if (!found.overflows.empty())
+    return "modules compute numbers beyond the range of fp16: export it again with --keep-fp32 auto";
   if (!plan.cases.empty() && exported.metadata("onnxport.position_ids", "") == "mask") {
     return "this file counts positions along the attention mask, as generate() does; where the case was recorded from "
            "forward() without being given any, export with --position-ids sequence, which is what that counts";

@@ -19,6 +19,7 @@
 #include "host/report/report.hpp"
 #include "host/validation/foreign_ports.hpp"
 #include "host/validation/opening.hpp"
+#include "host/validation/range_check.hpp"
 #include "host/validation/requirements.hpp"
 #include "host/validation/tolerance.hpp"
 
@@ -215,7 +216,8 @@ ExportValidation validate_foreign(const ValidatePlan& plan, const std::vector<fs
                                GraphForm{.opset = files[0].summary.opset()},
                                plan.budget};
   to_validate.kernels = plan.custom_ops;
-  to_validate.script = script_judge(plan.reference, to_validate);  // files of others are run as a whole
+  add_calibration(to_validate, plan.calibration);
+  to_validate.scripts = judges_of(plan.references, to_validate);  // files of others are run as a whole
   std::vector<FileToValidate> to_compare = files_to_validate(to_validate);
   const uint64_t bytes = defined.weight_bytes();
   to_validate.memory = require_memory({.weights = bytes,

@@ -5,7 +5,9 @@
 #include <torch/version.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <functional>
 #include <map>
 
 #include "backends/torch/exchange.hpp"
@@ -90,6 +92,15 @@ std::string shapes_of(const std::vector<at::Tensor>& tensors) {
   return text;
 }
 
+/// Is shown values as they become known.
+using Watch = std::function<void(ir::ValueId, const at::Tensor&)>;
+
+double magnitude_of(const at::Tensor& tensor) {
+  if (tensor.numel() == 0) return 0;
+  const auto [least, most] = at::aminmax(tensor);
+  return std::max(std::fabs(least.item<double>()), std::fabs(most.item<double>()));
+}
+
 /// A graph with the functions of its nodes.
 class Program final : public Body {
  public:
@@ -121,7 +132,7 @@ class Program final : public Body {
   /// The tensors of some values, for each set of inputs, which are in the graph's order. All sets pass a node before
   /// the next one does.
   std::vector<Results> run(const std::vector<std::vector<at::Tensor>>& sets, const std::vector<ir::NamedValue>& results,
-                           bool gives_back = true) const {
+                           bool gives_back = true, const Watch& watch = {}) const {
     std::vector<std::vector<at::Tensor>> values(sets.size(), std::vector<at::Tensor>(graph_.values.size()));
     std::vector<int> left = uses_;
     for (size_t s = 0; s < sets.size(); ++s) {
@@ -131,6 +142,7 @@ class Program final : public Body {
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
       const ir::Node& node = graph_.nodes[i];
       evaluate(i, values);
+      if (watch) show(node, values, watch);
       if (gives_back) {
         for (const auto& [name, body] : bodies_[i]) body->give_back();
       }
@@ -154,6 +166,18 @@ class Program final : public Body {
   }
 
  private:
+  /// The weights that a node has taken, and its results.
+  void show(const ir::Node& node, const std::vector<std::vector<at::Tensor>>& sets, const Watch& watch) const {
+    for (ir::ValueId id : node.inputs) {
+      if (id != ir::absent && Weights::holds(graph_[id])) watch(id, weights_.get(id));
+    }
+    for (const std::vector<at::Tensor>& values : sets) {
+      for (ir::ValueId id : node.outputs) {
+        if (values[id].defined()) watch(id, values[id]);
+      }
+    }
+  }
+
   at::Tensor value_of(ir::ValueId id, const std::vector<at::Tensor>& values) const {
     if (id == ir::absent) return {};
     return Weights::holds(graph_[id]) ? weights_.get(id) : values[id];
@@ -232,11 +256,7 @@ class GraphRunnable final : public Runnable {
     return guarded([&] {
       const c10::NoGradGuard no_gradients;
       std::vector<std::vector<at::Tensor>> given;
-      for (const Tensors* inputs : sets) {
-        std::vector<at::Tensor>& one = given.emplace_back();
-        for (const ir::NamedValue& input : graph_.inputs)
-          one.push_back(to_aten(given_for(input.name, graph_[input.value].type, *inputs)));
-      }
+      for (const Tensors* inputs : sets) given.push_back(given_by(*inputs));
       const std::vector<ir::NamedValue> results = results_of(wanted);
       const std::vector<Results> tensors = program_.run(given, results);
       std::vector<Tensors> outputs(sets.size());
@@ -247,7 +267,36 @@ class GraphRunnable final : public Runnable {
     });
   }
 
+  std::map<std::string, double> magnitudes(const Tensors& inputs, const std::vector<std::string>& wanted) override {
+    return guarded([&] {
+      const c10::NoGradGuard no_gradients;
+      std::map<ir::ValueId, double> seen;
+      const std::vector<ir::NamedValue> results = results_of(wanted);
+      for (const ir::NamedValue& result : results) seen.emplace(result.value, -1);
+      const Watch watch = [&](ir::ValueId id, const at::Tensor& tensor) {
+        const auto asked = seen.find(id);
+        if (asked != seen.end() && asked->second == -1) asked->second = magnitude_of(tensor);
+      };
+      const std::vector<at::Tensor> given = given_by(inputs);
+      for (size_t i = 0; i < given.size(); ++i) watch(graph_.inputs[i].value, given[i]);
+      program_.run({given}, {}, true, watch);
+      std::map<std::string, double> largest;
+      for (const ir::NamedValue& result : results) {
+        if (seen.at(result.value) != -1) largest.emplace(result.name, seen.at(result.value));
+      }
+      return largest;
+    });
+  }
+
  private:
+  /// The tensors for the graph's inputs, in order.
+  std::vector<at::Tensor> given_by(const Tensors& inputs) const {
+    std::vector<at::Tensor> given;
+    for (const ir::NamedValue& input : graph_.inputs)
+      given.push_back(to_aten(given_for(input.name, graph_[input.value].type, inputs)));
+    return given;
+  }
+
   std::vector<ir::NamedValue> results_of(const std::vector<std::string>& wanted) const {
     if (wanted.empty()) return graph_.outputs;
     std::map<std::string, ir::ValueId> known;

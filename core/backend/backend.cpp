@@ -3,9 +3,11 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <future>
 #include <map>
 #include <mutex>
+#include <span>
 
 #include "core/error.hpp"
 #include "core/on_demand.hpp"
@@ -45,6 +47,9 @@ class LoadedAside final : public Runnable {
                                const std::vector<std::string>& wanted) override {
     return loaded_.get()->run_all(sets, wanted);
   }
+  std::map<std::string, double> magnitudes(const Tensors& inputs, const std::vector<std::string>& wanted) override {
+    return loaded_.get()->magnitudes(inputs, wanted);
+  }
 
  private:
   std::shared_future<std::unique_ptr<Runnable>> loaded_;
@@ -57,6 +62,17 @@ std::vector<Tensors> Runnable::run_all(const std::vector<const Tensors*>& sets,
   std::vector<Tensors> results;
   for (const Tensors* inputs : sets) results.push_back(run(*inputs, wanted));
   return results;
+}
+
+std::map<std::string, double> Runnable::magnitudes(const Tensors& inputs, const std::vector<std::string>& wanted) {
+  std::map<std::string, double> largest;
+  for (const auto& [name, tensor] : run(inputs, wanted)) {
+    double& most = largest[name];
+    for (const float number : tensor.dtype == ir::DType::f32 ? tensor.as<float>() : std::span<const float>()) {
+      if (!(std::fabs(number) <= most) && !std::isnan(most)) most = std::fabs(number);
+    }
+  }
+  return largest;
 }
 
 std::unique_ptr<Runnable> load_aside(std::function<std::unique_ptr<Runnable>()> load) {

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -31,6 +32,10 @@ class Runnable {
   /// read once; what all of them compute is then in memory at the same time.
   virtual std::vector<Tensors> run_all(const std::vector<const Tensors*>& sets,
                                        const std::vector<std::string>& wanted = {});
+  /// The largest magnitude of each of the wanted outputs of f32: NaN where one holds NaN, 0 where it has no elements. A
+  /// back end may look at them as they are made, so that none of them is kept; weights that no node takes are not told
+  /// then.
+  virtual std::map<std::string, double> magnitudes(const Tensors& inputs, const std::vector<std::string>& wanted);
 };
 
 /// A model whose own library runs it. run() yields the outputs that it has: where it returns a dictionary, those of the
@@ -88,6 +93,6 @@ std::unique_ptr<Runnable> load_aside(std::function<std::unique_ptr<Runnable>()> 
 /// const char* onnxport_backend_stamp(void) must equal the host's backend_stamp().
 inline constexpr const char* backend_symbol = "onnxport_backend";
 inline constexpr const char* backend_stamp_symbol = "onnxport_backend_stamp";
-#define ONNXPORT_BACKEND_STAMP "onnxport-backend-4"
+#define ONNXPORT_BACKEND_STAMP "onnxport-backend-5"
 
 }  // namespace onnxport

@@ -38,6 +38,12 @@ std::string logits_of(const Description& description) {
   return is_over_tokens ? name : std::string();
 }
 
+KeptModules kept_in(const Definition& definition, const GraphForm& form) {
+  KeptModules kept{.parts = definition.description.keep_in_fp32()};
+  kept.add(form.keep_in_fp32);
+  return kept;
+}
+
 ir::Graph lowered_graph(const OnnxConfig& config, const Definition& definition, ir::Graph graph, const GraphForm& form,
                         TiedWeights* tied) {
   return lower(std::move(graph),
@@ -45,7 +51,7 @@ ir::Graph lowered_graph(const OnnxConfig& config, const Definition& definition, 
                 .patches = patches_of(config),
                 .weights_as_stored = form.weights_as_stored,
                 .dtype = form.dtype,
-                .keep_in_fp32 = definition.description.keep_in_fp32(),
+                .keep_in_fp32 = kept_in(definition, form),
                 .inputs = form.inputs,
                 .logits = logits_of(definition.description)},
                tied);
@@ -94,7 +100,8 @@ ExportResult export_graphs(const OnnxConfig& config, const std::vector<GraphToEx
   const GraphForm form{.opset = options.opset,
                        .dtype = options.dtype,
                        .weights_as_stored = !options.linked.empty(),
-                       .inputs = options.inputs};
+                       .inputs = options.inputs,
+                       .keep_in_fp32 = options.keep_in_fp32};
   for (const GraphToExport& graph : graphs) {
     std::vector<ir::Graph> steps;
     std::map<std::string, std::string> metadata = options.metadata;

@@ -32,6 +32,7 @@ struct ExportOptions {
   /// f16 and bf16 store weights and compute in the type; inputs and outputs stay as they are
   /// (core/passes/precision.hpp).
   ir::DType dtype = ir::DType::f32;
+  KeptModules keep_in_fp32 = {};  // beside those that the plugin keeps
   InputForm inputs = {};
   int64_t newest_ir_version = 0;                // of the file format, that readers know; 0: what came with the opset
   std::map<std::string, std::string> metadata;  // written as metadata_props
@@ -89,7 +90,11 @@ struct GraphForm {
   ir::DType dtype = ir::DType::f32;  // f16 or bf16: see core/passes/precision.hpp
   bool weights_as_stored = false;    // for models that refer to the checkpoint's bytes
   InputForm inputs = {};
+  KeptModules keep_in_fp32 = {};  // in 16 bits, beside those that the plugin keeps
 };
+
+/// All modules of the definition that the form keeps in f32.
+KeptModules kept_in(const Definition& definition, const GraphForm& form);
 
 /// The output that holds logits, or other numbers, for each of the tokens that the model is given: the one of which
 /// only the last are put out with InputForm::kept_logits. Empty where there is none.

@@ -92,6 +92,9 @@ struct Precision {
   bool product = false;
   /// When a result in f32 may hold numbers that 16 bits have not: where an input does, or whatever they are.
   enum class Beyond { as_inputs, always, never } beyond = Beyond::as_inputs;
+  /// Below this opset its lowering computes steps in the type that may leave its range where no result does: products
+  /// of queries and keys, powers.
+  int64_t opens_below = 0;
 };
 
 /// A node all of whose inputs are weights, or constants, which come as weights.

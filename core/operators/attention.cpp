@@ -138,7 +138,9 @@ const std::vector<Operator>& attention_operators() {
                       {"present", integer, "0"}},
        .lowering = {{lower_attention}},
        // What is added to the scores is in f32. Its mask hides values and does not become one.
-       .precision = {.wide_inputs = {AttentionInput::bias, AttentionInput::sinks}, .beyond = Precision::Beyond::never},
+       .precision = {.wide_inputs = {AttentionInput::bias, AttentionInput::sinks},
+                     .beyond = Precision::Beyond::never,
+                     .opens_below = 23},
        .documentation = {"see below", "see below"}},
       {.name = "Attention",
        .inputs = {3, 6},

@@ -261,6 +261,7 @@ const std::vector<Operator>& elementwise_operators() {
        .infer = infer_gelu,
        .attributes = {{"approximate", text, "none, tanh or quick; none"}},
        .lowering = {{gelu}},
+       .precision = {.opens_below = 20},
        .documentation = {"x", "exact (erf), tanh form, or x · sigmoid(1.702 x)"}},
       {.domain = composite_domain,
        .name = "Silu",

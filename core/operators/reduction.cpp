@@ -57,7 +57,11 @@ const std::vector<Operator>& reduction_operators() {
   // Sums lose too much in 16 bits.
   const Precision wide{.wide_below = every_opset};
   static const std::vector<Operator> rows{
-      {.name = "Softmax", .infer = infer_softmax, .attributes = {{"axis", integer, "-1"}}, .documentation = {"x"}},
+      {.name = "Softmax",
+       .infer = infer_softmax,
+       .attributes = {{"axis", integer, "-1"}},
+       .precision = {.beyond = Precision::Beyond::never},
+       .documentation = {"x"}},
       {.name = "LogSoftmax",
        .infer = infer_softmax,
        .attributes = {{"axis", integer, "-1"}},

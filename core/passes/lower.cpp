@@ -68,7 +68,7 @@ class LoweringPass final : public ir::LoweredGraph {
   std::vector<ValueId> emit(Node node, size_t outputs) override {
     const ir::Rule rule = options_.find_rule(node, options_.opset, options_.target);
     if (rule == nullptr) {
-      if (node.domain == ir::composite_domain) {
+      if (node.domain == ir::composite_domain && !options_.keeps_composites) {
         throw Error(Failure::internal, fmt::format("there is no lowering of {} for opset {}", node.op, options_.opset));
       }
       return graph.add_node(std::move(node), outputs);

@@ -33,6 +33,8 @@ struct RuleOptions {
   std::vector<Patch> patches = {};
   bool weights_as_stored = false;
   Target target = Target::onnx;
+  /// Composites for which no rule is found stay.
+  bool keeps_composites = false;
   /// Where rules are looked up; tests have others.
   ir::Rule (*find_rule)(const ir::Node&, int64_t opset, Target) = ir::find_rule;
 };

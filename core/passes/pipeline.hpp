@@ -10,6 +10,7 @@
 
 #include "core/ir/graph.hpp"
 #include "core/passes/input_form.hpp"
+#include "core/passes/kept_modules.hpp"
 #include "core/passes/lower.hpp"
 
 namespace onnxport {
@@ -21,8 +22,8 @@ struct LoweringOptions {
   /// Weights keep the bytes that the checkpoint has: Linear takes Gemm(transB), which reads torch's layout as fast, and
   /// what is of another type than it is used in goes through a Cast, which runtimes fold when they load the model.
   bool weights_as_stored = false;
-  ir::DType dtype = ir::DType::f32;       // or f16 or bf16: see core/passes/precision.hpp
-  std::vector<std::string> keep_in_fp32;  // modules, in 16 bits
+  ir::DType dtype = ir::DType::f32;  // or f16 or bf16: see core/passes/precision.hpp
+  KeptModules keep_in_fp32;          // in 16 bits
   Target target = Target::onnx;
   InputForm inputs = {};
   std::string logits = {};  // the output that inputs.kept_logits is about; empty: the graph has none

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "core/checkpoint/convert.hpp"
 #include "core/ir/operators.hpp"
@@ -28,15 +29,6 @@ bool contains(const std::vector<size_t>& inputs, size_t input) {
   return std::find(inputs.begin(), inputs.end(), input) != inputs.end();
 }
 
-/// "wo" in "encoder.wo" and in "wo.0", not in "encoder.two".
-bool is_part_of(const std::string& path, const std::string& part) {
-  for (size_t at = path.find(part); at != std::string::npos; at = path.find(part, at + 1)) {
-    const size_t end = at + part.size();
-    if ((at == 0 || path[at - 1] == '.') && (end == path.size() || path[end] == '.')) return true;
-  }
-  return false;
-}
-
 /// The nodes that make what decides something, such as a router's scores, from its own product on.
 std::set<const Node*> deciders_of(const ir::Graph& graph) {
   std::set<ValueId> decisive;
@@ -57,7 +49,7 @@ class InPrecision {
   InPrecision(const ir::Graph& from, const PrecisionOptions& options)
       : from_(from), options_(options), deciders_(deciders_of(from)) {}
 
-  ir::Graph run() {
+  NarrowGraph run() {
     to_.name = from_.name;
     map_.assign(from_.values.size(), ir::absent);
     for (const ir::NamedValue& input : from_.inputs) {
@@ -70,7 +62,8 @@ class InPrecision {
     for (const ir::NamedValue& mark : from_.marks) {
       if (map_[mark.value] != ir::absent) to_.marks.push_back({mark.name, map_[mark.value]});
     }
-    return std::move(to_);
+    std::vector<ValueId> known = sources();
+    return {std::move(to_), std::move(known)};
   }
 
  private:
@@ -80,8 +73,7 @@ class InPrecision {
     if (!node.bodies.empty()) return true;  // a body is computed in the types that it was defined with
     if (deciders_.contains(&node)) return true;
     if (options_.opset < precision_of(node).wide_below) return true;
-    return std::any_of(options_.keep_in_fp32.begin(), options_.keep_in_fp32.end(),
-                       [&](const std::string& part) { return is_part_of(node.scope, part); });
+    return options_.keep_in_fp32.holds(node.scope);
   }
 
   /// Whether the value is stored or computed in the type: a weight, an input, or the result of a node that is.
@@ -142,7 +134,11 @@ class InPrecision {
     if (!is_float(id)) return plain(id);
     const ir::Value& value = from_[id];
     if (value.origin == ir::Origin::constant) return to_.add_constant(constant_as(*value.constant, dtype));
-    if (value.origin == ir::Origin::weight) return to_.add_weight(value.name, weight_as(*value.weight, dtype));
+    if (value.origin == ir::Origin::weight) {
+      const ValueId weight = to_.add_weight(value.name, weight_as(*value.weight, dtype));
+      weights_.emplace(weight, id);
+      return weight;
+    }
     ValueId moved = map_[id];
     if (to_[moved].type.dtype == dtype) return moved;
     const auto [known, fresh] = casts_.try_emplace({id, dtype});
@@ -153,6 +149,19 @@ class InPrecision {
     }
     known->second = to_.add_node({"", "Cast", scope, {moved}, {}, {{"to", static_cast<int64_t>(dtype)}}, ""})[0];
     return known->second;
+  }
+
+  std::vector<ValueId> sources() const {
+    std::vector<ValueId> sources(to_.values.size(), ir::absent);
+    for (ValueId id = 0; id < map_.size(); ++id) {
+      if (map_[id] != ir::absent) sources[map_[id]] = id;
+    }
+    for (const auto& [weight, id] : weights_) sources[weight] = id;
+    for (const auto& [of, cast] : casts_) {
+      const bool is_brought_into_range = of.second == options_.dtype && beyond_.contains(of.first);
+      if (!is_brought_into_range) sources[cast] = of.first;
+    }
+    return sources;
   }
 
   static ir::Tensor constant_as(const ir::Tensor& tensor, DType dtype) {
@@ -203,11 +212,16 @@ class InPrecision {
   std::vector<ValueId> map_;
   std::set<ValueId> beyond_;
   std::map<std::pair<ValueId, DType>, ValueId> casts_;
+  std::map<ValueId, ValueId> weights_;  // by those of the new graph
 };
 
 }  // namespace
 
 ir::Graph to_precision(const ir::Graph& graph, const PrecisionOptions& options) {
+  return narrowed(graph, options).graph;
+}
+
+NarrowGraph narrowed(const ir::Graph& graph, const PrecisionOptions& options) {
   return InPrecision(graph, options).run();
 }
 

@@ -6,14 +6,22 @@
 #include <vector>
 
 #include "core/ir/graph.hpp"
+#include "core/passes/kept_modules.hpp"
 
 namespace onnxport {
 
 struct PrecisionOptions {
   ir::DType dtype = ir::DType::f16;  // f16 or bf16
-  /// Modules that stay in f32, by a part of their path: "wo" holds "encoder.block.0.layer.1.DenseReluDense.wo".
-  std::vector<std::string> keep_in_fp32;
+  KeptModules keep_in_fp32;
   int64_t opset = 18;
+};
+
+/// A graph in 16 bits, and what its values are in the definition.
+struct NarrowGraph {
+  ir::Graph graph;
+  /// By value: the one of the definition that it is, in whatever type; absent where it is none, as a mask that was
+  /// brought into the type's range.
+  std::vector<ir::ValueId> source;
 };
 
 /// The definition with Casts, before it is lowered: composites still say what they mean, so a norm is known as one.
@@ -26,5 +34,7 @@ struct PrecisionOptions {
 /// - What lies beyond the type's range, such as the lowest float of a mask, becomes its lowest or largest number and
 ///   never an infinity, which would give NaN in a row that is masked as a whole.
 ir::Graph to_precision(const ir::Graph& graph, const PrecisionOptions& options);
+/// The same, told value by value.
+NarrowGraph narrowed(const ir::Graph& graph, const PrecisionOptions& options);
 
 }  // namespace onnxport

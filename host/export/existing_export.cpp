@@ -41,7 +41,8 @@ std::optional<std::string> other_metadata(const ModelSummary& summary,
       return fmt::format("it says {} for {}, and this export has '{}'", there, key, value);
   }
   for (const auto& [key, value] : summary.metadata) {
-    const bool is_of_export = key.starts_with("onnxport.") && key != parts_metadata && key != renamed_metadata;
+    const bool is_of_export =
+        key.starts_with("onnxport.") && key != parts_metadata && key != renamed_metadata && key != measured_metadata;
     if (is_of_export && !expected.contains(key)) return fmt::format("it says '{}' for {}", value, key);
   }
   return std::nullopt;

@@ -71,6 +71,12 @@ std::map<std::string, std::string> metadata_of(const ExportPlan& plan, const Sel
     metadata["onnxport.extension"] = selection.extension_id + " " + selection.extension_version;
   if (!plan.outputs.empty()) metadata["onnxport.outputs"] = fmt::format("{}", fmt::join(plan.outputs, ","));
   if (plan.weights.dtype != ir::DType::f32) metadata["onnxport.dtype"] = name_of(dtype_choices, plan.weights.dtype);
+  std::vector<std::string> kept = words_of(plan.weights.keep_fp32);
+  if (plan.weights.keeps_range) {
+    kept.insert(kept.begin(), keep_range_word);
+    if (!plan.calibration.empty()) metadata["onnxport.calibration_sha256"] = sha256_of(plan.calibration);
+  }
+  if (!kept.empty()) metadata[kept_metadata] = fmt::format("{}", fmt::join(kept, ","));
   if (plan.weights.place == WeightPlace::link) metadata["onnxport.weights"] = "link";
   const auto& facts = selection.onnx_config->description().texts;
   if (const auto positions = facts.find("positions"); positions != facts.end())
@@ -103,10 +109,14 @@ WrittenExport write_export(const ExportPlan& plan, const ExportSource& source, c
   options.opset = source.opset;
   options.axes = {plan.layout->axes, plan.layout->keeps_open_axes};
   options.inputs = plan.inputs;
+  options.keep_in_fp32 = plan.weights.keep_fp32;
+  options.keep_in_fp32.add(source.kept);
   if (plan.runtime) options.newest_ir_version = inspect::readable_by(*plan.runtime).ir_version;
   options.model_file = output.model_file();
   options.keep_custom_ops = plan.keep_custom_ops;
   options.metadata = metadata_of(plan, source.selection);
+  if (!source.kept.empty())
+    options.metadata[measured_metadata] = fmt::format("{}", fmt::join(words_of(source.kept), ","));
   for (const auto& [name, written] : source.renamed) {
     std::string& listed = options.metadata[renamed_metadata];
     listed += fmt::format("{}{}={}", listed.empty() ? "" : ",", name, written);

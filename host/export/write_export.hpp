@@ -24,6 +24,7 @@ struct ExportSource {
   const DefinedGraphs& defined;
   int64_t opset;
   std::map<std::string, std::string> renamed;  // outputs, by the names that the definition gives them
+  KeptModules kept{};                          // in f32, since they would leave the range of the type
 };
 
 /// What is told while it goes on.
@@ -34,6 +35,9 @@ struct WriteEvents {
 
 /// Metadata of a file some of whose outputs have other names than in the definition: NAME=WRITTEN, joined by commas.
 inline constexpr const char* renamed_metadata = "onnxport.renamed_outputs";
+/// Of a file in 16 bits: modules that are in f32 because they were asked for, and because they were measured; joined by
+/// commas.
+inline constexpr const char *kept_metadata = "onnxport.keep_fp32", *measured_metadata = "onnxport.f32_modules";
 
 /// What was written.
 struct WrittenExport {

@@ -30,8 +30,10 @@ struct ModelArguments {
 struct DepthArguments {
   std::string budget;  // "", "quick", "default" or "thorough"
   bool trace_values = false;
-  std::optional<uint64_t> segment_size;              // bytes of weights that are compared at a time
-  std::filesystem::path reference, reference_names;  // the original as TorchScript, and a JSON file; empty: none
+  std::optional<uint64_t> segment_size;           // bytes of weights that are compared at a time
+  std::vector<std::filesystem::path> references;  // the original, or parts of it, as TorchScript
+  std::filesystem::path reference_names;          // a JSON file; empty: none
+  std::filesystem::path calibration;              // inputs as they are in use; empty: none
 };
 
 struct ExportArguments {
@@ -41,7 +43,8 @@ struct ExportArguments {
   std::optional<int64_t> opset;
   std::optional<double> atol;
   std::string target = "onnx", weights = "copy", layout = "single", dtype = "fp32";
-  std::vector<std::string> fixed;  // "AXIS=N"
+  std::vector<std::string> keep_fp32;  // modules, or "auto"
+  std::vector<std::string> fixed;      // "AXIS=N"
   std::string ids = "int64";
   bool kept_logits = false;
   std::string runtime;  // "onnxruntime=1.17"; empty: any

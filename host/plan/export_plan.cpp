@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/error.hpp"
@@ -27,6 +28,10 @@ void require_available(const ExportArguments& arguments) {
   }
 }
 
+bool is_asked_for(const std::vector<std::string>& words, const std::string& word) {
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
+
 std::optional<ValidationPlan> plan_validation(const ExportArguments& arguments) {
   if (!arguments.no_validate)
     return ValidationPlan{arguments.atol,
@@ -34,20 +39,34 @@ std::optional<ValidationPlan> plan_validation(const ExportArguments& arguments) 
                           value_of(budget_choices, arguments.depth.budget),
                           arguments.depth.trace_values,
                           arguments.depth.segment_size,
-                          script_reference(arguments.depth)};
+                          script_references(arguments.depth)};
   if (arguments.atol) meaningless("--atol", "--no-validate: it is the tolerance of validation");
   if (!arguments.depth.budget.empty()) meaningless("--validate", "--no-validate");
   if (arguments.depth.trace_values) meaningless("--trace-values", "--no-validate");
   if (arguments.depth.segment_size) meaningless("--segment-size", "--no-validate");
-  if (!arguments.depth.reference.empty()) meaningless("--reference", "--no-validate");
+  if (!arguments.depth.references.empty()) meaningless("--reference", "--no-validate");
+  if (!arguments.depth.calibration.empty() && !is_asked_for(arguments.keep_fp32, keep_range_word))
+    meaningless("--calibration", "--no-validate, unless --keep-fp32 auto is to measure on it");
   if (!arguments.preprocessor.empty())
     meaningless("--preprocessor", "--no-validate: it says what validation's inputs are made with");
   return std::nullopt;
 }
 
+/// Which modules stay in f32, into the plan.
+void plan_kept_modules(const ExportArguments& arguments, WeightPlan& plan) {
+  std::vector<std::string> modules = arguments.keep_fp32;
+  if (modules.empty()) return;
+  if (plan.dtype == ir::DType::f32) meaningless("--keep-fp32", "--dtype fp32, where all modules are");
+  plan.keeps_range = std::erase(modules, keep_range_word) > 0;
+  if (plan.keeps_range && plan.dtype == ir::DType::bf16)
+    meaningless("--keep-fp32 auto", "--dtype bf16, whose range is that of fp32");
+  plan.keep_fp32 = kept_modules_of(modules);
+}
+
 WeightPlan plan_weights(const ExportArguments& arguments) {
-  const WeightPlan plan{value_of(weight_choices, arguments.weights), value_of(dtype_choices, arguments.dtype),
-                        arguments.external_data, arguments.data_name};
+  WeightPlan plan{value_of(weight_choices, arguments.weights), value_of(dtype_choices, arguments.dtype),
+                  arguments.external_data, arguments.data_name};
+  plan_kept_modules(arguments, plan);
   if (plan.place == WeightPlace::embed) {
     if (plan.external_data)
       meaningless("--external-data", "--weights embed, which keeps all weights in the model's file");
@@ -156,6 +175,9 @@ ExportPlan plan_export(const ExportArguments& arguments) {
   if (!arguments.custom_ops.empty() && !plan.validation)
     meaningless("--custom-ops", "--no-validate: its kernels are for validation");
   plan.custom_ops = arguments.custom_ops;
+  if (!arguments.depth.calibration.empty())
+    require_file("--calibration", arguments.depth.calibration, calibration_hint);
+  plan.calibration = arguments.depth.calibration;
   plan.output = arguments.output;
   return plan;
 }

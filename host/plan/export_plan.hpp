@@ -13,6 +13,7 @@
 #include "core/inspect/runtime.hpp"
 #include "core/package/layout.hpp"
 #include "core/passes/input_form.hpp"
+#include "core/passes/kept_modules.hpp"
 #include "host/plan/arguments.hpp"
 #include "host/plan/choices.hpp"
 #include "host/plan/package.hpp"
@@ -26,6 +27,8 @@ struct WeightPlan {
   ir::DType dtype = ir::DType::f32;
   bool external_data = false;  // asked for, whatever their size
   std::string data_name;       // of that file; empty: the model's name + "_data"
+  KeptModules keep_fp32{};     // in 16 bits, beside what the plugin keeps
+  bool keeps_range = false;    // and what would leave the type's range
 };
 
 struct ValidationPlan {
@@ -33,8 +36,8 @@ struct ValidationPlan {
   PreprocessorKind preprocessor = PreprocessorKind::any;
   ValidationBudget budget = ValidationBudget::normal;
   bool traces_values = false;
-  std::optional<uint64_t> segment_size{};      // bytes
-  std::optional<ScriptReference> reference{};  // the original as TorchScript
+  std::optional<uint64_t> segment_size{};     // bytes
+  std::vector<ScriptReference> references{};  // the original, or parts of it, as TorchScript
 };
 
 struct ExportPlan {
@@ -59,6 +62,7 @@ struct ExportPlan {
   bool keep_custom_ops = false;              // operators of a plugin's own are written without what they are made of
   std::filesystem::path custom_ops;          // the library of their kernels; empty: none
   std::optional<ValidationPlan> validation;  // nullopt: none
+  std::filesystem::path calibration;         // inputs as they are in use; empty: none are given
   bool dry_run = false;                      // tell what would be written, and write nothing
   bool skip_existing = false;                // do nothing where the output is what would be written
   std::filesystem::path output;
@@ -66,6 +70,12 @@ struct ExportPlan {
 
 /// Throws Error(usage) for values that this version does not have, and for combinations without a meaning.
 ExportPlan plan_export(const ExportArguments& arguments);
+
+/// The word of --keep-fp32 for what would leave the range of 16 bits.
+inline constexpr const char* keep_range_word = "auto";
+/// What may be named with --calibration.
+inline constexpr const char* calibration_hint =
+    "name a file of token ids, a text a line, or inputs of the model as safetensors";
 
 /// Throws Error(usage) where the file that an option names is not there.
 void require_file(const std::string& option, const std::filesystem::path& file, const std::string& hint);

@@ -29,19 +29,21 @@ void read_names(const fs::path& file, ScriptReference& reference) {
 
 }  // namespace
 
-std::optional<ScriptReference> script_reference(const DepthArguments& depth) {
-  if (depth.reference.empty()) return std::nullopt;
-  require_file("--reference", depth.reference, "name the file that torch.jit.save() wrote");
-  ScriptReference reference{depth.reference};
-  if (depth.reference_names.empty()) return reference;
+std::vector<ScriptReference> script_references(const DepthArguments& depth) {
+  std::vector<ScriptReference> references;
+  for (const fs::path& file : depth.references) {
+    require_file("--reference", file, "name the file that torch.jit.save() wrote");
+    references.push_back({file});
+  }
+  if (depth.reference_names.empty()) return references;
   require_file("--reference-names", depth.reference_names, "name the JSON file that pairs the names");
   try {
-    read_names(depth.reference_names, reference);
+    for (ScriptReference& reference : references) read_names(depth.reference_names, reference);
   } catch (const nlohmann::json::exception& problem) {
     throw Error(Failure::usage, depth.reference_names.string() + " does not pair names: " + problem.what(),
                 R"(write {"inputs": {"INPUT": "ARGUMENT"}, "outputs": {"OUTPUT": "KEY"}})");
   }
-  return reference;
+  return references;
 }
 
 }  // namespace onnxport

@@ -4,8 +4,8 @@
 
 #include <filesystem>
 #include <map>
-#include <optional>
 #include <string>
+#include <vector>
 
 namespace onnxport {
 
@@ -17,8 +17,8 @@ struct ScriptReference {
   std::map<std::string, std::string> inputs{}, outputs{};
 };
 
-/// Reads the file of names. Nothing where no reference is named. Throws Error(usage) where a file is missing, or that
-/// of names is none.
-std::optional<ScriptReference> script_reference(const DepthArguments& depth);
+/// What is named, each with the file of names, which is read. Throws Error(usage) where a file is missing, or that of
+/// names is none.
+std::vector<ScriptReference> script_references(const DepthArguments& depth);
 
 }  // namespace onnxport

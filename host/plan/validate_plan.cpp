@@ -27,10 +27,17 @@ ValidatePlan plan_validate(const ValidateArguments& arguments) {
     throw Error(Failure::usage, "--segment-size compares segments with a definition, and --case has none",
                 "name the model's folder (-m DIR) instead of a case");
   plan.segment_size = arguments.depth.segment_size;
-  if (!arguments.depth.reference.empty() && !has_model)
+  if (!arguments.depth.references.empty() && !has_model)
     throw Error(Failure::usage, "--reference is one more judge of an export of a checkpoint, and --case has none",
                 "name the model's folder (-m DIR) instead of a case");
-  plan.reference = script_reference(arguments.depth);
+  plan.references = script_references(arguments.depth);
+  if (!arguments.depth.calibration.empty()) {
+    if (!has_model)
+      throw Error(Failure::usage, "--calibration gives inputs to compare on, and --case brings its own",
+                  "leave one of the two out");
+    require_file("--calibration", arguments.depth.calibration, calibration_hint);
+    plan.calibration = arguments.depth.calibration;
+  }
   plan.max_memory = arguments.max_memory;
   plan.atol = tolerance_from(arguments.atol);
   plan.plugins = arguments.plugins;

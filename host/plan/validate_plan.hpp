@@ -17,11 +17,12 @@ struct ValidatePlan {
   ValidationBudget budget = ValidationBudget::normal;
   bool traces_values = false;
   std::optional<uint64_t> segment_size, max_memory;  // bytes
-  std::optional<ScriptReference> reference;          // the original as TorchScript, beside the checkpoint
+  std::vector<ScriptReference> references;  // the original, or parts of it, as TorchScript, beside the checkpoint
   std::optional<double> atol;
   std::string plugin;
-  std::string feature;               // of files that do not say it; empty: told by the checkpoint and their inputs
-  std::filesystem::path custom_ops;  // a library of kernels; empty: none
+  std::string feature;                // of files that do not say it; empty: told by the checkpoint and their inputs
+  std::filesystem::path custom_ops;   // a library of kernels; empty: none
+  std::filesystem::path calibration;  // inputs as they are in use; empty: none are given
 };
 
 /// Throws Error(usage) where nothing, or two things, are named to compare with, and for an --atol that is none.

@@ -21,6 +21,13 @@ Json object_of(const ValidationRun& run) {
   return json;
 }
 
+Json ranges_of(const std::vector<ModuleRange>& ranges) {
+  Json list = Json::array();
+  for (const ModuleRange& range : ranges)
+    list.push_back({{"module", range.module}, {"operator", range.op}, {"largest", range.largest}});
+  return list;
+}
+
 Json object_of(const StepDifference& step) {
   return {{"module", step.module},
           {"operator", step.op},
@@ -151,8 +158,13 @@ void fill_json(const ExportValidation& found, Json& json) {
     }
   }
   if (found.cached_step) validation["runs"].push_back(object_of(*found.cached_step));
+  if (!found.overflows.empty()) validation["overflows"] = ranges_of(found.overflows);
   validation["status"] = found.passes() ? "passed" : "failed";
   validation["largest_difference"] = found.largest_difference();
+}
+
+void fill_json(const KeptInRange& kept, Json& json) {
+  json["kept_in_fp32"] = {{"limit", kept.limit}, {"modules", ranges_of(kept.modules)}};
 }
 
 void fill_json(const ModelCard& card, Json& json) {

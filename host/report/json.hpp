@@ -6,6 +6,7 @@
 #include "host/export/write_export.hpp"
 #include "host/model/model_source.hpp"
 #include "host/report/chosen_model.hpp"
+#include "host/validation/range_check.hpp"
 #include "host/validation/validate_export.hpp"
 #include "registry/trust.hpp"
 
@@ -18,5 +19,6 @@ void fill_json(const WriteForecast& forecast, Json& json);
 void fill_json(const WrittenExport& written, Json& json);
 void fill_json(const ExportValidation& found, Json& json);
 void fill_json(const ModelCard& card, Json& json);
+void fill_json(const KeptInRange& kept, Json& json);
 
 }  // namespace onnxport

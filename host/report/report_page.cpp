@@ -189,6 +189,23 @@ std::string segments_of(const Json& validation) {
          "</details>\n";
 }
 
+/// Modules with how far their numbers go.
+std::string ranges(const Json& list) {
+  Rows rows;
+  for (const Json& range : list)
+    rows.push_back({plain(range.value("module", Json(""))), plain(range.value("operator", Json(""))),
+                    fmt::format("{:.4g}", number(range, "largest"))});
+  return html::table({"module", "operator", "largest number"}, rows, 2);
+}
+
+std::string kept_modules(const Json& report) {
+  const Json* kept = at(report, "kept_in_fp32");
+  if (kept == nullptr) return {};
+  return heading("Kept in f32") +
+         fmt::format("<p>Modules of a model in fp16 whose numbers pass {:.0f}.</p>\n", number(*kept, "limit")) +
+         ranges(part(*kept, "modules"));
+}
+
 std::string validation(const Json& report) {
   const Json* found = at(report, "validation");
   if (found == nullptr) return {};
@@ -198,6 +215,8 @@ std::string validation(const Json& report) {
     if (const Json* value = at(*found, key)) rows.push_back({key, plain(*value)});
   }
   std::string out = heading("Validation") + html::table({}, rows);
+  if (const Json* overflows = at(*found, "overflows"))
+    out += "<h3>Beyond the range of fp16</h3>\n" + ranges(*overflows);
   for (const Json& run : part(*found, "runs")) out += run_of(run, found->value("atol", 0.0));
   return out + segments_of(*found) + steps_of(*found);
 }
@@ -232,7 +251,8 @@ std::string report_page(const Json& report) {
   const std::string title = title_of(report);
   std::string body = fmt::format("<h1>{}</h1>\n<p><span class=\"state{}\">{}</span></p>\n", html::text(title),
                                  status == "ok" ? "" : " bad", html::text(status));
-  body += overview(report) + failure(report) + validation(report) + axes(report) + config_fields(report);
+  body += overview(report) + failure(report) + validation(report) + kept_modules(report) + axes(report) +
+          config_fields(report);
   body += files(report, "sources", "Made from") + files(report, "files", "Written") + resources(report) + notes(report);
   const std::string whole = report.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
   std::string escaped;

@@ -213,6 +213,12 @@ void print_text(const ExportValidation& found, Console& console) {
     print_file(file, found.tolerance, console);
   }
   if (found.cached_step) print_run(*found.cached_step, console);
+  if (!found.overflows.empty()) {
+    console.line(fmt::format("  beyond the range of fp16, which ends at {}, as the definition computes it in f32:",
+                             largest_f16));
+    for (const ModuleRange& range : found.overflows)
+      console.line(fmt::format("    {:<60} up to {:.3g}  OVERFLOWS", range.name(), range.largest));
+  }
   if (found.takes_one_token) {
     console.note(
         "cached steps are not compared with uncached ones: a step of this model takes one token, and several at once "
@@ -228,6 +234,13 @@ void print_text(const ExportValidation& found, Console& console) {
                     "consists of, which takes ABI 1.2",
                     found.cache_unknown_to));
   }
+}
+
+void print_text(const KeptInRange& kept, Console& console) {
+  console.line(fmt::format("kept in f32: {} modules whose numbers pass {:.0f}, a part of what fp16 holds",
+                           kept.modules.size(), kept.limit));
+  for (const ModuleRange& range : kept.modules)
+    console.line(fmt::format("  {:<60} up to {:.3g}", range.name(), range.largest));
 }
 
 void print_text(const ModelCard& card, Console& console) {

@@ -7,6 +7,7 @@
 #include "host/model/model_source.hpp"
 #include "host/process/console.hpp"
 #include "host/report/chosen_model.hpp"
+#include "host/validation/range_check.hpp"
 #include "host/validation/validate_export.hpp"
 #include "registry/trust.hpp"
 
@@ -20,5 +21,6 @@ void print_text(const WrittenExport& written, Console& console);
 void print_text(const ExportValidation& found, Console& console);
 void print_text(const ValidationRun& run, Console& console);
 void print_text(const ModelCard& card, Console& console);
+void print_text(const KeptInRange& kept, Console& console);
 
 }  // namespace onnxport

@@ -12,22 +12,6 @@
 namespace onnxport {
 namespace {
 
-/// The longest sequence that the plugin states or, where it does not, that config.json's positions allow; of these a
-/// few are kept back, as some models begin to count after the padding id.
-int64_t longest_sequence(const OnnxConfig& config, const Json& model_config) {
-  int64_t positions = config.description().integer("max_positions", 0);
-  if (positions == 0) {
-    for (const char* key : {"max_position_embeddings", "n_positions", "n_ctx", "max_positions"}) {
-      const auto found = model_config.find(key);
-      if (found == model_config.end() || !found->is_number_integer() || found->get<int64_t>() <= 0) continue;
-      positions = positions == 0 ? found->get<int64_t>() : std::min(positions, found->get<int64_t>());
-    }
-    if (positions == 0) return 1 << 20;
-    positions -= 2;
-  }
-  return std::max<int64_t>(2, config.with_past() ? (positions - 3) / 2 : positions);
-}
-
 /// What is chosen of a set before it is known which axes there are.
 struct Row {
   int64_t batch, sequence, choices;
@@ -164,6 +148,20 @@ class SetMaker {
 };
 
 }  // namespace
+
+int64_t longest_sequence(const OnnxConfig& config, const Json& model_config) {
+  int64_t positions = config.description().integer("max_positions", 0);
+  if (positions == 0) {
+    for (const char* key : {"max_position_embeddings", "n_positions", "n_ctx", "max_positions"}) {
+      const auto found = model_config.find(key);
+      if (found == model_config.end() || !found->is_number_integer() || found->get<int64_t>() <= 0) continue;
+      positions = positions == 0 ? found->get<int64_t>() : std::min(positions, found->get<int64_t>());
+    }
+    if (positions == 0) return 1 << 20;
+    positions -= 2;
+  }
+  return std::max<int64_t>(2, config.with_past() ? (positions - 3) / 2 : positions);
+}
 
 std::vector<InputSet> input_sets(const InputsOf& of, ValidationBudget budget) {
   SetMaker maker(of);

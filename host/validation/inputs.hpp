@@ -30,6 +30,11 @@ struct InputSet {
   std::map<std::string, int64_t> sizes;
 };
 
+/// The longest sequence that the plugin states or, where it does not, that config.json's positions allow; of these a
+/// few are kept back, as some models begin to count after the padding id. Where there is a cache, what a past and a
+/// step may each have.
+int64_t longest_sequence(const OnnxConfig& config, const Json& model_config);
+
 /// The sets that a budget has for the part, the first of them as transformers.onnx has it.
 ///   quick:     that, and another batch and length, padded on both sides
 ///   normal:    also everything as short as it may be, without a past; a past of one place where there is a cache

@@ -50,7 +50,8 @@ ExportToValidate RoundedTwin::exported() const {
           exported_.traces_values,
           exported_.kernels,
           exported_.memory,
-          exported_.script};
+          exported_.scripts,
+          exported_.calibration};
 }
 
 }  // namespace onnxport

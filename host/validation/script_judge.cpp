@@ -17,17 +17,19 @@
 namespace onnxport {
 namespace {
 
-const Definition& only_definition(const ScriptReference& reference, const std::vector<GraphToExport>& graphs) {
-  if (graphs.size() == 1 && graphs[0].definitions.size() == 1) return *graphs[0].definitions[0];
-  throw Error(Failure::usage,
-              fmt::format("--reference {} is one graph, and this layout has several", reference.file.string()),
-              "compare an export of one graph: --layout single");
-}
-
 std::vector<std::string> names_of(const std::vector<ir::NamedValue>& values) {
   std::vector<std::string> names;
   for (const ir::NamedValue& value : values) names.push_back(value.name);
   return names;
+}
+
+/// Those of the file of names that a graph has.
+std::map<std::string, std::string> known_among(const std::map<std::string, std::string>& pairs,
+                                               const std::vector<std::string>& names) {
+  std::map<std::string, std::string> known = pairs;
+  std::erase_if(known,
+                [&](const auto& pair) { return std::find(names.begin(), names.end(), pair.first) == names.end(); });
+  return known;
 }
 
 /// Throws Error(usage) where a name of the file of names is none of the model's.
@@ -87,13 +89,51 @@ class Unpadded final : public Runnable {
 
 }  // namespace
 
-ScriptJudge::ScriptJudge(const ScriptReference& reference, const std::vector<GraphToExport>& graphs)
-    : definition_(only_definition(reference, graphs)), name_(reference.file.filename().string()) {
-  const ScriptFile script{reference.file, names_of(definition_.graph.inputs), names_of(definition_.graph.outputs),
-                          reference.inputs, reference.outputs};
-  require_known(script.input_names, script.inputs);
-  require_known(script.output_names, script.outputs);
+ScriptJudge::ScriptJudge(const ScriptReference& reference, const Definition& definition)
+    : definition_(definition), name_(reference.file.filename().string()) {
+  ScriptFile script{reference.file, names_of(definition.graph.inputs), names_of(definition.graph.outputs)};
+  script.input_names = known_among(reference.inputs, script.inputs);
+  script.output_names = known_among(reference.outputs, script.outputs);
   model_ = load_backend("reference").load_script(script);
+}
+
+ScriptJudges script_judges(const std::vector<ScriptReference>& references, const std::vector<GraphToExport>& graphs) {
+  std::vector<std::pair<const Definition*, std::string>> judged;
+  std::vector<std::string> inputs, outputs;
+  for (const GraphToExport& graph : graphs) {
+    for (const Definition* definition : graph.definitions) {
+      const std::vector<std::string> taken = names_of(definition->graph.inputs),
+                                     made = names_of(definition->graph.outputs);
+      inputs.insert(inputs.end(), taken.begin(), taken.end());
+      outputs.insert(outputs.end(), made.begin(), made.end());
+      judged.emplace_back(definition, definition->part.empty() ? graph.file : graph.file + ", " + definition->part);
+    }
+  }
+  ScriptJudges judges;
+  for (const ScriptReference& reference : references) {
+    require_known(reference.inputs, inputs);
+    require_known(reference.outputs, outputs);
+    std::string refusals;
+    bool is_placed = false;
+    for (const auto& [definition, graph] : judged) {
+      if (is_placed || judges.contains(definition)) continue;
+      try {
+        judges.emplace(definition, std::make_shared<ScriptJudge>(reference, *definition));
+        is_placed = true;
+      } catch (const Error& error) {
+        if (judged.size() == 1 || error.failure() != Failure::usage) throw;
+        refusals += fmt::format("\n  {}: {}", graph, error.what());
+      }
+    }
+    if (is_placed) continue;
+    throw Error(
+        Failure::usage,
+        fmt::format("--reference {} is the original of none of this layout's graphs:{}", reference.file.string(),
+                    refusals.empty() ? " each has another judge" : refusals),
+        "trace the part of the model that a graph is, with its inputs as arguments; or compare an export of one "
+        "graph: --layout single");
+  }
+  return judges;
 }
 
 ValidationReport ScriptJudge::judge(Runnable& onnx, const std::vector<ValidationInputs>& inputs,

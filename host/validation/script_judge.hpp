@@ -2,6 +2,7 @@
 // The original model as TorchScript, run by libtorch: a judge that shares no word with the definition.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,9 +16,9 @@ namespace onnxport {
 
 class ScriptJudge {
  public:
-  /// Loads it, and finds out what it calls the definition's inputs. Throws Error(usage) where the export has several
-  /// graphs, and as Backend::load_script(). Keeps a reference to the definition.
-  ScriptJudge(const ScriptReference& reference, const std::vector<GraphToExport>& graphs);
+  /// Loads it, and finds out what it calls the definition's inputs. Throws as Backend::load_script(). Keeps a reference
+  /// to the definition.
+  ScriptJudge(const ScriptReference& reference, const Definition& definition);
 
   /// "model.pt"
   const std::string& name() const { return name_; }
@@ -34,5 +35,12 @@ class ScriptJudge {
   std::string name_;
   std::unique_ptr<ScriptedModel> model_;
 };
+
+/// By the definitions of an export's graphs: the original, or the part of it, that judges them.
+using ScriptJudges = std::map<const Definition*, std::shared_ptr<const ScriptJudge>>;
+
+/// Each of them for the first graph that takes what it takes and has no judge yet. Throws Error(usage) where there is
+/// none, saying what each graph lacks, and where a name of the file of names is of no graph.
+ScriptJudges script_judges(const std::vector<ScriptReference>& references, const std::vector<GraphToExport>& graphs);
 
 }  // namespace onnxport

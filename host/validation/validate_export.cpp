@@ -57,6 +57,11 @@ void fill_other_branch(Tensors& inputs, const Description& other, const Tensors&
   }
 }
 
+/// The input that says which branch of a merged graph runs.
+ir::Tensor branch_flag(bool is_cached) {
+  return ir::Tensor::of<uint8_t>(ir::DType::boolean, {1}, {is_cached ? uint8_t{1} : uint8_t{0}});
+}
+
 /// Of how many last rows a set wants the logits, by its place: one, two, all.
 void add_kept_logits(ValidationInputs& set, size_t place) {
   const auto kept = static_cast<int64_t>((place + 1) % 3);
@@ -75,6 +80,22 @@ const GraphToExport& graph_of(const ExportToValidate& exported, const Definition
   });
 }
 
+/// The sets of calibration for the definition, as its graph takes them.
+std::vector<ValidationInputs> calibration_of(const ExportToValidate& exported, const GraphToExport& graph,
+                                             const Definition& definition) {
+  const auto found = exported.calibration.find(&definition);
+  if (found == exported.calibration.end()) return {};
+  std::vector<ValidationInputs> sets = found->second;
+  if (graph.definitions.size() == 1) return sets;
+  const bool is_cached = &definition == graph.definitions[1];
+  const Definition& other = *graph.definitions[is_cached ? 0 : 1];
+  for (ValidationInputs& set : sets) {
+    fill_other_branch(set.inputs, other.description, exported.calibration.at(&other).at(0).inputs);
+    set.inputs.emplace(branch_input, branch_flag(is_cached));
+  }
+  return sets;
+}
+
 std::vector<Comparison> comparisons_of(const ExportToValidate& exported, const GraphToExport& graph) {
   std::vector<Comparison> comparisons;
   for (const Definition* definition : graph.definitions) {
@@ -89,6 +110,10 @@ std::vector<Comparison> comparisons_of(const ExportToValidate& exported, const G
       inputs.activations = activation_bytes(definition->graph, inputs.inputs);
       if (keeps_logits) add_kept_logits(inputs, comparison.inputs.size() - 1);
     }
+    for (ValidationInputs& set : calibration_of(exported, graph, *definition)) {
+      comparison.inputs.push_back(std::move(set));
+      if (keeps_logits) add_kept_logits(comparison.inputs.back(), comparison.inputs.size() - 1);
+    }
     comparisons.push_back(std::move(comparison));
   }
   return comparisons;
@@ -101,8 +126,12 @@ using Judge = std::function<ValidationRun(const Tensors&)>;
 /// where all others are as long as in a run that passed. nullopt where there are no such runs.
 std::optional<std::string> frozen_axis(const ExportToValidate& exported, const Comparison& comparison,
                                        const ValidationReport& found, const Judge& judge) {
+  // Inputs that came otherwise have no axes to be varied.
+  const auto end =
+      found.runs.begin() + static_cast<std::ptrdiff_t>(std::min(comparison.sets.size(), found.runs.size()));
   const auto at = [&](auto is) {
-    return static_cast<size_t>(std::find_if(found.runs.begin(), found.runs.end(), is) - found.runs.begin());
+    const auto run = std::find_if(found.runs.begin(), end, is);
+    return static_cast<size_t>((run == end ? found.runs.end() : run) - found.runs.begin());
   };
   const size_t failed = at([](const ValidationRun& run) { return run.fails_for_shape(); });
   const size_t passed = at([](const ValidationRun& run) { return run.passes; });
@@ -165,17 +194,16 @@ Tensors complete_inputs(const ExportToValidate& exported, const Definition& defi
   const bool is_cached = &definition == graph.definitions[1];
   const Definition& other = *graph.definitions[is_cached ? 0 : 1];
   fill_other_branch(inputs, other.description, inputs_of(inputs_for(exported, other), set));
-  inputs.emplace(branch_input, ir::Tensor::of<uint8_t>(ir::DType::boolean, {1}, {is_cached ? uint8_t{1} : uint8_t{0}}));
+  inputs.emplace(branch_input, branch_flag(is_cached));
   return inputs;
 }
 
-std::shared_ptr<const ScriptJudge> script_judge(const std::optional<ScriptReference>& reference,
-                                                const ExportToValidate& exported) {
-  if (!reference) return nullptr;
+ScriptJudges judges_of(const std::vector<ScriptReference>& references, const ExportToValidate& exported) {
+  if (references.empty()) return {};
   if (exported.memory.segment_weights)
     throw Error(Failure::usage, "--reference runs the original as a whole, and the model is validated in segments",
                 "leave one of the two out; a larger --max-memory may hold the model as a whole");
-  return std::make_shared<ScriptJudge>(*reference, exported.graphs);
+  return script_judges(references, exported.graphs);
 }
 
 bool has_16_bit_weights(const GraphForm& form) {
@@ -184,7 +212,7 @@ bool has_16_bit_weights(const GraphForm& form) {
 
 bool ExportValidation::passes() const {
   const auto passed = [](const ValidationReport& found) { return found.passes(); };
-  return (!cached_step || cached_step->passes) &&
+  return overflows.empty() && (!cached_step || cached_step->passes) &&
          std::all_of(files.begin(), files.end(), [&](const FileValidation& file) {
            return std::all_of(file.comparisons.begin(), file.comparisons.end(), passed);
          });
@@ -282,8 +310,13 @@ FileValidation validate_file(const ExportToValidate* exported, const FileToValid
     progress.stop_if_cancelled();
     if (comparison.definition != nullptr && !renamed) add_steps(*exported, written, comparison, tolerance, report);
     found.comparisons.push_back(std::move(report));
-    if (exported != nullptr && exported->script != nullptr)
-      found.comparisons.push_back(exported->script->judge(judged, comparison.inputs, tolerance));
+    if (exported == nullptr || exported->scripts.empty()) continue;
+    const auto script = exported->scripts.find(comparison.definition);
+    if (script != exported->scripts.end())
+      found.comparisons.push_back(script->second->judge(judged, comparison.inputs, tolerance));
+    else
+      found.comparisons.back().not_compared.push_back(
+          "with an original: none of those that are named takes its inputs");
   }
   if (written.comparisons.at(0).definition != nullptr) found.reference = load_backend("reference").version();
   return found;
@@ -302,7 +335,7 @@ ExportValidation validate_export(const ExportToValidate& exported, const std::ve
       return found;
     }
   }
-  ExportValidation found{.tolerance = tolerance, .memory = exported.memory};
+  ExportValidation found{.tolerance = tolerance, .memory = exported.memory, .overflows = exported.overflows};
   for (const FileToValidate& file : files) found.files.push_back(validate_file(&exported, file, tolerance, progress));
   CachedStepCheck check = validate_cached_step(exported, tolerance);
   found.cached_step = std::move(check.run);

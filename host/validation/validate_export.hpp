@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +14,7 @@
 #include "core/definition/onnx_config.hpp"
 #include "core/export/export.hpp"
 #include "core/progress.hpp"
+#include "core/validate/ranges.hpp"
 #include "core/validate/validate.hpp"
 #include "host/plan/choices.hpp"
 #include "host/validation/inputs.hpp"
@@ -25,7 +27,8 @@ namespace onnxport {
 struct Comparison {
   const Definition* definition = nullptr;
   std::vector<ValidationInputs> inputs;
-  std::vector<InputSet> sets{};  // that the inputs were made from; none where they are recorded
+  /// That the inputs were made from, in order; there are more inputs where some are recorded or of calibration.
+  std::vector<InputSet> sets{};
 };
 
 /// A written file, what it was lowered with, and what it is compared with.
@@ -51,13 +54,15 @@ struct ExportToValidate {
   bool traces_values = false;       // every step is listed, whether or not something differs
   std::filesystem::path kernels{};  // of operators of a plugin's own; empty: none
   MemoryPlan memory{};
-  std::shared_ptr<const ScriptJudge> script{};  // the original itself, beside the definition; null: none
+  ScriptJudges scripts{};  // the original itself, beside the definitions
+  /// Further inputs, by the definitions of the graphs: as they are in use.
+  std::map<const Definition*, std::vector<ValidationInputs>> calibration{};
+  std::vector<ModuleRange> overflows{};  // that were measured on them
 };
 
-/// The original that is to judge this export, whose memory is planned; null where none is named. Throws Error(usage) as
-/// ScriptJudge does, and where the model is validated in segments.
-std::shared_ptr<const ScriptJudge> script_judge(const std::optional<ScriptReference>& reference,
-                                                const ExportToValidate& exported);
+/// The originals that are to judge this export, whose memory is planned. Throws Error(usage) as script_judges() of its
+/// graphs, and where the model is validated in segments.
+ScriptJudges judges_of(const std::vector<ScriptReference>& references, const ExportToValidate& exported);
 
 /// Whether a file of this form has weights in 16 bits, as far as its form tells.
 bool has_16_bit_weights(const GraphForm& form);
@@ -90,6 +95,8 @@ struct ExportValidation {
   };
   std::optional<Substitute> substitute{};
   MemoryPlan memory{};
+  /// Modules of an export in f16 that compute beyond that type's range, whether or not the runtime here shows it.
+  std::vector<ModuleRange> overflows{};
 
   bool passes() const;
   /// Whether no output holds NaN or infinity.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // --reference: the original as TorchScript, which libtorch runs, beside the definition.
 #include <boost/test/unit_test.hpp>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
@@ -86,8 +87,38 @@ BOOST_AUTO_TEST_CASE(what_the_module_and_the_model_do_not_share_is_an_error_befo
                        "d_ff": 24, "num_layers": 1, "num_heads": 2, "vocab_size": 60})");
   BOOST_REQUIRE(run({"synth", "t5.json", "t5", "--quiet"}).status == 0);
   check_failure(*this, {"export", "-m", "t5", "--layout", "split", "--reference", original.string(), "out"}, 2,
-                {"is one graph, and this layout has several", "--layout single"});
+                {"is the original of none of this layout's graphs",
+                 "encoder_model.onnx, encoder: ", "wants token_type_ids", "--layout single"});
   BOOST_TEST(!fs::exists(path() / "out"));
+}
+
+BOOST_AUTO_TEST_CASE(each_graph_of_a_layout_is_judged_by_the_part_that_it_is) {
+  const fs::path parts = original.parent_path() / "t5";
+  fs::copy(parts, path() / "t5");
+  const auto exported = [&](const char* layout, const Words& named) {
+    Words words{"export", "-m", "t5", "--layout", layout, "--feature", "seq2seq-lm-with-past", "--json", layout};
+    for (const std::string& name : named) words.insert(words.end(), {"--reference", (parts / name).string()});
+    return run(words);
+  };
+  const Words all{"decoder_with_past.pt", "encoder.pt", "decoder.pt"};
+  for (const char* layout : {"split", "merged"}) {
+    const Outcome outcome = exported(layout, all);
+    BOOST_REQUIRE_MESSAGE(outcome.status == 0, outcome.out << outcome.err);
+    std::map<std::string, int> judged;
+    for (const Json& one : parsed(outcome).at("validation").at("runs")) {
+      if (one.contains("original")) ++judged[one.at("original").get<std::string>()];
+    }
+    BOOST_TEST(judged.size() == 3u);
+    for (const auto& [name, runs] : judged) BOOST_TEST(runs > 1, name);
+  }
+  const Json validation = parsed(exported("split", {"encoder.pt"})).at("validation");
+  BOOST_TEST(contains(validation.at("not_compared").dump(), "none of those that are named takes its inputs"));
+  Json config = Json::parse(read("t5/config.json"));
+  config["layer_norm_epsilon"] = 0.25;
+  write("t5/config.json", config.dump());
+  const Outcome wrong = exported("split", all);
+  BOOST_TEST(wrong.status == 1);
+  BOOST_TEST(contains(parsed(wrong).at("validation").at("first_departure").get<std::string>(), "layer_norm ("));
 }
 
 BOOST_AUTO_TEST_CASE(an_original_is_not_run_in_segments) {

@@ -41,7 +41,7 @@ struct Fixture {
   ValueId number(double value) { return g.add_constant(float_scalar(value, DType::f32)); }
 
   Graph narrow(DType dtype = DType::f16, std::vector<std::string> keep = {}, int64_t opset = 18) const {
-    return to_precision(g, {.dtype = dtype, .keep_in_fp32 = std::move(keep), .opset = opset});
+    return to_precision(g, {.dtype = dtype, .keep_in_fp32 = kept_modules_of(keep), .opset = opset});
   }
   /// The type in which the first node of that operator computes.
   static DType type_of(const Graph& graph, const std::string& op) {
