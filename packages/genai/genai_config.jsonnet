@@ -83,7 +83,7 @@ function(exported)
           num_hidden_layers: first([config], ['encoder_layers', 'num_hidden_layers'], std.length(own_key.layers)),
           inputs: { audio_features: of_role(encoder, 'features')[0] },
           outputs: {
-            hidden_states: 'last_hidden_state',
+            encoder_hidden_states: 'last_hidden_state',
             cross_present_key_names: cross_key.present,
             cross_present_value_names: cross_value.present,
           },
