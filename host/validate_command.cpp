@@ -128,6 +128,8 @@ ExportValidation validate_model(const ValidatePlan& plan, const Exported& export
   Wanted wanted{feature, plan.plugin, Json::object()};
   const std::string counted = exported.metadata("onnxport.position_ids", "");
   if (!counted.empty()) wanted.options["position_ids"] = counted;
+  if (const std::string keys = exported.metadata("onnxport.encoder_keys", ""); !keys.empty())
+    wanted.options["encoder_keys"] = keys;
   if (const std::string mask = exported.metadata("onnxport.sample_mask", ""); !mask.empty())
     wanted.options["sample_mask"] = mask;
   if (const std::string scores = exported.metadata(scores_metadata, ""); !scores.empty())

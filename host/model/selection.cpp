@@ -111,11 +111,16 @@ void add_decisions(const Candidate& candidate, std::vector<TrustDecision>& decis
     decisions.push_back(std::move(decision));
 }
 
-/// What a model that lets its user choose calls the choice, as an option and among its facts.
-constexpr std::pair<const char*, const char*> choices_told_as[] = {{"position_ids", "positions"}};
+/// A choice that models leave to their user: what it is called among the options, and among the facts of such a model.
+struct ChoiceOfModel {
+  const char *option, *fact;
+  bool of_decoders_over_encoders;  // whether those leave it as well
+};
+/// Clients count the positions of a decoder over an encoder by its cache, and give it none.
+constexpr ChoiceOfModel choices_of_models[] = {{"position_ids", "positions", false},
+                                               {"encoder_keys", "encoder_keys", true}};
 
-/// Whether a decoder has a first step that reads what an encoder made: clients count the positions of such a one by its
-/// cache, and give it none.
+/// Whether a decoder has a first step that reads what an encoder made.
 bool reads_encoder(const OnnxConfig& config) {
   const std::vector<std::string> parts = config.parts();
   return std::any_of(parts.begin(), parts.end(),
@@ -125,11 +130,13 @@ bool reads_encoder(const OnnxConfig& config) {
 /// Adds the choices that the model has and nobody made. Whether there were any.
 bool add_preferred(const OnnxConfig& config, const std::map<std::string, std::string>& preferred, Json& options) {
   bool added = false;
-  if (reads_encoder(config)) return added;
-  for (const auto& [option, fact] : choices_told_as) {
-    const auto wanted = preferred.find(option);
-    if (wanted == preferred.end() || options.contains(option) || !config.description().texts.contains(fact)) continue;
-    options[option] = wanted->second;
+  const bool is_over_encoder = reads_encoder(config);
+  for (const ChoiceOfModel& choice : choices_of_models) {
+    const auto wanted = preferred.find(choice.option);
+    if (wanted == preferred.end() || options.contains(choice.option)) continue;
+    if (is_over_encoder && !choice.of_decoders_over_encoders) continue;
+    if (!config.description().texts.contains(choice.fact)) continue;
+    options[choice.option] = wanted->second;
     added = true;
   }
   return added;

@@ -33,11 +33,88 @@ function(exported)
 
   local eos = token('eos_token_id', 0);
   local one_eos = if std.isArray(eos) then eos[0] else eos;
-  local context = first([text, config], ['max_position_embeddings', 'n_positions', 'n_ctx', 'max_seq_len', 'seq_length'],
+  local context = first([text, config], ['max_position_embeddings', 'max_target_positions', 'n_positions', 'n_ctx', 'max_seq_len', 'seq_length'],
                         std.get(exported.facts, 'max_positions', 2048));
+  local tokens = {
+    bos_token_id: token('bos_token_id', one_eos),
+    eos_token_id: eos,
+    pad_token_id: token('pad_token_id', one_eos),
+    vocab_size: [output.axes[std.length(output.axes) - 1] for output in decoder.outputs if output.name == 'logits'][0],
+  };
+  local session_options = { log_id: 'onnxruntime-genai', provider_options: [] };
+  local search = {
+    diversity_penalty: 0.0,
+    do_sample: first([generation], ['do_sample'], false),
+    early_stopping: true,
+    length_penalty: 1.0,
+    max_length: context,
+    min_length: 0,
+    no_repeat_ngram_size: 0,
+    num_beams: 1,
+    num_return_sequences: 1,
+    // The cache is concatenated, so past and present are two buffers.
+    past_present_share_buffer: false,
+    repetition_penalty: first([generation], ['repetition_penalty'], 1.0),
+    temperature: first([generation], ['temperature'], 1.0),
+    top_k: first([generation], ['top_k'], 50),
+    top_p: first([generation], ['top_p'], 1.0),
+  };
+
+  // A decoder over an encoder, which here makes the keys and values over its own result.
+  local encoders = [graph for graph in exported.graphs if graph.parts == ['encoder']];
+  local types_over_encoder = std.get(exported.data, 'types_over_encoder', {});
+  local over_encoder(type) =
+    local encoder = encoders[0];
+    local own_key = state(['past_key_values.%d.decoder.key']), own_value = state(['past_key_values.%d.decoder.value']);
+    local cross_key = state(['past_key_values.%d.encoder.key']), cross_value = state(['past_key_values.%d.encoder.value']);
+    local sizes = {
+      head_size: own_key.axes[3],
+      hidden_size: own_key.axes[1] * own_key.axes[3],
+      num_attention_heads: own_key.axes[1],
+      num_key_value_heads: own_key.axes[1],
+    };
+    {
+      model: tokens {
+        type: type,
+        context_length: context,
+        encoder: sizes {
+          session_options: session_options,
+          filename: encoder.file,
+          num_hidden_layers: first([config], ['encoder_layers', 'num_hidden_layers'], std.length(own_key.layers)),
+          inputs: { audio_features: of_role(encoder, 'features')[0] },
+          outputs: {
+            encoder_hidden_states: 'last_hidden_state',
+            cross_present_key_names: cross_key.present,
+            cross_present_value_names: cross_value.present,
+          },
+        },
+        decoder: sizes {
+          session_options: session_options,
+          filename: decoder.file,
+          num_hidden_layers: std.length(own_key.layers),
+          inputs: {
+            input_ids: of_role(decoder, 'ids')[0],
+            past_key_names: own_key.past,
+            past_value_names: own_value.past,
+            cross_past_key_names: cross_key.past,
+            cross_past_value_names: cross_value.past,
+          },
+          outputs: {
+            logits: 'logits',
+            present_key_names: own_key.present,
+            present_value_names: own_value.present,
+          },
+        },
+      },
+      search: search,
+    };
 
   if std.length(decoders) == 0 then
     { refused: "onnxruntime-genai generates text with a cache, and the feature '%s' has none" % exported.feature }
+  else if std.length(encoders) == 1 && std.length(exported.graphs) == 2 && std.objectHas(types_over_encoder, exported.model_type) then
+    over_encoder(types_over_encoder[exported.model_type])
+  else if std.objectHas(types_over_encoder, exported.model_type) then
+    { refused: 'onnxruntime-genai wants an encoder that makes the keys of the decoder, which --layout genai writes' }
   else if std.length(exported.graphs) > 1 then
     { refused: 'onnxruntime-genai has no type for a model of the graphs ' + std.join(', ', [graph.file for graph in exported.graphs]) }
   else if std.length(unknown) > 0 then
@@ -49,15 +126,11 @@ function(exported)
   else if convolution == null && recurrent == null && std.length(key.layers) != layers then
     { refused: 'onnxruntime-genai keeps keys and values of every layer, and here some have none' }
   else {
-    model: {
+    model: tokens {
       type: std.get(exported.data.types, exported.model_type, 'decoder'),
-      bos_token_id: token('bos_token_id', one_eos),
-      eos_token_id: eos,
-      pad_token_id: token('pad_token_id', one_eos),
-      vocab_size: [output.axes[std.length(output.axes) - 1] for output in decoder.outputs if output.name == 'logits'][0],
       context_length: context,
       decoder: {
-        session_options: { log_id: 'onnxruntime-genai', provider_options: [] },
+        session_options: session_options,
         filename: decoder.file,
         head_size: key.axes[3],
         hidden_size: first([text, config], ['hidden_size', 'n_embd', 'd_model'], key.axes[1] * key.axes[3]),
@@ -82,21 +155,5 @@ function(exported)
         },
       },
     },
-    search: {
-      diversity_penalty: 0.0,
-      do_sample: first([generation], ['do_sample'], false),
-      early_stopping: true,
-      length_penalty: 1.0,
-      max_length: context,
-      min_length: 0,
-      no_repeat_ngram_size: 0,
-      num_beams: 1,
-      num_return_sequences: 1,
-      // The cache is concatenated, so past and present are two buffers.
-      past_present_share_buffer: false,
-      repetition_penalty: first([generation], ['repetition_penalty'], 1.0),
-      temperature: first([generation], ['temperature'], 1.0),
-      top_k: first([generation], ['top_k'], 50),
-      top_p: first([generation], ['top_p'], 1.0),
-    },
+    search: search,
   }

@@ -15,6 +15,12 @@ constexpr const char* tiny_llama = R"({
   "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 50, "rms_norm_eps": 1e-06,
   "max_position_embeddings": 32, "bos_token_id": 1, "eos_token_id": [2, 3], "hidden_act": "silu"})";
 
+constexpr const char* tiny_whisper = R"({
+  "model_type": "whisper", "architectures": ["WhisperForConditionalGeneration"], "d_model": 8, "encoder_layers": 1,
+  "decoder_layers": 2, "encoder_attention_heads": 2, "decoder_attention_heads": 2, "encoder_ffn_dim": 12,
+  "decoder_ffn_dim": 12, "num_mel_bins": 4, "max_source_positions": 6, "max_target_positions": 20, "vocab_size": 50,
+  "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0})";
+
 void checkpoint_of(const Sandbox& sandbox, const char* config, const Words& more = {}) {
   sandbox.write("config.json", config);
   Words words{"synth", "config.json", "model"};
@@ -73,6 +79,55 @@ BOOST_AUTO_TEST_CASE(a_decoder_for_genai) {
       !json_in(sandbox, "out/genai_config.json").at("model").at("decoder").at("inputs").contains("position_ids"));
 }
 
+std::vector<std::string> names_in(const Json& values) {
+  std::vector<std::string> names;
+  for (const Json& value : values) names.push_back(value.at("name"));
+  return names;
+}
+
+// Its decoder takes every step, so that the encoder makes the keys over its own result.
+BOOST_AUTO_TEST_CASE(a_hearing_decoder_for_genai) {
+  const Sandbox sandbox;
+  checkpoint_of(sandbox, tiny_whisper);
+  const Outcome outcome = export_as(sandbox, "genai");
+  BOOST_REQUIRE_MESSAGE(outcome.status == 0, outcome.err);
+  const Json model = json_in(sandbox, "out/genai_config.json").at("model");
+  BOOST_TEST(model.at("type") == "whisper");
+  BOOST_TEST(model.at("context_length") == 20);
+  const Json &encoder = model.at("encoder"), &decoder = model.at("decoder");
+  BOOST_TEST(encoder.at("num_hidden_layers") == 1);
+  BOOST_TEST(decoder.at("num_hidden_layers") == 2);
+  BOOST_TEST(encoder.at("inputs").at("audio_features") == "input_features");
+  BOOST_TEST(encoder.at("outputs").at("cross_present_key_names") == "present.%d.encoder.key");
+  BOOST_TEST(decoder.at("inputs").at("cross_past_value_names") == "past_key_values.%d.encoder.value");
+  BOOST_TEST(decoder.at("outputs").at("present_key_names") == "present.%d.decoder.key");
+  const auto graph_of = [&](const Json& side) {
+    const std::string file = (sandbox / "out" / side.at("filename").get<std::string>()).string();
+    return Json::parse(sandbox.run({"inspect", "--json", file}).out);
+  };
+  const Json encodes = graph_of(encoder), decodes = graph_of(decoder);
+  const std::vector<std::string> made{"last_hidden_state", "present.0.encoder.key", "present.0.encoder.value",
+                                      "present.1.encoder.key", "present.1.encoder.value"};
+  BOOST_TEST(names_in(encodes.at("outputs")) == made, boost::test_tools::per_element());
+  const std::vector<std::string> yielded{"logits", "present.0.decoder.key", "present.0.decoder.value",
+                                         "present.1.decoder.key", "present.1.decoder.value"};
+  BOOST_TEST(names_in(decodes.at("outputs")) == yielded, boost::test_tools::per_element());
+  // What only a whole decoder needs is not in the encoder's file, and neither is the encoder in the decoder's.
+  BOOST_TEST(names_in(decodes.at("inputs")).size() == 9u);
+  BOOST_TEST(encodes.dump().find("decoder.embed_tokens") == std::string::npos);
+  const Outcome others = export_as(sandbox, "all");
+  BOOST_TEST(others.out.find("which --layout genai writes") != std::string::npos, others.out);
+}
+
+BOOST_AUTO_TEST_CASE(a_hearing_package_is_validated_as_it_lies, *boost::unit_test::precondition(reference_built)) {
+  const Sandbox sandbox;
+  checkpoint_of(sandbox, tiny_whisper);
+  const Outcome exported = sandbox.run({"export", "-m", "model", "--layout", "genai", "out"});
+  BOOST_TEST(exported.status == 0, exported.out << exported.err);
+  const Outcome validated = sandbox.run({"validate", "-m", "model", "out"});
+  BOOST_TEST(validated.status == 0, validated.out << validated.err);
+}
+
 BOOST_AUTO_TEST_CASE(one_folder_for_all) {
   const Sandbox sandbox;
   checkpoint_of(sandbox, tiny_llama);
@@ -120,11 +175,7 @@ BOOST_AUTO_TEST_CASE(a_merged_decoder_for_transformers_js) {
 // Clients give it no positions: they are counted in the graph.
 BOOST_AUTO_TEST_CASE(a_decoder_over_an_encoder_counts_its_positions) {
   const Sandbox sandbox;
-  checkpoint_of(sandbox,
-                R"({"model_type": "whisper", "architectures": ["WhisperForConditionalGeneration"], "d_model": 8,
-                    "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2, "decoder_attention_heads": 2,
-                    "encoder_ffn_dim": 12, "decoder_ffn_dim": 12, "num_mel_bins": 4, "max_source_positions": 6,
-                    "max_target_positions": 20, "vocab_size": 50, "pad_token_id": 0})");
+  checkpoint_of(sandbox, tiny_whisper);
   for (const char* layout : {"optimum", "transformers.js", "all"}) {
     const Outcome outcome = export_as(sandbox, layout);
     BOOST_REQUIRE_MESSAGE(outcome.status == 0, outcome.err);

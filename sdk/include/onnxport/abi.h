@@ -425,7 +425,9 @@ struct onnxport_description {
    * by commas: "encoder,decoder,decoder_with_past", and "keep_in_fp32", parts of modules' paths, joined alike;
    * since 1.2 "first_step", in the description of a part that only runs behind another one: the name of that, and
    * "positions", where a decoder's positions come from, if it is the user who may choose ("position_ids" among the
-   * options): "sequence", "mask" or "input". */
+   * options): "sequence", "mask" or "input"; since 1.4 "encoder_keys", which part makes the keys and values by which a
+   * decoder attends to an encoder, if it is the user who may choose (by an option of this name): "decoder" or
+   * "encoder". */
   onnxport_status* (*text)(onnxport_description* self, onnxport_string name, onnxport_string value);
   /* values_override: a config field that the export changes, with its value as JSON text ("false"). */
   onnxport_status* (*value_override)(onnxport_description* self, onnxport_string key, onnxport_string json);

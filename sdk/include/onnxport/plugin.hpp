@@ -305,6 +305,7 @@ struct OnnxConfigTable {
         tell.integer("num_layers", past->num_layers());
         tell.integer("num_attention_heads", past->num_attention_heads());
         if (past->positions_are_a_choice()) tell.text("positions", name_of(past->positions()));
+        if (const auto keys = past->encoder_keys()) tell.text("encoder_keys", name_of(*keys));
       }
       for (const DomainVersion& one : config.domains()) tell.integer(("version:" + one.domain).c_str(), one.version);
       for (const auto& [key, json] : config.values_override())

@@ -32,11 +32,18 @@ struct DecoderStep {
 /// An encoder and a decoder, in one graph or in several, with both caches.
 class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
  public:
-  explicit OnnxSeq2SeqConfigWithPast(const Request& request) : OnnxConfigWithPast(request, Positions::sequence) {}
+  explicit OnnxSeq2SeqConfigWithPast(const Request& request)
+      : OnnxConfigWithPast(request, Positions::sequence), encoder_keys_(chosen_in(request.options)) {}
   /// Of a model whose decoder's positions the user may choose (--position-ids): other than in sequence, its text may be
   /// padded on the left, and decoder_attention_mask is an input of each of its graphs.
   struct PositionsAreAChoice {};
-  OnnxSeq2SeqConfigWithPast(const Request& request, PositionsAreAChoice) : OnnxConfigWithPast(request) {}
+  OnnxSeq2SeqConfigWithPast(const Request& request, PositionsAreAChoice)
+      : OnnxConfigWithPast(request), encoder_keys_(chosen_in(request.options)) {}
+
+  /// Of a model with a cache, which graph of several makes the keys over the encoder.
+  std::optional<EncoderKeys> encoder_keys() const override {
+    return use_past() ? std::optional(encoder_keys_) : std::nullopt;
+  }
 
   /// Sizes of the two vocabularies, and the width of what the encoder yields.
   virtual int64_t vocab_size() const = 0;
@@ -104,8 +111,10 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
     return with_present(head_for_feature().outputs({g.root(), decode(g, step, cache), in}), cache);
   }
 
-  /// encoder, decoder and, with a past, decoder_with_past: names of files, inputs and outputs as of optimum 2.
+  /// encoder, decoder and, with a past, decoder_with_past: names of files, inputs and outputs as of optimum 2. Where
+  /// the encoder makes the keys, one decoder takes every step, the first behind a past of no tokens.
   std::vector<Part> parts() const override {
+    if (keys_by_encoder()) return {encoder_part(), decoder_of_every_step()};
     std::vector<Part> all{encoder_part(), decoder_part(false)};
     if (use_past()) all.push_back(decoder_part(true));
     return all;
@@ -192,10 +201,59 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
     return spec;
   }
 
+  static EncoderKeys chosen_in(const Config& options) {
+    const bool is_encoder = options.choice("encoder_keys", "decoder", {"decoder", "encoder"}) == "encoder";
+    return is_encoder ? EncoderKeys::encoder : EncoderKeys::decoder;
+  }
+  bool keys_by_encoder() const { return encoder_keys() == EncoderKeys::encoder; }
+
   Part encoder_part() const {
-    return {"encoder", encoder_inputs(), {encoded()}, [this](Graph& g, const Inputs& in) -> Outputs {
-              return {{"last_hidden_state", encode(g, in)}};
-            }};
+    Part part{"encoder", encoder_inputs(), {encoded()}, [this](Graph& g, const Inputs& in) -> Outputs {
+                Outputs outputs{{"last_hidden_state", encode(g, in)}};
+                if (keys_by_encoder()) add_keys(g, in, outputs);
+                return outputs;
+              }};
+    if (!keys_by_encoder()) return part;
+    const size_t first = part.outputs.size();
+    fill_in(kept_states(), part.outputs);
+    const Dim length = encoder_length();
+    for (size_t i = first; i < part.outputs.size(); ++i) {
+      for (auto at = part.outputs[i].axes.begin(); at != part.outputs[i].axes.end();) {
+        const bool is_length = at->second == axis::encoder_sequence;
+        if (is_length && !length.is_static()) at->second = length.symbol;
+        at = is_length && length.is_static() ? part.outputs[i].axes.erase(at) : std::next(at);
+      }
+    }
+    return part;
+  }
+
+  /// The states that are made of the encoder's result alone.
+  std::vector<State> kept_states() const {
+    std::vector<State> kept = states();
+    std::erase_if(kept, [](const State& state) { return !state.kept; });
+    return kept;
+  }
+  /// Adds them to what an encoder yields. The decoder says how they are made, in a step of one token; all else that the
+  /// step computes nobody uses.
+  void add_keys(Graph& g, const Inputs& in, Outputs& outputs) const {
+    const Value hidden = outputs.front().second;
+    DecoderStep step{cast(zeros_of_batch(hidden, {1}), DType::i64), {}, hidden, {}};
+    Cache cache({}, states());
+    if (const auto seen = encoder_mask()) step.encoder_mask = over_result(in.at(seen->name), step, cache);
+    decode(g, step, cache);
+    const std::vector<State> kept = kept_states();
+    for (auto& present : cache.present()) {
+      const bool is_kept =
+          std::any_of(kept.begin(), kept.end(), [&](const State& state) { return state.present == present.first; });
+      if (is_kept) outputs.push_back(std::move(present));
+    }
+  }
+
+  Part decoder_of_every_step() const {
+    Part part = decoder_part(true);
+    part.name = "decoder";
+    part.first_step.clear();
+    return part;
   }
 
   Part decoder_part(bool is_cached) const {
@@ -240,6 +298,8 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
     Outputs outputs = head_for_feature().outputs({g.root(), decode(g, step, cache), in});
     return with_present(std::move(outputs), cache, is_cached);
   }
+
+  EncoderKeys encoder_keys_;
 };
 
 /// The places of a step's ids in the decoder's text, behind those of the cache: i64[decoder_sequence], or where they

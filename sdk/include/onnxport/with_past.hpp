@@ -141,6 +141,16 @@ inline Value positions_along(const Operand& mask, const Value& past) {
   return past ? from_row(all, 1, past) : all;
 }
 
+/// Which graph makes the keys and values by which a decoder attends to its encoder.
+enum class EncoderKeys {
+  decoder,  ///< the decoder's first step, which takes the encoder's result
+  encoder,  ///< the encoder's own, so that one decoder serves every step
+};
+/// "decoder" or "encoder"
+inline std::string name_of(EncoderKeys keys) {
+  return keys == EncoderKeys::encoder ? "encoder" : "decoder";
+}
+
 /// A decoder that can take past_key_values: the features that end in -with-past.
 class OnnxConfigWithPast : public OnnxConfig {
  public:
@@ -164,6 +174,8 @@ class OnnxConfigWithPast : public OnnxConfig {
   /// whose angles depend on the longest (Rotary::depends_on_length). `sequence`, which is the smaller graph, where
   /// scores depend on differences of positions only, as with other rotary ones.
   virtual Positions positions_in_generation() const { return Positions::sequence; }
+  /// Who makes the keys over an encoder, if it is the user who may choose.
+  virtual std::optional<EncoderKeys> encoder_keys() const { return std::nullopt; }
   virtual int64_t num_layers() const = 0;
   virtual int64_t num_attention_heads() const = 0;
   /// Heads and width of one cached key or value.
