@@ -2,21 +2,23 @@
  *
  * The onnxport C ABI, version 1.4. C11, and the only binary contract between the host and a plugin.
  *
- * Rules that hold for everything in this file
- *   Structs       begin with `struct_size`, the size that the side that fills them knows. Tables and structs
- *                 only ever grow at the end; a reader checks struct_size before it reads a later member. Those that
- *                 stand in arrays or inside others (string, dim, attribute, architecture, known_gap, magic, prefix,
- * size) never grow. Strings       UTF-8 with a length, not null-terminated, borrowed for the duration of the call
- * unless the member's comment says otherwise. Dimensions    int64_t. Status        a fallible function returns
- * onnxport_status*; null is success. On failure no output argument has been written. A status belongs to whoever
- * received it and is freed with onnxport_host.status_release, or handed on by returning it. Exceptions    none crosses
- * this boundary in either direction. Threads       [host-thread]: called on the thread that runs the export, one call
- * at a time per object. [any-thread]: callable from any thread, concurrently. Lifetime      a library is never
- * unloaded. Handles live until the release function that is named with them; handles without one are borrowed and end
- * with the call that delivered them. Rationale: unloading a library whose code or type information is still referenced
- * is undefined, and a process that exports models gains nothing from it. Not offered   get_interface() returns null for
- * an interface that is not offered. This is an answer, not an error: ask, then do without, or fail with a text that
- * names the interface.
+ * Rules that hold for everything in this file:
+ *
+ * - Structs begin with `struct_size`, the size that the side that fills them knows. Tables and structs only ever grow
+ *   at the end; a reader checks struct_size before it reads a later member. Those that stand in arrays or inside others
+ *   (string, dim, attribute, architecture, known_gap, magic, prefix, size) never grow.
+ * - Strings are UTF-8 with a length, not null-terminated, borrowed for the duration of the call unless the member's
+ *   comment says otherwise. Dimensions are int64_t.
+ * - A fallible function returns onnxport_status*; null is success. On failure no output argument has been written. A
+ *   status belongs to whoever received it and is freed with onnxport_host.status_release, or handed on by returning it.
+ * - No exception crosses this boundary in either direction.
+ * - Threads: [host-thread] is called on the thread that runs the export, one call at a time per object; [any-thread]
+ *   is callable from any thread, concurrently.
+ * - A library is never unloaded. Handles live until the release function that is named with them; handles without one
+ *   are borrowed and end with the call that delivered them. Rationale: unloading a library whose code or type
+ *   information is still referenced is undefined, and a process that exports models gains nothing from it.
+ * - get_interface() returns null for an interface that is not offered. This is an answer, not an error: ask, then do
+ *   without, or fail with a text that names the interface.
  */
 #ifndef ONNXPORT_ABI_H
 #define ONNXPORT_ABI_H
