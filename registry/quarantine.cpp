@@ -78,8 +78,7 @@ void write_quarantine(const fs::path& folder, const QuarantineRecord& record) {
   {
     std::ofstream out(beside);
     // A text in JSON's quotes is one of YAML's, but for halves of characters, and for what no such file may hold.
-    for (const auto& [key, text] : fields)
-      out << key << ": " << nlohmann::json(printable(record.*text)).dump() << "\n";
+    for (const auto& [key, text] : fields) out << key << ": " << nlohmann::json(printable(record.*text)).dump() << "\n";
     if (!out.flush()) throw output_error("cannot write", beside, EIO);
   }
   fs::rename(beside, file, reason);

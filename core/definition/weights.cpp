@@ -124,6 +124,9 @@ const AdaptedTensor* WeightSource::find(const std::string& name, std::string* fo
   return nullptr;
 }
 
+/// A definition that lacks more than this is not gone on with: its config states layers without end.
+constexpr size_t most_missing = 100'000;
+
 /// A tensor as the user knows it: by its name in the checkpoint, and where the definition has another one by that too.
 std::string WeightSource::shown(const std::string& name) const {
   const auto held = tensors_.find(name);
@@ -154,6 +157,7 @@ std::pair<std::string, Weight> WeightSource::get(const std::string& name, const 
   const AdaptedTensor* held = find(name, &found);
   if (held == nullptr) {
     if (first) missing_.push_back(fmt::format("{} [{}]", shown(name), fmt::join(shape, ", ")));
+    if (missing_.size() > most_missing) finish(true);
     return stand_in();
   }
   used_.insert(found);

@@ -234,6 +234,17 @@ BOOST_AUTO_TEST_CASE(eight_bits_count_by_themselves_and_not_with_a_scale) {
   BOOST_CHECK_THROW(quantized.finish(true), Error);
 }
 
+BOOST_AUTO_TEST_CASE(a_definition_without_an_end_is_not_gone_on_with) {
+  Folder folder({{"layers.0.weight", {2}}});
+  WeightSource source(*folder.checkpoint);
+  BOOST_CHECK_EXCEPTION(
+      [&] {
+        for (int64_t i = 0; i < 1'000'000; ++i) source.get("layers." + std::to_string(i) + ".weight", {2});
+      }(),
+      Error, [](const Error& error) { return contains(error.what(), "layers.1.weight [2]"); });
+  BOOST_TEST(source.requested().size() < 1'000'000u);
+}
+
 BOOST_AUTO_TEST_CASE(patterns_silence_what_is_known) {
   Folder folder({{"layer.w", {2}}, {"layer.position_ids", {1, 4}}});
   WeightSource source(*folder.checkpoint);
