@@ -11,7 +11,7 @@ function(exported)
     if std.length(found) > 0 then found[0] else otherwise;
   // The same among what generates: generation_config.json says it where config.json says otherwise.
   local token(name, otherwise) = first([generation, config, text], [name], otherwise);
-  local of_role(graph, role) = [input.name for input in graph.inputs if input.role == role];
+  local of_role(graph, role) = [input.name for input in graph.inputs if std.get(input, 'role') == role];
   local optional(key, names) = if std.length(names) > 0 then { [key]: names[0] } else {};
 
   local decoders = [graph for graph in exported.graphs if std.length(graph.states) > 0];
@@ -62,6 +62,7 @@ function(exported)
 
   // A decoder over an encoder, which here makes the keys and values over its own result.
   local encoders = [graph for graph in exported.graphs if graph.parts == ['encoder']];
+  local makes_keys(encoder) = std.length([output for output in encoder.outputs if std.startsWith(output.name, 'present.')]) > 0;
   local types_over_encoder = std.get(exported.data, 'types_over_encoder', {});
   local over_encoder(type) =
     local encoder = encoders[0];
@@ -111,7 +112,7 @@ function(exported)
 
   if std.length(decoders) == 0 then
     { refused: "onnxruntime-genai generates text with a cache, and the feature '%s' has none" % exported.feature }
-  else if std.length(encoders) == 1 && std.length(exported.graphs) == 2 && std.objectHas(types_over_encoder, exported.model_type) then
+  else if std.length(encoders) == 1 && makes_keys(encoders[0]) && std.objectHas(types_over_encoder, exported.model_type) then
     over_encoder(types_over_encoder[exported.model_type])
   else if std.objectHas(types_over_encoder, exported.model_type) then
     { refused: 'onnxruntime-genai wants an encoder that makes the keys of the decoder, which --layout genai writes' }

@@ -144,8 +144,12 @@ void Sandbox::write_safetensors(const fs::path& name, const std::string& header,
 
 std::set<std::string> Sandbox::tree() const {
   std::set<std::string> names;
-  for (const auto& entry : fs::recursive_directory_iterator(path_))
-    names.insert(entry.path().lexically_relative(path_).string());
+  for (fs::recursive_directory_iterator entry(path_), end; entry != end; ++entry) {
+    if (entry->path() == path_ / "home/.cache")  // what makes the next start faster, whatever this one ends in
+      entry.disable_recursion_pending();
+    else
+      names.insert(entry->path().lexically_relative(path_).string());
+  }
   return names;
 }
 

@@ -105,7 +105,8 @@ BOOST_AUTO_TEST_CASE(each_graph_of_a_layout_is_judged_by_the_part_that_it_is) {
     const Outcome outcome = exported(layout, all);
     BOOST_REQUIRE_MESSAGE(outcome.status == 0, outcome.out << outcome.err);
     std::map<std::string, int> judged;
-    for (const Json& one : parsed(outcome).at("validation").at("runs")) {
+    const Json told = parsed(outcome);
+    for (const Json& one : told.at("validation").at("runs")) {
       if (one.contains("original")) ++judged[one.at("original").get<std::string>()];
     }
     BOOST_TEST(judged.size() == 3u);

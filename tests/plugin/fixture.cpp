@@ -39,7 +39,10 @@ fs::path recorded(const std::string& plugin, const std::string& checkpoint) {
 
 OnnxConfig config_of(const ModelFolder& folder, const std::string& model_type, const std::string& feature) {
   const FeaturesManager features(built_plugins());
-  return OnnxConfig::from_folder(features.table_of(built_plugins().find(model_type)), folder, model_type, feature);
+  const Candidate& candidate = built_plugins().find(model_type);
+  PluginTable table = features.table_of(candidate);
+  if (const Manifest::Model* model = candidate.manifest.model(model_type)) table.features = model->features;
+  return OnnxConfig::from_folder(table, folder, model_type, feature);
 }
 
 bool test_all() {
