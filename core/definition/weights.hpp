@@ -25,9 +25,9 @@ class WeightSource {
   /// Weights of the base model are looked up with and without this prefix.
   void set_base_model_prefix(std::string prefix) { prefix_ = std::move(prefix); }
 
-  /// The tensor under any of its spellings, as f32. A missing or mis-shaped one is noted, and a stand-in returned; where
-  /// too many are missing for any model, throws as finish() does.
-  /// Yields the tensor's name in the checkpoint (of a part of one, or of several joined, its own) and the weight.
+  /// The tensor under any of its spellings, as f32. A missing or mis-shaped one is noted, and a stand-in returned;
+  /// where too many are missing for any model, throws as finish() does. Yields the tensor's name in the checkpoint (of
+  /// a part of one, or of several joined, its own) and the weight.
   std::pair<std::string, Weight> get(const std::string& name, const std::vector<int64_t>& shape);
   bool has(const std::string& name) const;
   /// Tensors that match (* stands for any text) are known not to be used.
