@@ -18,6 +18,15 @@ namespace {
 
 using Path = std::filesystem::path;
 
+/// A sum in lower case; the context begins anew.
+std::string told(sha256_ctx& context) {
+  std::array<uint8_t, SHA256_DIGEST_SIZE> digest;
+  sha256_digest(&context, digest.size(), digest.data());
+  std::string text;
+  for (const uint8_t byte : digest) text += fmt::format("{:02x}", byte);
+  return text;
+}
+
 }  // namespace
 
 std::optional<Refusal> check_writers(const Path& path) {
@@ -92,11 +101,14 @@ std::string sha256_of(const Path& file) {
     sha256_update(&context, static_cast<size_t>(size), buffer.data());
   }
   ::close(descriptor);
-  std::array<uint8_t, SHA256_DIGEST_SIZE> digest;
-  sha256_digest(&context, digest.size(), digest.data());
-  std::string text;
-  for (const uint8_t byte : digest) text += fmt::format("{:02x}", byte);
-  return text;
+  return told(context);
+}
+
+std::string sha256_of_text(std::string_view text) {
+  sha256_ctx context;
+  sha256_init(&context);
+  sha256_update(&context, text.size(), reinterpret_cast<const uint8_t*>(text.data()));
+  return told(context);
 }
 
 }  // namespace onnxport

@@ -2,16 +2,12 @@
 #include "registry/known_texts.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
-#include <nettle/sha2.h>
-#include <unistd.h>
 
-#include <array>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <system_error>
 
 #include "core/error.hpp"
+#include "core/files/cache_file.hpp"
 #include "core/version.hpp"
 #include "registry/file_safety.hpp"
 
@@ -25,15 +21,6 @@ using yaml::Node;
 /// Another version may make other nodes of a text.
 std::string heading() {
   return fmt::format("onnxport {}, form 1", version);
-}
-
-std::string sum_of(const std::string& text) {
-  sha256_ctx context;
-  sha256_init(&context);
-  sha256_update(&context, text.size(), reinterpret_cast<const uint8_t*>(text.data()));
-  std::array<uint8_t, SHA256_DIGEST_SIZE> digest;
-  sha256_digest(&context, digest.size(), digest.data());
-  return fmt::format("{:02x}", fmt::join(digest, ""));
 }
 
 /// With those of a usual length the file stays well below what read_text() takes.
@@ -79,7 +66,7 @@ KnownTexts::KnownTexts(fs::path file) : file_(std::move(file)) {
 
 Node KnownTexts::read(const std::string& text, const fs::path& file) {
   if (file_.empty() || text.size() > longest_text) return yaml::parse(text, file);
-  std::string sum = sum_of(text);
+  std::string sum = sha256_of_text(text);
   const auto found = known_.find(sum);
   Node node = found != known_.end() ? found->second : yaml::parse(text, file);
   const std::lock_guard lock(mutex_);
@@ -98,16 +85,7 @@ void KnownTexts::save() const {
     if (!used_.contains(sum)) whole["texts"][sum] = written(node);
   }
   const std::vector<uint8_t> bytes = Json::to_cbor(whole);
-  std::error_code ignored;
-  fs::create_directories(file_.parent_path(), ignored);
-  const fs::path beside = fmt::format("{}.{}", file_.string(), ::getpid());
-  std::ofstream out(beside, std::ios::binary);
-  out.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-  out.close();
-  if (out)
-    fs::rename(beside, file_, ignored);
-  else
-    fs::remove(beside, ignored);
+  leave_in_cache(file_, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
 }
 
 }  // namespace onnxport

@@ -53,8 +53,8 @@ struct Places {
   std::shared_ptr<const Trust> trust;  ///< null where no policy holds
   /// Libraries that are not opened for what they did before.
   std::shared_ptr<const std::vector<QuarantineRecord>> quarantine;
-  /// What manifests hold that were read before; null where nothing of the user's is looked at.
-  std::shared_ptr<KnownTexts> texts;
+  /// What manifests hold that were read before; none where nothing of the user's is looked at.
+  std::shared_ptr<KnownTexts> texts = std::make_shared<KnownTexts>();
   std::vector<std::string> notes;  ///< what is not searched and why, for the user to read
 };
 

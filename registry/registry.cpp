@@ -95,7 +95,7 @@ Registry Registry::discover(const SearchOptions& options) {
     if (!error && !seen.insert(canonical).second) continue;
     for (Candidate& found : scan_place(registry.places_, i)) registry.candidates_.push_back(std::move(found));
   }
-  if (registry.places_.texts != nullptr) registry.places_.texts->save();
+  registry.places_.texts->save();
   registry.settle();
   return registry;
 }

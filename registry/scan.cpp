@@ -181,9 +181,7 @@ class Scan {
     };
     Manifest& manifest = candidate.manifest;
     try {
-      const std::string text = yaml::read_text(path);
-      parse_manifest(places_.texts != nullptr ? places_.texts->read(text, path) : yaml::parse(text, path), path,
-                     manifest);
+      parse_manifest(places_.texts->read(yaml::read_text(path), path), path, manifest);
       if (!manifest.is_extension() && manifest.format == 0) {
         settle(CandidateState::broken,
                {fmt::format("{}: found the manifest's source form, expected the built form beside its library",

@@ -12,18 +12,18 @@
 #include "core/ir/scalar.hpp"
 
 namespace onnxport {
+
+const ir::Precision& precision_of(const ir::Node& node) {
+  static const ir::Precision none;
+  const ir::Operator* op = ir::find_operator(node.domain, node.op);
+  return op == nullptr ? none : op->precision;
+}
+
 namespace {
 
 using ir::DType;
 using ir::Node;
 using ir::ValueId;
-
-/// What 16 bits do to a node; nothing where its operator is somebody's own.
-const ir::Precision& precision_of(const Node& node) {
-  static const ir::Precision none;
-  const ir::Operator* op = ir::find_operator(node.domain, node.op);
-  return op == nullptr ? none : op->precision;
-}
 
 bool contains(const std::vector<size_t>& inputs, size_t input) {
   return std::find(inputs.begin(), inputs.end(), input) != inputs.end();

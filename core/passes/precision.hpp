@@ -6,9 +6,13 @@
 #include <vector>
 
 #include "core/ir/graph.hpp"
+#include "core/ir/operators.hpp"
 #include "core/passes/kept_modules.hpp"
 
 namespace onnxport {
+
+/// What 16 bits do to a node; nothing where its operator is somebody's own.
+const ir::Precision& precision_of(const ir::Node& node);
 
 struct PrecisionOptions {
   ir::DType dtype = ir::DType::f16;  // f16 or bf16

@@ -19,12 +19,6 @@ namespace {
 using ir::Node;
 using ir::ValueId;
 
-const ir::Precision& precision_of(const Node& node) {
-  static const ir::Precision none;
-  const ir::Operator* op = ir::find_operator(node.domain, node.op);
-  return op == nullptr ? none : op->precision;
-}
-
 /// The rules of what computes steps in the type that may leave its range, and no other.
 ir::Rule rule_that_opens(const Node& node, int64_t opset, Target target) {
   return opset < precision_of(node).opens_below ? ir::find_rule(node, opset, target) : nullptr;

@@ -3,12 +3,11 @@
 
 #include <fmt/format.h>
 #include <onnxport/abi.h>
-#include <unistd.h>
 
 #include <fstream>
-#include <system_error>
 
 #include "core/error.hpp"
+#include "core/files/cache_file.hpp"
 #include "core/privileges.hpp"
 #include "core/version.hpp"
 #include "host/process/probe.hpp"
@@ -60,19 +59,9 @@ void LoadingCache::add(const std::string& library_sha256, const std::string& man
 
 void LoadingCache::save() const {
   if (file_.empty() || used_ == known_) return;
-  std::error_code ignored;
-  fs::create_directories(file_.parent_path(), ignored);
-  const fs::path beside = fmt::format("{}.{}", file_.string(), ::getpid());
-  {
-    std::ofstream out(beside);
-    out << heading() << "\n";
-    for (const std::string& entry : used_) out << entry << "\n";
-    if (!out.flush()) {
-      fs::remove(beside, ignored);
-      return;
-    }
-  }
-  fs::rename(beside, file_, ignored);
+  std::string text = heading() + "\n";
+  for (const std::string& entry : used_) text += entry + "\n";
+  leave_in_cache(file_, text);
 }
 
 std::vector<std::string> find_what_loads(Registry& registry) {

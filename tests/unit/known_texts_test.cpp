@@ -46,6 +46,13 @@ std::string bytes_of(const fs::path& file) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
+/// A file that knows the text.
+void leave(const fs::path& file) {
+  KnownTexts first(file);
+  first.read(text, "plugin.yaml");
+  first.save();
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(known_texts)
@@ -78,11 +85,7 @@ BOOST_AUTO_TEST_CASE(what_a_text_holds_is_what_the_parser_says) {
 BOOST_AUTO_TEST_CASE(what_a_damaged_file_says_is_not_heard) {
   const Scratch scratch;
   const fs::path file = scratch.path() / "manifests";
-  {
-    KnownTexts first(file);
-    first.read(text, "plugin.yaml");
-    first.save();
-  }
+  leave(file);
   const std::string whole = bytes_of(file);
   for (size_t length = 0; length < whole.size(); length += 7) {
     std::ofstream(file, std::ios::binary) << whole.substr(0, length);
@@ -99,11 +102,7 @@ BOOST_AUTO_TEST_CASE(what_a_damaged_file_says_is_not_heard) {
 BOOST_AUTO_TEST_CASE(what_others_may_write_is_not_heard) {
   const Scratch scratch;
   const fs::path file = scratch.path() / "manifests";
-  {
-    KnownTexts first(file);
-    first.read(text, "plugin.yaml");
-    first.save();
-  }
+  leave(file);
   // A text of the same sum that says otherwise: the file as its user may have it is believed, as one of all is not.
   std::string other = bytes_of(file);
   other.replace(other.find("a.b"), 3, "x.y");

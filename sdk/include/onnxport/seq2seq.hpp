@@ -213,24 +213,15 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
                 if (keys_by_encoder()) add_keys(g, in, outputs);
                 return outputs;
               }};
-    if (!keys_by_encoder()) return part;
-    const size_t first = part.outputs.size();
-    fill_in(kept_states(), part.outputs);
-    const Dim length = encoder_length();
-    for (size_t i = first; i < part.outputs.size(); ++i) {
-      for (auto at = part.outputs[i].axes.begin(); at != part.outputs[i].axes.end();) {
-        const bool is_length = at->second == axis::encoder_sequence;
-        if (is_length && !length.is_static()) at->second = length.symbol;
-        at = is_length && length.is_static() ? part.outputs[i].axes.erase(at) : std::next(at);
-      }
-    }
+    if (keys_by_encoder()) fill_in(kept_states(), part.outputs);
     return part;
   }
 
-  /// The states that are made of the encoder's result alone.
+  /// The states that are made of the encoder's result alone, and as long.
   std::vector<State> kept_states() const {
     std::vector<State> kept = states();
     std::erase_if(kept, [](const State& state) { return !state.kept; });
+    for (State& state : kept) state.shape[2] = encoder_length();  // [batch, heads, length, width]
     return kept;
   }
   /// Adds them to what an encoder yields. The decoder says how they are made, in a step of one token; all else that the
