@@ -2,6 +2,7 @@
 // The one exception type of the host side, and the exit status that belongs to it.
 #pragma once
 
+#include <exception>
 #include <stdexcept>
 #include <string>
 
@@ -30,5 +31,14 @@ class Error : public std::runtime_error {
   Failure failure_;
   std::string hint_;
 };
+
+/// What a problem that was caught elsewhere says of itself.
+inline std::string text_of(const std::exception_ptr& problem) {
+  try {
+    std::rethrow_exception(problem);
+  } catch (const std::exception& thrown) {
+    return thrown.what();
+  }
+}
 
 }  // namespace onnxport

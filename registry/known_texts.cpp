@@ -15,7 +15,7 @@ namespace onnxport {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::json;
+using Cbor = nlohmann::json;
 using yaml::Node;
 
 /// Another version may make other nodes of a text.
@@ -29,14 +29,14 @@ constexpr size_t most_texts = 1000, longest_text = 4096;
 // A node: [kind, line, text, quoted, item, …].
 constexpr size_t first_item = 4;
 
-Json written(const Node& node) {
-  Json row = Json::array({static_cast<int>(node.kind), node.line, node.text, node.quoted});
+Cbor written(const Node& node) {
+  Cbor row = Cbor::array({static_cast<int>(node.kind), node.line, node.text, node.quoted});
   for (const Node& item : node.items) row.push_back(written(item));
   return row;
 }
 
-/// Throws Json::exception or Error(plugin) where the row is none.
-Node node_of(const Json& row) {
+/// Throws Cbor::exception or Error(plugin) where the row is none.
+Node node_of(const Cbor& row) {
   const int kind = row.at(0).get<int>();
   if (kind < static_cast<int>(Node::Kind::null) || kind > static_cast<int>(Node::Kind::map))
     throw Error(Failure::plugin, fmt::format("there is no node of kind {}", kind));
@@ -54,13 +54,13 @@ KnownTexts::KnownTexts(fs::path file) : file_(std::move(file)) {
   if (!fs::exists(file_, absent) || check_writers(file_)) return;
   try {
     const std::string bytes = yaml::read_text(file_);
-    const Json whole = Json::from_cbor(bytes);
+    const Cbor whole = Cbor::from_cbor(bytes);
     if (whole.at("of") != heading()) return;
     std::map<std::string, Node> known;
     for (const auto& [sum, row] : whole.at("texts").items()) known.emplace(sum, node_of(row));
     known_ = std::move(known);
   } catch (const Error&) {  // it will be written anew
-  } catch (const Json::exception&) {
+  } catch (const Cbor::exception&) {
   }
 }
 
@@ -77,14 +77,14 @@ Node KnownTexts::read(const std::string& text, const fs::path& file) {
 
 void KnownTexts::save() const {
   if (file_.empty() || !has_news_) return;
-  Json whole{{"of", heading()}, {"texts", Json::object()}};
+  Cbor whole{{"of", heading()}, {"texts", Cbor::object()}};
   for (const auto& [sum, node] : used_) whole["texts"][sum] = written(node);
   // Another start may look elsewhere: what it read stays, as long as that is not ever more.
   for (const auto& [sum, node] : known_) {
     if (whole["texts"].size() == most_texts) break;
     if (!used_.contains(sum)) whole["texts"][sum] = written(node);
   }
-  const std::vector<uint8_t> bytes = Json::to_cbor(whole);
+  const std::vector<uint8_t> bytes = Cbor::to_cbor(whole);
   leave_in_cache(file_, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
 }
 

@@ -12,27 +12,6 @@
 namespace onnxport {
 namespace {
 
-/// About normal, by the sum of four uniform numbers: std's distributions differ between libraries, and logarithms in
-/// the last bit between machines.
-class Normal {
- public:
-  Normal(uint64_t seed, const std::string& name) {
-    uint64_t hash = 14695981039346656037u ^ seed;
-    for (unsigned char c : name) hash = (hash ^ c) * 1099511628211u;
-    engine_.seed(hash);
-  }
-  float operator()() {
-    const uint64_t bits = engine_();
-    const auto sum =
-        static_cast<int64_t>((bits & 0xffff) + (bits >> 16 & 0xffff) + (bits >> 32 & 0xffff) + (bits >> 48));
-    // Four numbers in [0, 65536) have mean 131070 and standard deviation 37837.
-    return static_cast<float>(static_cast<double>(sum - 131070) / 37837.0);
-  }
-
- private:
-  std::mt19937_64 engine_;  // the standard fixes what it yields
-};
-
 bool is_norm(const std::string& name) {
   std::string lower = name;
   for (char& c : lower) {
@@ -44,6 +23,27 @@ bool is_norm(const std::string& name) {
 }  // namespace
 
 class RandomWeights::Stream {
+  /// About normal, by the sum of four uniform numbers: std's distributions differ between libraries, and logarithms in
+  /// the last bit between machines.
+  class Normal {
+   public:
+    Normal(uint64_t seed, const std::string& name) {
+      uint64_t hash = 14695981039346656037u ^ seed;
+      for (unsigned char c : name) hash = (hash ^ c) * 1099511628211u;
+      engine_.seed(hash);
+    }
+    float operator()() {
+      const uint64_t bits = engine_();
+      const auto sum =
+          static_cast<int64_t>((bits & 0xffff) + (bits >> 16 & 0xffff) + (bits >> 32 & 0xffff) + (bits >> 48));
+      // Four numbers in [0, 65536) have mean 131070 and standard deviation 37837.
+      return static_cast<float>(static_cast<double>(sum - 131070) / 37837.0);
+    }
+
+   private:
+    std::mt19937_64 engine_;  // the standard fixes what it yields
+  };
+
  public:
   Stream(uint64_t seed, const TensorPlan& tensor) : normal_(seed, tensor.name), dtype_(tensor.dtype) {
     const bool vector = tensor.shape.size() <= 1;

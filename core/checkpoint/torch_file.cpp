@@ -20,7 +20,6 @@ using pickle::Kind;
 
 static_assert(std::endian::native == std::endian::little, "storages are little-endian");
 
-constexpr const char* broken_hint = "the file is damaged or is no PyTorch file; download it again";
 constexpr const char* byte_order_hint = "save the checkpoint again on a little-endian machine, or as model.safetensors";
 
 std::string_view text_of(std::span<const std::byte> bytes) {
@@ -33,7 +32,7 @@ TorchFile parse_archive(std::span<const std::byte> bytes, const std::string& pat
   const ZipArchive archive(bytes, path);
   const std::string pickled = archive.find_in_folder("data.pkl");
   if (pickled.empty())
-    throw Error(Failure::checkpoint, fmt::format("{} is a zip archive without a data.pkl", path), broken_hint);
+    throw Error(Failure::checkpoint, fmt::format("{} is a zip archive without a data.pkl", path), broken_archive_hint);
   const std::string folder = pickled.substr(0, pickled.find('/') + 1);
   if (archive.has(folder + "constants.pkl")) {
     throw Error(Failure::checkpoint, fmt::format("{} is a TorchScript program, expected a dict of tensors", path),
@@ -82,7 +81,7 @@ class LegacyReader {
  private:
   template <class... Args>
   [[noreturn]] void refuse(fmt::format_string<Args...> text, Args&&... args) const {
-    throw Error(Failure::checkpoint, path_ + ": " + fmt::format(text, std::forward<Args>(args)...), broken_hint);
+    throw Error(Failure::checkpoint, path_ + ": " + fmt::format(text, std::forward<Args>(args)...), broken_archive_hint);
   }
   Document next_pickle() {
     Document document = pickle::read(bytes_.subspan(at_), path_, globals_);
@@ -149,7 +148,7 @@ TorchFile parse_torch_file(std::span<const std::byte> bytes, const std::string& 
   const std::string_view text = text_of(bytes);
   if (text.starts_with("PK\x03\x04")) return parse_archive(bytes, path);
   if (text.starts_with('\x80')) return LegacyReader(bytes, path).run();
-  throw Error(Failure::checkpoint, fmt::format("{} is no file of torch.save", path), broken_hint);
+  throw Error(Failure::checkpoint, fmt::format("{} is no file of torch.save", path), broken_archive_hint);
 }
 
 TorchFile read_torch_file(const std::string& path) {

@@ -19,7 +19,6 @@ using pickle::Ref;
 using pickle::Value;
 
 constexpr size_t most_axes = 16;
-constexpr const char* broken_hint = "the file is damaged or is no PyTorch file; download it again";
 constexpr const char* resave_hint =
     "load it with PyTorch and save its state dict alone, with torch.save or as model.safetensors";
 
@@ -165,7 +164,7 @@ class Reader {
  private:
   template <class... Args>
   [[noreturn]] void refuse(fmt::format_string<Args...> text, Args&&... args) const {
-    throw Error(Failure::checkpoint, path_ + ": " + fmt::format(text, std::forward<Args>(args)...), broken_hint);
+    throw Error(Failure::checkpoint, path_ + ": " + fmt::format(text, std::forward<Args>(args)...), broken_archive_hint);
   }
   const Value& at(Ref ref) const { return document_[ref]; }
 

@@ -15,7 +15,6 @@
 namespace onnxport {
 namespace {
 
-constexpr const char* broken_hint = "the file is damaged or is no PyTorch file; download it again";
 constexpr uint32_t in_extra_field = 0xffffffff;  // what a 32-bit field says of a number that lies in the zip64 field
 
 /// Fixed-size records, each behind its signature. Offsets into them are those of the format's description.
@@ -57,7 +56,7 @@ class DirectoryReader {
 
   template <class... Args>
   [[noreturn]] void refuse(fmt::format_string<Args...> text, Args&&... args) const {
-    throw Error(Failure::checkpoint, path_ + ": " + fmt::format(text, std::forward<Args>(args)...), broken_hint);
+    throw Error(Failure::checkpoint, path_ + ": " + fmt::format(text, std::forward<Args>(args)...), broken_archive_hint);
   }
 
   std::string_view span(uint64_t offset, uint64_t length, std::string_view what) const {
@@ -165,7 +164,7 @@ ZipArchive::ZipArchive(std::span<const std::byte> bytes, std::string path) : pat
 std::span<const std::byte> ZipArchive::entry(const std::string& name) const {
   const auto found = entries_.find(name);
   if (found == entries_.end())
-    throw Error(Failure::checkpoint, fmt::format("{} has no entry '{}'", path_, name), broken_hint);
+    throw Error(Failure::checkpoint, fmt::format("{} has no entry '{}'", path_, name), broken_archive_hint);
   if (!found->second.stored) {
     throw Error(
         Failure::checkpoint, fmt::format("{}: the entry '{}' is compressed", path_, name),
@@ -180,7 +179,7 @@ std::string ZipArchive::find_in_folder(const std::string& name) const {
     const size_t slash = full.find('/');
     if (slash == std::string::npos || full.compare(slash + 1, std::string::npos, name) != 0) continue;
     if (!found.empty())
-      throw Error(Failure::checkpoint, fmt::format("{} holds both '{}' and '{}'", path_, found, full), broken_hint);
+      throw Error(Failure::checkpoint, fmt::format("{} holds both '{}' and '{}'", path_, found, full), broken_archive_hint);
     found = full;
   }
   return found;

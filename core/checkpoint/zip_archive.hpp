@@ -9,6 +9,9 @@
 
 namespace onnxport {
 
+/// What to do about an archive of torch.save that cannot be read.
+inline constexpr const char* broken_archive_hint = "the file is damaged or is no PyTorch file; download it again";
+
 /// The directory of a zip archive (zip64 too). Entries are not copied; the bytes must outlive the spans.
 class ZipArchive {
  public:

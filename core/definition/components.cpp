@@ -104,14 +104,14 @@ onnxport_status* models_forward(onnxport_component* self, onnxport_graph* graph,
   });
 }
 
-const onnxport_models_1 table{sizeof(onnxport_models_1), models_open, models_describe, models_forward};
+const onnxport_models_1 models_functions{sizeof(onnxport_models_1), models_open, models_describe, models_forward};
 
 }  // namespace
 
 namespace detail {
 
 const onnxport_models_1& models_table() {
-  return table;
+  return models_functions;
 }
 
 std::string ComponentScope::path_of(std::string_view own) const {

@@ -122,7 +122,7 @@ onnxport_string config_key(const onnxport_config* self, size_t index) {
   return abi((self->json->begin() + static_cast<std::ptrdiff_t>(index)).key());
 }
 
-const onnxport_config_1 table{sizeof(onnxport_config_1),
+const onnxport_config_1 config_functions{sizeof(onnxport_config_1),
                               config_member,
                               config_entry,
                               config_type,
@@ -136,7 +136,7 @@ const onnxport_config_1 table{sizeof(onnxport_config_1),
 }  // namespace
 
 const onnxport_config_1& detail::config_table() {
-  return table;
+  return config_functions;
 }
 
 }  // namespace onnxport

@@ -272,7 +272,7 @@ int32_t graph_has_operator(onnxport_graph*, onnxport_string domain, onnxport_str
   return ir::find_operator(text(domain), text(op)) != nullptr ? 1 : 0;
 }
 
-const onnxport_graph_1 table{sizeof(onnxport_graph_1),
+const onnxport_graph_1 graph_functions{sizeof(onnxport_graph_1),
                              graph_input,
                              graph_node,
                              graph_constant,
@@ -288,7 +288,7 @@ const onnxport_graph_1 table{sizeof(onnxport_graph_1),
 namespace detail {
 
 const onnxport_graph_1& graph_table() {
-  return table;
+  return graph_functions;
 }
 
 std::vector<onnxport_attribute> abi_attributes(const ir::Node& node) {

@@ -45,12 +45,12 @@ onnxport_status* weights_unused(onnxport_graph* self, onnxport_string pattern) {
   });
 }
 
-const onnxport_weights_1 table{sizeof(onnxport_weights_1), weights_weight, weights_has, weights_unused};
+const onnxport_weights_1 weights_functions{sizeof(onnxport_weights_1), weights_weight, weights_has, weights_unused};
 
 }  // namespace
 
 const onnxport_weights_1& detail::weights_table() {
-  return table;
+  return weights_functions;
 }
 
 }  // namespace onnxport

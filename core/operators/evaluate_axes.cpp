@@ -43,11 +43,6 @@ int64_t count_of(const std::vector<int64_t>& shape) {
   return count;
 }
 
-Evaluated as_result(const Known& x, const std::vector<double>& numbers) {
-  std::optional<Tensor> tensor = tensor_of(numbers, x.dtype(), x.shape());
-  return tensor ? Evaluated({*std::move(tensor)}) : std::nullopt;
-}
-
 /// The place of the matrix that broadcasting takes for the nth one of a stack.
 int64_t matrix_at(const std::vector<int64_t>& shape, const std::vector<int64_t>& stack, int64_t n) {
   int64_t place = 0, step = 1;

@@ -108,11 +108,6 @@ std::vector<size_t> places_of(const std::vector<int64_t>& from, const std::vecto
   return places;
 }
 
-Evaluated as_result(const Known& x, const std::vector<double>& numbers) {
-  std::optional<Tensor> tensor = tensor_of(numbers, x.dtype(), x.shape());
-  return tensor ? Evaluated({*std::move(tensor)}) : std::nullopt;
-}
-
 }  // namespace
 
 Evaluated evaluate_unary(const Known& x) {

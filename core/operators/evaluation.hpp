@@ -17,6 +17,8 @@ std::optional<std::vector<double>> numbers_of(const Tensor& tensor);
 /// The numbers as a type's, rounded to nearest even; of integers without their fraction. nullopt where an integer type
 /// does not have them.
 std::optional<Tensor> tensor_of(const std::vector<double>& numbers, DType dtype, std::vector<int64_t> shape);
+/// The numbers as the one result of a node, where its type has them.
+Evaluated as_result(const Known& x, const std::vector<double>& numbers);
 
 Evaluated evaluate_unary(const Known& x);
 Evaluated evaluate_binary(const Known& x);

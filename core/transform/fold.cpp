@@ -11,12 +11,7 @@ namespace onnxport {
 namespace {
 
 constexpr int most_rounds = 8;  // each tells of shapes that the one before could not know
-constexpr size_t most_bytes = size_t{1} << 20;
-
-bool has_graph(const pb::NodeProto& node) {
-  return std::any_of(node.attribute().begin(), node.attribute().end(),
-                     [](const pb::AttributeProto& attribute) { return attribute.has_g(); });
-}
+constexpr size_t most_made = size_t{1} << 20;
 
 /// Names that nodes use, those in graphs within them included.
 void collect_uses(const pb::GraphProto& graph, std::set<std::string>& uses) {
@@ -96,7 +91,7 @@ class Folding {
       for (int64_t length : *lengths) bytes *= static_cast<size_t>(length);
       made += bytes;
     }
-    if (made > std::max(most_bytes, taken)) return std::nullopt;
+    if (made > std::max(most_made, taken)) return std::nullopt;
     return evaluate(node, inputs, opset_);
   }
 

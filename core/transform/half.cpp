@@ -64,11 +64,6 @@ ir::Tensor halved(const ir::Tensor& wide) {
   return half;
 }
 
-bool has_graph(const pb::NodeProto& node) {
-  return std::any_of(node.attribute().begin(), node.attribute().end(),
-                     [](const pb::AttributeProto& attribute) { return attribute.has_g(); });
-}
-
 /// The names under which a value of f32 is there.
 struct Names {
   std::string wide, half;    // empty: not made so far
@@ -76,9 +71,9 @@ struct Names {
   bool is_beyond = false;    // it may hold numbers that 16 bits have not
 };
 
-class Half {
+class HalfModel {
  public:
-  explicit Half(ModelParts& model) : model_(model), opset_(opset_of(model.model)), types_(infer_types(model)) {}
+  explicit HalfModel(ModelParts& model) : model_(model), opset_(opset_of(model.model)), types_(infer_types(model)) {}
 
   void run() {
     require();
@@ -338,7 +333,7 @@ class Half {
 }  // namespace
 
 void to_half(ModelParts& model) {
-  Half(model).run();
+  HalfModel(model).run();
 }
 
 }  // namespace onnxport

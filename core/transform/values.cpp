@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/transform/values.hpp"
 
+#include <algorithm>
+
 #include <onnx/defs/schema.h>
 #include <onnx/shape_inference/implementation.h>
 
@@ -113,6 +115,11 @@ pb::TensorProto to_proto(const ir::Tensor& tensor, const std::string& name) {
   for (int64_t size : tensor.shape) proto.add_dims(size);
   proto.set_raw_data(tensor.data.data(), tensor.data.size());
   return proto;
+}
+
+bool has_graph(const pb::NodeProto& node) {
+  return std::any_of(node.attribute().begin(), node.attribute().end(),
+                     [](const pb::AttributeProto& attribute) { return attribute.has_g(); });
 }
 
 int64_t opset_of(const pb::ModelProto& model) {

@@ -25,6 +25,9 @@ std::optional<std::vector<int64_t>> lengths_of(const pb::TypeProto& type);
 std::optional<ir::Tensor> to_tensor(const pb::TensorProto& proto);
 pb::TensorProto to_proto(const ir::Tensor& tensor, const std::string& name);
 
+/// Whether a node runs a graph.
+bool has_graph(const pb::NodeProto& node);
+
 /// The version of ONNX's own domain; 0 where it has none.
 int64_t opset_of(const pb::ModelProto& model);
 

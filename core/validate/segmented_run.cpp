@@ -50,14 +50,6 @@ void keep_worse(Difference& worst, const Difference& other) {
   if (worst.output.empty() || rank(other) > rank(worst)) worst = other;
 }
 
-std::string text_of(const std::exception_ptr& problem) {
-  try {
-    std::rethrow_exception(problem);
-  } catch (const std::exception& thrown) {
-    return thrown.what();
-  }
-}
-
 class Chains {
  public:
   Chains(const SegmentedModel& model, const SegmentedValidation& asked) : model_(model), asked_(asked) {

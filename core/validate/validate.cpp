@@ -83,14 +83,6 @@ Computed compute(Runnable& model, const std::vector<const Tensors*>& sets) {
   return computed;
 }
 
-std::string text_of(const std::exception_ptr& problem) {
-  try {
-    std::rethrow_exception(problem);
-  } catch (const std::exception& thrown) {
-    return thrown.what();
-  }
-}
-
 }  // namespace
 
 ValidationReport validate_model_outputs(Runnable* reference, Runnable& onnx,

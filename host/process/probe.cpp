@@ -29,7 +29,7 @@ namespace {
 
 using Line = nlohmann::json;
 
-constexpr auto patience = std::chrono::seconds(10);  // for one library
+constexpr auto patience_of_one = std::chrono::seconds(10);  // for one library
 
 /// Where a child says what it found.
 struct Sink {
@@ -87,7 +87,7 @@ class Prober {
   /// The next line; nullopt where the child has ended or does not go on.
   std::optional<std::string> next() {
     using Clock = std::chrono::steady_clock;
-    const auto deadline = Clock::now() + patience;  // whatever is written meanwhile
+    const auto deadline = Clock::now() + patience_of_one;  // whatever is written meanwhile
     for (;;) {
       if (const size_t end = text_.find('\n'); end != std::string::npos) {
         const std::string line = text_.substr(0, end);
@@ -111,7 +111,7 @@ class Prober {
   /// How it ended, after next() gave nothing.
   LoadFailure failure() {
     if (timed_out_) {
-      return {fmt::format("its library does not come back within {} s while it is loaded", patience.count()),
+      return {fmt::format("its library does not come back within {} s while it is loaded", patience_of_one.count()),
               "tell the plugin's author"};
     }
     int status = 0;
