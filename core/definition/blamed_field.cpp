@@ -76,7 +76,9 @@ std::string_view said(std::string_view message) {
 
 Error blamed_on_field(const FailedModel& model, const Error& error) {
   constexpr std::chrono::seconds patience{4};
-  if (searches || error.failure() != Failure::plugin || !model.config.is_object()) return error;
+  // Of an extension's names a field that is called otherwise is looked for first, and told as the extension's mistake.
+  const bool is_extended = model.plugin.names != nullptr;
+  if (searches || is_extended || error.failure() != Failure::plugin || !model.config.is_object()) return error;
   const Search search;
   std::vector<Suspect> suspects;
   collect(model.config, Suspect(), suspects);
