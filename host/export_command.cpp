@@ -146,6 +146,20 @@ void require_runnable(const ExportPlan& plan, const DefinedGraphs& defined) {
   }
 }
 
+/// What the files hold. Weights that do not fit the base model may be of a head, where nothing told the feature.
+DefinedGraphs define_known(const Selection& selection, const ExportPlan& plan, const std::vector<GraphFile>& files,
+                           WeightSource& weights) {
+  const DefineOptions options{.outputs = plan.outputs, .allow_unused = plan.allow_unused};
+  try {
+    DefinedGraphs defined = define_graphs(*selection.onnx_config, weights, files, options);
+    refuse_heads_of_others(selection, weights);
+    return defined;
+  } catch (const Error& error) {
+    if (error.failure() == Failure::checkpoint) refuse_heads_of_others(selection, weights);
+    throw;
+  }
+}
+
 /// Which modules leave the range of f16, and what stays in f32 for that, into what is to be validated. Yields what was
 /// kept beside what the plan asks for.
 KeptModules keep_range(const ExportPlan& plan, ExportToValidate& exported, Console& console) {
@@ -249,8 +263,7 @@ int run_export(const ExportArguments& arguments, Console& console) {
   const Checkpoint checkpoint = Checkpoint::open(folder);
   for (const std::string& note : checkpoint.notes()) console.note(note);
   WeightSource weights(checkpoint, selection.name_rules);
-  DefinedGraphs defined =
-      define_graphs(onnx_config, weights, files, {.outputs = plan.outputs, .allow_unused = plan.allow_unused});
+  DefinedGraphs defined = define_known(selection, plan, files, weights);
   const std::map<std::string, std::string> renamed = defined.rename_outputs(plan.layout->outputs);
   const bool strict_config = plan.strict_config.value_or(selection.is_extension);
   note_misnamed({.selection = selection, .config = config, .strict = strict_config}, console);

@@ -82,9 +82,10 @@ size_t mismatch(const OnnxConfig& config, const std::vector<ForeignFile>& files)
   return sum + 1000 * (files.size() - graphs.size());
 }
 
-/// The features to try: what was asked for, or the architecture's, with and without a past.
+/// The features to try: what was asked for; the architecture's, with and without a past; or all where nothing tells.
 std::vector<std::string> features_to_try(const ValidatePlan& plan, const Selection& usual) {
   if (!plan.feature.empty()) return {plan.feature};
+  if (usual.is_assumed) return usual.registry->resolve(usual.model_type, plan.plugin).model->features;
   constexpr const char* past = "-with-past";
   std::vector<std::string> features{usual.feature};
   const bool has_past = usual.feature.ends_with(past);

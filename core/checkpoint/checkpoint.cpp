@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "core/checkpoint/kind.hpp"
+#include "core/checkpoint/other_files.hpp"
 #include "core/checkpoint/torch_file.hpp"
 #include "core/error.hpp"
 
@@ -181,10 +182,7 @@ Checkpoint Checkpoint::open_config(const fs::path& folder) {
     throw Error(Failure::checkpoint, fmt::format("{}: no such folder", folder.string()),
                 "give the folder of a checkpoint: config.json and its weights");
   }
-  if (!fs::is_directory(folder, ignored)) {
-    throw Error(Failure::checkpoint, fmt::format("{} is a file", folder.string()),
-                "give the folder of a checkpoint: config.json and its weights");
-  }
+  if (!fs::is_directory(folder, ignored)) refuse_file(folder);
   const fs::path config = folder / "config.json";
   if (!fs::exists(config, ignored)) {
     explain_missing_config(folder);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "core/definition/blamed_field.hpp"
 #include "core/definition/config_fields.hpp"
 #include "core/definition/onnx_config_state.hpp"
 #include "core/error.hpp"
@@ -77,28 +78,49 @@ std::vector<Definition> OnnxConfig::define_parts(WeightSource& weights, const st
     }
     return definitions;
   } catch (const Error& error) {
-    throw state_->explained(error);
+    const State& state = *state_;
+    const Wanted wanted{state.defined_type, state.defined_feature, state.options};
+    const Json& config = state.plugin.names ? state.checkpoint_config : state.config;
+    throw blamed_on_field({state.plugin, config, wanted}, state.explained(error));
   }
 }
 
-/// What the model's other graphs and the type's other features ask for. A feature that the config does not fit asks for
+/// Has all graphs of one of the type's features ask for their weights. A feature that the config does not fit asks for
 /// nothing.
-WeightSource OnnxConfig::asked_by_any() const {
-  const State& state = *state_;
-  PluginTable plugin = state.plugin;
+void OnnxConfig::ask_for_feature(const std::string& feature, WeightSource& asked) const {
+  PluginTable plugin = state_->plugin;
   plugin.names = nullptr;  // the config has the plugin's names by now
-  WeightSource asked;
-  for (const std::string& feature : plugin.features) {
-    try {
-      const OnnxConfig other = component(plugin, state.config, {state.defined_type, feature}, 0);
-      std::vector<std::string> graphs = other.parts();
-      graphs.emplace_back();
-      other.define_parts(asked, graphs);
-    } catch (const Error&) {
-      continue;
-    }
+  try {
+    const OnnxConfig other = component(plugin, state_->config, {state_->defined_type, feature}, 0);
+    std::vector<std::string> graphs = other.parts();
+    graphs.emplace_back();
+    other.define_parts(asked, graphs);
+  } catch (const Error&) {  // it may have asked for some
   }
+}
+
+/// What the model's other graphs and the type's other features ask for.
+WeightSource OnnxConfig::asked_by_any() const {
+  WeightSource asked;
+  for (const std::string& feature : state_->plugin.features) ask_for_feature(feature, asked);
   return asked;
+}
+
+std::vector<OnnxConfig::Head> OnnxConfig::heads_in(const WeightSource& weights) const {
+  std::vector<Head> heads;
+  for (const std::string& feature : state_->plugin.features) {
+    if (feature == state_->feature || feature.ends_with("-with-past")) continue;
+    WeightSource asked;
+    ask_for_feature(feature, asked);
+    std::string first;
+    bool is_there = true;
+    for (const auto& [name, shape] : asked.requested()) {
+      is_there = is_there && weights.has(name);
+      if (first.empty() && !weights.was_asked_for(name)) first = name;
+    }
+    if (is_there && !first.empty()) heads.push_back({feature, first});
+  }
+  return heads;
 }
 
 /// Runs forward() for one graph; puts its outputs in the order of the declaration, and the further ones behind.

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "core/definition/blamed_field.hpp"
 #include "core/definition/config_fields.hpp"
 #include "core/definition/description_sink.hpp"
 #include "core/definition/onnx_config_state.hpp"
@@ -68,7 +69,12 @@ OnnxConfig OnnxConfig::from_model_config(const PluginTable& plugin, const Json& 
     throw Error(Failure::usage, fmt::format("the feature {} reads more of a checkpoint than its config.json", feature),
                 "make the OnnxConfig from the checkpoint's folder: from_folder()");
   }
-  return component(plugin, config, {model_type, feature, options}, 0);
+  const Wanted wanted{model_type, feature, options};
+  try {
+    return component(plugin, config, wanted, 0);
+  } catch (const Error& error) {
+    throw blamed_on_field({plugin, config, wanted}, error);
+  }
 }
 
 OnnxConfig OnnxConfig::component(const PluginTable& plugin, const Json& config, const Wanted& wanted, int depth) {
@@ -80,7 +86,7 @@ OnnxConfig OnnxConfig::component(const PluginTable& plugin, const Json& config, 
   state->options = wanted.options;
   state->defined_type = wanted.model_type;
   state->model_type = plugin.names ? plugin.names->model_type : wanted.model_type;
-  state->feature = wanted.feature;
+  state->feature = state->defined_feature = wanted.feature;
   state->components.emplace(&state->plugin.parts, state->config, depth);
   state->root.json = &state->config;
   state->root.fields = &state->asked_fields;

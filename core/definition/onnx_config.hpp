@@ -148,6 +148,13 @@ class OnnxConfig {
   /// used.
   std::vector<Definition> define_parts(WeightSource& weights, const std::vector<std::string>& parts,
                                        const DefineOptions& options = {}) const;
+  /// A feature whose model takes more of a checkpoint than this one, and the first tensor of that.
+  struct Head {
+    std::string feature, tensor;
+  };
+  /// The features of the type whose models have all they take in the checkpoint, and take some that this model does
+  /// not, which has asked for its own. Those with a past are the same as without.
+  std::vector<Head> heads_in(const WeightSource& weights) const;
   /// Has the plugin describe a part, which may be one that no layout writes, to whoever wants to know.
   void describe_part(const std::string& part, onnxport_description& out) const;
   /// Has the plugin define a part within the graph of another model.
@@ -162,6 +169,7 @@ class OnnxConfig {
   explicit OnnxConfig(std::unique_ptr<State> state);
   Definition define_part(WeightSource& weights, const std::string& part, const DefineOptions& options,
                          std::set<std::string>& known_steps) const;
+  void ask_for_feature(const std::string& feature, WeightSource& asked) const;
   WeightSource asked_by_any() const;
   std::unique_ptr<State> state_;
 };

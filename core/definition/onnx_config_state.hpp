@@ -23,6 +23,7 @@ struct OnnxConfig::State {
   std::string model_type;    // of the checkpoint
   std::string defined_type;  // what the plugin knows it as
   std::string feature;
+  std::string defined_feature;  // that the plugin is asked for
   Json config, options;
   Json checkpoint_config;  // config.json as it is, where the plugin's names are others
   AskedFields asked_fields, asked_options;

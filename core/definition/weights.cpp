@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "core/definition/config_fields.hpp"
+#include "core/definition/stand_ins.hpp"
 #include "core/error.hpp"
 #include "core/printable.hpp"
 #include "core/tensor/elements.hpp"
@@ -141,6 +142,11 @@ bool WeightSource::has(const std::string& name) const {
   return synthetic_ || find(name, nullptr) != nullptr;
 }
 
+bool WeightSource::was_asked_for(const std::string& name) const {
+  const std::vector<std::string> names = spellings(name);
+  return std::any_of(names.begin(), names.end(), [&](const std::string& one) { return requested_.contains(one); });
+}
+
 std::pair<std::string, Weight> WeightSource::get(const std::string& name, const std::vector<int64_t>& shape) {
   const bool first = requested_.emplace(name, shape).second;
   auto stand_in = [&] {
@@ -173,6 +179,7 @@ std::pair<std::string, Weight> WeightSource::get(const std::string& name, const 
     if (first)
       misshapen_.push_back(
           fmt::format("{}: expected f32, f16, bf16, f64 or f8, found {}", shown(found), ir::name_of(dtype)));
+    quantized_ = quantized_ || dtype != ir::DType::boolean;
     return stand_in();
   }
   if (const std::string scale = scale_of(found); ir::size_of(dtype) == 1 && !scale.empty()) {
@@ -216,6 +223,34 @@ std::string WeightSource::prefix_of_missing() const {
     if (names.size() >= 2 && 2 * names.size() > missing_.size()) return prefix;
   }
   return {};
+}
+
+/// What to do where something else is there in place of a missing tensor; empty where nothing is.
+std::string WeightSource::next_step_of_stand_ins() const {
+  for (const auto& [asked, shape] : requested_) {
+    if (find(asked, nullptr) != nullptr) continue;
+    for (const std::string& name : spellings(asked)) {
+      if (std::string told = explain_stand_in(tensors_, name); !told.empty()) return told;
+    }
+  }
+  return {};
+}
+
+/// What to do where a checkpoint does not match; `prefix` as prefix_of_missing() has it.
+std::string WeightSource::next_step(const std::string& prefix) const {
+  if (!prefix.empty()) {
+    return "what saved them is around the model, such as a training program's class or a larger model; save the model "
+           "that is inside, and export that";
+  }
+  if (quantized_) return std::string(quantized_next_step);
+  if (missing_.empty() && misshapen_.empty())
+    return "the config does not describe these tensors; correct it, or pass --allow-unused to leave them out";
+  if (missing_.empty()) return "config.json and the weights are not of the same model; fetch both again from one place";
+  if (std::string told = next_step_of_stand_ins(); !told.empty()) return told;
+  if (misses_parts_of_modules())
+    return "the weights are not all there, or config.json is of another model; fetch both again from one place";
+  return "if the missing ones belong to a head, this checkpoint has another: see its config.json's architectures, and "
+         "choose a feature that it has";
 }
 
 bool WeightSource::uses_any_under(std::string_view module) const {
@@ -307,24 +342,7 @@ std::vector<std::string> WeightSource::finish(bool allow_unused, const Others& o
   text += list_of("of another shape or type", misshapen_);
   text += list_of("unexpected in modules that are used", unexpected);
   if (!missing_.empty() && prefix.empty()) text += list_of("not used", elsewhere);
-  std::string hint;
-  if (!prefix.empty()) {
-    hint =
-        "what saved them is around the model, such as a training program's class or a larger model; save the model "
-        "that is inside, and export that";
-  } else if (!missing_.empty() && misses_parts_of_modules()) {
-    hint = "the weights are not all there, or config.json is of another model; fetch both again from one place";
-  } else if (!missing_.empty()) {
-    hint =
-        "if the missing ones belong to a head, this checkpoint has another: see its config.json's architectures, and "
-        "choose a feature that it has";
-  } else if (quantized_) {
-    hint = "quantized weights are not read; export the checkpoint that they were made from";
-  } else if (!misshapen_.empty()) {
-    hint = "config.json and the weights are not of the same model; fetch both again from one place";
-  } else {
-    hint = "the config does not describe these tensors; correct it, or pass --allow-unused to leave them out";
-  }
+  std::string hint = next_step(prefix);
   if (!own_code_.empty()) {
     hint += fmt::format(
         "\nconfig.json's auto_map names code of the model's own, {}, which may ask for others; that needs a plugin of "

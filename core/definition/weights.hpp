@@ -30,6 +30,8 @@ class WeightSource {
   /// a part of one, or of several joined, its own) and the weight.
   std::pair<std::string, Weight> get(const std::string& name, const std::vector<int64_t>& shape);
   bool has(const std::string& name) const;
+  /// Whether the tensor was asked for under any of its spellings.
+  bool was_asked_for(const std::string& name) const;
   /// Tensors that match (* stands for any text) are known not to be used.
   void mark_unused(std::string pattern) { unused_patterns_.push_back(std::move(pattern)); }
 
@@ -49,6 +51,8 @@ class WeightSource {
   std::string shown(const std::string& name) const;
   std::string scale_of(const std::string& name) const;
   std::string prefix_of_missing() const;
+  std::string next_step_of_stand_ins() const;
+  std::string next_step(const std::string& prefix) const;
   bool uses_any_under(std::string_view module) const;
   bool misses_parts_of_modules() const;
   bool is_known_unused(const std::string& name) const;

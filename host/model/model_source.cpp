@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "core/checkpoint/other_files.hpp"
 #include "core/error.hpp"
 #include "hub/names.hpp"
 
@@ -28,10 +29,7 @@ void require_id(const std::string& model, const fs::path& path, const fs::file_s
     throw Error(Failure::checkpoint, "the model folder " + path.string() + " cannot be read: " + reason.message(),
                 "check the permissions on the way to it");
   }
-  if (fs::exists(status)) {
-    throw Error(Failure::checkpoint, path.string() + " is no folder",
-                "name the folder that holds config.json and the weights");
-  }
+  if (fs::exists(status)) refuse_file(path);
   if (hub::is_model_id(model)) return;
   throw Error(Failure::checkpoint, "there is no model folder '" + model + "' (looked for " + path.string() + ")",
               "-m takes a folder that exists, with config.json and the weights, or a model id (ORGANISATION/NAME)");

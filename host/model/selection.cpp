@@ -9,6 +9,7 @@
 #include "core/checkpoint/checkpoint.hpp"
 #include "core/checkpoint/kind.hpp"
 #include "core/definition/config_fields.hpp"
+#include "core/definition/sentence_modules.hpp"
 #include "core/error.hpp"
 #include "core/export/export.hpp"
 #include "host/process/contained.hpp"
@@ -70,33 +71,36 @@ void explain_known_part(const Registry& registry, const Json& config, const std:
   }
 }
 
-/// The feature by the class that the checkpoint was saved from; of a type that has but one, that one where no class is
-/// told.
-std::string feature_by_architecture(const Manifest::Model& model, const Json& config, const std::string& model_type,
-                                    std::string& source) {
+/// The feature by the class that the checkpoint was saved from. Where no class is told it is the base model, as it is
+/// for transformers.onnx, or the only one of the type.
+std::string feature_by_architecture(const Manifest::Model& model, const Json& config, Selection& out) {
   const std::vector<std::string> names = architectures_of(config);
-  std::string untold;
+  const std::vector<std::string>& offered = model.features;
+  const auto is_offered = [&](std::string_view feature) {
+    return std::find(offered.begin(), offered.end(), feature) != offered.end();
+  };
   for (const std::string& name : names) {
     const std::optional<std::string> feature = FeaturesManager::feature_from_architecture(model, name);
-    const bool supported =
-        feature && std::find(model.features.begin(), model.features.end(), *feature) != model.features.end();
-    if (supported) {
-      source = "architectures: " + name;
-      return *feature;
-    }
-    untold += untold.empty() ? name : ", " + name;
+    if (!feature || !is_offered(*feature)) continue;
+    out.feature_source = "architectures: " + name;
+    return *feature;
   }
-  if (names.empty() && model.features.size() == 1) {
-    source = fmt::format("the only one of '{}'", model_type);
-    return model.features[0];
+  if (names.empty() && offered.size() == 1) {
+    out.feature_source = fmt::format("the only one of '{}'", out.model_type);
+    return offered[0];
   }
-  const std::string cause =
-      names.empty()
-          ? "no feature was given, and config.json has no 'architectures' to tell it from"
-          : "no feature was given, and config.json's architectures (" + untold + ") stand for none that is supported";
-  throw Error(
-      Failure::usage, cause,
-      fmt::format("choose one of {} with --feature; '{}' has these", fmt::join(model.features, ", "), model_type));
+  if (names.empty() && is_offered(default_feature)) {
+    out.feature_source = "no architectures";
+    out.is_assumed = true;
+    return std::string(default_feature);
+  }
+  throw Error(Failure::usage,
+              names.empty()
+                  ? "no feature was given, and config.json has no 'architectures' to tell it from"
+                  : fmt::format("no feature was given, and config.json's architectures ({}) stand for none that is "
+                                "supported",
+                                fmt::join(names, ", ")),
+              fmt::format("choose one of {} with --feature; '{}' has these", fmt::join(offered, ", "), out.model_type));
 }
 
 void note_unused(const Candidate& candidate, Console& console) {
@@ -192,7 +196,7 @@ Selection select(const PluginArguments& arguments, const Json& config, const fs:
         wanted = recognised.feature;
         out.feature_source = "what config.json is recognised by";
       } else {
-        wanted = feature_by_architecture(*resolved.model, config, out.model_type, out.feature_source);
+        wanted = feature_by_architecture(*resolved.model, config, out);
       }
       const std::string cached = wanted + "-with-past";
       const std::vector<std::string>& offered = resolved.model->features;
@@ -201,6 +205,12 @@ Selection select(const PluginArguments& arguments, const Json& config, const fs:
     return features.check_supported_model_or_raise(out.model_type, wanted, plugin_id);
   };
   FeaturesManager::Supported supported = choose();
+  if (out.is_assumed) {
+    console.note(
+        fmt::format("config.json has no 'architectures', so that it is taken for the base model; --feature chooses "
+                    "another of {}",
+                    fmt::join(out.registry->resolve(out.model_type, plugin_id).model->features, ", ")));
+  }
   const LoadedPlugin* loaded = nullptr;
   while (loaded == nullptr) {
     try {
@@ -253,6 +263,19 @@ void require_opset(const OnnxConfig& config, int64_t opset) {
                           config.model_type(), lowest, highest_opset),
               fmt::format("choose one of these with --opset, or leave it out for the default, {}",
                           config.default_onnx_opset()));
+}
+
+void refuse_heads_of_others(const Selection& selection, const WeightSource& weights) {
+  if (!selection.is_assumed) return;
+  const std::vector<OnnxConfig::Head> heads = selection.onnx_config->heads_in(weights);
+  if (heads.empty()) return;
+  std::vector<std::string> features;
+  for (const OnnxConfig::Head& head : heads) features.push_back(head.feature);
+  throw Error(Failure::usage,
+              fmt::format("no feature was given, config.json has no 'architectures' to tell it from, and the weights "
+                          "hold more than the base model: {}, which {} asks for",
+                          heads[0].tensor, fmt::join(features, ", ")),
+              "choose one of these with --feature; --feature default exports the base model alone");
 }
 
 void note_leftovers(const Leftovers& leftovers, Console& console) {

@@ -34,6 +34,7 @@ struct Selection {
   std::string extension_id, extension_version;  // of the plugin that extends that one for this type; empty without one
   std::string transformers_version;             // that wrote config.json; empty where that does not tell
   bool is_extension = false;                    // whether a manifest without a library adds the type
+  bool is_assumed = false;                      // whether nothing told the feature, so that it is the base model
   std::vector<TrustDecision> decisions;         // of policies, on the plugin and those that would have come before it
   std::vector<NameRule> name_rules;
   std::vector<std::string> outputs;  // steps that an extension puts out in every export
@@ -67,6 +68,10 @@ Selection select(const PluginArguments& arguments, const Json& config, const std
 
 /// Throws Error(usage) where the opset is outside of what the model and this program can write.
 void require_opset(const OnnxConfig& config, int64_t opset);
+
+/// Where nothing told the feature: throws Error(usage) where the weights hold a head that another feature of the type
+/// asks for. `weights` have been asked for what the base model takes.
+void refuse_heads_of_others(const Selection& selection, const WeightSource& weights);
 
 /// What a definition left aside of a checkpoint with this `config`; `strict`: fields that nobody read are refused.
 struct Leftovers {

@@ -32,7 +32,7 @@ BOOST_AUTO_TEST_CASE(folders_and_configs) {
   check_failure(sandbox, exported("./org/model"), 3,
                 {"no model folder './org/model'", (sandbox / "org/model").string(), "exists"});
   sandbox.write("file", "x");
-  check_failure(sandbox, exported("file"), 3, {"is no folder"});
+  check_failure(sandbox, exported("file"), 3, {"is a file; expected the folder of a checkpoint", "config.json"});
   fs::create_directory(sandbox / "empty");
   check_failure(sandbox, exported("empty"), 3, {"config.json"});
   sandbox.write("broken/config.json", "{\"model_type\": \"bert\",\n  oops}");
@@ -55,8 +55,28 @@ BOOST_AUTO_TEST_CASE(types_and_features) {
   check_failure(sandbox, exported("bert", {"--feature", "seq2seq-lm"}), 2, {"seq2seq-lm", "masked-lm", "causal-lm"});
   sandbox.write("model/config.json", tiny_config(R"({"architectures": ["BertForWeather"]})"));
   check_failure(sandbox, exported("model"), 2, {"BertForWeather", "--feature", "masked-lm"});
-  sandbox.write("model/config.json", tiny_config(R"({"architectures": null})"));
-  check_failure(sandbox, exported("model"), 2, {"architectures", "--feature"});
+}
+
+BOOST_AUTO_TEST_CASE(without_a_class_it_is_the_base_model) {
+  const Sandbox sandbox;
+  const auto forget_class = [&] { sandbox.write("bert/config.json", tiny_config(R"({"architectures": null})")); };
+  const auto drawn_for = [&](const char* architecture) {
+    fs::remove_all(sandbox / "bert");
+    sandbox.checkpoint("bert", R"({"architectures": [")" + std::string(architecture) + R"("]})");
+    forget_class();
+  };
+  drawn_for("BertModel");
+  const Outcome base = sandbox.run(exported("bert"));
+  BOOST_TEST(base.status == 0, base.err);
+  BOOST_TEST(contains(base.out + base.err, "feature: default (from no architectures)"), base.err);
+  BOOST_TEST(contains(base.out + base.err, "no 'architectures', so that it is taken for the base model"), base.err);
+  // What the file holds beside it is not left out in silence.
+  drawn_for("BertForTokenClassification");
+  check_failure(sandbox, exported("bert"), 2,
+                {"no 'architectures'", "classifier.", "token-classification", "--feature default"});
+  drawn_for("BertForMaskedLM");
+  check_failure(sandbox, exported("bert"), 2, {"cls.predictions", "masked-lm"});
+  BOOST_TEST(sandbox.run(exported("bert", {"--feature", "masked-lm"})).status == 0);
 }
 
 BOOST_AUTO_TEST_CASE(config_fields_that_a_model_refuses) {
@@ -74,6 +94,9 @@ BOOST_AUTO_TEST_CASE(config_fields_that_a_model_refuses) {
   refuse(R"({"hidden_act": null})", {"config field 'hidden_act' is null; expected"});
   refuse(R"({"tie_word_embeddings": null})", {"config field 'tie_word_embeddings' is null; expected"});
   refuse(R"({"id2label": "none"})", {"config field 'id2label' is \"none\"; expected a map"});
+  // A number of which no operator can be made is no defect of the plugin.
+  refuse(R"({"layer_norm_eps": -1e-5})",
+         {"config field 'layer_norm_eps' is -1e-05", "expected a number from 0 on", "correct config.json"});
   refuse(R"({"architectures": "BertModel"})", {"config field 'architectures' is \"BertModel\"; expected a list"});
 }
 

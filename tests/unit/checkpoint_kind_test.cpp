@@ -9,6 +9,7 @@
 
 #include "core/checkpoint/checkpoint.hpp"
 #include "core/checkpoint/kind.hpp"
+#include "core/checkpoint/other_files.hpp"
 #include "core/error.hpp"
 
 namespace fs = std::filesystem;
@@ -76,6 +77,11 @@ BOOST_AUTO_TEST_CASE(quantized_weights_are_told_by_the_config) {
   check_says({"'bitsandbytes'"});
   write("config.json", R"({"quantization": {"group_size": 64, "bits": 4}})");
   check_says({"states quantization with the method 'MLX'"});
+  // As the first releases of these programs wrote it, without the method's name.
+  write("config.json", R"({"quantization_config": {"bits": 4, "group_size": 128, "desc_act": false}})");
+  check_says({"'GPTQ'"});
+  write("config.json", R"({"quantization_config": {"w_bit": 4, "q_group_size": 128, "zero_point": true}})");
+  check_says({"'AWQ'"});
   write("config.json", R"({"compression_config": {"quant_method": "compressed-tensors"}})");
   check_says({"'compressed-tensors'"});
 }
@@ -91,10 +97,27 @@ BOOST_AUTO_TEST_CASE(quantized_weights_are_told_by_files_and_tensors) {
       {{"a.weight_packed"}, "compressed-tensors"},
       {{"a.weight", "a.SCB"}, "bitsandbytes, 8 bits"},
       {{"a.weight", "a.weight.absmax"}, "bitsandbytes, 4 bits"},
+      {{"a.weight", "a.weight.quant_state.bitsandbytes__nf4"}, "bitsandbytes, 4 bits"},
+      {{"a.q_invperm", "a.q_weight"}, "EXL2"},
+      {{"a.W_q"}, "HQQ"},
+      {{"a.weight._data"}, "quanto"},
+      {{"a._weight_qdata"}, "torchao"},
+      {{"a.centroids.weight"}, "VPTQ"},
+      {{"a.scales", "a.tables2"}, "HIGGS"},
+      {{"a.Qidxs"}, "QuIP#"},
   };
   for (const auto& [names, who] : marked) {
     tensors(names);
     check_says({"holds quantized weights", names.back().c_str(), who});
+  }
+  const std::pair<const char*, const char*> beside_integers[] = {
+      {"a.trellis", "EXL3"}, {"a.dense_weights", "SpQR"}, {"a.codebooks", "AQLM"},      {"a.B", "Marlin"},
+      {"a.scales", "MLX"},   {"a.weight_scales", "EETQ"}, {"a.weight_scale_2", "NVFP4"}};
+  for (const auto& [name, who] : beside_integers) {
+    tensors({name}, {"a.of_integers"});
+    check_says({"holds quantized weights", name, who});
+    tensors({name, "a.of_floats"});
+    BOOST_TEST(refusal() == "", name);
   }
   tensors({"a.weight_scale"}, {"a.weight"});
   check_says({"a.weight_scale", "FP8 or int8 with scales"});
@@ -124,7 +147,10 @@ BOOST_AUTO_TEST_CASE(folders_without_config) {
   const std::pair<const char*, const char*> others[] = {{"model_index.json", "a pipeline of several models"},
                                                         {"params.json", "the original release's files"},
                                                         {"last.ckpt", "a training program's checkpoint"},
-                                                        {"model.onnx", "an ONNX model"}};
+                                                        {"model.onnx", "an ONNX model"},
+                                                        {"checkpoint-500", "checkpoints of a training run"},
+                                                        {"__0_0.distcp", "a training program's checkpoint in parts"},
+                                                        {"model.safetensors.index.json", "weights"}};
   for (const auto& [file, what] : others) {
     write(file, "{}");
     check_says({file, what, "and no config.json"});
@@ -145,7 +171,17 @@ BOOST_AUTO_TEST_CASE(folders_without_weights_that_are_read) {
       {"flax_model.msgpack", "Flax's weights"},
       {"consolidated.safetensors", "the original release's files"},
       {"consolidated.00.pth", "the original release's files"},
-      {"model.onnx", "an ONNX model"}};
+      {"model.onnx", "an ONNX model"},
+      {"qmodel.pt", "HQQ's quantized weights"},
+      {"model.bin", "CTranslate2's weights"},
+      {"openvino_model.xml", "an OpenVINO model"},
+      {"weights.00.safetensors", "MLX's weights"},
+      {"global_step100", "a training program's checkpoint in parts"},
+      {"checkpoint-500", "checkpoints of a training run"},
+      {"model.safetensors.incomplete", "an unfinished download"},
+      {"best.safetensors", "tensors under another name"},
+      {"model_best.pt", "a file of PyTorch under another name"},
+      {"training_args.bin", "what a training run keeps beside the weights"}};
   for (const auto& [file, what] : others) {
     write(file, "x");
     check_says({file, what, "model.safetensors"});
@@ -154,6 +190,24 @@ BOOST_AUTO_TEST_CASE(folders_without_weights_that_are_read) {
   write("adapter_config.json", R"({"base_model_name_or_path": "org/base"})");
   write("adapter_model.safetensors", "x");
   check_says({"is an adapter of org/base", "no weights of its own", "merge_and_unload"});
+  write("adapter_config.json", R"({"model_name": "org/base", "config": {}})");
+  check_says({"is an adapter of org/base"});
+  write("adapter_config.json", "{");
+  check_says({"is an adapter, and not a model"});
+}
+
+BOOST_AUTO_TEST_CASE(files_in_place_of_a_folder) {
+  const auto said_of = [](const char* file) {
+    try {
+      refuse_file(file);
+    } catch (const Error& error) {
+      return std::string(error.what()) + "\n" + error.hint();
+    }
+  };
+  BOOST_TEST(said_of("/m/model-q4.gguf").find("/m/model-q4.gguf is a GGUF file, and no folder") == 0U);
+  BOOST_TEST(said_of("/m/model.safetensors").find("is a file; expected the folder of a checkpoint") !=
+             std::string::npos);
+  BOOST_TEST(said_of("/m/config.json").ends_with("that holds config.json and the weights: /m"));
 }
 
 BOOST_AUTO_TEST_CASE(a_wrapper_is_told_by_its_prefix) {
@@ -165,6 +219,23 @@ BOOST_AUTO_TEST_CASE(a_wrapper_is_told_by_its_prefix) {
   // A module of that name among others is the model's own.
   tensors({"module.weight", "other.weight"});
   BOOST_TEST(refusal() == "");
+}
+
+BOOST_AUTO_TEST_CASE(a_wrapper_within_is_told_by_its_name) {
+  write("config.json", "{}");
+  for (const char* wrapper : {"_orig_mod.", "_checkpoint_wrapped_module.", "_fsdp_wrapped_module."}) {
+    const std::string name = "layer.0." + std::string(wrapper) + "a.weight";
+    tensors({"b.weight", name});
+    check_says({wrapper, "puts around a module", name.c_str(), "save_pretrained"});
+  }
+}
+
+BOOST_AUTO_TEST_CASE(what_tuning_puts_before_the_inputs_is_not_left_out) {
+  write("config.json", "{}");
+  tensors({"a.weight", "prefix_encoder.embedding.weight"});
+  check_says({"prefix tuning", "prefix_encoder.embedding.weight", "no part of an export"});
+  tensors({"a.weight", "prompt_embeddings"});
+  check_says({"prompt tuning", "prompt_embeddings"});
 }
 
 BOOST_AUTO_TEST_CASE(parts_of_adapters_are_not_left_out) {
@@ -183,6 +254,22 @@ BOOST_AUTO_TEST_CASE(parts_of_adapters_are_not_left_out) {
   check_says({"AdaLoRA", "a.lora_E.default"});
   tensors({"a.weight", "a.boft_R.default"});
   check_says({"BOFT", "a.boft_R.default"});
+  tensors({"a.weight", "a.lora_A", "a.lora_B"});
+  check_says({"LoRA", "a.lora_A"});
+  for (const auto& [name, what] : {std::pair{"a.vera_A.default", "VeRA"},
+                                   {"a.fourierft_spectrum.default", "FourierFT"},
+                                   {"a.shira_weight.default", "SHiRA"},
+                                   {"a.miss_block.default", "MiSS"},
+                                   {"a.road_theta.default", "RoAd"},
+                                   {"a.c3a_kernel.default", "C3A"},
+                                   {"a.randlora_lambda.default", "RandLoRA"},
+                                   {"a.bone_block.default", "Bone"},
+                                   {"a.original_module.weight", "PEFT"},
+                                   {"a.trainable_tokens_delta.default", "PEFT"},
+                                   {"a.adapters.sst.adapter_down.0.weight", "bottleneck adapters"}}) {
+    tensors({"a.weight", name});
+    check_says({name, what, "merge"});
+  }
   tensors({"a.base_layer.weight"});
   check_says({"PEFT", "a.base_layer.weight"});
 }

@@ -103,6 +103,26 @@ BOOST_AUTO_TEST_CASE(a_hint_tells_a_missing_head_from_missing_layers) {
     BOOST_TEST(contains(hint_with(head), "choose a feature that it has"), head);
 }
 
+BOOST_AUTO_TEST_CASE(a_hint_names_what_is_there_in_place_of_a_tensor) {
+  const auto hint_with = [](const char* held, ir::DType dtype = ir::DType::f32) {
+    Folder folder({{"a.bias", {2}}, {held, {2}}}, {{held, dtype}});
+    WeightSource source(*folder.checkpoint);
+    for (const char* name : {"a.weight", "a.bias"}) source.get(name, {2});
+    try {
+      source.finish(false);
+    } catch (const Error& error) {
+      return error.hint();
+    }
+    return std::string();
+  };
+  BOOST_TEST(contains(hint_with("a.weight_orig"), "a.weight_orig is there in its place, of which pruning"));
+  BOOST_TEST(contains(hint_with("a.weight_v"), "weight normalisation computes it"));
+  BOOST_TEST(contains(hint_with("a.parametrizations.weight.original0"), "remove_parametrizations"));
+  BOOST_TEST(contains(hint_with("a.packed", ir::DType::i32), "a.packed is there, of i32: quantized weights are not"));
+  BOOST_TEST(contains(hint_with("a.weight", ir::DType::i8), "quantized weights are not read"));
+  BOOST_TEST(contains(hint_with("a.counts", ir::DType::i64), "the weights are not all there"));
+}
+
 BOOST_AUTO_TEST_CASE(a_further_layer_is_unexpected_and_another_head_is_not) {
   Folder folder({{"layer.0.w", {2}}, {"layer.1.w", {2}}, {"head.w", {4}}});
   WeightSource source(*folder.checkpoint);
