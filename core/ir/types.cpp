@@ -86,8 +86,51 @@ Dim operator+(const Dim& a, const Dim& b) {
   for (const auto& [name, factor] : b.terms_) sum.add_term(name, factor);
   return sum;
 }
+namespace {
+
+/// The factors of "(batch)*(rows)"; of another symbol, itself.
+std::vector<std::string> factors_of(const std::string& symbol) {
+  std::vector<std::string> factors;
+  int depth = 0;
+  size_t begin = 0;
+  for (size_t i = 0; i < symbol.size(); ++i) {
+    if (symbol[i] == '(' && depth++ == 0) begin = i + 1;
+    if (symbol[i] != ')' || --depth > 0) continue;
+    factors.push_back(symbol.substr(begin, i - begin));
+    const bool is_last = i + 1 == symbol.size();
+    if (is_last || symbol.substr(i + 1, 2) != "*(") return is_last ? factors : std::vector<std::string>{symbol};
+    ++i;
+  }
+  return {symbol};
+}
+
+/// The symbolic factors of a dimension, and the number before them: 4*(batch)*(rows).
+int64_t take_factors(const Dim& dim, std::vector<std::string>& factors) {
+  if (dim.terms().size() == 1 && dim.constant() == 0) {
+    const auto& [symbol, times] = dim.terms()[0];
+    const bool is_product = symbol.starts_with('(');
+    const std::vector<std::string> own = is_product ? factors_of(symbol) : std::vector<std::string>{symbol};
+    factors.insert(factors.end(), own.begin(), own.end());
+    return times;
+  }
+  factors.push_back(dim.to_string());
+  return 1;
+}
+
+/// A symbol for a product of two symbolic dimensions: the same in whichever order it came about.
+Dim product_of(const Dim& a, const Dim& b) {
+  std::vector<std::string> factors;
+  const int64_t number = take_factors(a, factors) * take_factors(b, factors);
+  std::sort(factors.begin(), factors.end());
+  std::string text;
+  for (const std::string& factor : factors) text += (text.empty() ? "(" : "*(") + factor + ")";
+  return Dim::symbol(std::move(text)) * Dim(number);
+}
+
+}  // namespace
+
 Dim operator*(const Dim& a, const Dim& b) {
-  if (!a.is_static() && !b.is_static()) return Dim::symbol(fmt::format("({})*({})", a.to_string(), b.to_string()));
+  if (!a.is_static() && !b.is_static()) return product_of(a, b);
   const Dim& form = a.is_static() ? b : a;
   const int64_t factor = a.is_static() ? a.constant_ : b.constant_;
   Dim product(form.constant_ * factor);

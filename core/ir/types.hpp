@@ -39,7 +39,7 @@ class Dim {
 
   friend Dim operator+(const Dim& a, const Dim& b);
   friend Dim operator-(const Dim& a, const Dim& b);
-  /// Product; one of the two must be static, else a fresh symbol named after the product.
+  /// Product; one of the two must be static, else a symbol named after the product: the same for the same factors.
   friend Dim operator*(const Dim& a, const Dim& b);
   /// Whether the forms are equal, whatever the order of their symbols.
   friend bool operator==(const Dim& a, const Dim& b);

@@ -20,6 +20,12 @@ void infer_not(Inference& x) {
   infer_same(x);
 }
 
+/// Whether a sum of lengths is not below 0, however long they are.
+bool is_positive(const Dim& dim) {
+  return dim.constant() >= 0 &&
+         std::all_of(dim.terms().begin(), dim.terms().end(), [](const auto& term) { return term.second > 0; });
+}
+
 void infer_binary(Inference& x) {
   require_same_dtype(x, 0, 1);
   set(x, dtype_of(x), broadcast(x.shape(0), x.shape(1)));
@@ -27,13 +33,17 @@ void infer_binary(Inference& x) {
   const auto& b = x.in(1).contents;
   if (!a || !b || (a->size() != b->size() && a->size() != 1 && b->size() != 1)) return;
   const std::string& op = x.node.op;
-  if (op != "Add" && op != "Sub" && op != "Mul") return;
+  if (op != "Add" && op != "Sub" && op != "Mul" && op != "Div") return;
   Shape contents;
   for (size_t i = 0; i < std::max(a->size(), b->size()); ++i) {
     const Dim& left = (*a)[a->size() == 1 ? 0 : i];
     const Dim& right = (*b)[b->size() == 1 ? 0 : i];
-    if (op == "Mul" && !left.is_static() && !right.is_static()) return;
-    contents.push_back(op == "Add" ? left + right : op == "Sub" ? left - right : left * right);
+    // Lengths are not below 0, so that the quotient is that of the operator, which rounds towards 0.
+    if (op == "Div" && (!right.is_static() || right.size() < 1 || !is_positive(left))) return;
+    contents.push_back(op == "Add"   ? left + right
+                       : op == "Sub" ? left - right
+                       : op == "Mul" ? left * right
+                                     : floor_divide(left, right.size()));
   }
   set_contents(x, std::move(contents));
 }
