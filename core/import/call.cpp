@@ -2,9 +2,13 @@
 #include "core/import/call.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <map>
+#include <set>
 
 #include "core/checkpoint/convert.hpp"
 #include "core/error.hpp"
@@ -312,31 +316,39 @@ ValueId Call::shape_tensor(const std::vector<Integer>& sizes) const {
 }
 
 void Call::require_all_elements(ValueId value, const std::vector<Integer>& wanted) const {
-  std::vector<std::string> symbols;
-  const auto collect = [&](const Dim& dim) {
-    for (const auto& [symbol, factor] : dim.terms()) symbols.push_back(symbol);
+  // Lengths that divide by what models divide by, and of which no other product is the same.
+  std::map<std::string, int64_t> lengths;
+  int64_t next = 11;
+  for (const ir::NamedValue& input : graph_.inputs) {
+    for (const Dim& dim : shape(input.value)) {
+      for (const auto& [symbol, factor] : dim.terms()) {
+        if (lengths.emplace(symbol, 1680 * next).second) next += 2;
+      }
+    }
+  }
+  const auto elements = [&](const auto& dims, const auto& dim_of) {
+    double count = 1;
+    for (const auto& dim : dims) {
+      const auto length = ir::length_of(dim_of(dim), lengths);
+      if (!length) return std::optional<double>();
+      count *= static_cast<double>(*length);
+    }
+    return std::optional(count);
   };
   ir::Shape target;
-  for (const Dim& dim : shape(value)) collect(dim);
-  for (const Integer& size : wanted) {
-    collect(size.dim);
-    target.push_back(size.dim);
+  for (const Integer& size : wanted) target.push_back(size.dim);
+  const auto own = [](const Dim& dim) { return dim; };
+  const auto is = elements(shape(value), own), must_be = elements(target, own);
+  if (!is || !must_be || std::fabs(*is - *must_be) < 1e-9 * *is) return;
+  std::set<std::string> axes;
+  for (const Dim& dim : shape(value)) {
+    for (const auto& [symbol, factor] : dim.terms()) axes.insert("'" + symbol + "'");
   }
-  // Lengths that hardly anything else than the same product makes.
-  ir::Lengths lengths;
-  int64_t next = 10007;
-  for (const std::string& symbol : symbols) {
-    if (symbol.find_first_of("()") == std::string::npos && lengths.emplace(symbol, next).second) next += 10;
-  }
-  const auto is = ir::element_count(shape(value), lengths), must_be = ir::element_count(target, lengths);
-  if (!is || !must_be || *is == *must_be) return;
-  std::string axes;
-  for (const auto& [symbol, length] : lengths) axes += (axes.empty() ? "'" : ", '") + symbol + "'";
-  refuse(
-      fmt::format("{} takes the shape {}, which it has for one size of {} alone: that size was written down while the "
-                  "module was made",
-                  to_string(graph_[value].type), to_string(target), axes.empty() ? "its axes" : axes),
-      "make the module so that it takes the size from its inputs (x.shape), or give the axis that size in --input");
+  refuse(fmt::format("{} takes the shape {}, which it has for one size of {} alone: that size was written down while the "
+                     "module was made",
+                     to_string(graph_[value].type), to_string(target),
+                     axes.empty() ? "its axes" : fmt::format("{}", fmt::join(axes, ", "))),
+         "make the module so that it takes the size from its inputs (x.shape), or give the axis that size in --input");
 }
 
 ValueId Call::reshape(ValueId value, const std::vector<Integer>& wanted) const {

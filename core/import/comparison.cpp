@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <limits>
+#include <map>
 
 #include "core/import/numbers.hpp"
 #include "core/import/rows.hpp"
@@ -16,7 +17,10 @@ using ir::ValueId;
 std::string base_name(const Call& call) {
   std::string name = call.name();
   if (is_in_place(call.node().kind)) name.pop_back();
-  return name;
+  static const std::map<std::string, std::string> longer{
+      {"greater", "gt"}, {"less", "lt"}, {"greater_equal", "ge"}, {"less_equal", "le"}, {"not_equal", "ne"}};
+  const auto known = longer.find(name);
+  return known == longer.end() ? name : known->second;
 }
 
 bool holds(std::string_view how, int order) {
@@ -28,16 +32,16 @@ bool holds(std::string_view how, int order) {
   return order >= 0;
 }
 
-Items compared_numbers(Call& call, const std::string& how) {
+Items compared_numbers(Call& call, const std::string& how, const Item& a, const Item& b) {
   // Where the order of two is not known for all sizes, part of what is asked may be.
-  if (const auto order = compare(call, call.at(0), call.at(1))) return {holds(how, *order)};
-  const Item next = arithmetic(call, "add", call.at(1), Item(int64_t{1}));
-  const Item last = arithmetic(call, "sub", call.at(1), Item(int64_t{1}));
-  const auto above = compare(call, call.at(0), last), below = compare(call, call.at(0), next);
+  if (const auto order = compare(call, a, b)) return {holds(how, *order)};
+  const Item next = arithmetic(call, "add", b, Item(int64_t{1}));
+  const Item last = arithmetic(call, "sub", b, Item(int64_t{1}));
+  const auto above = compare(call, a, last), below = compare(call, a, next);
   if (above && *above > 0 && (how == "ge" || how == "lt")) return {how == "ge"};
   if (below && *below < 0 && (how == "le" || how == "gt")) return {how == "le"};
-  call.refuse(fmt::format("whether {} is {} {} is known when the model runs and not before", describe(call.at(0)), how,
-                          describe(call.at(1))),
+  call.refuse(fmt::format("whether {} is {} {} is known when the model runs and not before", describe(a), how,
+                          describe(b)),
               "give the axis a size in --input, or make the module by torch.jit.trace");
 }
 
@@ -60,7 +64,8 @@ std::optional<bool> same_things(Call& call) {
 Items comparison(Call& call) {
   const std::string how = base_name(call);
   if (const auto same = same_things(call)) return {*same == (how == "eq")};
-  if (call.at(0).is_number() && call.at(1).is_number()) return compared_numbers(call, how);
+  const Item a = as_number_beside(call, call.at(0), call.at(1)), b = as_number_beside(call, call.at(1), call.at(0));
+  if (a.is_number() && b.is_number()) return compared_numbers(call, how, a, b);
   std::vector<ValueId> both = promoted(call, {call.at(0), call.at(1)});
   const bool orders = how != "eq" && how != "ne";
   if (orders && call.dtype(both[0]) == DType::boolean) {
@@ -137,6 +142,8 @@ Items is_finite(Call& call) {
 
 const std::vector<Row>& comparison_rows() {
   static const std::vector<Row> rows{
+      {"aten::greater", comparison},     {"aten::less", comparison},        {"aten::greater_equal", comparison},
+      {"aten::less_equal", comparison},  {"aten::not_equal", comparison},
       {"aten::eq", comparison},       {"aten::ne", comparison},       {"aten::lt", comparison},
       {"aten::le", comparison},       {"aten::gt", comparison},       {"aten::ge", comparison},
       {"aten::__and__", logical},     {"aten::__or__", logical},      {"aten::__xor__", logical},

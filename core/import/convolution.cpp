@@ -174,6 +174,7 @@ const std::vector<Row>& convolution_rows() {
   static const std::vector<Row> rows{
       {"aten::_convolution", convolution},
       {"aten::convolution", convolution},
+      {"aten::_convolution_mode", forward_convolution},
       {"aten::conv1d", forward_convolution},
       {"aten::conv2d", forward_convolution},
       {"aten::conv3d", forward_convolution},

@@ -150,6 +150,23 @@ Items tensor(Call& call) {
   return {Tensor{parts.size() == 1 ? parts[0] : call.op("Concat", parts, {{"axis", int64_t{0}}})}};
 }
 
+/// meshgrid(tensors, indexing)
+Items grids(Call& call) {
+  std::vector<ValueId> axes = call.tensors(0);
+  const bool is_xy = call.has(1) && call.text(1) == "xy" && axes.size() > 1;
+  if (is_xy) std::swap(axes[0], axes[1]);
+  std::vector<Integer> shape;
+  for (ValueId axis : axes) shape.push_back(call.rank(axis) == 0 ? Integer{Dim(1)} : call.size_of_axis(axis, 0));
+  Items made;
+  for (size_t i = 0; i < axes.size(); ++i) {
+    std::vector<Integer> own(axes.size(), {Dim(1)});
+    own[i] = shape[i];
+    made.push_back(Tensor{call.expand(call.reshape(axes[i], own), shape)});
+  }
+  if (is_xy) std::swap(made[0], made[1]);
+  return {Item::list(std::move(made))};
+}
+
 Items random(Call& call) {
   call.refuse("draws random numbers, which are other ones each time the model runs",
               "make the module in eval(), or hand the numbers over as an input");
@@ -177,6 +194,7 @@ const std::vector<Row>& creation_rows() {
       {"aten::arange", arange},
       {"aten::linspace", linspace},
       {"aten::eye", eye},
+      {"aten::meshgrid", grids},
       {"aten::tensor", tensor},
       {"aten::as_tensor", tensor},
       {"aten::rand", random},

@@ -16,6 +16,14 @@ bool are_numbers(const Item& a, const Item& b) {
   return a.is_number() && b.is_number();
 }
 
+/// The two operands, as numbers where both are known to be.
+struct Operands {
+  Item a, b;
+  explicit Operands(const Call& call)
+      : a(as_number_beside(call, call.at(0), call.at(1))), b(as_number_beside(call, call.at(1), call.at(0))) {}
+  bool are_numbers() const { return a.is_number() && b.is_number(); }
+};
+
 /// a + alpha · b, or with a minus.
 Items sum_of(Call& call, const Item& a, const Item& b, const char* op) {
   Item right = b;
@@ -39,13 +47,16 @@ Items add_items(Call& call) {
   }
   if (const auto* a = call.at(0).as<std::string>(), *b = call.at(1).as<std::string>(); a != nullptr && b != nullptr)
     return {*a + *b};
-  return sum_of(call, call.at(0), call.at(1), "Add");
+  const Operands of(call);
+  return sum_of(call, of.a, of.b, "Add");
 }
 Items sub(Call& call) {
-  return sum_of(call, call.at(0), call.at(1), "Sub");
+  const Operands of(call);
+  return sum_of(call, of.a, of.b, "Sub");
 }
 Items rsub(Call& call) {
-  return sum_of(call, call.at(1), call.at(0), "Sub");
+  const Operands of(call);
+  return sum_of(call, of.b, of.a, "Sub");
 }
 
 Items mul(Call& call) {
@@ -55,7 +66,7 @@ Items mul(Call& call) {
       repeated.insert(repeated.end(), list->items->begin(), list->items->end());
     return {Item::list(std::move(repeated))};
   }
-  if (are_numbers(call.at(0), call.at(1))) return {arithmetic(call, "mul", call.at(0), call.at(1))};
+  if (const Operands of(call); of.are_numbers()) return {arithmetic(call, "mul", of.a, of.b)};
   const std::vector<ValueId> both = promoted(call, {call.at(0), call.at(1)});
   if (call.dtype(both[0]) == DType::boolean) return {Tensor{call.op("And", both)}};
   return {Tensor{call.op("Mul", both)}};
@@ -73,12 +84,12 @@ ValueId truncated(Call& call, ValueId x) {
 
 Items div(Call& call) {
   const std::string rounding = call.has(2) ? call.text(2) : "";
-  if (are_numbers(call.at(0), call.at(1))) {
-    const bool is_whole = call.at(0).as<Integer>() != nullptr && call.at(1).as<Integer>() != nullptr;
-    if (is_whole && !rounding.empty()) return {arithmetic(call, "floordiv", call.at(0), call.at(1))};
-    const auto a = call.known_number(call.at(0)), b = call.known_number(call.at(1));
-    if (a && b) return {*a / *b};
-    return {Tensor{call.op("Div", {call.cast(call.tensor(0), DType::f32), call.cast(call.tensor(1), DType::f32)})}};
+  if (const Operands of(call); of.are_numbers()) {
+    const bool is_whole = of.a.as<Integer>() != nullptr && of.b.as<Integer>() != nullptr;
+    if (is_whole && !rounding.empty()) return {arithmetic(call, "floordiv", of.a, of.b)};
+    const auto a = call.known_number(of.a), b = call.known_number(of.b);
+    if (a && b) return {rounding.empty() ? *a / *b : rounding == "floor" ? std::floor(*a / *b) : std::trunc(*a / *b)};
+    return {Tensor{call.op("Div", {call.cast(call.tensor_of(of.a), DType::f32), call.cast(call.tensor_of(of.b), DType::f32)})}};
   }
   std::vector<ValueId> both = promoted(call, {call.at(0), call.at(1)});
   if (rounding == "floor") return {Tensor{floored_quotient(call, both)}};
@@ -90,19 +101,19 @@ Items div(Call& call) {
 }
 
 Items floor_div(Call& call) {
-  if (are_numbers(call.at(0), call.at(1))) return {arithmetic(call, "floordiv", call.at(0), call.at(1))};
+  if (const Operands of(call); of.are_numbers()) return {arithmetic(call, "floordiv", of.a, of.b)};
   return {Tensor{floored_quotient(call, promoted(call, {call.at(0), call.at(1)}))}};
 }
 
 Items modulo(Call& call) {
-  if (are_numbers(call.at(0), call.at(1))) return {arithmetic(call, "remainder", call.at(0), call.at(1))};
+  if (const Operands of(call); of.are_numbers()) return {arithmetic(call, "remainder", of.a, of.b)};
   const std::vector<ValueId> both = promoted(call, {call.at(0), call.at(1)});
   if (!ir::is_floating(call.dtype(both[0]))) return {Tensor{call.op("Mod", both)}};
   return {Tensor{call.op("Sub", {both[0], call.op("Mul", {floored_quotient(call, both), both[1]})})}};
 }
 
 Items power(Call& call) {
-  if (are_numbers(call.at(0), call.at(1))) return {arithmetic(call, "pow", call.at(0), call.at(1))};
+  if (const Operands of(call); of.are_numbers()) return {arithmetic(call, "pow", of.a, of.b)};
   const std::vector<ValueId> both = promoted(call, {call.at(0), call.at(1)});
   const auto exponent = call.known_number(call.at(1));
   const ValueId x = both[0];
@@ -148,7 +159,7 @@ std::string base_name(const Call& call) {
 
 Items function(Call& call) {
   const std::string name = base_name(call);
-  if (call.at(0).as<double>() != nullptr) return {of_number(call, name, call.number(0))};
+  if (call.at(0).is_number() && call.known_number(call.at(0))) return {of_number(call, name, call.number(0))};
   for (const Named& known : functions) {
     if (known.kind == name) return {Tensor{call.op(known.op, {call.as_float(call.tensor(0))})}};
   }

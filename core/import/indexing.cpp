@@ -213,6 +213,15 @@ Items scatter(Call& call) {
   return {Tensor{call.op("ScatterElements", {x, places, values}, attributes)}};
 }
 
+/// index_add(x, axis, places, source, alpha)
+Items index_add(Call& call) {
+  const ValueId x = call.tensor(0), places = call.cast(call.tensor(2), DType::i64);
+  const auto axis = static_cast<int64_t>(call.axis(call.integer(1), call.rank(x)));
+  if (axis != 0 || call.number(4, 1) != 1) call.refuse("is known along the first axis");
+  return {Tensor{call.op("ScatterND", {x, call.unsqueeze(places, {1}), call.cast(call.tensor(3), call.dtype(x))},
+                         {{"reduction", std::string("add")}})}};
+}
+
 /// Entries where flags are true, one behind the other.
 Items masked_select(Call& call) {
   const ValueId x = call.tensor(0);
@@ -296,6 +305,7 @@ const std::vector<Row>& indexing_rows() {
       {"aten::_index_put_impl", index_put},
       {"aten::scatter", scatter},
       {"aten::scatter_add", scatter},
+      {"aten::index_add", index_add},
       {"aten::masked_select", masked_select},
       {"aten::masked_scatter", masked_scatter},
       {"aten::nonzero", nonzero},

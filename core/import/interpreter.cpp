@@ -71,6 +71,7 @@ Item Interpreter::held(const ScriptTensor& tensor) {
   const bool is_number = tensor.weight.shape().empty();
   const bool is_list =
       tensor.weight.shape().size() == 1 && count <= most_known && !ir::is_floating(tensor.weight.dtype());
+  if (is_number && tensor.weight.dtype() == ir::DType::i64) return materialize(tensor.weight).as<int64_t>()[0];
   if (is_number || is_list || count == 0) return Tensor{graph_.add_constant(materialize(tensor.weight))};
   return Tensor{graph_.add_weight(tensor.name, tensor.weight)};
 }

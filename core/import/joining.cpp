@@ -154,7 +154,19 @@ ValueId padded(Call& call, const std::string& mode, double value) {
       for (size_t side : {axis, axis + rank}) pads[side] = {Dim(std::max<int64_t>(0, pads[side].dim.size()))};
     }
   }
-  if (!is_known) return call.op("Pad", {x, call.shape_tensor(pads)}, attributes);
+  if (!is_known) {
+    Ints axes;
+    std::vector<Integer> before, behind;
+    for (size_t axis = 0; axis < rank; ++axis) {
+      if (pads[axis].dim == Dim(0) && pads[axis + rank].dim == Dim(0)) continue;
+      axes.push_back(static_cast<int64_t>(axis));
+      before.push_back(pads[axis]);
+      behind.push_back(pads[axis + rank]);
+    }
+    before.insert(before.end(), behind.begin(), behind.end());
+    attributes["axes"] = axes;
+    return call.op("Pad", {x, call.shape_tensor(before)}, attributes);
+  }
   Ints sizes;
   for (const Integer& pad : pads) sizes.push_back(pad.dim.size());
   attributes["pads"] = sizes;

@@ -141,9 +141,23 @@ Items squeeze(Call& call) {
   return {Tensor{call.squeeze(x, axes)}};
 }
 
+/// A number that a trace takes for a tensor.
+Item converted_number(Call& call) {
+  const auto known = call.known_number(call.at(0));
+  for (size_t i = 1; i < call.count() && i < 5; ++i) {
+    if (call.at(i).as<bool>() != nullptr) break;
+    if (call.at(i).as<Integer>() == nullptr) continue;
+    const DType dtype = call.element_type(i);
+    if (dtype == DType::boolean) break;
+    if (!known) return ir::is_floating(dtype) ? Item(Tensor{call.cast(call.tensor(0), dtype)}) : call.at(0);
+    return ir::is_floating(dtype) ? Item(*known) : Item(static_cast<int64_t>(*known));
+  }
+  return call.at(0);
+}
+
 /// to(dtype, …), to(device, dtype, …), to(other, …), type_as(other)
 Items convert(Call& call) {
-  if (call.at(0).is_number()) return {call.at(0)};
+  if (call.at(0).is_number()) return {converted_number(call)};
   const ValueId x = call.tensor(0);
   for (size_t i = 1; i < call.count() && i < 5; ++i) {
     if (call.at(i).as<Tensor>() != nullptr) return {Tensor{call.cast(x, call.dtype(call.tensor(i)))}};

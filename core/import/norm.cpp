@@ -92,11 +92,24 @@ Items group_norm(Call& call) {
                                 {{"groups", call.integer(1)}, {"epsilon", call.number(4, 1e-5)}})}};
 }
 
+/// A weight's direction times its length, for each entry of an axis: v · g / |v|.
+Items weight_norm(Call& call) {
+  const ValueId v = call.tensor(0), g = call.tensor(1);
+  const size_t kept = static_cast<size_t>(call.axis_of(v, 2));
+  Ints axes;
+  for (size_t axis = 0; axis < call.rank(v); ++axis) {
+    if (axis != kept) axes.push_back(static_cast<int64_t>(axis));
+  }
+  const ValueId length = call.op("ReduceL2", {v}, {{"axes", axes}, {"keepdims", int64_t{1}}});
+  return {Tensor{call.op("Mul", {v, call.op("Div", {g, length})})}, Tensor{length}};
+}
+
 }  // namespace
 
 const std::vector<Row>& norm_rows() {
   static const std::vector<Row> rows{
       {"aten::layer_norm", layer_norm}, {"aten::native_layer_norm", layer_norm}, {"aten::rms_norm", rms_norm},
+      {"aten::_weight_norm", weight_norm},    {"aten::_weight_norm_interface", weight_norm},
       {"aten::batch_norm", batch_norm}, {"aten::instance_norm", instance_norm},  {"aten::group_norm", group_norm},
   };
   return rows;

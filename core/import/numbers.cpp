@@ -149,6 +149,15 @@ Item arithmetic(const Call& call, std::string_view how, const Item& a, const Ite
   return at_run_time(call, how, a, b);
 }
 
+Item as_number_beside(const Call& call, const Item& item, const Item& other) {
+  const auto* tensor = item.as<Tensor>();
+  if (tensor == nullptr || !other.is_number() || call.rank(tensor->value) > 0) return item;
+  const auto number = call.known_number(item);
+  if (!number || call.dtype(tensor->value) == DType::boolean) return item;
+  if (ir::is_floating(call.dtype(tensor->value))) return *number;
+  return static_cast<int64_t>(*number);
+}
+
 std::optional<int> compare(const Call& call, const Item& a, const Item& b) {
   const auto left = call.known_number(a), right = call.known_number(b);
   if (left && right) return *left < *right ? -1 : *left > *right ? 1 : 0;

@@ -22,6 +22,9 @@ Integer larger(const Call& call, const Integer& a, const Integer& b);
 /// An operator of two numbers, none of them a tensor: "add", "sub", "mul", "div", "floordiv", "remainder", "pow".
 Item arithmetic(const Call& call, std::string_view how, const Item& a, const Item& b);
 
+/// A tensor of no axes whose number is known, beside a number: as one. Others as they are.
+Item as_number_beside(const Call& call, const Item& item, const Item& other);
+
 /// How two numbers compare, where that holds for all sizes from 1 on: below 0, 0 or above; nullopt where it does not.
 std::optional<int> compare(const Call& call, const Item& a, const Item& b);
 

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
+#include <numeric>
 
 #include "core/error.hpp"
 
@@ -104,30 +106,44 @@ std::vector<std::string> factors_of(const std::string& symbol) {
   return {symbol};
 }
 
-/// The symbolic factors of a dimension, and the number before them: 4*(batch)*(rows).
-int64_t take_factors(const Dim& dim, std::vector<std::string>& factors) {
-  if (dim.terms().size() == 1 && dim.constant() == 0) {
-    const auto& [symbol, times] = dim.terms()[0];
-    const bool is_product = symbol.starts_with('(');
-    const std::vector<std::string> own = is_product ? factors_of(symbol) : std::vector<std::string>{symbol};
-    factors.insert(factors.end(), own.begin(), own.end());
-    return times;
-  }
-  factors.push_back(dim.to_string());
-  return 1;
-}
-
 /// A symbol for a product of two symbolic dimensions: the same in whichever order it came about.
 Dim product_of(const Dim& a, const Dim& b) {
-  std::vector<std::string> factors;
+  std::vector<Dim> factors;
   const int64_t number = take_factors(a, factors) * take_factors(b, factors);
-  std::sort(factors.begin(), factors.end());
+  std::vector<std::string> texts;
+  for (const Dim& factor : factors) texts.push_back(factor.to_string());
+  std::sort(texts.begin(), texts.end());
   std::string text;
-  for (const std::string& factor : factors) text += (text.empty() ? "(" : "*(") + factor + ")";
+  for (const std::string& factor : texts) text += (text.empty() ? "(" : "*(") + factor + ")";
   return Dim::symbol(std::move(text)) * Dim(number);
 }
 
 }  // namespace
+
+int64_t take_factors(const Dim& dim, std::vector<Dim>& factors) {
+  if (dim.is_static()) return dim.size();
+  int64_t number = std::abs(dim.constant());
+  for (const auto& [symbol, times] : dim.terms()) number = std::gcd(number, times);
+  Dim rest(dim.constant() / number);
+  for (const auto& [symbol, times] : dim.terms()) rest = rest + Dim::symbol(symbol) * Dim(times / number);
+  const bool is_product = rest.terms().size() == 1 && rest.constant() == 0 && rest.terms()[0].second == 1 &&
+                          rest.terms()[0].first.starts_with('(');
+  if (!is_product) {
+    factors.push_back(std::move(rest));
+    return number;
+  }
+  const std::vector<std::string> texts = factors_of(rest.terms()[0].first);
+  if (texts.size() == 1) {
+    factors.push_back(std::move(rest));
+  } else {
+    for (const std::string& text : texts) {
+      // What is more than a sum of symbols stays a symbol.
+      const bool is_sum = text.find_first_of("()/-") == std::string::npos;
+      factors.push_back(is_sum ? Dim::parse(text) : Dim::symbol(text));
+    }
+  }
+  return number;
+}
 
 Dim operator*(const Dim& a, const Dim& b) {
   if (!a.is_static() && !b.is_static()) return product_of(a, b);

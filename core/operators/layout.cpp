@@ -16,16 +16,6 @@
 namespace onnxport::ir {
 namespace {
 
-/// Takes the whole number out of a symbolic dimension that all of it is a multiple of: 4*batch becomes batch, for 4.
-int64_t take_factor(Dim& dim) {
-  int64_t factor = std::abs(dim.constant());
-  for (const auto& [symbol, times] : dim.terms()) factor = std::gcd(factor, times);
-  Dim rest(dim.constant() / factor);
-  for (const auto& [symbol, times] : dim.terms()) rest = rest + Dim::symbol(symbol) * Dim(times / factor);
-  dim = std::move(rest);
-  return factor;
-}
-
 /// The result of Reshape for a target whose entries may be symbolic; 0 copies, one -1 takes the rest.
 Shape reshaped(const Shape& from, const Shape& target) {
   Shape shape;
@@ -42,31 +32,25 @@ Shape reshaped(const Shape& from, const Shape& target) {
       shape.push_back(target[i]);
     }
   }
-  // Cancel equal symbolic dims of both sides, so that what is left is static on both.
+  // Cancel equal symbolic factors of both sides, so that what is left is static on both.
   std::vector<Dim> left;
   int64_t from_size = 1, to_size = 1;
-  for (const Dim& dim : from) {
-    if (dim.is_static())
-      from_size *= dim.size();
-    else
-      left.push_back(dim);
-  }
-  std::vector<Dim> unmatched;
+  for (const Dim& dim : from) from_size *= take_factors(dim, left);
+  bool is_matched = true;
   for (size_t i = 0; i < shape.size(); ++i) {
     if (rest && i == *rest) continue;
-    if (shape[i].is_static()) {
-      to_size *= shape[i].size();
-    } else if (auto found = std::find(left.begin(), left.end(), shape[i]); found != left.end()) {
-      left.erase(found);
-    } else {
-      unmatched.push_back(shape[i]);
+    std::vector<Dim> factors;
+    to_size *= take_factors(shape[i], factors);
+    for (const Dim& factor : factors) {
+      const auto found = std::find(left.begin(), left.end(), factor);
+      is_matched = is_matched && found != left.end();
+      if (found != left.end()) left.erase(found);
     }
   }
   if (rest) {
     Dim size(1);
-    if (unmatched.empty()) {
+    if (is_matched) {
       if (to_size == 0) refuse("-1 beside an axis of length 0");
-      for (Dim& dim : left) from_size *= take_factor(dim);
       for (const Dim& dim : left) size = size * dim;
       if (from_size % to_size == 0) {
         size = size * Dim(from_size / to_size);
@@ -79,7 +63,7 @@ Shape reshaped(const Shape& from, const Shape& target) {
       size = Dim::symbol("rest of " + to_string(from));
     }
     shape[*rest] = size;
-  } else if (left.empty() && unmatched.empty() && from_size != to_size) {
+  } else if (left.empty() && is_matched && from_size != to_size) {
     refuse(fmt::format("{} elements cannot take the shape {}", from_size, to_string(shape)));
   }
   return shape;

@@ -122,7 +122,8 @@ class Maker {
 
 std::vector<ImportInputs> inputs_for(const ImportPlan& plan, const ImportedScript& imported) {
   Maker maker(plan, imported);
-  std::vector<ImportInputs> sets{maker.make(maker.usual(), "")};
+  std::vector<ImportInputs> sets{maker.make(maker.usual(), ""), maker.make(maker.usual(), "")};
+  sets[1].set.label += ", other values";
   Lengths all = maker.usual();
   for (const std::string& axis : maker.axes()) {
     for (const int64_t length : maker.others(axis)) {

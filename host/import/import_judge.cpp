@@ -63,7 +63,7 @@ std::vector<ValidationInputs> accepted_sets(const ImportPlan& plan, const Import
       accepted.push_back(sets[i].set);
     } catch (const Error& error) {
       if (error.failure() == Failure::usage) throw;
-      if (i == 0) {
+      if (i < 2) {
         throw Error(Failure::usage, fmt::format("{} refuses inputs of {}: {}", name, sets[i].set.label, error.what()),
                     "say how long its axes may be (--size AXIS=N), and which values whole numbers may have "
                     "(--range INPUT=LOW:HIGH)");
