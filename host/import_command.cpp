@@ -2,6 +2,8 @@
 // onnxport import-torchscript: a model that has no plugin, by what its TorchScript computes.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "core/backend/backend.hpp"
 #include "core/error.hpp"
 #include "core/import/import_script.hpp"
@@ -79,11 +81,11 @@ void require_libtorch() {
 
 /// The validation of what lies in the staging folder.
 ExportValidation validated(const ImportPlan& plan, const ImportedScript& imported, const fs::path& file,
-                           Console& console) {
+                           const std::vector<ImportInputs>& inputs, Console& console) {
   const Progress progress = progress_on(console);
   if (progress.report) progress.report("validating", 0, 0);
   std::vector<std::string> refused;
-  const std::vector<ValidationInputs> sets = accepted_sets(plan, imported, inputs_for(plan, imported), refused);
+  const std::vector<ValidationInputs> sets = accepted_sets(plan, imported, inputs, refused);
   ExportValidation found;
   const std::string refusal = plan.dtype == ir::DType::bf16 ? refusal_of_runtime(file) : std::string();
   if (refusal.empty()) {
@@ -117,6 +119,14 @@ int run_import(const ImportArguments& arguments, Console& console) {
     if (value.origin == ir::Origin::weight) bytes += value.weight->bytes();
   }
   output.require_space(bytes);
+  std::vector<ImportInputs> inputs;
+  MemoryPlan memory;
+  if (plan.validates) {
+    inputs = inputs_for(plan, imported);
+    uint64_t activations = 0;
+    for (const ImportInputs& one : inputs) activations = std::max(activations, one.set.activations);
+    memory = require_memory({.weights = bytes, .file = bytes, .activations = activations});
+  }
   const Progress progress = progress_on(console);
   ImportedFile told = written(plan, {imported.graph, plan.dtype, output.folder(), output.model_file()}, progress);
   told.folder = output.final_folder();
@@ -124,7 +134,8 @@ int run_import(const ImportArguments& arguments, Console& console) {
   console.stop_if_cancelled();
   std::optional<ExportValidation> found;
   if (plan.validates) {
-    found = validated(plan, imported, output.folder() / output.model_file(), console);
+    found = validated(plan, imported, output.folder() / output.model_file(), inputs, console);
+    found->memory = memory;
     report(*found, console);
   } else {
     console.result()["validation"]["status"] = "skipped";

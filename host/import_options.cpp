@@ -45,7 +45,7 @@ void define_import(CLI::App& root, Arguments& a) {
   app->add_option("--case", i.cases, "Recorded inputs and outputs to compare with as well (repeatable)")
       ->type_name("FILE.safetensors")
       ->allow_extra_args(false);
-  app->add_option("--atol", i.atol, "Largest absolute difference that validation accepts (default 1e-5)")
+  app->add_option("--atol", i.atol, "Largest absolute difference that validation accepts (default 1e-4)")
       ->type_name("X");
   app->add_flag("--no-validate", i.no_validate, "Do not compare the written file with the module");
   add_report_options(*app, a);

@@ -344,11 +344,12 @@ void Call::require_all_elements(ValueId value, const std::vector<Integer>& wante
   for (const Dim& dim : shape(value)) {
     for (const auto& [symbol, factor] : dim.terms()) axes.insert("'" + symbol + "'");
   }
-  refuse(fmt::format("{} takes the shape {}, which it has for one size of {} alone: that size was written down while the "
-                     "module was made",
-                     to_string(graph_[value].type), to_string(target),
-                     axes.empty() ? "its axes" : fmt::format("{}", fmt::join(axes, ", "))),
-         "make the module so that it takes the size from its inputs (x.shape), or give the axis that size in --input");
+  refuse(
+      fmt::format("{} takes the shape {}, which it has for one size of {} alone: that size was written down while the "
+                  "module was made",
+                  to_string(graph_[value].type), to_string(target),
+                  axes.empty() ? "its axes" : fmt::format("{}", fmt::join(axes, ", "))),
+      "make the module so that it takes the size from its inputs (x.shape), or give the axis that size in --input");
 }
 
 ValueId Call::reshape(ValueId value, const std::vector<Integer>& wanted) const {

@@ -40,9 +40,9 @@ Items compared_numbers(Call& call, const std::string& how, const Item& a, const 
   const auto above = compare(call, a, last), below = compare(call, a, next);
   if (above && *above > 0 && (how == "ge" || how == "lt")) return {how == "ge"};
   if (below && *below < 0 && (how == "le" || how == "gt")) return {how == "le"};
-  call.refuse(fmt::format("whether {} is {} {} is known when the model runs and not before", describe(a), how,
-                          describe(b)),
-              "give the axis a size in --input, or make the module by torch.jit.trace");
+  call.refuse(
+      fmt::format("whether {} is {} {} is known when the model runs and not before", describe(a), how, describe(b)),
+      "give the axis a size in --input, or make the module by torch.jit.trace");
 }
 
 /// The same of texts and lists; nullopt for others.
@@ -106,7 +106,9 @@ Items negated(Call& call) {
   return {Tensor{call.op("Not", {as_flags(call, call.at(0))})}};
 }
 
+/// where(condition, a, b), or where(condition): the places where it holds, axis by axis.
 Items where(Call& call) {
+  if (call.count() == 1) return find_row("aten::nonzero_numpy")->rule(call);
   const std::vector<ValueId> both = promoted(call, {call.at(1), call.at(2)});
   return {Tensor{call.op("Where", {as_flags(call, call.at(0)), both[0], both[1]})}};
 }
@@ -142,16 +144,16 @@ Items is_finite(Call& call) {
 
 const std::vector<Row>& comparison_rows() {
   static const std::vector<Row> rows{
-      {"aten::greater", comparison},     {"aten::less", comparison},        {"aten::greater_equal", comparison},
-      {"aten::less_equal", comparison},  {"aten::not_equal", comparison},
-      {"aten::eq", comparison},       {"aten::ne", comparison},       {"aten::lt", comparison},
-      {"aten::le", comparison},       {"aten::gt", comparison},       {"aten::ge", comparison},
-      {"aten::__and__", logical},     {"aten::__or__", logical},      {"aten::__xor__", logical},
-      {"aten::__iand__", logical},    {"aten::__ior__", logical},     {"aten::bitwise_and", logical},
-      {"aten::bitwise_or", logical},  {"aten::bitwise_xor", logical}, {"aten::logical_and", logical},
-      {"aten::logical_or", logical},  {"aten::logical_xor", logical}, {"aten::logical_not", negated},
-      {"aten::bitwise_not", negated}, {"aten::where", where},         {"aten::masked_fill", masked_fill},
-      {"aten::isnan", is_nan},        {"aten::isinf", is_infinite},   {"aten::isfinite", is_finite},
+      {"aten::greater", comparison},    {"aten::less", comparison},         {"aten::greater_equal", comparison},
+      {"aten::less_equal", comparison}, {"aten::not_equal", comparison},    {"aten::eq", comparison},
+      {"aten::ne", comparison},         {"aten::lt", comparison},           {"aten::le", comparison},
+      {"aten::gt", comparison},         {"aten::ge", comparison},           {"aten::__and__", logical},
+      {"aten::__or__", logical},        {"aten::__xor__", logical},         {"aten::__iand__", logical},
+      {"aten::__ior__", logical},       {"aten::bitwise_and", logical},     {"aten::bitwise_or", logical},
+      {"aten::bitwise_xor", logical},   {"aten::logical_and", logical},     {"aten::logical_or", logical},
+      {"aten::logical_xor", logical},   {"aten::logical_not", negated},     {"aten::bitwise_not", negated},
+      {"aten::where", where},           {"aten::masked_fill", masked_fill}, {"aten::isnan", is_nan},
+      {"aten::isinf", is_infinite},     {"aten::isfinite", is_finite},
   };
   return rows;
 }

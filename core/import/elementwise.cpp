@@ -89,7 +89,8 @@ Items div(Call& call) {
     if (is_whole && !rounding.empty()) return {arithmetic(call, "floordiv", of.a, of.b)};
     const auto a = call.known_number(of.a), b = call.known_number(of.b);
     if (a && b) return {rounding.empty() ? *a / *b : rounding == "floor" ? std::floor(*a / *b) : std::trunc(*a / *b)};
-    return {Tensor{call.op("Div", {call.cast(call.tensor_of(of.a), DType::f32), call.cast(call.tensor_of(of.b), DType::f32)})}};
+    return {Tensor{
+        call.op("Div", {call.cast(call.tensor_of(of.a), DType::f32), call.cast(call.tensor_of(of.b), DType::f32)})}};
   }
   std::vector<ValueId> both = promoted(call, {call.at(0), call.at(1)});
   if (rounding == "floor") return {Tensor{floored_quotient(call, both)}};

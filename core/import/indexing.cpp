@@ -242,7 +242,7 @@ Items masked_scatter(Call& call) {
 
 Items nonzero(Call& call) {
   const ValueId places = call.op("NonZero", {call.tensor(0)});
-  if (call.name() != "nonzero_numpy") return {Tensor{call.transpose(places, {1, 0})}};
+  if (call.name() == "nonzero") return {Tensor{call.transpose(places, {1, 0})}};
   Items axes;
   for (int64_t i = 0; i < static_cast<int64_t>(call.rank(call.tensor(0))); ++i)
     axes.push_back(Tensor{call.squeeze(call.slice(places, 0, i, i + 1), {0})});

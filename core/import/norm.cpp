@@ -108,9 +108,14 @@ Items weight_norm(Call& call) {
 
 const std::vector<Row>& norm_rows() {
   static const std::vector<Row> rows{
-      {"aten::layer_norm", layer_norm}, {"aten::native_layer_norm", layer_norm}, {"aten::rms_norm", rms_norm},
-      {"aten::_weight_norm", weight_norm},    {"aten::_weight_norm_interface", weight_norm},
-      {"aten::batch_norm", batch_norm}, {"aten::instance_norm", instance_norm},  {"aten::group_norm", group_norm},
+      {"aten::layer_norm", layer_norm},
+      {"aten::native_layer_norm", layer_norm},
+      {"aten::rms_norm", rms_norm},
+      {"aten::_weight_norm", weight_norm},
+      {"aten::_weight_norm_interface", weight_norm},
+      {"aten::batch_norm", batch_norm},
+      {"aten::instance_norm", instance_norm},
+      {"aten::group_norm", group_norm},
   };
   return rows;
 }

@@ -122,6 +122,8 @@ Integer floor_divide(const Call& call, const Integer& a, const Integer& b) {
 }
 
 Integer remainder(const Call& call, const Integer& a, const Integer& b) {
+  // ONNX's remainder has the divisor's sign, as Python's has.
+  if (b.dim.is_static() && b.dim.size() > 0) return made(call, "Mod", a, b, ir::remainder(a.dim, b.dim.size()));
   return subtract(call, a, multiply(call, floor_divide(call, a, b), b));
 }
 

@@ -202,6 +202,22 @@ Dim floor_divide(const Dim& dim, int64_t divisor) {
   return quotient + Dim::symbol(fmt::format("floor({}/{})", text, divisor));
 }
 
+Dim remainder(const Dim& dim, int64_t divisor) {
+  // Multiples leave nothing.
+  const int64_t constant = dim.constant() - floored(dim.constant(), divisor) * divisor;
+  Dim rest(constant);
+  bool is_below = true;
+  for (const auto& [symbol, times] : dim.terms()) {
+    if (times % divisor == 0) continue;
+    rest = rest + Dim::symbol(symbol) * Dim(times);
+    is_below = is_below && times < 0;
+  }
+  if (rest.is_static()) return rest;
+  if (!is_below) return rest - floor_divide(rest, divisor) * Dim(divisor);
+  const Dim above = Dim(0) - rest;
+  return floor_divide(above + Dim(divisor - 1), divisor) * Dim(divisor) - above;
+}
+
 std::string to_string(const Shape& shape) {
   std::string text = "[";
   for (size_t i = 0; i < shape.size(); ++i) text += (i > 0 ? ", " : "") + shape[i].to_string();

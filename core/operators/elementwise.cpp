@@ -33,17 +33,20 @@ void infer_binary(Inference& x) {
   const auto& b = x.in(1).contents;
   if (!a || !b || (a->size() != b->size() && a->size() != 1 && b->size() != 1)) return;
   const std::string& op = x.node.op;
-  if (op != "Add" && op != "Sub" && op != "Mul" && op != "Div") return;
+  if (op != "Add" && op != "Sub" && op != "Mul" && op != "Div" && op != "Mod") return;
   Shape contents;
   for (size_t i = 0; i < std::max(a->size(), b->size()); ++i) {
     const Dim& left = (*a)[a->size() == 1 ? 0 : i];
     const Dim& right = (*b)[b->size() == 1 ? 0 : i];
-    // Lengths are not below 0, so that the quotient is that of the operator, which rounds towards 0.
-    if (op == "Div" && (!right.is_static() || right.size() < 1 || !is_positive(left))) return;
+    const bool divides = op == "Div" || op == "Mod";
+    if (divides && (!right.is_static() || right.size() < 1)) return;
+    // The quotient of what is not below 0, or a multiple, is the operator's, which rounds towards 0.
+    if (op == "Div" && !is_positive(left) && !(remainder(left, right.size()) == Dim(0))) return;
     contents.push_back(op == "Add"   ? left + right
                        : op == "Sub" ? left - right
                        : op == "Mul" ? left * right
-                                     : floor_divide(left, right.size()));
+                       : op == "Div" ? floor_divide(left, right.size())
+                                     : remainder(left, right.size()));
   }
   set_contents(x, std::move(contents));
 }

@@ -190,7 +190,8 @@ void infer_concat(Inference& x) {
   Shape shape = x.shape(0);
   const size_t axis = axis_index(x.node.integer("axis", 0), shape.size());
   Shape contents;
-  bool known = shape.size() == 1;
+  const bool is_list = shape.size() == 1 && dtype_of(x) == DType::i64;
+  bool is_any_known = false, has_length = is_list;
   for (size_t i = 0; i < x.node.inputs.size(); ++i) {
     require_same_dtype(x, 0, i);
     const Shape& other = x.shape(i);
@@ -199,11 +200,17 @@ void infer_concat(Inference& x) {
       if (d != axis) require_same(other[d], shape[d], "an axis that is not joined");
     }
     if (i > 0) shape[axis] = shape[axis] + other[axis];
-    known = known && x.in(i).contents.has_value();
-    if (known) contents.insert(contents.end(), x.in(i).contents->begin(), x.in(i).contents->end());
+    const auto length = is_list ? other[0].maybe_size() : std::nullopt;
+    has_length = has_length && length.has_value();
+    is_any_known = is_any_known || x.in(i).contents.has_value();
+    // What the run alone tells is a length of its own.
+    for (int64_t k = 0; has_length && k < *length; ++k)
+      contents.push_back(x.in(i).contents
+                             ? x.in(i).contents->at(static_cast<size_t>(k))
+                             : Dim::symbol(fmt::format("entry {} of {}", contents.size(), place_of(x.node))));
   }
   set(x, dtype_of(x), std::move(shape));
-  if (known) set_contents(x, std::move(contents));
+  if (has_length && is_any_known) set_contents(x, std::move(contents));
 }
 
 void infer_split(Inference& x) {

@@ -15,6 +15,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// Nobody says of such a model how large its numbers are.
+constexpr double usual_atol = 1e-4;
+
 ScriptReference reference_of(const ImportPlan& plan, const ImportedScript& imported) {
   return {plan.module, {}, imported.output_keys};
 }
@@ -49,7 +52,7 @@ Definition definition_of(const ImportedScript& imported) {
 }
 
 std::vector<ValidationInputs> accepted_sets(const ImportPlan& plan, const ImportedScript& imported,
-                                            std::vector<ImportInputs> sets, std::vector<std::string>& refused) {
+                                            const std::vector<ImportInputs>& sets, std::vector<std::string>& refused) {
   const std::unique_ptr<ScriptedModel> original = load_backend("reference").load_script(script_of(plan, imported));
   const std::string name = plan.module.filename().string();
   std::vector<ValidationInputs> accepted;
@@ -64,7 +67,10 @@ std::vector<ValidationInputs> accepted_sets(const ImportPlan& plan, const Import
     } catch (const Error& error) {
       if (error.failure() == Failure::usage) throw;
       if (i < 2) {
-        throw Error(Failure::usage, fmt::format("{} refuses inputs of {}: {}", name, sets[i].set.label, error.what()),
+        const std::string place = place_in(imported, sets[i].set.inputs);
+        throw Error(Failure::usage,
+                    fmt::format("{} refuses inputs of {}: {}{}", name, sets[i].set.label, error.what(),
+                                place.empty() ? "" : "; in the graph: " + place),
                     "say how long its axes may be (--size AXIS=N), and which values whole numbers may have "
                     "(--range INPUT=LOW:HIGH)");
       }
@@ -91,7 +97,7 @@ std::vector<ValidationInputs> accepted_sets(const ImportPlan& plan, const Import
 ExportValidation judge_import(const ImportPlan& plan, const ImportedScript& imported, const fs::path& file,
                               const std::vector<ValidationInputs>& sets, const Progress& progress) {
   const Definition definition = definition_of(imported);
-  ExportValidation found{.tolerance = tolerance_for(1e-5, plan.dtype, plan.atol)};
+  ExportValidation found{.tolerance = tolerance_for(usual_atol, plan.dtype, plan.atol)};
   Backend& runtime = load_backend("onnxruntime");
   FileValidation& told = found.files.emplace_back();
   told.file = file.filename().string();

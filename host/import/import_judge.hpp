@@ -21,7 +21,7 @@ Definition definition_of(const ImportedScript& imported);
 /// the usual lengths, and Error(differs) where an axis can have no other length than that, with the place where a size
 /// was written down while the module was made.
 std::vector<ValidationInputs> accepted_sets(const ImportPlan& plan, const ImportedScript& imported,
-                                            std::vector<ImportInputs> sets, std::vector<std::string>& refused);
+                                            const std::vector<ImportInputs>& sets, std::vector<std::string>& refused);
 
 /// The written file against the original on these sets, and against the recorded cases.
 ExportValidation judge_import(const ImportPlan& plan, const ImportedScript& imported, const std::filesystem::path& file,
