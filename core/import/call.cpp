@@ -13,6 +13,7 @@
 #include "core/checkpoint/convert.hpp"
 #include "core/error.hpp"
 #include "core/ir/lengths.hpp"
+#include "core/ir/operators.hpp"
 #include "core/ir/scalar.hpp"
 
 namespace onnxport::script {
@@ -37,6 +38,32 @@ std::string place_of(const ScriptNode& node) {
   std::string place = node.module.empty() ? "the model's forward()" : "'" + node.module + "'";
   if (!node.source.empty()) place += " (" + node.source + ")";
   return place;
+}
+
+/// What a script computes of so many numbers, it may go by.
+constexpr int64_t most_computed = 64;
+
+/// The results of the last node as constants, where it takes few numbers that are known, and its row says what it makes
+/// of them.
+std::optional<std::vector<ValueId>> computed(ir::Graph& graph, const std::vector<ValueId>& results) {
+  const ir::Node& node = graph.nodes.back();
+  std::vector<const ir::Tensor*> inputs;
+  for (ValueId input : node.inputs) {
+    const auto& constant = graph[input].constant;
+    if (input != ir::absent && (constant == nullptr || constant->element_count() > most_computed)) return std::nullopt;
+    inputs.push_back(constant.get());
+  }
+  std::vector<ir::TensorType> types;
+  for (ValueId result : results) {
+    types.push_back(graph[result].type);
+    const auto count = ir::element_count(types.back().shape);
+    if (!count || *count > most_computed) return std::nullopt;
+  }
+  const ir::Evaluated known = ir::evaluate({node, inputs, types});
+  if (!known) return std::nullopt;
+  std::vector<ValueId> constants;
+  for (const ir::Tensor& one : *known) constants.push_back(graph.add_constant(one));
+  return constants;
 }
 
 constexpr const char* general_hint =
@@ -234,7 +261,8 @@ std::vector<ValueId> Call::ops(const std::string& domain, const std::string& nam
   node.inputs = std::move(inputs);
   node.attributes = std::move(attributes);
   try {
-    return graph_.add_node(std::move(node), outputs);
+    std::vector<ValueId> results = graph_.add_node(std::move(node), outputs);
+    return computed(graph_, results).value_or(results);
   } catch (const Error& error) {
     refuse(error.what(),
            "a size that was written down while the module was made does not fit others: make it with inputs of other "
