@@ -95,6 +95,8 @@ BOOST_AUTO_TEST_CASE(images_of_any_size) {
                                        "--size", "width=48,21"}));
   BOOST_TEST(shapes.contains("batch 2, height 32, width 48"));
   BOOST_TEST(shapes.contains("batch 3, height 37, width 21"));
+  const Json multiples = imported("convolutions", {"--input", "pixel_values=f32[batch,3,4*rows,16]"}, "multiples");
+  BOOST_TEST((multiples.at("inputs").at(0).at("axes") == Json{"batch", "3", "4*rows", "16"}));
 }
 
 BOOST_AUTO_TEST_CASE(recurrent_layers) {
