@@ -19,8 +19,9 @@
 namespace onnxport {
 namespace {
 
-const char* const commands[] = {"export",  "validate", "features", "explain", "transform", "pack", "unpack",
-                                "inspect", "diff",     "plugins",  "record",  "synth",     "help"};
+const char* const commands[] = {"export",    "validate", "features", "explain", "import-torchscript",
+                                "transform", "pack",     "unpack",   "inspect", "diff",
+                                "plugins",   "record",   "synth",    "help"};
 
 std::string version_text() {
   return fmt::format("onnxport {} (plugin ABI {}.{}, opsets {} to {})", version, ONNXPORT_ABI_MAJOR, ONNXPORT_ABI_MINOR,
@@ -66,6 +67,7 @@ void define_commands(CLI::App& root, Arguments& a) {
   define_root(root);
   define_export(root, a);
   define_validate(root, a);
+  define_import(root, a);
   define_file_commands(root, a);
   define_model_commands(root, a);
   define_plugins(root, a);

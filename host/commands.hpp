@@ -20,6 +20,7 @@ int run_validate(const ValidateArguments& arguments, Console& console);
 int run_features(const FeaturesArguments& arguments, Console& console);
 int run_explain(const ExplainArguments& arguments, Console& console);
 int run_diff(const DiffArguments& arguments, Console& console);
+int run_import(const ImportArguments& arguments, Console& console);
 int run_transform(const TransformArguments& arguments, Console& console);
 int run_inspect(const InspectArguments& arguments, Console& console);
 int run_plugins_list(const PluginArguments& arguments, Console& console);

@@ -17,6 +17,7 @@ struct Arguments {
   ValidateArguments validate;
   FeaturesArguments features;
   TransformArguments transform;
+  ImportArguments import_script;
   InspectArguments inspect;
   DiffArguments diff;
   ExplainArguments explain;
@@ -57,6 +58,8 @@ void define_legacy(CLI::App& root, Arguments& a);
 void define_validate(CLI::App& root, Arguments& a);
 /// transform, pack, unpack, inspect, diff
 void define_file_commands(CLI::App& root, Arguments& a);
+/// import-torchscript
+void define_import(CLI::App& root, Arguments& a);
 /// features, explain, record, synth
 void define_model_commands(CLI::App& root, Arguments& a);
 /// plugins list, new, check and those of trust

@@ -326,6 +326,9 @@ class Libtorch final : public Backend {
   std::unique_ptr<ScriptedModel> load_script(const ScriptFile& script) override {
     return open_script(script, version());
   }
+  std::optional<ScriptGraph> read_script(const std::filesystem::path& file) override {
+    return reference::read_script(file, version());
+  }
 };
 
 }  // namespace

@@ -41,7 +41,8 @@ std::string reason_of(const std::exception& problem) {
   const std::string text = problem.what();
   constexpr std::string_view raised = "\nRuntimeError: ";
   size_t begin = text.find(raised);
-  begin = begin == std::string::npos ? 0 : begin + raised.size();
+  begin = begin == std::string::npos ? text.find_first_not_of('\n') : begin + raised.size();
+  if (begin == std::string::npos) return text;
   return text.substr(begin, text.find('\n', begin) - begin);
 }
 

@@ -7,11 +7,14 @@
 #include <torch/csrc/jit/serialization/import.h>
 
 #include <algorithm>
+#include <map>
+#include <mutex>
 #include <utility>
 
 #include "backends/torch/exchange.hpp"
 #include "backends/torch/script_arguments.hpp"
 #include "backends/torch/script_modules.hpp"
+#include "backends/torch/script_reader.hpp"
 
 namespace onnxport::reference {
 namespace {
@@ -41,9 +44,10 @@ void collect(const c10::IValue& value, const std::string& name, std::vector<Leaf
 
 class Script final : public ScriptedModel {
  public:
-  Script(ScriptFile script, jit::Module module)
+  Script(ScriptFile script, std::shared_ptr<jit::Module> module)
       : script_(std::move(script)),
-        module_(std::move(module)),
+        shared_(std::move(module)),
+        module_(*shared_),
         arguments_(script_, module_.get_method("forward").function().getSchema()) {}
   Script(const Script&) = delete;
   Script& operator=(const Script&) = delete;
@@ -83,36 +87,65 @@ class Script final : public ScriptedModel {
   }
 
   const ScriptFile script_;
+  const std::shared_ptr<jit::Module> shared_;
   jit::Module module_;
   const ScriptArguments arguments_;
 };
 
 /// What libtorch says of a file that it cannot load, for those who made it.
-[[noreturn]] void refuse(const ScriptFile& script, const std::string& version, const std::string& said) {
+[[noreturn]] void refuse(const std::filesystem::path& file, const std::string& version, const std::string& said) {
   constexpr std::string_view unknown = "Unknown builtin op: ";
   if (const size_t at = said.find(unknown); at != std::string::npos) {
     const std::string op = said.substr(at + unknown.size());
     throw Error(Failure::usage,
-                script.file.string() + ": " + version + " does not know " + op.substr(0, op.find_first_of(".\n ")),
+                file.string() + ": " + version + " does not know " + op.substr(0, op.find_first_of(".\n ")),
                 "make the module without it; of attention: attn_implementation=\"eager\"");
   }
-  throw Error(Failure::usage, script.file.string() + " is no TorchScript module that " + version + " reads: " + said,
+  throw Error(Failure::usage, file.string() + " is no TorchScript module that " + version + " reads: " + said,
               "make it with torch.jit.trace(model, inputs).save(FILE)");
+}
+
+/// The module in a file. What is read while another holds it is the same one, so that its weights are in memory once.
+std::shared_ptr<jit::Module> load_module(const std::filesystem::path& file, const std::string& version) {
+  static std::mutex mutex;
+  static std::map<std::pair<std::string, std::filesystem::file_time_type>, std::weak_ptr<jit::Module>> known;
+  const std::lock_guard lock(mutex);
+  try {
+    std::error_code ignored;
+    std::weak_ptr<jit::Module>& entry = known[{file.string(), std::filesystem::last_write_time(file, ignored)}];
+    if (auto module = entry.lock()) return module;
+    // What is fused or folded rounds otherwise, and is made again for each shape.
+    jit::setGraphExecutorOptimize(false);
+    auto module = std::make_shared<jit::Module>(jit::load(file.string(), at::kCPU));
+    module->eval();
+    entry = module;
+    return module;
+  } catch (const std::exception& problem) {
+    refuse(file, version, reason_of(problem));
+  }
 }
 
 }  // namespace
 
 std::unique_ptr<ScriptedModel> open_script(const ScriptFile& script, const std::string& version) {
+  std::shared_ptr<jit::Module> module = load_module(script.file, version);
   try {
-    // What is fused or folded rounds otherwise, and is made again for each shape.
-    jit::setGraphExecutorOptimize(false);
-    jit::Module module = jit::load(script.file.string(), at::kCPU);
-    module.eval();
     return std::make_unique<Script>(script, std::move(module));
   } catch (const Error&) {
     throw;
   } catch (const std::exception& problem) {
-    refuse(script, version, reason_of(problem));
+    refuse(script.file, version, reason_of(problem));
+  }
+}
+
+ScriptGraph read_script(const std::filesystem::path& file, const std::string& version) {
+  const std::shared_ptr<jit::Module> module = load_module(file, version);
+  try {
+    return describe_script(module, file.string());
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& problem) {
+    refuse(file, version, reason_of(problem));
   }
 }
 

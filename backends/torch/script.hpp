@@ -11,5 +11,7 @@ namespace onnxport::reference {
 
 /// As Backend::load_script() says. `version` is for messages: "libtorch 1.13.0".
 std::unique_ptr<ScriptedModel> open_script(const ScriptFile& script, const std::string& version);
+/// As Backend::read_script() says.
+ScriptGraph read_script(const std::filesystem::path& file, const std::string& version);
 
 }  // namespace onnxport::reference

@@ -8,10 +8,12 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/backend/script_file.hpp"
+#include "core/backend/script_graph.hpp"
 #include "core/ir/graph.hpp"
 #include "core/tensor/tensor.hpp"
 
@@ -78,6 +80,10 @@ class Backend {
   /// Files that are opened from now on may have operators whose kernels this library registers. Nothing where the back
   /// end runs no files.
   virtual void use_custom_operators(const std::string& library) { (void)library; }
+  /// Reads what such a model computes. nullopt where the back end has no such library. Throws Error(usage) where the
+  /// file is none of its, or has a part that it does not tell. The weights stay in memory as long as somebody holds
+  /// one; a load_script() of the same file shares them.
+  virtual std::optional<ScriptGraph> read_script(const std::filesystem::path&) { return std::nullopt; }
 };
 
 /// "reference" (libtorch) or "onnxruntime". Opens lib/onnxport/backends/libonnxport_NAME.so through Boost.DLL.
@@ -93,6 +99,6 @@ std::unique_ptr<Runnable> load_aside(std::function<std::unique_ptr<Runnable>()> 
 /// const char* onnxport_backend_stamp(void) must equal the host's backend_stamp().
 inline constexpr const char* backend_symbol = "onnxport_backend";
 inline constexpr const char* backend_stamp_symbol = "onnxport_backend_stamp";
-#define ONNXPORT_BACKEND_STAMP "onnxport-backend-5"
+#define ONNXPORT_BACKEND_STAMP "onnxport-backend-6"
 
 }  // namespace onnxport

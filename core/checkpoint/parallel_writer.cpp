@@ -66,6 +66,10 @@ bool copy_in_kernel(const WriteJob& job, const Piece& piece) {
 }
 
 void read_bytes(const MappedFile& file, uint64_t from, std::span<std::byte> bytes) {
+  if (file.descriptor() < 0) {
+    std::memcpy(bytes.data(), file.bytes().data() + from, bytes.size());
+    return;
+  }
   while (!bytes.empty()) {
     const ssize_t count = ::pread(file.descriptor(), bytes.data(), bytes.size(), static_cast<off_t>(from));
     if (count < 0 && errno == EINTR) continue;

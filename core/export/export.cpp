@@ -76,6 +76,16 @@ ExportedValue as_stated(const pb::ValueInfoProto& info) {
 
 }  // namespace
 
+ExportedGraph told_of(const std::string& file, const ModelParts& parts, const ir::Graph& lowered) {
+  const pb::GraphProto& proto = parts.model.graph();
+  ExportedGraph told{.file = file};
+  for (const pb::ValueInfoProto& input : proto.input()) told.inputs.push_back(as_stated(input));
+  for (const pb::ValueInfoProto& output : proto.output()) told.outputs.push_back(as_stated(output));
+  told.nodes = node_count(lowered);
+  told.initializers = parts.weights.size() + static_cast<size_t>(proto.initializer_size());
+  return told;
+}
+
 ExportResult export_onnx(const OnnxConfig& config, const Definition& definition, const std::filesystem::path& folder,
                          const ExportOptions& options) {
   return export_graphs(config, {{options.model_file, {&definition}}}, folder, options);
@@ -126,13 +136,7 @@ ExportResult export_graphs(const OnnxConfig& config, const std::vector<GraphToEx
                                           .keep_custom_ops = options.keep_custom_ops});
     if (options.newest_ir_version > 0 && whole.model.ir_version() > options.newest_ir_version)
       whole.model.set_ir_version(options.newest_ir_version);
-    const pb::GraphProto& proto = whole.model.graph();
-    ExportedGraph& told = result.graphs.emplace_back();
-    told.file = graph.file;
-    for (const pb::ValueInfoProto& input : proto.input()) told.inputs.push_back(as_stated(input));
-    for (const pb::ValueInfoProto& output : proto.output()) told.outputs.push_back(as_stated(output));
-    told.nodes = node_count(lowered);
-    told.initializers = whole.weights.size() + static_cast<size_t>(proto.initializer_size());
+    result.graphs.push_back(told_of(graph.file, whole, lowered));
     models.push_back({std::move(whole), graph.file});
   }
   const ModelFileOptions how{.folder = folder,

@@ -18,6 +18,8 @@
 
 namespace onnxport {
 
+struct ModelParts;  // core/onnx/model_proto.hpp
+
 struct ExportOptions {
   bool keep_custom_ops = false;  ///< operators of the plugin's own stay calls of a kernel, without a function
   int64_t opset = 18;
@@ -59,6 +61,9 @@ struct ExportedGraph {
   std::vector<ExportedValue> inputs, outputs;
   size_t nodes = 0, initializers = 0;
 };
+
+/// What the parts of a file say of the graph that was lowered.
+ExportedGraph told_of(const std::string& file, const ModelParts& parts, const ir::Graph& lowered);
 
 struct ExportResult {
   std::vector<ExportedFile> files;

@@ -9,6 +9,8 @@
 
 #include <cerrno>
 #include <cstring>
+#include <string_view>
+#include <utility>
 
 #include "core/error.hpp"
 
@@ -51,13 +53,24 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
   return file;
 }
 
+std::shared_ptr<const MappedFile> MappedFile::of_memory(std::string name, std::span<const std::byte> bytes,
+                                                        std::shared_ptr<const void> owner) {
+  std::shared_ptr<MappedFile> file(new MappedFile());
+  file->path_ = std::move(name);
+  file->bytes_ = bytes;
+  file->owner_ = std::move(owner);
+  return file;
+}
+
 MappedFile::~MappedFile() {
+  if (owner_ != nullptr) return;
   guard_.reset();
   if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
 void MappedFile::forget(uint64_t offset, uint64_t bytes) const {
+  if (owner_ != nullptr) return;  // pages of memory do not come back
   const auto page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
   const uint64_t begin = (offset + page - 1) / page * page, end = (offset + bytes) / page * page;
   if (begin >= end || end > bytes_.size()) return;
@@ -65,6 +78,7 @@ void MappedFile::forget(uint64_t offset, uint64_t bytes) const {
 }
 
 void MappedFile::check_unchanged() const {
+  if (owner_ != nullptr) return;
   struct stat info {};
   if (::fstat(descriptor_, &info) == 0 && static_cast<size_t>(info.st_size) == bytes_.size() &&
       modified_ns_of(info) == modified_ns_) {

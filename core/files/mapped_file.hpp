@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A file that is read over a mapping.
+// A file that is read over a mapping, or what a library holds in memory in place of one.
 #pragma once
 
 #include <cstddef>
@@ -18,6 +18,9 @@ class MappedFile {
  public:
   /// Maps the file read-only. Throws Error(checkpoint) where it cannot be opened or is empty.
   static std::shared_ptr<const MappedFile> open(const std::string& path);
+  /// Bytes that somebody else keeps in memory, as long as `owner` lives. `name` is for messages.
+  static std::shared_ptr<const MappedFile> of_memory(std::string name, std::span<const std::byte> bytes,
+                                                     std::shared_ptr<const void> owner);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
@@ -27,7 +30,7 @@ class MappedFile {
   /// Gives back pages that were read and are not needed soon. They stay in the page cache, and no longer count as
   /// memory of this process.
   void forget(uint64_t offset, uint64_t bytes) const;
-  /// The open descriptor, for copy_file_range.
+  /// The open descriptor, for copy_file_range; -1 of bytes in memory.
   int descriptor() const { return descriptor_; }
   /// Throws Error(checkpoint) where size or modification time differ from those at open(), or where a part could not be
   /// read. Until then a file that was cut off reads as zeros there.
@@ -40,6 +43,7 @@ class MappedFile {
   int descriptor_ = -1;
   int64_t modified_ns_ = 0;
   std::unique_ptr<BusGuard> guard_;
+  std::shared_ptr<const void> owner_;  // of bytes in memory
 };
 
 /// Where files of a checkpoint lie below the models' folder, for models that refer to weights in them.

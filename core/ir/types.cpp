@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
+#include <numeric>
 
 #include "core/error.hpp"
 
@@ -86,8 +88,65 @@ Dim operator+(const Dim& a, const Dim& b) {
   for (const auto& [name, factor] : b.terms_) sum.add_term(name, factor);
   return sum;
 }
+namespace {
+
+/// The factors of "(batch)*(rows)"; of another symbol, itself.
+std::vector<std::string> factors_of(const std::string& symbol) {
+  std::vector<std::string> factors;
+  int depth = 0;
+  size_t begin = 0;
+  for (size_t i = 0; i < symbol.size(); ++i) {
+    if (symbol[i] == '(' && depth++ == 0) begin = i + 1;
+    if (symbol[i] != ')' || --depth > 0) continue;
+    factors.push_back(symbol.substr(begin, i - begin));
+    const bool is_last = i + 1 == symbol.size();
+    if (is_last || symbol.substr(i + 1, 2) != "*(") return is_last ? factors : std::vector<std::string>{symbol};
+    ++i;
+  }
+  return {symbol};
+}
+
+/// A symbol for a product of two symbolic dimensions: the same in whichever order it came about.
+Dim product_of(const Dim& a, const Dim& b) {
+  std::vector<Dim> factors;
+  const int64_t number = take_factors(a, factors) * take_factors(b, factors);
+  std::vector<std::string> texts;
+  for (const Dim& factor : factors) texts.push_back(factor.to_string());
+  std::sort(texts.begin(), texts.end());
+  std::string text;
+  for (const std::string& factor : texts) text += (text.empty() ? "(" : "*(") + factor + ")";
+  return Dim::symbol(std::move(text)) * Dim(number);
+}
+
+}  // namespace
+
+int64_t take_factors(const Dim& dim, std::vector<Dim>& factors) {
+  if (dim.is_static()) return dim.size();
+  int64_t number = std::abs(dim.constant());
+  for (const auto& [symbol, times] : dim.terms()) number = std::gcd(number, times);
+  Dim rest(dim.constant() / number);
+  for (const auto& [symbol, times] : dim.terms()) rest = rest + Dim::symbol(symbol) * Dim(times / number);
+  const bool is_product = rest.terms().size() == 1 && rest.constant() == 0 && rest.terms()[0].second == 1 &&
+                          rest.terms()[0].first.starts_with('(');
+  if (!is_product) {
+    factors.push_back(std::move(rest));
+    return number;
+  }
+  const std::vector<std::string> texts = factors_of(rest.terms()[0].first);
+  if (texts.size() == 1) {
+    factors.push_back(std::move(rest));
+  } else {
+    for (const std::string& text : texts) {
+      // What is more than a sum of symbols stays a symbol.
+      const bool is_sum = text.find_first_of("()/-") == std::string::npos;
+      factors.push_back(is_sum ? Dim::parse(text) : Dim::symbol(text));
+    }
+  }
+  return number;
+}
+
 Dim operator*(const Dim& a, const Dim& b) {
-  if (!a.is_static() && !b.is_static()) return Dim::symbol(fmt::format("({})*({})", a.to_string(), b.to_string()));
+  if (!a.is_static() && !b.is_static()) return product_of(a, b);
   const Dim& form = a.is_static() ? b : a;
   const int64_t factor = a.is_static() ? a.constant_ : b.constant_;
   Dim product(form.constant_ * factor);
@@ -141,6 +200,22 @@ Dim floor_divide(const Dim& dim, int64_t divisor) {
   std::string text = numerator.to_string();
   if (rest != 0 || dim.terms().size() > 1) text = "(" + text + ")";
   return quotient + Dim::symbol(fmt::format("floor({}/{})", text, divisor));
+}
+
+Dim remainder(const Dim& dim, int64_t divisor) {
+  // Multiples leave nothing.
+  const int64_t constant = dim.constant() - floored(dim.constant(), divisor) * divisor;
+  Dim rest(constant);
+  bool is_below = true;
+  for (const auto& [symbol, times] : dim.terms()) {
+    if (times % divisor == 0) continue;
+    rest = rest + Dim::symbol(symbol) * Dim(times);
+    is_below = is_below && times < 0;
+  }
+  if (rest.is_static()) return rest;
+  if (!is_below) return rest - floor_divide(rest, divisor) * Dim(divisor);
+  const Dim above = Dim(0) - rest;
+  return floor_divide(above + Dim(divisor - 1), divisor) * Dim(divisor) - above;
 }
 
 std::string to_string(const Shape& shape) {

@@ -39,7 +39,7 @@ class Dim {
 
   friend Dim operator+(const Dim& a, const Dim& b);
   friend Dim operator-(const Dim& a, const Dim& b);
-  /// Product; one of the two must be static, else a fresh symbol named after the product.
+  /// Product; one of the two must be static, else a symbol named after the product: the same for the same factors.
   friend Dim operator*(const Dim& a, const Dim& b);
   /// Whether the forms are equal, whatever the order of their symbols.
   friend bool operator==(const Dim& a, const Dim& b);
@@ -54,6 +54,14 @@ class Dim {
 /// ⌊dim / divisor⌋ for a divisor above 0. Where that is no linear form it is a symbol of its own, in a normal form:
 /// ⌊(height - 16)/16⌋ + 1 is "floor(height/16)", and nested ones are one, "floor((height + 31)/32)".
 Dim floor_divide(const Dim& dim, int64_t divisor);
+
+/// What is left of dim divided by a divisor above 0: with b, b*floor((a + b - 1)/b) - a of -a, so that a length and
+/// what pads it are a multiple of b.
+Dim remainder(const Dim& dim, int64_t divisor);
+
+/// The number and the symbolic factors that a dimension is the product of, the factors behind those that are there: of
+/// 4*(batch)*(rows) it yields 4, and adds batch and rows; of 2*n + 2 it yields 2, and adds n + 1.
+int64_t take_factors(const Dim& dim, std::vector<Dim>& factors);
 
 using Shape = std::vector<Dim>;
 

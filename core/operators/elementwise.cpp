@@ -20,6 +20,12 @@ void infer_not(Inference& x) {
   infer_same(x);
 }
 
+/// Whether a sum of lengths is not below 0, however long they are.
+bool is_positive(const Dim& dim) {
+  return dim.constant() >= 0 &&
+         std::all_of(dim.terms().begin(), dim.terms().end(), [](const auto& term) { return term.second > 0; });
+}
+
 void infer_binary(Inference& x) {
   require_same_dtype(x, 0, 1);
   set(x, dtype_of(x), broadcast(x.shape(0), x.shape(1)));
@@ -27,13 +33,20 @@ void infer_binary(Inference& x) {
   const auto& b = x.in(1).contents;
   if (!a || !b || (a->size() != b->size() && a->size() != 1 && b->size() != 1)) return;
   const std::string& op = x.node.op;
-  if (op != "Add" && op != "Sub" && op != "Mul") return;
+  if (op != "Add" && op != "Sub" && op != "Mul" && op != "Div" && op != "Mod") return;
   Shape contents;
   for (size_t i = 0; i < std::max(a->size(), b->size()); ++i) {
     const Dim& left = (*a)[a->size() == 1 ? 0 : i];
     const Dim& right = (*b)[b->size() == 1 ? 0 : i];
-    if (op == "Mul" && !left.is_static() && !right.is_static()) return;
-    contents.push_back(op == "Add" ? left + right : op == "Sub" ? left - right : left * right);
+    const bool divides = op == "Div" || op == "Mod";
+    if (divides && (!right.is_static() || right.size() < 1)) return;
+    // The quotient of what is not below 0, or a multiple, is the operator's, which rounds towards 0.
+    if (op == "Div" && !is_positive(left) && !(remainder(left, right.size()) == Dim(0))) return;
+    contents.push_back(op == "Add"   ? left + right
+                       : op == "Sub" ? left - right
+                       : op == "Mul" ? left * right
+                       : op == "Div" ? floor_divide(left, right.size())
+                                     : remainder(left, right.size()));
   }
   set_contents(x, std::move(contents));
 }

@@ -16,16 +16,6 @@
 namespace onnxport::ir {
 namespace {
 
-/// Takes the whole number out of a symbolic dimension that all of it is a multiple of: 4*batch becomes batch, for 4.
-int64_t take_factor(Dim& dim) {
-  int64_t factor = std::abs(dim.constant());
-  for (const auto& [symbol, times] : dim.terms()) factor = std::gcd(factor, times);
-  Dim rest(dim.constant() / factor);
-  for (const auto& [symbol, times] : dim.terms()) rest = rest + Dim::symbol(symbol) * Dim(times / factor);
-  dim = std::move(rest);
-  return factor;
-}
-
 /// The result of Reshape for a target whose entries may be symbolic; 0 copies, one -1 takes the rest.
 Shape reshaped(const Shape& from, const Shape& target) {
   Shape shape;
@@ -42,31 +32,25 @@ Shape reshaped(const Shape& from, const Shape& target) {
       shape.push_back(target[i]);
     }
   }
-  // Cancel equal symbolic dims of both sides, so that what is left is static on both.
+  // Cancel equal symbolic factors of both sides, so that what is left is static on both.
   std::vector<Dim> left;
   int64_t from_size = 1, to_size = 1;
-  for (const Dim& dim : from) {
-    if (dim.is_static())
-      from_size *= dim.size();
-    else
-      left.push_back(dim);
-  }
-  std::vector<Dim> unmatched;
+  for (const Dim& dim : from) from_size *= take_factors(dim, left);
+  bool is_matched = true;
   for (size_t i = 0; i < shape.size(); ++i) {
     if (rest && i == *rest) continue;
-    if (shape[i].is_static()) {
-      to_size *= shape[i].size();
-    } else if (auto found = std::find(left.begin(), left.end(), shape[i]); found != left.end()) {
-      left.erase(found);
-    } else {
-      unmatched.push_back(shape[i]);
+    std::vector<Dim> factors;
+    to_size *= take_factors(shape[i], factors);
+    for (const Dim& factor : factors) {
+      const auto found = std::find(left.begin(), left.end(), factor);
+      is_matched = is_matched && found != left.end();
+      if (found != left.end()) left.erase(found);
     }
   }
   if (rest) {
     Dim size(1);
-    if (unmatched.empty()) {
+    if (is_matched) {
       if (to_size == 0) refuse("-1 beside an axis of length 0");
-      for (Dim& dim : left) from_size *= take_factor(dim);
       for (const Dim& dim : left) size = size * dim;
       if (from_size % to_size == 0) {
         size = size * Dim(from_size / to_size);
@@ -79,7 +63,7 @@ Shape reshaped(const Shape& from, const Shape& target) {
       size = Dim::symbol("rest of " + to_string(from));
     }
     shape[*rest] = size;
-  } else if (left.empty() && unmatched.empty() && from_size != to_size) {
+  } else if (left.empty() && is_matched && from_size != to_size) {
     refuse(fmt::format("{} elements cannot take the shape {}", from_size, to_string(shape)));
   }
   return shape;
@@ -206,7 +190,8 @@ void infer_concat(Inference& x) {
   Shape shape = x.shape(0);
   const size_t axis = axis_index(x.node.integer("axis", 0), shape.size());
   Shape contents;
-  bool known = shape.size() == 1;
+  const bool is_list = shape.size() == 1 && dtype_of(x) == DType::i64;
+  bool is_any_known = false, has_length = is_list;
   for (size_t i = 0; i < x.node.inputs.size(); ++i) {
     require_same_dtype(x, 0, i);
     const Shape& other = x.shape(i);
@@ -215,11 +200,17 @@ void infer_concat(Inference& x) {
       if (d != axis) require_same(other[d], shape[d], "an axis that is not joined");
     }
     if (i > 0) shape[axis] = shape[axis] + other[axis];
-    known = known && x.in(i).contents.has_value();
-    if (known) contents.insert(contents.end(), x.in(i).contents->begin(), x.in(i).contents->end());
+    const auto length = is_list ? other[0].maybe_size() : std::nullopt;
+    has_length = has_length && length.has_value();
+    is_any_known = is_any_known || x.in(i).contents.has_value();
+    // What the run alone tells is a length of its own.
+    for (int64_t k = 0; has_length && k < *length; ++k)
+      contents.push_back(x.in(i).contents
+                             ? x.in(i).contents->at(static_cast<size_t>(k))
+                             : Dim::symbol(fmt::format("entry {} of {}", contents.size(), place_of(x.node))));
   }
   set(x, dtype_of(x), std::move(shape));
-  if (known) set_contents(x, std::move(contents));
+  if (has_length && is_any_known) set_contents(x, std::move(contents));
 }
 
 void infer_split(Inference& x) {

@@ -107,6 +107,22 @@ struct TransformArguments {
   bool no_validate = false;
 };
 
+/// Of import-torchscript.
+struct ImportArguments {
+  std::filesystem::path module, output;
+  std::vector<std::string> inputs;   // "input_ids=i64[batch,sequence]"
+  std::vector<std::string> outputs;  // names, in order
+  std::vector<std::string> sizes;    // "sequence=16"
+  std::vector<std::string> ranges;   // "input_ids=0:30522"
+  std::vector<std::filesystem::path> cases;
+  std::optional<int64_t> opset;
+  std::optional<double> atol;
+  std::string dtype = "fp32";
+  bool external_data = false;
+  std::string data_name;
+  bool no_validate = false;
+};
+
 struct DiffArguments {
   std::filesystem::path a, b;
 };

@@ -110,7 +110,10 @@ void print_segments(const ValidationReport& found, bool all, Console& console) {
 }
 
 void print_file(const FileValidation& file, const Tolerance& tolerance, Console& console) {
-  const std::string against = file.reference.empty() ? "the recorded outputs" : "the definition in " + file.reference;
+  const bool is_of_original = !file.comparisons.empty() && !file.comparisons[0].judge.empty();
+  const std::string against = file.reference.empty() ? "the recorded outputs"
+                              : is_of_original       ? "the original in " + file.reference
+                                                     : "the definition in " + file.reference;
   console.line(fmt::format("validation: {} against {}, tolerance {}", file.runtime, against, describe(tolerance)));
   console.line("  ONNX checker, with full shape inference: passed");
   for (const ValidationReport& found : file.comparisons) {

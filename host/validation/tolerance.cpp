@@ -6,10 +6,14 @@
 namespace onnxport {
 
 Tolerance tolerance_for(const OnnxConfig& config, ir::DType dtype, std::optional<double> atol) {
+  return tolerance_for(config.atol_for_validation(), dtype, atol);
+}
+
+Tolerance tolerance_for(double usual, ir::DType dtype, std::optional<double> atol) {
   if (atol) return {.absolute = *atol, .relative = usual_relative};
   // 16 units in the last place of the type: dozens of layers each round a few times.
   const double units = 16 * (dtype == ir::DType::f16 ? 0x1p-11 : dtype == ir::DType::bf16 ? 0x1p-8 : 0x1p-24);
-  return {.absolute = config.atol_for_validation(), .relative = usual_relative, .of_largest = units};
+  return {.absolute = usual, .relative = usual_relative, .of_largest = units};
 }
 
 std::string describe(const Tolerance& tolerance) {

@@ -13,6 +13,7 @@ BOOST_AUTO_TEST_CASE(the_page_on_the_command_line, *boost::unit_test::preconditi
   sandbox.checkpoint();
   sandbox.checkpoint("reranker",
                      R"({"architectures": ["BertForSequenceClassification"], "id2label": {"0": "LABEL_0"}})");
+  fs::copy(fs::path(ONNXPORT_TEST_SOURCE_DIR) / "fixtures/torchscript/import/encoder.pt", sandbox / "encoder.pt");
   std::ifstream page(fs::path(ONNXPORT_TEST_SOURCE_DIR) / "../docs/command-line.md");
   BOOST_REQUIRE(page);
   bool inside = false;
