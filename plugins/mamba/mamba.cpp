@@ -17,13 +17,24 @@ int64_t rank_of(const Config& c, const char* field, int64_t hidden) {
   return derived;
 }
 
+/// Of as many channels as `expand` times the width, at least one.
+int64_t channels_of(const Config& c, int64_t hidden) {
+  const double expand = c.real("expand", 2), channels = expand * static_cast<double>(hidden);
+  if (channels < 1 || channels > 1e9) {
+    throw Error(ONNXPORT_CONFIG, "config field 'expand' is " + std::to_string(expand) +
+                                     "; expected a number above 0, as 2: the channels of a layer for each of the " +
+                                     std::to_string(hidden) + " of hidden_size");
+  }
+  return static_cast<int64_t>(channels);
+}
+
 struct MambaConfig {
   MambaConfig(const Config& c, bool norms_inputs)
       : vocab(c.size("vocab_size", 50280)),
         hidden(c.size("hidden_size", 768)),
         layers(c.count("num_hidden_layers", 32)),
         norm{.kind = Norm::Kind::rms, .epsilon = c.real("layer_norm_epsilon", 1e-5)},
-        mixer{.channels = static_cast<int64_t>(c.real("expand", 2) * static_cast<double>(hidden)),
+        mixer{.channels = channels_of(c, hidden),
               .state = c.size("state_size", 16),
               .rank = rank_of(c, "time_step_rank", hidden),
               .kernel = c.size("conv_kernel", 4),

@@ -37,6 +37,7 @@ struct MimiConfig {
         rotary(c, head_size) {
     require_multiple({"hidden_size", net.width}, {"num_attention_heads", heads});
     require_multiple({"num_attention_heads", heads}, {"num_key_value_heads", kv_heads});
+    require_multiple({"hidden_size", net.width}, {"upsample_groups", upsample_groups});
     require_equal({"vector_quantization_hidden_dimension", c.size("vector_quantization_hidden_dimension", 256)},
                   {"codebook_dim", codebook_width});
     if (semantic >= quantizers) {

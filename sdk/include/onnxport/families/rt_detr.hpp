@@ -32,7 +32,7 @@ struct RtDetrConfig {
         stride(c.has("feat_strides") ? c.integers("feat_strides").back() : 32),
         encoder{c.size("encoder_hidden_dim", 256), c.count("encoder_layers", 1), c.size("encoder_attention_heads", 8),
                 c.size("encoder_ffn_dim", 1024), c.text("encoder_activation_function", "gelu")},
-        decoder{c.size("d_model", 256), c.count("decoder_layers", 6), c.size("decoder_attention_heads", 8),
+        decoder{c.size("d_model", 256), c.size("decoder_layers", 6), c.size("decoder_attention_heads", 8),
                 c.size("decoder_ffn_dim", 1024), c.text("decoder_activation_function", "relu")},
         attended(c.has("encode_proj_layers") ? c.integers("encode_proj_layers") : std::vector<int64_t>{2}),
         temperature(c.real("positional_encoding_temperature", 10000)),
