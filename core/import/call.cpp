@@ -264,10 +264,11 @@ std::vector<ValueId> Call::ops(const std::string& domain, const std::string& nam
     std::vector<ValueId> results = graph_.add_node(std::move(node), outputs);
     return computed(graph_, results).value_or(results);
   } catch (const Error& error) {
-    refuse(error.what(),
-           "a size that was written down while the module was made fits no other: make it so that it takes the size from "
-           "its inputs (x.shape), or give the axis that size in --input; an axis that has to be a multiple is told as "
-           "one, such as 2*rows");
+    refuse(
+        error.what(),
+        "a size that was written down while the module was made fits no other: make it so that it takes the size from "
+        "its inputs (x.shape), or give the axis that size in --input; an axis that has to be a multiple is told as "
+        "one, such as 2*rows");
   }
 }
 
