@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "core/checkpoint/zip_archive.hpp"
 #include "core/error.hpp"
 
 namespace onnxport {
@@ -164,7 +165,8 @@ class Reader {
  private:
   template <class... Args>
   [[noreturn]] void refuse(fmt::format_string<Args...> text, Args&&... args) const {
-    throw Error(Failure::checkpoint, path_ + ": " + fmt::format(text, std::forward<Args>(args)...), broken_archive_hint);
+    throw Error(Failure::checkpoint, path_ + ": " + fmt::format(text, std::forward<Args>(args)...),
+                broken_archive_hint);
   }
   const Value& at(Ref ref) const { return document_[ref]; }
 

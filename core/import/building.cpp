@@ -9,7 +9,6 @@
 #include <map>
 #include <set>
 
-#include "core/checkpoint/convert.hpp"
 #include "core/error.hpp"
 #include "core/ir/lengths.hpp"
 #include "core/ir/operators.hpp"

@@ -31,17 +31,6 @@ constexpr const char* general_hint =
 
 }  // namespace
 
-std::string describe(const Item& item) {
-  if (item.is_none()) return "None";
-  if (const auto* flag = item.as<bool>()) return *flag ? "True" : "False";
-  if (const auto* number = item.as<double>()) return fmt::format("the number {}", *number);
-  if (const auto* number = item.as<Integer>()) return "the number " + number->dim.to_string();
-  if (const auto* text = item.as<std::string>()) return "the text '" + *text + "'";
-  if (const auto* list = item.as<List>()) return fmt::format("a list of {}", list->items->size());
-  if (item.as<Dictionary>() != nullptr) return "a dictionary";
-  return "a tensor";
-}
-
 std::string Call::name() const {
   const size_t colons = node_.kind.find("::");
   return colons == std::string::npos ? node_.kind : node_.kind.substr(colons + 2);

@@ -41,6 +41,12 @@ struct Item {
   std::variant<None, bool, double, std::string, Integer, Tensor, List, Dictionary> value;
 
   Item() = default;
+  // Elsewhere, since gcc 12 warns of members that a variant does not hold where it sees how one is moved.
+  Item(const Item& other);
+  Item(Item&& other) noexcept;
+  Item& operator=(const Item& other);
+  Item& operator=(Item&& other) noexcept;
+  ~Item();
   Item(bool flag) : value(flag) {}                           // NOLINT: a flag is an item
   Item(double number) : value(number) {}                     // NOLINT
   Item(std::string text) : value(std::move(text)) {}         // NOLINT
