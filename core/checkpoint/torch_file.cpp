@@ -81,7 +81,8 @@ class LegacyReader {
  private:
   template <class... Args>
   [[noreturn]] void refuse(fmt::format_string<Args...> text, Args&&... args) const {
-    throw Error(Failure::checkpoint, path_ + ": " + fmt::format(text, std::forward<Args>(args)...), broken_archive_hint);
+    throw Error(Failure::checkpoint, path_ + ": " + fmt::format(text, std::forward<Args>(args)...),
+                broken_archive_hint);
   }
   Document next_pickle() {
     Document document = pickle::read(bytes_.subspan(at_), path_, globals_);

@@ -56,7 +56,8 @@ class DirectoryReader {
 
   template <class... Args>
   [[noreturn]] void refuse(fmt::format_string<Args...> text, Args&&... args) const {
-    throw Error(Failure::checkpoint, path_ + ": " + fmt::format(text, std::forward<Args>(args)...), broken_archive_hint);
+    throw Error(Failure::checkpoint, path_ + ": " + fmt::format(text, std::forward<Args>(args)...),
+                broken_archive_hint);
   }
 
   std::string_view span(uint64_t offset, uint64_t length, std::string_view what) const {
@@ -179,7 +180,8 @@ std::string ZipArchive::find_in_folder(const std::string& name) const {
     const size_t slash = full.find('/');
     if (slash == std::string::npos || full.compare(slash + 1, std::string::npos, name) != 0) continue;
     if (!found.empty())
-      throw Error(Failure::checkpoint, fmt::format("{} holds both '{}' and '{}'", path_, found, full), broken_archive_hint);
+      throw Error(Failure::checkpoint, fmt::format("{} holds both '{}' and '{}'", path_, found, full),
+                  broken_archive_hint);
     found = full;
   }
   return found;

@@ -123,15 +123,15 @@ onnxport_string config_key(const onnxport_config* self, size_t index) {
 }
 
 const onnxport_config_1 config_functions{sizeof(onnxport_config_1),
-                              config_member,
-                              config_entry,
-                              config_type,
-                              config_size,
-                              config_bool,
-                              config_int,
-                              config_float,
-                              config_string,
-                              config_key};
+                                         config_member,
+                                         config_entry,
+                                         config_type,
+                                         config_size,
+                                         config_bool,
+                                         config_int,
+                                         config_float,
+                                         config_string,
+                                         config_key};
 
 }  // namespace
 

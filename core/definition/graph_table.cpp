@@ -273,15 +273,15 @@ int32_t graph_has_operator(onnxport_graph*, onnxport_string domain, onnxport_str
 }
 
 const onnxport_graph_1 graph_functions{sizeof(onnxport_graph_1),
-                             graph_input,
-                             graph_node,
-                             graph_constant,
-                             graph_output,
-                             graph_mark,
-                             graph_wants,
-                             graph_type_of,
-                             graph_has_operator,
-                             graph_scan};
+                                       graph_input,
+                                       graph_node,
+                                       graph_constant,
+                                       graph_output,
+                                       graph_mark,
+                                       graph_wants,
+                                       graph_type_of,
+                                       graph_has_operator,
+                                       graph_scan};
 
 }  // namespace
 
