@@ -18,7 +18,7 @@ void define_import(CLI::App& root, Arguments& a) {
       ->option_text(" ");
   app->add_option("OUTPUT", i.output, "Folder, or a file name that ends in .onnx")->required()->option_text(" ");
   app->add_option("--input", i.inputs,
-                  "An argument of forward(): input_ids=i64[batch,sequence]; an axis is a name or a size (repeatable)")
+                  "An argument of forward(): words=i64[batch,sequence]; an axis is a name or a size (repeatable)")
       ->type_name("NAME=TYPE[AXIS,…]")
       ->allow_extra_args(false);
   app->add_option(
@@ -39,7 +39,7 @@ void define_import(CLI::App& root, Arguments& a) {
       ->allow_extra_args(false);
   app->add_option(
          "--range", i.ranges,
-         "Values that an input may have: input_ids=0:30522 (default: by the table that is looked up; repeatable)")
+         "Values that an input may have: words=0:30522 (default: by the table that is looked up; repeatable)")
       ->type_name("INPUT=LOW:HIGH")
       ->allow_extra_args(false);
   app->add_option("--case", i.cases, "Recorded inputs and outputs to compare with as well (repeatable)")
@@ -51,7 +51,7 @@ void define_import(CLI::App& root, Arguments& a) {
   add_report_options(*app, a);
   app->footer(
       "Examples:\n"
-      "  onnxport import-torchscript model.pt onnx/ --input input_ids=i64[batch,sequence]\n"
+      "  onnxport import-torchscript model.pt onnx/ --input words=i64[batch,sequence]\n"
       "  onnxport import-torchscript net.pt net.onnx --input x=f32[batch,3,height,width] --size height=64 --size "
       "width=96\n"
       "\n"

@@ -124,6 +124,8 @@ void refuse_adapted(const Checkpoint& checkpoint) {
                               mark.what, name),
                   "export the model that it was tuned over, or one whose own weights were trained");
     }
+    // A model with adapters of its own has them as torch's parametrizations; jina_embeddings_v3 does.
+    if (name.find(".parametrizations.") != std::string::npos) continue;
     for (const AdapterMark& mark : adapter_marks) {
       if (name.find(mark.part) == std::string::npos) continue;
       throw Error(

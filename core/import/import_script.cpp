@@ -57,7 +57,7 @@ class Arguments {
         Failure::usage,
         fmt::format("{}: forward() {}; it takes {}", script_.file, what,
                     arguments.empty() ? "nothing" : fmt::format("{}", fmt::join(arguments, ", "))),
-        "give each of its tensors an --input NAME=TYPE[AXIS,…], as --input input_ids=i64[batch,sequence]; of a list "
+        "give each of its tensors an --input NAME=TYPE[AXIS,…], as --input words=i64[batch,sequence]; of a list "
         "or a tuple NAME.0, NAME.1, …");
   }
 

@@ -29,8 +29,8 @@ constexpr TypeWord type_words[] = {
 };
 
 constexpr const char* input_hint =
-    "say it as NAME=TYPE[AXIS,AXIS,…], such as input_ids=i64[batch,sequence] or "
-    "pixel_values=f32[batch,3,224,224]";
+    "say it as NAME=TYPE[AXIS,AXIS,…], such as words=i64[batch,sequence] or "
+    "image=f32[batch,3,224,224]";
 
 std::optional<int64_t> number_of(std::string_view text) {
   int64_t number = 0;
@@ -94,7 +94,7 @@ void add_size(const std::string& word, ImportPlan& plan) {
 void add_range(const std::string& word, ImportPlan& plan) {
   const auto refuse = [&](const std::string& why) {
     throw Error(Failure::usage, fmt::format("--range {}: {}", word, why),
-                "name an input and the values that it may have: --range input_ids=0:30522");
+                "name an input and the values that it may have: --range words=0:30522");
   };
   const size_t equals = word.find('='), colon = word.find(':', equals == std::string::npos ? 0 : equals);
   if (equals == std::string::npos || colon == std::string::npos) refuse("says no range");
