@@ -37,9 +37,8 @@ void define_import(CLI::App& root, Arguments& a) {
                   "Lengths at which an axis is compared, the usual one first: sequence=16, height=224,256 (repeatable)")
       ->type_name("AXIS=N,…")
       ->allow_extra_args(false);
-  app->add_option(
-         "--range", i.ranges,
-         "Values that an input may have: words=0:30522 (default: by the table that is looked up; repeatable)")
+  app->add_option("--range", i.ranges,
+                  "Values that an input may have: words=0:30522 (default: by the table that is looked up; repeatable)")
       ->type_name("INPUT=LOW:HIGH")
       ->allow_extra_args(false);
   app->add_option("--case", i.cases, "Recorded inputs and outputs to compare with as well (repeatable)")

@@ -25,7 +25,7 @@ std::string named(const ScriptArgument& argument) {
 class Arguments {
  public:
   Arguments(const ScriptGraph& script, const std::vector<ScriptInput>& inputs, ir::Graph& graph)
-      : script_(script), inputs_(inputs), graph_(graph) {
+      : script_(script), inputs_(inputs) {
     for (const ScriptInput& input : inputs) values_[input.name] = graph.add_input(input.name, input.type);
     if (values_.size() != inputs.size())
       throw Error(Failure::usage, "an input is given twice", "give each argument of forward() one --input");
@@ -104,7 +104,6 @@ class Arguments {
 
   const ScriptGraph& script_;
   const std::vector<ScriptInput>& inputs_;
-  ir::Graph& graph_;
   std::map<std::string, ir::ValueId> values_;
   std::set<std::string> used_;
 };
