@@ -46,9 +46,8 @@ class Script final : public ScriptedModel {
  public:
   Script(ScriptFile script, std::shared_ptr<jit::Module> module)
       : script_(std::move(script)),
-        shared_(std::move(module)),
-        module_(*shared_),
-        arguments_(script_, module_.get_method("forward").function().getSchema()) {}
+        module_(std::move(module)),
+        arguments_(script_, module_->get_method("forward").function().getSchema()) {}
   Script(const Script&) = delete;
   Script& operator=(const Script&) = delete;
 
@@ -56,7 +55,7 @@ class Script final : public ScriptedModel {
     return guarded([&] {
       const c10::NoGradGuard no_gradients;
       std::vector<Leaf> leaves;
-      collect(module_.forward(arguments_.values(inputs)), "", leaves);
+      collect(module_->forward(arguments_.values(inputs)), "", leaves);
       return named(leaves);
     });
   }
@@ -64,7 +63,7 @@ class Script final : public ScriptedModel {
   std::vector<ModuleResult> module_results(const Tensors& inputs) override {
     return guarded([&] {
       const c10::NoGradGuard no_gradients;
-      return UnfoldedScript(module_).run(module_, arguments_.values(inputs));
+      return UnfoldedScript(*module_).run(*module_, arguments_.values(inputs));
     });
   }
 
@@ -87,8 +86,7 @@ class Script final : public ScriptedModel {
   }
 
   const ScriptFile script_;
-  const std::shared_ptr<jit::Module> shared_;
-  jit::Module module_;
+  const std::shared_ptr<jit::Module> module_;
   const ScriptArguments arguments_;
 };
 

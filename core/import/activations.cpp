@@ -5,8 +5,6 @@
 namespace onnxport::script {
 namespace {
 
-using ir::ValueId;
-
 Items relu(Call& call) {
   const ValueId x = call.tensor(0);
   if (!ir::is_floating(call.dtype(x))) return {Tensor{call.op("Max", {x, call.scalar(0, call.dtype(x))})}};

@@ -11,19 +11,6 @@
 namespace onnxport::script {
 namespace {
 
-using ir::Dim;
-using ir::DType;
-using ir::ValueId;
-using Ints = std::vector<int64_t>;
-
-/// Swaps the last two axes.
-ValueId turned(Call& call, ValueId x) {
-  Ints order;
-  for (size_t axis = 0; axis < call.rank(x); ++axis) order.push_back(static_cast<int64_t>(axis));
-  std::swap(order.at(order.size() - 1), order.at(order.size() - 2));
-  return call.transpose(x, order);
-}
-
 /// Flags of what counts as what is added to scores.
 ValueId added(Call& call, ValueId flags, DType dtype) {
   return call.op("Where", {flags, call.scalar(0, dtype), call.scalar(ir::masked_score, dtype)});
@@ -37,18 +24,15 @@ struct Heads {
 
 ValueId attended(Call& call, const Heads& heads) {
   ValueId scores = call.op(
-      "MatMul", {call.op("Mul", {heads.q, call.scalar(heads.scale, call.dtype(heads.q))}), turned(call, heads.k)});
+      "MatMul", {call.op("Mul", {heads.q, call.scalar(heads.scale, call.dtype(heads.q))}), call.turned(heads.k)});
   if (heads.mask != ir::absent) scores = call.op("Add", {scores, heads.mask});
   return call.op("MatMul", {call.op("Softmax", {scores}, {{"axis", int64_t{-1}}}), heads.v});
 }
 
 /// Where a key is not behind its query: both count from the beginning.
 ValueId causal(Call& call, ValueId q, ValueId k) {
-  const auto counted = [&](ValueId x) {
-    const Integer length = call.size_of_axis(x, call.rank(x) - 2);
-    return call.op("Range", {call.scalar(0, DType::i64), value_of(call, length), call.scalar(1, DType::i64)});
-  };
-  return call.op("LessOrEqual", {counted(k), call.unsqueeze(counted(q), {1})});
+  const auto places = [&](ValueId x) { return counted(call, call.size_of_axis(x, call.rank(x) - 2)); };
+  return call.op("LessOrEqual", {places(k), call.unsqueeze(places(q), {1})});
 }
 
 double usual_scale(Call& call, ValueId q) {

@@ -6,7 +6,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
+#include <numeric>
 #include <set>
 
 #include "core/error.hpp"
@@ -15,10 +17,6 @@
 #include "core/ir/scalar.hpp"
 
 namespace onnxport::script {
-
-using ir::Dim;
-using ir::DType;
-using ir::ValueId;
 
 namespace {
 
@@ -95,6 +93,12 @@ ValueId Call::transpose(ValueId value, std::vector<int64_t> order) const {
   if (std::is_sorted(order.begin(), order.end())) return value;
   return op("Transpose", {value}, {{"perm", std::move(order)}});
 }
+ValueId Call::turned(ValueId value) const {
+  Ints order(rank(value));
+  std::iota(order.begin(), order.end(), 0);
+  std::swap(order.at(order.size() - 1), order.at(order.size() - 2));
+  return transpose(value, std::move(order));
+}
 ValueId Call::unsqueeze(ValueId value, std::vector<int64_t> axes) const {
   return axes.empty() ? value : op("Unsqueeze", {value}, {{"axes", std::move(axes)}});
 }
@@ -102,7 +106,6 @@ ValueId Call::squeeze(ValueId value, std::vector<int64_t> axes) const {
   return axes.empty() ? value : op("Squeeze", {value}, {{"axes", std::move(axes)}});
 }
 ValueId Call::slice(ValueId value, int64_t axis, int64_t begin, int64_t end) const {
-  using Ints = std::vector<int64_t>;
   return op("Slice", {value}, {{"starts", Ints{begin}}, {"ends", Ints{end}}, {"axes", Ints{axis}}});
 }
 

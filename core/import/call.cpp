@@ -13,23 +13,22 @@
 
 namespace onnxport::script {
 
-using ir::Dim;
-using ir::DType;
-using ir::ValueId;
-
 namespace {
 
-/// Where a node stands, for messages.
+constexpr const char* general_hint =
+    "write that part of the model with other operators, or make a plugin for it: docs/writing-a-plugin.md";
+
+}  // namespace
+
 std::string place_of(const ScriptNode& node) {
   std::string place = node.module.empty() ? "the model's forward()" : "'" + node.module + "'";
   if (!node.source.empty()) place += " (" + node.source + ")";
   return place;
 }
 
-constexpr const char* general_hint =
-    "write that part of the model with other operators, or make a plugin for it: docs/writing-a-plugin.md";
-
-}  // namespace
+Items as_it_is(Call& call) {
+  return {call.at(0)};
+}
 
 std::string Call::name() const {
   const size_t colons = node_.kind.find("::");

@@ -11,9 +11,6 @@
 namespace onnxport::script {
 namespace {
 
-using ir::DType;
-using ir::ValueId;
-
 std::string base_name(const Call& call) {
   std::string name = call.name();
   if (is_in_place(call.node().kind)) name.pop_back();

@@ -10,10 +10,6 @@
 namespace onnxport::script {
 namespace {
 
-using ir::Dim;
-using ir::ValueId;
-using Ints = std::vector<int64_t>;
-
 /// The same pads before and behind.
 Ints both_sides(const Ints& pads) {
   Ints both = pads;

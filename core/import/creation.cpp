@@ -8,11 +8,6 @@
 namespace onnxport::script {
 namespace {
 
-using ir::Dim;
-using ir::DType;
-using ir::ValueId;
-using Ints = std::vector<int64_t>;
-
 DType type_or(Call& call, size_t index, DType otherwise) {
   return call.has(index) ? call.element_type(index) : otherwise;
 }
@@ -108,8 +103,7 @@ Items linspace(Call& call) {
   const double first = call.number(0), last = call.number(1);
   const Integer steps = call.size(2);
   const DType dtype = type_or(call, 3, DType::f32);
-  const ValueId places = call.cast(
-      call.op("Range", {call.scalar(0, DType::i64), value_of(call, steps), call.scalar(1, DType::i64)}), dtype);
+  const ValueId places = call.cast(counted(call, steps), dtype);
   if (steps.dim.is_static()) {
     const double step = steps.dim.size() > 1 ? (last - first) / static_cast<double>(steps.dim.size() - 1) : 0;
     return {Tensor{call.op("Add", {call.op("Mul", {places, call.scalar(step, dtype)}), call.scalar(first, dtype)})}};
@@ -124,10 +118,8 @@ Items eye(Call& call) {
   const bool has_columns = call.count() > 5;
   const Integer rows = call.size(0), columns = has_columns ? call.size(1) : rows;
   const DType dtype = type_or(call, has_columns ? 2 : 1, DType::f32);
-  const auto counted = [&](const Integer& n) {
-    return call.op("Range", {call.scalar(0, DType::i64), value_of(call, n), call.scalar(1, DType::i64)});
-  };
-  return {Tensor{call.cast(call.op("Equal", {call.unsqueeze(counted(rows), {1}), counted(columns)}), dtype)}};
+  return {
+      Tensor{call.cast(call.op("Equal", {call.unsqueeze(counted(call, rows), {1}), counted(call, columns)}), dtype)}};
 }
 
 /// Of numbers, or of lists of them.

@@ -8,9 +8,6 @@
 
 namespace onnxport::script {
 
-using ir::DType;
-using ir::ValueId;
-
 namespace {
 
 /// Element types by torch's numbers.

@@ -9,9 +9,6 @@
 namespace onnxport::script {
 namespace {
 
-using ir::DType;
-using ir::ValueId;
-
 bool are_numbers(const Item& a, const Item& b) {
   return a.is_number() && b.is_number();
 }

@@ -13,11 +13,6 @@
 namespace onnxport::script {
 namespace {
 
-using ir::Dim;
-using ir::DType;
-using ir::ValueId;
-using Ints = std::vector<int64_t>;
-
 constexpr int64_t to_end = std::numeric_limits<int64_t>::max();
 
 /// Entries [begin, end) of an axis, each bound a number or a size.
@@ -247,11 +242,6 @@ Items nonzero(Call& call) {
   for (int64_t i = 0; i < static_cast<int64_t>(call.rank(call.tensor(0))); ++i)
     axes.push_back(Tensor{call.squeeze(call.slice(places, 0, i, i + 1), {0})});
   return {Item::list(std::move(axes))};
-}
-
-/// 0, 1, … as i64[length].
-ValueId counted(Call& call, const Integer& length) {
-  return call.op("Range", {call.scalar(0, DType::i64), value_of(call, length), call.scalar(1, DType::i64)});
 }
 
 Items one_hot(Call& call) {

@@ -12,10 +12,6 @@
 namespace onnxport::script {
 namespace {
 
-using ir::Dim;
-using ir::ValueId;
-using Ints = std::vector<int64_t>;
-
 /// More turns of a loop than any model has layers or steps; each becomes nodes.
 constexpr int64_t most_turns = 10'000;
 /// Whole numbers of so many elements, which may be sizes, are constants of the graph.
@@ -27,10 +23,7 @@ bool is_part(const ScriptNode& node) {
 
 [[noreturn]] void refuse_unknown(const ScriptNode& node, const std::string& file) {
   throw Error(
-      Failure::usage,
-      fmt::format("{}: {} in {}{} has no counterpart in the graph", file, node.kind,
-                  node.module.empty() ? "the model's forward()" : "'" + node.module + "'",
-                  node.source.empty() ? "" : " (" + node.source + ")"),
+      Failure::usage, fmt::format("{}: {} in {} has no counterpart in the graph", file, node.kind, place_of(node)),
       "write that part of the model with other operators, or make a plugin for it: docs/writing-a-plugin.md; how an "
       "operator is added says docs/hacking.md");
 }

@@ -11,10 +11,6 @@
 namespace onnxport::script {
 namespace {
 
-using ir::Dim;
-using ir::ValueId;
-using Ints = std::vector<int64_t>;
-
 std::vector<ValueId> of_one_type(Call& call, const Items& items) {
   Items kept;
   for (const Item& item : items) {

@@ -11,20 +11,6 @@
 namespace onnxport::script {
 namespace {
 
-using ir::Dim;
-using ir::DType;
-using ir::ValueId;
-using Ints = std::vector<int64_t>;
-
-Items as_it_is(Call& call) {
-  return {call.at(0)};
-}
-
-/// A copy, which is another value to whoever changes it.
-Items clone(Call& call) {
-  return {call.at(0)};
-}
-
 Items view(Call& call) {
   // view(dtype) looks at the bytes as another type.
   if (call.at(1).as<List>() == nullptr) call.refuse("looks at a tensor's bytes as another type");
@@ -95,11 +81,9 @@ Items transpose(Call& call) {
 
 Items reversed_axes(Call& call) {
   const ValueId x = call.tensor(0);
+  if (call.name() == "mT") return {Tensor{call.turned(x)}};
   Ints order = in_order(call.rank(x));
-  if (call.name() == "mT")
-    std::swap(order.at(order.size() - 1), order.at(order.size() - 2));
-  else
-    std::reverse(order.begin(), order.end());
+  std::reverse(order.begin(), order.end());
   return {Tensor{call.transpose(x, order)}};
 }
 
@@ -270,7 +254,7 @@ const std::vector<Row>& layout_rows() {
       {"aten::resolve_conj", as_it_is},
       {"aten::resolve_neg", as_it_is},
       {"prim::data", as_it_is},
-      {"aten::clone", clone},
+      {"aten::clone", as_it_is},
       {"aten::view", view},
       {"aten::reshape", view},
       {"aten::_unsafe_view", view},

@@ -11,9 +11,6 @@
 namespace onnxport::script {
 namespace {
 
-using ir::ValueId;
-using Ints = std::vector<int64_t>;
-
 Items linear(Call& call) {
   const ValueId x = call.tensor(0), weight = call.tensor(1);
   if (call.rank(weight) != 2) call.refuse("has a weight that is no matrix");

@@ -9,11 +9,6 @@
 namespace onnxport::script {
 namespace {
 
-using ir::Dim;
-using ir::DType;
-using ir::ValueId;
-using Ints = std::vector<int64_t>;
-
 /// f[length] of one number.
 ValueId filled(Call& call, double number, int64_t length, DType dtype) {
   const ir::Tensor one = ir::scalar(number, dtype);

@@ -10,9 +10,6 @@
 
 namespace onnxport::script {
 
-using ir::Dim;
-using ir::DType;
-
 namespace {
 
 int64_t floored(int64_t a, int64_t b) {
@@ -134,6 +131,10 @@ Integer larger(const Call& call, const Integer& a, const Integer& b) {
   return chosen(call, a, b, true);
 }
 
+ValueId counted(const Call& call, const Integer& length) {
+  return call.op("Range", {call.scalar(0, DType::i64), value_of(call, length), call.scalar(1, DType::i64)});
+}
+
 Item arithmetic(const Call& call, std::string_view how, const Item& a, const Item& b) {
   const auto whole = [](const Item& item) { return item.as<Integer>() != nullptr || item.as<bool>() != nullptr; };
   const auto left = call.known_number(a), right = call.known_number(b);
@@ -172,11 +173,6 @@ std::optional<int> compare(const Call& call, const Item& a, const Item& b) {
 }
 
 namespace {
-
-/// A tensor of one number, or a number, as a number.
-Items as_it_is(Call& call) {
-  return {call.at(0)};
-}
 
 Items to_integer(Call& call) {
   if (const auto* number = call.at(0).as<double>()) return {static_cast<int64_t>(*number)};

@@ -19,6 +19,9 @@ Integer remainder(const Call& call, const Integer& a, const Integer& b);
 Integer smaller(const Call& call, const Integer& a, const Integer& b);
 Integer larger(const Call& call, const Integer& a, const Integer& b);
 
+/// 0, 1, … as i64[length].
+ValueId counted(const Call& call, const Integer& length);
+
 /// An operator of two numbers, none of them a tensor: "add", "sub", "mul", "div", "floordiv", "remainder", "pow".
 Item arithmetic(const Call& call, std::string_view how, const Item& a, const Item& b);
 

@@ -8,8 +8,6 @@
 namespace onnxport::script {
 namespace {
 
-using ir::ValueId;
-
 /// lstm(x, [state, cell], weights, has_biases, layers, dropout, train, bidirectional, batch_first); gru(x, state, …)
 Items recurrent(Call& call) {
   const bool is_lstm = call.name() == "lstm";

@@ -10,10 +10,6 @@
 namespace onnxport::script {
 namespace {
 
-using ir::DType;
-using ir::ValueId;
-using Ints = std::vector<int64_t>;
-
 /// The axes that an argument names, all for none.
 Ints axes_of(Call& call, ValueId x, size_t index) {
   Ints axes;

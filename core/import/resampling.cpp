@@ -8,9 +8,6 @@
 namespace onnxport::script {
 namespace {
 
-using ir::DType;
-using ir::ValueId;
-
 /// upsample_KIND(x, size, [align_corners], scale…): the size is told, or the scales are. Both forms of torch, that with
 /// a list of scales and that with one for each axis, tell a size where there is one.
 struct Upsampling {

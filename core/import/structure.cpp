@@ -120,10 +120,6 @@ Items keys(Call& call) {
   return {Item::list(std::move(items))};
 }
 
-Items as_it_is(Call& call) {
-  return {call.at(0)};
-}
-
 Items nothing(Call& call) {
   return Items(call.node().outputs.size());
 }

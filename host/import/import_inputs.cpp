@@ -60,15 +60,10 @@ Description described(const ImportPlan& plan, const ImportedScript& imported) {
 class Maker {
  public:
   Maker(const ImportPlan& plan, const ImportedScript& imported)
-      : plan_(plan), imported_(imported), description_(described(plan, imported)) {
+      : plan_(plan), imported_(imported), description_(described(plan, imported)), axes_(axes_of(plan.inputs)) {
     DummyOptions options;
     for (const auto& [axis, lengths] : plan.sizes) options.sizes[axis] = lengths[0];
     usual_ = dummy::axis_sizes(description_, Json::object(), nullptr, options);
-    for (const ScriptInput& input : plan.inputs) {
-      for (const ir::Dim& dim : input.type.shape) {
-        for (const auto& [symbol, factor] : dim.terms()) axes_.insert(symbol);
-      }
-    }
     std::erase_if(usual_, [&](const auto& length) { return !axes_.contains(length.first); });
   }
 

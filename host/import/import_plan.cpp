@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <set>
 
 #include "core/error.hpp"
 #include "core/export/export.hpp"
@@ -32,8 +31,9 @@ constexpr const char* input_hint =
     "say it as NAME=TYPE[AXIS,AXIS,…], such as words=i64[batch,sequence] or "
     "image=f32[batch,3,224,224]";
 
-std::optional<int64_t> number_of(std::string_view text) {
-  int64_t number = 0;
+template <class Number>
+std::optional<Number> number_of(std::string_view text) {
+  Number number{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (text.empty() || error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
   return number;
@@ -64,16 +64,6 @@ ScriptInput input_of(const std::string& word) {
   return input;
 }
 
-std::set<std::string> axes_of(const std::vector<ScriptInput>& inputs) {
-  std::set<std::string> axes;
-  for (const ScriptInput& input : inputs) {
-    for (const ir::Dim& dim : input.type.shape) {
-      for (const auto& [symbol, factor] : dim.terms()) axes.insert(symbol);
-    }
-  }
-  return axes;
-}
-
 void add_size(const std::string& word, ImportPlan& plan) {
   const auto refuse = [&](const std::string& why) {
     throw Error(Failure::usage, fmt::format("--size {}: {}", word, why),
@@ -84,7 +74,7 @@ void add_size(const std::string& word, ImportPlan& plan) {
   const std::string axis = word.substr(0, equals);
   if (!axes_of(plan.inputs).contains(axis)) refuse("no input has an axis of that name");
   for (const std::string& text : split_list(std::string_view(word).substr(equals + 1))) {
-    const auto size = number_of(text);
+    const auto size = number_of<int64_t>(text);
     if (!size || *size < 1) refuse(fmt::format("'{}' is no length", text));
     plan.sizes[axis].push_back(*size);
   }
@@ -103,11 +93,9 @@ void add_range(const std::string& word, ImportPlan& plan) {
                                   [&](const ScriptInput& input) { return input.name == name; });
   if (known == plan.inputs.end()) refuse("there is no such input");
   const auto real = [&](const std::string& text) {
-    double number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (text.empty() || error != std::errc{} || end != text.data() + text.size())
-      refuse(fmt::format("'{}' is no number", text));
-    return number;
+    const auto number = number_of<double>(text);
+    if (!number) refuse(fmt::format("'{}' is no number", text));
+    return *number;
   };
   const ValueRange range{real(word.substr(equals + 1, colon - equals - 1)), real(word.substr(colon + 1))};
   if (range.low >= range.high) refuse("its end is not above its beginning");
@@ -115,6 +103,16 @@ void add_range(const std::string& word, ImportPlan& plan) {
 }
 
 }  // namespace
+
+std::set<std::string> axes_of(const std::vector<ScriptInput>& inputs) {
+  std::set<std::string> axes;
+  for (const ScriptInput& input : inputs) {
+    for (const ir::Dim& dim : input.type.shape) {
+      for (const auto& [symbol, factor] : dim.terms()) axes.insert(symbol);
+    }
+  }
+  return axes;
+}
 
 ImportPlan plan_import(const ImportArguments& arguments) {
   ImportPlan plan;

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -38,5 +39,8 @@ struct ImportPlan {
 
 /// Throws Error(usage) for words that say nothing, or too much.
 ImportPlan plan_import(const ImportArguments& arguments);
+
+/// The names of all axes that have one.
+std::set<std::string> axes_of(const std::vector<ScriptInput>& inputs);
 
 }  // namespace onnxport
