@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "core/checkpoint/convert.hpp"
+#include "core/checkpoint/finite.hpp"
 #include "core/checkpoint/write_plan.hpp"
 #include "core/error.hpp"
 
@@ -171,19 +172,41 @@ class Work {
 
   void deliver(const Piece& piece, std::vector<std::byte>& tile) {
     const WriteJob& job = jobs_[piece.job];
-    if (piece.source && shares_pages(*piece.source, piece.target)) {
-      const Turn turn(next_turn_, turn_);
-      if (copy_in_kernel(job, piece)) return;
-    }
+    const bool copied = copied_in_kernel(piece);
+    if (copied && options_.not_finite == nullptr) return;
     if (tile.empty()) tile.resize(largest_);
     const std::span bytes(tile.data(), piece.bytes);
     make(job, piece, bytes);
+    if (options_.not_finite != nullptr) look_at(piece, bytes);
+    if (copied) return;
     if (!piece.source && --left_[piece.region] == 0) {
       const Region& region = plan_.regions[piece.region];
       if (region.file != nullptr) region.file->forget(region.offset, region.bytes);
     }
     const Turn turn(next_turn_, turn_);
     write_piece(job, piece, bytes);
+  }
+
+  bool copied_in_kernel(const Piece& piece) {
+    if (!piece.source || !shares_pages(*piece.source, piece.target)) return false;
+    const Turn turn(next_turn_, turn_);
+    return copy_in_kernel(jobs_[piece.job], piece);
+  }
+
+  /// Notes the weight of the first number that is none. Of a run of several weights the later ones may be as well.
+  void look_at(const Piece& piece, std::span<const std::byte> bytes) {
+    const ir::DType dtype = jobs_[piece.job].weight.dtype();
+    const std::optional<uint64_t> place = first_not_finite(dtype, bytes);
+    if (!place) return;
+    size_t job = piece.job;
+    if (piece.source) {
+      const uint64_t target = piece.target + *place * ir::size_of(dtype);
+      while (job + 1 < jobs_.size() && jobs_[job + 1].descriptor == jobs_[job].descriptor &&
+             jobs_[job].offset + jobs_[job].weight.bytes() <= target)
+        ++job;
+    }
+    const std::lock_guard lock(mutex_);
+    options_.not_finite->insert(jobs_[job].weight.stored->name);
   }
 
   const std::vector<WriteJob>& jobs_;

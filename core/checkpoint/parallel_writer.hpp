@@ -4,6 +4,8 @@
 
 #include <atomic>
 #include <functional>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "core/checkpoint/weight.hpp"
@@ -28,6 +30,9 @@ struct WriteOptions {
   /// Bytes done and in all; called on the calling thread.
   std::function<void(uint64_t done, uint64_t total)> progress;
   const std::atomic<bool>* cancel = nullptr;
+  /// Not null: takes the names, in the checkpoint, of weights that hold NaN or an infinity. All that is written is
+  /// looked at, once it is in this process; what the kernel copies is read for it as well.
+  std::set<std::string>* not_finite = nullptr;
 };
 
 /// Untouched bytes that lie one after the other in both files go as one run, by copy_file_range where they lie alike on

@@ -53,7 +53,7 @@ class Planner {
     const WriteJob &left = jobs_[before.job], &right = jobs_[job];
     return before.source && *before.source + before.bytes == source && before.bytes < run_bytes &&
            before.target + before.bytes == right.offset && left.descriptor == right.descriptor &&
-           left.weight.stored->file == right.weight.stored->file;
+           left.weight.stored->file == right.weight.stored->file && left.weight.dtype() == right.weight.dtype();
   }
 
   void transform(size_t job, const TileReader& reader) {

@@ -12,7 +12,7 @@
 namespace onnxport {
 
 /// A run of bytes of one output file. Transformed: of one weight, from `begin` of its final bytes on, or a block of it.
-/// Untouched: of the checkpoint's file, from `source` on, and maybe of several weights.
+/// Untouched: of the checkpoint's file, from `source` on, and maybe of several weights of one type.
 struct Piece {
   size_t job;
   uint64_t begin, bytes;

@@ -147,7 +147,8 @@ ExportResult export_graphs(const OnnxConfig& config, const std::vector<GraphToEx
                              .planned = options.planned,
                              .threads = options.threads,
                              .memory = options.memory,
-                             .progress = options.progress};
+                             .progress = options.progress,
+                             .not_finite = options.not_finite};
   result.files = write_models(models, how);
   if (!options.linked.empty()) result.not_linked = weights_not_linked(models, how);
   return result;

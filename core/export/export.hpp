@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,7 @@ struct ExportOptions {
   /// Called with what will be written before anything is.
   std::function<void(const std::vector<ExportedFile>&)> planned;
   Progress progress;
+  std::set<std::string>* not_finite = nullptr;  // as WriteOptions has it: not null has all written bytes looked at
 };
 
 /// Metadata of a file that holds parts of a model: which, joined by commas. Added to the caller's own.

@@ -245,7 +245,8 @@ std::vector<ExportedFile> write_models(const std::vector<ModelToWrite>& models, 
                        [&](uint64_t done, uint64_t total) {
                          if (options.progress.report) options.progress.report("writing weights", done, total);
                        },
-                   .cancel = options.progress.cancel};
+                   .cancel = options.progress.cancel,
+                   .not_finite = options.not_finite};
   if (options.memory > 0) how.memory = options.memory;
   write_weights(jobs, how);
   for (const auto& file : files) file->close();

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,7 @@ struct ModelFileOptions {
   int threads = 0;      // 0: as many as cores
   uint64_t memory = 0;  // for what is transformed on its way; 0: 16 MB
   Progress progress;
+  std::set<std::string>* not_finite = nullptr;  // as WriteOptions has it
 };
 
 /// One graph of an export and the file that it becomes.

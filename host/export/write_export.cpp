@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <set>
 #include <utility>
 
 #include "core/definition/scores.hpp"
@@ -105,6 +106,24 @@ void WrittenExport::set_file(const fs::path& staging, const fs::path& name) {
     *there = file;
 }
 
+namespace {
+
+[[noreturn]] void refuse_not_finite(const std::set<std::string>& weights) {
+  constexpr size_t most = 3;
+  std::vector<std::string> named;
+  for (const std::string& name : weights) {
+    if (named.size() < most) named.push_back("'" + name + "'");
+  }
+  const size_t more = weights.size() - named.size();
+  throw Error(Failure::checkpoint,
+              fmt::format("the checkpoint holds NaN or infinite numbers where weights are expected: in {}{}",
+                          fmt::join(named, ", "), more > 0 ? fmt::format(" and {} more tensors", more) : ""),
+              "save the model again from a state that computes; where it means them, leave out --no-validate, which "
+              "then says what the outputs are");
+}
+
+}  // namespace
+
 WrittenExport write_export(const ExportPlan& plan, const ExportSource& source, const StagedOutput& output,
                            const WriteEvents& events) {
   ExportOptions options;
@@ -133,6 +152,9 @@ WrittenExport write_export(const ExportPlan& plan, const ExportSource& source, c
     if (forecast.seconds) events.forecast(forecast);
   };
   options.progress = events.progress;
+  // Otherwise validation finds what they do to the outputs.
+  std::set<std::string> not_finite;
+  if (!plan.validation) options.not_finite = &not_finite;
   ExportResult result;
   std::vector<fs::path> names;
   try {
@@ -144,6 +166,7 @@ WrittenExport write_export(const ExportPlan& plan, const ExportSource& source, c
     throw with_figures(error, forecast.bytes, output);
   }
   source.checkpoint.check_unchanged();
+  if (!not_finite.empty()) refuse_not_finite(not_finite);
 
   WrittenExport written{source.selection.model_type, source.selection.feature, source.opset,
                         output.final_folder(),       std::move(result.graphs), {},

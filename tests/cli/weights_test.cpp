@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
+#include <cstring>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
@@ -156,6 +158,36 @@ BOOST_AUTO_TEST_CASE(what_onnx_runtime_cannot_run_is_told) {
   BOOST_TEST(notes_mention(result, "cannot run bf16 here"));
   BOOST_TEST(notes_mention(result, "rounded to bf16"));
   BOOST_TEST(sandbox.tree().count("out/rounded") == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(weights_that_are_no_numbers_without_validation) {
+  const Sandbox sandbox;
+  sandbox.write("c.json", tiny_config());
+  for (const std::string part : {"query.weight", "LayerNorm.bias"}) {
+    fs::remove_all(sandbox / "bert");
+    synth(sandbox, {});
+    std::string bytes = sandbox.read("bert/model.safetensors");
+    uint64_t length = 0;
+    std::memcpy(&length, bytes.data(), sizeof length);
+    const Json header = Json::parse(bytes.substr(sizeof length, length));
+    std::string broken;
+    for (const auto& [name, tensor] : header.items()) {
+      if (!contains(name, part) || !broken.empty()) continue;
+      broken = name;
+      const float number =
+          part == "query.weight" ? std::numeric_limits<float>::quiet_NaN() : -std::numeric_limits<float>::infinity();
+      const size_t end = sizeof length + length + tensor.at("data_offsets")[1].get<size_t>();
+      std::memcpy(bytes.data() + end - sizeof number, &number, sizeof number);
+    }
+    BOOST_REQUIRE(!broken.empty());
+    sandbox.write("bert/model.safetensors", bytes);
+    for (const Words& storage : {Words{}, Words{"--external-data"}, Words{"--dtype", "bf16"}}) {
+      Words words{"export", "-m", "bert", "--no-validate", "out"};
+      words.insert(words.end() - 1, storage.begin(), storage.end());
+      check_failure(sandbox, words, 3, {"NaN or infinite", broken, "--no-validate"});
+      BOOST_TEST(!fs::exists(sandbox / "out"));
+    }
+  }
 }
 
 BOOST_AUTO_TEST_CASE(a_bound_on_memory) {
