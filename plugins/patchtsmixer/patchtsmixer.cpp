@@ -96,7 +96,7 @@ class PatchTsMixerOnnxConfig final : public OnnxConfig {
     std::vector<Value> found;
     if (task() == "default") {
       if (c.scaling.kind != SeriesScaling::Kind::none) hidden = told_scale(g.root() / "inject_scale", hidden, scale);
-      const SeriesOutput form = head == classification ? SeriesOutput() : c.output;
+      const SeriesOutput form = head == classification ? SeriesOutput::numbers() : c.output;
       found = series_output(g.root() / "head.projection", aggregate(hidden), c.targets, form);
       if (form.distribution.empty()) found[0] = within_range(found[0], c.range);
     } else {

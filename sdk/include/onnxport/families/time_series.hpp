@@ -114,6 +114,8 @@ struct SeriesOutput {
   std::string distribution{};  ///< student_t, normal or negative_binomial; empty: numbers
 
   SeriesOutput() = default;
+  /// Of a head that tells no distribution whatever the config says.
+  static SeriesOutput numbers() { return {}; }
   /// By config.json's loss and distribution_output.
   explicit SeriesOutput(const Config& c, const char* usual_loss = "mse") {
     const std::string loss = c.choice("loss", usual_loss, {"mse", "nll"});
