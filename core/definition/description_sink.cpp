@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/definition/status.hpp"
 
@@ -118,7 +119,12 @@ DescriptionSink::DescriptionSink(Description& target) : onnxport_description{}, 
     return guarded(ONNXPORT_INTERNAL, [&] { description(self).integers[std::string(detail::text(name))] = value; });
   };
   real = [](onnxport_description* self, onnxport_string name, double value) {
-    return guarded(ONNXPORT_INTERNAL, [&] { description(self).reals[std::string(detail::text(name))] = value; });
+    // A tolerance is the one that there is; with NaN in its place everything would agree.
+    return guarded(ONNXPORT_INVALID_ARGUMENT, [&] {
+      if (!std::isfinite(value) || value < 0)
+        invalid(fmt::format("'{}' is {}; expected a number from 0 on", detail::text(name), value));
+      description(self).reals[std::string(detail::text(name))] = value;
+    });
   };
   onnxport_description::text = [](onnxport_description* self, onnxport_string name, onnxport_string value) {
     return guarded(ONNXPORT_INTERNAL,

@@ -3,9 +3,14 @@
 #include <onnxport/plugin.hpp>
 
 #include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <limits>
+#include <memory>
 
+#include "core/definition/description_sink.hpp"
 #include "core/definition/host_tables.hpp"
 #include "core/definition/onnx_config.hpp"
+#include "core/definition/status.hpp"
 
 namespace sdk = onnxport::sdk;
 namespace ir = onnxport::ir;
@@ -85,6 +90,23 @@ BOOST_AUTO_TEST_CASE(an_input_that_is_not_there_is_named_beside_those_that_are) 
             .starts_with(
                 "the graph has no input 'attention_mask'; inputs() lists: input_ids, mask (at definition_test.cpp:"));
   }
+}
+
+BOOST_AUTO_TEST_CASE(a_tolerance_is_a_number_from_0_on) {
+  onnxport::Description description;
+  onnxport::detail::DescriptionSink sink(description);
+  const auto told = [&](double tolerance) {
+    const std::unique_ptr<onnxport_status> status(
+        sink.real(&sink, onnxport::detail::abi("atol_for_validation"), tolerance));
+    return status ? status->text : "";
+  };
+  BOOST_TEST(told(0) == "");
+  BOOST_TEST(told(2e-3) == "");
+  BOOST_TEST(description.reals.at("atol_for_validation") == 2e-3);
+  BOOST_TEST(told(-1e-3) == "'atol_for_validation' is -0.001; expected a number from 0 on");
+  BOOST_TEST(told(std::nan("")) == "'atol_for_validation' is nan; expected a number from 0 on");
+  BOOST_TEST(told(std::numeric_limits<double>::infinity()).starts_with("'atol_for_validation' is inf;"));
+  BOOST_TEST(description.reals.at("atol_for_validation") == 2e-3);
 }
 
 BOOST_AUTO_TEST_CASE(a_failure_names_the_line_that_asked_for_it) {
