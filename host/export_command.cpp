@@ -10,6 +10,7 @@
 #include "core/error.hpp"
 #include "core/export/defined_graphs.hpp"
 #include "core/ir/functions.hpp"
+#include "core/listed.hpp"
 #include "host/commands.hpp"
 #include "host/export/chosen_opset.hpp"
 #include "host/export/existing_export.hpp"
@@ -178,16 +179,12 @@ int fail_for_range(const ExportValidation& found, const std::string& folder, Con
   std::vector<std::string> names;
   for (const ModuleRange& range : found.overflows)
     names.push_back(fmt::format("{} ({:.3g})", range.name(), range.largest));
-  constexpr size_t most = 3;
-  const size_t more = names.size() - std::min(most, names.size());
-  names.resize(names.size() - more);
-  console.fail(
-      static_cast<int>(Failure::differs), "differs",
-      fmt::format("{} modules compute numbers beyond the range of fp16, which ends at {}: {}{}", found.overflows.size(),
-                  largest_f16, fmt::join(names, ", "), more > 0 ? fmt::format(" and {} more", more) : ""),
-      "pass --keep-fp32 auto, which leaves such modules in f32, or --dtype bf16, which has the range of fp32; "
-      "the files are kept in " +
-          folder + " for a look at them");
+  console.fail(static_cast<int>(Failure::differs), "differs",
+               fmt::format("{} modules compute numbers beyond the range of fp16, which ends at {}: {}",
+                           found.overflows.size(), largest_f16, listed(names, 3)),
+               "pass --keep-fp32 auto, which leaves such modules in f32, or --dtype bf16, which has the range of fp32; "
+               "the files are kept in " +
+                   folder + " for a look at them");
   console.result()["status"] = "differs";
   return static_cast<int>(Failure::differs);
 }

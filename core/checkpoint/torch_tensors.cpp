@@ -10,6 +10,7 @@
 
 #include "core/checkpoint/zip_archive.hpp"
 #include "core/error.hpp"
+#include "core/listed.hpp"
 
 namespace onnxport {
 namespace {
@@ -153,11 +154,8 @@ class Reader {
     std::sort(file.tensors.begin(), file.tensors.end(),
               [](const StoredTensor& a, const StoredTensor& b) { return a.name < b.name; });
     if (!left_out.empty()) {
-      constexpr size_t shown = 10;
-      const std::string more = left_out.size() > shown ? fmt::format(" and {} more", left_out.size() - shown) : "";
-      left_out.resize(std::min(left_out.size(), shown));
       file.notes.push_back(
-          fmt::format("{}: entries that are no tensors are left out: {}{}", path_, fmt::join(left_out, ", "), more));
+          fmt::format("{}: entries that are no tensors are left out: {}", path_, listed(left_out, 10)));
     }
     return file;
   }

@@ -14,6 +14,7 @@
 #include "core/error.hpp"
 #include "core/files/output_error.hpp"
 #include "core/format_bytes.hpp"
+#include "core/listed.hpp"
 #include "core/output/companions.hpp"
 #include "host/export/exported_facts.hpp"
 #include "host/package/package_files.hpp"
@@ -109,17 +110,13 @@ void WrittenExport::set_file(const fs::path& staging, const fs::path& name) {
 namespace {
 
 [[noreturn]] void refuse_not_finite(const std::set<std::string>& weights) {
-  constexpr size_t most = 3;
   std::vector<std::string> named;
-  for (const std::string& name : weights) {
-    if (named.size() < most) named.push_back("'" + name + "'");
-  }
-  const size_t more = weights.size() - named.size();
-  throw Error(Failure::checkpoint,
-              fmt::format("the checkpoint holds NaN or infinite numbers where weights are expected: in {}{}",
-                          fmt::join(named, ", "), more > 0 ? fmt::format(" and {} more tensors", more) : ""),
-              "save the model again from a state that computes; where it means them, leave out --no-validate, which "
-              "then says what the outputs are");
+  for (const std::string& name : weights) named.push_back("'" + name + "'");
+  throw Error(
+      Failure::checkpoint,
+      fmt::format("the checkpoint holds NaN or infinite numbers where weights are expected: in {}", listed(named, 3)),
+      "save the model again from a state that computes; where it means them, leave out --no-validate, which "
+      "then says what the outputs are");
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "core/definition/sentence_modules.hpp"
 #include "core/error.hpp"
 #include "core/export/export.hpp"
+#include "core/listed.hpp"
 #include "host/process/contained.hpp"
 #include "registry/recognised.hpp"
 
@@ -291,11 +292,8 @@ void note_leftovers(const Leftovers& leftovers, Console& console) {
     std::vector<std::string> shown;
     for (const auto& [group, count] : groups)
       shown.push_back(count == 1 ? group : fmt::format("{} ({})", group, count));
-    const size_t more = shown.size() > 6 ? shown.size() - 6 : 0;
-    shown.resize(shown.size() - more);
-    console.note(fmt::format("{} tensors of the checkpoint have no part in this feature and are left out: {}{}",
-                             definition.unused_tensors.size(), fmt::join(shown, ", "),
-                             more > 0 ? fmt::format(" and {} more", more) : ""));
+    console.note(fmt::format("{} tensors of the checkpoint have no part in this feature and are left out: {}",
+                             definition.unused_tensors.size(), listed(shown, 6)));
   }
   if (definition.unread_fields.empty()) return;
   std::string fields = fmt::format("{}", fmt::join(definition.unread_fields, ", "));

@@ -8,28 +8,22 @@
 #include <map>
 
 #include "core/format_bytes.hpp"
+#include "core/listed.hpp"
 #include "host/validation/tolerance.hpp"
 
 namespace onnxport {
 namespace {
 
-/// A few names, and how many more there are.
-std::string listed(const std::vector<std::string>& names) {
-  constexpr size_t most = 4;
-  const std::vector<std::string> first(names.begin(),
-                                       names.begin() + static_cast<std::ptrdiff_t>(std::min(most, names.size())));
-  const std::string text = fmt::format("{}", fmt::join(first, ", "));
-  return names.size() > most ? fmt::format("{} and {} more", text, names.size() - most) : text;
-}
+constexpr size_t most_names = 4;
 
 void print_weights(const WrittenExport& written, Console& console) {
   for (const auto& [gone, kept] : written.tied)
     console.note(fmt::format("{} holds the bytes of {}: written once", gone, kept));
   if (written.linked.empty()) return;
-  console.line("weights: in the checkpoint's own " + listed(written.linked));
+  console.line("weights: in the checkpoint's own " + listed(written.linked, most_names));
   if (written.not_linked.empty()) return;
   console.note(fmt::format("{} weights are not in the checkpoint as the graph needs them and were written: {}",
-                           written.not_linked.size(), listed(written.not_linked)));
+                           written.not_linked.size(), listed(written.not_linked, most_names)));
 }
 
 void print_graphs(const WrittenExport& written, Console& console) {
