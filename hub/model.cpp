@@ -25,11 +25,6 @@ namespace fs = std::filesystem;
 /// Noted as absent of a repository that has no companions, so that they are not asked for each time.
 constexpr const char* telling_companions[] = {"tokenizer_config.json", "preprocessor_config.json"};
 
-bool is_there(const fs::path& file) {
-  std::error_code ignored;
-  return fs::is_regular_file(file, ignored);
-}
-
 /// Whether a snapshot has a tokenizer or processor, beyond the configs that every model has.
 bool has_companions(const fs::path& snapshot) {
   const std::vector<fs::path> found = companion_files(snapshot);

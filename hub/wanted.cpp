@@ -17,11 +17,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_there(const fs::path& file) {
-  std::error_code ignored;
-  return fs::is_regular_file(file, ignored);  // of what the link leads to
-}
-
 /// What a repository without weights of a known form has instead, and what to do about it.
 Error no_weights(const std::vector<std::string>& names, const std::string& id) {
   struct Other {
@@ -93,6 +88,11 @@ std::vector<std::string> shards_of(const fs::path& index) {
     shards.insert(shard);
   }
   return {shards.begin(), shards.end()};
+}
+
+bool is_there(const fs::path& file) {
+  std::error_code ignored;
+  return fs::is_regular_file(file, ignored);
 }
 
 std::vector<std::string> missing_files(const fs::path& snapshot) {

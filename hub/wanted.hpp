@@ -23,6 +23,9 @@ struct Wanted {
   std::string index;               // the file that names the shards
 };
 
+/// Whether a snapshot has a file, of which it may hold a link.
+bool is_there(const std::filesystem::path& file);
+
 /// Chooses. Throws Error(checkpoint) where a needed file is not there, saying what is there instead, or where a name
 /// leads outside of the snapshot.
 Wanted choose_files(const std::vector<std::string>& names, const std::string& id);

@@ -32,9 +32,7 @@ onnxport_precompile_test_headers(writer_threads writer_threads unit/main.cpp)
 file(GLOB shared_sources CONFIGURE_DEPENDS
   "${PROJECT_SOURCE_DIR}/core/*.cpp" "${PROJECT_SOURCE_DIR}/core/backend/*.cpp" "${PROJECT_SOURCE_DIR}/core/files/*.cpp"
   "${PROJECT_SOURCE_DIR}/core/output/*.cpp" "${PROJECT_SOURCE_DIR}/core/export/*.cpp" "${PROJECT_SOURCE_DIR}/library/*.cpp" library/*.cpp)
-list(APPEND shared_sources
-  "${PROJECT_SOURCE_DIR}/core/checkpoint/parallel_writer.cpp" "${PROJECT_SOURCE_DIR}/core/definition/host_tables.cpp"
-  "${PROJECT_SOURCE_DIR}/registry/loader.cpp" "${PROJECT_SOURCE_DIR}/host/export_command.cpp" "${PROJECT_SOURCE_DIR}/host/process/console.cpp")
+list(APPEND shared_sources ${ONNXPORT_THREADED_SOURCES})
 add_executable(library_threads EXCLUDE_FROM_ALL ${shared_sources})
 target_compile_definitions(library_threads PRIVATE BOOST_TEST_DYN_LINK ONNXPORT_PLUGIN_SOURCES="${PROJECT_SOURCE_DIR}/plugins")
 target_include_directories(library_threads PRIVATE "${PROJECT_SOURCE_DIR}/library/include")

@@ -36,11 +36,11 @@ constexpr std::string_view function_names[] = {"torch._utils._rebuild_tensor",
                                                "torch.Tensor",
                                                "torch.nn.parameter.Parameter",
                                                "torch.nn.parameter.Buffer"};
-struct DTypeName {
+struct StorageType {
   std::string_view name;
   ir::DType dtype;
 };
-constexpr DTypeName dtype_names[] = {
+constexpr StorageType storage_types[] = {
     {"torch.FloatStorage", ir::DType::f32},
     {"torch.DoubleStorage", ir::DType::f64},
     {"torch.HalfStorage", ir::DType::f16},
@@ -169,9 +169,9 @@ class Reader {
   const Value& at(Ref ref) const { return document_[ref]; }
 
   ir::DType dtype(Ref ref) const {
-    const auto row = std::find_if(std::begin(dtype_names), std::end(dtype_names),
-                                  [&](const DTypeName& known) { return known.name == at(ref).text; });
-    if (at(ref).kind != Kind::global || row == std::end(dtype_names))
+    const auto row = std::find_if(std::begin(storage_types), std::end(storage_types),
+                                  [&](const StorageType& known) { return known.name == at(ref).text; });
+    if (at(ref).kind != Kind::global || row == std::end(storage_types))
       refuse("the pickle has {} where a tensor's type belongs", describe(ref));
     return row->dtype;
   }
@@ -312,7 +312,7 @@ class Reader {
 
 std::vector<std::string_view> torch_globals() {
   std::vector<std::string_view> names(std::begin(function_names), std::end(function_names));
-  for (const DTypeName& row : dtype_names) names.push_back(row.name);
+  for (const StorageType& row : storage_types) names.push_back(row.name);
   return names;
 }
 

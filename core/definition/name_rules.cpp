@@ -18,14 +18,14 @@ using Shape = std::vector<int64_t>;
 const char* const correct_rules = "correct weight_names in the manifest of the plugin that serves this type";
 
 /// A tensor of the checkpoint with its rule, for messages.
-struct Named {
+struct NamedTensor {
   const std::string& name;
   const Shape& shape;
 
   std::string text() const { return fmt::format("{} [{}]", name, fmt::join(shape, ", ")); }
 };
 
-size_t axis_of(const NameRule& rule, const Named& tensor, const char* done) {
+size_t axis_of(const NameRule& rule, const NamedTensor& tensor, const char* done) {
   const auto rank = static_cast<int64_t>(tensor.shape.size());
   const int64_t axis = rule.axis < 0 ? rule.axis + rank : rule.axis;
   if (axis >= 0 && axis < rank) return static_cast<size_t>(axis);
@@ -35,7 +35,7 @@ size_t axis_of(const NameRule& rule, const Named& tensor, const char* done) {
 }
 
 /// The lengths of the parts along their axis. Throws Error(checkpoint) where they are not those of the tensor.
-Shape lengths_of_parts(const NameRule& rule, const Named& tensor, int64_t length) {
+Shape lengths_of_parts(const NameRule& rule, const NamedTensor& tensor, int64_t length) {
   const auto parts = static_cast<int64_t>(rule.to.size());
   Shape lengths = rule.sizes.empty() ? Shape(rule.to.size(), length / parts) : rule.sizes;
   const int64_t all = std::accumulate(lengths.begin(), lengths.end(), int64_t{0});
@@ -106,24 +106,24 @@ Weight joined(const NameRule& rule, const Pieces& pieces) {
     Shape like = piece->shape;
     if (like.size() == first.shape.size()) like[axis] = first.shape[axis];
     if (like != first.shape || piece->dtype != first.dtype) {
-      throw Error(
-          Failure::checkpoint,
-          fmt::format("{} and {} are to be joined along axis {} and do not fit together",
-                      Named{first.name, first.shape}.text(), Named{piece->name, piece->shape}.text(), rule.axis),
-          correct_rules);
+      throw Error(Failure::checkpoint,
+                  fmt::format("{} and {} are to be joined along axis {} and do not fit together",
+                              NamedTensor{first.name, first.shape}.text(),
+                              NamedTensor{piece->name, piece->shape}.text(), rule.axis),
+                  correct_rules);
     }
     if (piece->shape[axis] % rule.groups != 0) {
       throw Error(Failure::checkpoint,
-                  fmt::format("{} cannot be joined along axis {} in {} groups", Named{piece->name, piece->shape}.text(),
-                              rule.axis, rule.groups),
+                  fmt::format("{} cannot be joined along axis {} in {} groups",
+                              NamedTensor{piece->name, piece->shape}.text(), rule.axis, rule.groups),
                   correct_rules);
     }
     block = std::gcd(block, piece->shape[axis] / rule.groups);
     length += piece->shape[axis];
   }
   if (length == 0) {
-    throw Error(Failure::checkpoint, Named{first.name, first.shape}.text() + " is to be joined and has no elements",
-                correct_rules);
+    throw Error(Failure::checkpoint,
+                NamedTensor{first.name, first.shape}.text() + " is to be joined and has no elements", correct_rules);
   }
   std::vector<Weight> blocks;
   for (int64_t group = 0; group < rule.groups; ++group) {
@@ -189,7 +189,7 @@ class Adaptation {
  private:
   void split(const NameRule& rule, const NamePattern::Match& match, const std::string& name,
              const std::shared_ptr<const StoredTensor>& stored) {
-    const Named tensor{name, stored->shape};
+    const NamedTensor tensor{name, stored->shape};
     const size_t axis = axis_of(rule, tensor, "split");
     const Shape lengths = lengths_of_parts(rule, tensor, stored->shape[axis]);
     int64_t begin = 0;

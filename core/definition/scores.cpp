@@ -15,11 +15,11 @@ namespace fs = std::filesystem;
 
 constexpr const char* settings_file = "config_sentence_transformers.json";
 
-struct Named {
+struct ScoringOfActivation {
   std::string_view name;  // of a module of torch, without the packages before it
   Scoring scoring;
 };
-constexpr Named activations[] = {
+constexpr ScoringOfActivation activations[] = {
     {"Sigmoid", Scoring::sigmoid}, {"Softmax", Scoring::softmax}, {"Identity", Scoring::identity}};
 
 /// What a cross-encoder's files say of it, and where.
@@ -50,7 +50,7 @@ std::optional<Stated> stated(const Json& config, const fs::path& folder) {
 Scoring scoring_of(const Stated& said) {
   const size_t dot = said.activation.rfind('.');
   const std::string name = dot == std::string::npos ? said.activation : said.activation.substr(dot + 1);
-  for (const Named& activation : activations) {
+  for (const ScoringOfActivation& activation : activations) {
     if (name == activation.name) return activation.scoring;
   }
   throw Error(Failure::usage,

@@ -8,6 +8,7 @@
 
 #include "core/checkpoint/convert.hpp"
 #include "core/error.hpp"
+#include "core/import/rows.hpp"
 #include "core/ir/lengths.hpp"
 #include "core/ir/scalar.hpp"
 
@@ -33,6 +34,12 @@ Items as_it_is(Call& call) {
 std::string Call::name() const {
   const size_t colons = node_.kind.find("::");
   return colons == std::string::npos ? node_.kind : node_.kind.substr(colons + 2);
+}
+
+std::string Call::base_name() const {
+  std::string base = name();
+  if (is_in_place(node_.kind)) base.pop_back();
+  return base;
 }
 
 void Call::refuse(const std::string& why, const std::string& hint) const {

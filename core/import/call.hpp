@@ -29,6 +29,8 @@ class Call {
 
   /// "aten::roll" -> "roll"
   std::string name() const;
+  /// The same of what it does to a copy, where it changes its argument: "aten::add_" -> "add"
+  std::string base_name() const;
   const ScriptNode& node() const { return node_; }
   /// Throws Error(usage): the operator, its place, and why it cannot be translated.
   [[noreturn]] void refuse(const std::string& why, const std::string& hint = {}) const;

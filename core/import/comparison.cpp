@@ -11,9 +11,9 @@
 namespace onnxport::script {
 namespace {
 
-std::string base_name(const Call& call) {
-  std::string name = call.name();
-  if (is_in_place(call.node().kind)) name.pop_back();
+/// By the shorter of its two names.
+std::string comparison_of(const Call& call) {
+  std::string name = call.base_name();
   static const std::map<std::string, std::string> longer{
       {"greater", "gt"}, {"less", "lt"}, {"greater_equal", "ge"}, {"less_equal", "le"}, {"not_equal", "ne"}};
   const auto known = longer.find(name);
@@ -59,7 +59,7 @@ std::optional<bool> same_things(Call& call) {
 }
 
 Items comparison(Call& call) {
-  const std::string how = base_name(call);
+  const std::string how = comparison_of(call);
   if (const auto same = same_things(call)) return {*same == (how == "eq")};
   const Item a = as_number_beside(call, call.at(0), call.at(1)), b = as_number_beside(call, call.at(1), call.at(0));
   if (a.is_number() && b.is_number()) return compared_numbers(call, how, a, b);
@@ -82,7 +82,7 @@ ValueId as_flags(Call& call, const Item& item) {
 }
 
 Items logical(Call& call) {
-  std::string how = base_name(call);
+  std::string how = comparison_of(call);
   if (call.at(0).as<bool>() != nullptr && call.at(1).as<bool>() != nullptr) {
     const bool a = call.flag(0), b = call.flag(1);
     if (how.find("xor") != std::string::npos) return {a != b};
@@ -98,7 +98,7 @@ Items logical(Call& call) {
 Items negated(Call& call) {
   if (call.at(0).as<bool>() != nullptr) return {!call.flag(0)};
   const ValueId x = call.tensor(0);
-  if (base_name(call) == "bitwise_not" && call.dtype(x) != DType::boolean)
+  if (comparison_of(call) == "bitwise_not" && call.dtype(x) != DType::boolean)
     return {Tensor{call.op("Sub", {call.op("Neg", {x}), call.scalar(1, call.dtype(x))})}};
   return {Tensor{call.op("Not", {as_flags(call, call.at(0))})}};
 }

@@ -149,14 +149,8 @@ double of_number(const Call& call, std::string_view name, double x) {
   call.refuse("is not known of a number");
 }
 
-std::string base_name(const Call& call) {
-  std::string name = call.name();
-  if (is_in_place(call.node().kind)) name.pop_back();
-  return name;
-}
-
 Items function(Call& call) {
-  const std::string name = base_name(call);
+  const std::string name = call.base_name();
   if (call.at(0).is_number() && call.known_number(call.at(0))) return {of_number(call, name, call.number(0))};
   for (const Named& known : functions) {
     if (known.kind == name) return {Tensor{call.op(known.op, {call.as_float(call.tensor(0))})}};
@@ -166,7 +160,7 @@ Items function(Call& call) {
 
 /// What leaves whole numbers as they are.
 Items rounding(Call& call) {
-  const std::string name = base_name(call);
+  const std::string name = call.base_name();
   if (const auto* number = call.at(0).as<double>()) {
     const double rounded = name == "floor"  ? std::floor(*number)
                            : name == "ceil" ? std::ceil(*number)
@@ -262,7 +256,7 @@ Items minimum(Call& call) {
 
 /// input + value · a · b
 Items add_product(Call& call) {
-  const bool divides = base_name(call) == "addcdiv";
+  const bool divides = call.base_name() == "addcdiv";
   const std::vector<ValueId> both = promoted(call, {call.at(1), call.at(2)});
   Item product = Tensor{call.op(divides ? "Div" : "Mul", both)};
   if (const double factor = call.number(3, 1); factor != 1)

@@ -8,12 +8,13 @@
 
 #include "core/import/numbers.hpp"
 #include "core/import/rows.hpp"
+#include "core/ir/builder.hpp"
 #include "core/ir/operators.hpp"
 
 namespace onnxport::script {
 namespace {
 
-constexpr int64_t to_end = std::numeric_limits<int64_t>::max();
+using ir::to_end;
 
 /// Entries [begin, end) of an axis, each bound a number or a size.
 Items slice(Call& call) {

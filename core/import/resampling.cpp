@@ -56,7 +56,7 @@ Items nearest(Call& call) {
 Items nearest_exact(Call& call) {
   return upsampled(call, {"nearest", false, true});
 }
-Items linear(Call& call) {
+Items linear_in_one_axis(Call& call) {
   return upsampled(call, {"linear", true});
 }
 Items bilinear(Call& call) {
@@ -92,7 +92,7 @@ const std::vector<Row>& resampling_rows() {
       {"aten::upsample_nearest2d", nearest},
       {"aten::_upsample_nearest_exact1d", nearest_exact},
       {"aten::_upsample_nearest_exact2d", nearest_exact},
-      {"aten::upsample_linear1d", linear},
+      {"aten::upsample_linear1d", linear_in_one_axis},
       {"aten::upsample_bilinear2d", bilinear},
       {"aten::upsample_bicubic2d", bicubic},
       {"aten::_upsample_bilinear2d_aa", bilinear_smooth},

@@ -2,6 +2,8 @@
 // What lowering rules build with: nodes of the lowered graph in the scope of the node that is being lowered.
 #pragma once
 
+#include <cstdint>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,6 +11,9 @@
 #include "core/ir/graph.hpp"
 
 namespace onnxport::ir {
+
+/// As the end of a slice: all that follows.
+inline constexpr int64_t to_end = std::numeric_limits<int64_t>::max();
 
 /// What a rule yields: the results of the node that it lowers.
 using Results = std::vector<ValueId>;

@@ -18,7 +18,7 @@ using ir::Node;
 using ir::ValueId;
 
 /// A function on its way into the file. It has no initializers: its constants are nodes.
-struct Function {
+struct FunctionInProgress {
   pb::FunctionProto proto{};
   std::vector<std::pair<ir::Tensor, std::string>> constants{};
 };
@@ -28,7 +28,7 @@ struct Function {
 struct Frame {
   const ir::Graph& graph;
   std::map<ValueId, std::string> captured{};
-  Function* function = nullptr;
+  FunctionInProgress* function = nullptr;
 };
 
 class Emitter {
@@ -158,7 +158,7 @@ class Emitter {
   /// that is made otherwise, for other attributes or shapes, is another function.
   std::string function_of(const Node& node) {
     const ir::Graph& body = *node.bodies.at(ir::function_body);
-    Function function;
+    FunctionInProgress function;
     Frame frame{body, {}, &function};
     name_values(frame);
     std::vector<pb::NodeProto> nodes;
@@ -305,7 +305,7 @@ class Emitter {
     return name;
   }
 
-  static std::string constant_in(Function& function, const ir::Tensor& tensor) {
+  static std::string constant_in(FunctionInProgress& function, const ir::Tensor& tensor) {
     for (const auto& [known, name] : function.constants) {
       if (known == tensor) return name;
     }

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
 
 #include "core/ir/builder.hpp"
 #include "core/ir/inference.hpp"
@@ -13,8 +12,6 @@
 
 namespace onnxport::ir {
 namespace {
-
-constexpr int64_t to_end = std::numeric_limits<int64_t>::max();
 
 void infer_shape(Inference& x) {
   const Shape& from = x.shape(0);

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
 
 #include "core/ir/builder.hpp"
 #include "core/ir/inference.hpp"
@@ -69,8 +68,6 @@ void infer_pad(Inference& x) {
 }
 
 // ------------------------------------------------------------------------------------------------- lowering
-
-constexpr int64_t to_end = std::numeric_limits<int64_t>::max();
 
 /// The axes that are padded, from 0.
 Ints axes_of(Builder& b) {

@@ -4,7 +4,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <limits>
 
 #include "core/error.hpp"
 #include "core/ir/builder.hpp"
@@ -131,7 +130,7 @@ std::optional<Weight> known_row(const Folding& f) {
 /// From -n on, which for 0 is the beginning.
 Results keep_last(Builder& b) {
   const ValueId begin = b.op("Neg", {b.reshape(b.node().input(1), {1})});
-  const ValueId end = b.integers({std::numeric_limits<int64_t>::max()});
+  const ValueId end = b.integers({to_end});
   return {
       b.op("Slice", {b.node().input(0), begin, end}, {{"axes", std::vector<int64_t>{b.node().integer("axis", 0)}}})};
 }

@@ -14,7 +14,7 @@ using ir::Node;
 using ir::ValueId;
 
 constexpr uint64_t small_bytes = uint64_t{1} << 16;  // of a weight that may stand in a file twice
-constexpr uint64_t most_constant_bytes = uint64_t{1} << 20;
+constexpr uint64_t most_folded_bytes = uint64_t{1} << 20;
 
 /// Whether the elements stay where the checkpoint has them, so that a file can refer to them.
 bool lies_as_stored(const Weight& weight) {
@@ -119,7 +119,7 @@ class Folding {
     const Weight& result = *results_[node.outputs[0]];
     ir::Value& value = g_[node.outputs[0]];
     if (all_inputs([this](ValueId id) { return is_constant(id); })) {
-      if (result.bytes() > most_constant_bytes) return false;
+      if (result.bytes() > most_folded_bytes) return false;
       value.origin = ir::Origin::constant;
       value.constant = std::make_shared<const ir::Tensor>(materialize(result));
     } else {

@@ -14,7 +14,7 @@ namespace onnxport {
 namespace {
 
 constexpr uint64_t piece_bytes = uint64_t{1} << 20;  // of what is summed up, at a time
-constexpr uint64_t most_bytes = uint64_t{4} << 20;   // of an input that is looked at as a whole
+constexpr uint64_t most_bytes_of_input = uint64_t{4} << 20;   // of an input that is looked at as a whole
 constexpr int64_t most_products = 1 << 22;
 
 std::optional<ir::Tensor> result_of(const ir::Node& node, const std::vector<ir::Tensor>& inputs,
@@ -103,7 +103,7 @@ std::optional<Weight> with_recipe(const ir::Node& node, const std::vector<Weight
   // Only floats are computed exactly enough for every value that a checkpoint may hold.
   const auto computes = [&](const Weight& input) {
     const bool is_index = input.stored->constant != nullptr;
-    return (is_index || ir::is_floating(input.dtype())) && (is_reduction(node) || input.bytes() <= most_bytes);
+    return (is_index || ir::is_floating(input.dtype())) && (is_reduction(node) || input.bytes() <= most_bytes_of_input);
   };
   // A product sums up more than its inputs and its result tell.
   const auto count = ir::element_count(type.shape);

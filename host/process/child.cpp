@@ -22,7 +22,7 @@ namespace onnxport {
 namespace {
 
 /// How long a process may take to end that was asked to.
-constexpr auto patience = std::chrono::seconds(2);
+constexpr auto patience_after_deadline = std::chrono::seconds(2);
 
 /// A file without a name that a process writes and this one reads.
 class Written {
@@ -83,7 +83,7 @@ ChildEnd run_command_again(const std::vector<std::string>& words, std::chrono::s
       ::kill(child, SIGTERM);  // it ends the process in which the plugin runs
       asked = true;
     }
-    if (now > deadline + patience) ::kill(child, SIGKILL);
+    if (now > deadline + patience_after_deadline) ::kill(child, SIGKILL);
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
   stop_if_interrupted();

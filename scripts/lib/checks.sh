@@ -130,10 +130,10 @@ tidy_base() {
   git rev-parse --verify --quiet HEAD~1
 }
 
-# A changed source file, and for a changed header the source file of the same name.
+# tidy_files COMMIT DATABASE: a changed source file, and for a changed header the source file of the same name.
 tidy_files() {
-  local file known
-  known="$(sed -n 's|^ *"file": "\(.*\)",\{0,1\}$|\1|p' "$build/compile_commands.json")"
+  local file known database="$2"
+  known="$(sed -n 's|^ *"file": "\(.*\)",\{0,1\}$|\1|p' "$database/compile_commands.json")"
   {
     git diff --name-only --diff-filter=d "$1" -- '*.cpp' '*.hpp'
     git ls-files --others --exclude-standard -- '*.cpp' '*.hpp'
@@ -161,18 +161,20 @@ check_tidy() {
   local -a files=()
   [ "${ONNXPORT_CHECKS:-all}" = all ] || not_run "it takes minutes; .ci/run and scripts/check run it"
   needs clang-tidy
-  [ -f "$build/compile_commands.json" ] || not_run "there is no build in '$build'"
+  [ -f "$build/build.ninja" ] || not_run "there is no build in '$build'"
   git rev-parse --is-inside-work-tree >/dev/null 2>&1 || not_run "this is no checkout of git, so nothing tells what changed"
   base="$(tidy_base)" || not_run "git knows no commit before this one; name one in ONNXPORT_BASE"
-  mapfile -t files < <(tidy_files "$base")
   scratch="$(mktemp -d)"
   # With its value now: at the end of the shell the variable of this function is gone.
   # shellcheck disable=SC2064
   trap "rm -rf '$scratch'" EXIT
   : >"$scratch/checked"
+  # How each source is compiled alone, which a build of several at once does not say.
+  logged "$build/logs/tidy.log" cmake --preset default -B "$scratch/single" "-DONNXPORT_DEPS=$ONNXPORT_DEPS" -DONNXPORT_UNITY=OFF
   # Headers that gcc compiled before are nothing to clang, nor is what tells it that functions are compiled elsewhere.
   sed -e 's/ -Winvalid-pch//g' -e 's/ -DONNXPORT_SDK_COMPILED//g' -e 's/ -include [^ ]*cmake_pch\.hxx//g' \
-    "$build/compile_commands.json" >"$scratch/compile_commands.json"
+    "$scratch/single/compile_commands.json" >"$scratch/compile_commands.json"
+  mapfile -t files < <(tidy_files "$base" "$scratch")
   TIDY_HEADERS="$(git diff --name-only --diff-filter=d "$base" -- '*.hpp' | paste -sd '|')"
   export TIDY_HEADERS="${TIDY_HEADERS:-none}"
   export -f tidy_one
