@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "core/edit_distance.hpp"
 #include "core/ir/inference.hpp"
@@ -69,8 +70,11 @@ void check_attributes(const Operator& op, Attributes& attributes) {
       refuse(fmt::format("its attribute '{}' is given as {}; expected {}", name, name_of(kind_of(value)),
                          name_of(spec->kind)));
     }
-    if (const auto* number = std::get_if<double>(&value); number != nullptr && std::isnan(*number))
-      refuse(fmt::format("its attribute '{}' is NaN; expected a number", name));
+    // Below every number is what a mask adds; above every number is nothing that a model means.
+    if (const auto* number = std::get_if<double>(&value);
+        number != nullptr && (std::isnan(*number) || *number == std::numeric_limits<double>::infinity()))
+      refuse(
+          fmt::format("its attribute '{}' is {}; expected a number", name, std::isnan(*number) ? "NaN" : "infinite"));
     // It is added to a variance, of which the root is taken.
     if (name == "epsilon" && !(std::get<double>(value) >= 0 && std::isfinite(std::get<double>(value))))
       refuse(fmt::format("its attribute 'epsilon' is {}; expected a number from 0 on", std::get<double>(value)));

@@ -5,6 +5,7 @@
 
 #include <boost/test/unit_test.hpp>
 #include <cmath>
+#include <limits>
 
 #include "core/definition/host_tables.hpp"
 #include "core/definition/onnx_config.hpp"
@@ -83,6 +84,8 @@ BOOST_AUTO_TEST_CASE(values_are_checked) {
                  .ends_with("its attribute 'epsilon' is -1e-05; expected a number from 0 on"));
   BOOST_TEST(
       refusal("", "Clip", {x}, {{"min", std::nan("")}}).ends_with("its attribute 'min' is NaN; expected a number"));
+  BOOST_TEST(refusal("", "Clip", {x}, {{"max", std::numeric_limits<double>::infinity()}})
+                 .ends_with("its attribute 'max' is infinite; expected a number"));
   BOOST_TEST(refusal("", "Softmax", {x}, {{"axis", int64_t{2}}}).ends_with("axis 2 of a tensor of rank 2"));
 }
 
