@@ -115,7 +115,7 @@ foreach(program IN ITEMS bin/onnxport lib/libonnxport.so.1 lib/onnxport/backends
   endforeach()
 endforeach()
 foreach(file IN ITEMS share/man/man1/onnxport.1 share/man/man1/onnxport-export.1 share/zsh/site-functions/_onnxport
-                      share/fish/vendor_completions.d/onnxport.fish share/doc/onnxport/licences/onnxruntime/LICENSE)
+                      share/fish/vendor_completions.d/onnxport.fish share/doc/onnxport/SECURITY.md share/doc/onnxport/licences/onnxruntime/LICENSE)
   if(NOT EXISTS "${FOLDER}/moved/${file}")
     message(FATAL_ERROR "${file} is not installed")
   endif()
