@@ -5,15 +5,17 @@
 
 #include <algorithm>
 #include <cstring>
-#include <mutex>
+
+#include "core/guarded_memory.hpp"
 
 namespace onnxport {
 namespace {
 
 Activity* kept = nullptr;
+constexpr int ended_for_a_deed = 4;
+LastPlace* kept_place = nullptr;
 pid_t kept_by = 0;
 AroundPluginCalls around;
-std::mutex temporaries;
 
 template <size_t size>
 void write(char (&to)[size], std::string_view text) {
@@ -24,8 +26,9 @@ void write(char (&to)[size], std::string_view text) {
 
 }  // namespace
 
-void keep_activity_in(Activity& shared) {
+void keep_activity_in(Activity& shared, LastPlace& place) {
   kept = &shared;
+  kept_place = &place;
   kept_by = ::getpid();
 }
 
@@ -38,27 +41,32 @@ void write_deed(Activity& activity, std::string_view deed) {
 }
 
 void note_deed(std::string_view deed) {
-  if (kept != nullptr) write_deed(*kept, deed);
+  if (kept == nullptr) return;
+  const WriteAccess access;
+  write_deed(*kept, deed);
 }
 
 PluginCall::PluginCall(std::string_view plugin, std::string_view function) {
   if (kept == nullptr) return;
+  if (kept->depth == 0) {
+    kept_place->path[0] = '\0';
+    if (around.before != nullptr) around.before();
+  }
+  const WriteAccess access;
   plugin_ = kept->plugin;
   function_ = kept->function;
   write(kept->plugin, plugin);
   write(kept->function, function);
-  if (kept->depth == 0) {
-    kept->place[0] = '\0';
-    if (around.before != nullptr) around.before();
-  }
   ++kept->number;
-  ++kept->depth;
+  depth_ = ++kept->depth;
 }
 
 PluginCall::~PluginCall() {
   if (kept == nullptr) return;
   if (::getpid() != kept_by) ::_exit(0);
+  if (kept->depth != depth_) ::_exit(ended_for_a_deed);  // it took the guard off; whoever watches sees that
   if (kept->depth == 1 && around.behind != nullptr) around.behind();
+  const WriteAccess access;
   --kept->depth;
   write(kept->plugin, plugin_);
   write(kept->function, function_);
@@ -66,11 +74,12 @@ PluginCall::~PluginCall() {
 
 void note_place(std::string_view module_path) {
   if (kept == nullptr) return;
-  write(kept->place, module_path);
+  write(kept_place->path, module_path);
 }
 
 void note_library(const OpenedLibrary& library) {
   if (kept == nullptr) return;
+  const WriteAccess access;
   const uint32_t count = kept->library_count;
   if (count >= Activity::most_libraries) return;
   Activity::Library& entry = kept->libraries[count];
@@ -81,10 +90,19 @@ void note_library(const OpenedLibrary& library) {
   kept->library_count = count + 1;
 }
 
+std::string foreign_plugin() {
+  std::string plugin;
+  const uint32_t count = kept == nullptr ? 0 : kept->library_count.load();
+  for (uint32_t i = 0; i < count; ++i) {
+    if (!kept->libraries[i].installed) plugin = kept->libraries[i].plugin;
+  }
+  return plugin;
+}
+
 void note_temporary(const std::filesystem::path& folder, bool only_if_empty) {
-  const std::lock_guard lock(temporaries);
   // One that is cut would be another folder.
   if (kept == nullptr || folder.native().size() >= sizeof Activity::Temporary::path) return;
+  const WriteAccess access;
   for (Activity::Temporary& entry : kept->temporaries) {
     if (entry.path[0] != '\0') continue;
     entry.only_if_empty = only_if_empty;
@@ -94,8 +112,8 @@ void note_temporary(const std::filesystem::path& folder, bool only_if_empty) {
 }
 
 void forget_temporary(const std::filesystem::path& folder) {
-  const std::lock_guard lock(temporaries);
   if (kept == nullptr) return;
+  const WriteAccess access;
   for (Activity::Temporary& entry : kept->temporaries) {
     if (folder == entry.path) entry.path[0] = '\0';
   }

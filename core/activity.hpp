@@ -30,7 +30,6 @@ struct Activity {
   std::atomic<uint64_t> number;  ///< of the call, so that two can be told apart
   char plugin[160];              ///< whose code runs, or ran last
   char function[64];             ///< which of its functions; empty while the library is loaded
-  char place[512];               ///< the module path where it last added to the graph; may be empty
   char deed[160];                ///< why the process had to end, where its exit status does not tell
   std::atomic<uint32_t> library_count;
   Library libraries[most_libraries];        ///< of plugins, in the order in which they were opened
@@ -38,9 +37,15 @@ struct Activity {
 };
 static_assert(std::atomic<uint64_t>::is_always_lock_free, "shared between processes");
 
-/// From now on kept in `shared`, which is all zeros, of this process alone: a copy of it that a plugin makes ends where
-/// the plugin returns. Before that nothing is kept.
-void keep_activity_in(Activity& shared);
+/// The module path where a plugin last added to the graph; may be empty. Apart from the rest, since it is written too
+/// often to be guarded.
+struct LastPlace {
+  char path[512];
+};
+
+/// From now on kept in these two, which are all zeros, of this process alone: a copy of it that a plugin makes ends
+/// where the plugin returns. Before that nothing is kept. The activity may be guarded (guarded_memory.hpp).
+void keep_activity_in(Activity& shared, LastPlace& place);
 
 /// What is done before and behind each call into a plugin that is not within another one.
 struct AroundPluginCalls {
@@ -64,6 +69,7 @@ class PluginCall {
 
  private:
   std::string plugin_, function_;  // of the call around this one
+  uint32_t depth_ = 0;             // within this one
 };
 
 /// Where a plugin is in its definition. [host-thread]
@@ -75,6 +81,8 @@ struct OpenedLibrary {
   bool installed = false;
 };
 void note_library(const OpenedLibrary& library);
+/// The last of them that was not installed with the program; empty where there is none.
+std::string foreign_plugin();
 
 /// A folder that is there only while the process runs; or, where it is made for others, only with something in it.
 /// [any-thread]

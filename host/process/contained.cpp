@@ -20,10 +20,12 @@
 #endif
 
 #include "core/activity.hpp"
+#include "core/guarded_memory.hpp"
 #include "host/process/descendants.hpp"
 #include "host/process/ending.hpp"
 #include "host/process/interrupt.hpp"
 #include "host/process/shared_memory.hpp"
+#include "host/process/shield.hpp"
 #include "host/process/surroundings.hpp"
 
 namespace onnxport {
@@ -41,7 +43,7 @@ constexpr auto patience_with_libraries = std::chrono::seconds(15);
 /// How often a library that ends the process is left out and the work begun anew.
 constexpr int most_attempts = 8;
 
-/// What both processes see.
+/// What both processes see, and the child writes only where it means to.
 struct Shared {
   std::atomic<bool> finished;
   std::atomic<int> status;
@@ -49,11 +51,19 @@ struct Shared {
   Outbox outbox;
 };
 
-/// The signals that the parent waits for, instead of being interrupted by them.
+/// Signals that would end this process, and are a wish that the work end.
+constexpr int ending_signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM};
+
+/// The signals that the parent waits for, instead of being interrupted or ended by them. One that is ignored, as nohup
+/// has it, stays so: while it is blocked it would arrive.
 sigset_t awaited() {
   sigset_t set;
   sigemptyset(&set);
-  for (const int signal : {SIGCHLD, SIGINT, SIGTERM}) sigaddset(&set, signal);
+  sigaddset(&set, SIGCHLD);
+  for (const int signal : ending_signals) {
+    struct sigaction action {};
+    if (::sigaction(signal, nullptr, &action) == 0 && action.sa_handler != SIG_IGN) sigaddset(&set, signal);
+  }
   return set;
 }
 
@@ -74,14 +84,16 @@ std::vector<QuarantineRecord>& ended_by() {
 /// What the child does; it does not return.
 [[noreturn]] void work_in_child(Terminal& console, const std::function<int(Console&)>& work, Shared& shared,
                                 const sigset_t& mask_before, pid_t parent) {
+  heed_interrupts_of(parent);
   ::sigprocmask(SIG_SETMASK, &mask_before, nullptr);
 #ifdef __linux__
-  end_soon_without(parent);
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (::getppid() != parent) request_interrupt();
 #endif
   console.leave_words_in(shared.outbox);
+  guard_memory(&shared, sizeof shared);
   keep_surroundings_of_plugins();
+  shield(parent);
   int status = 0;
   try {
     status = work(console);
@@ -89,8 +101,11 @@ std::vector<QuarantineRecord>& ended_by() {
     status = report_failure(console, std::current_exception());
   }
   status = console.finish(status);
-  shared.status = status;
-  shared.finished = true;
+  {
+    const WriteAccess access;
+    shared.status = status;
+    shared.finished = true;
+  }
   end_without_destructors(status);
 }
 
@@ -119,7 +134,8 @@ class Loading {
   Clock::duration spent_{};
 };
 
-/// Whether something stands in the shared memory that the program never writes there: a plugin may reach it.
+/// Whether something stands in the shared memory that the program never writes there: a plugin may have taken the guard
+/// off.
 bool is_written_over(const Shared& shared) {
   constexpr uint32_t deepest = 1000;
   unsigned char finished = 0;
@@ -147,10 +163,12 @@ int wait_for(pid_t child, Shared& shared, const sigset_t& signals) {
     const bool watches = interrupts > 0 || shared.finished;
     const timespec pause{watches ? 0 : 1, watches ? 20'000'000 : 0};
     const int signal = ::sigtimedwait(&signals, nullptr, &pause);
-    if (signal == SIGINT || signal == SIGTERM) {
+    if (signal > 0 && signal != SIGCHLD) {
       if (++interrupts == 1) interrupted = Clock::now();
       request_interrupt();
     }
+    // Again and again: a plugin may have taken one for itself.
+    if (interrupts > 0) ::kill(child, SIGTERM);
     if (interrupts > 1 || (interrupts == 1 && Clock::now() - interrupted > patience_with_libraries)) {
       ::kill(child, SIGKILL);
     }
@@ -169,6 +187,14 @@ int wait_for(pid_t child, Shared& shared, const sigset_t& signals) {
     } else if (Clock::now() - since > (finished ? Clock::duration(patience_at_exit) : Clock::duration(patience))) {
       ::kill(child, SIGKILL);
     }
+  }
+}
+
+/// What arrived when the child had ended already, as a terminal sends it to both.
+void take_late_interrupt(const sigset_t& signals) {
+  const timespec none{};
+  for (int signal; (signal = ::sigtimedwait(&signals, nullptr, &none)) > 0;) {
+    if (signal != SIGCHLD) request_interrupt();
   }
 }
 
@@ -209,22 +235,24 @@ int conclude(Terminal& console, const Ending& ending) {
 /// One attempt; nullopt where the work may begin anew.
 std::optional<int> attempt(Terminal& console, const std::function<int(Console&)>& work, bool is_last) {
   Shared* shared = make_shared_object<Shared>();
+  LastPlace* place = make_shared_object<LastPlace>();
   const sigset_t signals = awaited();
   sigset_t before;
   ::sigprocmask(SIG_BLOCK, &signals, &before);
   std::signal(SIGCHLD, SIG_DFL);  // a caller may have had it ignored, and then nobody is told how the child ended
   const pid_t parent = ::getpid();
-  const pid_t child = shared == nullptr ? -1 : ::fork();
+  const pid_t child = shared == nullptr || place == nullptr ? -1 : ::fork();
   if (child < 0) {
     ::sigprocmask(SIG_SETMASK, &before, nullptr);
     return work(console);
   }
   if (child == 0) {
-    keep_activity_in(shared->activity);
+    keep_activity_in(shared->activity, *place);
     work_in_child(console, work, *shared, before, parent);
   }
   const int wait_status = wait_for(child, *shared, signals);
   end_descendants();
+  take_late_interrupt(signals);
   ::sigprocmask(SIG_SETMASK, &before, nullptr);
   if (is_written_over(*shared)) {
     console.drop_progress();
@@ -247,7 +275,7 @@ std::optional<int> attempt(Terminal& console, const std::function<int(Console&)>
     console.fail(interrupted_status, "interrupted", "interrupted; no output was left behind", "");
     return interrupted_status;
   }
-  const Ending ending = ending_of(wait_status, shared->activity);
+  const Ending ending = ending_of(wait_status, shared->activity, *place);
   const bool may_go_on = ending.by_plugin && put_aside(ending.record, console) && ending.while_loading && !is_last;
   return may_go_on ? std::nullopt : std::optional(conclude(console, ending));
 }

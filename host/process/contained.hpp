@@ -16,8 +16,9 @@ namespace onnxport {
 /// the user did, 70 otherwise. A plugin that ended it goes into quarantine; one that did so while its library was
 /// loaded is passed over, and the work begins anew. Where no process can be made the work is done in this one.
 ///
-/// The first SIGINT or SIGTERM sets the interrupt flag of both processes. Code of a plugin that goes on for longer than
-/// a moment is then ended, and by the second signal everything is.
+/// The first SIGINT or SIGTERM, or another signal by which a user ends a process, sets the interrupt flag of both
+/// processes. Code of a plugin that goes on for longer than a moment is then ended, and by the second signal everything
+/// is.
 int run_contained(Terminal& console, const std::function<int(Console&)>& work);
 
 /// Libraries that ended an earlier attempt of this command.

@@ -31,6 +31,7 @@ constexpr SignalMeaning signals[] = {{SIGSEGV, "it reached for memory that is no
                                      {SIGILL, "an instruction that this processor does not have"},
                                      {SIGABRT, "abort(), an uncaught exception or damaged memory"},
                                      {SIGTRAP, "a trap"},
+                                     {SIGSYS, "a call that plugins may not make, such as a signal to their watcher"},
                                      {SIGKILL, "the system was out of memory, or somebody killed it"},
                                      {SIGXCPU, "its limit of processor time"},
                                      {SIGALRM, "an alarm"}};
@@ -68,12 +69,12 @@ constexpr const char* next_step =
 
 }  // namespace
 
-Ending ending_of(int wait_status, const Activity& activity) {
+Ending ending_of(int wait_status, const Activity& activity, const LastPlace& last_place) {
   Ending ending;
   const std::string told = text(activity.deed), deed = told.empty() ? deed_of(wait_status) : told;
   const size_t count = std::min<size_t>(activity.library_count, Activity::most_libraries);
   if (activity.depth > 0) {
-    const std::string plugin = text(activity.plugin), function = text(activity.function), place = text(activity.place);
+    const std::string plugin = text(activity.plugin), function = text(activity.function), place = text(last_place.path);
     ending.by_plugin = true;
     ending.failure = Failure::plugin;
     ending.while_loading = function.empty();

@@ -20,7 +20,7 @@ struct Ending {
   bool while_loading = false;  ///< of the plugin's library
 };
 
-/// `wait_status` is that of waitpid. What `activity` says is not trusted to be well-formed.
-Ending ending_of(int wait_status, const Activity& activity);
+/// `wait_status` is that of waitpid. What `activity` and `last_place` say is not trusted to be well-formed.
+Ending ending_of(int wait_status, const Activity& activity, const LastPlace& last_place);
 
 }  // namespace onnxport

@@ -6,13 +6,11 @@
 #include <csignal>
 
 #include "core/error.hpp"
-#include "host/process/shared_memory.hpp"
 
 namespace onnxport {
 namespace {
 
-std::atomic<bool> own{false};
-std::atomic<bool>* flag = &own;
+std::atomic<bool> flag{false};
 static_assert(std::atomic<bool>::is_always_lock_free, "set from a signal handler");
 
 /// Of a child: who made it. 0 in any other process.
@@ -27,41 +25,45 @@ void on_signal(int number, siginfo_t* info, void*) {
     ::raise(number);
     return;
   }
-  flag->store(true);
+  flag.store(true);
   // Nobody is left who would end it. The alarm's default action does.
   if (parent != 0 && ::getppid() != parent) ::alarm(seconds_alone);
+}
+
+void handle_signals(int flags) {
+  struct sigaction action {};
+  action.sa_sigaction = on_signal;
+  sigemptyset(&action.sa_mask);
+  action.sa_flags = flags | SA_RESTART | SA_SIGINFO;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
 }
 
 }  // namespace
 
 void catch_interrupts() {
-  if (auto* shared = make_shared_object<std::atomic<bool>>()) flag = shared;
-  struct sigaction action {};
-  action.sa_sigaction = on_signal;
-  sigemptyset(&action.sa_mask);
   // Back to the default after the first, for whoever does not want to wait.
-  action.sa_flags = static_cast<int>(SA_RESETHAND) | SA_RESTART | SA_SIGINFO;
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
+  handle_signals(static_cast<int>(SA_RESETHAND));
   std::signal(SIGPIPE, SIG_IGN);
   // A limit on file sizes is then an error of the write, with a message, instead of the end of the process.
   std::signal(SIGXFSZ, SIG_IGN);
 }
 
 const std::atomic<bool>& interrupt_flag() {
-  return *flag;
+  return flag;
 }
 
 void stop_if_interrupted() {
   if (interrupt_flag()) throw Error(Failure::output, "interrupted");
 }
 
-void end_soon_without(int process) {
+void heed_interrupts_of(int process) {
   parent = process;
+  handle_signals(0);
 }
 
 void request_interrupt() {
-  flag->store(true);
+  flag.store(true);
 }
 
 }  // namespace onnxport

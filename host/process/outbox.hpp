@@ -10,7 +10,8 @@
 
 namespace onnxport {
 
-/// Plain memory, kept by both processes (shared_memory.hpp). What it holds is not trusted to be well-formed.
+/// Plain memory, kept by both processes (shared_memory.hpp) and guarded in the child. What it holds is not trusted to
+/// be well-formed.
 class Outbox {
  public:
   /// The errors so far, to be told in words. Yields false where there is no room for it.

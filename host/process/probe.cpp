@@ -13,14 +13,17 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <thread>
 
 #include "core/activity.hpp"
 #include "core/definition/onnx_config.hpp"
 #include "core/error.hpp"
+#include "core/guarded_memory.hpp"
 #include "host/process/descendants.hpp"
 #include "host/process/ending.hpp"
 #include "host/process/interrupt.hpp"
 #include "host/process/shared_memory.hpp"
+#include "host/process/shield.hpp"
 #include "host/process/surroundings.hpp"
 #include "registry/loader.hpp"
 
@@ -30,9 +33,13 @@ namespace {
 using Line = nlohmann::json;
 
 constexpr auto patience_of_one = std::chrono::seconds(10);  // for one library
+/// For the end of a process that has closed its pipe.
+constexpr auto one_wait = std::chrono::milliseconds(5);
+constexpr int most_waits = 200;
 
-/// Where a child says what it found.
+/// Where a child says what it found, and to whom.
 struct Sink {
+  pid_t reader;
   int descriptor;
   std::string token;  // what its lines begin with, since a library may write to any file that it finds open
 };
@@ -44,6 +51,7 @@ struct Sink {
   // Nothing that a library prints belongs to the list.
   ::dup2(STDERR_FILENO, STDOUT_FILENO);
   keep_surroundings_of_plugins();
+  shield(to.reader);
   for (size_t i = first; i < candidates.size(); ++i) {
     Line line = Line::object();
     try {
@@ -61,14 +69,17 @@ struct Sink {
 /// A child that loads, and what it says.
 class Prober {
  public:
-  Prober(const std::vector<const Candidate*>& candidates, size_t first) : activity_(make_shared_object<Activity>()) {
+  Prober(const std::vector<const Candidate*>& candidates, size_t first)
+      : activity_(make_shared_object<Activity>()), place_(make_shared_object<LastPlace>()) {
     int ends[2] = {-1, -1};
-    if (activity_ == nullptr || ::pipe2(ends, O_CLOEXEC) != 0) throw failed();
+    if (activity_ == nullptr || place_ == nullptr || ::pipe2(ends, O_CLOEXEC) != 0) throw failed();
+    const pid_t reader = ::getpid();
     child_ = ::fork();
     if (child_ == 0) {
       ::close(ends[0]);
-      keep_activity_in(*activity_);
-      load_in_child(candidates, first, {ends[1], token_});
+      keep_activity_in(*activity_, *place_);
+      guard_memory(activity_, sizeof *activity_);
+      load_in_child(candidates, first, {reader, ends[1], token_});
     }
     ::close(ends[1]);
     from_ = ends[0];
@@ -114,21 +125,35 @@ class Prober {
       return {fmt::format("its library does not come back within {} s while it is loaded", patience_of_one.count()),
               "tell the plugin's author"};
     }
-    int status = 0;
-    ::waitpid(child_, &status, 0);
+    const int status = end_of_child();
     child_ = -1;
     end_descendants();
-    const Ending ending = ending_of(status, *activity_);
+    const Ending ending = ending_of(status, *activity_, *place_);
     return {ending.cause, "tell the plugin's author, with this message"};
   }
 
  private:
+  /// The status of the child, which has nothing more to say. One that goes on all the same is ended: its library has
+  /// closed what was not its own, or put another program in its place.
+  int end_of_child() {
+    int status = 0;
+    for (int waited = 0; ::waitpid(child_, &status, WNOHANG) == 0; ++waited) {
+      if (waited == most_waits) {
+        write_deed(*activity_, "cut its process off from its watcher");
+        ::kill(child_, SIGKILL);
+      }
+      std::this_thread::sleep_for(one_wait);
+    }
+    return status;
+  }
+
   static Error failed() {
     return {Failure::output, fmt::format("no process can be made: {}", std::strerror(errno)),
             "end some others, or raise the limits of this user"};
   }
 
   Activity* activity_;
+  LastPlace* place_;
   const std::string token_ = fmt::format("{:x}-{:x} ", std::random_device()(), std::random_device()());
   pid_t child_ = -1;
   int from_ = -1;

@@ -18,6 +18,7 @@
 #include <iterator>
 #include <locale>
 #include <string>
+#include <utility>
 #include <vector>
 #ifdef __linux__
 #include <sys/prctl.h>
@@ -47,6 +48,12 @@ struct OpenFile {
     return ::fstat(descriptor, &now) == 0 && now.st_dev == device && now.st_ino == number;
   }
 };
+
+/// What lies at the root of all paths.
+std::pair<dev_t, ino_t> root_folder() {
+  struct stat root {};
+  return ::stat("/", &root) == 0 ? std::pair(root.st_dev, root.st_ino) : std::pair<dev_t, ino_t>();
+}
 
 std::vector<OpenFile> open_files() {
   std::vector<OpenFile> files;
@@ -87,6 +94,7 @@ struct Surroundings {
   bool is_alone = false;
   uid_t user = 0;
   gid_t group = 0;
+  std::pair<dev_t, ino_t> root;
   std::filesystem::path folder;
   mode_t mask_of_modes = 0;
   std::vector<std::string> environment;
@@ -110,6 +118,7 @@ void look_around() {
   std::error_code ignored;
   s.user = ::geteuid();
   s.group = ::getegid();
+  s.root = root_folder();
   s.folder = std::filesystem::current_path(ignored);
   s.is_alone = is_alone();
   if (s.is_alone) {
@@ -155,6 +164,7 @@ void require_room_for_files() {
 void put_back() {
   const Surroundings& s = *seen;
   if (s.user != ::geteuid() || s.group != ::getegid()) end_for("took another user's rights for the process");
+  if (s.root != root_folder()) end_for("put another folder in the place of the root of all paths");
   for (size_t i = 0; i < std::size(kinds_of_limits); ++i) {
     if (::setrlimit(kinds_of_limits[i], &s.limits[i]) != 0) end_for("lowered a limit of the process for good");
   }
@@ -162,8 +172,7 @@ void put_back() {
   for (size_t i = 0; i < std::size(kinds_of_timers) && !interrupt_flag(); ++i)
     ::setitimer(kinds_of_timers[i], &s.timers[i], nullptr);
   for (int i = 1; i < first_real_time_signal; ++i) {
-    if (i == SIGKILL || i == SIGSTOP || ((i == SIGINT || i == SIGTERM) && interrupt_flag())) continue;
-    ::sigaction(i, &s.handlers[i], nullptr);
+    if (i != SIGKILL && i != SIGSTOP) ::sigaction(i, &s.handlers[i], nullptr);
   }
   ::sigaltstack(&s.stack_of_signals, nullptr);
   ::pthread_sigmask(SIG_SETMASK, &s.mask_of_signals, nullptr);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,17 +23,23 @@ static int overflow(volatile int* at) {
   return *at < 0 ? 0 : overflow(page) + page[0];
 }
 
-/* All memory that this process has in common with others and may write to. */
-static void overwrite_shared_memory(void) {
+/* All memory that this process has in common with others, where it has these rights. */
+static void overwrite_shared_memory(const char* of_rights, int pry) {
   FILE* maps = fopen("/proc/self/maps", "r");
   char line[512], rights[8];
   void *begins[64], *ends[64];
   int count = 0;
   while (count < 64 && fgets(line, sizeof line, maps) != NULL) {
-    if (sscanf(line, "%p-%p %7s", &begins[count], &ends[count], rights) == 3 && strcmp(rights, "rw-s") == 0) ++count;
+    if (sscanf(line, "%p-%p %7s", &begins[count], &ends[count], rights) == 3 && strcmp(rights, of_rights) == 0 &&
+        strstr(line, "zero") != NULL)
+      ++count;
   }
   fclose(maps);
-  while (count-- > 0) memset(begins[count], 0xff, (size_t)((char*)ends[count] - (char*)begins[count]));
+  while (count-- > 0) {
+    const size_t size = (size_t)((char*)ends[count] - (char*)begins[count]);
+    if (pry) mprotect(begins[count], size, PROT_READ | PROT_WRITE);
+    memset(begins[count], 0xff, size);
+  }
 }
 
 static void wait_for_ever(void) {
@@ -88,10 +95,23 @@ static void do_deed(const char* deed) {
   if (strcmp(deed, "stop") == 0) raise(SIGSTOP);
   if (strcmp(deed, "interrupt") == 0) raise(SIGINT);
   if (strcmp(deed, "terminate") == 0) raise(SIGTERM);
+  /* Sent to whom watches the process. */
+  if (strcmp(deed, "shoot") == 0) kill(getppid(), SIGTERM);
+  if (strcmp(deed, "poke") == 0) kill(getppid(), SIGUSR1);
+  if (strcmp(deed, "freeze") == 0) kill(getppid(), SIGSTOP);
+  if (strcmp(deed, "slay") == 0) kill(getppid(), SIGKILL);
+  if (strcmp(deed, "spray") == 0) kill(0, SIGINT);
+  if (strcmp(deed, "burrow") == 0) {
+    zero = mkdir("hole", 0755);
+    zero = chroot("hole");
+  }
   if (strcmp(deed, "fill") == 0) {
     while (dup(0) >= 0) zero = 0;
   }
-  if (strcmp(deed, "overwrite") == 0) overwrite_shared_memory();
+  if (strcmp(deed, "overwrite") == 0) overwrite_shared_memory("rw-s", 0);
+  if (strcmp(deed, "overrun") == 0) overwrite_shared_memory("r--s", 0);
+  if (strcmp(deed, "pry") == 0) overwrite_shared_memory("r--s", 1);
+  if (strcmp(deed, "become") == 0) execl("/bin/sleep", "sleep", "1000", (char*)NULL);
   if (strcmp(deed, "loop") == 0) {
     for (;;) zero = 0;
   }
