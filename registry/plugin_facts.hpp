@@ -8,12 +8,10 @@
 #include <filesystem>
 #include <string>
 
+#include "core/definition/given.hpp"
 #include "registry/manifest.hpp"
 
 namespace onnxport::detail {
-
-/// The size that a struct of the ABI has to have for `member` to be in it.
-#define ONNXPORT_SIZE_THROUGH(type, member) (offsetof(type, member) + sizeof(type::member))
 
 /// No struct of the ABI comes near this; what is larger is no size.
 constexpr size_t largest_struct = 1 << 16;

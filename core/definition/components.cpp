@@ -63,6 +63,11 @@ std::string type_of(const onnxport_component_request& request) {
 }
 
 onnxport_status* models_open(const onnxport_component_request* request, onnxport_component** out) {
+  onnxport_status* const broken = detail::guarded(ONNXPORT_INVALID_ARGUMENT, [&] {
+    detail::whole(request, ONNXPORT_SIZE_THROUGH(onnxport_component_request, options), "a component's request");
+    if (request->config == nullptr) detail::invalid("a null pointer was given as a component's config");
+  });
+  if (broken != nullptr) return broken;
   const onnxport_config* config = request->config;
   const std::string section =
       config->components != nullptr && config->json != nullptr ? config->components->section_of(*config->json) : "";
@@ -75,21 +80,27 @@ onnxport_status* models_open(const onnxport_component_request* request, onnxport
 }
 
 onnxport_status* models_describe(onnxport_component* self, onnxport_string part, onnxport_description* out) {
-  return within(self->section, [&] { self->model.describe_part(std::string(text(part)), *out); });
+  return within(self->section, [&] { self->model.describe_part(std::string(detail::optional_name_from(part)), *out); });
 }
 
-onnxport_status* models_forward(onnxport_component* self, onnxport_graph* graph, const onnxport_component_call* call,
+onnxport_status* models_forward(onnxport_component* self, onnxport_graph* graph, const onnxport_component_call* given,
                                 onnxport_value* outputs) {
   return within(self->section, [&] {
-    detail::ComponentScope scope;
-    scope.path = text(call->scope);
-    scope.steps = text(call->steps);
-    for (size_t i = 0; i < call->prefix_count; ++i)
-      scope.prefixes.emplace_back(text(call->prefixes[i].from), text(call->prefixes[i].to));
-    for (size_t i = 0; i < call->input_count; ++i) scope.inputs.emplace(text(call->input_names[i]), call->inputs[i]);
-    self->model.run_part(std::string(text(call->part)), *graph, scope);
-    for (size_t i = 0; i < call->output_count; ++i) {
-      const std::string_view name = text(call->output_names[i]);
+    using namespace detail;
+    ComponentScope scope;
+    const auto& call = whole(given, ONNXPORT_SIZE_THROUGH(onnxport_component_call, output_count), "a component's call");
+    scope.path = optional_name_from(call.scope);
+    scope.steps = optional_name_from(call.steps);
+    for (const auto& [from, to] : list(call.prefixes, call.prefix_count, bounds::facts))
+      scope.prefixes.emplace_back(optional_name_from(from), optional_name_from(to));
+    const auto names = list(call.input_names, call.input_count, bounds::inputs);
+    const auto values = list(call.inputs, call.input_count, bounds::inputs);
+    for (size_t i = 0; i < names.size(); ++i) scope.inputs.emplace(name_from(names[i]), values[i]);
+    self->model.run_part(std::string(optional_name_from(call.part)), *graph, scope);
+    const auto wanted = list(call.output_names, call.output_count, bounds::outputs);
+    list(outputs, wanted.size(), bounds::outputs);
+    for (size_t i = 0; i < wanted.size(); ++i) {
+      const std::string_view name = name_from(wanted[i]);
       auto found = scope.outputs.find(name);
       if (found == scope.outputs.end()) {
         found = scope.marks.find(name);

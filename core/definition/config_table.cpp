@@ -8,7 +8,7 @@ namespace onnxport {
 namespace {
 
 using detail::abi;
-using detail::text;
+using detail::clipped;
 
 const onnxport_config absent_config{};
 
@@ -51,7 +51,7 @@ const onnxport_config* config_member(const onnxport_config* self, onnxport_strin
     misread(self, "a map");
     return &absent_config;
   }
-  const std::string name(text(key));
+  const std::string name(clipped(key));
   bool* looked_at = self->fields == nullptr ? nullptr : &self->fields->try_emplace(name, false).first->second;
   const auto found = self->json->find(name);
   if (found == self->json->end()) return &absent_config;

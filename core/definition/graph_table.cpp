@@ -14,15 +14,16 @@
 namespace onnxport {
 namespace {
 
-using detail::abi;
-using detail::guarded;
-using detail::invalid;
-using detail::text;
+using namespace detail;
 
 /// Ten times what the largest models need. A count in a hostile config.json must not fill the memory.
 constexpr size_t most_nodes = 1'000'000;
 
 ir::Attribute attribute_from(const onnxport_attribute& from) {
+  const auto numbers = [&](auto* data) {
+    const auto given = list(data, from.count, bounds::numbers);
+    return std::vector(given.begin(), given.end());
+  };
   switch (from.type) {
     case ONNXPORT_ATTR_INT:
       return from.i;
@@ -31,11 +32,11 @@ ir::Attribute attribute_from(const onnxport_attribute& from) {
     case ONNXPORT_ATTR_STRING:
       return std::string(text(from.s));
     case ONNXPORT_ATTR_INTS:
-      return std::vector<int64_t>(from.ints, from.ints + from.count);
+      return numbers(from.ints);
     case ONNXPORT_ATTR_FLOATS:
-      return std::vector<double>(from.floats, from.floats + from.count);
+      return numbers(from.floats);
     default:
-      invalid(fmt::format("attribute '{}' has the unknown type {}", text(from.name), from.type));
+      invalid(fmt::format("attribute '{}' has the unknown type {}", name_from(from.name), from.type));
   }
 }
 
@@ -44,26 +45,28 @@ bool is_own(const std::string& domain) {
   return !domain.empty() && domain != ir::composite_domain;
 }
 
-onnxport_status* graph_input(onnxport_graph* self, onnxport_string name, onnxport_value* out) {
+onnxport_status* graph_input(onnxport_graph* self, onnxport_string of, onnxport_value* out) {
   return guarded(ONNXPORT_INVALID_ARGUMENT, [&] {
+    const std::string_view name = name_from(of);
     if (self->component != nullptr) {
-      const auto given = self->component->inputs.find(text(name));
+      const auto given = self->component->inputs.find(name);
       *out = given == self->component->inputs.end() ? ir::absent : given->second;
       return;
     }
     for (const ir::NamedValue& input : self->graph->inputs) {
-      if (input.name == text(name)) {
+      if (input.name == name) {
         *out = input.value;
         return;
       }
     }
-    invalid(fmt::format("the graph has no input '{}'; its description declares none of that name", text(name)));
+    invalid(fmt::format("the graph has no input '{}'; its description declares none of that name", name));
   });
 }
 
 /// Where a node stands, whose definition says `scope`.
 std::string place_of(const onnxport_graph& self, onnxport_string scope) {
-  return self.component == nullptr ? std::string(text(scope)) : self.component->path_of(text(scope));
+  const std::string_view own = optional_name_from(scope);
+  return self.component == nullptr ? std::string(own) : self.component->path_of(own);
 }
 
 /// An operator that only the target runtime knows, such as a company's own kernel. It stands for what the patch
@@ -120,42 +123,55 @@ std::vector<ir::ValueId> add_own(onnxport_graph& self, const PatchSpec& told, ir
   return self.graph->add_node(std::move(node), outputs);
 }
 
-onnxport_status* graph_node(onnxport_graph* self, const onnxport_node* from, onnxport_value* outputs) {
+/// A node without outputs, which stands below the component's path where there is one.
+ir::Node node_from(const onnxport_graph& self, const onnxport_node& from) {
+  ir::Node node;
+  node.domain = optional_name_from(from.domain);
+  node.op = name_from(from.op);
+  node.scope = place_of(self, from.scope);
+  const auto inputs = list(from.inputs, from.input_count, bounds::operands);
+  node.inputs.assign(inputs.begin(), inputs.end());
+  for (const onnxport_attribute& attribute : list(from.attributes, from.attribute_count, bounds::attributes)) {
+    whole(&attribute, ONNXPORT_SIZE_THROUGH(onnxport_attribute, count), "an attribute");
+    const std::string_view name = name_from(attribute.name);
+    if (!node.attributes.emplace(std::string(name), attribute_from(attribute)).second)
+      invalid(fmt::format("{} was given the attribute '{}' twice", node.op, name));
+  }
+  return node;
+}
+
+onnxport_status* graph_node(onnxport_graph* self, const onnxport_node* given, onnxport_value* outputs) {
   return guarded(ONNXPORT_GRAPH, [&] {
+    const auto& from = whole(given, ONNXPORT_SIZE_THROUGH(onnxport_node, output_count), "a node");
+    list(outputs, from.output_count, bounds::operands);
     if (self->graph->nodes.size() >= most_nodes) {
       invalid(fmt::format(
           "the definition has more than {} operators; does config.json state an absurd number of layers?", most_nodes));
     }
-    ir::Node node;
-    node.domain = text(from->domain);
-    node.op = text(from->op);
-    node.scope = place_of(*self, from->scope);
+    ir::Node node = node_from(*self, from);
     note_place(node.scope);
-    node.inputs.assign(from->inputs, from->inputs + from->input_count);
-    for (size_t i = 0; i < from->attribute_count; ++i) {
-      const onnxport_attribute& attribute = from->attributes[i];
-      if (!node.attributes.emplace(std::string(text(attribute.name)), attribute_from(attribute)).second)
-        invalid(fmt::format("{} was given the attribute '{}' twice", node.op, text(attribute.name)));
-    }
+    if (from.output_count == 0) invalid(fmt::format("{} was asked for no value, expected one or more", node.op));
     const PatchSpec* own = own_operator(*self, node);
     const bool foreign = own == nullptr && is_own(node.domain) && self->foreign_types != nullptr;
-    const std::vector<ir::ValueId> results = own != nullptr ? add_own(*self, *own, std::move(node), from->output_count)
-                                             : foreign      ? add_foreign(*self, std::move(node), from->output_count)
-                                                       : self->graph->add_node(std::move(node), from->output_count);
+    const std::vector<ir::ValueId> results = own != nullptr ? add_own(*self, *own, std::move(node), from.output_count)
+                                             : foreign      ? add_foreign(*self, std::move(node), from.output_count)
+                                                            : self->graph->add_node(std::move(node), from.output_count);
     std::copy(results.begin(), results.end(), outputs);
   });
 }
 
-onnxport_status* graph_constant(onnxport_graph* self, const onnxport_tensor* from, onnxport_value* out) {
+onnxport_status* graph_constant(onnxport_graph* self, const onnxport_tensor* given, onnxport_value* out) {
   return guarded(ONNXPORT_INVALID_ARGUMENT, [&] {
+    const auto& from = whole(given, ONNXPORT_SIZE_THROUGH(onnxport_tensor, bytes), "a constant");
     ir::Tensor tensor;
-    tensor.dtype = static_cast<ir::DType>(from->dtype);
-    if (ir::size_of(tensor.dtype) == 0) invalid(fmt::format("there is no element type {}", from->dtype));
-    tensor.shape.assign(from->shape, from->shape + from->rank);
-    const size_t bytes = static_cast<size_t>(tensor.element_count()) * ir::size_of(tensor.dtype);
-    if (bytes != from->bytes) invalid(fmt::format("a constant of {} bytes was given {}", bytes, from->bytes));
+    tensor.dtype = static_cast<ir::DType>(from.dtype);
+    if (ir::size_of(tensor.dtype) == 0) invalid(fmt::format("there is no element type {}", from.dtype));
+    tensor.shape = shape_from(from.shape, from.rank);
+    const uint64_t bytes = element_count(tensor.shape) * ir::size_of(tensor.dtype);
+    if (bytes != from.bytes) invalid(fmt::format("a constant of {} bytes was given {}", bytes, from.bytes));
+    const auto data = list(static_cast<const std::byte*>(from.data), bytes, bounds::constant);
     tensor.data.resize(bytes);
-    if (bytes > 0) std::memcpy(tensor.data.data(), from->data, bytes);
+    if (bytes > 0) std::memcpy(tensor.data.data(), data.data(), bytes);
     *out = self->graph->add_constant(std::move(tensor));
   });
 }
@@ -165,24 +181,25 @@ void require_value(const onnxport_graph* self, onnxport_value value) {
     invalid(fmt::format("the value {} does not exist", value));
 }
 
-onnxport_status* graph_output(onnxport_graph* self, onnxport_string name, onnxport_value value) {
+onnxport_status* graph_output(onnxport_graph* self, onnxport_string of, onnxport_value value) {
   return guarded(ONNXPORT_INVALID_ARGUMENT, [&] {
+    const std::string_view name = name_from(of);
     require_value(self, value);
     if (self->component != nullptr) {
-      self->component->outputs.insert_or_assign(std::string(text(name)), value);
+      self->component->outputs.insert_or_assign(std::string(name), value);
       return;
     }
     for (const ir::NamedValue& output : self->graph->outputs) {
-      if (output.name == text(name)) invalid(fmt::format("the output '{}' was given twice", text(name)));
+      if (output.name == name) invalid(fmt::format("the output '{}' was given twice", name));
     }
-    self->graph->add_output(std::string(text(name)), value);
+    self->graph->add_output(std::string(name), value);
   });
 }
 
 onnxport_status* graph_mark(onnxport_graph* self, onnxport_string name, onnxport_value value) {
   return guarded(ONNXPORT_INVALID_ARGUMENT, [&] {
     require_value(self, value);
-    std::string step(text(name));
+    std::string step(name_from(name));
     if (self->component != nullptr) {
       self->component->marks.insert_or_assign(step, value);
       step = self->component->steps + step;
@@ -192,9 +209,9 @@ onnxport_status* graph_mark(onnxport_graph* self, onnxport_string name, onnxport
 }
 
 int32_t graph_wants(onnxport_graph* self, onnxport_string name) {
-  const std::string step = (self->component == nullptr ? "" : self->component->steps) + std::string(text(name));
+  const std::string step = (self->component == nullptr ? "" : self->component->steps) + std::string(clipped(name));
   self->offered.insert(step);
-  return self->wanted != nullptr && detail::is_wanted(*self->wanted, step) ? 1 : 0;
+  return self->wanted != nullptr && is_wanted(*self->wanted, step) ? 1 : 0;
 }
 
 onnxport_status* graph_type_of(onnxport_graph* self, onnxport_value value, onnxport_type* out) {
@@ -228,8 +245,11 @@ ir::ValueId step_input(const onnxport_graph& self, ir::Graph& step, onnxport_val
   return step.add_input(fmt::format("in_{}", step.inputs.size()), std::move(type));
 }
 
-onnxport_status* graph_scan(onnxport_graph* self, const onnxport_scan* from, onnxport_value* outputs) {
+onnxport_status* graph_scan(onnxport_graph* self, const onnxport_scan* told, onnxport_value* outputs) {
   return guarded(ONNXPORT_GRAPH, [&] {
+    const onnxport_scan* from = &whole(told, ONNXPORT_SIZE_THROUGH(onnxport_scan, context), "a recurrence");
+    check_bound(bounds::operands, from->row_count);
+    if (from->step == nullptr || outputs == nullptr) invalid("a recurrence has a null pointer as its step or outputs");
     auto step = std::make_shared<ir::Graph>();
     step->name = "step";
     ir::Node node;
@@ -237,9 +257,9 @@ onnxport_status* graph_scan(onnxport_graph* self, const onnxport_scan* from, onn
     node.scope = place_of(*self, from->scope);
     std::vector<onnxport_value> given;
     const auto take = [&](const onnxport_value* values, size_t count, bool walked) {
-      for (size_t i = 0; i < count; ++i) {
-        given.push_back(step_input(*self, *step, values[i], walked));
-        node.inputs.push_back(values[i]);
+      for (const onnxport_value value : list(values, count, bounds::operands)) {
+        given.push_back(step_input(*self, *step, value, walked));
+        node.inputs.push_back(value);
       }
     };
     take(from->states, from->state_count, false);
@@ -269,7 +289,7 @@ onnxport_status* graph_scan(onnxport_graph* self, const onnxport_scan* from, onn
 }
 
 int32_t graph_has_operator(onnxport_graph*, onnxport_string domain, onnxport_string op) {
-  return ir::find_operator(text(domain), text(op)) != nullptr ? 1 : 0;
+  return ir::find_operator(clipped(domain), clipped(op)) != nullptr ? 1 : 0;
 }
 
 const onnxport_graph_1 graph_functions{sizeof(onnxport_graph_1),

@@ -8,26 +8,27 @@ namespace onnxport {
 namespace {
 
 using detail::abi;
-using detail::text;
+using detail::clipped;
 
 LogSink log_sink = nullptr;
 
 onnxport_status* make_status(onnxport_code code, onnxport_string what, onnxport_string place) {
-  return new onnxport_status{code, std::string(text(what)), std::string(text(place))};
+  return new onnxport_status{code, std::string(clipped(what)), std::string(clipped(place))};
 }
 
 void log_message(onnxport_log_level level, onnxport_string what) {
-  if (log_sink != nullptr) log_sink(level, std::string(text(what)));
+  if (log_sink != nullptr) log_sink(level, std::string(clipped(what)));
 }
 const onnxport_log_1 log_table{sizeof(onnxport_log_1), log_message};
 
-const void* get_interface(const onnxport_host*, onnxport_string name, uint32_t version) {
+const void* get_interface(const onnxport_host*, onnxport_string of_name, uint32_t version) {
+  const std::string_view name = clipped(of_name);
   if (version != 1) return nullptr;
-  if (text(name) == "graph") return &detail::graph_table();
-  if (text(name) == "weights") return &detail::weights_table();
-  if (text(name) == "config") return &detail::config_table();
-  if (text(name) == "models") return &detail::models_table();
-  if (text(name) == "log") return &log_table;
+  if (name == "graph") return &detail::graph_table();
+  if (name == "weights") return &detail::weights_table();
+  if (name == "config") return &detail::config_table();
+  if (name == "models") return &detail::models_table();
+  if (name == "log") return &log_table;
   return nullptr;
 }
 

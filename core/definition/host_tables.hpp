@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/definition/config_fields.hpp"
+#include "core/definition/given.hpp"
 #include "core/definition/misread.hpp"
 #include "core/definition/status.hpp"
 #include "core/definition/weights.hpp"

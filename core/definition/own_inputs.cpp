@@ -7,6 +7,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "core/definition/given.hpp"
 #include "core/definition/status.hpp"
 
 namespace onnxport::detail {
@@ -16,7 +17,7 @@ namespace {
 ir::Tensor checked(const OwnInputs& into, const std::string& name, const onnxport_tensor& from) {
   const InputSpec* spec = into.description.input(name);
   if (spec == nullptr) throw std::invalid_argument(fmt::format("dummy values for '{}', which is no input", name));
-  ir::Tensor tensor{static_cast<ir::DType>(from.dtype), {from.shape, from.shape + from.rank}, {}};
+  ir::Tensor tensor{static_cast<ir::DType>(from.dtype), shape_from(from.shape, from.rank), {}};
   std::vector<int64_t> expected;
   for (const ir::Dim& dim : spec->type.shape) expected.push_back(dim.evaluate(into.sizes).value_or(-1));
   const bool fits = tensor.dtype == spec->type.dtype && tensor.shape == expected;
@@ -30,16 +31,17 @@ ir::Tensor checked(const OwnInputs& into, const std::string& name, const onnxpor
     throw std::invalid_argument(
         fmt::format("dummy values for '{}' have {} bytes, expected {}", name, from.bytes, bytes));
   }
+  const auto data = list(static_cast<const std::byte*>(from.data), bytes, bounds::constant);
   tensor.data.resize(bytes);
-  if (bytes > 0) std::memcpy(tensor.data.data(), from.data, bytes);
+  if (bytes > 0) std::memcpy(tensor.data.data(), data.data(), bytes);
   return tensor;
 }
 
 onnxport_status* take(onnxport_tensors* self, onnxport_string name, const onnxport_tensor* tensor) {
   return guarded(ONNXPORT_INVALID_ARGUMENT, [&] {
     auto& into = *static_cast<OwnInputs*>(self);
-    std::string known(text(name));
-    ir::Tensor made = checked(into, known, *tensor);
+    std::string known(name_from(name));
+    ir::Tensor made = checked(into, known, whole(tensor, ONNXPORT_SIZE_THROUGH(onnxport_tensor, bytes), "a tensor"));
     into.made.insert_or_assign(std::move(known), std::move(made));
   });
 }

@@ -77,6 +77,13 @@ std::vector<onnxport_value> PluginObject::lower(uint64_t tag, onnxport_graph& gr
                            attributes.data(),     attributes.size(),  node.outputs.size()};
   std::vector<onnxport_value> results(node.outputs.size());
   call("lower", [&] { return plugin_.table->lower(object_, tag, &graph, &from, results.data()); });
+  for (const onnxport_value result : results) {
+    if (result != ir::absent && result < graph.graph->values.size()) continue;
+    throw Error(Failure::plugin,
+                fmt::format("plugin {} lowers {} for model type '{}' to the value {}, which does not exist",
+                            plugin_.plugin_id, node.op, model_type_, result),
+                "this is a defect of the plugin; tell its author, with this message");
+  }
   return results;
 }
 

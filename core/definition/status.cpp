@@ -4,21 +4,17 @@
 #include <fmt/format.h>
 
 #include <memory>
-#include <stdexcept>
 
 #include "core/error.hpp"
 #include "core/printable.hpp"
 
 namespace onnxport::detail {
 
-void invalid(const std::string& what) {
-  throw std::invalid_argument(what);
-}
-
 void throw_status(onnxport_status* status, const std::string& plugin_id, const std::string& model_type) {
   if (status == nullptr) return;
   const std::unique_ptr<onnxport_status> owned(status);
-  owned->text = shortened(owned->text);
+  owned->text =
+      owned->text.empty() ? fmt::format("plugin {} failed and does not say why", plugin_id) : shortened(owned->text);
   owned->place = shortened(owned->place);
   const bool is_told = owned->place.empty() || owned->text.starts_with(fmt::format("'{}'", owned->place));
   const std::string where = is_told ? "" : fmt::format(" at '{}'", owned->place);

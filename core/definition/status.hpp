@@ -5,6 +5,7 @@
 #include <onnxport/abi.h>
 
 #include <exception>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 
@@ -16,28 +17,25 @@ struct onnxport_status {
 
 namespace onnxport::detail {
 
-inline std::string_view text(onnxport_string from) {
-  return from.size == 0 ? std::string_view{} : std::string_view{from.data, from.size};
-}
 inline onnxport_string abi(std::string_view from) {
   return {from.data(), from.size()};
 }
 
-/// Runs `body` on behalf of a plugin; what it throws becomes a status with this code.
+/// Runs `body` on behalf of a plugin; what it throws becomes a status with this code, and where the plugin gave what it
+/// must not (given.hpp) with INVALID_ARGUMENT.
 template <class Body>
 onnxport_status* guarded(onnxport_code code, Body body) noexcept {
   try {
     body();
     return nullptr;
+  } catch (const std::invalid_argument& error) {
+    return new onnxport_status{ONNXPORT_INVALID_ARGUMENT, error.what(), ""};
   } catch (const std::exception& error) {
     return new onnxport_status{code, error.what(), ""};
   } catch (...) {
     return new onnxport_status{ONNXPORT_INTERNAL, "an unknown exception in the host", ""};
   }
 }
-
-/// Throws std::invalid_argument, for bodies of guarded().
-[[noreturn]] void invalid(const std::string& what);
 
 /// Turns a plugin's failure into the host's error, naming the plugin and the place; frees the status.
 void throw_status(onnxport_status* status, const std::string& plugin_id, const std::string& model_type);

@@ -11,12 +11,11 @@ namespace {
 
 using detail::guarded;
 using detail::invalid;
-using detail::text;
 
 /// The name by which a definition's tensor is asked for: of a component's the first that the checkpoint has.
-std::string asked_name(const onnxport_graph& self, onnxport_string name) {
-  if (self.component == nullptr) return std::string(text(name));
-  const std::vector<std::string> names = self.component->names_of(text(name));
+std::string asked_name(const onnxport_graph& self, std::string_view name) {
+  if (self.component == nullptr) return std::string(name);
+  const std::vector<std::string> names = self.component->names_of(name);
   for (const std::string& one : names) {
     if (self.weights->has(one)) return one;
   }
@@ -28,20 +27,22 @@ onnxport_status* weights_weight(onnxport_graph* self, onnxport_string name, cons
   return guarded(ONNXPORT_WEIGHTS, [&] {
     if (self->weights == nullptr)
       invalid("neither a patch nor a step of a recurrence has weights of its own; it gets them as inputs");
-    auto [found, weight] = self->weights->get(asked_name(*self, name), std::vector<int64_t>(shape, shape + rank));
+    auto [found, weight] =
+        self->weights->get(asked_name(*self, detail::name_from(name)), detail::shape_from(shape, rank));
     *out = self->graph->add_weight(std::move(found), std::move(weight));
   });
 }
 
 int32_t weights_has(onnxport_graph* self, onnxport_string name) {
-  return self->weights != nullptr && self->weights->has(asked_name(*self, name)) ? 1 : 0;
+  return self->weights != nullptr && self->weights->has(asked_name(*self, detail::clipped(name))) ? 1 : 0;
 }
 
 onnxport_status* weights_unused(onnxport_graph* self, onnxport_string pattern) {
   return guarded(ONNXPORT_INVALID_ARGUMENT, [&] {
     if (self->weights == nullptr) return;
-    if (self->component == nullptr) return self->weights->mark_unused(std::string(text(pattern)));
-    for (std::string& one : self->component->names_of(text(pattern))) self->weights->mark_unused(std::move(one));
+    const std::string_view given = detail::name_from(pattern);
+    if (self->component == nullptr) return self->weights->mark_unused(std::string(given));
+    for (std::string& one : self->component->names_of(given)) self->weights->mark_unused(std::move(one));
   });
 }
 

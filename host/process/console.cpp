@@ -7,6 +7,7 @@
 #include <new>
 #include <nlohmann/json.hpp>
 
+#include "core/activity.hpp"
 #include "core/error.hpp"
 #include "host/process/interrupt.hpp"
 
@@ -33,6 +34,20 @@ const char* kind_of(Failure failure) {
 
 constexpr const char* report_hint =
     "this is a defect of onnxport; please report it with the command and the model's config.json";
+constexpr const char* author_hint =
+    "tell the plugin's author, with this message; if it happens without that plugin as well (--safe), report it as a "
+    "defect of onnxport";
+
+/// What nobody foresaw. Where somebody's own plugin gave what the work was about, that is more likely to be wrong than
+/// onnxport.
+int fail_unforeseen(Console& console, const std::string& cause, const std::string& hint) {
+  const std::string plugin = foreign_plugin();
+  const Failure failure = plugin.empty() ? Failure::internal : Failure::plugin;
+  console.fail(static_cast<int>(failure), kind_of(failure),
+               plugin.empty() ? cause : fmt::format("{}, in work on what plugin {} gave", cause, plugin),
+               !plugin.empty() && hint == report_hint ? author_hint : hint);
+  return static_cast<int>(failure);
+}
 
 }  // namespace
 
@@ -68,23 +83,24 @@ int report_failure(Console& console, std::exception_ptr failure) {
   try {
     std::rethrow_exception(failure);
   } catch (const Error& error) {
-    const std::string hint = error.hint().empty() && error.failure() == Failure::internal ? report_hint : error.hint();
-    console.fail(static_cast<int>(error.failure()), kind_of(error.failure()), error.what(), hint);
+    if (error.failure() == Failure::internal)
+      return fail_unforeseen(console, error.what(), error.hint().empty() ? report_hint : error.hint());
+    console.fail(static_cast<int>(error.failure()), kind_of(error.failure()), error.what(), error.hint());
     return static_cast<int>(error.failure());
   } catch (const std::bad_alloc&) {
-    console.fail(static_cast<int>(Failure::internal), "internal", "out of memory",
-                 "give the process more memory; if the model is small, please report this with its config.json");
+    return fail_unforeseen(
+        console, "out of memory",
+        "give the process more memory; if the model is small, please report this with its config.json");
   } catch (const std::filesystem::filesystem_error& error) {
     console.fail(static_cast<int>(Failure::usage), kind_of(Failure::usage),
                  fmt::format("{} cannot be used: {}", error.path1().string(), error.code().message()),
                  "check the path: the length of its names, where its links lead, and that you may read it");
     return static_cast<int>(Failure::usage);
   } catch (const std::exception& error) {
-    console.fail(static_cast<int>(Failure::internal), "internal", error.what(), report_hint);
+    return fail_unforeseen(console, error.what(), report_hint);
   } catch (...) {
-    console.fail(static_cast<int>(Failure::internal), "internal", "an exception of unknown type", report_hint);
+    return fail_unforeseen(console, "an exception of unknown type", report_hint);
   }
-  return static_cast<int>(Failure::internal);
 }
 
 }  // namespace onnxport
