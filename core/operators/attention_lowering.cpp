@@ -132,10 +132,36 @@ class Attention {
                       .window = b_.node().integer("window", 0)};
     if (bias_ != absent) bias_ = cast(b_, bias_, scores);
     if (!sight.limited()) return;
-    if (bias_ == absent)
+    if (bias_ == absent && is_row_of_keys(sight))
+      hidden_ = hidden_keys(sight.mask);
+    else if (bias_ == absent)
       bias_ = mask_scores(shared_, sight, scores);
     else
       bias_ = b_.op("Where", {counted_keys(shared_, sight), bias_, b_.scalar(masked_score, scores)});
+  }
+
+  /// Whether the scores are hidden by a row of keys within the product that makes them, which takes no pass over all
+  /// scores. Where few queries meet many keys the row is not worth a copy of the keys.
+  bool is_row_of_keys(const Sight& sight) const {
+    return !is_fused() && !sight.by_place() && query_ == total_ && b_.dtype(q_) == DType::f32 && softcap_ == 0.0 &&
+           scale_ <= 1.0 && b_.shape(sight.mask)[0] == b_.shape(q_)[0] && b_.shape(k_)[0] == b_.shape(q_)[0];
+  }
+
+  /// f[batch, heads, 1, total]: one more number of each key, which queries meet with 1. It outweighs every score, also
+  /// where a runtime computes with fewer bits, in which the lowest float is none.
+  ValueId hidden_keys(ValueId mask) {
+    const ValueId counts = cast(shared_, shared_.unsqueeze(mask, {1, 2}), DType::f32);
+    const ValueId row = shared_.op(
+        "Mul", {shared_.op("Sub", {shared_.scalar(1.0, DType::f32), counts}), shared_.scalar(-0x1p120, DType::f32)});
+    return shared_.op("Expand", {row}, {{"shape", std::vector<int64_t>{1, heads_, 1, 1}}});
+  }
+
+  /// f[batch, heads, query, 1] of one number
+  ValueId column_of(ValueId number) {
+    const ValueId one = b_.integers({1}), heads = b_.integers({heads_});
+    const Attributes first{{"axis", int64_t{0}}};
+    return shared_.op("Expand",
+                      {number, shared_.op("Concat", {shared_.length(q_, 0), heads, query_length_, one}, first)});
   }
 
   /// From opset 23 ONNX has an operator of this name. It knows no sinks. Its text in ONNX 1.19 has the soft cap behind
@@ -188,14 +214,20 @@ class Attention {
     return b_.op("Expand", {bias_, full});
   }
 
+  /// Where a row hides keys, it is joined to the keys, a column of ones to the queries, and nothing is added.
+  ///
   ///   q ─ heads ──┐
   ///   k ─ headsᵀ ─ MatMul ─ Mul(scale) ─ [softcap] ─ Add(bias) ─ Softmax ─ MatMul ─ merge
   ///   v ─ heads ───────────────────────────────────────────────────────────┘
   Results decomposed() {
     const DType dtype = b_.dtype(q_);
     ValueId queries = apart(b_, q_, heads_);
-    const ValueId keys = repeat_heads(b_, apart_transposed(b_, k_, kv_heads_), heads_, 3);
+    ValueId keys = repeat_heads(b_, apart_transposed(b_, k_, kv_heads_), heads_, 3);
     const ValueId values = repeat_heads(b_, apart(b_, v_, kv_heads_), heads_, 2);
+    if (hidden_ != absent) {
+      queries = b_.op("Concat", {queries, column_of(b_.scalar(1.0, dtype))}, {{"axis", int64_t{3}}});
+      keys = b_.op("Concat", {keys, hidden_}, {{"axis", int64_t{2}}});
+    }
     // In f16 the product of long vectors may pass the largest number before it is scaled.
     const bool early = scale_ != 1.0 && dtype == DType::f16;
     if (early) queries = b_.op("Mul", {queries, b_.scalar(scale_, dtype)});
@@ -248,6 +280,7 @@ class Attention {
   ValueId q_, k_, v_, bias_, sinks_;
   Dim query_, total_;
   ValueId query_length_ = absent, total_length_ = absent;
+  ValueId hidden_ = absent;  // in place of a bias: f[batch, heads, 1, total]
 };
 
 }  // namespace

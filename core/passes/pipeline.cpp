@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "core/error.hpp"
+#include "core/passes/divide_layers.hpp"
 #include "core/passes/fix_axes.hpp"
 #include "core/passes/fold.hpp"
 #include "core/passes/fold_constants.hpp"
@@ -43,6 +44,9 @@ void tie(Work& work) {
 }
 void fold(Work& work) {
   fold_weights(work.graph, {.patches = work.options.patches, .weights_as_stored = work.options.weights_as_stored});
+}
+void divide(Work& work) {
+  divide_layers(work.graph, work.options.patches);
 }
 void narrow(Work& work) {
   work.graph = to_precision(
@@ -111,6 +115,7 @@ constexpr Pass passes[] = {
     {"keep logits", keep, keeps_logits},
     {"tie equal weights", tie, writes_weights},
     {"fold weights", fold},
+    {"divide layers", divide},
     {"narrow", narrow, is_narrow},
     {"apply rules", apply},
     {"fold constants", compute},

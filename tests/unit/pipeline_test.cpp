@@ -51,18 +51,18 @@ BOOST_FIXTURE_TEST_SUITE(pipeline, Fixture)
 BOOST_AUTO_TEST_CASE(each_form_has_its_list) {
   using Names = std::vector<std::string>;
   g.add_output("y", add("Relu", {x}));
-  BOOST_TEST((passes_of(g, {.opset = 18, .patches = {}}) == Names{"tie equal weights", "fold weights", "apply rules",
-                                                                  "fold constants", "merge equal nodes",
+  BOOST_TEST((passes_of(g, {.opset = 18, .patches = {}}) == Names{"tie equal weights", "fold weights", "divide layers",
+                                                                  "apply rules", "fold constants", "merge equal nodes",
                                                                   "remove unused nodes", "name nodes"}));
   BOOST_TEST((passes_of(g, {.opset = 18, .patches = {}, .dtype = DType::f16, .keep_in_fp32 = {}}) ==
-              Names{"tie equal weights", "fold weights", "narrow", "apply rules", "fold constants", "merge equal nodes",
-                    "remove unused nodes", "name nodes"}));
+              Names{"tie equal weights", "fold weights", "divide layers", "narrow", "apply rules", "fold constants",
+                    "merge equal nodes", "remove unused nodes", "name nodes"}));
   BOOST_TEST((passes_of(g, {.opset = 18, .patches = {}, .weights_as_stored = true}) ==
-              Names{"fold weights", "apply rules", "fold constants", "merge equal nodes", "remove unused nodes",
-                    "name nodes"}));
+              Names{"fold weights", "divide layers", "apply rules", "fold constants", "merge equal nodes",
+                    "remove unused nodes", "name nodes"}));
   BOOST_TEST((passes_of(g, {.opset = 18, .patches = {}, .inputs = {.fixed = {{"n", 2}}, .int32 = true}}) ==
-              Names{"fix axes", "fold lengths", "tie equal weights", "fold weights", "apply rules", "fold constants",
-                    "narrow ids", "merge equal nodes", "remove unused nodes", "name nodes"}));
+              Names{"fix axes", "fold lengths", "tie equal weights", "fold weights", "divide layers", "apply rules",
+                    "fold constants", "narrow ids", "merge equal nodes", "remove unused nodes", "name nodes"}));
 }
 
 BOOST_AUTO_TEST_CASE(the_pass_that_broke_the_graph_is_named) {
