@@ -156,12 +156,10 @@ class Attention {
     return shared_.op("Expand", {row}, {{"shape", std::vector<int64_t>{1, heads_, 1, 1}}});
   }
 
-  /// f[batch, heads, query, 1] of one number
-  ValueId column_of(ValueId number) {
-    const ValueId one = b_.integers({1}), heads = b_.integers({heads_});
-    const Attributes first{{"axis", int64_t{0}}};
-    return shared_.op("Expand",
-                      {number, shared_.op("Concat", {shared_.length(q_, 0), heads, query_length_, one}, first)});
+  /// f[batch, heads, query, 1]: what queries meet that number with, where there are as many as keys.
+  ValueId ones() {
+    const ValueId one = shared_.scalar(1.0, DType::f32);
+    return shared_.transpose(shared_.op("Expand", {one, shared_.op("Shape", {hidden_})}), {0, 1, 3, 2});
   }
 
   /// From opset 23 ONNX has an operator of this name. It knows no sinks. Its text in ONNX 1.19 has the soft cap behind
@@ -225,7 +223,7 @@ class Attention {
     ValueId keys = repeat_heads(b_, apart_transposed(b_, k_, kv_heads_), heads_, 3);
     const ValueId values = repeat_heads(b_, apart(b_, v_, kv_heads_), heads_, 2);
     if (hidden_ != absent) {
-      queries = b_.op("Concat", {queries, column_of(b_.scalar(1.0, dtype))}, {{"axis", int64_t{3}}});
+      queries = b_.op("Concat", {queries, ones()}, {{"axis", int64_t{3}}});
       keys = b_.op("Concat", {keys, hidden_}, {{"axis", int64_t{2}}});
     }
     // In f16 the product of long vectors may pass the largest number before it is scaled.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Attention, its masks and rotary embeddings: values by hand, and what each opset's form computes against the
 // reference.
+#include <algorithm>
+
 #include "core/error.hpp"
 #include "tests/support/graph_fixture.hpp"
 
@@ -75,6 +77,41 @@ BOOST_AUTO_TEST_CASE(a_padded_row_is_no_nan) {
   check_all_opsets();
   if (!backend_installed("reference")) return test::not_run("the reference back end is not built");
   for (const float value : numbers(reference())) BOOST_TEST(std::isfinite(value));
+}
+
+BOOST_AUTO_TEST_CASE(padding_is_hidden_within_the_product) {
+  const ValueId q = input("q", {batch, n, Dim(8)}, filled({3, 4, 8}, 0.7F));
+  const ValueId k = input("k", {batch, n, Dim(4)}, filled({3, 4, 4}, 0.4F));
+  const ValueId mask =
+      input("mask", {batch, n}, Tensor::of<int64_t>(DType::i64, {3, 4}, {1, 1, 1, 0, 0, 1, 1, 1, 0, 0, 0, 0}));
+  std::vector<ValueId> inputs(AttentionInput::mask + 1, absent);
+  inputs[AttentionInput::q] = q;
+  inputs[AttentionInput::k] = inputs[AttentionInput::v] = k;
+  inputs[AttentionInput::mask] = mask;
+  const auto additions = [](const Graph& graph) {
+    return std::count_if(graph.nodes.begin(), graph.nodes.end(), [](const Node& node) { return node.op == "Add"; });
+  };
+  // A scale above 1 could make the number that hides a key infinite.
+  for (const double scale : {0.5, 1.0, 1.5}) {
+    g.outputs.clear();
+    g.add_output("y", add("Attention", inputs, {{"heads", int64_t{2}}, {"kv_heads", int64_t{1}}, {"scale", scale}}));
+    BOOST_TEST(additions(lower(g, {.opset = 18, .patches = {}})) == (scale > 1.0 ? 1 : 0));
+    check_all_opsets();
+  }
+  check_f16();
+}
+
+BOOST_AUTO_TEST_CASE(a_few_queries_do_not_copy_their_keys_to_hide_some) {
+  const Dim one(1);
+  const ValueId q = input("q", {batch, one, Dim(8)}, filled({2, 1, 8}, 0.7F));
+  const ValueId k = input("k", {batch, n, Dim(8)}, filled({2, 3, 8}, 0.4F));
+  std::vector<ValueId> inputs(AttentionInput::mask + 1, absent);
+  inputs[AttentionInput::q] = q;
+  inputs[AttentionInput::k] = inputs[AttentionInput::v] = k;
+  inputs[AttentionInput::mask] = input("mask", {batch, n}, Tensor::of<int64_t>(DType::i64, {2, 3}, {1, 1, 0, 0, 1, 1}));
+  g.add_output("y", add("Attention", inputs, {{"heads", int64_t{2}}, {"kv_heads", int64_t{2}}}));
+  for (const Node& node : lower(g, {.opset = 18, .patches = {}}).nodes) BOOST_TEST(node.op != "Concat");
+  check_all_opsets();
 }
 
 BOOST_AUTO_TEST_CASE(pairs_are_turned_by_their_angle) {

@@ -117,7 +117,11 @@ BOOST_AUTO_TEST_CASE(masks_of_layers_cost_no_more_than_one_that_is_made_once) {
         }
         once.g.add_output("y", h);
         each.g.add_output("y", i);
-        BOOST_TEST(each.lowered(opset).nodes.size() <= once.lowered(opset).nodes.size(),
+        // Padding that is hidden within the product takes two joins a layer in place of a sum; the row of keys and the
+        // column of queries are made once.
+        const bool within = opset < 23 && causal == 0 && !biased;
+        const size_t more = within ? 3 + 4 : 0;
+        BOOST_TEST(each.lowered(opset).nodes.size() <= once.lowered(opset).nodes.size() + more,
                    "opset " << opset << ", causal " << causal << ", biased " << biased);
       }
     }
