@@ -167,7 +167,7 @@ class Model::Implementation {
 
   /// Brings files into the snapshot that are not there.
   void fetch(std::vector<std::string> names) {
-    std::erase_if(names, [&](const std::string& name) { return is_there(folder_ / name); });
+    std::erase_if(names, [&](const std::string& name) { return holds_file(folder_ / name); });
     if (names.empty()) return;
     std::vector<RemoteFile> files(names.size());
     done_ = 0;

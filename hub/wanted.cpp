@@ -90,19 +90,19 @@ std::vector<std::string> shards_of(const fs::path& index) {
   return {shards.begin(), shards.end()};
 }
 
-bool is_there(const fs::path& file) {
+bool holds_file(const fs::path& file) {
   std::error_code ignored;
   return fs::is_regular_file(file, ignored);
 }
 
 std::vector<std::string> missing_files(const fs::path& snapshot) {
   std::vector<std::string> missing;
-  if (!is_there(snapshot / "config.json")) missing.emplace_back("config.json");
+  if (!holds_file(snapshot / "config.json")) missing.emplace_back("config.json");
   for (const WeightForm& form : weight_forms) {
-    if (is_there(snapshot / form.single)) return missing;
-    if (!is_there(snapshot / form.index)) continue;
+    if (holds_file(snapshot / form.single)) return missing;
+    if (!holds_file(snapshot / form.index)) continue;
     for (const std::string& shard : shards_of(snapshot / form.index)) {
-      if (!is_there(snapshot / shard)) missing.push_back(shard);
+      if (!holds_file(snapshot / shard)) missing.push_back(shard);
     }
     return missing;
   }

@@ -23,8 +23,8 @@ struct Wanted {
   std::string index;               // the file that names the shards
 };
 
-/// Whether a snapshot has a file, of which it may hold a link.
-bool is_there(const std::filesystem::path& file);
+/// Whether there is such a file, or a link to one, as a snapshot has them.
+bool holds_file(const std::filesystem::path& file);
 
 /// Chooses. Throws Error(checkpoint) where a needed file is not there, saying what is there instead, or where a name
 /// leads outside of the snapshot.
