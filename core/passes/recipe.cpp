@@ -13,8 +13,8 @@
 namespace onnxport {
 namespace {
 
-constexpr uint64_t piece_bytes = uint64_t{1} << 20;  // of what is summed up, at a time
-constexpr uint64_t most_bytes_of_input = uint64_t{4} << 20;   // of an input that is looked at as a whole
+constexpr uint64_t piece_bytes = uint64_t{1} << 20;          // of what is summed up, at a time
+constexpr uint64_t most_bytes_of_input = uint64_t{4} << 20;  // of an input that is looked at as a whole
 constexpr int64_t most_products = 1 << 22;
 
 std::optional<ir::Tensor> result_of(const ir::Node& node, const std::vector<ir::Tensor>& inputs,
