@@ -8,10 +8,10 @@ namespace onnxport::dummy {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::json;
+using PlainJson = nlohmann::json;
 
 /// Whether a step is taken; null, as newer versions write it, is no.
-bool step(const Json& json, const char* key, bool where_absent) {
+bool step(const PlainJson& json, const char* key, bool where_absent) {
   const auto found = json.find(key);
   if (found == json.end()) return where_absent;
   return found->is_boolean() && found->get<bool>();
@@ -19,7 +19,7 @@ bool step(const Json& json, const char* key, bool where_absent) {
 
 /// A size in its forms: 224, {"height", "width"}, {"shortest_edge"} (of which the other side depends on the image, so a
 /// square is taken), {"max_height", "max_width"}.
-void read_image_size(const Json& size, Preprocessor& out) {
+void read_image_size(const PlainJson& size, Preprocessor& out) {
   if (size.is_number_integer()) out.image_height = out.image_width = size.get<int64_t>();
   if (!size.is_object()) return;
   const auto side = [&](const char* key) -> std::optional<int64_t> {
@@ -34,7 +34,7 @@ void read_image_size(const Json& size, Preprocessor& out) {
 }
 
 /// One number for all channels, or one each.
-std::vector<double> channel_values(const Json& json, const char* key) {
+std::vector<double> channel_values(const PlainJson& json, const char* key) {
   const auto found = json.find(key);
   if (found == json.end()) return {};
   if (found->is_number()) return {found->get<double>()};
@@ -42,7 +42,7 @@ std::vector<double> channel_values(const Json& json, const char* key) {
 }
 
 /// Where pixels of 0 and 255 end up: times 1/255 by default, less the mean, by the deviation.
-void read_pixel_range(const Json& json, Preprocessor& out) {
+void read_pixel_range(const PlainJson& json, Preprocessor& out) {
   const std::vector<double> factor = channel_values(json, "rescale_factor");
   const double white = step(json, "do_rescale", true) ? 255 * (factor.empty() ? 1.0 / 255 : factor[0]) : 255;
   const std::vector<double> mean = channel_values(json, "image_mean"), deviation = channel_values(json, "image_std");
@@ -62,7 +62,7 @@ void read_pixel_range(const Json& json, Preprocessor& out) {
 }  // namespace
 
 bool read_image_processor(const fs::path& folder, Preprocessor& out) {
-  const Json json = parse_object(folder / "preprocessor_config.json");
+  const PlainJson json = parse_object(folder / "preprocessor_config.json");
   if (json.empty()) return false;
   // The crop comes after the resize, so it decides the size where there is one. Without either, images come as they
   // are.

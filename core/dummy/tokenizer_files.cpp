@@ -10,7 +10,7 @@ namespace onnxport::dummy {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::json;
+using PlainJson = nlohmann::json;
 using Ids = std::map<std::string, int64_t>;  // token -> id
 
 /// Only tokens that look special are looked up in a vocabulary, whose other entries (megabytes) are not kept.
@@ -19,10 +19,10 @@ bool looks_special(const std::string& token) {
 }
 
 /// tokenizer.json without its merges and without the ordinary entries of its vocabulary.
-Json parse_tokenizer(const fs::path& path) {
+PlainJson parse_tokenizer(const fs::path& path) {
   std::string section, part;  // "model", "vocab"
-  const Json::parser_callback_t filter = [&](int depth, Json::parse_event_t event, Json& parsed) {
-    if (event == Json::parse_event_t::key) {
+  const PlainJson::parser_callback_t filter = [&](int depth, PlainJson::parse_event_t event, PlainJson& parsed) {
+    if (event == PlainJson::parse_event_t::key) {
       if (depth == 1) section = parsed.get<std::string>();
       if (depth == 2) part = parsed.get<std::string>();
       if (section != "model") return true;
@@ -30,10 +30,10 @@ Json parse_tokenizer(const fs::path& path) {
       if (depth == 3 && part == "vocab") return looks_special(parsed.get_ref<const std::string&>());
     }
     // A unigram vocabulary is a list of [piece, score].
-    const bool pieces = event == Json::parse_event_t::array_start && depth == 3;
+    const bool pieces = event == PlainJson::parse_event_t::array_start && depth == 3;
     return !(pieces && section == "model" && part == "vocab");
   };
-  Json json = parse_file(path, filter);
+  PlainJson json = parse_file(path, filter);
   if (!json.is_object())
     throw Error(Failure::checkpoint, path.string() + " holds no JSON object", "correct the file, or download it again");
   return json;
@@ -41,7 +41,7 @@ Json parse_tokenizer(const fs::path& path) {
 
 /// A special token in the two forms that tokenizer_config.json and special_tokens_map.json have: "[CLS]" and
 /// {"content": "[CLS]", …}.
-std::optional<std::string> token_text(const Json& object, const std::string& key) {
+std::optional<std::string> token_text(const PlainJson& object, const std::string& key) {
   const auto found = object.find(key);
   if (found == object.end()) return std::nullopt;
   if (found->is_string()) return found->get<std::string>();
@@ -58,7 +58,7 @@ std::optional<int64_t> id_of(const Ids& ids, const std::optional<std::string>& t
 }
 
 /// {"cls": ["[CLS]", 101]} -> 101
-std::vector<int64_t> processor_token(const Json& processor, const char* key) {
+std::vector<int64_t> processor_token(const PlainJson& processor, const char* key) {
   const auto found = processor.find(key);
   if (found == processor.end() || !found->is_array() || found->size() != 2 || !(*found)[1].is_number_integer())
     return {};
@@ -66,25 +66,25 @@ std::vector<int64_t> processor_token(const Json& processor, const char* key) {
 }
 
 /// The special tokens of a template, cut at its sequences: one more part than there are sequences.
-std::vector<std::vector<int64_t>> template_parts(const Json& pieces, const Json& special) {
+std::vector<std::vector<int64_t>> template_parts(const PlainJson& pieces, const PlainJson& special) {
   std::vector<std::vector<int64_t>> parts(1);
-  for (const Json& piece : pieces) {
+  for (const PlainJson& piece : pieces) {
     if (piece.contains("Sequence")) {
       parts.emplace_back();
     } else if (piece.contains("SpecialToken")) {
       const std::string id = piece.at("SpecialToken").at("id").get<std::string>();
-      for (const Json& number : special.at(id).at("ids")) parts.back().push_back(number.get<int64_t>());
+      for (const PlainJson& number : special.at(id).at("ids")) parts.back().push_back(number.get<int64_t>());
     }
   }
   return parts;
 }
 
 /// The post-processors that the tokenizers library writes into tokenizer.json.
-void read_post_processor(const Json& processor, Preprocessor& out) {
+void read_post_processor(const PlainJson& processor, Preprocessor& out) {
   if (!processor.is_object()) return;
   const std::string type = processor.value("type", "");
   if (type == "Sequence") {
-    for (const Json& part : processor.value("processors", Json::array())) read_post_processor(part, out);
+    for (const PlainJson& part : processor.value("processors", PlainJson::array())) read_post_processor(part, out);
   } else if (type == "BertProcessing" || type == "RobertaProcessing") {
     const std::vector<int64_t> sep = processor_token(processor, "sep");
     out.before = processor_token(processor, "cls");
@@ -92,13 +92,13 @@ void read_post_processor(const Json& processor, Preprocessor& out) {
     if (type == "RobertaProcessing") out.between.insert(out.between.end(), sep.begin(), sep.end());
     out.pair_defined = true;
   } else if (type == "TemplateProcessing") {
-    const Json& special = processor.at("special_tokens");
+    const PlainJson& special = processor.at("special_tokens");
     const auto single = template_parts(processor.at("single"), special);
     if (single.size() == 2) {
       out.before = single.front();
       out.after = single.back();
     }
-    const auto pair = template_parts(processor.value("pair", Json::array()), special);
+    const auto pair = template_parts(processor.value("pair", PlainJson::array()), special);
     if (pair.size() == 3) {
       out.between = pair[1];
       out.pair_defined = true;
@@ -107,21 +107,21 @@ void read_post_processor(const Json& processor, Preprocessor& out) {
 }
 
 /// Every token whose id is known, from the tokenizer's own lists.
-Ids known_ids(const Json& tokenizer, const Json& config) {
+Ids known_ids(const PlainJson& tokenizer, const PlainJson& config) {
   Ids ids;
-  const Json model = tokenizer.value("model", Json::object());
-  const Json vocab = model.value("vocab", Json());
+  const PlainJson model = tokenizer.value("model", PlainJson::object());
+  const PlainJson vocab = model.value("vocab", PlainJson());
   if (vocab.is_object()) {
     for (const auto& [token, id] : vocab.items()) {
       if (id.is_number_integer()) ids[token] = id.get<int64_t>();
     }
   }
-  for (const Json& token : tokenizer.value("added_tokens", Json::array())) {
+  for (const PlainJson& token : tokenizer.value("added_tokens", PlainJson::array())) {
     if (token.contains("content") && token.contains("id")) ids[token["content"]] = token["id"].get<int64_t>();
   }
-  const Json decoder = config.value("added_tokens_decoder", Json::object());
+  const PlainJson decoder = config.value("added_tokens_decoder", PlainJson::object());
   for (const auto& [id, token] : decoder.items()) {
-    if (const auto text = token_text(Json{{"token", token}}, "token")) ids[*text] = std::stoll(id);
+    if (const auto text = token_text(PlainJson{{"token", token}}, "token")) ids[*text] = std::stoll(id);
   }
   return ids;
 }
@@ -138,10 +138,10 @@ void read_word_list(const fs::path& path, Ids& ids) {
 
 /// vocab.json holds {token: id}.
 void read_word_map(const fs::path& path, Ids& ids) {
-  const Json::parser_callback_t filter = [](int depth, Json::parse_event_t event, Json& parsed) {
-    return event != Json::parse_event_t::key || depth != 1 || looks_special(parsed.get_ref<const std::string&>());
+  const PlainJson::parser_callback_t filter = [](int depth, PlainJson::parse_event_t event, PlainJson& parsed) {
+    return event != PlainJson::parse_event_t::key || depth != 1 || looks_special(parsed.get_ref<const std::string&>());
   };
-  const Json json = parse_file(path, filter);
+  const PlainJson json = parse_file(path, filter);
   if (!json.is_object())
     throw Error(Failure::checkpoint, path.string() + " holds no JSON object", "correct the file, or download it again");
   for (const auto& [token, id] : json.items()) {
@@ -155,11 +155,11 @@ bool read_tokenizer(const fs::path& folder, Preprocessor& out) {
   const bool fast = fs::is_regular_file(folder / "tokenizer.json");
   const bool word_list = fs::is_regular_file(folder / "vocab.txt");
   const bool word_map = fs::is_regular_file(folder / "vocab.json");
-  const Json config = parse_object(folder / "tokenizer_config.json");
-  const Json map = parse_object(folder / "special_tokens_map.json");
+  const PlainJson config = parse_object(folder / "tokenizer_config.json");
+  const PlainJson map = parse_object(folder / "special_tokens_map.json");
   if (!fast && !word_list && !word_map && !config.contains("added_tokens_decoder")) return false;
 
-  const Json tokenizer = fast ? parse_tokenizer(folder / "tokenizer.json") : Json::object();
+  const PlainJson tokenizer = fast ? parse_tokenizer(folder / "tokenizer.json") : PlainJson::object();
   Ids ids = known_ids(tokenizer, config);
   if (!fast && word_list) read_word_list(folder / "vocab.txt", ids);
   if (!fast && word_map) read_word_map(folder / "vocab.json", ids);
@@ -172,17 +172,17 @@ bool read_tokenizer(const fs::path& folder, Preprocessor& out) {
 
   out.unk = named("unk_token", "[UNK]");
   if (!out.unk) out.unk = id_of(ids, std::string("<unk>"));
-  const Json model = tokenizer.value("model", Json::object());
+  const PlainJson model = tokenizer.value("model", PlainJson::object());
   if (!out.unk) out.unk = id_of(ids, token_text(model, "unk_token"));
   if (!out.unk && model.contains("unk_id") && model["unk_id"].is_number_integer())
     out.unk = model["unk_id"].get<int64_t>();
   out.pad = named("pad_token", "[PAD]");
-  const Json padding = tokenizer.value("padding", Json());
+  const PlainJson padding = tokenizer.value("padding", PlainJson());
   if (!out.pad && padding.is_object() && padding.contains("pad_id")) out.pad = padding["pad_id"].get<int64_t>();
   out.pads_left =
       config.value("padding_side", "") == "left" || (padding.is_object() && padding.value("direction", "") == "Left");
 
-  for (const Json& token : tokenizer.value("added_tokens", Json::array())) {
+  for (const PlainJson& token : tokenizer.value("added_tokens", PlainJson::array())) {
     if (token.value("special", false) && token.contains("id")) out.special.push_back(token["id"].get<int64_t>());
   }
   for (const char* role :
@@ -190,7 +190,7 @@ bool read_tokenizer(const fs::path& folder, Preprocessor& out) {
     if (const auto id = named(role, nullptr)) out.special.push_back(*id);
   }
   if (fast) {
-    read_post_processor(tokenizer.value("post_processor", Json()), out);
+    read_post_processor(tokenizer.value("post_processor", PlainJson()), out);
   } else {
     // A tokenizer without tokenizer.json does this in code; around [CLS] and [SEP] all of them agree.
     const auto cls = named("cls_token", word_list ? "[CLS]" : nullptr);
