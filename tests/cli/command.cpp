@@ -76,6 +76,8 @@ Outcome Sandbox::run(const Words& arguments, const Options& options) const {
     ::close(STDIN_FILENO);
     ::open("/dev/null", O_RDONLY);
     if (::chdir(path_.c_str()) != 0) ::_exit(126);
+    // Whoever runs the tests in the background may ignore some of them, and the command would as well.
+    for (const int number : {SIGHUP, SIGINT, SIGQUIT, SIGTERM}) ::signal(number, SIG_DFL);
     if (options.in_child) options.in_child();
     ::execve(argv[0], argv.data(), envp.data());
     ::_exit(127);
