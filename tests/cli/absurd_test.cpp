@@ -36,7 +36,7 @@ constexpr Gift gifts[] = {
     {"type-vast", "there is no tensor of the shape [9223372036854775807, 9223372036854775807]"},
     {"type-nowhere", "a null pointer was given where there are axes"},
     {"type-small", "a type has struct_size 0, expected at least 24"},
-    {"many-inputs", "found 10001 inputs, expected at most 10000"},
+    {"many-inputs", "found 10001 inputs of a part, expected at most 10000"},
     {"weight-null", "a null pointer was given where there are bytes in a name"},
     {"weight-binary", "holds control characters or is not UTF-8"},
     {"weight-long", "found 65536 bytes in a name"},
