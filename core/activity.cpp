@@ -12,7 +12,6 @@ namespace onnxport {
 namespace {
 
 Activity* kept = nullptr;
-constexpr int ended_for_a_deed = 4;
 LastPlace* kept_place = nullptr;
 pid_t kept_by = 0;
 AroundPluginCalls around;

@@ -43,6 +43,9 @@ struct LastPlace {
   char path[512];
 };
 
+/// The exit status of a process that had to end for what a plugin did.
+inline constexpr int ended_for_a_deed = 4;
+
 /// From now on kept in these two, which are all zeros, of this process alone: a copy of it that a plugin makes ends
 /// where the plugin returns. Before that nothing is kept. The activity may be guarded (guarded_memory.hpp).
 void keep_activity_in(Activity& shared, LastPlace& place);

@@ -55,6 +55,11 @@ std::string_view clipped(onnxport_string from) noexcept {
   return {from.data, std::min<size_t>(from.size, bounds::name.most)};
 }
 
+std::vector<std::byte> data_from(const onnxport_tensor& tensor) {
+  const auto given = list(static_cast<const std::byte*>(tensor.data), tensor.bytes, bounds::constant);
+  return {given.begin(), given.end()};
+}
+
 std::vector<int64_t> shape_from(const int64_t* lengths, uint32_t rank) {
   const auto given = list(lengths, rank, bounds::axes);
   element_count(given);

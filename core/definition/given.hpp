@@ -73,6 +73,8 @@ std::string_view name_from(onnxport_string from);
 /// As much of it as may be there, for functions that cannot fail.
 std::string_view clipped(onnxport_string from) noexcept;
 
+/// A copy of what a tensor holds.
+std::vector<std::byte> data_from(const onnxport_tensor& tensor);
 /// The shape of a tensor, which has no negative length and can be counted.
 std::vector<int64_t> shape_from(const int64_t* lengths, uint32_t rank);
 /// How many elements there are. Throws where a length is negative or they cannot be counted.

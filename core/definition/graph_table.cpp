@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <memory>
 
 #include "core/activity.hpp"
@@ -169,9 +168,7 @@ onnxport_status* graph_constant(onnxport_graph* self, const onnxport_tensor* giv
     tensor.shape = shape_from(from.shape, from.rank);
     const uint64_t bytes = element_count(tensor.shape) * ir::size_of(tensor.dtype);
     if (bytes != from.bytes) invalid(fmt::format("a constant of {} bytes was given {}", bytes, from.bytes));
-    const auto data = list(static_cast<const std::byte*>(from.data), bytes, bounds::constant);
-    tensor.data.resize(bytes);
-    if (bytes > 0) std::memcpy(tensor.data.data(), data.data(), bytes);
+    tensor.data = data_from(from);
     *out = self->graph->add_constant(std::move(tensor));
   });
 }

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <cstring>
 #include <stdexcept>
 
 #include "core/definition/given.hpp"
@@ -31,9 +30,7 @@ ir::Tensor checked(const OwnInputs& into, const std::string& name, const onnxpor
     throw std::invalid_argument(
         fmt::format("dummy values for '{}' have {} bytes, expected {}", name, from.bytes, bytes));
   }
-  const auto data = list(static_cast<const std::byte*>(from.data), bytes, bounds::constant);
-  tensor.data.resize(bytes);
-  if (bytes > 0) std::memcpy(tensor.data.data(), data.data(), bytes);
+  tensor.data = data_from(from);
   return tensor;
 }
 

@@ -36,7 +36,6 @@ constexpr int kinds_of_timers[] = {ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF};
 constexpr decltype(RLIMIT_AS) kinds_of_limits[] = {RLIMIT_NOFILE, RLIMIT_FSIZE, RLIMIT_AS,
                                                    RLIMIT_DATA,   RLIMIT_STACK, RLIMIT_CPU};
 constexpr int first_real_time_signal = 32;
-constexpr int ended_for_a_deed = 4;
 
 struct OpenFile {
   int descriptor;

@@ -60,9 +60,7 @@ constexpr Gift gifts[] = {
     {"node-scope-long", "found 65536 bytes in a name"}};
 
 Outcome exported(const Sandbox& sandbox, const std::string& type, const Words& more) {
-  sandbox.write("model/config.json", R"({"model_type": ")" + type + R"(", "architectures": ["TheModel"], "size": 4})");
-  sandbox.write_safetensors("model/model.safetensors",
-                            R"({"linear.weight":{"dtype":"F32","shape":[4,4],"data_offsets":[0,64]}})", 64);
+  write_fixture_model(sandbox, type);
   Words words{"export", "-m", "model", "--json", "--plugin-dir", fixture_plugins("absurd").string(), "out"};
   words.insert(words.end(), more.begin(), more.end());
   return sandbox.run(words);

@@ -173,6 +173,12 @@ boost::test_tools::assertion_result reference_built(boost::unit_test::test_unit_
   return has_reference() ? Answer(true) : onnxport::test::skipped("the reference back end is not built");
 }
 
+void write_fixture_model(const Sandbox& sandbox, const std::string& type) {
+  sandbox.write("model/config.json", R"({"model_type": ")" + type + R"(", "architectures": ["TheModel"], "size": 4})");
+  sandbox.write_safetensors("model/model.safetensors",
+                            R"({"linear.weight":{"dtype":"F32","shape":[4,4],"data_offsets":[0,64]}})", 64);
+}
+
 fs::path fixture_plugins(const std::string& kind) {
   return fs::path(ONNXPORT_BUILD_DIR) / "tests/abi" / ("plugins-" + kind);
 }

@@ -68,6 +68,9 @@ boost::test_tools::assertion_result reference_built(boost::unit_test::test_unit_
 /// The config of the tiny BERT.
 std::string tiny_config(const std::string& fields = "");
 
+/// Writes a model of a fixture plugin's type to "model": one layer of four by four.
+void write_fixture_model(const Sandbox& sandbox, const std::string& type);
+
 /// Folder of a fixture plugin of tests/abi.
 fs::path fixture_plugins(const std::string& kind);
 

@@ -16,12 +16,6 @@ namespace {
 
 constexpr const char* hostile = "org.onnxport.test.hostile";
 
-void model_of(const Sandbox& sandbox, const std::string& type) {
-  sandbox.write("model/config.json", R"({"model_type": ")" + type + R"(", "architectures": ["TheModel"], "size": 4})");
-  sandbox.write_safetensors("model/model.safetensors",
-                            R"({"linear.weight":{"dtype":"F32","shape":[4,4],"data_offsets":[0,64]}})", 64);
-}
-
 Words exported(const Words& plugins) {
   Words words{"export", "-m", "model", "--no-validate"};
   for (const std::string& kind : plugins) words.insert(words.end(), {"--plugin-dir", fixture_plugins(kind).string()});
@@ -80,7 +74,7 @@ BOOST_AUTO_TEST_SUITE(containment)
 BOOST_AUTO_TEST_CASE(a_plugin_that_ends_the_process_is_named_and_leaves_nothing) {
   for (const auto& [type, what, where] : deeds) {
     const Sandbox sandbox;
-    model_of(sandbox, type);
+    write_fixture_model(sandbox, type);
     const Outcome outcome = sandbox.run(exported_as_json());
     BOOST_TEST_CONTEXT(type << "\n" << outcome.out << outcome.err) {
       BOOST_TEST(outcome.status == 4);
@@ -101,7 +95,7 @@ BOOST_AUTO_TEST_CASE(a_plugin_that_ends_the_process_is_named_and_leaves_nothing)
 
 BOOST_AUTO_TEST_CASE(the_same_in_words_and_in_other_commands) {
   const Sandbox sandbox;
-  model_of(sandbox, "crash-in-create");
+  write_fixture_model(sandbox, "crash-in-create");
   const Outcome outcome = sandbox.run(exported({"hostile"}));
   BOOST_TEST(outcome.status == 4);
   BOOST_TEST(outcome.err.starts_with("onnxport: error: plugin org.onnxport.test.hostile crashed by SIGSEGV"),
@@ -110,7 +104,7 @@ BOOST_AUTO_TEST_CASE(the_same_in_words_and_in_other_commands) {
   for (const Words& words :
        {Words{"synth", "model/config.json", "made", "--plugin-dir", plugins}, Words{"plugins", "check", plugins}}) {
     const Sandbox fresh;
-    model_of(fresh, "crash-in-create");
+    write_fixture_model(fresh, "crash-in-create");
     const Outcome other = fresh.run(words);
     BOOST_TEST(other.status == 4, words[0]);
     BOOST_TEST(contains(other.err, "crashed by SIGSEGV"), other.err);
@@ -121,7 +115,7 @@ BOOST_AUTO_TEST_CASE(what_a_plugin_changes_of_its_process_is_put_back) {
   for (const std::string deed : {"wander", "deafen", "scribble", "lock", "twin", "leave", "stop", "overwrite"}) {
     for (const char* function : {"create", "forward"}) {
       const Sandbox sandbox;
-      model_of(sandbox, deed + "-in-" + function);
+      write_fixture_model(sandbox, deed + "-in-" + function);
       const Outcome outcome = sandbox.run(exported_as_json());
       BOOST_TEST_CONTEXT(deed << " in " << function << "\n" << outcome.out << outcome.err) {
         BOOST_TEST(outcome.status == 0);
@@ -139,7 +133,7 @@ BOOST_AUTO_TEST_CASE(what_a_plugin_changes_of_its_process_is_put_back) {
 
 BOOST_AUTO_TEST_CASE(a_plugin_that_changes_the_root_of_paths_is_named) {
   const Sandbox sandbox;
-  model_of(sandbox, "burrow-in-forward");
+  write_fixture_model(sandbox, "burrow-in-forward");
   const Outcome outcome = sandbox.run(exported_as_json());
   if (::geteuid() != 0) return;  // nobody else can
   BOOST_TEST(outcome.status == 4);
@@ -150,7 +144,7 @@ BOOST_AUTO_TEST_CASE(a_plugin_that_changes_the_root_of_paths_is_named) {
 
 BOOST_AUTO_TEST_CASE(a_plugin_that_closes_what_is_not_its_own_is_named) {
   const Sandbox sandbox;
-  model_of(sandbox, "close-in-forward");
+  write_fixture_model(sandbox, "close-in-forward");
   const Outcome outcome = sandbox.run(exported_as_json());
   BOOST_TEST(outcome.status == 4);
   const std::string message = object_of(outcome)["error"]["message"];
@@ -162,7 +156,7 @@ BOOST_AUTO_TEST_CASE(a_plugin_that_closes_what_is_not_its_own_is_named) {
 /// By force: one that does so by accident finds the memory guarded.
 BOOST_AUTO_TEST_CASE(a_plugin_that_writes_over_what_watches_it_is_told) {
   const Sandbox sandbox;
-  model_of(sandbox, "pry-in-create");
+  write_fixture_model(sandbox, "pry-in-create");
   const Outcome outcome = sandbox.run(exported_as_json());
   BOOST_TEST(outcome.status == 4, outcome.out);
   const Json object = object_of(outcome);
@@ -174,7 +168,7 @@ BOOST_AUTO_TEST_CASE(a_plugin_that_writes_over_what_watches_it_is_told) {
 
 BOOST_AUTO_TEST_CASE(what_a_plugin_prints_is_not_in_the_object) {
   const Sandbox sandbox;
-  model_of(sandbox, "print-in-forward");
+  write_fixture_model(sandbox, "print-in-forward");
   const Outcome outcome = sandbox.run(exported_as_json());
   BOOST_TEST(outcome.status == 0);
   BOOST_TEST(object_of(outcome)["exit_status"] == 0);
@@ -184,7 +178,7 @@ BOOST_AUTO_TEST_CASE(what_a_plugin_prints_is_not_in_the_object) {
 BOOST_AUTO_TEST_CASE(the_first_signal_ends_a_loop) {
   for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) {
     const Sandbox sandbox;
-    model_of(sandbox, "loop-in-forward");
+    write_fixture_model(sandbox, "loop-in-forward");
     Sandbox::Options options;
     options.signal = signal;
     options.when = [&] { return fs::exists(sandbox / "new"); };
@@ -199,7 +193,7 @@ BOOST_AUTO_TEST_CASE(the_first_signal_ends_a_loop) {
 BOOST_AUTO_TEST_CASE(one_that_ends_it_while_it_is_loaded_makes_room_for_the_next) {
   for (const char* kind : {"load_crash", "load_exit", "load_shoot", "entry_exit"}) {
     const Sandbox sandbox;
-    model_of(sandbox, "c-linear");
+    write_fixture_model(sandbox, "c-linear");
     const Outcome outcome = sandbox.run(exported({kind, "c_linear"}));
     BOOST_TEST_CONTEXT(kind << "\n" << outcome.out << outcome.err) {
       BOOST_TEST(outcome.status == 0);
@@ -216,7 +210,7 @@ BOOST_AUTO_TEST_CASE(one_that_ends_it_while_it_is_loaded_makes_room_for_the_next
 BOOST_AUTO_TEST_CASE(one_that_does_not_load_makes_room_as_well) {
   for (const char* kind : {"corrupt", "wrong_sha256"}) {
     const Sandbox sandbox;
-    model_of(sandbox, "c-linear");
+    write_fixture_model(sandbox, "c-linear");
     const Outcome outcome = sandbox.run(exported({kind, "c_linear"}));
     BOOST_TEST(outcome.status == 0, outcome.err);
     BOOST_TEST(contains(outcome.out, "is not used"), outcome.out);
@@ -225,7 +219,7 @@ BOOST_AUTO_TEST_CASE(one_that_does_not_load_makes_room_as_well) {
 
 BOOST_AUTO_TEST_CASE(the_quarantine_is_told_and_opened) {
   const Sandbox sandbox;
-  model_of(sandbox, "exit-in-create");
+  write_fixture_model(sandbox, "exit-in-create");
   BOOST_TEST(sandbox.run({"plugins", "quarantine"}).out == "no plugin is in quarantine\n");
   BOOST_TEST(sandbox.run(exported({"hostile"})).status == 4);
   const Outcome again = sandbox.run(exported({"hostile"}));
@@ -253,7 +247,7 @@ BOOST_AUTO_TEST_CASE(the_quarantine_is_told_and_opened) {
 BOOST_AUTO_TEST_CASE(a_record_can_be_read_whatever_its_path) {
   for (const char* folder : {"\xf0\x9f\x98\x80", "a\nb", "\xff"}) {
     const Sandbox sandbox;
-    model_of(sandbox, "crash-in-create");
+    write_fixture_model(sandbox, "crash-in-create");
     fs::create_directories(sandbox / "plugins");
     fs::copy(fixture_plugins("hostile") / "fixture_hostile", sandbox / "plugins" / folder);
     const Words words{"export", "-m", "model", "--no-validate", "--plugin-dir", "plugins", "out"};

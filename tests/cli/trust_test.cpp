@@ -20,9 +20,7 @@ const std::string linear = "org.onnxport.test.c-linear";
 /// A model and a plugin for it in a place of its own.
 struct Company : Sandbox {
   Company() {
-    write("model/config.json", R"({"model_type": "c-linear", "architectures": ["TheModel"], "size": 4})");
-    write_safetensors("model/model.safetensors",
-                      R"({"linear.weight":{"dtype":"F32","shape":[4,4],"data_offsets":[0,64]}})", 64);
+    write_fixture_model(*this, "c-linear");
     fs::create_directories(path() / "plugins");
     fs::copy(fixture_plugins("c_linear") / "fixture_c_linear", path() / "plugins/linear");
   }
