@@ -10,11 +10,13 @@ foreach(name IN ITEMS format headers_gcc headers_clang misuse_gcc misuse_clang)
   onnxport_add_check(${name} TIMEOUT 600)
 endforeach()
 onnxport_add_check(site TIMEOUT 900)
-# These compile, with all cores. The last two take minutes, and are asked for: .ci/run does.
-foreach(name IN ITEMS threads tidy sanitize)
+# These compile, with all cores; what `programs` compiles is run by the two that depend on it, beside others. What takes minutes of
+# them is asked for: .ci/run does.
+foreach(name IN ITEMS programs tidy threads sanitize)
   onnxport_add_check(${name} TIMEOUT 1800)
-  set_tests_properties(check_${name} PROPERTIES RUN_SERIAL ON)
 endforeach()
+set_tests_properties(check_programs check_tidy PROPERTIES RUN_SERIAL ON)
+set_tests_properties(check_threads check_sanitize PROPERTIES DEPENDS check_programs)
 
 # The writer of weights and its tests with ThreadSanitizer; the rest of the core has no threads there, and is linked as it
 # is. Built when its check runs.

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <boost/dll/runtime_symbol_info.hpp>
 #include <boost/dll/shared_library.hpp>
+#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -217,6 +218,14 @@ Ort::Session session_of(Ort::Env& env, const ModelImage& image, uint32_t api_ver
   return Ort::Session(env, file.c_str(), options);
 }
 
+/// The number of threads that OMP_NUM_THREADS allows, which libtorch reads itself; 0 where it says nothing.
+int allowed_threads() {
+  const char* const told = std::getenv("OMP_NUM_THREADS");
+  int threads = 0;
+  if (!told || std::from_chars(told, told + std::strlen(told), threads).ec != std::errc()) return 0;
+  return std::max(threads, 0);
+}
+
 class OnnxRuntime final : public Backend {
  public:
   OnnxRuntime() : opened_(open_library(library_)), env_(ORT_LOGGING_LEVEL_FATAL, "onnxport") {
@@ -239,6 +248,7 @@ class OnnxRuntime final : public Backend {
  private:
   Ort::SessionOptions options() const {
     Ort::SessionOptions options;
+    if (const int threads = allowed_threads()) options.SetIntraOpNumThreads(threads);
     if (!custom_operators_.empty()) options.RegisterCustomOpsLibrary(custom_operators_.c_str());
     return options;
   }

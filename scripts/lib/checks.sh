@@ -104,9 +104,13 @@ under_tsan() {
   return "$status"
 }
 
-check_threads() {
+build_threads() {
   [ -f "$build/build.ninja" ] || not_run "there is no build in '$build'"
   logged "$build/logs/threads.log" cmake --build "$build" --target writer_threads library_threads
+}
+
+check_threads() {
+  build_threads
   under_tsan "$build/bin/tests/writer_threads"
   # Validation is left out: neither ONNX Runtime nor libtorch is built with it.
   under_tsan "$build/bin/library_threads" --run_test='four_exports*,to_one_folder*,one_is_stopped*,stopped_*'
@@ -197,12 +201,21 @@ check_site() {
   scripts/site
 }
 
-check_sanitize() {
+build_sanitize() {
   local log="$build/logs/sanitize.log"
   [ "${ONNXPORT_CHECKS:-all}" = all ] || not_run "it takes minutes; .ci/run and scripts/check run it"
   needs clang++
   rm -f "$log"
   logged "$log" cmake --preset sanitize "-DONNXPORT_DEPS=$ONNXPORT_DEPS"
   logged "$log" cmake --build --preset sanitize --target unit --parallel "$(job_count)"
+}
+
+check_sanitize() {
+  build_sanitize
   ctest --preset sanitize --tests-regex '^unit$'
+}
+
+check_programs() {
+  build_threads
+  build_sanitize
 }

@@ -51,7 +51,7 @@ bool states(const Json& config, const std::string& option) {
     if (!node->is_object() || found == node->end()) return false;
     node = &*found;
   }
-  return sign != std::string::npos && *node == Json::parse(option.substr(sign + 1));
+  return sign != std::string::npos && *node == parse_json(option.substr(sign + 1), option);
 }
 
 /// What a recording without a feature is exported by, which is its class: the base model's, or one with heads of its

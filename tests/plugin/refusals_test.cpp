@@ -15,7 +15,7 @@ using namespace onnxport::test;
 /// What is said of a recorded checkpoint's config with other values.
 std::string said_of(const fs::path& checkpoint, const char* values, const char* feature = "causal-lm") {
   Json config = read_json(checkpoint / "config.json");
-  config.update(Json::parse(values));
+  config.update(parse_json(values, "the test"));
   try {
     config_of({config, checkpoint}, config.at("model_type"), feature);
   } catch (const Error& error) {
