@@ -110,6 +110,20 @@ void refuse_general_fields(const Json& config) {
       "export the checkpoint that it was pruned from");
 }
 
+std::vector<std::string> architectures_of(const Json& config) {
+  std::vector<std::string> names;
+  const auto found = config.find("architectures");
+  if (found != config.end() && found->is_array()) {
+    for (const Json& name : *found) {
+      if (name.is_string()) names.push_back(name.get<std::string>());
+    }
+  }
+  // Transformers 4.57 writes the class of some models around a decoder into the decoder's config.
+  const auto text = config.find("text_config");
+  if (names.empty() && text != config.end() && text->is_object()) return architectures_of(*text);
+  return names;
+}
+
 std::string own_code_of(const Json& config) {
   const auto map = config.find("auto_map");
   if (map == config.end() || !map->is_object()) return {};

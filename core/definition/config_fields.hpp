@@ -21,6 +21,10 @@ std::vector<std::string> unread_fields(const Json& config, const AskedFields& as
 /// Throws Error(checkpoint) for a field of all classes that has another type than theirs, or asks for pruned heads.
 void refuse_general_fields(const Json& config);
 
+/// The class names of config.json's `architectures`, or of its text_config's where it has none itself; what is not a
+/// name is passed over.
+std::vector<std::string> architectures_of(const Json& config);
+
 /// The class of the model's own code that config.json's auto_map names for it; empty where it names none.
 std::string own_code_of(const Json& config);
 

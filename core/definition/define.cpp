@@ -70,6 +70,11 @@ std::vector<Definition> OnnxConfig::define_parts(WeightSource& weights, const st
                     fmt::format("its named steps are: {}", fmt::join(known, ", ")));
       }
     }
+    if (weights.lacks_only_tensors()) {
+      const std::vector<std::string> held = features_held_by(weights);
+      const Json& config = state_->plugin.names ? state_->checkpoint_config : state_->config;
+      if (!held.empty()) throw weights.lacks_a_head({state_->feature, held, architectures_of(config)});
+    }
     const std::vector<std::string> unused = weights.finish(options.allow_unused, [this] { return asked_by_any(); });
     const std::vector<std::string> unread = this->unread();
     for (Definition& definition : definitions) {
@@ -85,18 +90,21 @@ std::vector<Definition> OnnxConfig::define_parts(WeightSource& weights, const st
   }
 }
 
-/// Has all graphs of one of the type's features ask for their weights. A feature that the config does not fit asks for
-/// nothing.
-void OnnxConfig::ask_for_feature(const std::string& feature, WeightSource& asked) const {
+/// Has all graphs of one of the type's features ask for their weights, and says whether they could. A feature that the
+/// config does not fit asks for nothing.
+bool OnnxConfig::ask_for_feature(const std::string& feature, WeightSource& asked) const {
   PluginTable plugin = state_->plugin;
   plugin.names = nullptr;  // the config has the plugin's names by now
   try {
     const OnnxConfig other = component(plugin, state_->config, {state_->defined_type, feature}, 0);
     std::vector<std::string> graphs = other.parts();
     graphs.emplace_back();
-    other.define_parts(asked, graphs);
+    std::set<std::string> steps;
+    for (const std::string& part : graphs) other.define_part(asked, part, {}, steps);
   } catch (const Error&) {  // it may have asked for some
+    return false;
   }
+  return true;
 }
 
 /// What the model's other graphs and the type's other features ask for.
@@ -104,6 +112,18 @@ WeightSource OnnxConfig::asked_by_any() const {
   WeightSource asked;
   for (const std::string& feature : state_->plugin.features) ask_for_feature(feature, asked);
   return asked;
+}
+
+/// The features of the type whose models have all they take in the checkpoint. Those with a past are the same as
+/// without.
+std::vector<std::string> OnnxConfig::features_held_by(const WeightSource& weights) const {
+  std::vector<std::string> held;
+  for (const std::string& feature : state_->plugin.features) {
+    if (feature == state_->feature || feature.ends_with("-with-past")) continue;
+    WeightSource asked = weights.anew();
+    if (ask_for_feature(feature, asked) && asked.has_all_asked_for()) held.push_back(feature);
+  }
+  return held;
 }
 
 std::vector<OnnxConfig::Head> OnnxConfig::heads_in(const WeightSource& weights) const {

@@ -169,7 +169,8 @@ class OnnxConfig {
   explicit OnnxConfig(std::unique_ptr<State> state);
   Definition define_part(WeightSource& weights, const std::string& part, const DefineOptions& options,
                          std::set<std::string>& known_steps) const;
-  void ask_for_feature(const std::string& feature, WeightSource& asked) const;
+  bool ask_for_feature(const std::string& feature, WeightSource& asked) const;
+  std::vector<std::string> features_held_by(const WeightSource& weights) const;
   WeightSource asked_by_any() const;
   std::unique_ptr<State> state_;
 };

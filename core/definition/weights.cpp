@@ -342,14 +342,51 @@ std::vector<std::string> WeightSource::finish(bool allow_unused, const Others& o
   text += list_of("of another shape or type", misshapen_);
   text += list_of("unexpected in modules that are used", unexpected);
   if (!missing_.empty() && prefix.empty()) text += list_of("not used", elsewhere);
-  std::string hint = next_step(prefix);
-  if (!own_code_.empty()) {
-    hint += fmt::format(
-        "\nconfig.json's auto_map names code of the model's own, {}, which may ask for others; that needs a plugin of "
-        "its own",
-        own_code_);
-  }
-  throw Error(Failure::checkpoint, text, hint);
+  throw Error(Failure::checkpoint, text, with_own_code(next_step(prefix)));
+}
+
+/// A hint, with a word on the code of the model's own where config.json names some.
+std::string WeightSource::with_own_code(std::string hint) const {
+  if (own_code_.empty()) return hint;
+  return fmt::format(
+      "{}\nconfig.json's auto_map names code of the model's own, {}, which may ask for others; that needs a plugin of "
+      "its own",
+      hint, own_code_);
+}
+
+WeightSource WeightSource::anew() const {
+  WeightSource same = *this;
+  same.unused_patterns_.clear();
+  same.requested_.clear();
+  same.used_.clear();
+  same.missing_.clear();
+  same.misshapen_.clear();
+  same.quantized_ = false;
+  return same;
+}
+
+bool WeightSource::has_all_asked_for() const {
+  return !requested_.empty() && missing_.empty() && misshapen_.empty();
+}
+
+bool WeightSource::lacks_only_tensors() const {
+  return !missing_.empty() && misshapen_.empty();
+}
+
+Error WeightSource::lacks_a_head(const OtherHead& head) const {
+  constexpr size_t most = 3;
+  const auto end = missing_.begin() + static_cast<std::ptrdiff_t>(std::min(missing_.size(), most));
+  std::string missing = printable(fmt::format("{}", fmt::join(missing_.begin(), end, ", ")));
+  if (missing_.size() > most) missing += fmt::format(" and {} more", missing_.size() - most);
+  std::string whose = "the checkpoint";
+  if (!head.classes.empty())
+    whose += fmt::format(" ({} by config.json)", printable(fmt::format("{}", fmt::join(head.classes, ", "))));
+  return {
+      Failure::checkpoint,
+      fmt::format("{} does not have what {} takes: {} {} missing", whose, head.feature, missing,
+                  missing_.size() == 1 ? "is" : "are"),
+      with_own_code(fmt::format("choose with --feature what it has: {}; or take a checkpoint that was trained for {}",
+                                fmt::join(head.held, ", "), head.feature))};
 }
 
 }  // namespace onnxport

@@ -11,6 +11,7 @@
 
 #include "core/checkpoint/checkpoint.hpp"
 #include "core/definition/name_rules.hpp"
+#include "core/error.hpp"
 
 namespace onnxport {
 
@@ -42,6 +43,20 @@ class WeightSource {
   /// heads.
   std::vector<std::string> finish(bool allow_unused, const Others& others = {}) const;
 
+  /// The same tensors for another definition, of which none was asked for.
+  WeightSource anew() const;
+  /// Whether any was asked for, and all of these are there as they were asked for.
+  bool has_all_asked_for() const;
+  /// Whether tensors that were asked for are missing, and nothing else is wrong with those that are there.
+  bool lacks_only_tensors() const;
+  /// A feature that a checkpoint has no head for, those that it has all of, and the classes that config.json names.
+  struct OtherHead {
+    std::string feature;
+    std::vector<std::string> held, classes;
+  };
+  /// What is told where the missing ones are of such a head.
+  Error lacks_a_head(const OtherHead& head) const;
+
   /// Every tensor asked for, with its shape, by name.
   const std::map<std::string, std::vector<int64_t>>& requested() const { return requested_; }
 
@@ -53,6 +68,7 @@ class WeightSource {
   std::string prefix_of_missing() const;
   std::string next_step_of_stand_ins() const;
   std::string next_step(const std::string& prefix) const;
+  std::string with_own_code(std::string hint) const;
   bool uses_any_under(std::string_view module) const;
   bool misses_parts_of_modules() const;
   bool is_known_unused(const std::string& name) const;

@@ -75,9 +75,9 @@ void check_attributes(const Operator& op, Attributes& attributes) {
         number != nullptr && (std::isnan(*number) || *number == std::numeric_limits<double>::infinity()))
       refuse(
           fmt::format("its attribute '{}' is {}; expected a number", name, std::isnan(*number) ? "NaN" : "infinite"));
-    // It is added to a variance, of which the root is taken.
-    if (name == "epsilon" && !(std::get<double>(value) >= 0 && std::isfinite(std::get<double>(value))))
-      refuse(fmt::format("its attribute 'epsilon' is {}; expected a number from 0 on", std::get<double>(value)));
+    // It is added to a variance, of which the root is taken: beside a large one nothing of the values is left.
+    if (name == "epsilon" && !(std::get<double>(value) >= 0 && std::get<double>(value) <= 1))
+      refuse(fmt::format("its attribute 'epsilon' is {}; expected a number from 0 to 1", std::get<double>(value)));
   }
 }
 

@@ -124,6 +124,10 @@ std::vector<ValueId> Graph::add_node(Node node, size_t outputs) {
   Inference inference{*this, node, results};
   try {
     if (!is_function(node)) check_attributes(*op, node.attributes);
+  } catch (const std::invalid_argument& problem) {  // whatever the inputs are
+    throw Error(Failure::plugin, fmt::format("{}: {}: {}", where, node.op, problem.what()));
+  }
+  try {
     op->infer(inference);
   } catch (const std::invalid_argument& problem) {
     throw Error(Failure::plugin, fmt::format("{}: {}: {}", where, describe(*this, node), problem.what()));

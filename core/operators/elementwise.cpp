@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "core/checkpoint/arithmetic.hpp"
 #include "core/ir/builder.hpp"
@@ -49,6 +50,24 @@ void infer_binary(Inference& x) {
                                      : remainder(left, right.size()));
   }
   set_contents(x, std::move(contents));
+}
+
+/// The number that an input is for certain, where it is a single one.
+std::optional<float> number_of(const Inference& x, size_t input) {
+  const auto& constant = x.in(input).constant;
+  if (!constant || constant->dtype != DType::f32 || constant->as<float>().size() != 1) return std::nullopt;
+  return constant->as<float>()[0];
+}
+
+/// Of a product or quotient: no model scales by what is no number, and what comes of it is none either.
+void infer_scaled(Inference& x) {
+  for (size_t i = 0; i < 2; ++i) {
+    const std::optional<float> number = number_of(x, i);
+    if (!number) continue;
+    if (!std::isfinite(*number)) refuse(fmt::format("scales by {}; expected a finite number", *number));
+    if (i == 1 && *number == 0 && x.node.op == "Div") refuse("divides by 0; expected another number");
+  }
+  infer_binary(x);
 }
 
 void infer_is_nan(Inference& x) {
@@ -185,6 +204,11 @@ Operator binary(std::string_view name, Traits traits = {}) {
           .documentation = {"a, b", "broadcast; one type. Mod is of integers with the divisor's sign"}};
 }
 
+Operator scaled(Operator row) {
+  row.infer = infer_scaled;
+  return row;
+}
+
 Operator logical(std::string_view name) {
   return {.name = name,
           .inputs = {2},
@@ -246,8 +270,8 @@ const std::vector<Operator>& elementwise_operators() {
        .documentation = {"x", "yields bool"}},
       binary("Add", {{folded<Arithmetic::add>}}),
       binary("Sub", {{folded<Arithmetic::subtract>}}),
-      binary("Mul", {{folded<Arithmetic::multiply>}}),
-      binary("Div", {{folded<Arithmetic::divide>}}),
+      scaled(binary("Mul", {{folded<Arithmetic::multiply>}})),
+      scaled(binary("Div", {{folded<Arithmetic::divide>}})),
       binary("Pow", wide),
       binary("Min"),
       binary("Max"),

@@ -38,16 +38,6 @@ std::string stated_type(const Json& config, const fs::path& file) {
               "that are known");
 }
 
-std::vector<std::string> architectures_of(const Json& config) {
-  std::vector<std::string> names;
-  const auto found = config.find("architectures");
-  if (found == config.end() || !found->is_array()) return names;
-  for (const Json& name : *found) {
-    if (name.is_string()) names.push_back(name.get<std::string>());
-  }
-  return names;
-}
-
 /// The type that config.json states, or whose fields it has.
 Recognised type_of(const Registry& registry, const Json& config, const fs::path& file) {
   if (!config.contains("model_type")) {

@@ -95,8 +95,11 @@ BOOST_AUTO_TEST_CASE(config_fields_that_a_model_refuses) {
   refuse(R"({"tie_word_embeddings": null})", {"config field 'tie_word_embeddings' is null; expected"});
   refuse(R"({"id2label": "none"})", {"config field 'id2label' is \"none\"; expected a map"});
   // A number of which no operator can be made is no defect of the plugin.
-  refuse(R"({"layer_norm_eps": -1e-5})",
-         {"config field 'layer_norm_eps' is -1e-05", "expected a number from 0 on", "correct config.json"});
+  refuse(R"({"layer_norm_eps": -1e-5})", {"config field 'layer_norm_eps' is -1e-05, of which no model can be made: "
+                                          "'bert.embeddings.LayerNorm': LayerNorm: its "
+                                          "attribute 'epsilon' is -1e-05; expected a number from 0 to 1\n",
+                                          "correct config.json"});
+  refuse(R"({"layer_norm_eps": 1e30})", {"config field 'layer_norm_eps' is 1e+30", "expected a number from 0 to 1"});
   refuse(R"({"architectures": "BertModel"})", {"config field 'architectures' is \"BertModel\"; expected a list"});
 }
 
@@ -124,11 +127,52 @@ BOOST_AUTO_TEST_CASE(all_that_does_not_match_is_listed_together) {
   BOOST_TEST(sandbox.read("bert/model.safetensors") == weights);
 }
 
+BOOST_AUTO_TEST_CASE(a_factor_that_is_no_number) {
+  const Sandbox sandbox;
+  const auto granite = [](const std::string& divisor) {
+    return R"({"architectures": ["GraniteForCausalLM"], "model_type": "granite", "hidden_size": 16,
+               "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2,
+               "vocab_size": 60, "max_position_embeddings": 32, "logits_scaling": )" +
+           divisor + "}";
+  };
+  sandbox.write("granite.json", granite("4"));
+  BOOST_REQUIRE(sandbox.run({"synth", "granite.json", "granite", "--quiet"}).status == 0);
+  BOOST_TEST(sandbox.run(exported("granite")).status == 0);
+  fs::remove_all(sandbox / "out");
+  sandbox.write("granite/config.json", granite("0"));
+  check_failure(sandbox, exported("granite"), 3,
+                {"config field 'logits_scaling' is 0, of which no model can be made",
+                 "scales by inf; expected a finite number", "correct config.json"});
+}
+
+// As transformers 4.57 writes it for models around a decoder.
+BOOST_AUTO_TEST_CASE(the_class_may_stand_in_the_config_of_the_decoder) {
+  const Sandbox sandbox;
+  sandbox.checkpoint();
+  sandbox.write("bert/config.json",
+                tiny_config(R"({"architectures": null, "text_config": {"architectures": ["BertForMaskedLM"]}})"));
+  const Outcome outcome = sandbox.run(exported("bert"));
+  BOOST_TEST_CONTEXT(outcome.out << outcome.err) {
+    BOOST_TEST(outcome.status == 0);
+    BOOST_TEST(contains(outcome.out + outcome.err, "feature: masked-lm (from architectures: BertForMaskedLM)"));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_head_that_is_not_there_is_not_made_up) {
   const Sandbox sandbox;
   sandbox.checkpoint();
   check_failure(sandbox, exported("bert", {"--feature", "sequence-classification"}), 3,
-                {"missing", "classifier.weight", "head"});
+                {"the checkpoint (BertForMaskedLM by config.json) does not have what sequence-classification takes: ",
+                 "classifier.weight [2, 16] and 1 more are missing",
+                 "choose with --feature what it has: default, masked-lm, causal-lm;", "trained for"});
+  // The class is told where that chose the feature, too; of many tensors the first are.
+  sandbox.write("bert/config.json", tiny_config(R"({"architectures": ["BertForPreTraining"]})"));
+  check_failure(sandbox, exported("bert", {"--feature", "pretraining"}), 3,
+                {"(BertForPreTraining by config.json)", "bert.pooler.dense.weight [16, 16]", "and 1 more are missing"});
+  // What has no feature's tensors whole is no matter of heads.
+  sandbox.write("bert/config.json", tiny_config(R"({"num_hidden_layers": 3})"));
+  check_failure(sandbox, exported("bert", {"--feature", "token-classification"}), 3,
+                {"  missing (", "classifier.weight", "encoder.layer.2."});
 }
 
 BOOST_AUTO_TEST_CASE(damaged_safetensors) {
