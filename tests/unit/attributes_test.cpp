@@ -11,6 +11,7 @@
 #include "core/definition/onnx_config.hpp"
 #include "core/error.hpp"
 #include "core/ir/operators.hpp"
+#include "core/ir/scalar.hpp"
 
 using namespace onnxport;
 using namespace onnxport::ir;
@@ -48,13 +49,23 @@ onnxport_string text(std::string_view from) {
 BOOST_FIXTURE_TEST_SUITE(attributes, Fixture)
 
 BOOST_AUTO_TEST_CASE(a_composite_names_the_nearest_of_those_it_has) {
-  BOOST_TEST(
-      refusal(composite_domain, "LayerNorm", {x, weight}, {{"eps", 1e-5}}) ==
-      "'encoder.norm': LayerNorm(f32[batch, 8], f32[8]): has no attribute 'eps'; did you mean 'epsilon'? it has: "
-      "epsilon");
+  BOOST_TEST(refusal(composite_domain, "LayerNorm", {x, weight}, {{"eps", 1e-5}}) ==
+             "'encoder.norm': LayerNorm: has no attribute 'eps'; did you mean 'epsilon'? it has: "
+             "epsilon");
   BOOST_TEST(
       refusal(composite_domain, "Linear", {x, g.add_input("w", {DType::f32, {Dim(4), Dim(8)}})}, {{"bias", int64_t{1}}})
           .ends_with(": has no attribute 'bias'; it has none"));
+}
+
+BOOST_AUTO_TEST_CASE(nothing_is_scaled_by_what_is_no_number) {
+  const auto number = [this](double value) { return g.add_constant(float_scalar(value, DType::f32)); };
+  constexpr double infinite = std::numeric_limits<double>::infinity();
+  BOOST_TEST(refusal("", "Mul", {x, number(infinite)}, {}).ends_with("scales by inf; expected a finite number"));
+  BOOST_TEST(refusal("", "Mul", {number(-infinite), x}, {}).ends_with("scales by -inf; expected a finite number"));
+  BOOST_TEST(refusal("", "Div", {x, number(0)}, {}).ends_with("divides by 0; expected another number"));
+  BOOST_TEST(refusal("", "Div", {number(0), x}, {}) == "accepted");
+  BOOST_TEST(refusal("", "Mul", {x, number(0)}, {}) == "accepted");
+  BOOST_TEST(refusal("", "Add", {x, number(-infinite)}, {}) == "accepted");
 }
 
 BOOST_AUTO_TEST_CASE(an_operator_of_onnx_as_well) {
