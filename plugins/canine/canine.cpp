@@ -52,10 +52,8 @@ class CanineOnnxConfig final : public BertTextEncoder {
     const Value molecules =
         encode_deep(s, molecules_of(s / "chars_to_molecules", characters), cast(squeeze(pooled, {1}), DType::i64));
     const Value both = concat({characters, for_characters(molecules, size_of(text.ids, 1))}, -1);
-    const LayerStack last{.count = 1, .layer = [this](int64_t) { return bert.layer(); }, .steps = "final_"};
-    const Value y = transformer_layers(s / "final_char_encoder.layer", project_characters(s / "projection", both), last,
-                                       {.mask = text.mask});
-    return {y, molecules};
+    const Run last{.count = 1, .state = 3 + bert.layers, .probabilities = 1 + bert.layers, .mask = text.mask};
+    return {run(s / "final_char_encoder.layer", project_characters(s / "projection", both), last), molecules};
   }
 
   // A character's vector is made of slices, each of a table by a hash of its own. The tables stand below each other
@@ -86,7 +84,8 @@ class CanineOnnxConfig final : public BertTextEncoder {
     layer.own_attention = [&](const Scope& module, const Value& read, const Attended&) {
       return linear(module / "output.dense", attend_blocks(module, read, text.mask), {.out = bert.hidden});
     };
-    return transformer_layer(s, s.graph().mark("initial_hidden_states.0", x), layer, {});
+    Graph& g = s.graph();
+    return g.mark("hidden_states.1", transformer_layer(s, g.mark("hidden_states.0", x), layer, {}));
   }
 
   // The last block is filled up with the last character.
@@ -120,8 +119,24 @@ class CanineOnnxConfig final : public BertTextEncoder {
   }
 
   Value encode_deep(const Scope& s, const Value& molecules, const Value& mask) const {
-    const LayerStack stack{.count = bert.layers, .layer = [this](int64_t) { return bert.layer(); }};
-    return bert.last_step(transformer_layers(s / "encoder.layer", molecules, stack, {.mask = mask}));
+    return run(s / "encoder.layer", molecules, {.count = bert.layers, .state = 2, .probabilities = 1, .mask = mask});
+  }
+
+  /// Layers in a row, whose steps are counted on from those before: the reference joins the lists of all three
+  /// encoders.
+  struct Run {
+    int64_t count;
+    int64_t state, probabilities;  // the first one's numbers
+    Value mask;
+  };
+  Value run(const Scope& layers, Value x, const Run& of) const {
+    Graph& g = layers.graph();
+    for (int64_t i = 0; i < of.count; ++i) {
+      g.mark("hidden_states." + std::to_string(of.state + i), x);
+      x = transformer_layer(layers / i, x, bert.layer(),
+                            {.mask = of.mask, .probabilities = "attentions." + std::to_string(of.probabilities + i)});
+    }
+    return g.mark("hidden_states." + std::to_string(of.state + of.count), x);
   }
 
   // Every character's molecule behind the first; the last characters have the last one.

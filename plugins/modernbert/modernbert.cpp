@@ -55,7 +55,9 @@ struct ModernBertConfig {
 class ModernBertOnnxConfig final : public TextEncoder {
  public:
   explicit ModernBertOnnxConfig(const Request& request)
-      : TextEncoder(request), c(request.config.with_names({{"global_rope_theta", "rope_theta"}})) {}
+      : TextEncoder(request),
+        c(request.config.with_names({{"global_rope_theta", "rope_theta"}})),
+        ends_normed(request.config.written_since(5, 0)) {}
 
  private:
   TextEncoderTraits traits() const override { return {.base = "model", .vocab = c.vocab, .pooler = false}; }
@@ -81,9 +83,10 @@ class ModernBertOnnxConfig final : public TextEncoder {
         };
       }
       x = transformer_layer(s / "layers" / i, x, form, given);
-      g.mark("hidden_states." + std::to_string(i + 1), x);
+      if (i + 1 < c.layers || !ends_normed) g.mark("hidden_states." + std::to_string(i + 1), x);
     }
-    return norm(s / "final_norm", x, c.norm);
+    const Value y = norm(s / "final_norm", x, c.norm);
+    return ends_normed ? g.mark("hidden_states." + std::to_string(c.layers), y) : y;
   }
 
   struct Near {
@@ -143,6 +146,7 @@ class ModernBertOnnxConfig final : public TextEncoder {
   }
 
   const ModernBertConfig c;
+  const bool ends_normed;  // the last of the hidden states is what the last norm yields: since version 5
 };
 
 }  // namespace

@@ -43,6 +43,7 @@ constexpr Relative relatives[] = {{.type = "roberta-prelayernorm",
 
 struct Layers {
   const Relative& row;
+  bool ends_normed;  // the last of the hidden states is what the norm behind the encoder yields: since version 5
 
   TransformerLayer layer(const BertEncoder& bert) const {
     TransformerLayer layer = bert.layer();
@@ -55,8 +56,13 @@ struct Layers {
   }
   Value encode(const Scope& s, const BertEncoder& bert, const Value& x, BertEncoder::Layers how) const {
     how.last_norm = row.behind_layers;
-    const Value made = bert.encode(s / "encoder", x, how);
-    return *row.behind_encoder == '\0' ? made : norm(s / row.behind_encoder, made, {.epsilon = bert.epsilon});
+    if (*row.behind_encoder == '\0') return bert.encode(s / "encoder", x, how);
+    const auto behind = [&](const Value& made) {
+      return norm(s / row.behind_encoder, made, {.epsilon = bert.epsilon});
+    };
+    if (!ends_normed) return behind(bert.encode(s / "encoder", x, how));
+    const LayerStack stack{.count = bert.layers, .layer = [&](int64_t) { return how.layer; }};
+    return bert.last_step(behind(transformer_layers(s / "encoder.layer", x, stack, how.given)));
   }
 };
 
@@ -67,7 +73,8 @@ class PreNormOnnxConfig final : public RobertaTextEncoder {
 
  private:
   PreNormOnnxConfig(const Request& request, const Relative& row)
-      : RobertaTextEncoder(request, {.base = row.base}, row.defaults), layers{row} {}
+      : RobertaTextEncoder(request, {.base = row.base}, row.defaults),
+        layers{row, request.config.written_since(5, 0)} {}
 
   Value encode(const Scope& s, const Text& text) const override {
     const Value x = layers.embed(s, bert, embedded(text));
@@ -83,7 +90,7 @@ class PreNormDecoder final : public RobertaDecoder {
 
  private:
   PreNormDecoder(const Request& request, const Relative& row)
-      : RobertaDecoder(request, {.base = row.base}, row.defaults), layers{row} {}
+      : RobertaDecoder(request, {.base = row.base}, row.defaults), layers{row, request.config.written_since(5, 0)} {}
 
   Value embedded(const Scope& s, const BertEncoder::Embedded& in) const override { return layers.embed(s, bert, in); }
   TransformerLayer layer() const override { return layers.layer(bert); }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // UltraBERT: Llama's layers, read in both directions, where two layers of three see only what is near. Source:
 // UltrabertModel and its heads, transformers 5.24 (modeling_ultrabert.py).
+#include <algorithm>
+
 #include <onnxport/blocks/layer.hpp>
 #include <onnxport/layer_types.hpp>
 #include <onnxport/plugin.hpp>
@@ -12,39 +14,80 @@ namespace {
 
 constexpr const char *global = "full_attention", *local = "sliding_attention";
 
+/// What the first checkpoints list layer by layer, where later configs tell it of kinds of layers. Source:
+/// UltrabertConfig.__post_init__.
+struct ByLayer {
+  ByLayer(const Config& c, int64_t layers) : windows(c.integers("attention_windows")) {
+    if (c.has("rope_parameters")) {
+      c.no_effect({"rope_theta"});
+    } else {
+      thetas = c.reals("rope_theta");
+    }
+    require_one_each(c, "attention_windows", layers);
+    if (!thetas.empty()) require_one_each(c, "rope_theta", layers);
+    for (const int64_t seen : windows) {
+      if (seen >= 0) continue;
+      throw Error(ONNXPORT_CONFIG, "config field 'attention_windows' has an entry " + std::to_string(seen) +
+                                       "; expected how many tokens are seen to either side, or 0 for all of them");
+    }
+  }
+  static void require_one_each(const Config& c, const char* field, int64_t layers) {
+    const int64_t entries = static_cast<int64_t>(c.entries(field).value_or(static_cast<size_t>(layers)));
+    if (entries == layers) return;
+    throw Error(ONNXPORT_CONFIG, std::string("config field '") + field + "' has " + std::to_string(entries) +
+                                     " entries; expected num_hidden_layers (" + std::to_string(layers) + ")");
+  }
+
+  const char* type(int64_t layer) const {
+    if (windows.empty()) return (layer + 1) % 3 == 0 ? global : local;
+    return windows[static_cast<size_t>(layer)] == 0 ? global : local;
+  }
+  // All local layers see as far as the first of them.
+  int64_t window(int64_t otherwise) const {
+    const auto first = std::find_if(windows.begin(), windows.end(), [](int64_t seen) { return seen != 0; });
+    return first == windows.end() ? otherwise : *first;
+  }
+  // A kind turns as the last of its layers says.
+  double theta(const std::vector<std::string>& types, const std::string& type) const {
+    double theta = type == local ? 1e4 : 2.56e6;
+    for (size_t i = 0; i < thetas.size(); ++i) {
+      if (types[i] == type) theta = thetas[i];
+    }
+    return theta;
+  }
+
+  std::vector<int64_t> windows;
+  std::vector<double> thetas{};
+};
+
 struct UltraBertConfig {
   explicit UltraBertConfig(const Config& c)
       : vocab(c.size("vocab_size", 32000)),
         hidden(c.size("hidden_size", 4096)),
         inner(c.size("intermediate_size", 11008)),
         layers(c.count("num_hidden_layers", 32)),
+        by_layer(c, layers),
         heads(c.size("num_attention_heads", 32)),
         kv_heads(c.size("num_key_value_heads", heads)),
         head_size(c.size("head_dim", hidden / heads)),
         prediction_width(c.size("prediction_head_size", 768)),
         // How far a token sees to either side, and itself.
-        window(c.count("sliding_window", 128) + 1),
+        window(by_layer.window(c.count("sliding_window", 128)) + 1),
         activation(c.text("hidden_act", "silu")),
         norm{.kind = Norm::Kind::rms, .epsilon = c.real("rms_norm_eps", 1e-6)},
         attention_bias(c.boolean("attention_bias", false)),
         mlp_bias(c.boolean("mlp_bias", false)),
         pooling(c.choice("classifier_pooling", "cls", {"cls", "mean"})),
         tied(c.tie(false)),
-        types(layer_types(c, {layers, {global, local}, [](int64_t i) { return (i + 1) % 3 == 0 ? global : local; }})) {
+        types(layer_types(c, {layers, {global, local}, [this](int64_t i) { return by_layer.type(i); }})) {
     require_multiple({"hidden_size", hidden}, {"num_attention_heads", heads});
     require_multiple({"num_attention_heads", heads}, {"num_key_value_heads", kv_heads});
-    // Forerunners list what now follows from the layers' kinds, layer by layer.
-    for (const char* field : {"attention_windows", "rope_theta"}) {
-      if (c.has(field)) {
-        throw Error(ONNXPORT_UNSUPPORTED, std::string("config field '") + field +
-                                              "' is a list by layer; save the checkpoint with transformers 5.24, which "
-                                              "writes layer_types, sliding_window and rope_parameters");
-      }
-    }
     for (const std::string& type : types)
-      rotary.try_emplace(type, c, head_size, RotaryLayerType{.name = type, .theta = type == local ? 1e4 : 2.56e6});
+      rotary.try_emplace(type, c, head_size, RotaryLayerType{.name = type, .theta = by_layer.theta(types, type)});
   }
-  int64_t vocab, hidden, inner, layers, heads, kv_heads, head_size, prediction_width, window;
+  int64_t vocab, hidden, inner, layers;
+  ByLayer by_layer;
+  int64_t heads, kv_heads, head_size, prediction_width, window;
   std::string activation;
   Norm norm;
   bool attention_bias, mlp_bias;

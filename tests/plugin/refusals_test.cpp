@@ -75,6 +75,16 @@ BOOST_AUTO_TEST_CASE(what_no_smollm3_can_run) {
                       "'no_rope_layers' has 1 entries; expected"));
 }
 
+BOOST_AUTO_TEST_CASE(lists_by_layer_that_no_ultrabert_has) {
+  const fs::path ultrabert = recorded("ultrabert", "ultrabert/UltrabertModel-by-layer");
+  const auto said = [&](const char* values) { return said_of(ultrabert, values, "default"); };
+  BOOST_TEST(said(R"({"attention_windows": [2, 0, 2]})") == "accepted");
+  BOOST_TEST(
+      mentions(said(R"({"attention_windows": [2, 2]})"), "'attention_windows' has 2 entries; expected num_hidden"));
+  BOOST_TEST(mentions(said(R"({"attention_windows": [2, -1, 0]})"), "'attention_windows' has an entry -1"));
+  BOOST_TEST(mentions(said(R"({"rope_theta": [100.0]})"), "'rope_theta' has 1 entries; expected num_hidden"));
+}
+
 BOOST_AUTO_TEST_CASE(parts_that_no_plugin_has) {
   const auto said = [](const char* text) {
     return said_of(recorded("llava", "llava/whole"), (R"({"text_config": )" + std::string(text) + "}").c_str(),
