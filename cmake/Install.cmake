@@ -36,10 +36,13 @@ file(CREATE_LINK "${PROJECT_SOURCE_DIR}/examples/third-party-plugin" "${PROJECT_
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/examples" DESTINATION share/doc/onnxport COMPONENT dev)
 
 # --- documentation ---------------------------------------------------------------------------------------------------
-install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" "${PROJECT_SOURCE_DIR}/CHANGELOG.md" "${PROJECT_SOURCE_DIR}/SECURITY.md"
-        DESTINATION share/doc/onnxport COMPONENT runtime)
+foreach(_page IN ITEMS LICENSE CHANGELOG.md CONTRIBUTING.md README.md SECURITY.md)
+  install(FILES "${PROJECT_SOURCE_DIR}/${_page}" DESTINATION share/doc/onnxport COMPONENT runtime)
+endforeach()
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/docs/" DESTINATION share/doc/onnxport COMPONENT runtime
-        FILES_MATCHING PATTERN "*.md" PATTERN "*.svg" PATTERN "generate" EXCLUDE)
+        FILES_MATCHING PATTERN "*.md" PATTERN "*.svg" PATTERN "*.tsv" PATTERN "*.schema.json"
+        PATTERN "generate" EXCLUDE PATTERN "site" EXCLUDE)
+install(SCRIPT "${PROJECT_SOURCE_DIR}/cmake/InstalledLinks.cmake" COMPONENT runtime)
 
 # --- ONNX Runtime ----------------------------------------------------------------------------------------------------
 get_filename_component(_ort "${ONNXPORT_ORT_LIBRARY}" REALPATH)

@@ -120,6 +120,20 @@ foreach(file IN ITEMS share/man/man1/onnxport.1 share/man/man1/onnxport-export.1
     message(FATAL_ERROR "${file} is not installed")
   endif()
 endforeach()
+# Links of the installed pages lead to installed files.
+file(GLOB pages "${FOLDER}/moved/share/doc/onnxport/*.md")
+foreach(page IN LISTS pages)
+  file(READ "${page}" text)
+  string(REPLACE "](" "@" text "${text}")
+  string(REGEX REPLACE "[][;]" " " text "${text}")  # what a list of CMake's would stumble over
+  string(REGEX MATCHALL "@[.a-z/-]*[A-Za-z_-]+\\.(md|cpp|hpp|c|h|py|svg|json|tsv)[)#]" links "${text}")
+  foreach(link IN LISTS links)
+    string(REGEX REPLACE "[@)#]" "" link "${link}")
+    if(NOT EXISTS "${FOLDER}/moved/share/doc/onnxport/${link}")
+      message(FATAL_ERROR "${page} leads to ${link}, which is not installed")
+    endif()
+  endforeach()
+endforeach()
 file(READ "${FOLDER}/moved/share/man/man1/onnxport-export.1" output)
 expect("external..data")
 # Completion as a shell does it: of commands, options and words.
