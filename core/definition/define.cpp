@@ -35,6 +35,16 @@ void name_axes(const OutputSpec& spec, const Description& description, ir::Tenso
   }
 }
 
+constexpr const char* outputs_hint =
+    "outputs() and what forward() returns must have the same names; tell the plugin's author, with this message";
+
+/// The names, as a message lists them.
+std::string names_of(const std::vector<ir::NamedValue>& values) {
+  std::vector<std::string_view> names;
+  for (const ir::NamedValue& value : values) names.push_back(value.name);
+  return names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "));
+}
+
 /// Whether declared axes agree with what the graph yields.
 void check_declared_axes(const std::string& plugin_id, const OutputSpec& spec, const ir::TensorType& type) {
   const auto fail = [&](const std::string& declared) {
@@ -167,14 +177,17 @@ Definition OnnxConfig::define_part(WeightSource& weights, const std::string& par
   state.object->forward(part, handle);
 
   std::vector<ir::NamedValue> given = std::move(definition.graph.outputs);
+  const std::string all_given = names_of(given);
   definition.graph.outputs.clear();
   const bool followed = (state.sentence || state.scores) && part.empty();
   for (const OutputSpec& spec : followed ? state.defined_outputs : definition.description.outputs) {
     const auto found =
         std::find_if(given.begin(), given.end(), [&](const ir::NamedValue& value) { return value.name == spec.name; });
     if (found == given.end()) {
-      throw Error(Failure::plugin, fmt::format("plugin {} declares the output '{}' and defines none of that name",
-                                               state.plugin.plugin_id, spec.name));
+      throw Error(Failure::plugin,
+                  fmt::format("plugin {} declares the output '{}' and defines none of that name; it defines {}",
+                              state.plugin.plugin_id, spec.name, all_given),
+                  outputs_hint);
     }
     name_axes(spec, definition.description, definition.graph[found->value].type);
     check_declared_axes(state.plugin.plugin_id, spec, definition.graph[found->value].type);
@@ -182,8 +195,10 @@ Definition OnnxConfig::define_part(WeightSource& weights, const std::string& par
     given.erase(found);
   }
   if (!given.empty()) {
-    throw Error(Failure::plugin, fmt::format("plugin {} defines the output '{}', which it does not declare",
-                                             state.plugin.plugin_id, given[0].name));
+    throw Error(Failure::plugin,
+                fmt::format("plugin {} defines the output '{}', which it does not declare; it declares {}",
+                            state.plugin.plugin_id, given[0].name, names_of(definition.graph.outputs)),
+                outputs_hint);
   }
   if (followed && state.sentence) state.sentence->append(definition.graph, definition.description);
   if (followed && state.scores) state.scores->append(definition.graph, state.feature);

@@ -93,7 +93,11 @@ InputSpec& declared_input(onnxport_description* self, onnxport_string of, const 
 }
 
 onnxport_status* describe_limit(onnxport_description* self, onnxport_string name, int64_t limit) {
-  return guarded(ONNXPORT_INVALID_ARGUMENT, [&] { declared_input(self, name, "a limit").limit = limit; });
+  return guarded(ONNXPORT_INVALID_ARGUMENT, [&] {
+    InputSpec& spec = declared_input(self, name, "a limit");
+    if (limit < 0) invalid(fmt::format("the limit of the input '{}' is {}, expected 0 or more", spec.name, limit));
+    spec.limit = limit;
+  });
 }
 
 Role role_from(int32_t number) {

@@ -167,7 +167,10 @@ onnxport_status* graph_constant(onnxport_graph* self, const onnxport_tensor* giv
     if (ir::size_of(tensor.dtype) == 0) invalid(fmt::format("there is no element type {}", from.dtype));
     tensor.shape = shape_from(from.shape, from.rank);
     const uint64_t bytes = element_count(tensor.shape) * ir::size_of(tensor.dtype);
-    if (bytes != from.bytes) invalid(fmt::format("a constant of {} bytes was given {}", bytes, from.bytes));
+    if (bytes != from.bytes) {
+      invalid(fmt::format("a constant {}[{}] takes {} bytes, and its data have {}; is the type that of the list?",
+                          ir::name_of(tensor.dtype), fmt::join(tensor.shape, ", "), bytes, from.bytes));
+    }
     tensor.data = data_from(from);
     *out = self->graph->add_constant(std::move(tensor));
   });

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // weights/1
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,13 +26,31 @@ std::string asked_name(const onnxport_graph& self, std::string_view name) {
   return names[0];
 }
 
+/// A tensor has a name and one shape, however often it is asked for.
+std::vector<int64_t> asked_shape(const WeightSource& weights, const std::string& name, const int64_t* lengths,
+                                 uint32_t rank) {
+  if (name.ends_with('.')) invalid(fmt::format("the tensor '{}' is asked for without a name of its own", name));
+  std::vector<int64_t> shape;
+  try {
+    shape = detail::shape_from(lengths, rank);
+  } catch (const std::invalid_argument& problem) {
+    invalid(fmt::format("the tensor '{}': {}", name, problem.what()));
+  }
+  const auto before = weights.requested().find(name);
+  if (before != weights.requested().end() && before->second != shape) {
+    invalid(fmt::format("the tensor '{}' is asked for as [{}] and was as [{}] before; expected one shape", name,
+                        fmt::join(shape, ", "), fmt::join(before->second, ", ")));
+  }
+  return shape;
+}
+
 onnxport_status* weights_weight(onnxport_graph* self, onnxport_string name, const int64_t* shape, uint32_t rank,
                                 onnxport_value* out) {
   return guarded(ONNXPORT_WEIGHTS, [&] {
     if (self->weights == nullptr)
       invalid("neither a patch nor a step of a recurrence has weights of its own; it gets them as inputs");
-    auto [found, weight] =
-        self->weights->get(asked_name(*self, detail::name_from(name)), detail::shape_from(shape, rank));
+    const std::string asked = asked_name(*self, detail::name_from(name));
+    auto [found, weight] = self->weights->get(asked, asked_shape(*self->weights, asked, shape, rank));
     *out = self->graph->add_weight(std::move(found), std::move(weight));
   });
 }

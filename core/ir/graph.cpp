@@ -5,8 +5,10 @@
 
 #include <algorithm>
 
+#include "core/edit_distance.hpp"
 #include "core/error.hpp"
 #include "core/ir/functions.hpp"
+#include "core/ir/operators.hpp"
 
 namespace onnxport::ir {
 namespace {
@@ -27,6 +29,27 @@ T attribute_or(const Node& node, const std::string& key, T fallback) {
   if (const T* value = std::get_if<T>(&found->second)) return *value;
   throw Error(Failure::plugin, fmt::format("{} in {}: attribute '{}' has another type than the operator takes", node.op,
                                            node.scope.empty() ? "the model" : node.scope, key));
+}
+
+/// What to do about an operator that is not known: it may be spelt otherwise, or be of the other domain.
+std::string instead_of_unknown(const Node& node) {
+  if (!node.domain.empty() && node.domain != composite_domain)
+    return "an operator of the plugin's own stands among its patching_specs(), with what it is made of";
+  const bool is_composite = node.domain == composite_domain;
+  if (find_operator(is_composite ? "" : composite_domain, node.op) != nullptr) {
+    return is_composite ? fmt::format("{} is an operator of ONNX's: op(\"{}\", …)", node.op, node.op)
+                        : fmt::format("{} is a composite: composite(\"{}\", …)", node.op, node.op);
+  }
+  const Operator* meant = nullptr;
+  size_t least = std::max<size_t>(2, node.op.size() / 3) + 1;
+  for (const Operator& known : operators()) {
+    const size_t distance = edit_distance(node.op, known.name);
+    if (known.domain != node.domain || distance >= least) continue;
+    least = distance;
+    meant = &known;
+  }
+  return meant == nullptr ? "see docs/operators.md for those there are"
+                          : fmt::format("did you mean {}? docs/operators.md lists all", meant->name);
 }
 
 }  // namespace
@@ -99,11 +122,8 @@ std::vector<ValueId> Graph::add_node(Node node, size_t outputs) {
   const std::string where = node.scope.empty() ? "the model" : "'" + node.scope + "'";
   if (op == nullptr) {
     throw Error(Failure::plugin,
-                fmt::format("{} uses the operator '{}{}', which onnxport does not know", where,
-                            node.domain.empty() ? "" : node.domain + ".", node.op),
-                node.domain.empty() || node.domain == composite_domain
-                    ? "see docs/operators.md for those there are"
-                    : "an operator of the plugin's own stands among its patching_specs(), with what it is made of");
+                fmt::format("{} uses the operator '{}{}', which onnxport does not know; {}", where,
+                            node.domain.empty() ? "" : node.domain + ".", node.op, instead_of_unknown(node)));
   }
   for (ValueId id : node.inputs) {
     if (id >= values.size())

@@ -2,6 +2,7 @@
 // Products of matrices, and tables of embeddings.
 #include <fmt/format.h>
 
+#include <cctype>
 #include <map>
 #include <numeric>
 
@@ -36,29 +37,60 @@ void infer_gemm(Inference& x) {
   set(x, dtype_of(x), matmul_shape(a, b));
 }
 
-void infer_einsum(Inference& x) {
-  std::string equation = x.node.text("equation", "");
-  std::erase(equation, ' ');
-  const size_t arrow = equation.find("->");
-  if (arrow == std::string::npos) refuse("its equation needs an explicit result (->)");
-  std::map<char, Dim> letters;
-  size_t input = 0, axis = 0;
-  for (char letter : equation.substr(0, arrow)) {
-    if (letter == ',') {
-      if (axis != x.shape(input).size()) refuse(fmt::format("input {} has another rank than its letters", input));
-      ++input;
-      axis = 0;
-      continue;
-    }
-    if (input >= x.node.inputs.size() || axis >= x.shape(input).size()) refuse("its equation does not fit its inputs");
-    const Dim& dim = x.shape(input)[axis++];
-    const auto [known, fresh] = letters.try_emplace(letter, dim);
-    if (!fresh) require_same(dim, known->second, "a letter");
+/// An equation in its parts, without blanks: "bij,jk->bik".
+struct Equation {
+  std::string text;
+  std::vector<std::string> terms;
+  std::string result;
+
+  [[noreturn]] void refuse(const std::string& what) const {
+    ir::refuse(fmt::format("its equation \"{}\" {}", text, what));
   }
-  if (input + 1 != x.node.inputs.size()) refuse("its equation has another number of inputs");
+};
+
+Equation equation_of(const Node& node) {
+  Equation equation{node.text("equation", ""), {}, {}};
+  std::erase(equation.text, ' ');
+  const size_t arrow = equation.text.find("->");
+  if (arrow == std::string::npos) equation.refuse("needs an explicit result (->)");
+  equation.result = equation.text.substr(arrow + 2);
+  equation.terms.emplace_back();
+  for (char letter : equation.text.substr(0, arrow) + equation.result) {
+    if (letter != ',' && std::isalpha(static_cast<unsigned char>(letter)) == 0)
+      equation.refuse(fmt::format("has a '{}'; expected a letter for each axis, and a comma between inputs", letter));
+  }
+  for (char letter : equation.text.substr(0, arrow)) {
+    if (letter == ',')
+      equation.terms.emplace_back();
+    else
+      equation.terms.back() += letter;
+  }
+  return equation;
+}
+
+void infer_einsum(Inference& x) {
+  const Equation equation = equation_of(x.node);
+  if (equation.terms.size() != x.node.inputs.size()) {
+    equation.refuse(fmt::format("is for {} inputs, and was given {}", equation.terms.size(), x.node.inputs.size()));
+  }
+  std::map<char, Dim> letters;
+  for (size_t input = 0; input < equation.terms.size(); ++input) {
+    const Shape& shape = x.shape(input);
+    const std::string& term = equation.terms[input];
+    if (term.size() != shape.size()) {
+      equation.refuse(fmt::format("has {} letters for input {}, which has {} axes", term.size(), input, shape.size()));
+    }
+    for (size_t axis = 0; axis < shape.size(); ++axis) {
+      const auto [known, fresh] = letters.try_emplace(term[axis], shape[axis]);
+      if (!fresh && !(known->second == shape[axis])) {
+        equation.refuse(
+            fmt::format("has '{}' for {} and for {}", term[axis], known->second.to_string(), shape[axis].to_string()));
+      }
+    }
+  }
   Shape shape;
-  for (char letter : equation.substr(arrow + 2)) {
-    if (!letters.contains(letter)) refuse(fmt::format("the letter '{}' of the result is in no input", letter));
+  for (char letter : equation.result) {
+    if (!letters.contains(letter)) equation.refuse(fmt::format("has '{}' in its result and in no input", letter));
     shape.push_back(letters[letter]);
   }
   set(x, dtype_of(x), std::move(shape));

@@ -50,6 +50,12 @@ Operator reduction(std::string_view name, int64_t since, Precision precision = {
           .documentation = {"x"}};
 }
 
+void infer_cumulative_sum(Inference& x) {
+  if (!x.node.attributes.contains("axis")) refuse("needs the attribute 'axis'");
+  axis_index(x.node.integer("axis", 0), x.shape(0).size());
+  infer_same(x);
+}
+
 }  // namespace
 
 const std::vector<Operator>& reduction_operators() {
@@ -78,7 +84,7 @@ const std::vector<Operator>& reduction_operators() {
        .attributes = {{"axis", integer, "0"}, {"keepdims", integer, "1"}},
        .documentation = {"x", "first of equal ones; i64"}},
       {.name = "CumSum",
-       .infer = infer_same,
+       .infer = infer_cumulative_sum,
        .attributes = {{"axis", integer, "", {.input = 1, .since = 11}},
                       {"exclusive", integer, "0"},
                       {"reverse", integer, "0"}},

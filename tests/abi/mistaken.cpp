@@ -20,6 +20,13 @@ class Mistaken : public OnnxConfig {
       const Value table = g.root().weight("words.weight", {4, 4});
       return {{"last_hidden_state", table + g.constant<float>(DType::f32, {3}, {0, 0, 0})}};
     }
+    if (type_ == "asks-for-two-shapes") {
+      (void)g.root().weight("words.weight", {50, 8});
+      return {{"last_hidden_state", embedding(g.root() / "words", in.at("input_ids"), {50, 4})}};
+    }
+    if (type_ == "asks-for-no-name") return {{"last_hidden_state", g.root().weight("words.", {4})}};
+    if (type_ == "adds-nothing") return {{"last_hidden_state", in.maybe("past") + in.at("input_ids")}};
+    if (type_ == "returns-another") return {{"hidden_state", in.at("input_ids")}};
     const bool asks_for_input = type_ == "asks-for-input";
     const Value ids = in.at(asks_for_input ? "inputs_ids" : "input_ids");
     return {{"last_hidden_state", embedding(g.root() / "words", ids, {50, widths.at("large")})}};
@@ -37,7 +44,8 @@ ONNXPORT_PLUGIN({
     .version = "1.0.0",
     .license = "Apache-2.0",
     .vendor = "onnxport",
-    .models = {{.types = {"asks-for-input", "asks-for-entry", "adds-a-wider-one"},
+    .models = {{.types = {"asks-for-input", "asks-for-entry", "adds-a-wider-one", "asks-for-two-shapes",
+                          "asks-for-no-name", "adds-nothing", "returns-another"},
                 .features = {"default"},
                 .make = make<Mistaken>}},
 })

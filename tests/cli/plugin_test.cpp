@@ -79,6 +79,17 @@ BOOST_AUTO_TEST_CASE(a_definition_that_asks_for_what_is_not_there_is_told_what) 
   model_of(sandbox, "asks-for-entry");
   check_failure(sandbox, with_plugin(fixture_plugins("mistaken")), 4,
                 {"org.onnxport.test.mistaken", "a list or map was asked for an entry that it does not have"});
+  model_of(sandbox, "adds-nothing");
+  check_failure(sandbox, with_plugin(fixture_plugins("mistaken")), 4, {"an absent value is used", "(at mistaken.cpp:"});
+  model_of(sandbox, "returns-another");
+  check_failure(sandbox, with_plugin(fixture_plugins("mistaken")), 4,
+                {"the output 'last_hidden_state' and defines none of that name; it defines hidden_state"});
+  model_of(sandbox, "asks-for-no-name");
+  check_failure(sandbox, with_plugin(fixture_plugins("mistaken")), 4,
+                {"the tensor 'words.' is asked for without a name of its own (at mistaken.cpp:"});
+  model_of(sandbox, "asks-for-two-shapes");
+  check_failure(sandbox, with_plugin(fixture_plugins("mistaken")), 4,
+                {"'words.weight' is asked for as [50, 4] and was as [50, 8] before", "(at mistaken.cpp:"});
 }
 
 BOOST_AUTO_TEST_CASE(what_does_not_fit_is_told_with_the_line_of_the_source) {

@@ -131,11 +131,81 @@ BOOST_AUTO_TEST_CASE(a_failure_names_the_line_that_asked_for_it) {
   BOOST_TEST(line_of([&] { (void)sdk::concat({x, narrow}, 0); }) == first + 5);
   BOOST_TEST(line_of([&] { (void)sdk::einsum("ij,jk->ik", {x, narrow}); }) == first + 6);
   BOOST_TEST(line_of([&] { (void)x.fixed(7); }) == first + 7);
+  const sdk::Value absent;
+  const int second = __LINE__;
+  BOOST_TEST(line_of([&] { (void)(absent + x); }) == second + 1);
+  BOOST_TEST(line_of([&] { (void)absent.fixed(0); }) == second + 2);
+  BOOST_TEST(line_of([&] { (void)sdk::concat({}, 0); }) == second + 3);
+  BOOST_TEST(line_of([&] { (void)sdk::einsum("ij->ji", {}); }) == second + 4);
+  BOOST_TEST(line_of([&] { (void)g.constant<double>(sdk::DType::f32, {1}, {1.0}); }) == second + 5);
+  BOOST_TEST(line_of([&] { (void)g.scalar(300, sdk::DType::u8); }) == second + 6);
+  BOOST_TEST(line_of([&] { (void)g.op("Concat", {x, x}); }) == second + 7);
   // A call in the arguments of another is told as its own, and one that went well leaves nothing behind.
   const auto nested = [&] { return sdk::relu(sdk::matmul(x, narrow)); };
   BOOST_TEST(line_of(nested) > first + 7);
   BOOST_TEST(sdk::relu(x).rank() == 2u);
   BOOST_TEST(sdk::CallSite::current().empty());
+}
+
+BOOST_AUTO_TEST_CASE(a_failure_says_what_was_given_and_what_is_expected) {
+  const sdk::Value x = input("x", {ir::DType::f32, {ir::Dim::symbol("batch"), 4}}),
+                   table = input("t", {ir::DType::f32, {4, 3}});
+  const auto text_of = [](const auto& call) -> std::string {
+    try {
+      call();
+    } catch (const sdk::Error& error) {
+      const std::string text = error.what();
+      return text.substr(0, text.rfind(" (at "));
+    }
+    return "";
+  };
+  const auto equation = [&](const char* letters) {
+    const std::string text = text_of([&] { (void)sdk::einsum(letters, {x, table}); });
+    return text.substr(std::min(text.size(), text.find("its equation")));
+  };
+  BOOST_TEST(equation("bi,ij->bj") == "");
+  BOOST_TEST(equation("bi, ij") == "its equation \"bi,ij\" needs an explicit result (->)");
+  BOOST_TEST(
+      equation("bi;ij->bj").starts_with("its equation \"bi;ij->bj\" has a ';'; expected a letter for each axis"));
+  BOOST_TEST(equation("bi->b") == "its equation \"bi->b\" is for 1 inputs, and was given 2");
+  BOOST_TEST(equation("bi,ijk->bk") == "its equation \"bi,ijk->bk\" has 3 letters for input 1, which has 2 axes");
+  BOOST_TEST(equation("bi,bj->ij") == "its equation \"bi,bj->ij\" has 'b' for batch and for 4");
+  BOOST_TEST(equation("bi,ij->bz") == "its equation \"bi,ij->bz\" has 'z' in its result and in no input");
+
+  BOOST_TEST(text_of([&] { (void)x.fixed(0); }) ==
+             "axis 0 has no fixed length, it is 'batch'; size_of() yields the length that it has at run time");
+  BOOST_TEST(text_of([&] { (void)x.fixed(2); }) == "axis 2 is asked for of a value of rank 2");
+  BOOST_TEST(text_of([&] { (void)sdk::relu(sdk::Value()); }).starts_with("an absent value is used"));
+  BOOST_TEST(text_of([&] { (void)sdk::Value().dtype(); }).starts_with("an absent value is used"));
+  BOOST_TEST(text_of([&] { (void)g.constant<double>(sdk::DType::f32, {1}, {1.0}); }) ==
+             "a constant f32[1] takes 4 bytes, and its data have 8; is the type that of the list?");
+  BOOST_TEST(
+      text_of([&] { (void)g.op("Softmx", {x}); }).ends_with("did you mean Softmax? docs/operators.md lists all"));
+  BOOST_TEST(text_of([&] { (void)g.op("LayerNorm", {x}); }).ends_with("is a composite: composite(\"LayerNorm\", …)"));
+  BOOST_TEST(text_of([&] { (void)g.composite("Softmax", {x}); }).ends_with("operator of ONNX's: op(\"Softmax\", …)"));
+  BOOST_TEST(text_of([&] { (void)g.op("CumSum", {x}); }).ends_with("needs the attribute 'axis'"));
+}
+
+BOOST_AUTO_TEST_CASE(a_limit_is_a_number_from_0_on) {
+  onnxport::Description description;
+  onnxport::detail::DescriptionSink sink(description);
+  const onnxport_type type{sizeof(onnxport_type), ONNXPORT_I64, 0, nullptr};
+  BOOST_TEST(sink.input(&sink, onnxport::detail::abi("ids"), &type) == nullptr);
+  BOOST_TEST(sink.value_limit(&sink, onnxport::detail::abi("ids"), 50) == nullptr);
+  const std::unique_ptr<onnxport_status> status(sink.value_limit(&sink, onnxport::detail::abi("ids"), -1));
+  BOOST_REQUIRE(status);
+  BOOST_TEST(status->text == "the limit of the input 'ids' is -1, expected 0 or more");
+  BOOST_TEST(description.inputs.at(0).limit == 50);
+}
+
+BOOST_AUTO_TEST_CASE(a_scalar_that_its_type_cannot_hold_is_refused) {
+  BOOST_CHECK_THROW(g.scalar(std::nan(""), sdk::DType::i64), sdk::Error);
+  BOOST_CHECK_THROW(g.scalar(0x1p63, sdk::DType::i64), sdk::Error);
+  BOOST_CHECK_THROW(g.scalar(-1, sdk::DType::u8), sdk::Error);
+  BOOST_CHECK_THROW(g.scalar(128, sdk::DType::i8), sdk::Error);
+  BOOST_TEST(scalar<int64_t>(-0x1p63, sdk::DType::i64) == std::numeric_limits<int64_t>::min());
+  BOOST_TEST(scalar<uint8_t>(255.5, sdk::DType::u8) == 255);
+  BOOST_TEST(scalar<int8_t>(-128.9, sdk::DType::i8) == -128);
 }
 
 BOOST_AUTO_TEST_CASE(scalars_are_of_the_type_that_is_asked_for) {

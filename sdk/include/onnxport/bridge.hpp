@@ -64,7 +64,7 @@ class Teller {
     const onnxport_type type{sizeof(onnxport_type), static_cast<int32_t>(spec.dtype),
                              static_cast<uint32_t>(dims.size()), dims.data()};
     check(host_, out_->input(out_, to_abi(spec.name), &type));
-    if (spec.limit > 0) check(host_, out_->value_limit(out_, to_abi(spec.name), spec.limit));
+    if (spec.limit != 0) check(host_, out_->value_limit(out_, to_abi(spec.name), spec.limit));
     if (!takes_roles(*out_)) return;
     const onnxport_input_info info{sizeof(onnxport_input_info),
                                    static_cast<int32_t>(spec.role),
@@ -76,6 +76,10 @@ class Teller {
     check(host_, out_->input_info(out_, to_abi(spec.name), &info));
   }
   void output(const OutputSpec& spec) const {
+    if (!spec.axes.empty() && spec.axes.begin()->first < 0)
+      throw Error(ONNXPORT_INVALID_ARGUMENT, "an axis of the output '" + spec.name + "' is " +
+                                                 std::to_string(spec.axes.begin()->first) +
+                                                 "; axes of outputs are counted from the front, from 0 on");
     std::vector<onnxport_dim> dims(spec.axes.empty() ? 0 : static_cast<size_t>(spec.axes.rbegin()->first) + 1,
                                    onnxport_dim{-1, {nullptr, 0}});
     for (const auto& [index, name] : spec.axes) dims[static_cast<size_t>(index)].symbol = to_abi(name);

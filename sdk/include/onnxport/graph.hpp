@@ -17,6 +17,7 @@
 #include <deque>
 #include <exception>
 #include <initializer_list>
+#include <limits>
 #include <map>
 #include <string>
 #include <type_traits>
@@ -100,7 +101,13 @@ class Value {
   /// `place` as of Graph::place().
   Value(Graph& graph, onnxport_value id, uint32_t place = 0) : graph_(&graph), id_(id), place_(place) {}
   explicit operator bool() const { return id_ != 0; }
-  Graph& graph() const { return *graph_; }
+  /// Throws GRAPH where the value is absent.
+  Graph& graph() const {
+    if (graph_ == nullptr)
+      throw Error(ONNXPORT_GRAPH,
+                  "an absent value is used, such as an input that the feature does not have; ask `if (value)` first");
+    return *graph_;
+  }
   onnxport_value id() const { return id_; }
   DType dtype() const;
   std::vector<Dim> shape() const;
@@ -164,7 +171,8 @@ class Scope {
   }
 
   /// The tensor `name` of this module, which must have this shape.
-  Value weight(std::string_view name, const std::vector<int64_t>& shape) const;
+  Value weight(std::string_view name, const std::vector<int64_t>& shape, const char* file = __builtin_FILE(),
+               uint32_t line = __builtin_LINE()) const;
   /// Whether the checkpoint has the tensor.
   bool has(std::string_view name) const;
 
@@ -263,7 +271,9 @@ class Graph {
   }
 
   template <class T>
-  Value constant(DType dtype, const std::vector<int64_t>& shape, const std::vector<T>& values) {
+  Value constant(DType dtype, const std::vector<int64_t>& shape, const std::vector<T>& values,
+                 const char* file = __builtin_FILE(), uint32_t line = __builtin_LINE()) {
+    const CallSite site(file, line);
     onnxport_tensor tensor{};
     tensor.struct_size = sizeof tensor;
     tensor.dtype = static_cast<int32_t>(dtype);
@@ -275,8 +285,9 @@ class Graph {
     check(host_, api_->constant(handle_, &tensor, &id));
     return {*this, id};
   }
-  /// A number of any type that computes; integers are rounded towards 0.
-  Value scalar(double value, DType dtype = DType::f32);
+  /// A number of any type that computes; integers are rounded towards 0, and what they cannot hold is refused.
+  Value scalar(double value, DType dtype = DType::f32, const char* file = __builtin_FILE(),
+               uint32_t line = __builtin_LINE());
   Value integer(int64_t value) { return constant<int64_t>(DType::i64, {}, {value}); }
   Value integers(const std::vector<int64_t>& values) {
     return constant<int64_t>(DType::i64, {static_cast<int64_t>(values.size())}, values);
@@ -429,13 +440,13 @@ ScanResult Graph::scan(const Scope& scope, const ScanOver& over, Step step) {
 
 inline DType Value::dtype() const {
   onnxport_type type{};
-  check(graph_->host(), graph_->api().type_of(graph_->handle(), id_, &type));
+  check(graph().host(), graph().api().type_of(graph().handle(), id_, &type));
   return static_cast<DType>(type.dtype);
 }
 
 inline std::vector<Dim> Value::shape() const {
   onnxport_type type{};
-  check(graph_->host(), graph_->api().type_of(graph_->handle(), id_, &type));
+  check(graph().host(), graph().api().type_of(graph().handle(), id_, &type));
   std::vector<Dim> dims;
   for (uint32_t i = 0; i < type.rank; ++i) {
     const onnxport_dim& dim = type.dims[i];
@@ -451,8 +462,16 @@ inline int64_t Value::fixed(int64_t axis, const char* file, uint32_t line) const
   const CallSite site(file, line);
   const std::vector<Dim> dims = shape();
   const auto index = static_cast<size_t>(axis < 0 ? axis + static_cast<int64_t>(dims.size()) : axis);
-  if (index >= dims.size() || !dims[index].is_static()) {
-    throw Error(ONNXPORT_GRAPH, "axis " + std::to_string(axis) + " has no fixed length", graph_->path(place_));
+  if (index >= dims.size()) {
+    throw Error(ONNXPORT_GRAPH,
+                "axis " + std::to_string(axis) + " is asked for of a value of rank " + std::to_string(dims.size()),
+                graph_->path(place_));
+  }
+  if (!dims[index].is_static()) {
+    throw Error(ONNXPORT_GRAPH,
+                "axis " + std::to_string(axis) + " has no fixed length, it is '" + dims[index].symbol +
+                    "'; size_of() yields the length that it has at run time",
+                graph_->path(place_));
   }
   return dims[index].size;
 }
@@ -462,7 +481,9 @@ inline Value Value::in(const Scope& module) const {
   return {*graph_, id_, graph_->place(module.path())};
 }
 
-inline Value Scope::weight(std::string_view name, const std::vector<int64_t>& shape) const {
+inline Value Scope::weight(std::string_view name, const std::vector<int64_t>& shape, const char* file,
+                           uint32_t line) const {
+  const CallSite site(file, line);
   onnxport_value id = 0;
   std::string full = (*this / name).path();
   if (const std::string* other = graph_->stand_in_of(path_); other != nullptr && !has(name)) {
@@ -506,9 +527,20 @@ inline uint16_t f16_bits(double value) {
   return static_cast<uint16_t>(sign | (scale == -24 ? steps : steps + (static_cast<uint32_t>(scale + 24) << 10)));
 }
 
+/// A number as an integer of a type, without what stands behind its point. Throws where the type does not hold it.
+template <class Integer>
+Integer whole(double value) {
+  const double least = std::trunc(value), end = std::ldexp(1.0, std::numeric_limits<Integer>::digits);
+  if (least >= static_cast<double>(std::numeric_limits<Integer>::min()) && least < end)
+    return static_cast<Integer>(value);
+  throw Error(ONNXPORT_INVALID_ARGUMENT, "a scalar is " + std::to_string(value) + ", which an integer of " +
+                                             std::to_string(8 * sizeof(Integer)) + " bits cannot hold");
+}
+
 }  // namespace detail
 
-inline Value Graph::scalar(double value, DType dtype) {
+inline Value Graph::scalar(double value, DType dtype, const char* file, uint32_t line) {
+  const CallSite site(file, line);
   switch (dtype) {
     case DType::f64:
       return constant<double>(dtype, {}, {value});
@@ -517,13 +549,13 @@ inline Value Graph::scalar(double value, DType dtype) {
     case DType::bf16:
       return constant<uint16_t>(dtype, {}, {detail::bf16_bits(static_cast<float>(value))});
     case DType::i64:
-      return constant<int64_t>(dtype, {}, {static_cast<int64_t>(value)});
+      return constant<int64_t>(dtype, {}, {detail::whole<int64_t>(value)});
     case DType::i32:
-      return constant<int32_t>(dtype, {}, {static_cast<int32_t>(value)});
+      return constant<int32_t>(dtype, {}, {detail::whole<int32_t>(value)});
     case DType::u8:
-      return constant<uint8_t>(dtype, {}, {static_cast<uint8_t>(value)});
+      return constant<uint8_t>(dtype, {}, {detail::whole<uint8_t>(value)});
     case DType::i8:
-      return constant<int8_t>(dtype, {}, {static_cast<int8_t>(value)});
+      return constant<int8_t>(dtype, {}, {detail::whole<int8_t>(value)});
     case DType::boolean:
       return constant<uint8_t>(dtype, {}, {static_cast<uint8_t>(value != 0)});
     case DType::f32:

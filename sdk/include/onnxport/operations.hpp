@@ -134,7 +134,8 @@ inline Value squeeze(const Operand& x, const std::vector<int64_t>& axes) {
 inline Value concat(const std::vector<Value>& parts, int64_t axis, const char* file = __builtin_FILE(),
                     uint32_t line = __builtin_LINE()) {
   const CallSite site(file, line);
-  return parts.at(0).graph().op("Concat", parts, {{"axis", axis}});
+  if (parts.empty()) throw Error(ONNXPORT_GRAPH, "concat() was given no values");
+  return parts[0].graph().op("Concat", parts, {{"axis", axis}});
 }
 /// Rows of an axis by index: `gather(x, g.integer(0), 1)` is x[:, 0].
 inline Value gather(const Operand& x, const Value& indices, int64_t axis = 0) {
@@ -145,7 +146,8 @@ inline Value row_at(const Operand& x, const Value& places) {
   return x.graph().op("GatherND", {x, places}, {{"batch_dims", 1}});
 }
 inline Value einsum(const CalledName& equation, const std::vector<Value>& inputs) {
-  return inputs.at(0).graph().op("Einsum", inputs, {{"equation", std::string(std::string_view(equation))}});
+  if (inputs.empty()) throw Error(ONNXPORT_GRAPH, "einsum() was given no values");
+  return inputs[0].graph().op("Einsum", inputs, {{"equation", std::string(std::string_view(equation))}});
 }
 
 inline constexpr int64_t to_end = std::numeric_limits<int64_t>::max();

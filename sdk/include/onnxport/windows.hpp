@@ -78,12 +78,13 @@ inline Windows windows_over(const TokenGrid& grid, const WindowOptions& options)
   const auto window = [&](const Value& place) { return g.op("Div", {place, side}); };
   const auto within = [&](const Value& place) { return g.op("Mod", {place, side}); };
   const Value number = window(y) * window(width) + window(x);
-  made.places = reshape(number * (w * w) + within(y) * w + within(x), {-1});
+  const auto step = static_cast<double>(w);
+  made.places = reshape(number * (step * step) + within(y) * step + within(x), {-1});
 
   if (!options.shift) return made;
   const auto region = [&](const Value& place, const Value& length) {
     const auto from = [&](const Value& begin) { return cast(g.op("GreaterOrEqual", {place, begin}), DType::i64); };
-    return from(length - w) + from(length - options.shift);
+    return from(length - step) + from(length - options.shift);
   };
   const Value regions = reshape(region(row, height) * 3 + region(column, width), {-1, w * w});
   const Value together = equal(unsqueeze(regions, {1}), unsqueeze(regions, {2}));

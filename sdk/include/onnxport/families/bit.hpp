@@ -76,7 +76,7 @@ class BitEncoder {
       Value x = states.back();
       for (int64_t j = 0; j < c.depths[i]; ++j) {
         const int64_t first = dilation <= 2 ? 1 : 2;
-        const Block block{.out = eighths(c.widths[i] * c.width_factor),
+        const Block block{.out = eighths(static_cast<double>(c.widths[i] * c.width_factor)),
                           .stride = j == 0 ? stride : 1,
                           .dilation = j == 0 ? first : dilation,
                           .projects = j == 0};
@@ -95,7 +95,7 @@ class BitEncoder {
   struct Block {
     int64_t out, stride, dilation;
     bool projects;  // its shortcut is a convolution
-    int64_t inner() const { return eighths(out / 4.0); }
+    int64_t inner() const { return eighths(static_cast<double>(out) / 4.0); }
   };
 
   /// To the nearest multiple of 8 that is not much smaller. Source: make_div.

@@ -21,14 +21,15 @@ struct PatchSquares {
 /// row. What is left over at an image's edges is in none.
 inline Value patches_of_squares(const Scope& s, const PatchSquares& of) {
   Graph& g = s.graph();
-  const Value whole = of.sizes / of.merge, count = pick(whole, 1, 0) * pick(whole, 1, 1);
+  const auto merge = static_cast<double>(of.merge);
+  const Value whole = of.sizes / merge, count = pick(whole, 1, 0) * pick(whole, 1, 1);
   const Value one = unsqueeze(count * 0 + g.integer(1), {1});
   const PackedPlaces at = packed_places(s, concat({one, whole}, 1), sum(count, {0}), 1);
 
   const Value columns = unsqueeze(gather(pick(of.sizes, 1, 1), at.image), {1, 2});
   const Value begin = unsqueeze(gather(of.begin, at.image), {1, 2}), within = range(g.integer(of.merge));
-  const Value row = unsqueeze(at.row * of.merge, {1, 2}) + unsqueeze(within, {1});
-  const Value column = unsqueeze(at.column * of.merge, {1, 2}) + within;
+  const Value row = unsqueeze(at.row * merge, {1, 2}) + unsqueeze(within, {1});
+  const Value column = unsqueeze(at.column * merge, {1, 2}) + within;
   return reshape(begin + row * columns + column, {0, of.merge * of.merge});
 }
 
