@@ -114,6 +114,11 @@ void resolve_extensions(std::vector<Candidate>& candidates) {
   for (Candidate& extension : candidates) {
     if (!extension.is_healthy() || !extension.manifest.is_extension()) continue;
     const std::string& id = extension.manifest.extends;
+    if (extension.manifest.id == id) {
+      settle(extension, CandidateState::broken, fmt::format("its id is '{}', that of the plugin which it extends", id),
+             "give it an id of its own");
+      continue;
+    }
     const Bases found = find_bases(candidates, id);
     if (found.usable.size() > 1) {
       settle(extension, CandidateState::broken,

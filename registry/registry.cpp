@@ -213,7 +213,18 @@ void Registry::unknown_type(std::string_view model_type) const {
   }
   const bool some_broken = std::any_of(candidates_.begin(), candidates_.end(),
                                        [](const Candidate& candidate) { return !candidate.is_healthy(); });
-  throw Error(Failure::usage, fmt::format("unknown model type '{}'{}", model_type, guesses(model_type, known)),
+  // What a manifest that cannot be read would have offered, nobody knows; of a few it is worth telling why.
+  constexpr size_t most_told = 3;
+  std::vector<std::string> unread;
+  for (const Candidate& candidate : candidates_) {
+    if (!candidate.is_healthy() && types_of(candidate).empty()) unread.push_back(candidate.reason);
+  }
+  const std::string of_those = unread.empty() || unread.size() > most_told
+                                   ? ""
+                                   : fmt::format("; what {} would offer is not known:{}",
+                                                 unread.size() == 1 ? "this plugin" : "these plugins", lines(unread));
+  throw Error(Failure::usage,
+              fmt::format("unknown model type '{}'{}{}", model_type, guesses(model_type, known), of_those),
               fmt::format("`onnxport features` lists the {} known model types{}", known.size(),
                           some_broken ? "; some plugins cannot be used, `onnxport plugins list` says why" : ""));
 }

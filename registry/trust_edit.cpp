@@ -23,7 +23,7 @@ using Lines = std::vector<std::string>;
 /// Written beside and renamed, so that a policy is never half there. It must be one that read() takes.
 void replace(const fs::path& file, const std::string& text) {
   std::error_code reason;
-  fs::create_directories(file.parent_path(), reason);
+  if (file.has_parent_path()) fs::create_directories(file.parent_path(), reason);
   if (reason) throw output_error("cannot create the folder", file.parent_path(), reason.value());
   const fs::path beside = fmt::format("{}.{}", file.string(), ::getpid());
   std::ofstream out(beside, std::ios::binary);

@@ -115,10 +115,15 @@ int64_t size_by_config(const std::string& expression, const Json& config, const 
   for (size_t at = 0; at <= expression.size();) {
     const size_t end = std::min(expression.find_first_of("*/", at), expression.size());
     const std::string factor = expression.substr(at, end - at);
+    if (factor.empty()) throw fail("expected a number or a field on both sides of '*' and '/'");
     int64_t value = 0;
     const auto read = std::from_chars(factor.data(), factor.data() + factor.size(), value);
-    if (factor.empty() || read.ec != std::errc() || read.ptr != factor.data() + factor.size()) {
+    if (read.ec != std::errc() || read.ptr != factor.data() + factor.size()) {
       const Json* field = field_at(config, factor);
+      const auto own = std::find_if(names.fields.begin(), names.fields.end(),
+                                    [&](const auto& renamed) { return renamed.first == factor; });
+      if (field == nullptr && own != names.fields.end())
+        throw fail(fmt::format("sizes name the plugin's fields, where '{}' is '{}'", factor, own->second));
       if (field == nullptr || !field->is_number_integer()) {
         throw fail(fmt::format("config.json has {} '{}'", field == nullptr ? "no field" : "no integer in",
                                names.own_name(factor)));

@@ -80,14 +80,17 @@ class Search {
     found_.push_back(
         {fmt::format("{} '{}', which {} does not read for '{}'{}", subject, field, r_.plugin_id, r_.names.base_type,
                      near.empty() ? "" : fmt::format("; the nearest that it reads: '{}'", near)),
-         near, is_lost, true});
+         near, is_lost, true, fmt::format("{} '{}', which {} had not read by then", subject, field, r_.plugin_id)});
   }
   void add_absent(const std::string& own, const std::string& theirs) {
     const std::string near = nearest_of(own, unclaimed_);
     found_.push_back(
         {fmt::format("config_names of {} has '{}' for '{}', and config.json has no '{}'{}", r_.names.extension, own,
                      theirs, own, near.empty() ? "" : fmt::format("; the nearest that it has: '{}'", near)),
-         near, !near.empty(), false});
+         near,
+         !near.empty(),
+         false,
+         {}});
   }
 
   const ConfigReading& r_;
@@ -114,13 +117,21 @@ std::vector<Misnamed> misnamed_fields(const ConfigReading& reading) {
   return Search(reading).found();
 }
 
+std::string given_by(const std::string& field, const ConfigNames& names, const Json& checkpoint) {
+  if (field.empty()) return "";
+  if (field_at(names.values, field) != nullptr) return "config_values";
+  const bool is_default =
+      field_at(names.defaults, field) != nullptr && field_at(checkpoint, names.own_name(field)) == nullptr;
+  return is_default ? "config_defaults" : "";
+}
+
 Error explained_by(const std::vector<Misnamed>& misnamed, const Error& error) {
   std::vector<const Misnamed*> likely;
   std::string further;
   for (const Misnamed& one : misnamed) {
     if (one.is_lost && !one.nearest.empty()) likely.push_back(&one);
     // Without a likely other name, the plugin may have asked for it later.
-    if (one.is_lost && one.nearest.empty()) further += "; " + one.told;
+    if (one.is_lost && one.nearest.empty()) further += "; " + one.told_early;
   }
   if (!likely.empty()) {
     const std::string followed = error.what();

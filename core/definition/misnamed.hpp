@@ -13,11 +13,15 @@ namespace onnxport {
 
 /// A name of an extension's manifest that cannot be right.
 struct Misnamed {
-  std::string told;     ///< what is wrong, in the user's names
-  std::string nearest;  ///< a name that is likely to be meant; empty where none is near
-  bool is_lost;         ///< a value of the checkpoint, or of the manifest, reaches nobody for it
-  bool in_manifest;     ///< the manifest names it after the plugin, which reads none of that name
+  std::string told;        ///< what is wrong, in the user's names
+  std::string nearest;     ///< a name that is likely to be meant; empty where none is near
+  bool is_lost;            ///< a value of the checkpoint, or of the manifest, reaches nobody for it
+  bool in_manifest;        ///< the manifest names it after the plugin, which reads none of that name
+  std::string told_early;  ///< the same of a definition that ended before it read all of its fields
 };
+
+/// The key of an extension's manifest by which the plugin's field has its value; empty where config.json gives it.
+std::string given_by(const std::string& field, const ConfigNames& names, const Json& checkpoint);
 
 /// What a plugin was asked to read, and did.
 struct ConfigReading {

@@ -74,11 +74,17 @@ void Misread::check(const ConfigNames* names) const {
                                : "correct config.json, or save the model again with a later transformers");
 }
 
+std::string field_of(const std::string& message) {
+  constexpr std::string_view begin = "config field '";
+  if (!message.starts_with(begin)) return {};
+  return message.substr(begin.size(), message.find('\'', begin.size()) - begin.size());
+}
+
 std::string with_what_is_there(const std::string& message, const Json& config) {
-  constexpr std::string_view begin = "config field '", tells = "' has another type: expected ";
+  constexpr std::string_view tells = "' has another type: expected ";
   const size_t end = message.find(tells);
-  if (!message.starts_with(begin) || end == std::string::npos) return message;
-  const std::string field = message.substr(begin.size(), end - begin.size());
+  const std::string field = field_of(message);
+  if (field.empty() || end == std::string::npos) return message;
   const Json* found = field_at(config, field);
   if (found == nullptr) return message;
   return fmt::format("config field '{}' is {}; expected {}", field, shown(*found), message.substr(end + tells.size()));

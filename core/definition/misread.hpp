@@ -27,6 +27,9 @@ class Misread {
   std::string path_, found_, expected_;
 };
 
+/// The field that a message begins with, "config field 'F' …"; empty where it begins otherwise.
+std::string field_of(const std::string& message);
+
 /// A plugin's message that a field has another type than is expected, with what the config holds there in its place;
 /// any other message as it is.
 std::string with_what_is_there(const std::string& message, const Json& config);

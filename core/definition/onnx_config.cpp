@@ -55,6 +55,12 @@ Error OnnxConfig::State::explained(const Error& error) const {
   if (plugin.names == nullptr || !may_follow) return error;
   AskedFields asked = asked_fields;
   components->add_asked(asked);
+  const std::string key = given_by(field_of(error.what()), *plugin.names, checkpoint_config);
+  if (!key.empty()) {
+    return {
+        error.failure(), error.what(),
+        fmt::format("correct {} in the manifest of {}, which gives the field its value", key, plugin.names->extension)};
+  }
   return explained_by(misnamed_fields({*plugin.names, checkpoint_config, config, asked, plugin.plugin_id}), error);
 }
 

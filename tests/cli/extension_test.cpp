@@ -184,8 +184,12 @@ BOOST_AUTO_TEST_CASE(tensors_are_told_by_the_companys_names) {
   acme.change_config("\"n_blocks\":3", "\"n_blocks\":1");
   check_failure(acme, acme.exporting(), 3, {"unexpected", "acme.blocks.1.ffn.up.weight"});
   acme.change_manifest("self.value.\"]", "self.value.\"]\n    sizes: [d_model, d_model, 3*d_model/2]");
-  check_failure(acme, acme.exporting(), 3, {"no field 'd_model'"});
-  acme.change_manifest("sizes: [d_model, d_model, 3*d_model/2]", "sizes: [hidden_size, hidden_size, 3*hidden_size/2]");
+  check_failure(acme, acme.exporting(), 3, {"sizes name the plugin's fields, where 'd_model' is 'hidden_size'"});
+  acme.change_manifest("3*d_model/2]", "3*hidden_size/]");
+  acme.change_manifest("sizes: [d_model, d_model", "sizes: [hidden_size, hidden_size");
+  check_failure(acme, acme.exporting(), 3, {"expected a number or a field on both sides of '*' and '/'"});
+  acme.change_manifest("sizes: [hidden_size, hidden_size, 3*hidden_size/]",
+                       "sizes: [hidden_size, hidden_size, 3*hidden_size/2]");
   check_failure(acme, acme.exporting(), 3,
                 {"acme.blocks.0.attn.qkv.bias [72] cannot be split into parts of 24, 24, 36"});
 }
@@ -202,6 +206,29 @@ BOOST_AUTO_TEST_CASE(fields_are_told_by_the_companys_names) {
   acme.change_config(",\"hidden_size\":24", "");
   acme.change_config("\"activation\":\"gelu\"", "\"activation\":7");
   check_failure(acme, acme.exporting(), 3, {"config field 'ffn.activation' has another type"});
+}
+
+BOOST_AUTO_TEST_CASE(a_value_is_told_by_the_manifest_that_gives_it) {
+  const Acme defaulted, fixed;
+  defaulted.change_manifest("{layer_norm_eps: 1e-12}", "{layer_norm_eps: \"1e-12\"}");
+  check_failure(defaulted, defaulted.exporting(), 3,
+                {"'layer_norm_eps' is \"1e-12\"; expected a number",
+                 "correct config_defaults in the manifest of com.acme.encoder, which gives the field its value\n"});
+  fixed.change_manifest("position_embedding_type: absolute", "position_embedding_type: absolut");
+  check_failure(fixed, fixed.exporting(), 3,
+                {"'position_embedding_type'", "correct config_values in the manifest of com.acme.encoder"});
+}
+
+BOOST_AUTO_TEST_CASE(a_manifest_that_cannot_be_read_is_told_where_its_type_is_asked_for) {
+  const Acme acme;
+  acme.change_manifest("model_types:", "model_typez:");
+  check_failure(acme, acme.exporting(), 2, {"unknown model type 'acme-encoder'", "'model_types' is missing in the manifest"});
+}
+
+BOOST_AUTO_TEST_CASE(an_extension_has_an_id_of_its_own) {
+  const Acme acme;
+  acme.change_manifest("id: com.acme.encoder", "id: org.onnxport.bert");
+  check_failure(acme, acme.exporting(), 4, {"its id is 'org.onnxport.bert', that of the plugin which it extends"});
 }
 
 BOOST_AUTO_TEST_CASE(a_field_that_nobody_has_is_told) {

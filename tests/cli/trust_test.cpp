@@ -73,6 +73,7 @@ BOOST_AUTO_TEST_CASE(trusting_makes_or_extends_the_users_policy) {
   BOOST_TEST(run({"plugins", "trust", "plugins/headless"}).status == 0);
   BOOST_TEST(
       contains(run({"plugins", "list", "--plugin-dir", "plugins"}).out, "usable       org.onnxport.test.headless"));
+  BOOST_TEST(run({"plugins", "trust", "plugins/linear", "--policy", "here.yaml"}).status == 0);
   check_failure(*this, {"plugins", "trust", "model"}, 2, {"found no plugin.yaml"});
   check_failure(*this, {"plugins", "trust", "plugins/linear", "--by", "publisher"}, 2, {"not signed"});
 }
