@@ -28,6 +28,7 @@ struct Remedy {
   const char* hint;
 };
 constexpr Remedy remedies[] = {
+    {"RegisterCustomOps", "--custom-ops takes a library that registers kernels with ONNX Runtime"},
     {"Could not find an implementation",
      "this version has no kernel for it: export with a lower --opset or another --dtype, or install a newer ONNX "
      "Runtime "
@@ -74,6 +75,15 @@ std::string place_in(const std::string& said) {
   return {};
 }
 
+/// Whether an operator that is not known is neither ONNX's nor ONNX Runtime's own.
+bool is_of_another_domain(const std::string& said) {
+  static const std::regex unknown(R"(([\w.]+):\w+\(-?\d+\) is not a registered function/op)");
+  std::smatch found;
+  if (!std::regex_search(said, found, unknown)) return false;
+  const std::string domain = found[1];
+  return !domain.starts_with("ai.onnx") && !domain.starts_with("com.microsoft");
+}
+
 /// Without the paths of the library's own sources and the names of its functions.
 std::string without_sources(const std::string& said) {
   static const std::regex source(R"((/[\w./-]+\.(cc|h|cpp|hpp):\d+ )[^\n]*?\) )");
@@ -85,8 +95,10 @@ std::string without_sources(const std::string& said) {
 Error runtime_refusal(const std::string& doing, const std::string& said) {
   const auto remedy = std::find_if(std::begin(remedies), std::end(remedies),
                                    [&](const Remedy& known) { return said.find(known.words) != std::string::npos; });
-  return Error(Failure::differs, fmt::format("{}{}: {}", doing, place_in(said), without_sources(said)),
-               remedy == std::end(remedies) ? "" : remedy->hint);
+  std::string hint = remedy == std::end(remedies) ? "" : remedy->hint;
+  if (is_of_another_domain(said))
+    hint = "it is an operator of its maker's: name the library that registers its kernel with --custom-ops LIB";
+  return Error(Failure::differs, fmt::format("{}{}: {}", doing, place_in(said), without_sources(said)), hint);
 }
 
 }  // namespace onnxport

@@ -18,6 +18,16 @@ using ir::ValueId;
 /// Rules that are at work inside each other. None of them leads through so many others unless they go in a circle.
 constexpr size_t deepest = 32;
 
+/// Whether what a patch built can stand for the operator: as many axes, and no other fixed length.
+void check_shape(const Node& node, const ir::TensorType& wanted, const ir::TensorType& built) {
+  const auto fits = [](const ir::Dim& a, const ir::Dim& b) { return !a.is_static() || !b.is_static() || a == b; };
+  if (std::equal(wanted.shape.begin(), wanted.shape.end(), built.shape.begin(), built.shape.end(), fits)) return;
+  throw Error(Failure::plugin,
+              fmt::format("'{}': the patching spec of {} yields {}, where the operator yields {}", node.scope, node.op,
+                          to_string(built), to_string(wanted)),
+              "this is a defect of the plugin; tell its author, with this message");
+}
+
 /// The state of one lowering.
 class LoweringPass final : public ir::LoweredGraph {
  public:
@@ -104,6 +114,8 @@ class LoweringPass final : public ir::LoweredGraph {
       node.outputs.assign(original.size(), ir::absent);
       const size_t first = graph.nodes.size();
       std::vector<ValueId> results = patch.lower(graph, {node, types});
+      for (size_t i = 0; i < results.size(); ++i)
+        if (results[i] != ir::absent) check_shape(node, types.at(i), graph[results[i]].type);
       return lower_tail(first, std::move(results));
     }
     return emit(std::move(node), original.size());

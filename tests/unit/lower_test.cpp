@@ -221,6 +221,26 @@ BOOST_AUTO_TEST_CASE(a_patch_replaces_one_operator) {
   BOOST_TEST(by_op["Erf"] == 0);
 }
 
+BOOST_AUTO_TEST_CASE(a_patch_that_yields_another_shape_is_refused) {
+  g.add_output("y", add("Gelu", {x}));
+  const Patch patch{composite_domain, "Gelu", [](Graph& graph, const PatchedNode& patched) {
+                      return graph.add_node({"",
+                                             "ReduceSum",
+                                             patched.node.scope,
+                                             patched.node.inputs,
+                                             {},
+                                             {{"axes", std::vector<int64_t>{-1}}, {"keepdims", int64_t{0}}},
+                                             ""});
+                    }};
+  try {
+    lower(g, {.opset = 18, .patches = {patch}});
+    BOOST_FAIL("a patch of another rank");
+  } catch (const onnxport::Error& error) {
+    BOOST_TEST(std::string(error.what()).find("the patching spec of Gelu yields f32") != std::string::npos,
+               error.what());
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_patch_may_put_an_operator_of_its_own_domain) {
   g.add_output("y", add("Tanh", {add("Attention", {x, x, x}, {{"heads", int64_t{2}}, {"kv_heads", int64_t{2}}})}));
   const Patch patch{

@@ -33,6 +33,18 @@ BOOST_AUTO_TEST_CASE(a_missing_kernel_is_told_with_what_helps) {
   BOOST_TEST(error.hint().find("--opset") != std::string::npos);
 }
 
+BOOST_AUTO_TEST_CASE(an_operator_of_a_makers_own_wants_its_kernel) {
+  const auto hint = [](const std::string& said) {
+    return runtime_refusal("ONNX Runtime cannot load m.onnx", said).hint();
+  };
+  BOOST_TEST(hint("Fatal error: com.acme:Scale(-1) is not a registered function/op").find("--custom-ops LIB") !=
+             std::string::npos);
+  BOOST_TEST(hint("Fatal error: ai.onnx:Swish(24) is not a registered function/op").find("--opset") !=
+             std::string::npos);
+  BOOST_TEST(hint("Fatal error: com.microsoft:New(1) is not a registered function/op").find("--opset") !=
+             std::string::npos);
+}
+
 BOOST_AUTO_TEST_CASE(other_words_stay_as_they_are) {
   const Error error = runtime_refusal("ONNX Runtime cannot run the model", "something new");
   BOOST_TEST(std::string(error.what()) == "ONNX Runtime cannot run the model: something new");
