@@ -120,7 +120,11 @@ bool OnnxConfig::ask_for_feature(const std::string& feature, WeightSource& asked
 /// What the model's other graphs and the type's other features ask for.
 WeightSource OnnxConfig::asked_by_any() const {
   WeightSource asked;
-  for (const std::string& feature : state_->plugin.features) ask_for_feature(feature, asked);
+  for (const std::string& feature : state_->plugin.features) {
+    WeightSource one;  // features may ask for a tensor in shapes of their own
+    ask_for_feature(feature, one);
+    asked.add_asked(one);
+  }
   return asked;
 }
 

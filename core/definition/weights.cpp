@@ -354,6 +354,11 @@ std::string WeightSource::with_own_code(std::string hint) const {
       hint, own_code_);
 }
 
+void WeightSource::add_asked(const WeightSource& other) {
+  requested_.insert(other.requested_.begin(), other.requested_.end());
+  unused_patterns_.insert(unused_patterns_.end(), other.unused_patterns_.begin(), other.unused_patterns_.end());
+}
+
 WeightSource WeightSource::anew() const {
   WeightSource same = *this;
   same.unused_patterns_.clear();

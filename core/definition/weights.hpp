@@ -43,6 +43,8 @@ class WeightSource {
   /// heads.
   std::vector<std::string> finish(bool allow_unused, const Others& others = {}) const;
 
+  /// Counts the names that another was asked for, or told of, as asked of this one.
+  void add_asked(const WeightSource& other);
   /// The same tensors for another definition, of which none was asked for.
   WeightSource anew() const;
   /// Whether any was asked for, and all of these are there as they were asked for.

@@ -222,7 +222,8 @@ BOOST_AUTO_TEST_CASE(a_value_is_told_by_the_manifest_that_gives_it) {
 BOOST_AUTO_TEST_CASE(a_manifest_that_cannot_be_read_is_told_where_its_type_is_asked_for) {
   const Acme acme;
   acme.change_manifest("model_types:", "model_typez:");
-  check_failure(acme, acme.exporting(), 2, {"unknown model type 'acme-encoder'", "'model_types' is missing in the manifest"});
+  check_failure(acme, acme.exporting(), 2,
+                {"unknown model type 'acme-encoder'", "'model_types' is missing in the manifest"});
 }
 
 BOOST_AUTO_TEST_CASE(an_extension_has_an_id_of_its_own) {
