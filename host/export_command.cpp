@@ -203,11 +203,15 @@ int conclude(const std::string& model_file, const std::optional<ExportValidation
     return 0;
   }
   if (!found->overflows.empty()) return fail_for_range(*found, fs::path(model_file).parent_path().string(), console);
-  console.fail(static_cast<int>(Failure::differs), "differs",
-               fmt::format("validation found differences above the tolerance of {} (largest {:.3g})",
-                           describe(found->tolerance), found->largest_difference()),
-               "the files are kept in " + fs::path(model_file).parent_path().string() + " for a look at them" +
-                   (found->is_finite() ? "; where differences so large do not matter, pass a larger --atol" : ""));
+  const std::string problem = found->problem();
+  console.fail(
+      static_cast<int>(Failure::differs), "differs",
+      problem.empty() ? fmt::format("validation found differences above the tolerance of {} (largest {:.3g})",
+                                    describe(found->tolerance), found->largest_difference())
+                      : "validation found a difference: " + problem,
+      "the files are kept in " + fs::path(model_file).parent_path().string() + " for a look at them" +
+          (problem.empty() && found->is_finite() ? "; where differences so large do not matter, pass a larger --atol"
+                                                 : ""));
   json["status"] = "differs";
   return static_cast<int>(Failure::differs);
 }

@@ -201,7 +201,12 @@ ExportValidation validate_model(const ValidatePlan& plan, const Exported& export
 std::string advice(const ValidatePlan& plan, const Exported& exported, const ExportValidation& found) {
   if (!found.overflows.empty())
     return "modules compute numbers beyond the range of fp16: export it again with --keep-fp32 auto";
-  if (!plan.cases.empty() && exported.metadata("onnxport.position_ids", "") == "mask") {
+  const bool is_other = !found.problem().empty();
+  if (!plan.cases.empty() && is_other && found.is_finite())
+    return "record the case again from the model that was exported, with `onnxport record`; where the original does "
+           "say "
+           "so, the definition is wrong";
+  if (!plan.cases.empty() && !is_other && exported.metadata("onnxport.position_ids", "") == "mask") {
     return "this file counts positions along the attention mask, as generate() does; where the case was recorded from "
            "forward() without being given any, export with --position-ids sequence, which is what that counts";
   }
@@ -212,13 +217,14 @@ std::string advice(const ValidatePlan& plan, const Exported& exported, const Exp
           return place + ": compare the definition with the original there";
       }
     }
-    return "a recording and an export with `--outputs hidden_states` tell in which layer it begins; where differences "
-           "so large do not matter, pass a larger --atol";
+    return std::string("a recording and an export with `--outputs hidden_states` tell in which layer it begins") +
+           (is_other ? "" : "; where differences so large do not matter, pass a larger --atol");
   }
   if (!is_own_export(exported.summaries[0]))
     return "the definition, which recorded outputs of the original hold to account, says otherwise: export it with "
            "onnxport";
-  return "export it again from this checkpoint; where differences so large do not matter, pass a larger --atol";
+  return std::string("export it again from this checkpoint") +
+         (is_other ? "" : "; where differences so large do not matter, pass a larger --atol");
 }
 
 }  // namespace
@@ -246,9 +252,11 @@ int run_validate(const ValidateArguments& arguments, Console& console) {
     console.line(fmt::format("valid: {} (largest difference {:.1e})", file.string(), found.largest_difference()));
     return 0;
   }
+  const std::string problem = found.problem();
   console.fail(static_cast<int>(Failure::differs), "differs",
-               fmt::format("{} differs by more than the tolerance (largest difference {:.3g})", file.string(),
-                           found.largest_difference()),
+               problem.empty() ? fmt::format("{} differs by more than the tolerance (largest difference {:.3g})",
+                                             file.string(), found.largest_difference())
+                               : fmt::format("{} differs: {}", file.string(), problem),
                advice(plan, exported, found));
   console.result()["status"] = "differs";
   return static_cast<int>(Failure::differs);

@@ -19,8 +19,8 @@ using Json = nlohmann::ordered_json;
 /// Reads a JSON file. Throws Error(checkpoint) with line and column where it is broken.
 Json read_json(const std::filesystem::path& path);
 
-/// The same of a text; `path` is for messages. Takes NaN and Infinity, which Python writes, as null and the largest
-/// number.
+/// The same of a text; `path` is for messages. Takes NaN and Infinity, which Python writes, as the text "NaN" and
+/// the largest number.
 Json parse_json(std::string text, const std::filesystem::path& path);
 
 /// The tensors of one safetensors file, in order of name. Every length, offset and shape is checked: header

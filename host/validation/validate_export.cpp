@@ -239,6 +239,24 @@ double ExportValidation::largest_difference() const {
   return largest;
 }
 
+std::string ExportValidation::problem() const {
+  const auto of_run = [](const ValidationRun& run) {
+    for (const Difference& difference : run.differences) {
+      if (!difference.passes && !difference.problem.empty())
+        return fmt::format("the output '{}' {}", difference.output, difference.problem);
+    }
+    return run.problem;
+  };
+  for (const FileValidation& file : files) {
+    for (const ValidationReport& report : file.comparisons) {
+      for (const ValidationRun& run : report.runs) {
+        if (std::string found = of_run(run); !found.empty()) return found;
+      }
+    }
+  }
+  return cached_step ? of_run(*cached_step) : "";
+}
+
 std::vector<FileToValidate> files_to_validate(const ExportToValidate& exported) {
   std::vector<FileToValidate> files;
   for (const GraphToExport& graph : exported.graphs)

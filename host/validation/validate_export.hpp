@@ -102,6 +102,9 @@ struct ExportValidation {
   /// Whether no output holds NaN or infinity.
   bool is_finite() const;
   double largest_difference() const;
+  /// The first failure that is no number: an output that is missing, of another shape or type, or NaN or infinite on
+  /// one side, in words; empty where there is none.
+  std::string problem() const;
 };
 
 /// The layout's files with the comparisons that validate_export() makes of them.

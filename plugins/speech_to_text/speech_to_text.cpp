@@ -13,7 +13,9 @@ namespace {
 constexpr const char* frames = "frames";
 
 constexpr std::initializer_list<std::pair<const char*, const char*>> names{
-    {"d_model", "hidden_size"}, {"encoder_attention_heads", "num_attention_heads"}};
+    {"d_model", "hidden_size"},
+    {"encoder_attention_heads", "num_attention_heads"},
+    {"encoder_layers", "num_hidden_layers"}};
 
 struct Speech2TextConfig {
   explicit Speech2TextConfig(const Config& c)

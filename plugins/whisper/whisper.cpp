@@ -11,7 +11,9 @@ using namespace onnxport::family;
 namespace {
 
 constexpr std::initializer_list<std::pair<const char*, const char*>> names{
-    {"d_model", "hidden_size"}, {"encoder_attention_heads", "num_attention_heads"}};
+    {"d_model", "hidden_size"},
+    {"encoder_attention_heads", "num_attention_heads"},
+    {"encoder_layers", "num_hidden_layers"}};
 
 /// The two sides, each a module of its own.
 struct Transformer {

@@ -95,6 +95,19 @@ BOOST_AUTO_TEST_CASE(what_is_not_recorded_is_told) {
   BOOST_TEST(contains(outcome.err, "tell in which layer it begins"), outcome.err);
 }
 
+/// Where no number tells how far apart two outputs are, none is told, and no tolerance is offered.
+BOOST_AUTO_TEST_CASE(outputs_of_another_shape) {
+  const Model model;
+  std::vector<Recorded> tensors = whole();
+  tensors[3].shape = {2, 8, 59};
+  write_case(model, tensors);
+  const Outcome outcome = model.run({"validate", "out", "--case", "case.safetensors"});
+  BOOST_TEST(outcome.status == 1);
+  BOOST_TEST(contains(outcome.err, "the output 'logits' has the shape [2, 8, 60], expected [2, 8, 59]"), outcome.err);
+  BOOST_TEST(contains(outcome.err, "record the case again"), outcome.err);
+  BOOST_TEST(!contains(outcome.err, "atol"), outcome.err);
+}
+
 /// Of recorded steps the first that differs is named, with the one before it.
 BOOST_AUTO_TEST_CASE(where_a_difference_begins_is_told) {
   const Sandbox sandbox;

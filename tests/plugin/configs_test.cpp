@@ -73,6 +73,25 @@ Defined define(const Json& config, const std::string& feature) {
 
 BOOST_AUTO_TEST_SUITE(configs)
 
+/// As `attribute_map` of their classes has it since transformers 5.
+BOOST_AUTO_TEST_CASE(layers_of_an_encoder_by_their_other_name) {
+  const std::pair<const char*, const char*> checkpoints[] = {{"bart", "marian/MarianMTModel"},
+                                                             {"whisper", "whisper/WhisperForConditionalGeneration"},
+                                                             {"speech_to_text", "speech_to_text/Speech2TextModel"},
+                                                             {"detr", "detr/DetrModel"}};
+  for (const auto& [plugin, checkpoint] : checkpoints) {
+    BOOST_TEST_CONTEXT(checkpoint) {
+      Json config = read_json(recorded(plugin, checkpoint) / "config.json");
+      const Defined as_written = define(config, "default");
+      config["num_hidden_layers"] = config.at("encoder_layers");
+      config.erase("encoder_layers");
+      const Defined otherwise = define(config, "default");
+      BOOST_TEST(otherwise.parameters == as_written.parameters);
+      BOOST_TEST(otherwise.unread == as_written.unread, boost::test_tools::per_element());
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(of_public_models) {
   const Json outcomes = read_json(folder / "outcomes.json");
   std::set<std::string> listed;

@@ -243,7 +243,7 @@ BOOST_AUTO_TEST_CASE(an_index_names_files_of_its_own_folder) {
 
 BOOST_AUTO_TEST_CASE(numbers_that_python_writes) {
   const Json json = parse_json(R"({"a": NaN, "b": [-Infinity, Infinity], "c": "NaN \" Infinity"})", "c");
-  BOOST_TEST(json["a"].is_null());
+  BOOST_TEST(json["a"] == "NaN");
   BOOST_TEST(json["b"][0].get<double>() < -1e308);
   BOOST_TEST(json["b"][1].get<double>() > 1e308);
   BOOST_TEST(json["c"] == "NaN \" Infinity");

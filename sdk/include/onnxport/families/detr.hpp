@@ -202,7 +202,9 @@ class DetrOnnxConfig : public OnnxConfig {
   DetrOnnxConfig(const Request& request, const DetrKind& row)
       : OnnxConfig(request),
         kind(row),
-        c(request.config.with_names({{"d_model", "hidden_size"}, {"encoder_attention_heads", "num_attention_heads"}}),
+        c(request.config.with_names({{"d_model", "hidden_size"},
+                                     {"encoder_attention_heads", "num_attention_heads"},
+                                     {"encoder_layers", "num_hidden_layers"}}),
           row),
         layers{c.decoder, c.width, c.queries, c.activation, kind.placement, c.normed_between} {}
 
