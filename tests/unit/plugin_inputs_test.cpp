@@ -63,24 +63,22 @@ class Captioning : public sdk::OnnxSeq2SeqConfigWithPast {
   sdk::Heads heads() const override { return {}; }
 };
 
-const sdk::detail::Tables& tables();
-using Table = sdk::detail::OnnxConfigTable<tables>;
-const sdk::detail::Tables& tables() {
-  static const sdk::detail::Tables made(
-      {.id = "org.onnxport.test.inputs",
-       .name = "Inputs",
-       .version = "1",
-       .license = "Apache-2.0",
-       .vendor = "test",
-       .models = {{.types = {"pointing"}, .features = {"default"}, .make = sdk::make<Pointing>},
-                  {.types = {"captioning"}, .features = {"seq2seq-lm-with-past"}, .make = sdk::make<Captioning>}}},
-      &Table::table);
-  return made;
+const sdk::Plugin& declared() {
+  static const sdk::Plugin plugin{
+      .id = "org.onnxport.test.inputs",
+      .name = "Inputs",
+      .version = "1",
+      .license = "Apache-2.0",
+      .vendor = "test",
+      .models = {{.types = {"pointing"}, .features = {"default"}, .make = sdk::make<Pointing>},
+                 {.types = {"captioning"}, .features = {"seq2seq-lm-with-past"}, .make = sdk::make<Captioning>}}};
+  return plugin;
 }
+const onnxport_onnx_config_1 table = sdk::detail::functions(sdk::detail::Entry<declared>::create);
 
 onnxport::OnnxConfig config_of(const char* type, const char* feature,
                                const onnxport::Json& json = onnxport::Json::object()) {
-  return onnxport::OnnxConfig::from_model_config({&Table::table, "org.onnxport.test.inputs"}, json, type, feature);
+  return onnxport::OnnxConfig::from_model_config({&table, "org.onnxport.test.inputs"}, json, type, feature);
 }
 
 }  // namespace
@@ -124,17 +122,17 @@ BOOST_AUTO_TEST_CASE(an_older_host_is_told_what_it_knows) {
   const onnxport_request request{sizeof(onnxport_request), &onnxport::plugin_host(),     &root,
                                  text("captioning"),       text("seq2seq-lm-with-past"), &root};
   onnxport_onnx_config* object = nullptr;
-  BOOST_REQUIRE(Table::table.create(&request, &object) == nullptr);
+  BOOST_REQUIRE(table.create(&request, &object) == nullptr);
   onnxport::Description description;
   onnxport::detail::DescriptionSink old(description);
   old.struct_size = offsetof(onnxport_description, input_info);
   old.input_info = nullptr;
   old.axis_size = nullptr;
   old.state = nullptr;
-  BOOST_TEST((Table::table.describe(object, text(""), &old) == nullptr));
+  BOOST_TEST((table.describe(object, text(""), &old) == nullptr));
   BOOST_TEST(description.inputs.size() == 5u);
   BOOST_TEST(description.states.empty());
-  Table::table.release(object);
+  table.release(object);
 }
 
 BOOST_AUTO_TEST_CASE(layouts_go_by_what_parts_state) {
