@@ -76,8 +76,10 @@ void check_attributes(const Operator& op, Attributes& attributes) {
       refuse(
           fmt::format("its attribute '{}' is {}; expected a number", name, std::isnan(*number) ? "NaN" : "infinite"));
     // It is added to a variance, of which the root is taken: beside a large one nothing of the values is left.
-    if (name == "epsilon" && !(std::get<double>(value) >= 0 && std::get<double>(value) <= 1))
-      refuse(fmt::format("its attribute 'epsilon' is {}; expected a number from 0 to 1", std::get<double>(value)));
+    constexpr double most = 1e6;
+    if (name == "epsilon" && !(std::get<double>(value) >= 0 && std::get<double>(value) <= most))
+      refuse(
+          fmt::format("its attribute 'epsilon' is {}; expected a number from 0 to {}", std::get<double>(value), most));
   }
 }
 

@@ -97,9 +97,10 @@ BOOST_AUTO_TEST_CASE(config_fields_that_a_model_refuses) {
   // A number of which no operator can be made is no defect of the plugin.
   refuse(R"({"layer_norm_eps": -1e-5})", {"config field 'layer_norm_eps' is -1e-05, of which no model can be made: "
                                           "'bert.embeddings.LayerNorm': LayerNorm: its "
-                                          "attribute 'epsilon' is -1e-05; expected a number from 0 to 1\n",
+                                          "attribute 'epsilon' is -1e-05; expected a number from 0 to 1000000\n",
                                           "correct config.json"});
-  refuse(R"({"layer_norm_eps": 1e30})", {"config field 'layer_norm_eps' is 1e+30", "expected a number from 0 to 1"});
+  refuse(R"({"layer_norm_eps": 1e30})",
+         {"config field 'layer_norm_eps' is 1e+30", "expected a number from 0 to 1000000"});
   refuse(R"({"architectures": "BertModel"})", {"config field 'architectures' is \"BertModel\"; expected a list"});
 }
 
