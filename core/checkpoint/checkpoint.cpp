@@ -22,8 +22,8 @@ namespace fs = std::filesystem;
 using namespace std::string_literals;
 using Tensors = std::map<std::string, std::shared_ptr<const StoredTensor>>;
 
-/// Python's json writes NaN and Infinity, which JSON does not have. Outside texts they become the text "NaN", which is no
-/// number where one is read, and the largest finite numbers, so that a field that holds one can be read.
+/// Python's json writes NaN and Infinity, which JSON does not have. Outside texts they become the text "NaN", which is
+/// no number where one is read, and the largest finite numbers, so that a field that holds one can be read.
 std::string without_python_numbers(std::string text) {
   const std::pair<std::string_view, std::string_view> words[] = {
       {"-Infinity", "-1.7976931348623157e308"}, {"Infinity", "1.7976931348623157e308"}, {"NaN", "\"NaN\""}};
