@@ -36,9 +36,8 @@ file(CREATE_LINK "${PROJECT_SOURCE_DIR}/examples/third-party-plugin" "${PROJECT_
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/examples" DESTINATION share/doc/onnxport COMPONENT dev)
 
 # --- documentation ---------------------------------------------------------------------------------------------------
-foreach(_page IN ITEMS LICENSE CHANGELOG.md CONTRIBUTING.md README.md SECURITY.md)
-  install(FILES "${PROJECT_SOURCE_DIR}/${_page}" DESTINATION share/doc/onnxport COMPONENT runtime)
-endforeach()
+install(FILES LICENSE CHANGELOG.md CONTRIBUTING.md README.md SECURITY.md
+        DESTINATION share/doc/onnxport COMPONENT runtime)
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/docs/" DESTINATION share/doc/onnxport COMPONENT runtime
         FILES_MATCHING PATTERN "*.md" PATTERN "*.svg" PATTERN "*.tsv" PATTERN "*.schema.json"
         PATTERN "generate" EXCLUDE PATTERN "site" EXCLUDE)

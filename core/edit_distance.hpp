@@ -25,4 +25,18 @@ inline size_t edit_distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
+/// The one of the known words that a word is likely to mean; empty where none is near.
+template <class Words>
+std::string_view nearest_word(std::string_view word, const Words& known) {
+  std::string_view near;
+  size_t least = std::max<size_t>(2, word.size() / 3) + 1;
+  for (const auto& candidate : known) {
+    const size_t distance = edit_distance(word, candidate);
+    if (distance >= least) continue;
+    least = distance;
+    near = candidate;
+  }
+  return near;
+}
+
 }  // namespace onnxport

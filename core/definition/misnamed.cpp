@@ -16,19 +16,6 @@ std::string top_of(const std::string& path) {
   return path.substr(0, path.find('.'));
 }
 
-/// The name that the word is likely to mean; empty where none is near.
-std::string nearest_of(const std::string& word, const std::vector<std::string>& known) {
-  std::string near;
-  size_t least = std::max<size_t>(2, word.size() / 3) + 1;
-  for (const std::string& name : known) {
-    const size_t distance = edit_distance(word, name);
-    if (distance >= least) continue;
-    least = distance;
-    near = name;
-  }
-  return near;
-}
-
 /// The paths of all fields, those of maps within as well.
 void add_paths(const Json& map, const std::string& before, std::vector<std::string>& paths) {
   for (const auto& [key, value] : map.items()) {
@@ -76,14 +63,14 @@ class Search {
     }
   }
   void add_unasked(const std::string& field, const std::string& subject, bool is_lost) {
-    const std::string near = nearest_of(field, unanswered_);
+    const std::string near(nearest_word(field, unanswered_));
     found_.push_back(
         {fmt::format("{} '{}', which {} does not read for '{}'{}", subject, field, r_.plugin_id, r_.names.base_type,
                      near.empty() ? "" : fmt::format("; the nearest that it reads: '{}'", near)),
          near, is_lost, true, fmt::format("{} '{}', which {} had not read by then", subject, field, r_.plugin_id)});
   }
   void add_absent(const std::string& own, const std::string& theirs) {
-    const std::string near = nearest_of(own, unclaimed_);
+    const std::string near(nearest_word(own, unclaimed_));
     found_.push_back(
         {fmt::format("config_names of {} has '{}' for '{}', and config.json has no '{}'{}", r_.names.extension, own,
                      theirs, own, near.empty() ? "" : fmt::format("; the nearest that it has: '{}'", near)),

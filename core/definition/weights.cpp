@@ -11,6 +11,7 @@
 #include "core/definition/config_fields.hpp"
 #include "core/definition/stand_ins.hpp"
 #include "core/error.hpp"
+#include "core/listed.hpp"
 #include "core/printable.hpp"
 #include "core/tensor/elements.hpp"
 
@@ -380,16 +381,13 @@ bool WeightSource::lacks_only_tensors() const {
 
 Error WeightSource::lacks_a_head(const OtherHead& head) const {
   constexpr size_t most = 3;
-  const auto end = missing_.begin() + static_cast<std::ptrdiff_t>(std::min(missing_.size(), most));
-  std::string missing = printable(fmt::format("{}", fmt::join(missing_.begin(), end, ", ")));
-  if (missing_.size() > most) missing += fmt::format(" and {} more", missing_.size() - most);
   std::string whose = "the checkpoint";
   if (!head.classes.empty())
     whose += fmt::format(" ({} by config.json)", printable(fmt::format("{}", fmt::join(head.classes, ", "))));
   return {
       Failure::checkpoint,
-      fmt::format("{} does not have what {} takes: {} {} missing", whose, head.feature, missing,
-                  missing_.size() == 1 ? "is" : "are"),
+      fmt::format("{} does not have what {} takes: {} {} missing", whose, head.feature,
+                  printable(listed(missing_, most)), missing_.size() == 1 ? "is" : "are"),
       with_own_code(fmt::format("choose with --feature what it has: {}; or take a checkpoint that was trained for {}",
                                 fmt::join(head.held, ", "), head.feature))};
 }

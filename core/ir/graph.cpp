@@ -40,16 +40,13 @@ std::string instead_of_unknown(const Node& node) {
     return is_composite ? fmt::format("{} is an operator of ONNX's: op(\"{}\", …)", node.op, node.op)
                         : fmt::format("{} is a composite: composite(\"{}\", …)", node.op, node.op);
   }
-  const Operator* meant = nullptr;
-  size_t least = std::max<size_t>(2, node.op.size() / 3) + 1;
-  for (const Operator& known : operators()) {
-    const size_t distance = edit_distance(node.op, known.name);
-    if (known.domain != node.domain || distance >= least) continue;
-    least = distance;
-    meant = &known;
+  std::vector<std::string_view> known;
+  for (const Operator& op : operators()) {
+    if (op.domain == node.domain) known.push_back(op.name);
   }
-  return meant == nullptr ? "see docs/operators.md for those there are"
-                          : fmt::format("did you mean {}? docs/operators.md lists all", meant->name);
+  const std::string_view meant = nearest_word(node.op, known);
+  return meant.empty() ? "see docs/operators.md for those there are"
+                       : fmt::format("did you mean {}? docs/operators.md lists all", meant);
 }
 
 }  // namespace

@@ -25,6 +25,10 @@ inline size_t axis_index(int64_t axis, size_t rank) {
   return static_cast<size_t>(index);
 }
 
+inline void require_attribute(const Inference& x, const char* name) {
+  if (!x.node.has(name)) refuse(fmt::format("needs the attribute '{}'", name));
+}
+
 inline void require_rank(const Inference& x, size_t input, size_t rank) {
   if (x.shape(input).size() != rank) refuse(fmt::format("input {} must be of rank {}", input, rank));
 }

@@ -187,7 +187,7 @@ void infer_slice(Inference& x) {
 }
 
 void infer_concat(Inference& x) {
-  if (!x.node.attributes.contains("axis")) refuse("needs the attribute 'axis'");
+  require_attribute(x, "axis");
   Shape shape = x.shape(0);
   const size_t axis = axis_index(x.node.integer("axis", 0), shape.size());
   Shape contents;

@@ -51,7 +51,7 @@ Operator reduction(std::string_view name, int64_t since, Precision precision = {
 }
 
 void infer_cumulative_sum(Inference& x) {
-  if (!x.node.attributes.contains("axis")) refuse("needs the attribute 'axis'");
+  require_attribute(x, "axis");
   axis_index(x.node.integer("axis", 0), x.shape(0).size());
   infer_same(x);
 }

@@ -173,7 +173,7 @@ void infer_global_pool(Inference& x) {
 void infer_adaptive_pool(Inference& x) {
   const size_t axes = sliding_axes(x);
   if (!is_floating(dtype_of(x))) refuse("takes a floating-point tensor");
-  if (!x.node.has("size")) refuse("needs the attribute 'size'");
+  require_attribute(x, "size");
   Shape shape{x.shape(0)[0], x.shape(0)[1]};
   for (int64_t size : attribute_of(x, "size", axes, 1)) {
     if (size < 1) refuse("its sizes must be above 0");

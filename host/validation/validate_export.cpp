@@ -218,43 +218,43 @@ bool ExportValidation::passes() const {
          });
 }
 
+std::vector<const ValidationRun*> ExportValidation::runs() const {
+  std::vector<const ValidationRun*> all;
+  for (const FileValidation& file : files) {
+    for (const ValidationReport& report : file.comparisons) {
+      for (const ValidationRun& run : report.runs) all.push_back(&run);
+    }
+  }
+  if (cached_step) all.push_back(&*cached_step);
+  return all;
+}
+
 bool ExportValidation::is_finite() const {
-  const auto finite = [](const ValidationRun& run) {
-    return std::all_of(run.differences.begin(), run.differences.end(), [](const Difference& d) { return d.finite; });
-  };
-  return (!cached_step || finite(*cached_step)) &&
-         std::all_of(files.begin(), files.end(), [&](const FileValidation& file) {
-           return std::all_of(file.comparisons.begin(), file.comparisons.end(), [&](const ValidationReport& report) {
-             return std::all_of(report.runs.begin(), report.runs.end(), finite);
-           });
-         });
+  for (const ValidationRun* run : runs()) {
+    for (const Difference& difference : run->differences) {
+      if (!difference.finite) return false;
+    }
+  }
+  return true;
 }
 
 double ExportValidation::largest_difference() const {
   double largest = 0;
-  if (cached_step) largest = ValidationReport{.runs = {*cached_step}}.largest_difference();
-  for (const FileValidation& file : files) {
-    for (const ValidationReport& found : file.comparisons) largest = std::max(largest, found.largest_difference());
+  for (const ValidationRun* run : runs()) {
+    for (const Difference& difference : run->differences) largest = std::max(largest, difference.max_abs);
   }
   return largest;
 }
 
 std::string ExportValidation::problem() const {
-  const auto of_run = [](const ValidationRun& run) {
-    for (const Difference& difference : run.differences) {
+  for (const ValidationRun* run : runs()) {
+    for (const Difference& difference : run->differences) {
       if (!difference.passes && !difference.problem.empty())
         return fmt::format("the output '{}' {}", difference.output, difference.problem);
     }
-    return run.problem;
-  };
-  for (const FileValidation& file : files) {
-    for (const ValidationReport& report : file.comparisons) {
-      for (const ValidationRun& run : report.runs) {
-        if (std::string found = of_run(run); !found.empty()) return found;
-      }
-    }
+    if (!run->problem.empty()) return run->problem;
   }
-  return cached_step ? of_run(*cached_step) : "";
+  return {};
 }
 
 std::vector<FileToValidate> files_to_validate(const ExportToValidate& exported) {

@@ -105,6 +105,10 @@ struct ExportValidation {
   /// The first failure that is no number: an output that is missing, of another shape or type, or NaN or infinite on
   /// one side, in words; empty where there is none.
   std::string problem() const;
+
+ private:
+  /// Those of all files, and the cached step.
+  std::vector<const ValidationRun*> runs() const;
 };
 
 /// The layout's files with the comparisons that validate_export() makes of them.

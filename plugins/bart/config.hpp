@@ -151,11 +151,6 @@ inline constexpr Family families[] = {
      .scaled = true},
 };
 
-inline constexpr std::initializer_list<std::pair<const char*, const char*>> names{
-    {"d_model", "hidden_size"},
-    {"encoder_attention_heads", "num_attention_heads"},
-    {"encoder_layers", "num_hidden_layers"}};
-
 /// NLLB's experts: each token's best two, whose shares are divided by their sum.
 struct SparseLayers {
   SparseLayers() = default;

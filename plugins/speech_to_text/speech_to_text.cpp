@@ -12,11 +12,6 @@ namespace {
 
 constexpr const char* frames = "frames";
 
-constexpr std::initializer_list<std::pair<const char*, const char*>> names{
-    {"d_model", "hidden_size"},
-    {"encoder_attention_heads", "num_attention_heads"},
-    {"encoder_layers", "num_hidden_layers"}};
-
 struct Speech2TextConfig {
   explicit Speech2TextConfig(const Config& c)
       : vocab(c.size("vocab_size", 10000)),
@@ -60,7 +55,7 @@ struct Speech2TextConfig {
 class Speech2TextOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
  public:
   explicit Speech2TextOnnxConfig(const Request& request)
-      : OnnxSeq2SeqConfigWithPast(request), c(request.config.with_names(names)) {}
+      : OnnxSeq2SeqConfigWithPast(request), c(request.config.with_names(bart_names)) {}
 
   std::string base_model_prefix() const override { return "model"; }
   double atol_for_validation() const override { return 1e-4; }

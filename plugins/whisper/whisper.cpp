@@ -10,14 +10,9 @@ using namespace onnxport::family;
 
 namespace {
 
-constexpr std::initializer_list<std::pair<const char*, const char*>> names{
-    {"d_model", "hidden_size"},
-    {"encoder_attention_heads", "num_attention_heads"},
-    {"encoder_layers", "num_hidden_layers"}};
-
 /// The two sides, each a module of its own.
 struct Transformer {
-  explicit Transformer(const Request& request) : c(request.config.with_names(names)) {}
+  explicit Transformer(const Request& request) : c(request.config.with_names(bart_names)) {}
   const WhisperConfig c;
 
   // A spectrogram of one length: recordings are padded or cut before.

@@ -6,13 +6,22 @@
 #pragma interface
 #endif
 
+#include <initializer_list>
 #include <string>
+#include <utility>
 
 #include <onnxport/blocks/layer.hpp>
 
 namespace onnxport::family {
 
 using namespace onnxport::sdk;
+
+/// Other names of a config's fields, for Config::with_names. Source: attribute_map of BartConfig, WhisperConfig and
+/// their relatives, transformers 5.24.
+inline constexpr std::initializer_list<std::pair<const char*, const char*>> bart_names{
+    {"d_model", "hidden_size"},
+    {"encoder_attention_heads", "num_attention_heads"},
+    {"encoder_layers", "num_hidden_layers"}};
 
 /// What tells the layers of one side from those of another.
 struct BartLayer {
