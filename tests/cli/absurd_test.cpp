@@ -5,6 +5,8 @@
 
 #include "command.hpp"
 
+namespace absurd_test {
+
 using namespace cli;
 using Json = nlohmann::json;
 
@@ -98,3 +100,5 @@ BOOST_AUTO_TEST_CASE(what_nobody_foresaw_is_the_fault_of_the_plugin_as_well) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace absurd_test

@@ -8,6 +8,8 @@
 
 #include "command.hpp"
 
+namespace author_test {
+
 using namespace cli;
 
 namespace {
@@ -117,3 +119,5 @@ BOOST_AUTO_TEST_CASE(the_recorder_is_one_file) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace author_test

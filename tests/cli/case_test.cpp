@@ -5,6 +5,8 @@
 
 #include "command.hpp"
 
+namespace case_test {
+
 using namespace cli;
 using Json = nlohmann::ordered_json;
 
@@ -123,3 +125,5 @@ BOOST_AUTO_TEST_CASE(where_a_difference_begins_is_told) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace case_test

@@ -4,6 +4,8 @@
 
 #include "command.hpp"
 
+namespace checkpoint_test {
+
 using namespace cli;
 
 namespace {
@@ -243,3 +245,5 @@ BOOST_AUTO_TEST_CASE(inspect_and_validate_of_something_else) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace checkpoint_test

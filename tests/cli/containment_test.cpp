@@ -9,6 +9,8 @@
 
 #include "command.hpp"
 
+namespace containment_test {
+
 using namespace cli;
 using Json = nlohmann::json;
 
@@ -322,3 +324,5 @@ BOOST_AUTO_TEST_CASE(processes_that_were_there_before_stay) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace containment_test

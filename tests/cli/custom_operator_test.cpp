@@ -4,6 +4,8 @@
 
 #include "command.hpp"
 
+namespace custom_operator_test {
+
 using namespace cli;
 
 namespace {
@@ -73,3 +75,5 @@ BOOST_AUTO_TEST_CASE(mistakes_are_told) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace custom_operator_test

@@ -7,6 +7,8 @@
 
 #include "command.hpp"
 
+namespace depth_test {
+
 using namespace cli;
 using Json = nlohmann::json;
 
@@ -117,3 +119,5 @@ BOOST_AUTO_TEST_CASE(steps_are_listed_where_asked_for) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace depth_test

@@ -5,6 +5,8 @@
 
 #include "command.hpp"
 
+namespace diff_test {
+
 using namespace cli;
 using Json = nlohmann::json;
 
@@ -99,3 +101,5 @@ BOOST_AUTO_TEST_CASE(fields_of_a_config_are_explained) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace diff_test

@@ -6,6 +6,8 @@
 
 #include "command.hpp"
 
+namespace documentation_test {
+
 using namespace cli;
 
 BOOST_AUTO_TEST_CASE(the_page_on_the_command_line, *boost::unit_test::precondition(reference_built)) {
@@ -30,3 +32,5 @@ BOOST_AUTO_TEST_CASE(the_page_on_the_command_line, *boost::unit_test::preconditi
   }
   BOOST_TEST(count >= 10u);
 }
+
+}  // namespace documentation_test

@@ -8,6 +8,8 @@
 #include "command.hpp"
 #include "core/checkpoint/checkpoint.hpp"
 
+namespace extension_test {
+
 using namespace cli;
 using onnxport::Json;
 
@@ -292,3 +294,5 @@ BOOST_AUTO_TEST_CASE(features_are_the_companys) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace extension_test

@@ -8,6 +8,8 @@
 #include "command.hpp"
 #include "core/inspect/onnx_file.hpp"
 
+namespace foreign_test {
+
 using namespace cli;
 using Json = nlohmann::json;
 namespace pb = onnxport::inspect::pb;
@@ -170,3 +172,5 @@ BOOST_AUTO_TEST_CASE(findings_are_noted) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace foreign_test

@@ -7,6 +7,8 @@
 #include "core/printable.hpp"
 #include "tests/support/torch_writer.hpp"
 
+namespace hostile_test {
+
 using namespace cli;
 using namespace onnxport;
 using Json = nlohmann::json;
@@ -175,3 +177,5 @@ BOOST_AUTO_TEST_CASE(a_bar_on_a_terminal) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace hostile_test

@@ -5,6 +5,8 @@
 
 #include "command.hpp"
 
+namespace import_test {
+
 using namespace cli;
 using Json = nlohmann::json;
 
@@ -160,3 +162,5 @@ BOOST_AUTO_TEST_CASE(inputs_that_are_not_those_of_forward) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace import_test

@@ -7,6 +7,8 @@
 #include "command.hpp"
 #include "tests/support/skips.hpp"
 
+namespace inspect_test {
+
 using namespace cli;
 using Json = nlohmann::json;
 
@@ -125,3 +127,5 @@ BOOST_AUTO_TEST_CASE(what_a_runtime_lacks_is_told) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace inspect_test

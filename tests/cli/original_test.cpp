@@ -6,6 +6,8 @@
 
 #include "command.hpp"
 
+namespace original_test {
+
 using namespace cli;
 using Json = nlohmann::json;
 
@@ -137,3 +139,5 @@ BOOST_AUTO_TEST_CASE(a_file_that_is_no_module_is_told) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace original_test

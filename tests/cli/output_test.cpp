@@ -9,6 +9,8 @@
 
 #include "command.hpp"
 
+namespace output_test {
+
 using namespace cli;
 
 namespace {
@@ -196,3 +198,5 @@ BOOST_AUTO_TEST_CASE(a_validated_export_leaves_nothing_in_the_home_folder,
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace output_test

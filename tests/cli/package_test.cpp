@@ -5,6 +5,8 @@
 
 #include "command.hpp"
 
+namespace package_test {
+
 using namespace cli;
 using Json = nlohmann::json;
 
@@ -294,3 +296,5 @@ BOOST_AUTO_TEST_CASE(a_package_is_validated_as_it_lies, *boost::unit_test::preco
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace package_test

@@ -4,6 +4,8 @@
 
 #include "command.hpp"
 
+namespace plugin_test {
+
 using namespace cli;
 
 namespace {
@@ -218,3 +220,5 @@ BOOST_AUTO_TEST_CASE(check_loads_and_reports) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace plugin_test

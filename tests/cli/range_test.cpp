@@ -9,6 +9,8 @@
 
 #include "command.hpp"
 
+namespace range_test {
+
 using namespace cli;
 using Json = nlohmann::json;
 
@@ -181,3 +183,5 @@ BOOST_AUTO_TEST_CASE(options_that_contradict_each_other_are_refused) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace range_test

@@ -9,6 +9,8 @@
 #include "command.hpp"
 #include "tests/support/skips.hpp"
 
+namespace report_file_test {
+
 using namespace cli;
 using Json = nlohmann::json;
 
@@ -168,3 +170,5 @@ BOOST_AUTO_TEST_CASE(provenance_is_the_same_everywhere) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace report_file_test

@@ -9,6 +9,8 @@
 #include "command.hpp"
 #include "tests/support/skips.hpp"
 
+namespace report_test {
+
 using namespace cli;
 using Json = nlohmann::json;
 
@@ -354,3 +356,5 @@ BOOST_AUTO_TEST_CASE(synth_is_the_same_every_time) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace report_test

@@ -4,6 +4,8 @@
 
 #include "command.hpp"
 
+namespace scores_test {
+
 using namespace cli;
 
 namespace {
@@ -90,3 +92,5 @@ BOOST_AUTO_TEST_CASE(an_activation_that_is_not_known_is_named) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace scores_test

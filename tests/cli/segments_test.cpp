@@ -5,6 +5,8 @@
 
 #include "command.hpp"
 
+namespace segments_test {
+
 using namespace cli;
 using Json = nlohmann::json;
 
@@ -139,3 +141,5 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_cut_is_refused) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace segments_test

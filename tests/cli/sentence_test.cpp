@@ -5,6 +5,8 @@
 
 #include "command.hpp"
 
+namespace sentence_test {
+
 using namespace cli;
 
 namespace {
@@ -80,3 +82,5 @@ BOOST_AUTO_TEST_CASE(steps_of_the_model_beside_it) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace sentence_test

@@ -5,6 +5,8 @@
 
 #include "command.hpp"
 
+namespace shapes_test {
+
 using namespace cli;
 using Json = nlohmann::json;
 
@@ -107,3 +109,5 @@ BOOST_AUTO_TEST_CASE(weights_move_out_of_a_file_and_back) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace shapes_test

@@ -9,6 +9,8 @@
 
 #include "command.hpp"
 
+namespace trust_test {
+
 using namespace cli;
 using Json = nlohmann::json;
 
@@ -171,3 +173,5 @@ BOOST_AUTO_TEST_CASE(raised_privileges_leave_the_environment_out) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace trust_test

@@ -4,6 +4,8 @@
 
 #include "command.hpp"
 
+namespace usage_test {
+
 using namespace cli;
 
 BOOST_AUTO_TEST_SUITE(usage)
@@ -127,3 +129,5 @@ BOOST_AUTO_TEST_CASE(help_and_version) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace usage_test

@@ -11,6 +11,8 @@
 #include "command.hpp"
 #include "tests/support/skips.hpp"
 
+namespace weights_test {
+
 using namespace cli;
 using Json = nlohmann::json;
 
@@ -228,3 +230,5 @@ BOOST_AUTO_TEST_CASE(sharded_checkpoints_of_any_type) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace weights_test

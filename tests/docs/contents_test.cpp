@@ -6,6 +6,8 @@
 #include <iterator>
 #include <string>
 
+namespace contents_test {
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -32,3 +34,5 @@ BOOST_AUTO_TEST_CASE(every_page_is_listed) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace contents_test

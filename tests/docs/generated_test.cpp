@@ -8,6 +8,8 @@
 #include "docs/generate/pages.hpp"
 #include "docs/generate/section.hpp"
 
+namespace generated_test {
+
 namespace fs = std::filesystem;
 using namespace onnxport;
 
@@ -33,3 +35,5 @@ BOOST_AUTO_TEST_CASE(a_generated_part_stands_between_its_marks) {
   BOOST_CHECK_THROW(with_section(page, "y", ""), std::runtime_error);
   BOOST_CHECK_THROW(with_section("<!-- generated: x -->\n", "x", ""), std::runtime_error);
 }
+
+}  // namespace generated_test

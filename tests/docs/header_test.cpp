@@ -4,6 +4,8 @@
 
 #include "docs/generate/sdk_page.hpp"
 
+namespace header_test {
+
 namespace {
 
 const char* const header =
@@ -46,3 +48,5 @@ BOOST_AUTO_TEST_CASE(an_index_of_a_header) {
              "- `template <class T> T made(T from)`\n");
   BOOST_TEST(onnxport::offers_of_header("onnxport/it.hpp", "// a\n// b\n#pragma once\n").empty());
 }
+
+}  // namespace header_test

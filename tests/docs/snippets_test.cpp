@@ -22,6 +22,8 @@
 #include "core/backend/backend.hpp"
 #include "tests/support/skips.hpp"
 
+namespace snippets_test {
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -210,3 +212,5 @@ BOOST_AUTO_TEST_CASE(links_between_pages_lead_somewhere) {
     }
   }
 }
+
+}  // namespace snippets_test

@@ -9,6 +9,8 @@
 #include "hub.hpp"
 #include "tests/support/skips.hpp"
 
+namespace command_test {
+
 using namespace hub_test;
 using cli::contains;
 using cli::Outcome;
@@ -184,3 +186,5 @@ BOOST_AUTO_TEST_CASE(killed_and_gone_on) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace command_test

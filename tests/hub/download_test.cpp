@@ -9,6 +9,8 @@
 #include "core/error.hpp"
 #include "hub.hpp"
 
+namespace download_test {
+
 using namespace hub_test;
 using onnxport::hub::Model;
 
@@ -234,3 +236,5 @@ BOOST_AUTO_TEST_CASE(a_lock_that_another_process_holds) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace download_test

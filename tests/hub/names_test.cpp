@@ -11,6 +11,8 @@
 #include "hub/settings.hpp"
 #include "hub/wanted.hpp"
 
+namespace names_test {
+
 using namespace hub_test;
 using namespace onnxport::hub;
 
@@ -274,3 +276,5 @@ BOOST_AUTO_TEST_CASE(of_shards) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace names_test

@@ -5,6 +5,8 @@
 #include "core/error.hpp"
 #include "hub.hpp"
 
+namespace refusal_test {
+
 using namespace hub_test;
 using onnxport::hub::Model;
 using Parts = std::vector<std::string>;
@@ -199,3 +201,5 @@ BOOST_AUTO_TEST_CASE(a_cache_that_cannot_be_written) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace refusal_test

@@ -6,6 +6,8 @@
 #include "core/error.hpp"
 #include "hub.hpp"
 
+namespace trouble_test {
+
 using namespace hub_test;
 using onnxport::hub::Model;
 
@@ -269,3 +271,5 @@ BOOST_AUTO_TEST_CASE(stopped_and_gone_on) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace trouble_test

@@ -8,6 +8,8 @@
 #include "core/error.hpp"
 #include "tests/support/graph_fixture.hpp"
 
+namespace attention_options_test {
+
 using namespace onnxport;
 using namespace onnxport::ir;
 using namespace onnxport::test;
@@ -234,3 +236,5 @@ BOOST_FIXTURE_TEST_CASE(what_does_not_fit_is_refused, Fixture) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace attention_options_test

@@ -6,6 +6,8 @@
 #include "core/error.hpp"
 #include "tests/support/graph_fixture.hpp"
 
+namespace attention_test {
+
 using namespace onnxport;
 using namespace onnxport::ir;
 using namespace onnxport::test;
@@ -165,3 +167,5 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_is_refused) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace attention_test

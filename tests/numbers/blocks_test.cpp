@@ -16,6 +16,8 @@
 #include "tests/support/both_back_ends.hpp"
 #include "tests/support/graph_fixture.hpp"
 
+namespace blocks_test {
+
 namespace fs = std::filesystem;
 using namespace onnxport::sdk;
 namespace ir = onnxport::ir;
@@ -499,3 +501,5 @@ BOOST_AUTO_TEST_CASE(angles) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace blocks_test

@@ -3,6 +3,8 @@
 #include "core/passes/precision.hpp"
 #include "tests/support/operator_case.hpp"
 
+namespace channel_norms_test {
+
 using namespace onnxport;
 using namespace onnxport::ir;
 using test::check_case;
@@ -68,3 +70,5 @@ BOOST_AUTO_TEST_CASE(refusals_of_channel_norms) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace channel_norms_test

@@ -7,6 +7,8 @@
 #include "core/ir/scalar.hpp"
 #include "tests/support/both_back_ends.hpp"
 
+namespace constants_test {
+
 using namespace onnxport;
 using namespace onnxport::ir;
 
@@ -120,3 +122,5 @@ BOOST_AUTO_TEST_CASE(a_type_that_there_is_not_is_refused) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace constants_test

@@ -8,6 +8,8 @@
 #include "core/passes/recipe.hpp"
 #include "tests/support/graph_fixture.hpp"
 
+namespace evaluation_test {
+
 using namespace onnxport;
 using namespace onnxport::ir;
 using test::filled;
@@ -142,3 +144,5 @@ BOOST_AUTO_TEST_CASE(a_result_that_would_make_the_file_larger_stays) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace evaluation_test

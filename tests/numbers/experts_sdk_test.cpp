@@ -12,6 +12,8 @@
 #include "core/definition/weights.hpp"
 #include "tests/support/both_back_ends.hpp"
 
+namespace experts_sdk_test {
+
 using namespace onnxport;
 namespace fs = std::filesystem;
 namespace utf = boost::unit_test;
@@ -140,3 +142,5 @@ BOOST_AUTO_TEST_CASE(every_packing_holds_the_same_experts) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace experts_sdk_test

@@ -8,6 +8,8 @@
 #include "core/passes/precision.hpp"
 #include "tests/support/both_back_ends.hpp"
 
+namespace experts_test {
+
 using namespace onnxport;
 using namespace onnxport::ir;
 using onnxport::test::both_built;
@@ -241,3 +243,5 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace experts_test

@@ -9,6 +9,8 @@
 #include "core/validate/file_inputs.hpp"
 #include "tests/support/graph_fixture.hpp"
 
+namespace fixed_shapes_test {
+
 using namespace onnxport;
 using namespace onnxport::ir;
 using test::filled;
@@ -146,3 +148,5 @@ BOOST_AUTO_TEST_CASE(what_others_use_is_not_cut) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace fixed_shapes_test

@@ -10,6 +10,8 @@
 #include "core/passes/fused_attention.hpp"
 #include "tests/support/graph_fixture.hpp"
 
+namespace fused_attention_test {
+
 using namespace onnxport;
 using namespace onnxport::ir;
 using namespace onnxport::test;
@@ -357,3 +359,5 @@ BOOST_AUTO_TEST_CASE(why_multi_head_cannot_share_keys_or_show_probabilities) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace fused_attention_test

@@ -8,6 +8,8 @@
 #include "core/error.hpp"
 #include "tests/support/both_back_ends.hpp"
 
+namespace images_test {
+
 using namespace onnxport;
 using namespace onnxport::ir;
 namespace utf = boost::unit_test;
@@ -262,3 +264,5 @@ BOOST_AUTO_TEST_CASE(interpolation) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace images_test

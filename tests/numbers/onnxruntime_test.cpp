@@ -12,6 +12,8 @@
 #include "core/error.hpp"
 #include "tests/support/skips.hpp"
 
+namespace onnxruntime_test {
+
 using namespace onnxport;
 using ir::DType;
 using ir::Tensor;
@@ -235,3 +237,5 @@ BOOST_FIXTURE_TEST_CASE(one_that_fails_to_start, BackendFolder, *utf::preconditi
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace onnxruntime_test

@@ -10,6 +10,8 @@
 #include "core/ir/scalar.hpp"
 #include "tests/support/skips.hpp"
 
+namespace ranges_test {
+
 using namespace onnxport;
 using namespace onnxport::ir;
 
@@ -108,3 +110,5 @@ BOOST_AUTO_TEST_CASE(a_mask_is_no_number_that_is_too_large) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace ranges_test

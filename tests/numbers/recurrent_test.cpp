@@ -5,6 +5,8 @@
 #include "core/checkpoint/checkpoint.hpp"
 #include "tests/support/operator_case.hpp"
 
+namespace recurrent_test {
+
 using namespace onnxport;
 using namespace onnxport::ir;
 using test::check_case;
@@ -158,3 +160,5 @@ BOOST_AUTO_TEST_CASE(refusals_of_recurrent_layers) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace recurrent_test

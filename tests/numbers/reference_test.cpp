@@ -15,6 +15,8 @@
 #include "core/ir/operators.hpp"
 #include "tests/support/skips.hpp"
 
+namespace reference_test {
+
 using namespace onnxport;
 using namespace onnxport::ir;
 namespace fs = std::filesystem;
@@ -699,3 +701,5 @@ BOOST_AUTO_TEST_CASE(the_version_is_told) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace reference_test

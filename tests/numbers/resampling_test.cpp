@@ -5,6 +5,8 @@
 #include "core/passes/precision.hpp"
 #include "tests/support/operator_case.hpp"
 
+namespace resampling_test {
+
 using namespace onnxport;
 using namespace onnxport::ir;
 using test::check_case;
@@ -225,3 +227,5 @@ BOOST_AUTO_TEST_CASE(refusals_of_samples) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace resampling_test

@@ -12,6 +12,8 @@
 #include "core/definition/weights.hpp"
 #include "tests/support/operator_case.hpp"
 
+namespace sdk_layers_test {
+
 namespace fs = std::filesystem;
 namespace ir = onnxport::ir;
 namespace utf = boost::unit_test;
@@ -286,3 +288,5 @@ BOOST_AUTO_TEST_CASE(halves_and_what_is_no_number) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace sdk_layers_test

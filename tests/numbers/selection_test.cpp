@@ -5,6 +5,8 @@
 
 #include "tests/support/operator_case.hpp"
 
+namespace selection_test {
+
 using namespace onnxport;
 using namespace onnxport::ir;
 using test::check_case;
@@ -120,3 +122,5 @@ BOOST_AUTO_TEST_CASE(what_is_no_number) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace selection_test

@@ -9,6 +9,8 @@
 #include "tests/support/graph_fixture.hpp"
 #include "tests/support/skips.hpp"
 
+namespace shared_run_test {
+
 using namespace onnxport;
 using ir::Dim;
 using ir::DType;
@@ -76,3 +78,5 @@ BOOST_FIXTURE_TEST_CASE(a_set_that_cannot_be_computed_is_a_run_that_differs, Row
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace shared_run_test

@@ -2,6 +2,8 @@
 // Operators that slide a window. The numbers are those of PyTorch 2.
 #include "tests/support/operator_case.hpp"
 
+namespace windows_test {
+
 using namespace onnxport;
 using namespace onnxport::ir;
 using test::check_case;
@@ -164,3 +166,5 @@ BOOST_AUTO_TEST_CASE(refusals_of_windows) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace windows_test

@@ -4,6 +4,8 @@
 
 #include "tests/plugin/fixture.hpp"
 
+namespace cases_test {
+
 BOOST_AUTO_TEST_SUITE(cases)
 
 BOOST_AUTO_TEST_CASE(all_cases_together_stay_below_30_megabytes) {
@@ -19,3 +21,5 @@ BOOST_AUTO_TEST_CASE(all_cases_together_stay_below_30_megabytes) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace cases_test

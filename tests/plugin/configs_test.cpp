@@ -15,6 +15,8 @@
 #include "registry/recognised.hpp"
 #include "tests/plugin/fixture.hpp"
 
+namespace configs_test {
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -120,3 +122,5 @@ BOOST_AUTO_TEST_CASE(of_public_models) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace configs_test

@@ -9,6 +9,8 @@
 #include "tests/plugin/fixture.hpp"
 #include "tests/support/skips.hpp"
 
+namespace departure_test {
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -54,3 +56,5 @@ BOOST_AUTO_TEST_CASE(the_first_departing_module_is_named, *boost::unit_test::pre
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace departure_test

@@ -4,6 +4,8 @@
 
 #include "tests/plugin/recording.hpp"
 
+namespace gaps_test {
+
 namespace {
 
 using namespace onnxport;
@@ -41,3 +43,5 @@ BOOST_AUTO_TEST_CASE(all_that_a_gap_names_has_to_fit) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace gaps_test

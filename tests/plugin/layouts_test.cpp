@@ -9,6 +9,8 @@
 #include "core/onnx/model_proto.hpp"
 #include "tests/plugin/layouts.hpp"
 
+namespace layouts_test {
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -80,3 +82,5 @@ BOOST_AUTO_TEST_CASE(layouts_that_a_model_does_not_have) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace layouts_test

@@ -11,6 +11,8 @@
 
 #include "registry/manifest.hpp"
 
+namespace names_test {
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -119,3 +121,5 @@ BOOST_AUTO_TEST_CASE(what_is_looked_for_would_be_found) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace names_test

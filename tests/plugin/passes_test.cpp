@@ -7,6 +7,8 @@
 #include "core/export/export.hpp"
 #include "tests/plugin/fixture.hpp"
 
+namespace passes_test {
+
 using namespace onnxport;
 using namespace onnxport::test;
 
@@ -31,3 +33,5 @@ BOOST_AUTO_TEST_CASE(an_export_runs_each_pass_once) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace passes_test

@@ -10,6 +10,8 @@
 #include "core/validate/validate.hpp"
 #include "tests/plugin/fixture.hpp"
 
+namespace positions_test {
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -105,3 +107,5 @@ BOOST_AUTO_TEST_CASE(a_cached_step_continues_a_batch_that_is_padded_on_the_left)
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace positions_test

@@ -6,6 +6,8 @@
 #include "core/error.hpp"
 #include "tests/plugin/fixture.hpp"
 
+namespace refusals_test {
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -117,3 +119,5 @@ BOOST_AUTO_TEST_CASE(what_no_gptj_can_run) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace refusals_test

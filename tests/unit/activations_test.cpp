@@ -5,6 +5,8 @@
 #include "core/ir/lengths.hpp"
 #include "core/validate/activations.hpp"
 
+namespace activations_test {
+
 using namespace onnxport;
 using namespace onnxport::ir;
 
@@ -74,3 +76,5 @@ BOOST_AUTO_TEST_CASE(scores_grow_with_the_square_of_the_length) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace activations_test

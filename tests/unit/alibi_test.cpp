@@ -5,6 +5,8 @@
 #include <boost/test/unit_test.hpp>
 #include <vector>
 
+namespace alibi_test {
+
 namespace sdk = onnxport::sdk;
 
 BOOST_AUTO_TEST_SUITE(alibi_slopes)
@@ -22,3 +24,5 @@ BOOST_AUTO_TEST_CASE(further_heads_take_every_second_slope_of_twice_as_many) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace alibi_test

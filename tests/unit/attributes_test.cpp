@@ -13,6 +13,8 @@
 #include "core/ir/operators.hpp"
 #include "core/ir/scalar.hpp"
 
+namespace attributes_test {
+
 using namespace onnxport;
 using namespace onnxport::ir;
 
@@ -182,3 +184,5 @@ BOOST_AUTO_TEST_CASE(lists_of_floats_cross_the_abi_both_ways) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace attributes_test

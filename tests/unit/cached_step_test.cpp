@@ -4,6 +4,8 @@
 
 #include "core/validate/cached_step.hpp"
 
+namespace cached_step_test {
+
 using namespace onnxport;
 using ir::DType;
 using ir::Tensor;
@@ -96,3 +98,5 @@ BOOST_AUTO_TEST_CASE(presents_become_the_past) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace cached_step_test

@@ -12,6 +12,8 @@
 #include "core/checkpoint/other_files.hpp"
 #include "core/error.hpp"
 
+namespace checkpoint_kind_test {
+
 namespace fs = std::filesystem;
 using namespace onnxport;
 
@@ -287,3 +289,5 @@ BOOST_AUTO_TEST_CASE(names_and_kinds_of_files_that_cannot_be_are_told) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace checkpoint_kind_test

@@ -11,6 +11,8 @@
 #include "core/error.hpp"
 #include "tests/support/torch_writer.hpp"
 
+namespace checkpoint_test {
+
 using namespace onnxport;
 namespace fs = std::filesystem;
 
@@ -260,3 +262,5 @@ BOOST_AUTO_TEST_CASE(a_file_that_changes_is_noticed) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace checkpoint_test

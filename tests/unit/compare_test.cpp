@@ -6,6 +6,8 @@
 
 #include "core/validate/compare.hpp"
 
+namespace compare_test {
+
 using namespace onnxport;
 using ir::DType;
 using ir::Tensor;
@@ -185,3 +187,5 @@ BOOST_AUTO_TEST_CASE(nothing_equals_nothing) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace compare_test

@@ -8,6 +8,8 @@
 #include "core/passes/precision.hpp"
 #include "tests/support/both_back_ends.hpp"
 
+namespace control_test {
+
 using namespace onnxport;
 using namespace onnxport::ir;
 using onnxport::test::both_built;
@@ -247,3 +249,5 @@ BOOST_AUTO_TEST_CASE(steps_that_do_not_fit_are_not_merged) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace control_test

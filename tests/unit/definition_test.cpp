@@ -12,6 +12,8 @@
 #include "core/definition/onnx_config.hpp"
 #include "core/definition/status.hpp"
 
+namespace definition_test {
+
 namespace sdk = onnxport::sdk;
 namespace ir = onnxport::ir;
 
@@ -247,3 +249,5 @@ BOOST_AUTO_TEST_CASE(a_list_in_braces_is_a_list) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace definition_test

@@ -5,6 +5,8 @@
 #include "core/passes/divide_layers.hpp"
 #include "tests/support/graph_fixture.hpp"
 
+namespace divide_layers_test {
+
 using namespace onnxport;
 using namespace onnxport::ir;
 using namespace onnxport::test;
@@ -125,3 +127,5 @@ BOOST_AUTO_TEST_CASE(layers_that_stay) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace divide_layers_test

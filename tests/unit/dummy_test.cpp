@@ -7,7 +7,7 @@
 #include "core/dummy/dummy_inputs.hpp"
 #include "core/error.hpp"
 
-namespace onnxport {
+namespace onnxport::dummy_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -451,4 +451,4 @@ BOOST_AUTO_TEST_CASE(an_unknown_axis_is_named) {
 
 BOOST_AUTO_TEST_SUITE_END()
 
-}  // namespace onnxport
+}  // namespace onnxport::dummy_test

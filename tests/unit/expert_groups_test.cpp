@@ -8,6 +8,8 @@
 #include "core/definition/onnx_config.hpp"
 #include "tests/support/both_back_ends.hpp"
 
+namespace expert_groups_test {
+
 using namespace onnxport;
 namespace utf = boost::unit_test;
 
@@ -72,3 +74,5 @@ BOOST_AUTO_TEST_CASE(groups_that_cannot_be_are_refused) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace expert_groups_test

@@ -11,6 +11,8 @@
 #include "core/checkpoint/convert.hpp"
 #include "core/passes/pipeline.hpp"
 
+namespace fold_test {
+
 using namespace onnxport;
 using namespace onnxport::ir;
 namespace fs = std::filesystem;
@@ -283,3 +285,5 @@ BOOST_AUTO_TEST_CASE(scaled_rows_in_pieces) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace fold_test

@@ -6,6 +6,8 @@
 #include "core/import/import_script.hpp"
 #include "core/passes/pipeline.hpp"
 
+namespace import_test {
+
 using namespace onnxport;
 using ir::Dim;
 using ir::DType;
@@ -242,3 +244,5 @@ BOOST_AUTO_TEST_CASE(inputs_are_as_large_as_the_tables_that_they_are_looked_up_i
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace import_test

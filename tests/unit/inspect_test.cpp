@@ -10,6 +10,8 @@
 #include "core/inspect/model_diff.hpp"
 #include "core/inspect/module_graph.hpp"
 
+namespace inspect_test {
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -196,3 +198,5 @@ BOOST_AUTO_TEST_CASE(nodes_of_a_module_are_one_box) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace inspect_test

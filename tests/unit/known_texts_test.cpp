@@ -10,6 +10,8 @@
 
 #include "core/error.hpp"
 
+namespace known_texts_test {
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -122,3 +124,5 @@ BOOST_AUTO_TEST_CASE(without_a_file_nothing_is_kept) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace known_texts_test

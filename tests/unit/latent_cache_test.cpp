@@ -11,6 +11,8 @@
 #include "core/definition/onnx_config.hpp"
 #include "tests/support/both_back_ends.hpp"
 
+namespace latent_cache_test {
+
 using namespace onnxport;
 namespace utf = boost::unit_test;
 
@@ -136,3 +138,5 @@ BOOST_AUTO_TEST_CASE(steps_yield_what_the_whole_text_yields, *utf::precondition(
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace latent_cache_test

@@ -6,7 +6,7 @@
 
 #include "core/error.hpp"
 
-namespace onnxport {
+namespace onnxport::layout_test {
 namespace {
 
 BOOST_AUTO_TEST_SUITE(layout_table)
@@ -33,4 +33,4 @@ BOOST_AUTO_TEST_CASE(an_unknown_name_is_told_the_others) {
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace
-}  // namespace onnxport
+}  // namespace onnxport::layout_test

@@ -9,6 +9,8 @@
 #include "core/validate/validate.hpp"
 #include "tests/support/skips.hpp"
 
+namespace light_model_test {
+
 using namespace onnxport;
 using ir::DType;
 using ir::Tensor;
@@ -157,3 +159,5 @@ BOOST_AUTO_TEST_CASE(weights_in_another_file_must_be_there) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace light_model_test

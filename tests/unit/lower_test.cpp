@@ -8,6 +8,8 @@
 #include "core/onnx/model_proto.hpp"
 #include "core/passes/pipeline.hpp"
 
+namespace lower_test {
+
 using namespace onnxport;
 using namespace onnxport::ir;
 
@@ -271,3 +273,5 @@ BOOST_AUTO_TEST_CASE(lowering_is_deterministic) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace lower_test

@@ -14,6 +14,8 @@
 #include "registry/recognised.hpp"
 #include "registry/trust.hpp"
 
+namespace manifest_test {
+
 namespace {
 
 using onnxport::Error;
@@ -396,3 +398,5 @@ BOOST_AUTO_TEST_CASE(library_files) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace manifest_test

@@ -14,6 +14,8 @@
 #include "core/definition/onnx_config.hpp"
 #include "core/error.hpp"
 
+namespace misread_test {
+
 namespace {
 
 using onnxport::Json;
@@ -148,3 +150,5 @@ BOOST_AUTO_TEST_CASE(fields_of_all_classes_have_a_form) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace misread_test

@@ -9,6 +9,8 @@
 #include "core/error.hpp"
 #include "core/onnx/model_file.hpp"
 
+namespace model_file_test {
+
 using namespace onnxport;
 namespace fs = std::filesystem;
 
@@ -174,3 +176,5 @@ BOOST_FIXTURE_TEST_CASE(graphs_with_pieces_of_their_own, Fixture) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace model_file_test

@@ -10,6 +10,8 @@
 #include "core/definition/weights.hpp"
 #include "core/error.hpp"
 
+namespace name_rules_test {
+
 using namespace onnxport;
 namespace fs = std::filesystem;
 
@@ -214,3 +216,5 @@ BOOST_AUTO_TEST_CASE(fields_by_other_names) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace name_rules_test

@@ -5,6 +5,8 @@
 #include "core/error.hpp"
 #include "core/ir/operators.hpp"
 
+namespace operators_test {
+
 using namespace onnxport;
 using namespace onnxport::ir;
 
@@ -121,3 +123,5 @@ BOOST_AUTO_TEST_CASE(equal_constants_are_one_value) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace operators_test

@@ -3,6 +3,8 @@
 
 #include <boost/test/unit_test.hpp>
 
+namespace padding_test {
+
 using namespace onnxport;
 
 namespace {
@@ -56,3 +58,5 @@ BOOST_AUTO_TEST_CASE(of_logits_that_were_cut_the_last_places_count) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace padding_test

@@ -9,6 +9,8 @@
 #include "core/error.hpp"
 #include "core/ir/builder.hpp"
 
+namespace pipeline_test {
+
 using namespace onnxport;
 using namespace onnxport::ir;
 
@@ -166,3 +168,5 @@ BOOST_AUTO_TEST_CASE(a_rule_is_for_some_opsets_and_targets) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace pipeline_test

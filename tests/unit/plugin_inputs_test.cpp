@@ -11,6 +11,8 @@
 #include "core/package/layout.hpp"
 #include "core/validate/step_inputs.hpp"
 
+namespace plugin_inputs_test {
+
 namespace sdk = onnxport::sdk;
 
 namespace {
@@ -181,3 +183,5 @@ BOOST_AUTO_TEST_CASE(masks_and_positions_of_a_step) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace plugin_inputs_test

@@ -13,6 +13,8 @@
 #include "core/passes/precision.hpp"
 #include "core/passes/tie.hpp"
 
+namespace precision_test {
+
 using namespace onnxport;
 using namespace onnxport::ir;
 namespace fs = std::filesystem;
@@ -209,3 +211,5 @@ BOOST_AUTO_TEST_CASE(equal_tables_become_one) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace precision_test

@@ -4,6 +4,8 @@
 #include <boost/test/unit_test.hpp>
 #include <nlohmann/json.hpp>
 
+namespace printable_test {
+
 using namespace onnxport;
 using namespace std::string_literals;
 
@@ -52,3 +54,5 @@ BOOST_AUTO_TEST_CASE(json_means_the_same) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace printable_test

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <vector>
 
+namespace random_weights_test {
+
 namespace {
 
 using namespace onnxport;
@@ -47,3 +49,5 @@ BOOST_AUTO_TEST_CASE(norms_are_near_one) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace random_weights_test

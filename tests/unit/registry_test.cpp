@@ -17,6 +17,8 @@
 #include "registry/features_manager.hpp"
 #include "registry/recognised.hpp"
 
+namespace registry_test {
+
 namespace {
 
 using namespace onnxport;
@@ -538,3 +540,5 @@ BOOST_AUTO_TEST_CASE(features_of_architectures) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace registry_test

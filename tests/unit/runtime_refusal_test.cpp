@@ -4,6 +4,8 @@
 
 #include <boost/test/unit_test.hpp>
 
+namespace runtime_refusal_test {
+
 using onnxport::Error;
 using onnxport::runtime_refusal;
 
@@ -52,3 +54,5 @@ BOOST_AUTO_TEST_CASE(other_words_stay_as_they_are) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace runtime_refusal_test

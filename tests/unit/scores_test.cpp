@@ -9,6 +9,8 @@
 
 #include "core/error.hpp"
 
+namespace scores_test {
+
 namespace fs = std::filesystem;
 using namespace onnxport;
 
@@ -86,3 +88,5 @@ BOOST_AUTO_TEST_CASE(what_makes_no_sense_is_refused) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace scores_test

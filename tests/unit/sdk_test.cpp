@@ -9,6 +9,8 @@
 #include "core/definition/host_tables.hpp"
 #include "core/definition/onnx_config.hpp"
 
+namespace sdk_test {
+
 namespace sdk = onnxport::sdk;
 
 namespace {
@@ -395,3 +397,5 @@ BOOST_AUTO_TEST_CASE(options_that_came_later) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace sdk_test

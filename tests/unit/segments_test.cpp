@@ -10,6 +10,8 @@
 #include "core/validate/segmented_model.hpp"
 #include "tests/support/skips.hpp"
 
+namespace segments_test {
+
 using namespace onnxport;
 using ir::Dim;
 using ir::DType;
@@ -193,3 +195,5 @@ BOOST_AUTO_TEST_CASE(a_file_without_the_value_of_a_cut_is_refused) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace segments_test

@@ -12,6 +12,8 @@
 #include "core/checkpoint/checkpoint.hpp"
 #include "core/error.hpp"
 
+namespace sentence_modules_test {
+
 namespace fs = std::filesystem;
 using namespace onnxport;
 
@@ -240,3 +242,5 @@ BOOST_AUTO_TEST_CASE(only_models_with_a_mask_and_tokens) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace sentence_modules_test

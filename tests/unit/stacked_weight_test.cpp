@@ -15,6 +15,8 @@
 #include "core/passes/pipeline.hpp"
 #include "core/passes/precision.hpp"
 
+namespace stacked_weight_test {
+
 using namespace onnxport;
 using namespace onnxport::ir;
 namespace fs = std::filesystem;
@@ -206,3 +208,5 @@ BOOST_AUTO_TEST_CASE(a_stack_is_not_linked) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace stacked_weight_test

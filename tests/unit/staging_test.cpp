@@ -12,7 +12,7 @@
 #include "core/output/companions.hpp"
 #include "core/output/staging.hpp"
 
-namespace onnxport {
+namespace onnxport::staging_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -175,4 +175,4 @@ BOOST_AUTO_TEST_CASE(sizes_read_well) {
 
 BOOST_AUTO_TEST_SUITE_END()
 
-}  // namespace onnxport
+}  // namespace onnxport::staging_test

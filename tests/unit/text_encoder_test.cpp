@@ -8,6 +8,8 @@
 #include "core/definition/host_tables.hpp"
 #include "core/definition/onnx_config.hpp"
 
+namespace text_encoder_test {
+
 namespace sdk = onnxport::sdk;
 
 namespace {
@@ -100,3 +102,5 @@ BOOST_AUTO_TEST_CASE(distances_fall_into_buckets) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace text_encoder_test

@@ -11,6 +11,8 @@
 #include "core/error.hpp"
 #include "tests/support/torch_writer.hpp"
 
+namespace torch_file_test {
+
 using namespace onnxport;
 using namespace onnxport::torch_writer;
 using namespace std::string_literals;
@@ -300,3 +302,5 @@ BOOST_AUTO_TEST_CASE(broken_files_of_the_old_form_are_told_apart) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace torch_file_test

@@ -18,6 +18,8 @@
 #include "tests/support/both_back_ends.hpp"
 #include "tests/support/graph_fixture.hpp"
 
+namespace transform_test {
+
 using namespace onnxport;
 namespace fs = std::filesystem;
 
@@ -262,3 +264,5 @@ BOOST_AUTO_TEST_CASE(files_that_are_no_models) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace transform_test

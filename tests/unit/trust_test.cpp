@@ -14,6 +14,8 @@
 #include "registry/signature.hpp"
 #include "registry/trust_edit.hpp"
 
+namespace trust_test {
+
 using namespace onnxport;
 namespace fs = std::filesystem;
 
@@ -191,3 +193,5 @@ BOOST_AUTO_TEST_CASE(keys_and_signatures_are_those_of_others) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace trust_test

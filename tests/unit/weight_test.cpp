@@ -19,6 +19,8 @@
 #include "core/checkpoint/parallel_writer.hpp"
 #include "core/error.hpp"
 
+namespace weight_test {
+
 using namespace onnxport;
 namespace fs = std::filesystem;
 
@@ -444,3 +446,5 @@ BOOST_AUTO_TEST_CASE(a_number_that_f16_does_not_have_is_told_with_its_tensor) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace weight_test

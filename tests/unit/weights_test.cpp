@@ -7,6 +7,8 @@
 #include "core/definition/weights.hpp"
 #include "core/error.hpp"
 
+namespace weights_test {
+
 using namespace onnxport;
 namespace fs = std::filesystem;
 
@@ -289,3 +291,5 @@ BOOST_AUTO_TEST_CASE(rules_rename_before_the_look_up) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace weights_test
