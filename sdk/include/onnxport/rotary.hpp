@@ -80,6 +80,9 @@ class Rotary {
 
   /// Whether angles depend on the longest position as well, so that scores do not follow from differences alone.
   bool depends_on_length() const { return type_ == "dynamic" || type_ == "longrope"; }
+  /// By what angle each pair of dimensions turns from one place to the next, in texts that are no longer than those of
+  /// the training.
+  const std::vector<float>& frequencies() const { return frequencies_; }
   /// What scores are multiplied by beside 1/√d: YaRN's magnitude by mscale_all_dim, squared, where a scaling states
   /// that. Source: DeepseekV3Attention, transformers 4.57.
   double score_factor() const { return score_factor_; }
