@@ -15,7 +15,7 @@ class JinaBertOnnxConfig final : public BertTextEncoder {
  public:
   explicit JinaBertOnnxConfig(const Request& request)
       : BertTextEncoder(request, "bert", {.relative = false}),
-        gated_by(request.config.choice("feed_forward_type", "geglu", {"geglu", "reglu"}) == "geglu" ? "gelu" : "relu") {
+        feed_forward_type(request.config.choice("feed_forward_type", "original", {"original", "geglu", "reglu"})) {
     if (bert.is_decoder) {
       throw Error(ONNXPORT_UNSUPPORTED,
                   "config field 'is_decoder' is true; with position_embedding_type \"alibi\" encoders alone are "
@@ -39,7 +39,7 @@ class JinaBertOnnxConfig final : public BertTextEncoder {
     const Scope layers = s / "encoder.layer";
     Value x = embed(s / "embeddings", text);
     const Attended given{.mask = text.mask, .bias = distances(s / "encoder", text.ids)};
-    const bool is_first = (layers / "0.mlp.gated_layers").has("weight");
+    const bool is_first = (layers / (is_gated() ? "0.mlp.gated_layers" : "0.intermediate.dense")).has("weight");
     if (is_first) return bert.encode(s / "encoder", x, BertEncoder::Layers{first_layer(), given});
     for (int64_t i = 0; i < bert.layers; ++i) {
       s.graph().mark("hidden_states." + std::to_string(i), x);
@@ -59,12 +59,16 @@ class JinaBertOnnxConfig final : public BertTextEncoder {
     return -(unsqueeze(cast(away, DType::f32), {0, 1}) * slopes);
   }
 
-  // The norm behind the feed-forward is one of its modules.
+  bool is_gated() const { return feed_forward_type != "original"; }
+  std::string gated_by() const { return feed_forward_type == "geglu" ? "gelu" : "relu"; }
+
+  // The norm behind a gated feed-forward is one of its modules.
   TransformerLayer first_layer() const {
     TransformerLayer form = bert.layer();
+    if (!is_gated()) return form;
     form.feed_forward_at = "mlp";
     form.feed_forward = {.inner = bert.inner,
-                         .activation = gated_by,
+                         .activation = gated_by(),
                          .down = "wo",
                          .gate_up = "gated_layers",
                          .bias = true,
@@ -80,9 +84,10 @@ class JinaBertOnnxConfig final : public BertTextEncoder {
     form.attention.query_key_norm =
         QueryKeyNorm{.norm = norm, .per_head = false, .query = "self.layer_norm_q", .key = "self.layer_norm_k"};
     const FeedForward inner{.inner = bert.inner,
-                            .activation = gated_by,
+                            .activation = is_gated() ? gated_by() : bert.activation,
+                            .up = "up_layer",
                             .down = "down_layer",
-                            .gate_up = "up_gated_layer",
+                            .gate_up = is_gated() ? "up_gated_layer" : "",
                             .up_first = true,
                             .bias = true,
                             .up_bias = false};
@@ -95,7 +100,7 @@ class JinaBertOnnxConfig final : public BertTextEncoder {
                     [&](const Value& h) { return feed_forward(layer / "mlp", h, inner); });
   }
 
-  const std::string gated_by;
+  const std::string feed_forward_type;
 };
 
 }  // namespace jina

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include <onnxport/families/roberta.hpp>
+#include <onnxport/rotary.hpp>
 
 using namespace onnxport::family;
 
@@ -117,8 +118,7 @@ class EsmOnnxConfig final : public RobertaTextEncoder {
       frequencies = kept.weight("inv_freq", {width / 2});
     } else {
       std::vector<float> made;
-      for (int64_t i = 0; i < width; i += 2)
-        made.push_back(static_cast<float>(std::pow(c.theta, -static_cast<double>(i) / static_cast<double>(width))));
+      for (const float period : rotary_periods(c.theta, width)) made.push_back(1 / period);
       frequencies = g.constant(DType::f32, {width / 2}, made);
     }
     const Value at = unsqueeze(cast(range(size_of(text.ids, 1)), DType::f32), {0, 2});

@@ -46,7 +46,7 @@ struct Stretched {
     by = std::pow(factor, 2 / static_cast<double>(head_size));
   }
   Rotary rotary(const Config& c, int64_t head_size) const {
-    return {is_ntk ? c.none() : c, head_size, RotaryFields{.theta = theta}};
+    return {is_ntk ? c.none() : c, head_size, RotaryFields{.theta = theta, .slowed = by}};
   }
   double theta;
   bool is_ntk;
@@ -73,10 +73,7 @@ class GteOnnxConfig final : public TextEncoder {
   RotaryBert bert_of(const Config& c) const {
     const RotaryBertDefaults defaults{.vocab = family.vocab, .segments = family.segments};
     const int64_t head_size = c.size("hidden_size", defaults.hidden) / c.size("num_attention_heads", defaults.heads);
-    const Stretched stretched(c, family, head_size);
-    RotaryBert made(c, defaults, stretched.rotary(c, head_size));
-    made.stretch = stretched.by;
-    return made;
+    return {c, defaults, Stretched(c, family, head_size).rotary(c, head_size)};
   }
 
   TextEncoderTraits traits() const override {

@@ -81,9 +81,8 @@ class LukeOnnxConfig final : public RobertaTextEncoder {
     if (!has_entities()) return bert.encode(s / "encoder", words, text);
 
     const Value x = concat({words, embed_entities(s / "entity_embeddings", text)}, 1);
-    const Attended given{.mask = concat({text.mask, text.further.at("entity_attention_mask")}, 1)};
-    if (!aware) return bert.encode(s / "encoder", x, BertEncoder::Layers{bert.layer(), given});
-    return encode_aware(s / "encoder.layer", x, size_of(text.ids, 1), given.mask);
+    return encode_both(s / "encoder.layer", x, size_of(text.ids, 1),
+                       concat({text.mask, text.further.at("entity_attention_mask")}, 1));
   }
 
   /// The entity, its kind, and the mean of where its tokens stand: f32[batch, entity, hidden].
@@ -101,23 +100,26 @@ class LukeOnnxConfig final : public RobertaTextEncoder {
     return norm(s / "LayerNorm", x + sum(at * counts, {2}) / count + kinds, {.epsilon = bert.epsilon});
   }
 
-  /// Layers in which a word looks at a word, a word at an entity, and so on by queries of their own.
-  Value encode_aware(const Scope& s, Value x, const Value& words, const Value& mask) const {
+  /// The layers over words and, behind them, entities.
+  Value encode_both(const Scope& s, Value x, const Value& words, const Value& mask) const {
     Graph& g = s.graph();
     const TransformerLayer form = bert.layer();
-    const Value is_word = unsqueeze(cast(g.op("Less", {range(size_of(mask, 1)), words}), DType::f32), {1});
+    const Kinds kinds{words, unsqueeze(cast(g.op("Less", {range(size_of(mask, 1)), words}), DType::f32), {1}), mask};
     for (int64_t i = 0; i < bert.layers; ++i) {
-      const std::string index = std::to_string(i);
-      const Scope layer = s / i;
-      g.mark("hidden_states." + index, x);
-      const Value attended = residual(layer, x, form.attention_branch, [&](const Value& h) {
-        const Value mixed = attend(layer / "attention.self", h, {words, is_word, mask}, "attentions." + index);
-        return linear(layer / "attention.output.dense", mixed, {.out = bert.hidden});
-      });
-      x = residual(layer, attended, form.feed_forward_branch,
-                   [&](const Value& h) { return feed_forward(layer, h, form.feed_forward); });
+      mark_step(i, x, words);
+      const std::string probabilities = "attentions." + std::to_string(i);
+      x = aware ? aware_layer(s / i, x, kinds, probabilities)
+                : transformer_layer(s / i, x, form, {.mask = mask, .probabilities = probabilities});
     }
-    return g.mark("hidden_states." + std::to_string(bert.layers), x);
+    mark_step(bert.layers, x, words);
+    return x;
+  }
+
+  // The class yields the steps of words and of entities apart.
+  static void mark_step(int64_t step, const Value& x, const Value& words) {
+    const std::string index = std::to_string(step);
+    x.graph().mark("hidden_states." + index, words_of(x, words));
+    x.graph().mark("entity_hidden_states." + index, from_row(x, 1, words));
   }
 
   struct Kinds {
@@ -125,6 +127,17 @@ class LukeOnnxConfig final : public RobertaTextEncoder {
     Value is_word;  // f32[n, 1]
     Value mask;     // i64[batch, n]
   };
+  // A layer in which a word looks at a word, a word at an entity, and so on by queries of their own.
+  Value aware_layer(const Scope& layer, const Value& x, const Kinds& kinds, const std::string& probabilities) const {
+    const TransformerLayer form = bert.layer();
+    const Value attended = residual(layer, x, form.attention_branch, [&](const Value& h) {
+      const Value mixed = attend(layer / "attention.self", h, kinds, probabilities);
+      return linear(layer / "attention.output.dense", mixed, {.out = bert.hidden});
+    });
+    return residual(layer, attended, form.feed_forward_branch,
+                    [&](const Value& h) { return feed_forward(layer, h, form.feed_forward); });
+  }
+
   // A query is one at words and one at entities behind each other, and a key has nothing where the other kind's is.
   Value attend(const Scope& s, const Value& x, const Kinds& kinds, const std::string& probabilities) const {
     const auto in_heads = [&](const char* name, const Value& from) {

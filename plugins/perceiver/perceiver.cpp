@@ -188,14 +188,17 @@ class PerceiverOnnxConfig final : public OnnxConfig {
     const LayerForm self{c.self_heads, c.key_width, c.value_width, c.self_widening};
     const Value latents = unsqueeze((s / "embeddings").weight("latents", {c.latents, c.width}), {0});
     Value x = layer(encoder / "cross_attention", latents, {.seen = seen, .mask = mask}, cross);
+    // What is between two blocks is a step twice: the last of one, and the first of the other.
     int64_t run = 0;
+    const auto mark_step = [&] { g.mark("hidden_states." + std::to_string(run++), x); };
     for (int64_t block = 0; block < c.blocks; ++block) {
       for (int64_t i = 0; i < c.layers; ++i) {
-        g.mark("hidden_states." + std::to_string(run++), x);
+        mark_step();
         x = layer(encoder / "self_attends" / i, x, {}, self);
       }
+      mark_step();
     }
-    return g.mark("hidden_states." + std::to_string(run), x);
+    return x;
   }
 
   /// What a layer's latents look at; themselves where it is absent.

@@ -50,6 +50,7 @@ ONNXPORT_PLUGIN({
     .models = {{.types = {"roberta", "xlm-roberta", "camembert", "data2vec-text"},
                 .features = {"default", "masked-lm", "causal-lm", "causal-lm-with-past", "sequence-classification",
                              "multiple-choice", "token-classification", "question-answering"},
+                .architectures = {{"XLMRobertaLoRA", "default"}},
                 .make = make_roberta},
                {.types = {"jina_embeddings_v3"},
                 .features = {"default", "masked-lm", "sequence-classification", "token-classification",

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // SqueezeBERT: BERT whose layers are grouped convolutions over one place. Source: SqueezeBertModel and its heads,
 // transformers 4.57 (modeling_squeezebert.py).
+#include <cmath>
+#include <limits>
+
 #include <onnxport/convolutions.hpp>
 #include <onnxport/families/bert.hpp>
 
@@ -62,8 +65,20 @@ class SqueezeBertOnnxConfig final : public BertTextEncoder {
     const auto made = [&](const char* name, int64_t groups_of) {
       return turned(conv1d(s / name, signal, {.out = bert.hidden, .groups = groups_of}));
     };
-    return mix(s, {made("query", groups.query), made("key", groups.key), made("value", groups.value)},
-               {.heads = bert.heads, .head_size = bert.hidden / bert.heads}, given);
+    const QueryKeyValue of{made("query", groups.query), made("key", groups.key), made("value", groups.value)};
+    if (s.graph().wants(given.probabilities)) s.graph().mark(given.probabilities, scores(of, given.mask));
+    Attended rest = given;
+    rest.probabilities.clear();
+    return mix(s, of, {.heads = bert.heads, .head_size = bert.hidden / bert.heads}, rest);
+  }
+
+  // What the class yields as attentions: not yet made to probabilities, f[batch, heads, n, n].
+  Value scores(const QueryKeyValue& made, const Value& mask) const {
+    const Value key = transpose(split_heads(made.key, bert.heads), {0, 1, 3, 2});
+    const double root = std::sqrt(static_cast<double>(bert.hidden / bert.heads));
+    const Value hidden = unsqueeze(1.0 - cast(mask, DType::f32), {1, 2});
+    return matmul(split_heads(made.query, bert.heads), key) / root +
+           hidden * static_cast<double>(std::numeric_limits<float>::lowest());
   }
 
   TextHeads text_heads() const override { return {.masked_lm = bert.words()}; }

@@ -17,6 +17,18 @@
 
 namespace onnxport::sdk {
 
+/// base^(0/width), base^(2/width), …, which frequencies are one over: in 32 bits and rounded where the source rounds.
+/// A frequency that is off by its last bit turns the thousandth token by a thousand times as much.
+inline std::vector<float> rotary_periods(double base, int64_t width) {
+  const auto rounded = static_cast<float>(base);
+  std::vector<float> periods;
+  for (int64_t i = 0; i < width; i += 2) {
+    const float share = static_cast<float>(i) / static_cast<float>(width);
+    periods.push_back(static_cast<float>(std::pow(static_cast<double>(rounded), static_cast<double>(share))));
+  }
+  return periods;
+}
+
 /// One of a model's kinds of layers, where these turn by different angles.
 struct RotaryLayerType {
   std::string name;              ///< as in layer_types: rope_parameters has a map of this name
@@ -41,6 +53,7 @@ struct RotaryFields {
   /// Whether a "longrope" has the frequencies of short texts for long ones as well. Source: PhimoeRotaryEmbedding,
   /// transformers 5.24.
   bool always_short = false;
+  double slowed = 1;  ///< what frequencies that are not scaled are divided by
   /// Positions have three axes (time, height and width), of which each frequency turns by one; mrope_section says by
   /// which: one behind the other, or by turns. Source: Qwen2VLRotaryEmbedding and Qwen3VLTextRotaryEmbedding,
   /// transformers 5.24.
@@ -67,6 +80,9 @@ class Rotary {
 
   /// Whether angles depend on the longest position as well, so that scores do not follow from differences alone.
   bool depends_on_length() const { return type_ == "dynamic" || type_ == "longrope"; }
+  /// By what angle each pair of dimensions turns from one place to the next, in texts that are no longer than those of
+  /// the training.
+  const std::vector<float>& frequencies() const { return frequencies_; }
   /// What scores are multiplied by beside 1/√d: YaRN's magnitude by mscale_all_dim, squared, where a scaling states
   /// that. Source: DeepseekV3Attention, transformers 4.57.
   double score_factor() const { return score_factor_; }
@@ -107,14 +123,16 @@ class Rotary {
       base_ *= std::pow(alpha, static_cast<double>(width_) / static_cast<double>(width_ - 2));
       type_ = "default";
     }
-    for (int64_t i = 0; i < width_; i += 2)
-      frequencies_.push_back(std::pow(base_, -static_cast<double>(i) / static_cast<double>(width_)));
+    periods_ = rotary_periods(base_, width_);
+    for (const float period : periods_) frequencies_.push_back(1 / period);
     if (type_ != "default") {
       const double grown = magnitude(scaling.real("factor", 1), scaling.real("mscale_all_dim", 0));
       score_factor_ = grown * grown;
     }
-    if (type_ == "linear") {
-      for (double& f : frequencies_) f /= factor(scaling);
+    if (type_ == "default" && older.slowed != 1) {
+      slow_down(older.slowed);
+    } else if (type_ == "linear") {
+      slow_down(factor(scaling));
     } else if (type_ == "dynamic") {
       factor_ = factor(scaling);
     } else if (type_ == "llama3") {
@@ -165,14 +183,25 @@ class Rotary {
     return stretch <= 1 ? 1.0 : 0.1 * scale * std::log(stretch) + 1.0;
   }
 
+  void slow_down(double by) {
+    for (float& f : frequencies_) f /= static_cast<float>(by);
+  }
+
   /// Long waves are stretched, short ones kept, those between blended.
   void scale_llama3(const Config& scaling) {
-    const double by = factor(scaling), low = scaling.real("low_freq_factor", 1.0),
-                 high = scaling.real("high_freq_factor", 4.0),
-                 original = static_cast<double>(scaling.integer("original_max_position_embeddings", max_positions_));
-    for (double& f : frequencies_) {
-      const double wave = 2 * M_PI / f, kept = std::clamp((original / wave - low) / (high - low), 0.0, 1.0);
-      f = (1 - kept) * f / by + kept * f;
+    const double low = scaling.real("low_freq_factor", 1.0), high = scaling.real("high_freq_factor", 4.0),
+                 trained = static_cast<double>(scaling.integer("original_max_position_embeddings", max_positions_));
+    const auto by = static_cast<float>(factor(scaling)), original = static_cast<float>(trained);
+    const auto shortest = static_cast<float>(trained / high), longest = static_cast<float>(trained / low);
+    for (float& f : frequencies_) {
+      const float wave = 1 / f * static_cast<float>(2 * M_PI);
+      if (wave > longest) {
+        f /= by;
+      } else if (wave >= shortest) {
+        const float turns = 1 / wave * original;
+        const float kept = (turns - static_cast<float>(low)) / static_cast<float>(high - low);
+        f = (1 - kept) * f / by + kept * f;
+      }
     }
   }
 
@@ -200,9 +229,11 @@ class Rotary {
     low = std::max(low, 0.0);
     high = std::min(high, width - 1);
     if (low == high) high += 0.001;
+    const auto first = static_cast<float>(low), wide = static_cast<float>(high - low);
     for (size_t i = 0; i < frequencies_.size(); ++i) {
-      const double ramp = std::clamp((static_cast<double>(i) - low) / (high - low), 0.0, 1.0);
-      frequencies_[i] = frequencies_[i] / by * ramp + frequencies_[i] * (1 - ramp);
+      const float kept = 1 - std::clamp((static_cast<float>(i) - first) / wide, 0.0F, 1.0F);
+      const float slow = 1 / (static_cast<float>(by) * periods_[i]);
+      frequencies_[i] = slow * (1 - kept) + frequencies_[i] * kept;
     }
   }
 
@@ -226,14 +257,15 @@ class Rotary {
     attention_factor_ = scaling.real("attention_factor", by <= 1 ? 1.0 : grown);
     long_frequencies_ = frequencies_;
     for (size_t i = 0; i < frequencies_.size(); ++i) {
-      long_frequencies_[i] /= longer[i];
-      frequencies_[i] /= shorter[i];
+      long_frequencies_[i] = 1 / (static_cast<float>(longer[i]) * periods_[i]);
+      frequencies_[i] = 1 / (static_cast<float>(shorter[i]) * periods_[i]);
     }
   }
 
   /// Pairs behind the part that is turned do not turn; which pair has which frequency goes by the whole head.
   void scale_proportional(const Config& scaling, const RotaryFields& older) {
-    const double part = scaling.real("partial_rotary_factor", older.partial), by = scaling.real("factor", 1);
+    const double part = scaling.real("partial_rotary_factor", older.partial);
+    const auto by = static_cast<float>(scaling.real("factor", 1));
     const auto turned = static_cast<size_t>(std::max(0.0, std::floor(part * static_cast<double>(width_) / 2)));
     for (size_t i = 0; i < frequencies_.size(); ++i) frequencies_[i] = i < turned ? frequencies_[i] / by : 0;
   }
@@ -281,9 +313,8 @@ class Rotary {
     return gather(last, positions.graph().integers(axis_of_), 2);
   }
 
-  static Value table(Graph& g, const std::vector<double>& values) {
-    return g.constant<float>(DType::f32, {static_cast<int64_t>(values.size())},
-                             std::vector<float>(values.begin(), values.end()));
+  static Value table(Graph& g, const std::vector<float>& values) {
+    return g.constant<float>(DType::f32, {static_cast<int64_t>(values.size())}, values);
   }
 
   static Value last_of(const Value& positions) {
@@ -306,11 +337,11 @@ class Rotary {
     // The base grows with the text once it is longer than what the model was trained for.
     const auto trained = static_cast<double>(max_positions_), width = static_cast<double>(width_);
     const Value length = g.op("Max", {cast(last_of(positions), DType::f32) + 1.0, g.scalar(trained)});
-    const Value growth = length * (factor_ / trained) - (factor_ - 1);
-    std::vector<double> exponents;
-    for (int64_t i = 0; i < width_; i += 2)
-      exponents.push_back(-static_cast<double>(i) / width * (width / (width - 2)));
-    return table(g, frequencies_) * g.op("Pow", {growth, table(g, exponents)});
+    const Value growth = length * factor_ / trained - (factor_ - 1);
+    const Value base = g.op("Pow", {growth, g.scalar(width / (width - 2))}) * base_;
+    std::vector<float> shares;
+    for (int64_t i = 0; i < width_; i += 2) shares.push_back(static_cast<float>(i) / static_cast<float>(width_));
+    return g.op("Reciprocal", {g.op("Pow", {base, table(g, shares)})});
   }
 
   std::string type_;
@@ -319,7 +350,7 @@ class Rotary {
   double factor_ = 1, attention_factor_ = 1, score_factor_ = 1;
   bool by_mscale_ = false;
   double short_mscale_ = 1, long_mscale_ = 1;
-  std::vector<double> frequencies_, long_frequencies_;
+  std::vector<float> periods_, frequencies_, long_frequencies_;
   std::vector<int64_t> axis_of_;  // by frequency; empty: positions have one axis
 };
 

@@ -76,8 +76,7 @@ struct RotaryBert {
   /// The layers: x: f[batch, n, hidden] -> the same.
   Value encode(const Scope& s, const Value& x, const Text& text, std::function<TransformerLayer(int64_t)> each) const {
     s.graph().unused("*rotary_emb.inv_freq");
-    Value positions = unsqueeze(range(size_of(text.ids, 1)), {0}).in(s / "rotary_emb");
-    if (stretch != 1) positions = cast(positions, DType::f32) / stretch;
+    const Value positions = unsqueeze(range(size_of(text.ids, 1)), {0}).in(s / "rotary_emb");
     const Value y =
         transformer_layers(s, x, {layers, std::move(each)}, {.mask = text.mask, .angles = rotary.angles(positions)});
     return s.graph().mark("hidden_states." + std::to_string(layers), y);
@@ -91,7 +90,6 @@ struct RotaryBert {
   std::string activation;
   Tie tied;
   Rotary rotary;
-  double stretch = 1;  ///< positions are divided by it before they become angles
 };
 
 }  // namespace onnxport::family
