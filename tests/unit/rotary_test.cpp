@@ -7,6 +7,8 @@
 #include "core/definition/host_tables.hpp"
 #include "core/definition/onnx_config.hpp"
 
+namespace rotary_test {
+
 namespace sdk = onnxport::sdk;
 
 namespace {
@@ -73,3 +75,5 @@ BOOST_AUTO_TEST_CASE(frequencies_that_a_model_divides_by_itself) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace rotary_test
