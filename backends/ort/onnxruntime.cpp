@@ -18,6 +18,7 @@
 #include "core/backend/runtime_refusal.hpp"
 #include "core/error.hpp"
 #include "core/files/scratch_folder.hpp"
+#include "core/out_of_memory.hpp"
 #include "core/privileges.hpp"
 
 namespace onnxport {
@@ -135,6 +136,12 @@ ir::Tensor to_tensor(const Ort::Value& value) {
   return tensor;
 }
 
+[[noreturn]] void refuse(const std::string& doing, const std::string& said) {
+  const Error refusal = runtime_refusal(doing, said);
+  if (tells_of_memory(said)) throw OutOfMemory(refusal.what());
+  throw refusal;
+}
+
 class SessionRunnable final : public Runnable {
  public:
   /// `open` opens the session; where `may_rest`, again after each rest.
@@ -157,7 +164,7 @@ class SessionRunnable final : public Runnable {
       if (!session_) session_ = open_();
       return run_session(inputs, wanted);
     } catch (const Ort::Exception& problem) {
-      throw runtime_refusal("ONNX Runtime cannot run the model", problem.what());
+      refuse("ONNX Runtime cannot run the model", problem.what());
     }
   }
 
@@ -257,7 +264,7 @@ class OnnxRuntime final : public Backend {
     try {
       return std::make_unique<SessionRunnable>(std::move(open), may_rest);
     } catch (const Ort::Exception& problem) {
-      throw runtime_refusal("ONNX Runtime cannot load " + what, problem.what());
+      refuse("ONNX Runtime cannot load " + what, problem.what());
     }
   }
 

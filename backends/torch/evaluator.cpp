@@ -16,6 +16,7 @@
 #include "core/backend/backend.hpp"
 #include "core/error.hpp"
 #include "core/ir/functions.hpp"
+#include "core/out_of_memory.hpp"
 
 namespace onnxport {
 namespace reference {
@@ -205,8 +206,10 @@ class Program final : public Body {
     try {
       return functions_[index](call);
     } catch (const std::exception& problem) {
-      throw Error(Failure::plugin, "the reference cannot evaluate " + place_of(call.node) + " of " +
-                                       shapes_of(call.inputs) + ": " + reason_of(problem));
+      const std::string told = "the reference cannot evaluate " + place_of(call.node) + " of " +
+                               shapes_of(call.inputs) + ": " + reason_of(problem);
+      if (tells_of_memory(problem.what())) throw OutOfMemory(told);
+      throw Error(Failure::plugin, told);
     }
   }
 

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "core/error.hpp"
+#include "core/out_of_memory.hpp"
 #include "core/tensor/tensor.hpp"
 
 namespace onnxport::reference {
@@ -28,7 +29,10 @@ auto guarded(Action action) {
     return action();
   } catch (const Error&) {
     throw;
+  } catch (const OutOfMemory&) {
+    throw;
   } catch (const std::exception& problem) {
+    if (tells_of_memory(problem.what())) throw OutOfMemory("libtorch: " + reason_of(problem));
     throw Error(Failure::internal, "libtorch: " + reason_of(problem));
   }
 }

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <fstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -156,17 +157,31 @@ void explain_adapter(const fs::path& folder, const char* lacks) {
               "merge it into its base first: merge_and_unload() of PEFT, then save_pretrained, and export that");
 }
 
+/// "0_Transformer", "0_BERT", "0_CLIPModel": where modules.json begins with a folder of its own that is there; else
+/// empty.
+std::string folder_of_first_module(const fs::path& folder) {
+  std::ifstream file(folder / "modules.json");
+  const Json modules = Json::parse(file, nullptr, false);
+  if (!modules.is_array() || modules.empty() || !modules[0].is_object()) return {};
+  const Json path = modules[0].value("path", Json());
+  std::error_code ignored;
+  if (!path.is_string() || path.get<std::string>().find("..") != std::string::npos) return {};
+  const std::string name = path.get<std::string>();
+  return !name.empty() && fs::is_directory(folder / name, ignored) ? name : "";
+}
+
 }  // namespace
 
 void explain_missing_config(const fs::path& folder) {
   explain_adapter(folder, "config.json");
   std::error_code ignored;
-  if (fs::exists(folder / "modules.json", ignored) && fs::is_directory(folder / "0_Transformer", ignored)) {
-    throw Error(Failure::checkpoint,
-                fmt::format("{} keeps its model in the folder 0_Transformer, as the first releases of "
-                            "sentence-transformers did, and has no config.json",
-                            folder.string()),
-                "load it with a later sentence-transformers and save it again; or name the folder 0_Transformer");
+  if (const std::string model = folder_of_first_module(folder); !model.empty()) {
+    throw Error(
+        Failure::checkpoint,
+        fmt::format("{} keeps its model in the folder {}, as the first releases of "
+                    "sentence-transformers did, and has no config.json",
+                    folder.string(), model),
+        fmt::format("load it with a later sentence-transformers and save it again; or name the folder {}", model));
   }
   explain_by_files(folder, without_config, "config.json");
 }

@@ -80,6 +80,8 @@ Error blamed_on_field(const FailedModel& model, const Error& error) {
   const bool is_extended = model.plugin.names != nullptr;
   if (searches || is_extended || error.failure() != Failure::plugin || !model.config.is_object()) return error;
   const Search search;
+  // What goes wrong behind the plugin's definition is none of these fields' fault.
+  if (can_be_defined(model, model.config)) return error;
   std::vector<Suspect> suspects;
   collect(model.config, Suspect(), suspects);
   std::stable_partition(suspects.begin(), suspects.end(), [](const Suspect& one) { return one.odd; });

@@ -108,7 +108,12 @@ int32_t config_bool(const onnxport_config* self) {
   return config_type(self) == ONNXPORT_CONFIG_BOOL && self->json->get<bool>() ? 1 : 0;
 }
 int64_t config_int(const onnxport_config* self) {
-  return config_type(self) == ONNXPORT_CONFIG_INT ? self->json->get<int64_t>() : 0;
+  // Sizes, counts and ids are far below; what is above overflows where it is added to or multiplied.
+  constexpr int64_t most = int64_t{1} << 53;
+  if (config_type(self) != ONNXPORT_CONFIG_INT) return 0;
+  const auto number = self->json->get<int64_t>();
+  if (number < -most || number > most) misread(self, "a number of at most 2^53");
+  return number;
 }
 double config_float(const onnxport_config* self) {
   return self->json != nullptr && self->json->is_number() ? self->json->get<double>() : 0.0;

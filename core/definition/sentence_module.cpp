@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "core/definition/sentence_steps.hpp"
@@ -18,9 +19,10 @@ namespace {
 
 using ir::ValueId;
 
-/// torch's activations by class name, as one operator each; an empty one does nothing.
+/// torch's activations by class name, as one operator each with the class's own defaults; an empty one does nothing.
 struct Activation {
   const char *name, *domain, *op;
+  double alpha = 0;  // an attribute; 0: there is none
 };
 constexpr Activation activations[] = {
     {"Identity", "", ""},
@@ -29,9 +31,17 @@ constexpr Activation activations[] = {
     {"Sigmoid", "", "Sigmoid"},
     {"GELU", ir::composite_domain, "Gelu"},
     {"SiLU", ir::composite_domain, "Silu"},
+    {"LeakyReLU", "", "LeakyRelu", 0.01},
+    {"ELU", "", "Elu", 1.0},
+    {"Softplus", "", "Softplus"},
+    {"Softsign", "", "Softsign"},
+    {"Mish", "", "Mish"},
+    {"Hardswish", "", "HardSwish"},
 };
 
 Activation activation_of(const ModuleFolder& folder) {
+  if (folder.config.value("activation_function", Json("")).is_null())
+    folder.refuse("the field 'activation_function' is null, expected the name of a class");
   const std::string name = folder.text("activation_function", "torch.nn.modules.activation.Tanh");
   std::vector<std::string_view> known;
   for (const Activation& row : activations) {
@@ -76,7 +86,7 @@ Module dense(const ModuleFolder& folder) {
   std::map<std::string, std::vector<int64_t>> shapes{{"linear.weight", {out, in}}};
   if (folder.flag("bias", true)) shapes["linear.bias"] = {out};
   if (residual && in != out) shapes["residual.weight"] = {out, in};
-  const auto run = [weights = weights_of(folder, shapes), activation, names, residual, scope = folder.path](
+  const auto run = [weights = weights_of(folder, shapes), activation, names, residual, in, folder, scope = folder.path](
                        ir::Graph& graph, const Features& features) {
     Steps s{graph, scope};
     const auto linear = [&](const ValueId x, std::initializer_list<const char*> parts) {
@@ -88,8 +98,13 @@ Module dense(const ModuleFolder& folder) {
       return inputs.size() == 1 ? x : s.composite("Linear", inputs);
     };
     const ValueId x = features.values.at(names.reads);
+    folder.require_width("in_features", in, graph[x].type.shape);
     ValueId y = linear(x, {"linear.weight", "linear.bias"});
-    if (*activation.op != '\0') y = s.op(activation.op, {y}, {}, activation.domain);
+    if (*activation.op != '\0') {
+      ir::Attributes attributes;
+      if (activation.alpha != 0) attributes["alpha"] = activation.alpha;
+      y = s.op(activation.op, {y}, attributes, activation.domain);
+    }
     return residual ? s.op("Add", {y, linear(x, {"residual.weight"})}) : y;
   };
   return {names.reads, names.writes, run};
@@ -97,9 +112,10 @@ Module dense(const ModuleFolder& folder) {
 
 Module layer_norm(const ModuleFolder& folder) {
   const int64_t width = folder.size("dimension");
-  const auto run = [weights = weights_of(folder, {{"norm.weight", {width}}, {"norm.bias", {width}}}),
+  const auto run = [weights = weights_of(folder, {{"norm.weight", {width}}, {"norm.bias", {width}}}), width, folder,
                     scope = folder.path](ir::Graph& graph, const Features& features) {
     std::vector<ValueId> inputs{features.values.at(sentence_name)};
+    folder.require_width("dimension", width, graph[inputs[0]].type.shape);
     for (const char* part : {"norm.weight", "norm.bias"})
       inputs.push_back(graph.add_weight(scope + "." + part, weights.at(part)));
     return Steps{graph, scope}.composite("LayerNorm", inputs, {{"epsilon", 1e-5}});
@@ -166,6 +182,15 @@ int64_t ModuleFolder::size(const std::string& field) const {
   if (found == config.end() || !found->is_number_integer() || found->get<int64_t>() <= 0)
     refuse(fmt::format("the field '{}' is missing or no size", field));
   return found->get<int64_t>();
+}
+
+void ModuleFolder::require_width(const char* field, int64_t stated, const ir::Shape& given) const {
+  const std::optional<int64_t> width = given.empty() ? std::nullopt : given.back().maybe_size();
+  if (!width || *width == stated) return;
+  throw Error(Failure::checkpoint,
+              fmt::format("{}: the field '{}' is {}, and what comes before yields {} numbers",
+                          (root / path / "config.json").string(), field, stated, *width),
+              "a file of another model lies there, or the poolings are others: download the folders again");
 }
 
 const ModuleType* find_module_type(std::string_view name) {

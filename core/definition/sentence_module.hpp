@@ -41,6 +41,8 @@ struct ModuleFolder {
 
   /// Throws Error(checkpoint) naming the file.
   [[noreturn]] void refuse(const std::string& what) const;
+  /// Throws Error(checkpoint) where what the module reads is not as wide as its field states.
+  void require_width(const char* field, int64_t stated, const ir::Shape& given) const;
   /// Fields; one of another type is refused.
   bool flag(const std::string& field, bool fallback) const;
   std::string text(const std::string& field, const std::string& fallback) const;

@@ -74,6 +74,23 @@ std::string task_of(const ModulesFile& file) {
   return task != config.end() && task->is_string() ? task->get<std::string>() : usual;
 }
 
+/// A transformer may hand on another of its results than its tokens, of text or of images, and by another name.
+void require_tokens(const ModulesFile& file, const char* output) {
+  const fs::path path = file.root / file.entries[0].path / "sentence_bert_config.json";
+  const Json config = read_if_there(path);
+  const auto refuse = [&](const char* field, const Json& found, const char* expected) {
+    throw Error(Failure::checkpoint,
+                fmt::format("{}: '{}' is {}, expected '{}'", path.string(), field, found.dump(), expected),
+                "export --feature default, and do the model's further steps outside of the graph");
+  };
+  const Json name = config.value("module_output_name", Json());
+  if (!name.is_null() && name != sentence::tokens_name) refuse("module_output_name", name, sentence::tokens_name);
+  const Json modalities = config.value("modality_config", Json::object());
+  const Json text = modalities.is_object() ? modalities.value("text", Json::object()) : Json::object();
+  const Json result = text.is_object() ? text.value("method_output_name", Json()) : Json();
+  if (!result.is_null() && result != output) refuse("modality_config.text.method_output_name", result, output);
+}
+
 /// The file lies in the transformer's own folder, or above it and names that folder.
 ModulesFile find_modules(const fs::path& folder) {
   std::error_code ignored;
@@ -181,6 +198,7 @@ SentenceModules SentenceModules::read(const fs::path& folder) {
     return is_of_type(entry, "Pooling") || is_of_type(entry, "SpladePooling");
   });
   const Base& base = base_of(file);
+  require_tokens(file, base.output);
   const Json settings = read_if_there(file.root / "config_sentence_transformers.json");
   SentenceModules result;
   result.feature_ = base.feature;

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Modules of sentence-transformers that make one vector of a text's tokens.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cctype>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/definition/sentence_module.hpp"
@@ -74,11 +78,17 @@ constexpr PoolingMode pooling_modes[] = {
     {"pooling_mode_lasttoken", "lasttoken", pool_last},
 };
 
+/// Until sentence-transformers 5 the case of letters did not matter.
 Pool pool_named(const ModuleFolder& folder, const Json& name) {
+  std::string lower = name.is_string() ? name.get<std::string>() : "";
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });
+  std::vector<std::string_view> known;
   for (const PoolingMode& mode : pooling_modes) {
-    if (name == mode.name) return mode.pool;
+    if (lower == mode.name) return mode.pool;
+    known.emplace_back(mode.name);
   }
-  folder.refuse(fmt::format("unknown pooling {}", name.dump()));
+  folder.refuse(fmt::format("unknown pooling {}; known are {}", name.dump(), fmt::join(known, ", ")));
 }
 
 /// The field pooling_mode: a name, or a list of them.

@@ -2,6 +2,7 @@
 #include "core/validate/activations.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "core/ir/lengths.hpp"
@@ -70,6 +71,22 @@ uint64_t activation_bytes(const ir::Graph& graph, const Tensors& inputs) {
     }
   }
   return most;
+}
+
+uint64_t result_bytes(const ir::Graph& graph, const Tensors& inputs) {
+  const ir::Lengths lengths = lengths_of(graph, inputs);
+  uint64_t all = 0;
+  for (const ir::Node& node : graph.nodes) {
+    for (ir::ValueId id : node.outputs) all += bytes_of(graph[id].type, lengths);
+  }
+  return all;
+}
+
+uint64_t tensor_bytes(const ir::TensorType& type, const ir::Lengths& lengths) {
+  constexpr auto most = std::numeric_limits<uint64_t>::max();
+  auto bytes = static_cast<double>(size_of(type.dtype));
+  for (const ir::Dim& dim : type.shape) bytes *= static_cast<double>(length_of(dim, lengths).value_or(1));
+  return bytes < static_cast<double>(most) ? static_cast<uint64_t>(std::max(0.0, bytes)) : most;
 }
 
 }  // namespace onnxport

@@ -4,6 +4,7 @@
 #include <exception>
 #include <future>
 #include <map>
+#include <new>
 #include <optional>
 #include <set>
 #include <utility>
@@ -154,6 +155,8 @@ class Chains {
       return made;
     } catch (const Error&) {
       if (inputs.size() == 1) return {{{}, std::current_exception()}};
+    } catch (const std::bad_alloc&) {
+      if (inputs.size() == 1) throw;
     }
     made.clear();
     for (const Tensors* one : inputs) made.push_back(run_together(reference, {one})[0]);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <exception>
 #include <future>
+#include <new>
 #include <span>
 
 #include "core/error.hpp"
@@ -73,6 +74,8 @@ Computed compute(Runnable& model, const std::vector<const Tensors*>& sets) {
     return {model.run_all(sets), std::vector<std::exception_ptr>(sets.size())};
   } catch (const Error&) {
     if (sets.size() == 1) return {std::vector<Tensors>(1), {std::current_exception()}};
+  } catch (const std::bad_alloc&) {
+    if (sets.size() == 1) throw;
   }
   Computed computed;
   for (const Tensors* set : sets) {

@@ -9,7 +9,9 @@
 
 #include "core/activity.hpp"
 #include "core/error.hpp"
+#include "core/out_of_memory.hpp"
 #include "host/process/interrupt.hpp"
+#include "host/process/memory.hpp"
 
 namespace onnxport {
 namespace {
@@ -47,6 +49,24 @@ int fail_unforeseen(Console& console, const std::string& cause, const std::strin
                plugin.empty() ? cause : fmt::format("{}, in work on what plugin {} gave", cause, plugin),
                !plugin.empty() && hint == report_hint ? author_hint : hint);
   return static_cast<int>(failure);
+}
+
+/// A limit that was set is the user's; else there is not enough in the machine, or somebody asks for too much of it.
+int fail_for_memory(Console& console, const std::bad_alloc& failure) {
+  const std::string limit = memory_limit();
+  if (!limit.empty()) {
+    console.fail(static_cast<int>(Failure::usage), kind_of(Failure::usage),
+                 fmt::format("the work takes more memory than {} allows", limit), memory_hint);
+    return static_cast<int>(Failure::usage);
+  }
+  if (const auto* told = dynamic_cast<const OutOfMemory*>(&failure)) {
+    if (!foreign_plugin().empty()) return fail_unforeseen(console, told->what(), author_hint);
+    console.fail(static_cast<int>(Failure::usage), kind_of(Failure::usage), told->what(), memory_hint);
+    return static_cast<int>(Failure::usage);
+  }
+  return fail_unforeseen(
+      console, "out of memory",
+      "give the process more memory; if the model is small, please report this with its config.json");
 }
 
 }  // namespace
@@ -87,10 +107,8 @@ int report_failure(Console& console, std::exception_ptr failure) {
       return fail_unforeseen(console, error.what(), error.hint().empty() ? report_hint : error.hint());
     console.fail(static_cast<int>(error.failure()), kind_of(error.failure()), error.what(), error.hint());
     return static_cast<int>(error.failure());
-  } catch (const std::bad_alloc&) {
-    return fail_unforeseen(
-        console, "out of memory",
-        "give the process more memory; if the model is small, please report this with its config.json");
+  } catch (const std::bad_alloc& failure) {
+    return fail_for_memory(console, failure);
   } catch (const std::filesystem::filesystem_error& error) {
     console.fail(static_cast<int>(Failure::usage), kind_of(Failure::usage),
                  fmt::format("{} cannot be used: {}", error.path1().string(), error.code().message()),

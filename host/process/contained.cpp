@@ -24,6 +24,7 @@
 #include "host/process/descendants.hpp"
 #include "host/process/ending.hpp"
 #include "host/process/interrupt.hpp"
+#include "host/process/memory.hpp"
 #include "host/process/shared_memory.hpp"
 #include "host/process/shield.hpp"
 #include "host/process/surroundings.hpp"
@@ -39,7 +40,7 @@ constexpr auto patience_at_exit = std::chrono::seconds(5);
 /// How long a library may take to be loaded: there may be a later plugin for the same type.
 constexpr auto patience_while_loading = std::chrono::seconds(30);
 /// How long the program itself may go on after an interrupt; a library that it calls may not come back.
-constexpr auto patience_with_libraries = std::chrono::seconds(15);
+constexpr auto patience_with_libraries = std::chrono::seconds(3);
 /// How often a library that ends the process is left out and the work begun anew.
 constexpr int most_attempts = 8;
 
@@ -94,6 +95,7 @@ std::vector<QuarantineRecord>& ended_by() {
   guard_memory(&shared, sizeof shared);
   keep_surroundings_of_plugins();
   shield(parent);
+  tell_of_exhaustion();
   int status = 0;
   try {
     status = work(console);
@@ -227,7 +229,9 @@ bool put_aside(const QuarantineRecord& record, Terminal& console) {
 }
 
 int conclude(Terminal& console, const Ending& ending) {
-  const char* kind = ending.failure == Failure::plugin ? "plugin" : "internal";
+  const char* kind = ending.failure == Failure::plugin  ? "plugin"
+                     : ending.failure == Failure::usage ? "usage"
+                                                        : "internal";
   console.fail(static_cast<int>(ending.failure), kind, ending.cause, ending.hint);
   return static_cast<int>(ending.failure);
 }

@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "core/printable.hpp"
+#include "host/process/memory.hpp"
 
 namespace onnxport {
 namespace {
@@ -72,6 +73,12 @@ constexpr const char* next_step =
 Ending ending_of(int wait_status, const Activity& activity, const LastPlace& last_place) {
   Ending ending;
   const std::string told = text(activity.deed), deed = told.empty() ? deed_of(wait_status) : told;
+  if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == ended_for_memory && !told.empty()) {
+    ending.failure = Failure::usage;
+    ending.cause = fmt::format("the work {}", told);
+    ending.hint = memory_hint;
+    return ending;
+  }
   const size_t count = std::min<size_t>(activity.library_count, Activity::most_libraries);
   if (activity.depth > 0) {
     const std::string plugin = text(activity.plugin), function = text(activity.function), place = text(last_place.path);

@@ -12,7 +12,7 @@ namespace onnxport {
 
 /// What became of a process that did not come to its end.
 struct Ending {
-  Failure failure = Failure::internal;  ///< plugin where one is to blame
+  Failure failure = Failure::internal;  ///< plugin where one is to blame, usage where a limit of memory is
   std::string cause, hint;
   /// Filled where the code of a plugin ran, so that its library is known; `date` is now.
   QuarantineRecord record;

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/process/memory.hpp"
 
+#include <fmt/format.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -13,6 +18,7 @@
 #include <sstream>
 #include <thread>
 
+#include "core/activity.hpp"
 #include "core/error.hpp"
 #include "core/format_bytes.hpp"
 
@@ -116,6 +122,53 @@ void calm_libraries() {
   setenv("OPENBLAS_NUM_THREADS", "1", 1);
 }
 
+struct Limit {
+  uint64_t bytes;
+  std::string words;
+};
+std::optional<Limit> least_limit() {
+  std::optional<Limit> least;
+  const auto take = [&](std::optional<uint64_t> bytes, const char* name) {
+    if (bytes && (!least || *bytes < least->bytes)) least = {*bytes, fmt::format("{} {}", name, format_bytes(*bytes))};
+  };
+  if (limit_of_command > 0) take(limit_of_command, "--max-memory");
+  take(limit_on(RLIMIT_AS), "the limit on the address space (ulimit -v)");
+  take(data_limit_of_process, "the limit on data (ulimit -d)");
+  return least;
+}
+
+/// What a handler of signals may read.
+std::atomic<uint64_t> watched_bytes{0};
+char exhausted[160];
+
+void watch_limit() {
+  const auto limit = least_limit();
+  if (!limit) return;
+  const std::string deed = fmt::format("took more memory than {} allows", limit->words);
+  exhausted[deed.copy(exhausted, sizeof exhausted - 1)] = '\0';
+  watched_bytes = limit->bytes;
+}
+
+/// Whether the process gets no further quarter of its limit.
+bool is_exhausted() {
+  const uint64_t bytes = watched_bytes / 4;
+  if (bytes == 0) return false;
+  void* const probe = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (probe == MAP_FAILED) return true;
+  ::munmap(probe, bytes);
+  return false;
+}
+
+/// In a handler of signals.
+void on_crash(int number) {
+  if (is_exhausted()) {
+    note_deed(exhausted);
+    ::_exit(ended_for_memory);
+  }
+  std::signal(number, SIG_DFL);
+  ::raise(number);
+}
+
 // What the program itself takes before it has seen a weight, and what it needs at least.
 constexpr uint64_t program_bytes = 24'000'000, least_bytes = 32'000'000;
 
@@ -131,11 +184,26 @@ void limit_memory(uint64_t bytes) {
   const rlimit limit{most, most};
   setrlimit(RLIMIT_DATA, &limit);
   calm_libraries();
+  watch_limit();
 }
 
 void heed_process_limits() {
   data_limit_of_process = limit_on(RLIMIT_DATA);
   if (data_limit_of_process || limit_on(RLIMIT_AS)) calm_libraries();
+  watch_limit();
+}
+
+std::string memory_limit() {
+  const auto limit = least_limit();
+  return limit ? limit->words : "";
+}
+
+void tell_of_exhaustion() {
+  for (const int number : {SIGSEGV, SIGABRT, SIGFPE}) {
+    struct sigaction before {};
+    // A sanitizer has a handler of its own.
+    if (::sigaction(number, nullptr, &before) == 0 && before.sa_handler == SIG_DFL) std::signal(number, on_crash);
+  }
 }
 
 uint64_t tile_memory(uint64_t bytes) {

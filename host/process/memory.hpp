@@ -20,6 +20,21 @@ void heed_process_limits();
 /// fail. Throws Error(usage) for less than an export takes.
 void limit_memory(uint64_t bytes);
 
+/// The least limit that this process was given, in words: "--max-memory 500 MB", "the limit on the address space
+/// (ulimit -v) 2.0 GB"; empty where there is none.
+std::string memory_limit();
+
+/// The exit status of a process that tell_of_exhaustion() ended; its deed says the limit.
+inline constexpr int ended_for_memory = 12;
+
+/// Libraries that get no memory may crash instead of saying so. From now on a crash of this process while most of its
+/// limit is used up ends it with that status.
+void tell_of_exhaustion();
+
+/// What to do where memory does not suffice.
+inline constexpr const char* memory_hint =
+    "give it more memory, or pass --no-validate to export without being checked, which needs little";
+
 /// Bytes for tiles on their way, of a process that may take so much in all.
 uint64_t tile_memory(uint64_t bytes);
 

@@ -8,14 +8,18 @@
 #include <memory>
 #include <utility>
 
+#include "core/activity.hpp"
 #include "core/backend/backend.hpp"
 #include "core/error.hpp"
+#include "core/format_bytes.hpp"
 #include "core/on_demand.hpp"
+#include "core/out_of_memory.hpp"
 #include "core/package/layout.hpp"
 #include "core/validate/activations.hpp"
 #include "core/validate/file_inputs.hpp"
 #include "core/validate/light_model.hpp"
 #include "core/validate/step_inputs.hpp"
+#include "host/process/memory.hpp"
 #include "host/validation/cached_validation.hpp"
 #include "host/validation/inputs.hpp"
 #include "host/validation/rounded_twin.hpp"
@@ -37,6 +41,18 @@ void add_steps(const ExportToValidate& exported, const FileToValidate& written, 
   if (run == found.runs.end()) return;
   Tensors inputs = comparison.inputs[static_cast<size_t>(run - found.runs.begin())].inputs;
   inputs.erase(kept_logits_input);  // all of them have what every step yields
+  // Each side keeps every step, and one of them a second time while they are copied.
+  const uint64_t needed = 3 * result_bytes(comparison.definition->graph, inputs);
+  const AvailableMemory available = available_memory();
+  if (needed > available.bytes) {
+    const std::string told = fmt::format("not looked for: all steps together take about {} of memory, and {} leaves {}",
+                                         format_bytes(needed), available.limited_by, format_bytes(available.bytes));
+    if (differs)
+      found.first_departure = told;
+    else
+      found.not_compared.push_back("step by step: " + told);
+    return;
+  }
   std::vector<StepDifference> steps =
       compare_steps(exported.config, *comparison.definition, {written.file, written.form}, inputs, tolerance);
   const StepDifference* first = first_departure(steps);
@@ -46,6 +62,22 @@ void add_steps(const ExportToValidate& exported, const FileToValidate& written, 
   } else {
     for (const StepDifference* step : growth(steps)) found.steps.push_back(*step);
   }
+}
+
+/// Before they are made: a size in config.json, or an image of that size, may be larger than any memory.
+void require_room(const Description& description, const std::vector<InputSet>& sets) {
+  double bytes = 0;
+  for (const InputSet& set : sets) {
+    for (const InputSpec& input : description.inputs) bytes += static_cast<double>(tensor_bytes(input.type, set.sizes));
+  }
+  const AvailableMemory available = available_memory();
+  if (bytes <= static_cast<double>(available.bytes)) return;
+  const std::string told = fmt::format("the inputs of validation alone take about {} of memory, and {} leaves {}",
+                                       format_bytes(static_cast<uint64_t>(std::min(bytes, 1e18))), available.limited_by,
+                                       format_bytes(available.bytes));
+  // No checkpoint's sizes, but those that a plugin states.
+  if (!foreign_plugin().empty()) throw OutOfMemory(told);
+  throw Error(Failure::usage, told, memory_hint);
 }
 
 /// What the other branch of a merged graph takes, with an empty past: the runtime wants it and must not read it.
@@ -100,6 +132,7 @@ std::vector<Comparison> comparisons_of(const ExportToValidate& exported, const G
   std::vector<Comparison> comparisons;
   for (const Definition* definition : graph.definitions) {
     Comparison comparison{definition, {}, input_sets(inputs_for(exported, *definition), exported.budget)};
+    require_room(definition->description, comparison.sets);
     const bool keeps_logits = exported.form.inputs.kept_logits && !logits_of(definition->description).empty();
     for (const InputSet& set : comparison.sets) {
       ValidationInputs& inputs = comparison.inputs.emplace_back();

@@ -108,6 +108,12 @@ static void do_deed(const char* deed) {
   if (strcmp(deed, "fill") == 0) {
     while (dup(0) >= 0) zero = 0;
   }
+  if (strcmp(deed, "exhaust") == 0) {
+    void* volatile taken;
+    do taken = malloc(1 << 20);
+    while (taken != NULL);
+    abort();
+  }
   if (strcmp(deed, "overwrite") == 0) overwrite_shared_memory("rw-s", 0);
   if (strcmp(deed, "overrun") == 0) overwrite_shared_memory("r--s", 0);
   if (strcmp(deed, "pry") == 0) overwrite_shared_memory("r--s", 1);

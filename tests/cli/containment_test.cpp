@@ -95,6 +95,25 @@ BOOST_AUTO_TEST_CASE(a_plugin_that_ends_the_process_is_named_and_leaves_nothing)
   }
 }
 
+/// As libraries do that get no memory: the bound is the user's, and nobody's code is wrong.
+BOOST_AUTO_TEST_CASE(a_crash_for_want_of_memory_is_told_by_the_bound) {
+#ifdef __SANITIZE_ADDRESS__
+  onnxport::test::not_run("the sanitizer has a handler of its own");
+#else
+  const Sandbox sandbox;
+  write_fixture_model(sandbox, "exhaust-in-forward");
+  Words words = exported({"hostile"});
+  words.insert(words.end(), {"--max-memory", "64MB"});
+  const Outcome outcome = sandbox.run(words);
+  BOOST_TEST(outcome.status == 2);
+  BOOST_TEST(outcome.err.starts_with("onnxport: error: the work took more memory than --max-memory 64.0 MB allows\n"),
+             outcome.err);
+  BOOST_TEST(!contains(outcome.err, "defect"), outcome.err);
+  BOOST_TEST(!fs::exists(sandbox / "new"));
+  BOOST_TEST(quarantined(sandbox) == 0u);
+#endif
+}
+
 BOOST_AUTO_TEST_CASE(the_same_in_words_and_in_other_commands) {
   const Sandbox sandbox;
   write_fixture_model(sandbox, "crash-in-create");

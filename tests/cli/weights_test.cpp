@@ -218,6 +218,9 @@ BOOST_AUTO_TEST_CASE(attention_over_large_images_is_in_the_estimate) {
   // 6401 patches, hence scores of gigabytes for a model of a few thousand weights.
   check_failure(sandbox, {"export", "-m", "vit", "--max-memory", "2GB", "out"}, 2,
                 {"validation needs about", "for what the runs compute", "--max-memory leaves"});
+  // Nor are images made that no memory holds.
+  sandbox.write("vit/preprocessor_config.json", R"({"do_resize": true, "size": {"height": 262144, "width": 262144}})");
+  check_failure(sandbox, {"export", "-m", "vit", "out"}, 2, {"the inputs of validation alone take", "--no-validate"});
   BOOST_TEST(sandbox.run({"export", "-m", "vit", "--no-validate", "--max-memory", "64MB", "out"}).status == 0);
 }
 

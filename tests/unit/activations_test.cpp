@@ -2,7 +2,10 @@
 // Lengths that follow from others, and what a run takes beside the weights.
 #include <boost/test/unit_test.hpp>
 
+#include <limits>
+
 #include "core/ir/lengths.hpp"
+#include "core/out_of_memory.hpp"
 #include "core/validate/activations.hpp"
 
 namespace activations_test {
@@ -61,6 +64,23 @@ BOOST_AUTO_TEST_CASE(results_count_while_they_are_used) {
   for (int i = 0; i < 4; ++i) y = kept.add("", "Tanh", {y});
   kept.g.add_output("y", kept.add("", "Add", {y, first}));
   BOOST_TEST(activation_bytes(kept.g, kept.inputs) == 4 * one);
+  BOOST_TEST(result_bytes(kept.g, kept.inputs) == 6 * one);
+}
+
+BOOST_AUTO_TEST_CASE(tensors_may_be_beyond_all_numbers) {
+  const TensorType image{DType::f32, {Dim::symbol("batch"), Dim(3), Dim::symbol("height"), Dim::symbol("height")}};
+  BOOST_TEST(tensor_bytes(image, {{"batch", 2}, {"height", 10}}) == 2400u);
+  BOOST_TEST(tensor_bytes(image, {{"batch", 2}}) == 24u);
+  const int64_t vast = int64_t{1} << 40;
+  BOOST_TEST(tensor_bytes(image, {{"batch", 2}, {"height", vast}}) == std::numeric_limits<uint64_t>::max());
+}
+
+BOOST_AUTO_TEST_CASE(words_of_libraries_that_get_no_memory) {
+  for (const char* said :
+       {"std::bad_alloc", "DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes",
+        "Failed to allocate memory for requested buffer of size 99"})
+    BOOST_TEST(tells_of_memory(said), said);
+  BOOST_TEST(!tells_of_memory("expected 3 axes and found 4"));
 }
 
 BOOST_AUTO_TEST_CASE(scores_grow_with_the_square_of_the_length) {

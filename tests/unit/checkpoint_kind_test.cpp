@@ -159,8 +159,11 @@ BOOST_AUTO_TEST_CASE(folders_without_config) {
     fs::remove(path / file);
   }
   fs::create_directory(path / "0_Transformer");
-  write("modules.json", "[]");
+  write("modules.json", R"([{"path": "0_Transformer", "type": "sentence_transformers.models.Transformer"}])");
   check_says({"0_Transformer", "sentence-transformers"});
+  fs::create_directory(path / "0_BERT");
+  write("modules.json", R"([{"path": "0_BERT", "type": "sentence_transformers.models.BERT"}])");
+  check_says({"0_BERT", "sentence-transformers"});
 }
 
 BOOST_AUTO_TEST_CASE(folders_without_weights_that_are_read) {

@@ -119,6 +119,12 @@ BOOST_AUTO_TEST_CASE(a_number_that_is_too_large_is_no_integer) {
   const Config config(&onnxport::plugin_host(), &root);
   BOOST_CHECK_THROW((void)config.integer("wide"), onnxport::sdk::Error);
   BOOST_TEST(config.integer("most") == std::numeric_limits<int64_t>::max());
+  const auto said = [](const char* text) {
+    return said_of(text, [](const Config& c) { (void)c.integer("window", 0); });
+  };
+  BOOST_TEST(said(R"({"window": 9007199254740993})") ==
+             "config field 'window' is 9007199254740993; expected a number of at most 2^53");
+  BOOST_TEST(said(R"({"window": 9007199254740992})") == "");
 }
 
 BOOST_AUTO_TEST_CASE(what_a_plugin_refuses_is_told_with_what_is_there) {

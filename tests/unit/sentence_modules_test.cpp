@@ -130,7 +130,9 @@ BOOST_AUTO_TEST_CASE(pooling_is_chosen_by_its_flags_or_its_mode) {
   write("1_Pooling/config.json", R"({"pooling_mode": "max"})");
   BOOST_TEST(columns() == 4);
   write("1_Pooling/config.json", R"({"pooling_mode": "median"})");
-  expect_refusal("unknown pooling \"median\"");
+  expect_refusal("unknown pooling \"median\"; known are cls, max, mean, mean_sqrt_len_tokens, weightedmean, lasttoken");
+  write("1_Pooling/config.json", R"({"pooling_mode": "CLS"})");  // as sentence-transformers 2 to 5 read it
+  BOOST_TEST(columns() == 4);
   write("1_Pooling/config.json", R"({"pooling_mode": ["max", "cls", "mean"]})");
   BOOST_TEST(columns() == 12);
   write("1_Pooling/config.json", R"({"pooling_mode": ["max", 3]})");
@@ -139,6 +141,19 @@ BOOST_AUTO_TEST_CASE(pooling_is_chosen_by_its_flags_or_its_mode) {
   expect_refusal("names no pooling");
   write("1_Pooling/config.json", R"({"pooling_mode_median_tokens": true})");
   expect_refusal("unknown pooling 'pooling_mode_median_tokens'");
+}
+
+BOOST_AUTO_TEST_CASE(a_transformer_that_hands_on_something_else_is_refused) {
+  modules({transformer, pooling});
+  write("sentence_bert_config.json",
+        R"({"module_output_name": "token_embeddings",
+            "modality_config": {"text": {"method": "forward", "method_output_name": "last_hidden_state"}}})");
+  BOOST_TEST(refusal("") == "accepted");
+  write("sentence_bert_config.json",
+        R"({"modality_config": {"text": {"method": "forward", "method_output_name": "pooler_output"}}})");
+  expect_refusal("'modality_config.text.method_output_name' is \"pooler_output\", expected 'last_hidden_state'");
+  write("sentence_bert_config.json", R"({"module_output_name": "sentence_embedding"})");
+  expect_refusal("'module_output_name' is \"sentence_embedding\", expected 'token_embeddings'");
 }
 
 BOOST_AUTO_TEST_CASE(a_prompt_that_does_not_count_is_an_input) {
@@ -221,6 +236,30 @@ BOOST_AUTO_TEST_CASE(dense_layers_say_what_they_are) {
                     {{"linear.weight", ir::Tensor::of<float>(ir::DType::f32, {2, 4}, std::vector<float>(8, 1.0F))}});
   const ir::Graph graph = appended(root);
   BOOST_TEST(to_string(graph[graph.outputs[1].value].type) == "f32[batch, 2]");
+
+  const auto last = [&](const std::string& activation) {
+    write("2_Dense/config.json",
+          R"({"in_features": 4, "out_features": 2, "bias": false, "activation_function": )" + activation + "}");
+    return appended(root).nodes.back().op;
+  };
+  BOOST_TEST(last(R"("torch.nn.modules.linear.Identity")") == "Linear");
+  BOOST_TEST(last(R"("torch.nn.modules.activation.LeakyReLU")") == "LeakyRelu");
+  BOOST_TEST(last(R"("torch.nn.modules.activation.ELU")") == "Elu");
+  BOOST_TEST(last(R"("torch.nn.modules.activation.Mish")") == "Mish");
+  write("2_Dense/config.json", R"({"in_features": 4, "out_features": 2, "bias": false, "activation_function": null})");
+  expect_refusal("'activation_function' is null");
+}
+
+BOOST_AUTO_TEST_CASE(a_module_of_another_width_is_told_by_its_own_field) {
+  modules({transformer, pooling, dense});
+  write("1_Pooling/config.json", R"({"pooling_mode": ["cls", "mean"]})");
+  write("2_Dense/config.json", R"({"in_features": 4, "out_features": 2, "bias": false})");
+  write_safetensors(root / "2_Dense/model.safetensors",
+                    {{"linear.weight", ir::Tensor::of<float>(ir::DType::f32, {2, 4}, std::vector<float>(8, 1.0F))}});
+  BOOST_CHECK_EXCEPTION(appended(root), Error, [](const Error& error) {
+    return std::string(error.what())
+        .ends_with("2_Dense/config.json: the field 'in_features' is 4, and what comes before yields 8 numbers");
+  });
 }
 
 BOOST_AUTO_TEST_CASE(only_models_with_a_mask_and_tokens) {
