@@ -111,6 +111,13 @@ class Gemma3nOnnxConfig final : public TextDecoder {
     return c.keys.states([this](int64_t) { return past_shape(axis::past, c.head_size); });
   }
 
+ protected:
+  // Transformers 4 saves the model of texts by its names within the model of texts and images.
+  Scope base_of(Graph& g) const override {
+    const Scope base = TextDecoder::base_of(g), within = base / "language_model";
+    return !base.has("embed_tokens.weight") && within.has("embed_tokens.weight") ? within : base;
+  }
+
  private:
   TextDecoderTraits traits() const override {
     return {.vocab = c.vocab,

@@ -105,7 +105,8 @@ class TextDecoder : public OnnxConfigWithPast {
   }
 
  protected:
-  Scope base_of(Graph& g) const { return task() == "default" ? g.root() : g.root() / traits().base; }
+  /// Where the base model's weights are.
+  virtual Scope base_of(Graph& g) const { return task() == "default" ? g.root() : g.root() / traits().base; }
 
   /// What the layers read of tokens: i64[batch, sequence] -> f[batch, sequence, hidden]. For models whose traits state
   /// `hidden`; their decode() starts from start().
