@@ -64,14 +64,16 @@ void add_steps(const ExportToValidate& exported, const FileToValidate& written, 
   }
 }
 
-/// Before they are made: a size in config.json, or an image of that size, may be larger than any memory.
+/// Before they are made: a size in config.json, or an image of that size, may be larger than any memory. What is small
+/// is no reason by itself, and what all of it takes is told later.
 void require_room(const Description& description, const std::vector<InputSet>& sets) {
   double bytes = 0;
   for (const InputSet& set : sets) {
     for (const InputSpec& input : description.inputs) bytes += static_cast<double>(tensor_bytes(input.type, set.sizes));
   }
+  constexpr double small = 16 << 20;
   const AvailableMemory available = available_memory();
-  if (bytes <= static_cast<double>(available.bytes)) return;
+  if (bytes <= std::max(small, static_cast<double>(available.bytes))) return;
   const std::string told = fmt::format("the inputs of validation alone take about {} of memory, and {} leaves {}",
                                        format_bytes(static_cast<uint64_t>(std::min(bytes, 1e18))), available.limited_by,
                                        format_bytes(available.bytes));
