@@ -86,7 +86,11 @@ inline Value per_layer_inputs(const Scope& base, const Operand& ids, const Value
   if (form.rows < form.vocab) known = where(g.op("Less", {ids, g.integer(form.rows)}), ids, g.integer(0)).in(base);
   const Value stored = reshape(embedding(base / "embed_tokens_per_layer", known, {form.rows, out}), apart) *
                        std::sqrt(static_cast<double>(form.width));
-  Value projected = linear(base / "per_layer_model_projection", words, {.out = out, .bias = false}) /
+  // Where transformers 4 puts the names within those of the whole, it does so in the middle of this one as well.
+  const Scope projection = base / "per_layer_model_projection",
+              renamed = base / "per_layer_model.language_model_projection";
+  const bool is_renamed = !projection.has("weight") && renamed.has("weight");
+  Value projected = linear(is_renamed ? renamed : projection, words, {.out = out, .bias = false}) /
                     std::sqrt(static_cast<double>(words.fixed(-1)));
   projected = norm(base / "per_layer_projection_norm", reshape(projected, apart), form.norm);
   return (projected + stored) * std::sqrt(0.5);
