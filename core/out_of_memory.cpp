@@ -18,4 +18,9 @@ bool tells_of_memory(std::string_view said) {
                      [&](std::string_view each) { return said.find(each) != std::string_view::npos; });
 }
 
+void throw_failure(const Error& failure, std::string_view said) {
+  if (tells_of_memory(said)) throw OutOfMemory(failure.what());
+  throw failure;
+}
+
 }  // namespace onnxport

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <utility>
 
+#include "core/error.hpp"
+
 namespace onnxport {
 
 /// There is no memory for what was to be done: "the inputs of validation take about 5 GB". Whoever can do the work in
@@ -21,5 +23,8 @@ class OutOfMemory : public std::bad_alloc {
 
 /// Whether these words of a library say that it got no memory.
 bool tells_of_memory(std::string_view said);
+
+/// Throws the failure of which a library said these words: where they say that it got no memory, as an OutOfMemory.
+[[noreturn]] void throw_failure(const Error& failure, std::string_view said);
 
 }  // namespace onnxport

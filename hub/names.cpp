@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "core/error.hpp"
+#include "core/lower_case.hpp"
 
 namespace onnxport::hub {
 namespace {
@@ -75,10 +76,7 @@ std::string percent_encoded(std::string_view text, std::string_view kept) {
 std::string origin_of(std::string_view url) {
   const size_t scheme = url.find("://");
   if (scheme == url.npos) return {};
-  std::string origin(url.substr(0, url.find_first_of("/?#", scheme + 3)));
-  std::transform(origin.begin(), origin.end(), origin.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  return origin;
+  return lower_case(url.substr(0, url.find_first_of("/?#", scheme + 3)));
 }
 
 }  // namespace onnxport::hub

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "core/lower_case.hpp"
 #include "registry/extension_manifest.hpp"
 #include "registry/recognised.hpp"
 #include "registry/yaml.hpp"
@@ -120,11 +121,8 @@ std::string sha256(const yaml::Node& node, const Path& file) {
 }  // namespace
 
 std::string normal_type(std::string_view type) {
-  std::string result(type);
-  for (char& c : result) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    if (c == '_') c = '-';
-  }
+  std::string result = lower_case(type);
+  std::replace(result.begin(), result.end(), '_', '-');
   return result;
 }
 

@@ -137,9 +137,7 @@ ir::Tensor to_tensor(const Ort::Value& value) {
 }
 
 [[noreturn]] void refuse(const std::string& doing, const std::string& said) {
-  const Error refusal = runtime_refusal(doing, said);
-  if (tells_of_memory(said)) throw OutOfMemory(refusal.what());
-  throw refusal;
+  throw_failure(runtime_refusal(doing, said), said);
 }
 
 class SessionRunnable final : public Runnable {

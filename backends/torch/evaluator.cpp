@@ -206,10 +206,9 @@ class Program final : public Body {
     try {
       return functions_[index](call);
     } catch (const std::exception& problem) {
-      const std::string told = "the reference cannot evaluate " + place_of(call.node) + " of " +
-                               shapes_of(call.inputs) + ": " + reason_of(problem);
-      if (tells_of_memory(problem.what())) throw OutOfMemory(told);
-      throw Error(Failure::plugin, told);
+      throw_failure(Error(Failure::plugin, "the reference cannot evaluate " + place_of(call.node) + " of " +
+                                               shapes_of(call.inputs) + ": " + reason_of(problem)),
+                    problem.what());
     }
   }
 

@@ -32,8 +32,7 @@ auto guarded(Action action) {
   } catch (const OutOfMemory&) {
     throw;
   } catch (const std::exception& problem) {
-    if (tells_of_memory(problem.what())) throw OutOfMemory("libtorch: " + reason_of(problem));
-    throw Error(Failure::internal, "libtorch: " + reason_of(problem));
+    throw_failure(Error(Failure::internal, "libtorch: " + reason_of(problem)), problem.what());
   }
 }
 

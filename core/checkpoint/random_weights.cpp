@@ -8,15 +8,13 @@
 #include <vector>
 
 #include "core/checkpoint/convert.hpp"
+#include "core/lower_case.hpp"
 
 namespace onnxport {
 namespace {
 
 bool is_norm(const std::string& name) {
-  std::string lower = name;
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
+  const std::string lower = lower_case(name);
   return lower.find("norm") != std::string::npos || lower.find("ln_") != std::string::npos;
 }
 

@@ -65,22 +65,30 @@ Json read_if_there(const fs::path& path) {
   throw Error(Failure::checkpoint, path.string() + ": expected an object", "download the file again");
 }
 
-/// What the transformer is loaded for, by the file that sentence-transformers keeps beside its config.json.
-std::string task_of(const ModulesFile& file) {
-  const ModulesFile::Entry& transformer = file.entries[0];
-  const char* usual = is_of_type(transformer, "MLMTransformer") ? "fill-mask" : "feature-extraction";
-  const Json config = read_if_there(file.root / transformer.path / "sentence_bert_config.json");
+/// The file that sentence-transformers keeps beside the transformer's config.json.
+struct TransformerFile {
+  fs::path path;
+  Json config;
+};
+
+TransformerFile transformer_file(const ModulesFile& file) {
+  const fs::path path = file.root / file.entries[0].path / "sentence_bert_config.json";
+  return {path, read_if_there(path)};
+}
+
+/// What the transformer is loaded for.
+std::string task_of(const ModulesFile& file, const Json& config) {
+  const char* usual = is_of_type(file.entries[0], "MLMTransformer") ? "fill-mask" : "feature-extraction";
   const auto task = config.find("transformer_task");
   return task != config.end() && task->is_string() ? task->get<std::string>() : usual;
 }
 
 /// A transformer may hand on another of its results than its tokens, of text or of images, and by another name.
-void require_tokens(const ModulesFile& file, const char* output) {
-  const fs::path path = file.root / file.entries[0].path / "sentence_bert_config.json";
-  const Json config = read_if_there(path);
+void require_tokens(const TransformerFile& file, const char* output) {
+  const Json& config = file.config;
   const auto refuse = [&](const char* field, const Json& found, const char* expected) {
     throw Error(Failure::checkpoint,
-                fmt::format("{}: '{}' is {}, expected '{}'", path.string(), field, found.dump(), expected),
+                fmt::format("{}: '{}' is {}, expected '{}'", file.path.string(), field, found.dump(), expected),
                 "export --feature default, and do the model's further steps outside of the graph");
   };
   const Json name = config.value("module_output_name", Json());
@@ -143,8 +151,8 @@ constexpr Base bases[] = {
     {"fill-mask", "masked-lm", "logits", false},
 };
 
-const Base& base_of(const ModulesFile& file) {
-  const std::string task = task_of(file);
+const Base& base_of(const ModulesFile& file, const Json& config) {
+  const std::string task = task_of(file, config);
   for (const Base& base : bases) {
     if (task == base.task) return base;
   }
@@ -197,8 +205,9 @@ SentenceModules SentenceModules::read(const fs::path& folder) {
   const bool pools = std::any_of(file.entries.begin(), file.entries.end(), [](const ModulesFile::Entry& entry) {
     return is_of_type(entry, "Pooling") || is_of_type(entry, "SpladePooling");
   });
-  const Base& base = base_of(file);
-  require_tokens(file, base.output);
+  const TransformerFile transformer = transformer_file(file);
+  const Base& base = base_of(file, transformer.config);
+  require_tokens(transformer, base.output);
   const Json settings = read_if_there(file.root / "config_sentence_transformers.json");
   SentenceModules result;
   result.feature_ = base.feature;

@@ -4,13 +4,13 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cctype>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/definition/sentence_module.hpp"
 #include "core/definition/sentence_steps.hpp"
+#include "core/lower_case.hpp"
 
 namespace onnxport::sentence {
 namespace {
@@ -80,9 +80,7 @@ constexpr PoolingMode pooling_modes[] = {
 
 /// Until sentence-transformers 5 the case of letters did not matter.
 Pool pool_named(const ModuleFolder& folder, const Json& name) {
-  std::string lower = name.is_string() ? name.get<std::string>() : "";
-  std::transform(lower.begin(), lower.end(), lower.begin(),
-                 [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });
+  const std::string lower = lower_case(name.is_string() ? name.get<std::string>() : "");
   std::vector<std::string_view> known;
   for (const PoolingMode& mode : pooling_modes) {
     if (lower == mode.name) return mode.pool;

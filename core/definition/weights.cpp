@@ -12,6 +12,7 @@
 #include "core/definition/stand_ins.hpp"
 #include "core/error.hpp"
 #include "core/listed.hpp"
+#include "core/lower_case.hpp"
 #include "core/printable.hpp"
 #include "core/tensor/elements.hpp"
 
@@ -71,8 +72,7 @@ bool in_numbered_list(std::string_view module) {
 
 /// Whether the path of a module within another says that it was added to that: a normalisation, or an adapter.
 bool is_added(std::string_view path) {
-  std::string lower(path);
-  for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  const std::string lower = lower_case(path);
   const bool direct = lower.find('.') == std::string::npos;
   if (direct && (lower.find("norm") != std::string::npos || lower.starts_with("ln") || lower.ends_with("_ln")))
     return true;

@@ -54,19 +54,16 @@ int fail_unforeseen(Console& console, const std::string& cause, const std::strin
 /// A limit that was set is the user's; else there is not enough in the machine, or somebody asks for too much of it.
 int fail_for_memory(Console& console, const std::bad_alloc& failure) {
   const std::string limit = memory_limit();
-  if (!limit.empty()) {
-    console.fail(static_cast<int>(Failure::usage), kind_of(Failure::usage),
-                 fmt::format("the work takes more memory than {} allows", limit), memory_hint);
-    return static_cast<int>(Failure::usage);
-  }
-  if (const auto* told = dynamic_cast<const OutOfMemory*>(&failure)) {
-    if (!foreign_plugin().empty()) return fail_unforeseen(console, told->what(), author_hint);
-    console.fail(static_cast<int>(Failure::usage), kind_of(Failure::usage), told->what(), memory_hint);
-    return static_cast<int>(Failure::usage);
-  }
-  return fail_unforeseen(
-      console, "out of memory",
-      "give the process more memory; if the model is small, please report this with its config.json");
+  const auto* told = dynamic_cast<const OutOfMemory*>(&failure);
+  if (limit.empty() && told == nullptr)
+    return fail_unforeseen(
+        console, "out of memory",
+        "give the process more memory; if the model is small, please report this with its config.json");
+  if (limit.empty() && !foreign_plugin().empty()) return fail_unforeseen(console, told->what(), author_hint);
+  console.fail(static_cast<int>(Failure::usage), kind_of(Failure::usage),
+               limit.empty() ? told->what() : fmt::format("the work takes more memory than {} allows", limit),
+               memory_hint);
+  return static_cast<int>(Failure::usage);
 }
 
 }  // namespace

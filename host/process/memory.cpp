@@ -93,6 +93,10 @@ uint64_t bytes_of_stacks() {
   return 3 * stack * std::max(1u, std::thread::hardware_concurrency());
 }
 
+/// The limits of a process, as messages call them.
+constexpr const char* address_space = "the limit on the address space (ulimit -v)";
+constexpr const char* data_segment = "the limit on data (ulimit -d)";
+
 /// 0: none was set.
 uint64_t limit_of_command = 0;
 /// What ulimit -d left when the process began, before --max-memory made a limit of its own.
@@ -105,10 +109,9 @@ void take_limits(AvailableMemory& least) {
   // This limit counts what is mapped, and libraries of this size map far more than they touch.
   constexpr uint64_t untouched = 700'000'000;
   const uint64_t mapped = number_in("/proc/self/statm").value_or(0) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-  if (const auto limit = limit_on(RLIMIT_AS))
-    take(*limit, untouched + mapped, "the limit on the address space (ulimit -v)");
+  if (const auto limit = limit_on(RLIMIT_AS)) take(*limit, untouched + mapped, address_space);
   const uint64_t data = number_of("/proc/self/status", "VmData:") * 1024;
-  if (data_limit_of_process) take(*data_limit_of_process, bytes_of_stacks() + data, "the limit on data (ulimit -d)");
+  if (data_limit_of_process) take(*data_limit_of_process, bytes_of_stacks() + data, data_segment);
 }
 
 /// What the process has written to and cannot be given back: heap, stacks, changed pages of libraries.
@@ -132,8 +135,8 @@ std::optional<Limit> least_limit() {
     if (bytes && (!least || *bytes < least->bytes)) least = {*bytes, fmt::format("{} {}", name, format_bytes(*bytes))};
   };
   if (limit_of_command > 0) take(limit_of_command, "--max-memory");
-  take(limit_on(RLIMIT_AS), "the limit on the address space (ulimit -v)");
-  take(data_limit_of_process, "the limit on data (ulimit -d)");
+  take(limit_on(RLIMIT_AS), address_space);
+  take(data_limit_of_process, data_segment);
   return least;
 }
 
