@@ -92,6 +92,9 @@ struct Precision {
   bool product = false;
   /// When a result in f32 may hold numbers that 16 bits have not: where an input does, or whatever they are.
   enum class Beyond { as_inputs, always, never } beyond = Beyond::as_inputs;
+  /// Which constants that 16 bits do not have are numbers of a formula, and no mask's, where they meet what a model
+  /// computes of its weights: then the node is computed in f32. A mask is a table where it is added.
+  enum class Numbers { none, single, any } numbers = Numbers::none;
   /// Below this opset its lowering computes steps in the type that may leave its range where no result does: products
   /// of queries and keys, powers.
   int64_t opens_below = 0;

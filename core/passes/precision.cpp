@@ -10,14 +10,9 @@
 #include "core/checkpoint/convert.hpp"
 #include "core/ir/operators.hpp"
 #include "core/ir/scalar.hpp"
+#include "core/passes/mask_values.hpp"
 
 namespace onnxport {
-
-const ir::Precision& precision_of(const ir::Node& node) {
-  static const ir::Precision none;
-  const ir::Operator* op = ir::find_operator(node.domain, node.op);
-  return op == nullptr ? none : op->precision;
-}
 
 namespace {
 
@@ -47,7 +42,7 @@ std::set<const Node*> deciders_of(const ir::Graph& graph) {
 class InPrecision {
  public:
   InPrecision(const ir::Graph& from, const PrecisionOptions& options)
-      : from_(from), options_(options), deciders_(deciders_of(from)) {}
+      : from_(from), options_(options), deciders_(deciders_of(from)), is_data_(data_values(from)) {}
 
   NarrowGraph run() {
     to_.name = from_.name;
@@ -73,6 +68,7 @@ class InPrecision {
     if (!node.bodies.empty()) return true;  // a body is computed in the types that it was defined with
     if (deciders_.contains(&node)) return true;
     if (options_.opset < precision_of(node).wide_below) return true;
+    if (takes_number_beyond(from_, node, masks_)) return true;
     return options_.keep_in_fp32.holds(node.scope);
   }
 
@@ -95,12 +91,10 @@ class InPrecision {
     moved.outputs.clear();
     const bool narrow = !stays_wide(node) && std::any_of(node.inputs.begin(), node.inputs.end(),
                                                          [this](ValueId id) { return is_narrow(id); });
-    using enum ir::Precision::Beyond;
     const ir::Precision& precision = precision_of(node);
-    bool beyond = precision.beyond == always;
+    const bool beyond = carries_mask(from_, node, masks_);
     for (size_t i = 0; i < moved.inputs.size(); ++i) {
       ValueId& input = moved.inputs[i];
-      beyond = beyond || (precision.beyond == as_inputs && is_beyond(input));
       const bool wide = !narrow || contains(precision.wide_inputs, i);
       input = is_float(input) ? as(input, wide ? DType::f32 : options_.dtype, node.scope) : plain(input);
     }
@@ -114,8 +108,11 @@ class InPrecision {
   /// Whether a value in f32 may hold numbers that the type does not have.
   bool is_beyond(ValueId id) const {
     if (!is_float(id)) return false;
-    if (from_[id].origin != ir::Origin::constant) return beyond_.contains(id);
-    const auto numbers = from_[id].constant->as<float>();
+    return from_[id].origin == ir::Origin::constant ? is_beyond_constant(from_[id]) : beyond_.contains(id);
+  }
+  bool is_beyond_constant(const ir::Value& value) const {
+    if (value.type.dtype != DType::f32) return false;
+    const auto numbers = value.constant->as<float>();
     return std::any_of(numbers.begin(), numbers.end(),
                        [this](float number) { return std::fabs(number) > ir::bound_of(options_.dtype); });
   }
@@ -208,6 +205,10 @@ class InPrecision {
   const ir::Graph& from_;
   const PrecisionOptions& options_;
   const std::set<const Node*> deciders_;
+  const std::vector<bool> is_data_;
+  const MaskValues masks_{.is_data = is_data_,
+                          .is_beyond = [this](ValueId id) { return is_beyond(id); },
+                          .is_beyond_constant = [this](const ir::Value& value) { return is_beyond_constant(value); }};
   ir::Graph to_;
   std::vector<ValueId> map_;
   std::set<ValueId> beyond_;

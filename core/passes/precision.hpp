@@ -11,9 +11,6 @@
 
 namespace onnxport {
 
-/// What 16 bits do to a node; nothing where its operator is somebody's own.
-const ir::Precision& precision_of(const ir::Node& node);
-
 struct PrecisionOptions {
   ir::DType dtype = ir::DType::f16;  // f16 or bf16
   KeptModules keep_in_fp32;
@@ -36,7 +33,8 @@ struct NarrowGraph {
 ///   meets the rest; what attention adds to its scores, and their softmax; norms that the opset has no operator for,
 ///   what a router makes of its input, sums, powers and exponentials; the modules to be kept.
 /// - What lies beyond the type's range, such as the lowest float of a mask, becomes its lowest or largest number and
-///   never an infinity, which would give NaN in a row that is masked as a whole.
+///   never an infinity, which would give NaN in a row that is masked as a whole. What computes with such a number,
+///   as x * 1e5 does, stays in f32.
 ir::Graph to_precision(const ir::Graph& graph, const PrecisionOptions& options);
 /// The same, told value by value.
 NarrowGraph narrowed(const ir::Graph& graph, const PrecisionOptions& options);

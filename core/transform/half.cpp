@@ -68,7 +68,8 @@ ir::Tensor halved(const ir::Tensor& wide) {
 struct Names {
   std::string wide, half;    // empty: not made so far
   bool is_constant = false;  // which does not make what takes it one of 16 bits
-  bool is_beyond = false;    // it may hold numbers that 16 bits have not
+  bool is_beyond = false;    // it may hold numbers that 16 bits have not, as a mask does
+  bool is_data = false;      // made of a weight or of floats that are given, as no mask is
 };
 
 class HalfModel {
@@ -111,12 +112,12 @@ class HalfModel {
       if (weight.header.data_type() != TensorProto::FLOAT) continue;
       const std::string& name = weight.header.name();
       if (!narrow.contains(name)) {
-        values_[name] = {.wide = name};
+        values_[name] = {.wide = name, .is_data = true};
         continue;
       }
       weight.header.set_data_type(TensorProto::FLOAT16);
       weight.weight = std::make_shared<const Weight>(weight.weight->then(CastTo{ir::DType::f16}));
-      values_[name] = {.half = name};
+      values_[name] = {.half = name, .is_data = true};
     }
   }
 
@@ -162,6 +163,25 @@ class HalfModel {
     });
   }
 
+  bool takes_data(const pb::NodeProto& node) const {
+    return std::any_of(node.input().begin(), node.input().end(), [&](const std::string& name) {
+      const auto found = values_.find(name);
+      return found != values_.end() && found->second.is_data;
+    });
+  }
+
+  /// Whether a constant that 16 bits have not is a number of what the node computes, as in x * 1e5.
+  bool takes_number_beyond(const pb::NodeProto& node) const {
+    using enum ir::Precision::Numbers;
+    const ir::Precision::Numbers numbers = precision_of(node).numbers;
+    if (numbers == none || !takes_data(node)) return false;
+    return std::any_of(node.input().begin(), node.input().end(), [&](const std::string& name) {
+      const auto found = values_.find(name);
+      if (found == values_.end() || !found->second.is_constant || !found->second.is_beyond) return false;
+      return numbers == any || constants_.at(name).element_count() == 1;
+    });
+  }
+
   void convert(pb::GraphProto& graph) {
     std::set<std::string> outputs;
     for (const pb::ValueInfoProto& output : graph.output()) outputs.insert(output.name());
@@ -171,7 +191,7 @@ class HalfModel {
     std::map<std::string, Names> outside = values_;
     for (const pb::ValueInfoProto& input : graph.input()) {
       if (!is_f32(input.name()) || values_.contains(input.name())) continue;  // weights may be inputs as well
-      values_[input.name()] = {.wide = input.name()};
+      values_[input.name()] = {.wide = input.name(), .is_data = true};
       inputs_.insert(input.name());
     }
     for (const TensorProto& tensor : graph.initializer()) take_constant(tensor, tensor.name());
@@ -191,14 +211,17 @@ class HalfModel {
       return;
     }
     if (node.op_type() == "Cast" && casts_to_float(node)) return convert_cast(std::move(node), outputs);
-    const bool narrow = !stays_wide(node) && takes_half(node);
+    const bool takes_number = takes_number_beyond(node);
+    const bool narrow = !stays_wide(node) && !takes_number && takes_half(node);
     const ir::Precision& precision = precision_of(node);
     using enum ir::Precision::Beyond;
+    const bool is_data = takes_data(node);
+    const bool follows = precision.beyond == as_inputs && !takes_number && !(precision.product && is_data);
     bool beyond = precision.beyond == always;
     for (int i = 0; i < node.input_size(); ++i) {
       const auto found = values_.find(node.input(i));
       if (found == values_.end()) continue;
-      beyond = beyond || (precision.beyond == as_inputs && found->second.is_beyond);
+      beyond = beyond || (follows && found->second.is_beyond);
       const bool wide = !narrow || std::find(precision.wide_inputs.begin(), precision.wide_inputs.end(),
                                              static_cast<size_t>(i)) != precision.wide_inputs.end();
       node.set_input(i, as(node.input(i), wide));
@@ -206,7 +229,7 @@ class HalfModel {
     for (pb::AttributeProto& attribute : *node.mutable_attribute()) {
       if (attribute.has_g()) convert(*attribute.mutable_g());
     }
-    finish(std::move(node), narrow, beyond, outputs);
+    finish(std::move(node), {.is_narrow = narrow, .is_beyond = beyond, .is_data = is_data}, outputs);
   }
 
   /// What a Cast to f32 makes of integers is computed with in f32 until it meets 16 bits; of floats it is nothing new.
@@ -217,24 +240,27 @@ class HalfModel {
   }
   void convert_cast(pb::NodeProto node, const std::set<std::string>& outputs) {
     if (values_.contains(node.input(0))) node.set_input(0, as(node.input(0), true));
-    finish(std::move(node), false, false, outputs);
+    finish(std::move(node), {}, outputs);
   }
 
-  void finish(pb::NodeProto node, bool narrow, bool beyond, const std::set<std::string>& outputs) {
+  struct Results {
+    bool is_narrow = false, is_beyond = false, is_data = false;
+  };
+  void finish(pb::NodeProto node, const Results& results, const std::set<std::string>& outputs) {
     std::vector<std::string> put_out;
     for (int i = 0; i < node.output_size(); ++i) {
       const std::string name = node.output(i);
       if (name.empty()) continue;
       if (!types_.contains(name)) refuse(node, name);
       if (!is_f32(name)) continue;
-      if (!narrow) {
-        values_[name] = {.wide = name, .is_beyond = beyond};
+      if (!results.is_narrow) {
+        values_[name] = {.wide = name, .is_beyond = results.is_beyond, .is_data = results.is_data};
         continue;
       }
       const bool is_output = outputs.contains(name);
       const std::string half = is_output ? fresh(name + "/f16") : name;
       node.set_output(i, half);
-      values_[name] = {.half = half};
+      values_[name] = {.half = half, .is_data = results.is_data};
     }
     *nodes_->Add() = std::move(node);
   }

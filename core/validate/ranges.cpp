@@ -11,6 +11,7 @@
 #include "core/operators/evaluation.hpp"
 #include "core/passes/fold.hpp"
 #include "core/passes/lower.hpp"
+#include "core/passes/mask_values.hpp"
 #include "core/passes/precision.hpp"
 
 namespace onnxport {
@@ -93,23 +94,25 @@ void Ranges::watch_values() {
 
 /// By value: whether a mask is in it, whose lowest number is the type's lowest by then.
 std::vector<bool> Ranges::brought_into_range(const ir::Graph& graph) const {
-  using enum ir::Precision::Beyond;
   const double bound = ir::bound_of(form_.dtype);
   std::vector<bool> is_brought(graph.values.size(), false);
+  const std::vector<bool> is_data = data_values(graph);
+  const MaskValues known{.is_data = is_data,
+                         .is_beyond = [&](ValueId id) { return is_brought[id]; },
+                         .is_beyond_constant =
+                             [&](const ir::Value& value) {
+                               if (value.type.dtype != form_.dtype) return false;
+                               const std::vector<double> numbers =
+                                   ir::numbers_of(*value.constant).value_or(std::vector<double>());
+                               return std::any_of(numbers.begin(), numbers.end(),
+                                                  [&](double number) { return std::fabs(number) >= bound; });
+                             }};
   for (ValueId id = 1; id < graph.values.size(); ++id) {
-    const ir::Value& value = graph[id];
-    if (value.origin != ir::Origin::constant || value.type.dtype != form_.dtype) continue;
-    const std::vector<double> numbers = ir::numbers_of(*value.constant).value_or(std::vector<double>());
-    is_brought[id] =
-        std::any_of(numbers.begin(), numbers.end(), [&](double number) { return std::fabs(number) >= bound; });
+    if (graph[id].origin == ir::Origin::constant) is_brought[id] = known.is_beyond_constant(graph[id]);
   }
   for (const Node& node : graph.nodes) {
-    const ir::Precision& precision = precision_of(node);
-    bool is_one = precision.beyond == always || (node.op == "Clip" && node.real("max", 0) == bound);
-    if (precision.beyond == as_inputs)
-      is_one =
-          is_one || std::any_of(node.inputs.begin(), node.inputs.end(), [&](ValueId id) { return is_brought[id]; });
-    for (ValueId id : node.outputs) is_brought[id] = is_one;
+    const bool is_bounded = node.op == "Clip" && node.real("max", 0) == bound;
+    for (ValueId id : node.outputs) is_brought[id] = is_bounded || carries_mask(graph, node, known);
   }
   return is_brought;
 }
@@ -117,6 +120,7 @@ std::vector<bool> Ranges::brought_into_range(const ir::Graph& graph) const {
 void Ranges::look_at(const Tensors& inputs) {
   std::vector<std::string> names;
   for (const ir::NamedValue& mark : watched_.marks) names.push_back(mark.name);
+  if (names.empty()) return;  // nothing is in the type
   for (const auto& [name, largest] : reference_->magnitudes(inputs, names)) {
     const auto value = marked_values_.find(name);
     double& most = value != marked_values_.end() ? values_[value->second] : steps_[marked_steps_.at(name)];

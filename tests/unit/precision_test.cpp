@@ -154,6 +154,19 @@ BOOST_AUTO_TEST_CASE(attention_adds_to_its_scores_in_f32) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_number_that_the_type_does_not_have_is_computed_with_in_f32) {
+  const ValueId made = add("Linear", {x, weight("w", {4, 4})}, {}, "m", composite_domain);
+  g.add_output("y", add("Mul", {made, number(1e5)}));
+  g.add_output("z", add("Add", {add("Relu", {made}), number(7e4)}));
+  const Graph narrowed = narrow();
+  BOOST_TEST((type_of(narrowed, "Linear") == DType::f16));
+  BOOST_TEST((type_of(narrowed, "Mul") == DType::f32));
+  BOOST_TEST((type_of(narrowed, "Add") == DType::f32));
+  BOOST_TEST(count(narrowed, "Clip") == 0);
+  // Either is within the range of bf16.
+  BOOST_TEST((type_of(narrow(DType::bf16), "Mul") == DType::bf16));
+}
+
 BOOST_AUTO_TEST_CASE(masks_stay_finite) {
   const ValueId hidden =
       add("Mul", {add("Cast", {mask}, {{"to", int64_t{1}}}), number(std::numeric_limits<float>::lowest())});

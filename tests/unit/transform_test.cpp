@@ -200,6 +200,21 @@ BOOST_AUTO_TEST_CASE(weights_in_16_bits) {
   check_equal(wanted, 2e-3);
 }
 
+BOOST_AUTO_TEST_CASE(a_number_that_16_bits_have_not_is_no_mask) {
+  // y = softmax(...) * 2e5 / 1e5, which is 2 where both numbers are what they are.
+  pb::NodeProto& share = *graph->mutable_node(graph->node_size() - 1);
+  share.set_name("share");
+  share.set_output(0, "share");
+  constant("up", ir::Tensor::f32_scalar(2e5F));
+  node("Mul", {"share", "up"}, "far");
+  constant("down", ir::Tensor::f32_scalar(1e5F));
+  node("Div", {"far", "down"}, "y");
+  save();
+  const Transformation wanted{.fp16 = true};
+  write(wanted);
+  check_equal(wanted, 4e-3);
+}
+
 BOOST_AUTO_TEST_CASE(ids_in_32_bits) {
   const Transformation wanted{.int32 = true};
   BOOST_TEST(write(wanted).narrow_ids.value_or(0) == 2U);
