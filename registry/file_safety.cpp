@@ -22,8 +22,13 @@ using Path = std::filesystem::path;
 std::string told(sha256_ctx& context) {
   std::array<uint8_t, SHA256_DIGEST_SIZE> digest;
   sha256_digest(&context, digest.size(), digest.data());
+  constexpr const char* digits = "0123456789abcdef";
   std::string text;
-  for (const uint8_t byte : digest) text += fmt::format("{:02x}", byte);
+  text.reserve(2 * digest.size());
+  for (const uint8_t byte : digest) {
+    text += digits[byte >> 4];
+    text += digits[byte & 15];
+  }
   return text;
 }
 

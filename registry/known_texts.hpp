@@ -3,10 +3,13 @@
 // takes.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "registry/yaml.hpp"
 
@@ -29,11 +32,13 @@ class KnownTexts {
   void save() const;
 
  private:
+  using Row = std::vector<uint8_t>;  // what a text holds, in few bytes
+
   std::filesystem::path file_;  // empty: nothing is kept
-  std::map<std::string, yaml::Node> known_;
+  std::map<std::string, Row> known_;
   std::mutex mutex_;
-  std::map<std::string, yaml::Node> used_;
-  bool has_news_ = false;
+  std::set<std::string> used_;  // of those
+  std::map<std::string, Row> news_;
 };
 
 }  // namespace onnxport
