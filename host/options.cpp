@@ -31,6 +31,8 @@ void add_plugin_options(CLI::App& app, PluginArguments& plugins) {
   app.add_option("--trust", plugins.trust, "Policy that says which plugins may be loaded")->type_name("FILE");
   app.add_flag("--safe", plugins.safe, "Load nothing but the plugins and back ends that came with the program")
       ->excludes(folders);
+  app.add_flag("--ignore-quarantine", plugins.ignores_quarantine,
+               "Load plugins as well that ended the process once (see `plugins quarantine`)");
 }
 
 CLI::Option* add_model_options(CLI::App& app, ModelArguments& from) {

@@ -76,6 +76,7 @@ std::vector<std::string> words_of(const PluginArguments& plugins, const std::str
   for (const fs::path& folder : plugins.plugin_dirs) words.insert(words.end(), {"--plugin-dir", folder.string()});
   if (plugins.trust) words.insert(words.end(), {"--trust", plugins.trust->string()});
   if (plugins.safe) words.emplace_back("--safe");
+  if (plugins.ignores_quarantine) words.emplace_back("--ignore-quarantine");
   return words;
 }
 
@@ -118,7 +119,7 @@ int run_plugins_check(const PluginsCheckArguments& arguments, Console& console) 
   const fs::path folder = folder_of(arguments.path);
   PluginArguments plugins = arguments.plugins;
   plugins.plugin_dirs.insert(plugins.plugin_dirs.begin(), folder);
-  plugins.heeds_quarantine = false;  // whoever checks a plugin wants to see what it does
+  plugins.ignores_quarantine = true;  // whoever checks a plugin wants to see what it does
   const std::unique_ptr<Registry> registry = discover(plugins);
   auto& json = console.result();
   json["plugins"] = nlohmann::ordered_json::array();

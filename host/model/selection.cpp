@@ -144,7 +144,7 @@ SearchOptions search_options(const PluginArguments& arguments) {
   options.plugin_dirs = arguments.plugin_dirs;
   options.trust_file = arguments.trust;
   options.builtin_only = arguments.safe;
-  options.quarantine = arguments.heeds_quarantine;
+  options.quarantine = !arguments.ignores_quarantine;
   options.passed_over = libraries_that_ended_it();
   return options;
 }

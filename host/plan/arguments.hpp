@@ -15,7 +15,7 @@ struct PluginArguments {
   std::vector<std::filesystem::path> plugin_dirs;
   std::optional<std::filesystem::path> trust;
   bool safe = false;  // the installed ones only
-  bool heeds_quarantine = true;
+  bool ignores_quarantine = false;
 };
 
 /// Options that say where the checkpoint comes from.

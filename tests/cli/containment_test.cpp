@@ -255,14 +255,41 @@ BOOST_AUTO_TEST_CASE(the_quarantine_is_told_and_opened) {
   BOOST_TEST(record["signal"] == "exit 0");
   BOOST_TEST(record["date"].get<std::string>().ends_with("Z"));
   BOOST_TEST(record["sha256"].get<std::string>().size() == 64u);
-  const Outcome list = sandbox.run({"plugins", "list", "--plugin-dir", fixture_plugins("hostile").string()});
-  BOOST_TEST(contains(list.out, "refused      org.onnxport.test.hostile"), list.out);
+  const Words list{"plugins", "list", "--plugin-dir", fixture_plugins("hostile").string()};
+  BOOST_TEST(contains(sandbox.run(list).out, "refused      org.onnxport.test.hostile"));
+  Words as_json = list;
+  as_json.emplace_back("--json");
+  const Json candidate = object_of(sandbox.run(as_json))["plugins"][0];
+  BOOST_TEST(candidate["license"] == "Apache-2.0");
+  BOOST_TEST(candidate["abi"].get<std::string>().starts_with("1."));
+  BOOST_TEST(candidate["features"]["exit-in-create"] == Json::array({"default"}));
+
+  // Whoever asks for it sees what it does.
+  Words asked = exported({"hostile"});
+  asked.emplace_back("--ignore-quarantine");
+  BOOST_TEST(contains(sandbox.run(asked).err, "ended the process with exit status 0 in create()"));
 
   check_failure(sandbox, {"plugins", "quarantine", "nobody", "--clear"}, 2, {"no plugin 'nobody'"});
   BOOST_TEST(contains(sandbox.run({"plugins", "quarantine", hostile, "--clear"}).out, "released: "));
   BOOST_TEST(quarantined(sandbox) == 0u);
   const Outcome released = sandbox.run(exported({"hostile"}));
   BOOST_TEST(contains(released.err, "plugin org.onnxport.test.hostile ended the process"), released.err);
+}
+
+BOOST_AUTO_TEST_CASE(a_check_tries_what_is_in_quarantine) {
+  const Sandbox sandbox;
+  write_fixture_model(sandbox, "c-linear");
+  const fs::path folder = fixture_plugins("c_linear") / "fixture_c_linear";
+  const Json listed = object_of(sandbox.run({"plugins", "list", "--json", "--plugin-dir", folder.string()}));
+  const std::string sum = listed["plugins"][0]["sha256"];
+  sandbox.write(
+      "home/.local/state/onnxport/quarantine/" + sum + ".yaml",
+      "plugin: org.onnxport.test.c-linear\nlibrary: " + (folder / "libonnxport_fixture_c_linear.so").string() +
+          "\nsha256: " + sum + "\nreason: crashed\nsignal: SIGSEGV\ndate: 2026-01-01T00:00:00Z\n");
+  BOOST_TEST(contains(sandbox.run(exported({"c_linear"})).err, "in quarantine, since it crashed"));
+  const Outcome tried = sandbox.run({"plugins", "check", folder.string(), "--run", "--config", "model/config.json"});
+  BOOST_TEST(contains(tried.out, "opset"), tried.out << tried.err);
+  BOOST_TEST(!contains(tried.out + tried.err, "quarantine"), tried.out << tried.err);
 }
 
 BOOST_AUTO_TEST_CASE(a_record_can_be_read_whatever_its_path) {
