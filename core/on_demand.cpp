@@ -9,6 +9,7 @@
 
 #include "core/error.hpp"
 #include "core/installation.hpp"
+#include "core/loader_message.hpp"
 #include "core/privileges.hpp"
 
 namespace onnxport {
@@ -36,15 +37,20 @@ void open(const OnDemandLibrary& wanted, dll::shared_library& library) {
   pass_library_gate(wanted.name, path);
   try {
     library.load(path.string(), dll::load_mode::rtld_now | dll::load_mode::rtld_local);
+    constexpr const char* same_version = "build the program and its libraries from the same version";
+    if (!library.has(wanted.stamp_symbol))
+      throw Error(Failure::plugin,
+                  fmt::format("{} is not {}: it has no symbol {}", path.string(), wanted.what, wanted.stamp_symbol),
+                  same_version);
     const std::string stamp = library.get<const char*()>(wanted.stamp_symbol)();
     if (stamp == wanted.stamp) return;
-    throw Error(Failure::usage,
+    throw Error(Failure::plugin,
                 fmt::format("{} was built as '{}', and this program wants '{}'", path.string(), stamp, wanted.stamp),
-                "build the program and its libraries from the same version");
+                same_version);
   } catch (const Error&) {
     throw;
   } catch (const std::exception& problem) {
-    throw Error(Failure::usage, fmt::format("{} cannot be opened: {}", wanted.what, problem.what()),
+    throw Error(Failure::usage, fmt::format("{} cannot be opened: {}", wanted.what, loader_message(problem)),
                 wanted.broken_hint);
   }
 }

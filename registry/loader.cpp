@@ -15,6 +15,7 @@
 
 #include "core/activity.hpp"
 #include "core/error.hpp"
+#include "core/loader_message.hpp"
 #include "registry/candidate.hpp"
 #include "registry/places.hpp"
 #include "registry/plugin_facts.hpp"
@@ -58,14 +59,7 @@ std::unique_ptr<Opened> open(const Path& library, const Manifest& manifest, cons
   try {
     opened->handle.load(library, boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local);
   } catch (const std::exception& error) {
-    // Of the loader's message, what the system says; the rest speaks of the library that wraps it.
-    std::string why = error.what();
-    constexpr std::string_view before = "dlerror system message: ";
-    if (const size_t at = why.find(before); at != std::string::npos) {
-      why = why.substr(at + before.size());
-      if (const size_t end = why.rfind("): "); end != std::string::npos) why.resize(end);
-    }
-    refuse(library, fmt::format("cannot be opened: {}", why),
+    refuse(library, fmt::format("cannot be opened: {}", loader_message(error)),
            "install what the library needs, or build the plugin again on this machine");
   }
   handles->push_back(opened->handle);

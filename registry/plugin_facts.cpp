@@ -56,7 +56,8 @@ class Facts {
  private:
   void check_list(const void* data, size_t count, const char* what) const {
     if (count > largest_count || (count > 0 && data == nullptr)) {
-      refuse(library_, fmt::format("its {} are said to be {}, which cannot be right", what, count), report_hint);
+      refuse(library_, fmt::format("the length that it gives with its {} is {}, which cannot be right", what, count),
+             report_hint);
     }
   }
   std::string text(onnxport_string string, const char* what) const {

@@ -10,6 +10,7 @@
 #include <span>
 
 #include "core/error.hpp"
+#include "core/loader_message.hpp"
 #include "core/on_demand.hpp"
 
 namespace onnxport {
@@ -29,7 +30,7 @@ Backend* open_backend(const std::string& name) {
   } catch (const Error&) {
     throw;
   } catch (const std::exception& problem) {
-    throw Error(Failure::usage, fmt::format("{} cannot be opened: {}", wanted.what, problem.what()),
+    throw Error(Failure::usage, fmt::format("{} cannot be opened: {}", wanted.what, loader_message(problem)),
                 wanted.broken_hint);
   }
 }

@@ -126,16 +126,18 @@ std::vector<ValueId> Graph::add_node(Node node, size_t outputs) {
     if (id >= values.size())
       throw Error(Failure::plugin, fmt::format("{}: {} got a value that does not exist", where, node.op));
   }
+  for (size_t i = 0; i < std::min(op->inputs.least, node.inputs.size()); ++i) {
+    if (node.inputs[i] == absent)
+      throw Error(Failure::plugin, fmt::format("{}: input {} of {} is absent, which it needs; is it one that the model "
+                                               "may leave out?",
+                                               where, i, node.op));
+  }
   while (!node.inputs.empty() && node.inputs.back() == absent) node.inputs.pop_back();
   if (node.inputs.size() < op->inputs.least || node.inputs.size() > op->inputs.most || outputs > op->max_outputs) {
     throw Error(Failure::plugin,
                 fmt::format("{}: {} was given {} inputs and {} outputs; it takes {} to {} and yields up to {}", where,
                             describe(*this, node), node.inputs.size(), outputs, op->inputs.least, op->inputs.most,
                             op->max_outputs));
-  }
-  for (size_t i = 0; i < op->inputs.least; ++i) {
-    if (node.inputs[i] == absent)
-      throw Error(Failure::plugin, fmt::format("{}: input {} of {} is absent", where, i, node.op));
   }
   std::vector<Value> results(outputs);
   Inference inference{*this, node, results};

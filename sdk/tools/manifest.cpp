@@ -96,7 +96,9 @@ std::string model(const onnxport_model& from) {
 
 /// The library stays open until the program ends.
 const onnxport_plugin& open(const char* library) {
-  void* const handle = ::dlopen(library, RTLD_NOW | RTLD_LOCAL);
+  // A name without a slash would be looked for where the system has its libraries.
+  const std::string path = std::string(library).find('/') == std::string::npos ? std::string("./") + library : library;
+  void* const handle = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) throw std::runtime_error(::dlerror());
   void* const symbol = ::dlsym(handle, ONNXPORT_ENTRY_SYMBOL);
   if (symbol == nullptr)

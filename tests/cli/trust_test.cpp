@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
@@ -137,6 +138,23 @@ BOOST_AUTO_TEST_CASE(back_ends_obey_the_same_policy, *boost::unit_test::precondi
   fs::remove(path() / users_policy);
   ::chmod((path() / "backends").c_str(), 0777);
   BOOST_TEST(contains(message(exported(), elsewhere), "writable by everybody"), message(exported(), elsewhere));
+}
+
+BOOST_AUTO_TEST_CASE(what_is_no_back_end_is_called_so, *boost::unit_test::precondition(reference_built)) {
+  const fs::path folder = path() / "backends";
+  fs::copy(fs::path(ONNXPORT_BUILD_DIR) / "lib/onnxport/backends", folder);
+  Options options;
+  options.environment = {"ONNXPORT_BACKEND_PATH=" + folder.string()};
+  const fs::path library = folder / "libonnxport_onnxruntime.so";
+  fs::copy_file(path() / "plugins/linear/libonnxport_fixture_c_linear.so", library,
+                fs::copy_options::overwrite_existing);
+  const Outcome plugin = run(exported(), options);
+  BOOST_TEST(plugin.status == 4);
+  BOOST_TEST(contains(plugin.err, "is not the back end 'onnxruntime': it has no symbol"), plugin.err);
+  std::ofstream(library) << "text";
+  const Outcome text = run(exported(), options);
+  BOOST_TEST(text.status == 2);
+  BOOST_TEST(contains(text.err, "libonnxport_onnxruntime.so: file too short\n"), text.err);
 }
 
 BOOST_AUTO_TEST_CASE(safe_is_what_came_with_the_program) {
