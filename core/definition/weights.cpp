@@ -248,6 +248,9 @@ std::string WeightSource::next_step(const std::string& prefix) const {
     return "the config does not describe these tensors; correct it, or pass --allow-unused to leave them out";
   if (missing_.empty()) return "config.json and the weights are not of the same model; fetch both again from one place";
   if (std::string told = next_step_of_stand_ins(); !told.empty()) return told;
+  if (!rules_.empty())
+    return "correct the rules of weight_names, which have to make the names that are missing of the checkpoint's; where "
+           "they do, the weights are not all there";
   if (misses_parts_of_modules())
     return "the weights are not all there, or config.json is of another model; fetch both again from one place";
   return "if the missing ones belong to a head, this checkpoint has another: see its config.json's architectures, and "

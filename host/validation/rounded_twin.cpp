@@ -1,22 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/validation/rounded_twin.hpp"
 
-#include <memory>
+#include <utility>
+
+#include "core/passes/rounded_weights.hpp"
 
 namespace onnxport {
-namespace {
-
-Definition rounded(const Definition& definition, ir::DType dtype) {
-  Definition twin = definition;
-  for (ir::Value& value : twin.graph.values) {
-    if (value.origin != ir::Origin::weight || value.type.dtype != ir::DType::f32) continue;
-    value.weight = std::make_shared<const Weight>(value.weight->then(CastTo{dtype}).then(CastTo{ir::DType::f32}));
-  }
-  return twin;
-}
-
-}  // namespace
-
 RoundedTwin::RoundedTwin(const ExportToValidate& exported, const std::atomic<bool>* cancel)
     : output_(exported.folder / "rounded"), exported_(exported) {
   size_t count = 0;
@@ -26,8 +15,9 @@ RoundedTwin::RoundedTwin(const ExportToValidate& exported, const std::atomic<boo
     GraphToExport& twin = graphs_.emplace_back();
     twin.file = graph.file;
     for (const Definition* definition : graph.definitions) {
-      definitions_.push_back(rounded(*definition, exported.form.dtype));
-      twin.definitions.push_back(&definitions_.back());
+      Definition& copy = definitions_.emplace_back(*definition);
+      copy.graph = with_rounded_weights(std::move(copy.graph), exported.form.dtype);
+      twin.definitions.push_back(&copy);
     }
   }
   ExportOptions options;

@@ -196,6 +196,14 @@ BOOST_AUTO_TEST_CASE(tensors_are_told_by_the_companys_names) {
                 {"acme.blocks.0.attn.qkv.bias [72] cannot be split into parts of 24, 24, 36"});
 }
 
+BOOST_AUTO_TEST_CASE(a_rule_that_makes_a_name_nobody_asks_for_is_to_be_corrected) {
+  const Acme acme;
+  acme.change_manifest("attention.output.dense.", "attention.outptu.dense.");
+  check_failure(acme, acme.exporting(), 3,
+                {"missing (4)", "to the plugin bert.encoder.layer.0.attention.outptu.dense.weight",
+                 "correct the rules of weight_names"});
+}
+
 BOOST_AUTO_TEST_CASE(fields_are_told_by_the_companys_names) {
   const Acme acme;
   acme.change_config("\"d_model\":24", "\"d_model\":\"wide\"");

@@ -73,8 +73,10 @@ void add_forms(const Tested& plugin) {
     const Manifest::Model* model = plugin.candidate->manifest.model(recording.model_type);
     if (model == nullptr || known_gap(recording, *model) != nullptr) continue;
     if (!seen.insert(normal_type(recording.model_type)).second) continue;
-    plugin.suite->add(
-        only_with_all(checking(recording.model_type + "_in_f16", [recording] { return answers_in_f16(recording); })));
+    utf::test_case* in_f16 =
+        only_with_all(checking(recording.model_type + "_in_f16", [recording] { return answers_in_f16(recording); }));
+    in_f16->add_precondition(reference_built);
+    plugin.suite->add(in_f16);
     plugin.suite->add(
         only_with_all(checking(recording.model_type + "_linked", [recording] { return answers_linked(recording); })));
   }
