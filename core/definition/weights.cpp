@@ -249,7 +249,8 @@ std::string WeightSource::next_step(const std::string& prefix) const {
   if (missing_.empty()) return "config.json and the weights are not of the same model; fetch both again from one place";
   if (std::string told = next_step_of_stand_ins(); !told.empty()) return told;
   if (!rules_.empty())
-    return "correct the rules of weight_names, which have to make the names that are missing of the checkpoint's; where "
+    return "correct the rules of weight_names, which have to make the names that are missing of the checkpoint's; "
+           "where "
            "they do, the weights are not all there";
   if (misses_parts_of_modules())
     return "the weights are not all there, or config.json is of another model; fetch both again from one place";

@@ -280,7 +280,7 @@ BOOST_AUTO_TEST_CASE(a_field_that_nobody_has_is_told) {
   }
   // A field that a checkpoint may leave out.
   const Acme acme;
-  acme.change_manifest("d_model: hidden_size", "d_model: hidden_size\n  pooling_layers: pooler_num_layers");
+  acme.change_manifest("d_model: hidden_size", "d_model: hidden_size, pooling_layers: pooler_num_layers");
   const Outcome exported = acme.run(acme.exporting());
   BOOST_TEST(exported.status == 0, exported.err);
   BOOST_TEST(contains(exported.out, "config_names of com.acme.encoder has 'pooling_layers' for 'pooler_num_layers'"),
