@@ -200,8 +200,8 @@ constexpr uint32_t takes_images_since = 21;
 
 /// Weights stay where they lie: kernels may not keep them in a layout of their own, which would be a copy of them all,
 /// nor may those of convolutions be put in blocks of channels, which is done with the graph (and holds two copies at a
-/// time). What kernels compute does not change by it, nor does how the graph is optimised otherwise; loading is as much
-/// faster as running is slower.
+/// time). What kernels compute changes in rounding alone, and the graph is optimised no less otherwise; loading is as
+/// much faster as running is slower.
 void prepare_for_images(Ort::SessionOptions& options) {
   options.AddConfigEntry("session.disable_prepacking", "1");
   options.SetGraphOptimizationLevel(ORT_ENABLE_EXTENDED);
