@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the commands accept that are about model types and checkpoints: features, explain, record, synth.
+#include <fmt/format.h>
+
+#include "core/checkpoint/random_weights.hpp"
 #include "host/commands.hpp"
 #include "host/options.hpp"
 #include "host/plan/choices.hpp"
@@ -46,6 +49,12 @@ void define_synth(CLI::App& root, Arguments& a) {
   synth->add_option("CONFIG", a.synth.config, "A config.json")->required()->option_text(" ");
   synth->add_option("OUTPUT", a.synth.output, "The checkpoint's folder")->required()->option_text(" ");
   synth->add_option("--seed", a.synth.seed, "Other numbers (default 0)")->type_name("N");
+  synth
+      ->add_option("--form", a.synth.form,
+                   fmt::format("Draw as an earlier version did: {} to {} (default {}, the newest)", first_form,
+                               newest_form, newest_form))
+      ->check(CLI::Range(first_form, newest_form))
+      ->type_name("N");
   synth->add_option("--dtype", a.synth.dtype, "Type of the weights (default fp32)")
       ->check(CLI::IsMember(names_of(dtype_choices)));
   synth->add_option("--shard-size", a.synth.shard_size, "Several files of at most this size, and their index: 5GB")

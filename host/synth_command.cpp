@@ -32,7 +32,7 @@ struct Shard {
 };
 
 /// Writes the shards, one a thread at a time.
-void write_shards(const std::vector<Shard>& shards, uint64_t seed, uint64_t bytes, Console& console) {
+void write_shards(const std::vector<Shard>& shards, const Draw& draw, uint64_t bytes, Console& console) {
   std::atomic<size_t> next{0};
   std::atomic<uint64_t> done{0};
   std::mutex mutex;
@@ -40,14 +40,14 @@ void write_shards(const std::vector<Shard>& shards, uint64_t seed, uint64_t byte
   const auto work = [&] {
     try {
       for (size_t i = next++; i < shards.size(); i = next++) {
-        std::optional<RandomWeights> draw;
+        std::optional<RandomWeights> weights;
         const TensorPlan* drawn = nullptr;
         stream_safetensors(shards[i].path, shards[i].tensors,
                            [&](const TensorPlan& tensor, std::span<std::byte> piece) {
                              console.stop_if_cancelled();
-                             if (drawn != &tensor) draw.emplace(seed, tensor);
+                             if (drawn != &tensor) weights.emplace(draw, tensor);
                              drawn = &tensor;
-                             draw->fill(piece);
+                             weights->fill(piece);
                              console.progress("drawing weights", done += piece.size(), bytes);
                            });
       }
@@ -101,7 +101,8 @@ int run_synth(const SynthArguments& arguments, Console& console) {
   const auto parts = shards_of(tensors, arguments.shard_size.value_or(0));
   std::vector<Shard> shards;
   for (size_t i = 0; i < parts.size(); ++i) shards.push_back({output.folder() / shard_name(i, parts.size()), parts[i]});
-  write_shards(shards, arguments.seed, bytes, console);
+  const Draw draw{arguments.seed, arguments.form.value_or(newest_form)};
+  write_shards(shards, draw, bytes, console);
   if (parts.size() > 1) {
     const fs::path index = output.folder() / "model.safetensors.index.json";
     const std::string text = shard_index(parts);
@@ -118,6 +119,7 @@ int run_synth(const SynthArguments& arguments, Console& console) {
   json["output"] = output.final_folder().string();
   json["model_type"] = selection.model_type;
   json["feature"] = selection.feature;
+  json["form"] = draw.form;
   json["opsets"] = {std::max(lowest_opset, selection.onnx_config->min_opset()), highest_opset};
   json["tensors"] = tensors.size();
   json["parameters"] = parameters;

@@ -35,6 +35,8 @@ struct SegmentedValidation {
   bool traces_values = false;  // all steps of the first set, whether or not something differs
   /// Called before each segment with the bytes of weights that are done, and of all; may throw to end it all.
   std::function<void(uint64_t done, uint64_t all)> before_each{};
+  /// Why the steps of a segment are not looked at of which all together take so many bytes; empty: they may be.
+  std::function<std::string(uint64_t bytes)> too_little_for_steps{};
 };
 
 /// Evaluates all sets of inputs segment by segment, and compares outputs as validate_model_outputs() does: what ONNX

@@ -7,10 +7,12 @@
 #include <new>
 #include <optional>
 #include <set>
+#include <string>
 #include <utility>
 
 #include "core/error.hpp"
 #include "core/tensor/elements.hpp"
+#include "core/validate/activations.hpp"
 #include "core/validate/file_inputs.hpp"
 #include "core/validate/segmented_model.hpp"
 
@@ -215,6 +217,15 @@ class Chains {
 
   /// The segment's steps, on what ONNX Runtime has yielded before it.
   void trace(size_t k, const ir::Graph& graph, const Set& set, bool departs) {
+    if (departs) departure_run_ = set.run.label;
+    const std::string told =
+        asked_.too_little_for_steps ? asked_.too_little_for_steps(result_bytes(graph, set.own)) : "";
+    if (!told.empty()) {
+      const std::string place = segment(k).from + " to " + segment(k).to;
+      if (departs) departure_ = place + ": " + told;
+      if (asked_.traces_values) report_.not_compared.push_back(place + ", step by step: " + told);
+      return;
+    }
     std::vector<NamedStep> steps = steps_of(model_.both, segment(k).first, segment(k).last);
     std::erase_if(steps, [&](const NamedStep& step) { return !model_.file->makes(k).contains(step.name); });
     std::set<std::string> names;
@@ -225,7 +236,6 @@ class Chains {
     const Tensors expected = load_backend("reference").load_graph(graph)->run(set.own, marks_of(definition(), steps));
     std::vector<StepDifference> found = step_differences(definition(), steps, expected, actual, asked_.tolerance);
     if (departs) {
-      departure_run_ = set.run.label;
       const StepDifference* first = first_departure(found);
       departure_ = first ? describe(*first)
                          : segment(k).from + " to " + segment(k).to + ": no single step; their differences add up";

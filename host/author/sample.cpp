@@ -30,7 +30,7 @@ Sample sample_of(const Json& row, const fs::path& folder) {
   sample.atol = row.value("atol", sample.atol);
   const Json weights = row.value("weights", Json::object());
   if (const auto synth = weights.find("synth"); synth != weights.end()) {
-    sample.seed = synth->value("seed", uint64_t{0});
+    sample.draw = {synth->value("seed", uint64_t{0}), synth->value("form", first_form)};
     sample.dtype = synth->value("dtype", sample.dtype);
     sample.drawn_for = synth->value("feature", "");
   } else if (!sample.cases.empty()) {

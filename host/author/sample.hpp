@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/checkpoint/checkpoint.hpp"
+#include "core/checkpoint/random_weights.hpp"
 
 namespace onnxport {
 
@@ -19,7 +20,7 @@ struct Sample {
   std::vector<std::filesystem::path> cases;  ///< recorded outputs
   /// The weights that the recording is of: a checkpoint's folder, or those that synth draws.
   std::optional<std::filesystem::path> checkpoint;
-  uint64_t seed = 0;
+  Draw draw;
   std::string dtype = "fp32";
   std::string drawn_for;             ///< the feature for which synth drew them; empty: that of the trial
   std::vector<std::string> outputs;  ///< further ones that were recorded

@@ -38,8 +38,9 @@ Words with(Words words, const Trial& trial) {
 ChildEnd draw(const Trial& trial, const fs::path& to) {
   const Sample& sample = trial.sample;
   return run_command_again(
-      with({"synth", sample.config.string(), to.string(), "--seed", std::to_string(sample.seed), "--dtype",
-            sample.dtype, "--feature", sample.drawn_for.empty() ? trial.feature : sample.drawn_for},
+      with({"synth", sample.config.string(), to.string(), "--seed", std::to_string(sample.draw.seed), "--form",
+            std::to_string(sample.draw.form), "--dtype", sample.dtype, "--feature",
+            sample.drawn_for.empty() ? trial.feature : sample.drawn_for},
            trial),
       trial.limit);
 }

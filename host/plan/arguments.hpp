@@ -185,6 +185,7 @@ struct SynthArguments {
   std::string feature;
   std::string plugin;
   uint64_t seed = 0;
+  std::optional<int> form;  // of the draw; the newest one where there is none
   std::string dtype = "fp32";
   std::optional<uint64_t> shard_size;  // bytes; one file where there is none
 };

@@ -46,8 +46,8 @@ uint64_t number_of(const fs::path& file, const std::string& key) {
   return 0;
 }
 
-void take_least(AvailableMemory& least, uint64_t bytes, const char* by) {
-  if (bytes < least.bytes) least = {bytes, by};
+void take_least(AvailableMemory& least, const AvailableMemory& other) {
+  if (other.bytes < least.bytes) least = other;
 }
 
 /// What a control group leaves. Pages of files that nobody uses now are given back on demand, so they count as free.
@@ -56,7 +56,7 @@ void take_group(AvailableMemory& least, const fs::path& group, const char* limit
   const auto most = number_in(group / limit), used = number_in(group / usage);
   if (!most || !used) return;
   const uint64_t held = *used - std::min(*used, number_of(group / "memory.stat", inactive));
-  take_least(least, *most - std::min(*most, held), "the control group of this process");
+  take_least(least, {*most - std::min(*most, held), "the control group of this process"});
 }
 
 void take_groups(AvailableMemory& least) {
@@ -104,7 +104,7 @@ std::optional<uint64_t> data_limit_of_process;
 
 void take_limits(AvailableMemory& least) {
   const auto take = [&](uint64_t limit, uint64_t used, const char* by) {
-    take_least(least, limit - std::min(limit, used), by);
+    take_least(least, {limit - std::min(limit, used), by, true});
   };
   // This limit counts what is mapped, and libraries of this size map far more than they touch.
   constexpr uint64_t untouched = 700'000'000;
@@ -217,11 +217,11 @@ uint64_t tile_memory(uint64_t bytes) {
 AvailableMemory available_memory() {
   AvailableMemory least{std::numeric_limits<uint64_t>::max(), ""};
   if (const uint64_t kilobytes = number_of("/proc/meminfo", "MemAvailable:"))
-    take_least(least, kilobytes * 1024, "the machine");
+    take_least(least, {kilobytes * 1024, "the machine"});
   take_groups(least);
   take_limits(least);
   if (limit_of_command > 0)
-    take_least(least, limit_of_command - std::min(limit_of_command, anonymous_bytes()), "--max-memory");
+    take_least(least, {limit_of_command - std::min(limit_of_command, anonymous_bytes()), "--max-memory", true});
   return least;
 }
 

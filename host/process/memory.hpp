@@ -11,6 +11,8 @@ struct AvailableMemory {
   uint64_t bytes = 0;
   std::string limited_by;  ///< "the machine", "the control group", "the limit on the address space (ulimit -v)",
                            ///< "--max-memory", …
+  /// Whether pages of files that a library maps for writing count too, though the system could give them back.
+  bool counts_mapped_files = false;
 };
 
 /// Makes libraries that are loaded later heed the limits that this process was started with (ulimit -v, ulimit -d).

@@ -50,35 +50,47 @@ void probe_backends(bool reference) {
 }
 
 MemoryPlan require_memory(const ValidationMemory& memory) {
-  // Both sides run at the same time, and each makes a few weights into what it computes with.
-  const uint64_t needed = backends_bytes + 2 * memory.activations + 3 * memory.largest_weight;
+  // Both sides run at the same time, and each makes a weight into what it computes with: in another layout, or of 16
+  // bits in f32 first.
+  const uint64_t made = (memory.is_16_bit ? 3 : 2) * memory.largest_weight;
+  const uint64_t needed = backends_bytes + 2 * memory.activations + made;
   AvailableMemory available = available_memory();
-  if (memory.limit && *memory.limit < available.bytes) available = {*memory.limit, "--max-memory"};
-  if (needed > available.bytes) refuse(needed, memory, available);
-  const uint64_t left = available.bytes - needed, copies = memory.is_16_bit ? memory.weights : 0;
+  if (memory.limit && *memory.limit < available.bytes) available = {*memory.limit, "--max-memory", true};
+  const uint64_t left = available.bytes - std::min(available.bytes, needed);
+  const uint64_t copies = memory.is_16_bit ? memory.weights : 0;
   const MemoryPlan whole{.available = available.bytes,
                          .in_files = memory.weights + memory.file,
                          .keeps_weights = memory.weights + memory.file + copies <= left,
                          .makes_copies = copies <= left};
-  if (whole.keeps_weights && !memory.segment_size) return whole;
+  const bool fits = needed <= available.bytes && whole.keeps_weights;
+  if (fits && !memory.segment_size) return whole;
   const std::optional<uint64_t> piece = memory.largest_piece ? memory.largest_piece() : std::nullopt;
   if (memory.segment_size && !piece) {
     throw Error(Failure::usage, "--segment-size: this model cannot be cut into segments",
                 "leave the option out; two steps in one file, and files of other exporters, are run as a whole");
   }
-  // The reference takes each set twice through a segment.
+  // ONNX Runtime maps a file for writing.
+  const auto mapped = [&](uint64_t bytes) { return available.counts_mapped_files ? bytes : 0; };
+  // The reference takes each set twice through a segment. Of its weights there are the file's and, where they have 16
+  // bits, copies.
   const uint64_t beside = needed + memory.activations;
-  if (memory.is_16_bit) {
-    const uint64_t with_copies = piece ? beside + *piece : needed + copies;
-    if (with_copies > available.bytes) refuse(with_copies, memory, available);
+  const auto in_pieces = [&](uint64_t weights) {
+    return beside + mapped(memory.is_16_bit ? weights / 2 : weights) + (memory.is_16_bit ? weights : 0);
+  };
+  if (piece && (memory.segment_size || in_pieces(*piece) <= available.bytes)) {
+    if (in_pieces(*piece) > available.bytes) refuse(in_pieces(*piece), memory, available);
+    // Beside that the pages of the checkpoint are to stay in memory.
+    const uint64_t budget = (available.bytes - beside) / (memory.is_16_bit ? 3 : 2);
+    MemoryPlan plan = whole;
+    plan.makes_copies = true;
+    plan.segment_weights = memory.segment_size.value_or(budget);
+    return plan;
   }
-  if (!piece) return whole;
-  // A segment's weights are there in the checkpoint, in the file and, where they have 16 bits, as copies of the two.
-  const uint64_t budget = (available.bytes - std::min(available.bytes, beside)) / (memory.is_16_bit ? 3 : 2);
-  MemoryPlan plan = whole;
-  plan.makes_copies = true;
-  plan.segment_weights = memory.segment_size.value_or(budget);
-  return plan;
+  // Before the runs are known, all that can be said is what any of them needs.
+  const bool is_known = memory.activations > 0;
+  const uint64_t anew = is_known ? needed + copies + mapped(memory.file) : needed;
+  if (anew > available.bytes) refuse(piece ? std::min(anew, in_pieces(*piece)) : anew, memory, available);
+  return whole;
 }
 
 }  // namespace onnxport

@@ -28,6 +28,16 @@
 namespace onnxport {
 namespace {
 
+/// Why steps are not looked at of which all together take so many bytes; empty: they may be.
+std::string too_little_for_steps(uint64_t all) {
+  // Each side keeps every step, and one of them a second time while they are copied.
+  const uint64_t needed = 3 * all;
+  const AvailableMemory available = available_memory();
+  if (needed <= available.bytes) return {};
+  return fmt::format("not looked for: all steps together take about {} of memory, and {} leaves {}",
+                     format_bytes(needed), available.limited_by, format_bytes(available.bytes));
+}
+
 /// Tells of a run step by step: of the first one that differs, where it begins and how it grows; of the first of all,
 /// where steps are asked for and all runs pass.
 void add_steps(const ExportToValidate& exported, const FileToValidate& written, const Comparison& comparison,
@@ -41,12 +51,8 @@ void add_steps(const ExportToValidate& exported, const FileToValidate& written, 
   if (run == found.runs.end()) return;
   Tensors inputs = comparison.inputs[static_cast<size_t>(run - found.runs.begin())].inputs;
   inputs.erase(kept_logits_input);  // all of them have what every step yields
-  // Each side keeps every step, and one of them a second time while they are copied.
-  const uint64_t needed = 3 * result_bytes(comparison.definition->graph, inputs);
-  const AvailableMemory available = available_memory();
-  if (needed > available.bytes) {
-    const std::string told = fmt::format("not looked for: all steps together take about {} of memory, and {} leaves {}",
-                                         format_bytes(needed), available.limited_by, format_bytes(available.bytes));
+  const std::string told = too_little_for_steps(result_bytes(comparison.definition->graph, inputs));
+  if (!told.empty()) {
     if (differs)
       found.first_departure = told;
     else
@@ -192,7 +198,7 @@ ValidationReport compare_in_segments(const ExportToValidate& exported, const Fil
     if (progress.report) progress.report("validating", done, all);
   };
   const auto validated = [&](const std::vector<ValidationInputs>& inputs, bool traces_values) {
-    return validate_in_segments(cut.model(), {inputs, tolerance, traces_values, pass});
+    return validate_in_segments(cut.model(), {inputs, tolerance, traces_values, pass, too_little_for_steps});
   };
   ValidationReport report = validated(comparison.inputs, exported.traces_values);
   if (report.passes()) return report;

@@ -96,8 +96,8 @@ def main():
         scratch = pathlib.Path(scratch)
         checkpoint = scratch / "checkpoint"
         (scratch / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-        run(options.onnxport, options.plugin_dir, "synth", scratch / "config.json", checkpoint, "--seed", options.seed,
-            "--feature", options.feature, "--dtype", options.dtype, "--quiet")
+        drawn = json.loads(run(options.onnxport, options.plugin_dir, "synth", scratch / "config.json", checkpoint,
+                               "--seed", options.seed, "--feature", options.feature, "--dtype", options.dtype, "--json"))
         model = models.load(name, checkpoint, options.unused, None if options.own_attention else "eager")
         wanted, answered = graph_of(options, checkpoint, scratch)
         answered = [name for name in answered if name not in options.leave_out]
@@ -120,7 +120,8 @@ def main():
     write_row(options.cases / "index.json", {
         "model_type": config["model_type"], "architecture": architecture, "feature": options.feature, "path": path,
         "cases": written, "extra_cases": [], "atol": options.atol, "transformers_version": transformers.__version__,
-        "weights": {"synth": {"seed": options.seed, "feature": options.feature, "dtype": options.dtype}},
+        "weights": {"synth": {"seed": options.seed, "form": drawn["form"], "feature": options.feature,
+                              "dtype": options.dtype}},
         "notes": options.notes, **({"outputs": options.outputs} if options.outputs else {})})
     print(f"recorded: {folder}: {', '.join(written)}")
 

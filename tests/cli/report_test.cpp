@@ -355,6 +355,30 @@ BOOST_AUTO_TEST_CASE(synth_is_the_same_every_time) {
   BOOST_TEST((sandbox.read("a/model.safetensors") != sandbox.read("c/model.safetensors")));
 }
 
+BOOST_AUTO_TEST_CASE(a_deep_convolutional_model_is_drawn_by_the_newest_form) {
+  const Sandbox sandbox;
+  sandbox.write("resnet.json",
+                R"({"model_type": "resnet", "architectures": ["ResNetForImageClassification"], "embedding_size": 16,
+                    "hidden_sizes": [64, 128, 256, 512], "depths": [3, 4, 24, 3]})");
+  const auto drawn = [&](const Words& options, const std::string& to) {
+    Words words{"synth", "resnet.json", to, "--json"};
+    words.insert(words.end(), options.begin(), options.end());
+    const Outcome made = sandbox.run(words);
+    BOOST_REQUIRE_MESSAGE(made.status == 0, made.err);
+    return Json::parse(made.out).at("form").get<int>();
+  };
+  BOOST_TEST(drawn({}, "newest") == 2);
+  BOOST_TEST(drawn({"--form", "2"}, "second") == 2);
+  BOOST_TEST(drawn({"--form", "1"}, "first") == 1);
+  BOOST_TEST((sandbox.read("newest/model.safetensors") == sandbox.read("second/model.safetensors")));
+  BOOST_TEST((sandbox.read("newest/model.safetensors") != sandbox.read("first/model.safetensors")));
+  check_failure(sandbox, {"synth", "resnet.json", "third", "--form", "3"}, 2, {"--form"});
+  if (!has_reference()) return onnxport::test::not_run("the reference back end is not built");
+  const Outcome exported = sandbox.run({"export", "-m", "newest", "out"});
+  BOOST_TEST(exported.status == 0, exported.err);
+  check_failure(sandbox, {"export", "-m", "first", "out2"}, 1, {"NaN or infinite"});
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace report_test

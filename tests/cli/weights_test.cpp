@@ -224,6 +224,35 @@ BOOST_AUTO_TEST_CASE(attention_over_large_images_is_in_the_estimate) {
   BOOST_TEST(sandbox.run({"export", "-m", "vit", "--no-validate", "--max-memory", "64MB", "out"}).status == 0);
 }
 
+namespace {
+
+/// The megabytes behind these words of a message.
+uint64_t megabytes_behind(const std::string& words, const std::string& message) {
+  const size_t at = message.find(words);
+  BOOST_REQUIRE_MESSAGE(at != std::string::npos, message);
+  return std::stoull(message.substr(at + words.size()));
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(what_an_estimate_asks_for_suffices) {
+  const Sandbox sandbox;
+  // Kernels of 38 MB, which a run must not hold a second time.
+  sandbox.write("resnet.json",
+                R"({"model_type": "resnet", "architectures": ["ResNetForImageClassification"], "embedding_size": 16,
+                    "hidden_sizes": [1024], "depths": [2], "layer_type": "basic"})");
+  BOOST_REQUIRE(sandbox.run({"synth", "resnet.json", "resnet"}).status == 0);
+  sandbox.write("resnet/preprocessor_config.json", R"({"do_resize": true, "size": {"height": 32, "width": 32}})");
+  if (!has_reference()) return onnxport::test::not_run("the reference back end is not built");
+  const Outcome refused = sandbox.run({"export", "-m", "resnet", "--max-memory", "100MB", "out"});
+  BOOST_TEST(refused.status == 2);
+  const uint64_t needed = megabytes_behind("validation needs about ", refused.err),
+                 left = megabytes_behind("--max-memory leaves ", refused.err);
+  const std::string enough = std::to_string(100 + needed - left + 2) + "MB";
+  const Outcome done = sandbox.run({"export", "-m", "resnet", "--max-memory", enough, "out"});
+  BOOST_TEST(done.status == 0, enough << ": " << done.err);
+}
+
 BOOST_AUTO_TEST_CASE(sharded_checkpoints_of_any_type) {
   const Sandbox sandbox;
   synth(sandbox, {"--dtype", "bf16", "--shard-size", "4kB"});

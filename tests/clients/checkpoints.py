@@ -68,7 +68,8 @@ class Checkpoint:
             return
         with tempfile.TemporaryDirectory(prefix="onnxport-client-") as scratch:
             folder = pathlib.Path(scratch) / "checkpoint"
-            words = [word for name, value in self.drawn.items() for word in (f"--{name}", str(value))]
+            drawn = {"form": 1, **self.drawn}  # a row that names no form is of the first
+            words = [word for name, value in drawn.items() for word in (f"--{name}", str(value))]
             subprocess.run([command, "synth", self.folder / "config.json", folder, *words, "--quiet"], check=True)
             for case in self.cases:
                 (folder / case.name).symlink_to(case)

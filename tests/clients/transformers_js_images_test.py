@@ -44,8 +44,8 @@ def recordings(roots):
 def exported(command, folder, row, scratch):
     """What the command writes for transformers.js, of the weights with which it was recorded."""
     drawn = row["weights"]["synth"]
-    steps = [["synth", folder / "config.json", scratch / "checkpoint", "--seed", drawn["seed"], "--feature", drawn["feature"],
-              "--dtype", drawn["dtype"]],
+    steps = [["synth", folder / "config.json", scratch / "checkpoint", "--seed", drawn["seed"],
+              "--form", drawn.get("form", 1), "--feature", drawn["feature"], "--dtype", drawn["dtype"]],
              ["export", "-m", scratch / "checkpoint", "--feature", row["feature"], "--layout", "transformers.js",
               "--no-validate", scratch / "model"]]
     for words in steps:

@@ -6,7 +6,6 @@
 #include <optional>
 #include <sstream>
 
-#include "core/checkpoint/random_weights.hpp"
 #include "core/definition/wanted_tensors.hpp"
 #include "registry/features_manager.hpp"
 
@@ -19,7 +18,8 @@ Drawn drawn_of(const Json& weights) {
   const std::map<std::string, ir::DType> dtypes{
       {"fp32", ir::DType::f32}, {"fp16", ir::DType::f16}, {"bf16", ir::DType::bf16}};
   const Json& synth = weights.at("synth");
-  return {synth.at("seed").get<uint64_t>(), synth.at("feature").get<std::string>(),
+  return {{synth.at("seed").get<uint64_t>(), synth.value("form", first_form)},
+          synth.at("feature").get<std::string>(),
           dtypes.at(synth.at("dtype").get<std::string>())};
 }
 
@@ -35,7 +35,7 @@ void draw(const Recording& recording, const fs::path& target) {
   std::optional<RandomWeights> weights;
   const TensorPlan* present = nullptr;
   stream_safetensors(target / "model.safetensors", tensors, [&](const TensorPlan& tensor, std::span<std::byte> piece) {
-    if (present != &tensor) weights.emplace(recording.drawn->seed, tensor);
+    if (present != &tensor) weights.emplace(recording.drawn->draw, tensor);
     present = &tensor;
     weights->fill(piece);
   });

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/checkpoint/checkpoint.hpp"
+#include "core/checkpoint/random_weights.hpp"
 #include "registry/manifest.hpp"
 #include "tests/plugin/fixture.hpp"
 
@@ -15,7 +16,7 @@ namespace onnxport::test {
 
 /// Weights that do not lie with a recording: they are drawn as `onnxport synth` does.
 struct Drawn {
-  uint64_t seed = 0;
+  Draw draw;
   std::string feature;  ///< whose definition asks for the tensors
   ir::DType dtype = ir::DType::f32;
 };
