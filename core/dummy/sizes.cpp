@@ -86,8 +86,10 @@ Sizes axis_sizes(const Description& description, const Json& config, const Prepr
   choose("width",
          {above_0(options.image_width), processed(&Preprocessor::image_width), usual("width"), trained.width, common});
   constexpr int64_t colours = 3;  // what the models' own config classes take where config.json does not say
-  choose("num_channels",
-         {usual("num_channels"), config_number(config, "num_channels"), processed(&Preprocessor::channels), colours});
+  // The first layer is a backbone's where there is one, whatever the model around it says.
+  const Json backbone = config.is_object() ? config.value("backbone_config", Json()) : Json();
+  choose("num_channels", {usual("num_channels"), config_number(backbone, "num_channels"),
+                          config_number(config, "num_channels"), processed(&Preprocessor::channels), colours});
   for (const auto& [symbol, axis] : description.axes) {
     if (!sizes.contains(symbol)) choose(symbol, {above_0(axis.usual), above_0(axis.minimum), above_0(axis.step)});
   }

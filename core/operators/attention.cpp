@@ -137,10 +137,11 @@ const std::vector<Operator>& attention_operators() {
                       {"interleaved", integer, "0"},
                       {"present", integer, "0"}},
        .lowering = {{lower_attention}},
-       // What is added to the scores is in f32. Its mask hides values and does not become one.
+       // What is added to the scores is in f32. Its mask hides values and does not become one. The scores are of the
+       // type in every opset: the operator of opset 23 has them so as well.
        .precision = {.wide_inputs = {AttentionInput::bias, AttentionInput::sinks},
                      .beyond = Precision::Beyond::never,
-                     .opens_below = 23},
+                     .opens_below = every_opset},
        .documentation = {"see below", "see below"}},
       {.name = "Attention",
        .inputs = {3, 6},

@@ -20,6 +20,9 @@ namespace {
 using ir::Node;
 using ir::ValueId;
 
+/// The last opset without an operator of attention: that one computes the same steps in the type, which a rule shows.
+constexpr int64_t last_open_opset = 22;
+
 /// The rules of what computes steps in the type that may leave its range, and no other.
 ir::Rule rule_that_opens(const Node& node, int64_t opset, Target target) {
   return opset < precision_of(node).opens_below ? ir::find_rule(node, opset, target) : nullptr;
@@ -69,7 +72,9 @@ void Ranges::watch_values() {
     narrow.graph.marks.push_back({name, id});
     marked_values_.emplace(name, narrow.source[id]);
   }
-  watched_ = apply_rules(narrow.graph, {.opset = form_.opset, .keeps_composites = true, .find_rule = rule_that_opens});
+  watched_ = apply_rules(
+      narrow.graph,
+      {.opset = std::min(form_.opset, last_open_opset), .keeps_composites = true, .find_rule = rule_that_opens});
   const std::vector<bool> is_brought = brought_into_range(watched_);
   std::set<ValueId> marked;
   for (const ir::NamedValue& mark : watched_.marks) {

@@ -99,6 +99,10 @@ BOOST_AUTO_TEST_CASE(scores_count) {
   BOOST_TEST(modules(found) == Names{"attention"}, boost::test_tools::per_element());
   BOOST_TEST(found.at(0).largest == 120001, boost::test_tools::tolerance(1e-6));
   BOOST_TEST(measured({20, 20, 20, 1}).beyond(f16_end).empty());
+  // The operator of opset 23 has them in the type as well.
+  BOOST_TEST(modules(measured({200, 200, 200, 1}, 24).beyond(f16_end)) == Names{"attention"},
+             boost::test_tools::per_element());
+  BOOST_TEST(measured({20, 20, 20, 1}, 24).beyond(f16_end).empty());
 }
 
 BOOST_AUTO_TEST_CASE(a_mask_is_no_number_that_is_too_large) {

@@ -291,6 +291,9 @@ BOOST_AUTO_TEST_CASE(images_are_of_the_sizes_and_values_that_the_processor_makes
   const Json bare = {{"num_channels", 1}};
   BOOST_TEST(generate_dummy_inputs(model, bare, nullptr, {}).at("pixel_values").shape ==
              (std::vector<int64_t>{2, 1, 224, 224}));
+  const Json detector = {{"num_channels", 3}, {"backbone_config", {{"num_channels", 1}}}};
+  BOOST_TEST(generate_dummy_inputs(model, detector, nullptr, {}).at("pixel_values").shape ==
+             (std::vector<int64_t>{2, 1, 224, 224}));
 
   Preprocessor processor;
   processor.image_height = processor.image_width = 8;
