@@ -179,8 +179,6 @@ const std::vector<Operator>& selection_operators() {
        .attributes = {{"k", integer, "", {.input = 1, .since = 10, .list = true}},
                       {"axis", integer, "-1"},
                       {"largest", integer, "1"}},
-       // Close scores would choose others: what makes them is computed in f32.
-       .precision = {.wide_inputs = {0}, .deciding_inputs = {0}},
        .documentation = {"x, [k: i64[1]]",
                          "k as attribute or input; values and i64 indices of the k largest (or smallest), in order"}},
       {.name = "NonZero", .infer = infer_non_zero, .documentation = {"x", "i64[rank, n]: where x is not 0"}},
