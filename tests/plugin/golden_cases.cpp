@@ -76,6 +76,8 @@ void add_forms(const Tested& plugin) {
     utf::test_case* in_f16 =
         only_with_all(checking(recording.model_type + "_in_f16", [recording] { return answers_in_f16(recording); }));
     in_f16->add_precondition(reference_built);
+    if (!recording.departs_in_f16.empty())
+      in_f16->add_precondition([recording](utf::test_unit_id) { return skipped(recording.departs_in_f16); });
     plugin.suite->add(in_f16);
     plugin.suite->add(
         only_with_all(checking(recording.model_type + "_linked", [recording] { return answers_linked(recording); })));

@@ -94,6 +94,7 @@ std::vector<Recording> recordings_in(const fs::path& root) {
       for (const Json& name : row.value(list, Json::array())) recording.cases.push_back(name);
     }
     if (row.contains("outputs")) recording.outputs = row["outputs"].get<std::vector<std::string>>();
+    recording.departs_in_f16 = row.value("departs_in_f16", "");
     if (row.contains("weights")) recording.drawn = drawn_of(row["weights"]);
     recordings.push_back(std::move(recording));
   }

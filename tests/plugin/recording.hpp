@@ -29,6 +29,7 @@ struct Recording {
   std::vector<std::string> outputs;  ///< further ones that are recorded: "hidden_states"
   double atol = 0;
   std::optional<Drawn> drawn;
+  std::string departs_in_f16;  ///< why other numbers are right in f16; empty: they are not
 
   /// As a test is called: "bert_BertModel_default".
   std::string name() const;
