@@ -48,6 +48,7 @@ int run_features(const FeaturesArguments& arguments, Console& console) {
     const std::vector<std::string> known = registry->model_types();
     // Types are there once each. To look for each one among those before it, and to move them all as the object grows,
     // is a quarter of what the command takes.
+    std::vector<std::string> lines;
     auto& entries = types.get_ref<nlohmann::ordered_json::object_t&>();
     entries.reserve(known.size());
     for (const std::string& type : known) {
@@ -57,11 +58,12 @@ int run_features(const FeaturesArguments& arguments, Console& console) {
         const auto& names = resolved.model->features;
         entries.push_back({type, names});
         if (!resolved.model->known_gaps.empty()) gaps[type] = told(resolved.model->known_gaps);
-        console.line(fmt::format("{:<24} {}", type, fmt::join(names, ", ")));
+        lines.push_back(fmt::format("{:<24} {}", type, fmt::join(names, ", ")));
       } catch (const std::exception& reason) {
         console.note(fmt::format("{}: {}", type, reason.what()));
       }
     }
+    console.lines(lines);
     if (types.empty()) console.note("no plugin was found; `onnxport plugins list` shows where was looked");
   }
   auto& json = console.result();

@@ -7,6 +7,7 @@
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <vector>
 
 #include "core/progress.hpp"
 
@@ -24,6 +25,10 @@ class Console {
 
   /// A line of the report.
   virtual void line(const std::string& text) = 0;
+  /// Many of them, at once.
+  virtual void lines(const std::vector<std::string>& texts) {
+    for (const std::string& text : texts) line(text);
+  }
   /// Lines of the report, such as an error's: the first is set in by so many columns, the others by two more.
   virtual void block(const std::string& text, size_t indent) = 0;
   /// Something that the user should know though nothing failed. May have several lines.

@@ -72,6 +72,14 @@ void Terminal::line(const std::string& text) {
   say(printable(text));
 }
 
+void Terminal::lines(const std::vector<std::string>& texts) {
+  if (mode_ != Mode::report || texts.empty()) return;
+  end_progress();
+  std::string all;
+  for (const std::string& text : texts) all += (all.empty() ? "" : "\n") + printable(text);
+  say(all);
+}
+
 void Terminal::block(const std::string& text, size_t indent) {
   if (mode_ != Mode::report) return;
   end_progress();

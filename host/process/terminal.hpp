@@ -5,6 +5,7 @@
 #include <chrono>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "host/process/console.hpp"
 #include "host/process/outbox.hpp"
@@ -30,6 +31,7 @@ class Terminal final : public Console {
   // All that is said is made printable here and nowhere else (core/printable.hpp), whoever wrote the words.
 
   void line(const std::string& text) override;
+  void lines(const std::vector<std::string>& texts) override;
   void block(const std::string& text, size_t indent) override;
   /// An entry of "notes" in the object as well.
   void note(const std::string& text) override;
