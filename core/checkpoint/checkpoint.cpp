@@ -14,6 +14,7 @@
 #include "core/checkpoint/other_files.hpp"
 #include "core/checkpoint/torch_file.hpp"
 #include "core/error.hpp"
+#include "core/files/content.hpp"
 
 namespace onnxport {
 namespace {
@@ -137,16 +138,20 @@ Json read_json(const fs::path& path) {
   return parse_json(text.str(), path);
 }
 
+std::string said_by_parser(const std::exception& problem) {
+  std::string what = problem.what();
+  if (const size_t at = what.find("parse error "); at != std::string::npos) what = what.substr(at);
+  return what;
+}
+
 Json parse_json(std::string text, const fs::path& path) {
   if (text.find("NaN") != std::string::npos || text.find("Infinity") != std::string::npos)
     text = without_python_numbers(std::move(text));
   try {
     return Json::parse(text);
   } catch (const nlohmann::json::exception& problem) {
-    // The library's text carries line and column behind its own prefix.
-    std::string what = problem.what();
-    if (const size_t at = what.find("parse error "); at != std::string::npos) what = what.substr(at);
-    throw Error(Failure::checkpoint, fmt::format("{} is no valid JSON: {}", path.string(), what),
+    refuse_other_content(text, path.string());
+    throw Error(Failure::checkpoint, fmt::format("{} is no valid JSON: {}", path.string(), said_by_parser(problem)),
                 "correct the file, or download it again");
   }
 }
@@ -224,6 +229,11 @@ Checkpoint Checkpoint::open(const fs::path& folder) {
     add_shards(contents, folder / there.front());
   else
     add_file(contents, folder / there.front());
+  if (contents.tensors.empty()) {
+    throw Error(Failure::checkpoint, fmt::format("{} holds no tensors", (folder / there.front()).string()),
+                "download the weights again, or save the model again: what wrote the file had none to write");
+  }
+  if (std::string note = note_of_adapter(folder); !note.empty()) contents.notes.push_back(std::move(note));
   checkpoint.tensors_ = std::move(contents.tensors);
   checkpoint.notes_ = std::move(contents.notes);
   refuse_other_kinds(checkpoint);

@@ -22,6 +22,8 @@ Json read_json(const std::filesystem::path& path);
 /// The same of a text; `path` is for messages. Takes NaN and Infinity, which Python writes, as the text "NaN" and
 /// the largest number.
 Json parse_json(std::string text, const std::filesystem::path& path);
+/// What the parser found, with line and column, and without the library's own prefix.
+std::string said_by_parser(const std::exception& problem);
 
 /// The tensors of one safetensors file, in order of name. Every length, offset and shape is checked: header
 /// length, JSON, dtype, overlap, holes, bounds. Throws Error(checkpoint) naming file, tensor and both values.

@@ -83,6 +83,8 @@ constexpr OtherConfig other_configs[] = {
     {"pretrained_cfg", "timm",
      "write the type that transformers gives it into config.json (\"model_type\": \"NAME\"); `onnxport features` lists "
      "what is known"},
+    {"build_config", "an engine of TensorRT-LLM", "export the checkpoint that it was built of"},
+    {"mapping", "TensorRT-LLM", "export the checkpoint that it was converted from"},
     {"_class_name", "diffusers", "diffusers' models are not exported; the text encoders of its pipelines are"},
 };
 
@@ -136,6 +138,23 @@ void refuse_adapted(const Checkpoint& checkpoint) {
   }
 }
 
+/// Each process of such a training holds a part of every parameter, and saves none of it.
+void refuse_emptied(const Checkpoint& checkpoint) {
+  const auto& tensors = checkpoint.tensors();
+  const auto empty = std::count_if(tensors.begin(), tensors.end(), [](const auto& tensor) {
+    const auto& shape = tensor.second->shape;
+    return std::find(shape.begin(), shape.end(), 0) != shape.end();
+  });
+  if (2 * static_cast<size_t>(empty) <= tensors.size()) return;
+  throw Error(
+      Failure::checkpoint,
+      fmt::format("{} of the {} tensors have no elements, as DeepSpeed's ZeRO stage 3 leaves them where it saves "
+                  "a model without gathering it",
+                  empty, tensors.size()),
+      "gather them with zero_to_fp32.py, or train with stage3_gather_16bit_weights_on_model_save; export what "
+      "that saves");
+}
+
 }  // namespace
 
 void explain_other_config(const Json& config, const fs::path& file) {
@@ -150,9 +169,11 @@ void explain_other_config(const Json& config, const fs::path& file) {
 
 void refuse_other_kinds(const Checkpoint& checkpoint) {
   refuse_quantized(checkpoint);
+  refuse_emptied(checkpoint);
+  // An adapter's parts tell more than the prefix that PEFT puts before all names.
+  refuse_adapted(checkpoint);
   refuse_wrapped(checkpoint);
   refuse_wrapped_within(checkpoint);
-  refuse_adapted(checkpoint);
 }
 
 }  // namespace onnxport

@@ -12,6 +12,7 @@
 
 #include "core/checkpoint/checkpoint.hpp"
 #include "core/error.hpp"
+#include "core/files/content.hpp"
 
 namespace onnxport {
 namespace {
@@ -55,7 +56,7 @@ Json parse_header(std::string_view text, const Refuser& refuse) {
   try {
     header = Json::parse(text.begin(), text.end(), watch);
   } catch (const nlohmann::json::exception& problem) {
-    refuse("its header is no valid JSON: {}", problem.what());
+    refuse("its header is no valid JSON: {}", said_by_parser(problem));
   }
   if (!twice.empty()) refuse("its header has the tensor '{}' twice", twice);
   if (!header.is_object()) refuse("its header is no JSON object");
@@ -140,6 +141,8 @@ std::vector<SafetensorsEntry> parse_safetensors_header(std::span<const std::byte
   uint64_t length = 0;
   static_assert(std::endian::native == std::endian::little, "the format is little-endian");
   std::memcpy(&length, bytes.data(), sizeof length);
+  if (length > longest_header || length > bytes.size() - 8) refuse_other_content(bytes, path);
+  if (length == 0) refuse("its header is empty");
   if (length > longest_header)
     refuse("its header would be {} bytes long; at most {} are allowed", length, longest_header);
   if (length > bytes.size() - 8)

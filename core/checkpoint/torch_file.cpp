@@ -11,6 +11,7 @@
 #include "core/checkpoint/torch_tensors.hpp"
 #include "core/checkpoint/zip_archive.hpp"
 #include "core/error.hpp"
+#include "core/files/content.hpp"
 
 namespace onnxport {
 namespace {
@@ -149,6 +150,7 @@ TorchFile parse_torch_file(std::span<const std::byte> bytes, const std::string& 
   const std::string_view text = text_of(bytes);
   if (text.starts_with("PK\x03\x04")) return parse_archive(bytes, path);
   if (text.starts_with('\x80')) return LegacyReader(bytes, path).run();
+  refuse_other_content(text, path);
   throw Error(Failure::checkpoint, fmt::format("{} is no file of torch.save", path), broken_archive_hint);
 }
 

@@ -345,6 +345,8 @@ std::vector<std::string> WeightSource::finish(bool allow_unused, const Others& o
   else
     text += fmt::format(": {} are missing, and are there with '{}' before their names", missing_.size(), prefix);
   text += list_of("of another shape or type", misshapen_);
+  // Those of the model within begin like the missing ones that are told already.
+  if (!prefix.empty()) std::erase_if(unexpected, [&](const std::string& name) { return name.starts_with(prefix); });
   text += list_of("unexpected in modules that are used", unexpected);
   if (!missing_.empty() && prefix.empty()) text += list_of("not used", elsewhere);
   throw Error(Failure::checkpoint, text, with_own_code(next_step(prefix)));

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "core/error.hpp"
+#include "core/files/content.hpp"
 
 namespace onnxport {
 namespace {
@@ -44,11 +45,9 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
         "check that it lies on a local disk, and that the limit on the address space (ulimit -v) leaves room for it");
   file->bytes_ = {static_cast<const std::byte*>(map), static_cast<size_t>(info.st_size)};
   file->modified_ns_ = modified_ns_of(info);
-  constexpr std::string_view pointer = "version https://git-lfs";
-  if (file->bytes_.size() >= pointer.size() && std::memcmp(map, pointer.data(), pointer.size()) == 0) {
-    throw Error(Failure::checkpoint, fmt::format("{} is a pointer of Git LFS, not the file itself", path),
-                "fetch the file: git lfs pull");
-  }
+  constexpr std::string_view pointer = git_lfs_pointer.begin;
+  if (file->bytes_.size() >= pointer.size() && std::memcmp(map, pointer.data(), pointer.size()) == 0)
+    refuse_other_content(file->bytes_, path);
   file->guard_ = std::make_unique<BusGuard>(file->bytes_);
   return file;
 }

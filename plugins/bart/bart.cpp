@@ -62,7 +62,7 @@ class BartOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
 
   Value words(const Value& decoded) const {
     Graph& g = decoded.graph();
-    const TiedLinear lm_head{g.root() / "lm_head", model.table(base(g), "decoder"), c.tied};
+    const TiedLinear lm_head{g.root() / "lm_head", model.table_of_head(base(g)), c.tied};
     const int64_t targets = c.shared ? c.vocab : c.decoder_vocab;
     const Value logits = linear(lm_head, decoded, {.out = targets, .bias = false});
     // A bias that is not saved is 0.
@@ -114,7 +114,7 @@ class BartDecoderOnnxConfig final : public OnnxConfigWithPast {
 
   Heads heads() const override {
     return {head::logits("causal-lm", [this](const Encoded& at) {
-      const TiedLinear lm_head{at.base.graph().root() / "lm_head", model.table(at.base, "decoder"), c.tied};
+      const TiedLinear lm_head{at.base.graph().root() / "lm_head", model.table_of_head(at.base), c.tied};
       return linear(lm_head, at.hidden, {.out = c.tied.by_config ? c.decoder_vocab : c.vocab, .bias = false});
     })};
   }

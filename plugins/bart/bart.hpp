@@ -30,9 +30,16 @@ class Transformer {
     if (!c.shared) return own;
     model.graph().unused((model / "*coder.embed_tokens.weight").path());
     model.graph().unused((model / "shared.weight").path());
-    if (c.is_recent && own.has("weight")) return own;
-    return first_with("weight", {model / "shared", own, model / "encoder.embed_tokens"});
+    return c.is_recent && own.has("weight") ? own : shared_table(model);
   }
+  /// What both sides and the head take that have none of their own: of the tables that are one, the first that was
+  /// kept. The order is that of transformers 5.
+  static Scope shared_table(const Scope& model) {
+    return first_with("weight", {model / "shared", model.graph().root() / "lm_head", model / "decoder.embed_tokens",
+                                 model / "encoder.embed_tokens"});
+  }
+  /// The table that a tied head takes: the shared one, and where the config parts them, the decoder's.
+  Scope table_of_head(const Scope& model) const { return c.shared ? shared_table(model) : table(model, "decoder"); }
 
   struct Source {
     Value ids, mask;      // i64[batch, encoder_sequence]
@@ -44,8 +51,7 @@ class Transformer {
   bool takes_embeddings() const { return c.shared && f.places != Places::counted && !f.words_normed_first; }
   // i64[batch, n] -> f32[batch, n, width]
   Value words(const Scope& model, const Value& ids) const {
-    const Scope table = first_with("weight", {model / "shared", model / "encoder.embed_tokens"});
-    const Value x = embedding(table, ids, {c.vocab, c.width});
+    const Value x = embedding(shared_table(model), ids, {c.vocab, c.width});
     return c.scale == 1.0 ? x : x * c.scale;
   }
   // -> f32[batch, encoder_sequence, width]

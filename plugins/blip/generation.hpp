@@ -53,6 +53,8 @@ class BlipGenerator final : public OnnxSeq2SeqConfigWithPast {
                 "question_");
   }
   Value decode(Graph& g, const DecoderStep& step, Cache& cache) const override {
+    const Scope decoder = g.root() / "text_decoder";
+    if (tied) g.stand_in(decoder / "bert.embeddings.word_embeddings", decoder / "cls.predictions.decoder");
     return text(g.root() / "text_decoder.bert", {step.ids, step.mask},
                 {.causal = true,
                  .over = {.hidden = step.encoder_hidden},

@@ -47,6 +47,7 @@ class EuroBertOnnxConfig final : public TextEncoder {
   TextEncoderTraits traits() const override { return {.base = "model", .vocab = c.vocab, .pooler = false}; }
 
   Value encode(const Scope& s, const Text& text) const override {
+    if (c.tied) s.graph().stand_in(s / "embed_tokens", s.graph().root() / "lm_head");
     const Value x = embedding(s / "embed_tokens", text.ids, {c.vocab, c.hidden});
     const Value positions = unsqueeze(range(size_of(text.ids, 1)), {0}).in(s / "rotary_emb");
     const Value y = transformer_layers(s / "layers", x, {c.layers, [this](int64_t) { return layer(); }},

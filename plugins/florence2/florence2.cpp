@@ -16,7 +16,7 @@ struct Florence2Config {
         places(c.section("vision_config").size("max_position_embeddings", 50)),
         frames(c.section("vision_config").size("max_temporal_embeddings", 100)),
         out(c.section("vision_config").size("projection_dim", 1024)),
-        text_width(c.section("text_config").size("d_model", 1024)) {
+        text_width(c.section("text_config").with_names({{"d_model", "hidden_size"}}).size("d_model", 1024)) {
     c.no_effect({"tie_word_embeddings", "is_encoder_decoder"});
     require_same(out, text_width);
   }

@@ -94,6 +94,7 @@ class FunnelOnnxConfig final : public TextEncoder {
                       .mask = text.mask,
                       .types = text.segments_or_first(),
                       .places = range(size_of(text.ids, 1))};
+    if (c.tied) s.graph().stand_in(s / "embeddings.word_embeddings", s.graph().root() / "lm_head");
     Value x = embedding(s / "embeddings.word_embeddings", text.ids, {c.vocab, c.hidden});
     if (c.zeroed) x = x * unsqueeze(cast(logical_not(equal(text.ids, *c.zeroed)), x.dtype()), {2});
     x = norm(s / "embeddings.layer_norm", x, {.epsilon = c.epsilon});

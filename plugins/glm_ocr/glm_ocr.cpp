@@ -76,7 +76,10 @@ struct GlmOcrVision {
 class GlmOcr final : public PackedVisionLanguage {
  public:
   explicit GlmOcr(const Request& request)
-      : PackedVisionLanguage(request, half_of(request)), vision(request.config.section("vision_config").require_map()) {
+      : PackedVisionLanguage(request, half_of(request)),
+        vision(request.config.section("vision_config")
+                   .require_map()
+                   .with_names({{"num_heads", "num_attention_heads"}, {"depth", "num_hidden_layers"}})) {
     request.config.no_effect({"video_token_id", "image_start_token_id", "image_end_token_id", "video_start_token_id",
                               "video_end_token_id", "tie_word_embeddings"});
   }

@@ -95,6 +95,7 @@ class GteOnnxConfig final : public TextEncoder {
       if (!(s / names.layers / 0 / names.attention / names.fused).has("weight"))
         layer.attention.projections.packing = Projections::Packing::apart;
     }
+    if (bert.tied) s.graph().stand_in(s / "embeddings.word_embeddings", s.graph().root() / "lm_head.decoder");
     return bert.encode(s / names.layers, bert.embed(s, text, names), text, [layer](int64_t) { return layer; });
   }
 

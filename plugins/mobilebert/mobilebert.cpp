@@ -65,6 +65,7 @@ class MobileBertOnnxConfig final : public BertTextEncoder {
 
   Value encode(const Scope& s, const Text& text) const override {
     Graph& g = s.graph();
+    either_table_kept(bert.words(), s);
     Value x = embed(s / "embeddings", text);
     for (int64_t i = 0; i < bert.layers; ++i) {
       g.mark("hidden_states." + std::to_string(i), x);

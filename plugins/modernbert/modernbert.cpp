@@ -64,6 +64,7 @@ class ModernBertOnnxConfig final : public TextEncoder {
 
   Value encode(const Scope& s, const Text& text) const override {
     Graph& g = s.graph();
+    if (c.tied) g.stand_in(s / "embeddings.tok_embeddings", g.root() / "decoder");
     Value x = embedding(s / "embeddings.tok_embeddings", text.ids, {c.vocab, c.hidden});
     x = g.mark("hidden_states.0", norm(s / "embeddings.norm", x, c.norm));
     const Value positions = unsqueeze(range(size_of(text.ids, 1)), {0}).in(s / "rotary_emb");

@@ -117,6 +117,7 @@ class MoonshineOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
 
   Value decode(Graph& g, const DecoderStep& step, Cache& cache) const override {
     const Scope s = base(g) / "decoder";
+    if (c.tied) g.stand_in(s / "embed_tokens", g.root() / "proj_out");
     Value x = embedding(s / "embed_tokens", step.ids, {c.vocab, c.width});
     x = transformer_layers(s / "layers", x, {c.decoder_layers, [this](int64_t) { return decoder_layer(); }, "decoder_"},
                            {.mask = step.mask,

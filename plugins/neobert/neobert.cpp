@@ -52,6 +52,7 @@ class NeoBertOnnxConfig final : public TextEncoder {
   }
 
   Value encode(const Scope& s, const Text& text) const override {
+    if (c.tied) s.graph().stand_in(s / "encoder", s.graph().root() / "decoder");
     const Value x = embedding(s / "encoder", text.ids, {c.vocab, c.hidden});
     const Value positions = unsqueeze(range(size_of(text.ids, 1)), {0}).in(s / "rotary_emb");
     const Scope layers = s / "transformer_encoder";

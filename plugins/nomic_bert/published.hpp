@@ -139,6 +139,7 @@ class PublishedNomicBert final : public TextEncoder {
   }
 
   Value encode(const Scope& s, const Text& text) const override {
+    s.graph().stand_in(s / "embeddings.word_embeddings", s.graph().root() / "cls.predictions.decoder");
     return bert.encode(s / published_names.layers, bert.embed(s, text, published_names), text,
                        [this](int64_t i) { return layer(i); });
   }

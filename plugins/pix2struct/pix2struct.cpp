@@ -70,7 +70,12 @@ class Pix2Struct final : public OnnxSeq2SeqConfigWithPast {
       : OnnxSeq2SeqConfigWithPast(request),
         image(request.config.section("vision_config")),
         text(request.config.section("text_config")
-                 .with_names({{"num_heads", "num_attention_heads"}, {"num_layers", "num_hidden_layers"}})),
+                 .with_names({{"num_heads", "num_attention_heads"},
+                              {"num_heads", "encoder_attention_heads"},
+                              {"num_heads", "decoder_attention_heads"},
+                              {"num_layers", "num_hidden_layers"},
+                              {"num_layers", "encoder_layers"},
+                              {"num_layers", "decoder_layers"}})),
         tied(request.config.tie(false)) {
     request.config.no_effect({"is_vqa"});  // of the processor, which writes the question into the image
   }
@@ -128,6 +133,7 @@ class Pix2Struct final : public OnnxSeq2SeqConfigWithPast {
     Attended given{.mask = step.mask, .cache = &cache, .encoder = {step.encoder_hidden, step.encoder_mask}};
     given.bias = relative_bias(decoder / "layer.0.self_attention.attention.relative_attention_bias", queries, keys,
                                {text.buckets, text.max_distance, text.heads, false});
+    if (tied) g.stand_in(decoder / "embed_tokens", decoder / "lm_head");
     Value x = embedding(decoder / "embed_tokens", step.ids, {text.vocab, text.hidden});
     x = transformer_layers(decoder / "layer", x, {text.layers, [&](int64_t) { return layer; }, "decoder_"}, given);
     return g.mark("decoder_hidden_states." + std::to_string(text.layers),

@@ -57,12 +57,19 @@ class Transformer {
 
   const ProphetNetConfig& config() const { return c; }
 
+  /// What both sides and the head take that have none of their own: of the tables that are one, the first that was
+  /// kept. The order is that of transformers 5.
+  static Scope shared_table(const Scope& model) {
+    return first_with("weight", {model / "word_embeddings", model.graph().root() / "lm_head",
+                                 model / "encoder.word_embeddings", model / "decoder.word_embeddings"});
+  }
+
   /// The table of a side's tokens: the shared one, or since version 5 one of its own where that is saved as well.
   Scope table(const Scope& model, const char* side) const {
-    const Scope shared = model / "word_embeddings", own = model / side / "word_embeddings";
+    const Scope own = model / side / "word_embeddings";
     model.graph().unused((model / "*word_embeddings.weight").path());
     if (c.is_recent && own.has("weight")) return own;
-    return first_with("weight", {shared, own});
+    return shared_table(model);
   }
 
   Value encode(const Scope& model, const Value& ids, const Value& mask) const {
@@ -156,7 +163,7 @@ std::vector<AxisSize> one_token(const char* of_step) {
 
 /// The words of a vector.
 Value words(const Transformer& model, const Scope& base, const Value& x) {
-  const TiedLinear head{base.graph().root() / "lm_head", model.table(base, "decoder"), model.config().tied};
+  const TiedLinear head{base.graph().root() / "lm_head", Transformer::shared_table(base), model.config().tied};
   return linear(head, x, {.out = model.config().vocab, .bias = false});
 }
 

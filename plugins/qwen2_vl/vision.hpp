@@ -128,7 +128,8 @@ struct Seen {
 
 class VisionEncoder {
  public:
-  VisionEncoder(const Config& c, const Generation& of) : of_(of), c_(c, of) {}
+  VisionEncoder(const Config& c, const Generation& of)
+      : of_(of), c_(c.with_names({{"num_heads", "num_attention_heads"}, {"depth", "num_hidden_layers"}}), of) {}
   const VisionConfig& config() const { return c_; }
 
   /// pixels: f[patches, channels · frames · patch²], grid: i64[images, 3].

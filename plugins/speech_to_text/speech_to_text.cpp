@@ -99,6 +99,7 @@ class Speech2TextOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
 
   Value decode(Graph& g, const DecoderStep& step, Cache& cache) const override {
     const Scope s = base(g) / "decoder";
+    if (c.tied) g.stand_in(s / "embed_tokens", g.root() / "lm_head");
     Value x = embedding(s / "embed_tokens", step.ids, {c.vocab, c.width});
     if (c.scale != 1.0) x = x * c.scale;
     x = x + counted_sinusoids(s / "embed_positions", step.ids, {c.width, c.padding, cache.past_length()});

@@ -35,6 +35,7 @@ class SpeechToText final : public OnnxSeq2SeqConfigWithPast {
 
   Value decode(Graph& g, const DecoderStep& step, Cache& cache) const override {
     const Scope s = base(g) / "decoder", prenet = s / "prenet";
+    if (c.tied) g.stand_in(prenet / "embed_tokens", g.root() / "text_decoder_postnet.lm_head");
     Value x = embedding(prenet / "embed_tokens", step.ids, {c.vocab, c.hidden});
     if (c.scale != 1.0) x = x * c.scale;
     x = x + counted_sinusoids(prenet / "embed_positions", step.ids, {c.hidden, c.padding, cache.past_length()});

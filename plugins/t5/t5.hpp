@@ -44,9 +44,9 @@ struct T5Config {
         buckets(c.size("relative_attention_num_buckets", 32)),
         max_distance(c.size("relative_attention_max_distance", 128)),
         epsilon(c.real("layer_norm_epsilon", 1e-6)),
+        is_recent(c.written_since(5, 0)),
         tied(c.tie(of.tied)),
-        scaled(c.written_since(5, 0) ? of.scales && c.boolean("scale_decoder_outputs", tied.by_config)
-                                     : tied.by_config) {
+        scaled(is_recent ? of.scales && c.boolean("scale_decoder_outputs", tied.by_config) : tied.by_config) {
     // "relu", or "gated-gelu": the activation, and whether a second product gates it.
     const std::string form = c.text("feed_forward_proj", of.feed_forward);
     const bool is_gated = form.starts_with("gated-");
@@ -65,6 +65,7 @@ struct T5Config {
   const Family& family;
   int64_t vocab, width, head_size, inner, layers, decoder_layers, heads, buckets, max_distance;
   double epsilon;
+  bool is_recent;  // written by version 5
   Tie tied;
   bool scaled;  // what the head reads
   std::string activation;
@@ -106,16 +107,24 @@ struct T5Model {
                   norm(decoder / "final_layer_norm", x, rms()));
   }
 
-  // Both sides' embedding, of which checkpoints may hold copies.
+  // What both sides and a tied head take that have none of their own: of the tables that are one, the first that was
+  // kept. The order is that of transformers 5.
   static Scope shared(const Scope& base) {
     base.graph().unused("*coder.embed_tokens.weight");
-    return first_with("weight", {base / "shared", base / "encoder.embed_tokens", base / "decoder.embed_tokens"});
+    return first_with("weight", {base / "shared", base / "encoder.embed_tokens", base / "decoder.embed_tokens",
+                                 base.graph().root() / "lm_head"});
   }
 
  private:
   Value embed(const Scope& base, const Value& ids, const Scope& side) const {
-    return embedding(shared(base), ids, {c.vocab, c.width}).in(side);
+    // Since version 5 a side's table that is saved beside the shared one is one of its own.
+    const Scope own = side / "embed_tokens";
+    const Scope table = c.is_recent && own.has("weight") && !has_all(base) ? own : shared(base);
+    return embedding(table, ids, {c.vocab, c.width}).in(side);
   }
+
+  /// Whether any tensor is there, as in weights that are drawn to fit: those have one table, as files do.
+  static bool has_all(const Scope& base) { return base.has("no such tensor"); }
 
   Norm rms() const { return {.kind = Norm::Kind::rms, .epsilon = c.epsilon}; }
 

@@ -105,6 +105,7 @@ class UltraBertOnnxConfig final : public TextEncoder {
   TextEncoderTraits traits() const override { return {.base = "ultrabert", .vocab = c.vocab, .pooler = false}; }
 
   Value encode(const Scope& s, const Text& text) const override {
+    if (c.tied) s.graph().stand_in(s / "embed_tokens", words_layer(s.graph()));
     const Value x = embedding(s / "embed_tokens", text.ids, {c.vocab, c.hidden});
     const Value positions = unsqueeze(range(size_of(text.ids, 1)), {0}).in(s / "rotary_emb");
     std::map<std::string, Angles> angles;
@@ -138,13 +139,15 @@ class UltraBertOnnxConfig final : public TextEncoder {
                 }};
   }
 
-  // Two layers of a width of their own before the words, which published files call cls and the class head.decoder.
+  // Which published files call cls and the class head.decoder.
+  static Scope words_layer(Graph& g) { return first_with("weight", {g.root() / "cls", g.root() / "head.decoder"}); }
+  // Two layers of a width of their own before the words.
   Value words(const Encoded& at) const {
-    const Scope root = at.base.graph().root(), head = root / "head";
+    const Scope head = at.base.graph().root() / "head";
     const auto activated = [](const Value& x) { return activation(x, "gelu_pytorch_tanh"); };
     Value x = activated(linear(head / "linear1", at.hidden, {.out = c.prediction_width, .bias = false}));
     x = activated(linear(head / "linear2", x, {.out = c.hidden, .bias = false}));
-    const TiedLinear decoder{first_with("weight", {root / "cls", head / "decoder"}), at.base / "embed_tokens", c.tied};
+    const TiedLinear decoder{words_layer(at.base.graph()), at.base / "embed_tokens", c.tied};
     return linear(decoder, x, {.out = c.vocab, .bias = false});
   }
 

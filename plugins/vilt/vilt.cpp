@@ -94,6 +94,7 @@ class Vilt final : public OnnxConfig {
   Value encode(const Scope& model, const Inputs& in, const Seen& seen) const {
     const Scope s = model / "embeddings";
     const Value kind = (s / "token_type_embeddings").weight("weight", {kinds, text.hidden});
+    if (tied) s.graph().stand_in(s / "text_embeddings.word_embeddings", s.graph().root() / "mlm_score.decoder");
     const Value words =
         text.embed(s / "text_embeddings", {.ids = in.at("input_ids"), .segments = in.at("token_type_ids")});
     const MaskedPatches patches = image(s, seen.pixels, seen.mask);

@@ -66,6 +66,7 @@ class VisualBert final : public OnnxConfig {
     const Scope base = task() == "default" ? g.root() : g.root() / base_model_prefix();
     const auto given = [&](const char* name) { return has_choices() ? flatten_choices(in.at(name)) : in.at(name); };
     const Value mask = concat({given("attention_mask"), given("visual_attention_mask")}, 1);
+    either_table_kept(bert.words(), base);
     const Value words = bert.embedded_sum(base / "embeddings", {.ids = given("input_ids")});
     const Value seen = describe(base / "embeddings", given("visual_embeds"), given("visual_token_type_ids"));
     const Value x = norm(base / "embeddings.LayerNorm", concat({words, seen}, 1), {.epsilon = bert.epsilon});

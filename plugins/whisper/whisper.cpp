@@ -49,6 +49,7 @@ struct Transformer {
     const bool alone = beside == Beside::nothing;
     if (alone) g.unused((s / "layers.*.encoder_attn*").path());
     const Value places = decoder_places(step, cache);
+    if (c.tied) g.stand_in(s / "embed_tokens", g.root() / "proj_out");
     Value x = embedding(s / "embed_tokens", step.ids, {c.vocab, c.width}) +
               embedding(s / "embed_positions", places, {c.target_positions, c.width});
     const TransformerLayer form = alone ? bart_layer(c.decoder, true) : bart_layer_over_encoder(c.decoder);

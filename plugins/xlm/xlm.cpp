@@ -94,6 +94,7 @@ class XlmOnnxConfig final : public TextEncoder {
   Value embed(const Scope& s, const Text& text) const {
     const Scope words = s / "embeddings";
     const Value positions = (s / "position_embeddings").weight("weight", {c.max_positions, c.hidden});
+    if (c.tied) s.graph().stand_in(words, s.graph().root() / "pred_layer.proj");
     Value x = embedding(words, text.ids, {c.vocab, c.hidden}) + first_rows(positions, size_of(text.ids, 1));
     if (c.languages > 1) x = x + told(s / "lang_embeddings", text.further.at("langs"));
     if (text.segments) x = x + embedding(words, text.segments, {c.vocab, c.hidden});

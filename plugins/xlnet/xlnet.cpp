@@ -95,6 +95,7 @@ class XLNetOnnxConfig final : public TextEncoder {
                         // A token sees itself, be it padding.
                         .hidden = mask(text) * cast(logical_not(same), DType::f32)};
 
+    if (c.tied) g.stand_in(s / "word_embedding", g.root() / "lm_loss");
     Value x = embedding(s / "word_embedding", text.ids, {c.vocab, c.hidden});
     for (int64_t i = 0; i < c.layers; ++i) {
       g.mark("hidden_states." + std::to_string(i), x);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/plugin/recording.hpp"
 
+#include <algorithm>
+#include <boost/test/unit_test.hpp>
 #include <cstdlib>
 #include <map>
 #include <optional>
@@ -20,7 +22,8 @@ Drawn drawn_of(const Json& weights) {
   const Json& synth = weights.at("synth");
   return {{synth.at("seed").get<uint64_t>(), synth.value("form", first_form)},
           synth.at("feature").get<std::string>(),
-          dtypes.at(synth.at("dtype").get<std::string>())};
+          dtypes.at(synth.at("dtype").get<std::string>()),
+          synth.value("kept_as", std::map<std::string, std::string>{})};
 }
 
 /// Writes config.json, what else the folder holds beside the cases, and the weights that the definition asks for.
@@ -32,10 +35,17 @@ void draw(const Recording& recording, const fs::path& target) {
   const Json config = read_json(target / "config.json");
   const std::vector<TensorPlan> tensors =
       tensors_of(config_of({config, target}, recording.model_type, recording.drawn->feature), recording.drawn->dtype);
+  std::vector<TensorPlan> stored = tensors;
+  for (const auto& [asked, kept] : recording.drawn->kept_as) {
+    const auto tied = std::find_if(stored.begin(), stored.end(), [&](const auto& one) { return one.name == asked; });
+    BOOST_REQUIRE_MESSAGE(tied != stored.end(), asked << " is to be kept as " << kept << ", and is not asked for");
+    tied->name = kept;
+  }
   std::optional<RandomWeights> weights;
   const TensorPlan* present = nullptr;
-  stream_safetensors(target / "model.safetensors", tensors, [&](const TensorPlan& tensor, std::span<std::byte> piece) {
-    if (present != &tensor) weights.emplace(recording.drawn->draw, tensor);
+  stream_safetensors(target / "model.safetensors", stored, [&](const TensorPlan& tensor, std::span<std::byte> piece) {
+    if (present != &tensor)
+      weights.emplace(recording.drawn->draw, tensors[static_cast<size_t>(&tensor - stored.data())]);
     present = &tensor;
     weights->fill(piece);
   });
@@ -71,6 +81,7 @@ std::string feature_of_class(const Recording& recording) {
 std::string Recording::name() const {
   std::string text = fs::relative(folder, root).string() + "/" + feature;
   if (!part.empty()) text += "/" + part;
+  if (drawn && !drawn->kept_as.empty()) text += "/kept_as_its_twin";
   for (char& c : text) {
     if (c == '/' || c == '.') c = '_';
   }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,6 +20,8 @@ struct Drawn {
   Draw draw;
   std::string feature;  ///< whose definition asks for the tensors
   ir::DType dtype = ir::DType::f32;
+  /// Tensors that the file holds under another name than the definition asks for: of two that are tied, the other one.
+  std::map<std::string, std::string> kept_as{};
 };
 
 struct Recording {

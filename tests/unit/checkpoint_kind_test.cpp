@@ -107,6 +107,11 @@ BOOST_AUTO_TEST_CASE(quantized_weights_are_told_by_files_and_tensors) {
       {{"a.centroids.weight"}, "VPTQ"},
       {{"a.scales", "a.tables2"}, "HIGGS"},
       {{"a.Qidxs"}, "QuIP#"},
+      {{"a.weight", "a.weight_quantizer._amax"}, "ModelOpt"},
+      {{"a.weight", "a.input_quantizer._pre_quant_scale"}, "ModelOpt"},
+      {{"a._packed_params.dtype"}, "torch.ao.quantization"},
+      {{"a.weight", "a.weight_fake_quant.scale"}, "torch.ao.quantization"},
+      {{"a.weight", "a.weight_observer.min_val"}, "a program that observes them"},
   };
   for (const auto& [names, who] : marked) {
     tensors(names);
@@ -142,6 +147,9 @@ BOOST_AUTO_TEST_CASE(configs_of_other_libraries) {
   BOOST_TEST(said_of(R"({"architecture": "resnet50", "pretrained_cfg": {}})") ==
              "config.json is of timm, by its field 'pretrained_cfg', and has no model_type");
   BOOST_TEST(said_of(R"({"_class_name": "UNet2DConditionModel"})").find("diffusers") != std::string::npos);
+  BOOST_TEST(said_of(R"({"pretrained_config": {}, "build_config": {}})").find("TensorRT-LLM") != std::string::npos);
+  BOOST_TEST(said_of(R"({"architecture": "LlamaForCausalLM", "mapping": {}})").find("TensorRT-LLM") !=
+             std::string::npos);
   BOOST_TEST(said_of(R"({"hidden_size": 128})") == "");
 }
 
@@ -152,11 +160,33 @@ BOOST_AUTO_TEST_CASE(folders_without_config) {
                                                         {"model.onnx", "an ONNX model"},
                                                         {"checkpoint-500", "checkpoints of a training run"},
                                                         {"__0_0.distcp", "a training program's checkpoint in parts"},
+                                                        {"mp_rank_00_model_states.pt", "in parts"},
+                                                        {"latest_checkpointed_iteration.txt", "Megatron-LM"},
+                                                        {"lit_model.pth", "LitGPT's weights"},
+                                                        {"_CHECKPOINT_METADATA", "Orbax"},
+                                                        {"dict.txt", "fairseq's files"},
+                                                        {"config.cfg", "a pipeline of spaCy"},
+                                                        {"bert_model.ckpt.index", "TensorFlow's weights"},
+                                                        {"saved_model.pb", "a TensorFlow model"},
+                                                        {"model.keras", "a Keras model"},
+                                                        {"ggml-base.en.bin", "a GGML file"},
+                                                        {"model.mlmodel", "a Core ML model"},
+                                                        {"rank0.engine", "an engine of TensorRT"},
+                                                        {"adapter_model.safetensors", "an adapter's weights"},
+                                                        {"pytorch_lora_weights.safetensors", "a LoRA of diffusers"},
+                                                        {"base.pt", "a file of PyTorch, which does not tell its model"},
+                                                        {"tokenizer_config.json", "a tokenizer"},
                                                         {"model.safetensors.index.json", "weights"}};
   for (const auto& [file, what] : others) {
     write(file, "{}");
     check_says({file, what, "and no config.json"});
     fs::remove(path / file);
+  }
+  for (const char* inner : {"model", "snapshots/0123abc"}) {
+    fs::create_directories(path / inner);
+    std::ofstream(path / inner / "config.json") << "{}";
+    check_says({"has no config.json, and its folder", inner, "name that folder"});
+    fs::remove_all(path / std::string(inner).substr(0, std::string(inner).find('/')));
   }
   fs::create_directory(path / "0_Transformer");
   write("modules.json", R"([{"path": "0_Transformer", "type": "sentence_transformers.models.Transformer"}])");
@@ -186,6 +216,14 @@ BOOST_AUTO_TEST_CASE(folders_without_weights_that_are_read) {
       {"model.safetensors.incomplete", "an unfinished download"},
       {"best.safetensors", "tensors under another name"},
       {"model_best.pt", "a file of PyTorch under another name"},
+      {"rng_state.pth", "what a training run keeps beside the weights"},
+      {"flax_model.msgpack.index.json", "Flax's weights"},
+      {"model.weights.h5", "Keras's weights"},
+      {"openvino", "a folder of OpenVINO models"},
+      {"coreml", "a folder of Core ML models"},
+      {"ggml-model-q4_0.bin", "a GGML file"},
+      {"rank0.safetensors", "TensorRT-LLM's weights"},
+      {"meta_model_0.pt", "torchtune's weights"},
       {"training_args.bin", "what a training run keeps beside the weights"}};
   for (const auto& [file, what] : others) {
     write(file, "x");
@@ -199,6 +237,60 @@ BOOST_AUTO_TEST_CASE(folders_without_weights_that_are_read) {
   check_says({"is an adapter of org/base"});
   write("adapter_config.json", "{");
   check_says({"is an adapter, and not a model"});
+}
+
+BOOST_AUTO_TEST_CASE(files_that_hold_another_thing_than_their_name_says) {
+  const std::string pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n";
+  write("config.json", pointer);
+  check_says({"config.json is a pointer of Git LFS", "git lfs pull"});
+  write("config.json", "<!DOCTYPE html><html>");
+  check_says({"config.json is a web page", "download the file again"});
+  write("config.json", "{}");
+  write("model.safetensors.index.json", pointer);
+  check_says({"model.safetensors.index.json is a pointer of Git LFS"});
+  fs::remove(path / "model.safetensors.index.json");
+  const std::string zeros(24, '\0');
+  const std::pair<std::string, const char*> of_safetensors[] = {
+      {pointer, "a pointer of Git LFS"},
+      {"<!DOCTYPE html><html></html>", "a web page"},
+      {"Entry not found", "an error that a server answered with"},
+      {R"({"error":"Repository not found"})", "an error that a server answered with"},
+      {"PK\x03\x04" + zeros, "a zip archive, as torch.save writes it"},
+      {"\x1f\x8b\x08" + zeros, "an archive (gzip)"},
+      {"\x89HDF\r\n" + zeros, "an HDF5 file"},
+      {"GGUF\x03" + zeros, "a GGUF file"},
+      {zeros, "its header is empty"}};
+  for (const auto& [content, what] : of_safetensors) {
+    write("model.safetensors", content);
+    check_says({"model.safetensors", what});
+  }
+  // The parser's own prefix is no part of what users read.
+  write("model.safetensors", std::string("\x08\0\0\0\0\0\0\0nonsense", 16));
+  check_says({"its header is no valid JSON: parse error at line 1"});
+  tensors({"a.weight"});
+  fs::rename(path / "model.safetensors", path / "pytorch_model.bin");
+  check_says({"pytorch_model.bin is a safetensors file", "rename it to model.safetensors"});
+}
+
+BOOST_AUTO_TEST_CASE(weights_that_are_not_there_are_told_so) {
+  write("config.json", "{}");
+  tensors({});
+  check_says({"model.safetensors holds no tensors", "save the model again"});
+  std::map<std::string, ir::Tensor> emptied{{"c.bias", ir::Tensor::of<float>(ir::DType::f32, {1}, {1.0F})}};
+  for (const char* name : {"a.weight", "b.weight"})
+    emptied.emplace(name, ir::Tensor::of<float>(ir::DType::f32, {0}, {}));
+  write_safetensors(path / "model.safetensors", emptied);
+  check_says({"2 of the 3 tensors have no elements", "ZeRO stage 3", "zero_to_fp32.py"});
+}
+
+BOOST_AUTO_TEST_CASE(an_adapter_beside_the_weights_is_noted) {
+  write("config.json", "{}");
+  tensors({"a.weight"});
+  BOOST_TEST(Checkpoint::open(path).notes().empty());
+  write("adapter_config.json", R"({"base_model_name_or_path": "org/base", "peft_type": "LORA"})");
+  const std::vector<std::string> notes = Checkpoint::open(path).notes();
+  BOOST_REQUIRE(notes.size() == 1U);
+  BOOST_TEST(notes[0].find("an adapter of org/base is no part of this export") != std::string::npos, notes[0]);
 }
 
 BOOST_AUTO_TEST_CASE(files_in_place_of_a_folder) {
@@ -275,6 +367,9 @@ BOOST_AUTO_TEST_CASE(parts_of_adapters_are_not_left_out) {
     tensors({"a.weight", name});
     check_says({name, what, "merge"});
   }
+  // The prefix that PEFT puts before all names is told of whole models alone.
+  tensors({"base_model.model.a.lora_A.weight", "base_model.model.a.lora_B.weight"});
+  check_says({"LoRA", "base_model.model.a.lora_A.weight"});
   tensors({"a.base_layer.weight"});
   check_says({"PEFT", "a.base_layer.weight"});
 }

@@ -127,6 +127,43 @@ BOOST_AUTO_TEST_CASE(a_number_that_is_too_large_is_no_integer) {
   BOOST_TEST(said(R"({"window": 9007199254740992})") == "");
 }
 
+BOOST_AUTO_TEST_CASE(a_field_by_its_other_names) {
+  const auto read = [](const char* text, const char* field) {
+    const Json json = Json::parse(text);
+    onnxport_config root;
+    root.json = &json;
+    const Config config(&onnxport::plugin_host(), &root);
+    return config
+        .with_names({{"n_head", "num_attention_heads"},
+                     {"n_head", "encoder_attention_heads"},
+                     {"encoder_layers", "num_hidden_layers"}})
+        .integer(field, 12);
+  };
+  BOOST_TEST(read(R"({})", "n_head") == 12);
+  BOOST_TEST(read(R"({"num_attention_heads": 4})", "n_head") == 4);
+  BOOST_TEST(read(R"({"encoder_attention_heads": 4})", "n_head") == 4);
+  // As the classes do, which set their own field first.
+  BOOST_TEST(read(R"({"n_head": 2, "num_attention_heads": 4})", "n_head") == 4);
+  BOOST_TEST(read(R"({"n_head": 2, "num_attention_heads": null})", "n_head") == 2);
+  // Transformers 4 wrote this one as a field of its own.
+  const char* const both = R"({"encoder_layers": 2, "num_hidden_layers": 4})";
+  BOOST_TEST(read(both, "encoder_layers") == 2);
+  BOOST_TEST(read(R"({"encoder_layers": 2, "num_hidden_layers": 4, "transformers_version": "5.24.0"})",
+                  "encoder_layers") == 4);
+}
+
+BOOST_AUTO_TEST_CASE(labels_are_counted_as_the_version_does) {
+  const auto labels = [](const std::string& more) {
+    const Json json = Json::parse(R"({"id2label": {"0": "a", "1": "b", "2": "c"})" + more + "}");
+    onnxport_config root;
+    root.json = &json;
+    return Config(&onnxport::plugin_host(), &root).num_labels();
+  };
+  BOOST_TEST(labels("") == 3);
+  BOOST_TEST(labels(R"(, "num_labels": 5, "transformers_version": "4.57.1")") == 3);
+  BOOST_TEST(labels(R"(, "num_labels": 5, "transformers_version": "5.24.0")") == 5);
+}
+
 BOOST_AUTO_TEST_CASE(what_a_plugin_refuses_is_told_with_what_is_there) {
   const Json config = Json::parse(R"({"hidden_size": "768", "inner": {"width": [1]}})");
   const auto told = [&](const std::string& message) { return onnxport::with_what_is_there(message, config); };

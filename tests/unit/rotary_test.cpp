@@ -48,6 +48,29 @@ BOOST_AUTO_TEST_CASE(frequencies_of_which_long_waves_are_stretched) {
              boost::test_tools::per_element());
 }
 
+BOOST_AUTO_TEST_CASE(the_length_of_the_first_training_beside_the_map) {
+  const auto of = [](const char* text) {
+    const onnxport::Json json = onnxport::Json::parse(text);
+    onnxport_config root;
+    root.json = &json;
+    return sdk::Rotary(sdk::Config(&onnxport::plugin_host(), &root), width).frequencies();
+  };
+  const std::string llama3 = R"("rope_type": "llama3", "rope_theta": 1000.0, "factor": 8.0)",
+                    yarn = R"("rope_type": "yarn", "rope_theta": 1000.0, "factor": 3.0, "beta_fast": 8.0)";
+  for (const std::string& form : {llama3, yarn}) {
+    const std::string inner = form + R"(, "original_max_position_embeddings": 64)",
+                      outer = R"({"max_position_embeddings": 4096, "original_max_position_embeddings": 64, )";
+    const std::vector<float> expected =
+        of((R"({"max_position_embeddings": 4096, "rope_parameters": {)" + inner + "}}").c_str());
+    BOOST_TEST(of((outer + R"("rope_parameters": {)" + form + "}}").c_str()) == expected);
+    BOOST_TEST(
+        of((outer + R"("rope_parameters": {)" + form + R"(, "original_max_position_embeddings": 9}})").c_str()) ==
+        expected);
+    // Version 4 does not look there.
+    BOOST_TEST(of((outer + R"("rope_scaling": {)" + form + "}}").c_str()) != expected);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(frequencies_of_which_slow_ones_are_interpolated) {
   const std::vector<float> recorded{1.0F,         0.327986181F,   0.098793298F,   0.0249964725F,
                                     0.010540925F, 0.00444507133F, 0.00187447108F, 0.00079045794F};

@@ -293,8 +293,9 @@ class Config {
   /// Whether a head takes the embedding's table, by tie_word_embeddings.
   Tie tie(bool fallback) const { return {boolean("tie_word_embeddings", fallback), written_since(5, 0)}; }
 
-  /// The same config, where a field may have another name: {"n_head", "num_attention_heads"}. Source: attribute_map of
-  /// the config classes, transformers 4.57.
+  /// The same config, where a field may have another name: {"n_head", "num_attention_heads"}, or several, one pair for
+  /// each. Where a file has both, the other one counts. Source: attribute_map of the config classes, transformers 4.57
+  /// and 5.24.
   Config with_names(std::initializer_list<std::pair<const char*, const char*>> names) const {
     Config named = *this;
     for (const auto& [own, other] : names) named.names_.emplace(own, other);
@@ -302,9 +303,10 @@ class Config {
   }
 
   /// The number of labels of a classification head: the size of id2label, else num_labels, else the class's own
-  /// default. Source: PretrainedConfig.num_labels, transformers 4.30.
+  /// default; since version 5 num_labels comes first. Source: PretrainedConfig, transformers 4.30 and 5.24.
   int64_t num_labels(int64_t fallback = 2) const {
     const int64_t stated = integer("num_labels", fallback);
+    if (written_since(5, 0) && has("num_labels")) return stated;
     if (const auto labels = entries("id2label"); labels && *labels > 0) return static_cast<int64_t>(*labels);
     return stated;
   }
@@ -323,9 +325,19 @@ class Config {
   }
   const onnxport_config* member(std::string_view key) const {
     const onnxport_config* own = api_->member(node_, to_abi(key));
-    const auto other = names_.find(std::string(key));
-    if (other == names_.end() || api_->type(own) != ONNXPORT_CONFIG_ABSENT) return own;
-    return api_->member(node_, to_abi(other->second));
+    const auto [first, last] = names_.equal_range(std::string(key));
+    for (auto name = first; name != last; ++name) {
+      const onnxport_config* other = api_->member(node_, to_abi(name->second));
+      const auto type = api_->type(other);
+      if (type == ONNXPORT_CONFIG_ABSENT || type == ONNXPORT_CONFIG_NULL) continue;
+      if (api_->type(own) == ONNXPORT_CONFIG_ABSENT || !tells_nothing_beside(key, name->second)) return other;
+    }
+    return own;
+  }
+  /// Whether the other name of a field says nothing where the field itself is there: transformers 4 wrote
+  /// num_hidden_layers beside the layers of each side, as a field of its own.
+  bool tells_nothing_beside(std::string_view key, std::string_view other) const {
+    return other == "num_hidden_layers" && key.ends_with("coder_layers") && !written_since(5, 0);
   }
   /// A number, or {"__float__": "Infinity"}, as transformers 5 writes what JSON has no number for.
   std::optional<double> number(const onnxport_config* node) const {
@@ -362,7 +374,7 @@ class Config {
   const onnxport_host* host_;
   const onnxport_config* node_;
   std::string path_;
-  std::map<std::string, std::string> names_;
+  std::multimap<std::string, std::string> names_;
 };
 
 /// A field by its name in config.json, for messages.

@@ -136,9 +136,9 @@ class Rotary {
     } else if (type_ == "dynamic") {
       factor_ = factor(scaling);
     } else if (type_ == "llama3") {
-      scale_llama3(scaling);
+      scale_llama3(config, scaling);
     } else if (type_ == "yarn") {
-      scale_yarn(scaling);
+      scale_yarn(config, scaling);
     } else if (type_ == "longrope") {
       scale_longrope(config, scaling);
       take_mscale(scaling, older);
@@ -187,10 +187,20 @@ class Rotary {
     for (float& f : frequencies_) f /= static_cast<float>(by);
   }
 
+  /// How long texts of the first training were. A length at the config's top level comes first since version 5; before,
+  /// that in the map alone counted.
+  double trained_length(const Config& config, const Config& scaling) const {
+    const char* field = "original_max_position_embeddings";
+    const double inner = scaling.real(field, 0);
+    const bool newer = config.has("rope_parameters") || config.written_since(5, 0);
+    const double stated = newer ? config.real(field, inner) : inner;
+    return stated != 0 ? stated : static_cast<double>(max_positions_);
+  }
+
   /// Long waves are stretched, short ones kept, those between blended.
-  void scale_llama3(const Config& scaling) {
+  void scale_llama3(const Config& config, const Config& scaling) {
     const double low = scaling.real("low_freq_factor", 1.0), high = scaling.real("high_freq_factor", 4.0),
-                 trained = static_cast<double>(scaling.integer("original_max_position_embeddings", max_positions_));
+                 trained = trained_length(config, scaling);
     const auto by = static_cast<float>(factor(scaling)), original = static_cast<float>(trained);
     const auto shortest = static_cast<float>(trained / high), longest = static_cast<float>(trained / low);
     for (float& f : frequencies_) {
@@ -206,13 +216,13 @@ class Rotary {
   }
 
   /// Dimensions that turn often keep their frequency, slow ones are interpolated, with a ramp between.
-  void scale_yarn(const Config& scaling) {
+  void scale_yarn(const Config& config, const Config& scaling) {
     const double by = factor(scaling);
     const auto given = [&](const char* key, double otherwise) {
       const double value = scaling.real(key, otherwise);
       return value == 0 ? otherwise : value;
     };
-    const auto original = given("original_max_position_embeddings", static_cast<double>(max_positions_));
+    const auto original = trained_length(config, scaling);
     const auto width = static_cast<double>(width_);
     const double mscale = given("mscale", 0), mscale_all = given("mscale_all_dim", 0);
     const bool both = mscale != 0 && mscale_all != 0;

@@ -44,10 +44,18 @@ struct WordsHead {
   std::string table = "embeddings.word_embeddings";  ///< below the base model
 };
 
+/// Where a masked-lm head lies.
+inline Scope scope_of(const WordsHead& words, Graph& g) {
+  return words.at.empty() ? g.root() : g.root() / words.at;
+}
+/// Says, before the embedding is asked for, that a tied head's table may have been kept in its place.
+inline void either_table_kept(const WordsHead& words, const Scope& base) {
+  if (words.tied) base.graph().stand_in(base / words.table, scope_of(words, base.graph()) / words.head.names.decoder);
+}
 /// Every position's scores of the words: f[batch, sequence, vocab].
 inline Value word_scores(const WordsHead& words, const Encoded& at) {
   MaskedLmHeadOptions head = words.head;
-  const Scope root = at.base.graph().root(), scope = words.at.empty() ? root : root / words.at;
+  const Scope scope = scope_of(words, at.base.graph());
   if (words.tied.holds_for(scope / head.names.decoder)) head.tied = at.base / words.table;
   return masked_lm_head(scope, at.hidden, head);
 }
@@ -141,6 +149,7 @@ class TextEncoder : public OnnxConfig {
     g.unused("*embeddings.position_ids");
     g.unused("*.crossattention.*");  // of a decoder; without another encoder they have nothing to attend to
     const Scope base = task() == "default" ? g.root() : g.root() / t.base;
+    if (const std::optional<WordsHead> words = text_heads().masked_lm) either_table_kept(*words, base);
     const Encoding encoded = encode_all(base, text);
     const Encoded at{.base = base, .hidden = encoded.hidden, .in = in, .mask = text.mask, .pooled = encoded.pooled};
     if (t.pooler && g.wants("pooler_output")) g.mark("pooler_output", pool(at));

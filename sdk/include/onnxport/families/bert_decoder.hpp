@@ -77,6 +77,7 @@ class BertDecoder : public TextDecoder {
     } else {
       s.graph().unused("*.crossattention.*");  // without an encoder it has nothing to attend to
     }
+    either_table_kept(words(), s);
     Attended given = bert.attended({.ids = in.at("input_ids"), .mask = in.at("attention_mask")});
     given.cache = &cache;
     given.encoder = over_encoder(in);
