@@ -22,6 +22,13 @@ std::vector<float> frequencies(const char* parameters) {
   return sdk::Rotary(sdk::Config(&onnxport::plugin_host(), &root), width).frequencies();
 }
 
+std::vector<float> of(const char* text) {
+  const onnxport::Json json = onnxport::Json::parse(text);
+  onnxport_config root;
+  root.json = &json;
+  return sdk::Rotary(sdk::Config(&onnxport::plugin_host(), &root), width).frequencies();
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(rotary)
@@ -48,13 +55,16 @@ BOOST_AUTO_TEST_CASE(frequencies_of_which_long_waves_are_stretched) {
              boost::test_tools::per_element());
 }
 
+BOOST_AUTO_TEST_CASE(of_two_maps_the_older_name_counts) {
+  const std::vector<float> scaled = of(R"({"rope_theta": 1000.0, "rope_scaling": {"type": "linear", "factor": 2.5}})");
+  const std::string both = R"({"rope_theta": 1000.0, "rope_parameters": {"rope_type": "default", "rope_theta": 7.0}, )";
+  BOOST_TEST(of((both + R"("rope_scaling": {"rope_type": "linear", "factor": 2.5}})").c_str()) == scaled);
+  const std::vector<float> plain = of(R"({"rope_theta": 7.0})");
+  BOOST_TEST(of((both + R"("rope_scaling": null})").c_str()) == plain);
+  BOOST_TEST(of((both + R"("rope_scaling": {}})").c_str()) == plain);
+}
+
 BOOST_AUTO_TEST_CASE(the_length_of_the_first_training_beside_the_map) {
-  const auto of = [](const char* text) {
-    const onnxport::Json json = onnxport::Json::parse(text);
-    onnxport_config root;
-    root.json = &json;
-    return sdk::Rotary(sdk::Config(&onnxport::plugin_host(), &root), width).frequencies();
-  };
   const std::string llama3 = R"("rope_type": "llama3", "rope_theta": 1000.0, "factor": 8.0)",
                     yarn = R"("rope_type": "yarn", "rope_theta": 1000.0, "factor": 3.0, "beta_fast": 8.0)";
   for (const std::string& form : {llama3, yarn}) {

@@ -69,7 +69,7 @@ class Rotary {
                {.theta = config.real("rope_theta", 10000.0), .partial = config.real("partial_rotary_factor", 1.0)}) {}
   /// The same for a config whose older fields have other names or defaults.
   Rotary(const Config& config, int64_t head_size, const RotaryFields& older)
-      : Rotary(config, head_size, config.section(config.has("rope_parameters") ? "rope_parameters" : "rope_scaling"),
+      : Rotary(config, head_size, config.section(is_by_parameters(config) ? "rope_parameters" : "rope_scaling"),
                older) {}
   /// The same for one kind of layers. Throws CONFIG where rope_parameters does not tell them apart.
   Rotary(const Config& config, int64_t head_size, const RotaryLayerType& type)
@@ -147,6 +147,11 @@ class Rotary {
     }
   }
 
+  /// Where a file has both, as one that was edited has, rope_scaling counts, and what stands beside it. Source:
+  /// RotaryEmbeddingConfigMixin.convert_rope_params_to_dict, transformers 5.24; 4.57 knows no other.
+  static bool is_by_parameters(const Config& config) {
+    return config.has("rope_parameters") && config.entries("rope_scaling").value_or(0) == 0;
+  }
   static Config section_of(const Config& config, const RotaryLayerType& type) {
     if (!config.has("rope_parameters")) return type.scaled ? config.section("rope_scaling") : config.none();
     const Config all = config.section("rope_parameters");
