@@ -229,10 +229,6 @@ Checkpoint Checkpoint::open(const fs::path& folder) {
     add_shards(contents, folder / there.front());
   else
     add_file(contents, folder / there.front());
-  if (contents.tensors.empty()) {
-    throw Error(Failure::checkpoint, fmt::format("{} holds no tensors", (folder / there.front()).string()),
-                "download the weights again, or save the model again: what wrote the file had none to write");
-  }
   if (std::string note = note_of_adapter(folder); !note.empty()) contents.notes.push_back(std::move(note));
   checkpoint.tensors_ = std::move(contents.tensors);
   checkpoint.notes_ = std::move(contents.notes);

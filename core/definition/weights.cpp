@@ -338,6 +338,11 @@ std::vector<std::string> WeightSource::finish(bool allow_unused, const Others& o
     for (const std::string& name : unexpected) elsewhere.push_back(name);
     return elsewhere;
   }
+  if (tensors_.empty()) {
+    throw Error(Failure::checkpoint,
+                fmt::format("the checkpoint holds no tensors, and {} are asked for", missing_.size()),
+                "download the weights again, or save the model again: what wrote them had none to write");
+  }
   std::string text = "the checkpoint does not match what its config.json and the feature ask for";
   const std::string prefix = prefix_of_missing();
   if (prefix.empty())

@@ -274,8 +274,6 @@ BOOST_AUTO_TEST_CASE(files_that_hold_another_thing_than_their_name_says) {
 
 BOOST_AUTO_TEST_CASE(weights_that_are_not_there_are_told_so) {
   write("config.json", "{}");
-  tensors({});
-  check_says({"model.safetensors holds no tensors", "save the model again"});
   std::map<std::string, ir::Tensor> emptied{{"c.bias", ir::Tensor::of<float>(ir::DType::f32, {1}, {1.0F})}};
   for (const char* name : {"a.weight", "b.weight"})
     emptied.emplace(name, ir::Tensor::of<float>(ir::DType::f32, {0}, {}));

@@ -87,6 +87,14 @@ BOOST_AUTO_TEST_CASE(missing_misshapen_and_unexpected_are_listed_together) {
   BOOST_TEST(contains(text, "layer.1.w [2, 3]"));
 }
 
+BOOST_AUTO_TEST_CASE(no_tensors_at_all_are_told_so) {
+  Folder folder({});
+  WeightSource source(*folder.checkpoint);
+  BOOST_TEST(failure_of(source) == "");  // a model without weights wants none
+  source.get("a.weight", {2});
+  BOOST_TEST(failure_of(source) == "the checkpoint holds no tensors, and 1 are asked for");
+}
+
 BOOST_AUTO_TEST_CASE(a_hint_tells_a_missing_head_from_missing_layers) {
   const auto hint_with = [](const char* wanted) {
     Folder folder({{"layer.0.query.weight", {2}}, {"head.weight", {2}}});
