@@ -18,7 +18,7 @@ using namespace onnxport::sdk;
 /// The width within a feed-forward, of which config.json may state what it is adjusted from: two thirds of it, times a
 /// factor, as a multiple of a number. Source: Lfm2MLP, transformers 5.24.
 inline int64_t adjusted_width(const Config& c) {
-  const int64_t stated = c.with_names({{"block_ff_dim", "intermediate_size"}}).size("block_ff_dim", 12288);
+  const int64_t stated = c.with_names({{"intermediate_size", "block_ff_dim"}}).size("intermediate_size", 12288);
   const bool adjusts = c.boolean("block_auto_adjust_ff_dim", true);
   const double factor = c.real("block_ffn_dim_multiplier", 1);
   const int64_t step = c.size("block_multiple_of", 256);
