@@ -2,14 +2,13 @@
 #include "core/passes/precision.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 #include <set>
 #include <utility>
 
-#include "core/checkpoint/convert.hpp"
 #include "core/ir/operators.hpp"
 #include "core/ir/scalar.hpp"
+#include "core/passes/bounded_constant.hpp"
 #include "core/passes/mask_values.hpp"
 
 namespace onnxport {
@@ -111,10 +110,7 @@ class InPrecision {
     return from_[id].origin == ir::Origin::constant ? is_beyond_constant(from_[id]) : beyond_.contains(id);
   }
   bool is_beyond_constant(const ir::Value& value) const {
-    if (value.type.dtype != DType::f32) return false;
-    const auto numbers = value.constant->as<float>();
-    return std::any_of(numbers.begin(), numbers.end(),
-                       [this](float number) { return std::fabs(number) > ir::bound_of(options_.dtype); });
+    return value.type.dtype == DType::f32 && onnxport::is_beyond(*value.constant, options_.dtype);
   }
 
   /// A value that has no other type than its own.
@@ -130,7 +126,8 @@ class InPrecision {
   ValueId as(ValueId id, DType dtype, const std::string& scope) {
     if (!is_float(id)) return plain(id);
     const ir::Value& value = from_[id];
-    if (value.origin == ir::Origin::constant) return to_.add_constant(constant_as(*value.constant, dtype));
+    if (value.origin == ir::Origin::constant)
+      return to_.add_constant(dtype == DType::f32 ? *value.constant : bounded_as(*value.constant, dtype));
     if (value.origin == ir::Origin::weight) {
       const ValueId weight = to_.add_weight(value.name, weight_as(*value.weight, dtype));
       weights_.emplace(weight, id);
@@ -159,20 +156,6 @@ class InPrecision {
       if (!is_brought_into_range) sources[cast] = of.first;
     }
     return sources;
-  }
-
-  static ir::Tensor constant_as(const ir::Tensor& tensor, DType dtype) {
-    if (dtype == tensor.dtype) return tensor;
-    ir::Tensor bounded = tensor;
-    const auto bound = static_cast<float>(ir::bound_of(dtype));
-    for (float& number : bounded.as<float>()) {
-      if (std::isfinite(number)) number = std::clamp(number, -bound, bound);
-    }
-    ir::Tensor narrow{dtype, tensor.shape, {}};
-    const auto count = static_cast<uint64_t>(tensor.element_count());
-    narrow.data.resize(count * ir::size_of(dtype));
-    convert_elements(tensor.dtype, bounded.data.data(), dtype, narrow.data.data(), count);
-    return narrow;
   }
 
   /// A checkpoint that has the type already is not cast there and back.

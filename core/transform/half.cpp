@@ -4,12 +4,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <set>
 
 #include "core/error.hpp"
 #include "core/ir/operators.hpp"
 #include "core/ir/scalar.hpp"
+#include "core/passes/bounded_constant.hpp"
 #include "core/tensor/elements.hpp"
 #include "core/transform/fold.hpp"
 #include "core/transform/values.hpp"
@@ -48,20 +48,6 @@ const std::set<std::string_view>& wide_operators() {
                                                 "QLinearMatMul",
                                                 "QLinearConv"};
   return names;
-}
-
-/// Numbers within what the type has.
-ir::Tensor halved(const ir::Tensor& wide) {
-  ir::Tensor bounded = wide;
-  const auto bound = static_cast<float>(ir::bound_of(ir::DType::f16));
-  for (float& number : bounded.as<float>()) {
-    if (std::isfinite(number)) number = std::clamp(number, -bound, bound);
-  }
-  ir::Tensor half{ir::DType::f16, wide.shape, {}};
-  const auto count = static_cast<uint64_t>(wide.element_count());
-  half.data.resize(count * ir::size_of(ir::DType::f16));
-  convert_elements(ir::DType::f32, bounded.data.data(), ir::DType::f16, half.data.data(), count);
-  return half;
 }
 
 /// The names under which a value of f32 is there.
@@ -134,10 +120,7 @@ class HalfModel {
     if (proto.data_type() != TensorProto::FLOAT) return;
     const std::optional<ir::Tensor> tensor = to_tensor(proto);
     if (!tensor) return;
-    const auto numbers = tensor->as<float>();
-    const bool beyond = std::any_of(numbers.begin(), numbers.end(),
-                                    [](float number) { return std::fabs(number) > ir::bound_of(ir::DType::f16); });
-    values_[name] = {.wide = name, .is_constant = true, .is_beyond = beyond};
+    values_[name] = {.wide = name, .is_constant = true, .is_beyond = is_beyond(*tensor, ir::DType::f16)};
     constants_.emplace(name, *tensor);
   }
 
@@ -300,7 +283,8 @@ class HalfModel {
     const auto [known, is_new] = half_constants_.try_emplace(name);
     if (is_new) {
       known->second = fresh(name + "/f16");
-      *model_.model.mutable_graph()->add_initializer() = to_proto(halved(constants_.at(name)), known->second);
+      *model_.model.mutable_graph()->add_initializer() =
+          to_proto(bounded_as(constants_.at(name), ir::DType::f16), known->second);
     }
     return known->second;
   }
