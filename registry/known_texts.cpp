@@ -2,9 +2,9 @@
 #include "registry/known_texts.hpp"
 
 #include <fmt/format.h>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
-#include <algorithm>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <system_error>
 #include <utility>
@@ -18,86 +18,83 @@ namespace onnxport {
 namespace {
 
 namespace fs = std::filesystem;
-using Cbor = nlohmann::json;
+using google::protobuf::io::CodedInputStream;
+using google::protobuf::io::CodedOutputStream;
+using google::protobuf::io::StringOutputStream;
 using yaml::Node;
 
 /// Another version may make other nodes of a text.
 std::string heading() {
-  return fmt::format("onnxport {}, form 2", version);
+  return fmt::format("onnxport {}, form 3", version);
 }
 
-/// With those of a usual length the file stays well below what read_text() takes.
-constexpr size_t most_texts = 1000, longest_text = 4096;
+/// The file stays below what read_text() takes.
+constexpr size_t most_bytes = 900'000, longest_text = 4096;
 
-// A node is an array: a number for its line, its kind and whether it is quoted, then the text of a scalar, or the items
-// of the others.
-constexpr int kinds = 4, forms = 2 * kinds;
-constexpr size_t deepest = 100;  // the parser allows fewer
+// All numbers are varints. The file: its heading, then each text and its row, all of these with their lengths before
+// them. A row is a node: a number for its line, its kind and whether it is quoted, then how many bytes its text has and
+// these, or how many items and these.
+constexpr uint32_t kinds = 4, forms = 2 * kinds;
+constexpr int deepest = 100;  // the parser allows fewer
 
-Cbor row_of(const Node& node) {
-  Cbor row = Cbor::array({node.line * forms + (node.quoted ? kinds : 0) + static_cast<int>(node.kind)});
-  if (!node.text.empty()) row.push_back(node.text);
-  for (const Node& item : node.items) row.push_back(row_of(item));
+CodedInputStream reader_of(std::string_view bytes) {
+  return CodedInputStream(reinterpret_cast<const uint8_t*>(bytes.data()), static_cast<int>(bytes.size()));
+}
+
+void write(const Node& node, CodedOutputStream& out) {
+  out.WriteVarint32(static_cast<uint32_t>(node.line) * forms + (node.quoted ? kinds : 0) +
+                    static_cast<uint32_t>(node.kind));
+  out.WriteVarint32(static_cast<uint32_t>(node.items.empty() ? node.text.size() : node.items.size()));
+  out.WriteString(node.text);
+  for (const Node& item : node.items) write(item, out);
+}
+
+std::string row_of(const Node& node) {
+  std::string row;
+  StringOutputStream bytes(&row);
+  CodedOutputStream out(&bytes);
+  write(node, out);
+  out.Trim();
   return row;
 }
 
-std::vector<uint8_t> written(const Node& node) {
-  return Cbor::to_cbor(row_of(node));
+/// Whether there is a node at this place.
+bool read(CodedInputStream& row, int left, Node& node, int depth = 0) {
+  uint32_t head = 0, size = 0;
+  if (depth == deepest || !row.ReadVarint32(&head) || !row.ReadVarint32(&size)) return false;
+  if (size > static_cast<uint32_t>(left)) return false;
+  node.kind = static_cast<Node::Kind>(head % kinds);
+  node.quoted = head % forms >= kinds;
+  node.line = static_cast<int>(head / forms);
+  if (node.kind == Node::Kind::scalar || node.kind == Node::Kind::null)
+    return row.ReadString(&node.text, static_cast<int>(size));
+  node.items.resize(size);
+  for (Node& item : node.items) {
+    if (!read(row, left, item, depth + 1)) return false;
+  }
+  return true;
 }
 
-/// Makes a node of what is read of its row, without the row itself. Anything else than such a row ends it.
-class NodeReader : public nlohmann::json_sax<Cbor> {
- public:
-  Node take() { return std::move(root_); }
+std::optional<Node> node_of(std::string_view bytes) {
+  CodedInputStream row = reader_of(bytes);
+  Node node;
+  const auto size = static_cast<int>(bytes.size());
+  if (!read(row, size, node) || row.CurrentPosition() != size) return std::nullopt;
+  return node;
+}
 
-  bool start_array(size_t items) override {
-    if (is_new_ || open_.size() == deepest) return false;
-    is_new_ = true;
-    open_.emplace_back();
-    if (items > 1) open_.back().items.reserve(std::min(items - 1, longest_text));
-    return true;
-  }
-  bool number_unsigned(uint64_t number) override {
-    if (!is_new_) return false;
-    is_new_ = false;
-    open_.back().kind = static_cast<Node::Kind>(number % kinds);
-    open_.back().quoted = number % forms >= kinds;
-    open_.back().line = static_cast<int>(number / forms);
-    return true;
-  }
-  bool string(std::string& text) override {
-    if (is_new_ || open_.empty()) return false;
-    open_.back().text = std::move(text);
-    return true;
-  }
-  bool end_array() override {
-    if (is_new_ || open_.empty()) return false;
-    Node node = std::move(open_.back());
-    open_.pop_back();
-    (open_.empty() ? root_ : open_.back().items.emplace_back()) = std::move(node);
-    return true;
-  }
+void write(std::string_view bytes, CodedOutputStream& out) {
+  out.WriteVarint32(static_cast<uint32_t>(bytes.size()));
+  out.WriteRaw(bytes.data(), static_cast<int>(bytes.size()));
+}
 
-  bool null() override { return false; }
-  bool boolean(bool) override { return false; }
-  bool number_integer(int64_t) override { return false; }
-  bool number_float(double, const std::string&) override { return false; }
-  bool binary(Cbor::binary_t&) override { return false; }
-  bool start_object(size_t) override { return false; }
-  bool key(std::string&) override { return false; }
-  bool end_object() override { return false; }
-  bool parse_error(size_t, const std::string&, const Cbor::exception&) override { return false; }
-
- private:
-  std::vector<Node> open_;  // each within the one before
-  bool is_new_ = false;     // the last of them waits for its number
-  Node root_;
-};
-
-std::optional<Node> node_of(const std::vector<uint8_t>& row) {
-  NodeReader reader;
-  if (!Cbor::sax_parse(row, &reader, Cbor::input_format_t::cbor)) return std::nullopt;
-  return reader.take();
+/// What is written next, where it is there.
+std::optional<std::string_view> next(CodedInputStream& in, std::string_view whole) {
+  uint32_t size = 0;
+  if (!in.ReadVarint32(&size)) return std::nullopt;
+  const auto begin = static_cast<size_t>(in.CurrentPosition());
+  if (size > whole.size() - begin || !in.Skip(static_cast<int>(size))) return std::nullopt;
+  return whole.substr(begin, size);
 }
 
 }  // namespace
@@ -106,49 +103,56 @@ KnownTexts::KnownTexts(fs::path file) : file_(std::move(file)) {
   std::error_code absent;
   if (!fs::exists(file_, absent) || check_writers(file_)) return;
   try {
-    Cbor whole = Cbor::from_cbor(yaml::read_text(file_));
-    if (whole.at("of") != heading()) return;
-    std::map<std::string, Row> known;
-    for (auto& [sum, row] : whole.at("texts").get_ref<Cbor::object_t&>())
-      known.emplace(sum, std::move(static_cast<Row&>(row.get_binary())));
-    known_ = std::move(known);
+    kept_ = yaml::read_text(file_);
   } catch (const Error&) {  // it will be written anew
-  } catch (const Cbor::exception&) {
+    return;
+  }
+  CodedInputStream in = reader_of(kept_);
+  if (next(in, kept_) != heading()) return;
+  while (const auto text = next(in, kept_)) {
+    if (const auto row = next(in, kept_)) known_.emplace(*text, *row);
   }
 }
 
 Node KnownTexts::read(const std::string& text, const fs::path& file) {
   if (file_.empty() || text.size() > longest_text) return yaml::parse(text, file);
-  std::string sum = sha256_of_text(text);
-  if (const auto found = known_.find(sum); found != known_.end()) {
+  if (const auto found = known_.find(text); found != known_.end()) {
     if (std::optional<Node> node = node_of(found->second)) {
       const std::lock_guard lock(mutex_);
-      used_.insert(std::move(sum));
+      used_.insert(found->first);
       return std::move(*node);
     }
   }
   Node node = yaml::parse(text, file);
-  Row row = written(node);
+  std::string row = row_of(node);
   const std::lock_guard lock(mutex_);
-  news_.emplace(std::move(sum), std::move(row));
+  news_.emplace(text, std::move(row));
   return node;
 }
 
 void KnownTexts::save() const {
   if (file_.empty() || news_.empty()) return;
-  Cbor whole{{"of", heading()}, {"texts", Cbor::object()}};
-  Cbor& texts = whole["texts"];
-  for (const auto& [sum, row] : news_) texts[sum] = Cbor::binary(row);
-  const auto keep = [&](bool used) {
-    for (const auto& [sum, row] : known_) {
-      if (texts.size() < most_texts && used_.contains(sum) == used) texts.emplace(sum, Cbor::binary(row));
-    }
-  };
-  keep(true);
-  // Another start may look elsewhere: what it read stays, as long as that is not ever more.
-  keep(false);
-  const Row bytes = Cbor::to_cbor(whole);
-  leave_in_cache(file_, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  std::string whole;
+  {
+    StringOutputStream bytes(&whole);
+    CodedOutputStream out(&bytes);
+    write(heading(), out);
+    const auto add = [&](std::string_view text, std::string_view row) {
+      if (static_cast<size_t>(out.ByteCount()) + text.size() + row.size() > most_bytes) return;
+      write(text, out);
+      write(row, out);
+    };
+    for (const auto& [text, row] : news_) add(text, row);
+    const auto keep = [&](bool used) {
+      for (const auto& [text, row] : known_) {
+        if (used_.contains(text) == used && !news_.contains(std::string(text))) add(text, row);
+      }
+    };
+    keep(true);
+    // Another start may look elsewhere: what it read stays, as long as that is not ever more.
+    keep(false);
+  }
+  leave_in_cache(file_, whole);
 }
 
 }  // namespace onnxport

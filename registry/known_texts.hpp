@@ -3,27 +3,28 @@
 // takes.
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <mutex>
-#include <set>
 #include <string>
-#include <vector>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "registry/yaml.hpp"
 
 namespace onnxport {
 
-/// Texts by their SHA-256 sums, each with what it holds, in a file of the user's cache. A text is read anew at every
-/// start and only what is said of these very bytes counts, so that nothing here can be out of date. Threads may read()
-/// side by side.
+/// Texts, each with what it holds, in a file of the user's cache. A text is read anew at every start and only what is
+/// said of these very bytes counts, so that nothing here can be out of date. Threads may read() side by side.
 class KnownTexts {
  public:
   /// Knows nothing, and keeps nothing.
   KnownTexts() = default;
   /// What the file says; nothing where it is absent, damaged, of another version, or others than its user may write it.
   explicit KnownTexts(std::filesystem::path file);
+  KnownTexts(const KnownTexts&) = delete;
+  KnownTexts& operator=(const KnownTexts&) = delete;
 
   /// As yaml::parse().
   yaml::Node read(const std::string& text, const std::filesystem::path& file);
@@ -32,13 +33,12 @@ class KnownTexts {
   void save() const;
 
  private:
-  using Row = std::vector<uint8_t>;  // what a text holds, in few bytes
-
-  std::filesystem::path file_;  // empty: nothing is kept
-  std::map<std::string, Row> known_;
+  std::filesystem::path file_;                                    // empty: nothing is kept
+  std::string kept_;                                              // what it held
+  std::unordered_map<std::string_view, std::string_view> known_;  // parts of that: a text, and its row
   std::mutex mutex_;
-  std::set<std::string> used_;  // of those
-  std::map<std::string, Row> news_;
+  std::unordered_set<std::string_view> used_;  // of those
+  std::map<std::string, std::string> news_;
 };
 
 }  // namespace onnxport

@@ -217,8 +217,9 @@ std::vector<std::string> strings(const Node& node, const std::filesystem::path& 
   if (node.items.empty() && !may_be_empty) fail(file, node.line, fmt::format("'{}' has no entry", what));
   std::vector<std::string> result;
   std::unordered_set<std::string_view> seen;
+  const std::string entry = fmt::format("entry of {}", what);
   for (const Node& item : node.items) {
-    const std::string& text = string(item, file, fmt::format("entry of {}", what));
+    const std::string& text = string(item, file, entry);
     if (!seen.insert(text).second) {
       fail(file, item.line, fmt::format("'{}' is listed twice in '{}'", text, what));
     }

@@ -105,9 +105,9 @@ BOOST_AUTO_TEST_CASE(what_others_may_write_is_not_heard) {
   const Scratch scratch;
   const fs::path file = scratch.path() / "manifests";
   leave(file);
-  // A text of the same sum that says otherwise: the file as its user may have it is believed, as one of all is not.
+  // The same text that says otherwise: the file as its user may have it is believed, as one of all is not.
   std::string other = bytes_of(file);
-  other.replace(other.find("a.b"), 3, "x.y");
+  other.replace(other.rfind("a.b"), 3, "x.y");
   std::ofstream(file, std::ios::binary) << other;
   BOOST_TEST(KnownTexts(file).read(text, "plugin.yaml").items.at(1).text == "x.y");
   BOOST_REQUIRE(::chmod(file.c_str(), 0666) == 0);
