@@ -44,6 +44,9 @@ void add_shared_options(CLI::App& app, ExportArguments& e) {
   app.add_option("OUTPUT", e.output, "Folder, or a file name that ends in .onnx")->required()->option_text(" ");
 }
 
+/// Places of a cache: what validation tries has room in the least.
+constexpr int64_t least_buffer = 16, most_buffer = int64_t{1} << 30;
+
 /// What of its inputs a file fixes, narrows or adds, and what is to run it.
 void add_shape_options(CLI::App& app, ExportArguments& e) {
   app.add_option("--fix", e.fixed, "Give an axis of the inputs a size: batch=1 (repeatable)")
@@ -53,6 +56,10 @@ void add_shape_options(CLI::App& app, ExportArguments& e) {
       ->check(CLI::IsMember(names_of(id_choices)));
   app.add_flag("--num-logits-to-keep", e.kept_logits,
                "Take num_logits_to_keep, an input that says of how many last tokens the logits are wanted");
+  app.add_option("--max-sequence", e.max_sequence,
+                 "Keep keys and values in buffers of N places, of which a step fills the next ones")
+      ->check(CLI::Range(least_buffer, most_buffer))
+      ->type_name("N");
   app.add_option("--runtime", e.runtime, "The oldest ONNX Runtime that is to run the file: onnxruntime=1.17")
       ->type_name("NAME=VERSION");
 }

@@ -38,6 +38,29 @@ std::string logits_of(const Description& description) {
   return is_over_tokens ? name : std::string();
 }
 
+std::vector<GrowingState> growing_states(const Description& description) {
+  const auto input_of = [&](const ir::Dim& length) {
+    for (const InputSpec& input : description.inputs) {
+      const auto axis = std::find(input.type.shape.begin(), input.type.shape.end(), length);
+      if (axis != input.type.shape.end())
+        return InputAxis{input.name, static_cast<size_t>(axis - input.type.shape.begin())};
+    }
+    return InputAxis{};
+  };
+  std::vector<GrowingState> growing;
+  for (const StateSpec& state : description.states) {
+    const InputSpec* past = description.input(state.past);
+    const OutputSpec* present = description.output(state.present);
+    if (!state.grows || past == nullptr || present == nullptr) continue;
+    GrowingState& known = growing.emplace_back(GrowingState{state.past, state.present, *state.grows, {}, {}});
+    if (*state.grows >= present->axes.size() || !present->axes[*state.grows]) continue;
+    const ir::Dim& all = *present->axes[*state.grows];
+    known.total = input_of(all);
+    known.step = input_of(all - past->type.shape.at(*state.grows));
+  }
+  return growing;
+}
+
 KeptModules kept_in(const Definition& definition, const GraphForm& form) {
   KeptModules kept{.parts = definition.description.keep_in_fp32()};
   kept.add(form.keep_in_fp32);
@@ -53,7 +76,8 @@ ir::Graph lowered_graph(const OnnxConfig& config, const Definition& definition, 
                 .dtype = form.dtype,
                 .keep_in_fp32 = kept_in(definition, form),
                 .inputs = form.inputs,
-                .logits = logits_of(definition.description)},
+                .logits = logits_of(definition.description),
+                .states = growing_states(definition.description)},
                tied);
 }
 

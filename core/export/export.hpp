@@ -107,6 +107,10 @@ KeptModules kept_in(const Definition& definition, const GraphForm& form);
 /// only the last are put out with InputForm::kept_logits. Empty where there is none.
 std::string logits_of(const Description& description);
 
+/// The states to which a step of the graph appends: those that InputForm::max_sequence is about. Where no input is as
+/// long as all that they hold then, or as the step, its name is empty.
+std::vector<GrowingState> growing_states(const Description& description);
+
 /// The graph that is written for one of the definition (or for it with other marks). Deterministic: a second call finds
 /// the names that the file has. `tied` is told of weights that the checkpoint holds twice.
 ir::Graph lowered_graph(const OnnxConfig& config, const Definition& definition, ir::Graph graph, const GraphForm& form,

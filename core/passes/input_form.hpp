@@ -18,8 +18,10 @@ struct InputForm {
   bool int32 = false;
   /// Whether decoders take kept_logits_input.
   bool kept_logits = false;
+  /// How many places the buffers have in which growing states are given and put out; 0: these grow themselves.
+  int64_t max_sequence = 0;
 
-  bool is_plain() const { return fixed.empty() && !int32 && !kept_logits; }
+  bool is_plain() const { return fixed.empty() && !int32 && !kept_logits && max_sequence == 0; }
 };
 
 }  // namespace onnxport

@@ -10,6 +10,7 @@
 #include "core/passes/fold_constants.hpp"
 #include "core/passes/keep_logits.hpp"
 #include "core/passes/narrow_ids.hpp"
+#include "core/passes/preallocate_cache.hpp"
 #include "core/passes/precision.hpp"
 #include "core/passes/tidy.hpp"
 #include "core/passes/tie.hpp"
@@ -28,6 +29,9 @@ struct Work {
 /// angles of all positions are.
 constexpr uint64_t most_constant_bytes = uint64_t{1} << 16, most_fixed_bytes = uint64_t{1} << 20;
 
+void preallocate(Work& work) {
+  preallocate_cache(work.graph, work.options.states, work.options.inputs.max_sequence);
+}
 void fix(Work& work) {
   fix_axes(work.graph, work.options.inputs.fixed);
 }
@@ -90,6 +94,9 @@ struct Pass {
   bool (*is_of)(const Options&) = nullptr;
 };
 
+bool has_buffers(const Options& options) {
+  return options.inputs.max_sequence > 0 && !options.states.empty();
+}
 bool fixes_axes(const Options& options) {
   return !options.inputs.fixed.empty();
 }
@@ -110,6 +117,7 @@ bool writes_weights(const Options& options) {
 
 /// Weights are folded in f32, before they are rounded.
 constexpr Pass passes[] = {
+    {"preallocate cache", preallocate, has_buffers},
     {"fix axes", fix, fixes_axes},
     {"fold lengths", compute_lengths, fixes_axes},  // so that weights are folded by them
     {"keep logits", keep, keeps_logits},

@@ -12,6 +12,7 @@
 #include "core/passes/input_form.hpp"
 #include "core/passes/kept_modules.hpp"
 #include "core/passes/lower.hpp"
+#include "core/passes/preallocate_cache.hpp"
 
 namespace onnxport {
 
@@ -26,7 +27,8 @@ struct LoweringOptions {
   KeptModules keep_in_fp32;          // in 16 bits
   Target target = Target::onnx;
   InputForm inputs = {};
-  std::string logits = {};  // the output that inputs.kept_logits is about; empty: the graph has none
+  std::string logits = {};                // the output that inputs.kept_logits is about; empty: the graph has none
+  std::vector<GrowingState> states = {};  // those that inputs.max_sequence is about
 };
 
 /// Weights that a checkpoint holds under two names: the one that is gone, and the one that stands for it.

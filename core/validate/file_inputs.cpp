@@ -44,6 +44,77 @@ class DefinedInputs final : public Runnable {
   const InputForm form_;
 };
 
+/// The first places of a tensor along an axis; where it has fewer, with bytes of no meaning behind them.
+ir::Tensor resized(const ir::Tensor& tensor, size_t axis, int64_t places, std::byte filler) {
+  ir::Tensor other{tensor.dtype, tensor.shape, {}};
+  other.shape[axis] = places;
+  size_t inner = ir::size_of(tensor.dtype);
+  for (size_t i = axis + 1; i < tensor.shape.size(); ++i) inner *= static_cast<size_t>(tensor.shape[i]);
+  int64_t outer = 1;
+  for (size_t i = 0; i < axis; ++i) outer *= tensor.shape[i];
+  const size_t has = static_cast<size_t>(tensor.shape[axis]) * inner, wants = static_cast<size_t>(places) * inner;
+  other.data.resize(static_cast<size_t>(outer) * wants, filler);
+  for (int64_t i = 0; i < outer; ++i)
+    std::copy_n(tensor.data.begin() + static_cast<std::ptrdiff_t>(static_cast<size_t>(i) * has), std::min(has, wants),
+                other.data.begin() + static_cast<std::ptrdiff_t>(static_cast<size_t>(i) * wants));
+  return other;
+}
+
+/// A file with buffers, whose states grow.
+class GrownStates final : public Runnable {
+ public:
+  GrownStates(std::unique_ptr<Runnable> file, int64_t places, std::vector<GrowingState> states)
+      : file_(std::move(file)), places_(places), states_(std::move(states)) {}
+
+  void ready() override { file_->ready(); }
+  void rest() override { file_->rest(); }
+  Tensors run(const Tensors& inputs, const std::vector<std::string>& wanted) override {
+    return cut(file_->run(filled(inputs), wanted), inputs);
+  }
+  std::vector<Tensors> run_all(const std::vector<const Tensors*>& sets,
+                               const std::vector<std::string>& wanted) override {
+    std::vector<Tensors> taken;
+    taken.reserve(sets.size());
+    std::vector<const Tensors*> pointers;
+    for (const Tensors* set : sets) pointers.push_back(&taken.emplace_back(filled(*set)));
+    std::vector<Tensors> results = file_->run_all(pointers, wanted);
+    for (size_t i = 0; i < sets.size(); ++i) results.at(i) = cut(std::move(results.at(i)), *sets[i]);
+    return results;
+  }
+
+ private:
+  /// Bytes that make a number of no use in every type, and a finite one.
+  static constexpr std::byte unused{0x5a};
+
+  Tensors filled(Tensors inputs) const {
+    for (const GrowingState& state : states_) {
+      const int64_t total = inputs.at(state.total.input).shape.at(state.total.axis);
+      if (total > places_)
+        throw Error(Failure::usage,
+                    "a past and a step of " + std::to_string(total) + " places have no room in the buffer '" +
+                        state.past + "', which has " + std::to_string(places_),
+                    "give fewer tokens, or export with a larger --max-sequence");
+      const auto past = inputs.find(state.past);
+      if (past != inputs.end()) past->second = resized(past->second, state.axis, places_, unused);
+    }
+    return inputs;
+  }
+
+  Tensors cut(Tensors results, const Tensors& inputs) const {
+    for (const GrowingState& state : states_) {
+      const auto present = results.find(state.present);
+      if (present == results.end()) continue;
+      const int64_t held = inputs.at(state.total.input).shape.at(state.total.axis);
+      present->second = resized(present->second, state.axis, held, unused);
+    }
+    return results;
+  }
+
+  const std::unique_ptr<Runnable> file_;
+  const int64_t places_;
+  const std::vector<GrowingState> states_;
+};
+
 class KeptLogits final : public Runnable {
  public:
   KeptLogits(std::unique_ptr<Runnable> definition, std::string logits)
@@ -76,7 +147,10 @@ Tensors as_file_takes(Tensors inputs, const InputForm& form) {
   return inputs;
 }
 
-std::unique_ptr<Runnable> as_defined(std::unique_ptr<Runnable> file, const InputForm& form) {
+std::unique_ptr<Runnable> as_defined(std::unique_ptr<Runnable> file, const InputForm& form,
+                                     std::vector<GrowingState> states) {
+  if (form.max_sequence > 0 && !states.empty())
+    file = std::make_unique<GrownStates>(std::move(file), form.max_sequence, std::move(states));
   if (!form.int32 && !form.kept_logits) return file;
   return std::make_unique<DefinedInputs>(std::move(file), form);
 }

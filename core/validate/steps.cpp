@@ -66,7 +66,7 @@ std::vector<StepDifference> compare_steps(const OnnxConfig& config, const Defini
   std::vector<NamedStep> steps = steps_of(both, 0, both.definition.nodes.size());
   const auto onnx = as_defined(
       load_backend("onnxruntime").load_image(with_outputs(inspect::read_onnx_file(written.file), both.lowered, steps)),
-      written.form.inputs);
+      written.form.inputs, growing_states(definition.description));
   const auto reference = load_backend("reference").load_graph(both.definition);
   const Tensors actual = onnx->run(inputs);
   std::erase_if(steps, [&](const NamedStep& step) { return !actual.contains(step.name); });

@@ -47,6 +47,7 @@ struct ExportArguments {
   std::vector<std::string> fixed;      // "AXIS=N"
   std::string ids = "int64";
   bool kept_logits = false;
+  std::optional<int64_t> max_sequence;
   std::string runtime;  // "onnxruntime=1.17"; empty: any
   bool external_data = false;
   std::string data_name;               // of the external data's file; empty: the model's name + "_data"

@@ -16,7 +16,8 @@
 namespace onnxport {
 namespace {
 
-constexpr const char *fixed_key = "onnxport.fixed", *ids_key = "onnxport.ids", *kept_key = "onnxport.kept_logits";
+constexpr const char *fixed_key = "onnxport.fixed", *ids_key = "onnxport.ids", *kept_key = "onnxport.kept_logits",
+                     *buffer_key = "onnxport.max_sequence";
 
 /// The names of axes that inputs of a graph have.
 std::set<std::string> axes_of(const Description& description) {
@@ -41,6 +42,35 @@ void require_size(const std::string& axis, int64_t size, const Description& desc
   if (limits.step > 1) allowed += fmt::format(", a multiple of {}", limits.step);
   throw Error(Failure::usage, fmt::format("--fix {}={}: this model takes {}", axis, size, allowed),
               fmt::format("pass --fix {}={}, or another such size", axis, nearest));
+}
+
+/// Throws Error(usage) where states cannot be kept in buffers.
+void require_buffers(const OnnxConfig& config, const std::vector<GraphFile>& files) {
+  const std::string model =
+      fmt::format("a model of type '{}' with feature '{}'", config.model_type(), config.feature());
+  size_t found = 0;
+  for (const GraphFile& file : files) {
+    for (const std::string& part : file.parts) {
+      const std::vector<GrowingState> states = growing_states(config.description(part));
+      found += states.size();
+      if (states.empty()) continue;
+      // A first step of its own would put out what has no buffer.
+      if (file.parts.size() > 1 || !config.first_step(part).empty())
+        throw Error(Failure::usage, fmt::format("--max-sequence: {} has its cache between several graphs here", model),
+                    "leave it out, or choose a layout of one graph");
+      for (const GrowingState& state : states) {
+        if (!state.total.input.empty() && !state.step.input.empty()) continue;
+        throw Error(Failure::usage,
+                    fmt::format("--max-sequence: no input of {} tells how much of the buffer '{}' is filled, as a mask "
+                                "of all tokens does",
+                                model, state.past),
+                    "leave it out");
+      }
+    }
+  }
+  if (found == 0)
+    throw Error(Failure::usage, fmt::format("--max-sequence: {} has no cache that grows", model),
+                "leave it out, or choose a feature with a past, such as causal-lm-with-past");
 }
 
 }  // namespace
@@ -75,7 +105,8 @@ std::string to_text(const std::map<std::string, int64_t>& fixed) {
 InputForm plan_inputs(const ExportArguments& arguments) {
   return {.fixed = fixed_axes(arguments.fixed),
           .int32 = value_of(id_choices, arguments.ids),
-          .kept_logits = arguments.kept_logits};
+          .kept_logits = arguments.kept_logits,
+          .max_sequence = arguments.max_sequence.value_or(0)};
 }
 
 void require_inputs(const InputForm& form, const OnnxConfig& config, const std::vector<GraphFile>& files) {
@@ -94,6 +125,7 @@ void require_inputs(const InputForm& form, const OnnxConfig& config, const std::
     throw Error(Failure::usage, fmt::format("--fix {}={}: the model's inputs have no axis '{}'", axis, size, axis),
                 fmt::format("their axes are: {}", fmt::join(axes, ", ")));
   }
+  if (form.max_sequence > 0) require_buffers(config, files);
   if (form.kept_logits && !has_logits) {
     throw Error(Failure::usage,
                 fmt::format("--num-logits-to-keep: a model of type '{}' with feature '{}' yields no logits for each "
@@ -108,6 +140,7 @@ std::map<std::string, std::string> metadata_of(const InputForm& form) {
   if (!form.fixed.empty()) metadata[fixed_key] = to_text(form.fixed);
   if (form.int32) metadata[ids_key] = name_of(id_choices, true);
   if (form.kept_logits) metadata[kept_key] = kept_logits_input;
+  if (form.max_sequence > 0) metadata[buffer_key] = std::to_string(form.max_sequence);
   return metadata;
 }
 
@@ -116,9 +149,13 @@ InputForm input_form_of(const std::map<std::string, std::string>& metadata) {
     const auto found = metadata.find(key);
     return found == metadata.end() ? std::string() : found->second;
   };
+  const std::string places = entry(buffer_key);
+  int64_t max_sequence = 0;
+  std::from_chars(places.data(), places.data() + places.size(), max_sequence);
   return {.fixed = fixed_axes(split_list(entry(fixed_key))),
           .int32 = value_of(id_choices, entry(ids_key)),
-          .kept_logits = !entry(kept_key).empty()};
+          .kept_logits = !entry(kept_key).empty(),
+          .max_sequence = max_sequence};
 }
 
 }  // namespace onnxport

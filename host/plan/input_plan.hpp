@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The form of a file's inputs as it was asked for: --fix, --ids, --num-logits-to-keep.
+// The form of a file's inputs as it was asked for: --fix, --ids, --num-logits-to-keep, --max-sequence.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +27,8 @@ std::string to_text(const std::map<std::string, int64_t>& fixed);
 InputForm plan_inputs(const ExportArguments& arguments);
 
 /// Throws Error(usage) where no file of the export has an axis that is to be fixed, naming those there are, where an
-/// axis cannot be of that size, and where no file has logits of which some could be kept.
+/// axis cannot be of that size, where no file has logits of which some could be kept, and where states that grow cannot
+/// be kept in buffers.
 void require_inputs(const InputForm& form, const OnnxConfig& config, const std::vector<GraphFile>& files);
 
 /// What of the form a file's metadata tells, and the form that they tell of.

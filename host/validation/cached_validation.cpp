@@ -123,7 +123,8 @@ class CacheCheck {
     } else if (holder) {
       ModelImage image = image_of(inspect::read_onnx_file(e_.folder / holder->file));
       image.is_optimised = e_.memory.makes_copies;
-      slot = as_defined(load_backend("onnxruntime").load_image(image), e_.form.inputs);
+      slot = as_defined(load_backend("onnxruntime").load_image(image), e_.form.inputs,
+                        growing_states(holder->definition->description));
     } else {
       const std::vector<Definition> defined = e_.config.define_parts(*e_.weights, {part}, {.allow_unused = true});
       slot = load_backend("reference").load_graph(defined[0].graph);

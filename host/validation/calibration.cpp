@@ -39,7 +39,10 @@ class Chain {
  public:
   /// `text`: null where tokens are drawn.
   Chain(const CalibratedModel& model, const Calibration& given, const std::vector<int64_t>* text)
-      : model_(model), given_(given), text_(text), longest_(longest_sequence(model.config, model.model_config)) {}
+      : model_(model),
+        given_(given),
+        text_(text),
+        longest_(longest_sequence(model.config, model.model_config, model.max_sequence)) {}
 
   /// With an empty cache.
   Tensors first_step(const std::string& part) {

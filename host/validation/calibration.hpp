@@ -32,6 +32,7 @@ struct CalibratedModel {
   const Preprocessor* preprocessor;  // may be null
   WeightSource& weights;
   std::map<std::string, int64_t> fixed{};  // sizes that the file gives to axes
+  int64_t max_sequence = 0;                // what a past and a step may have together; 0: any number
 };
 
 /// Sets of inputs for a part. Of a part with a cache, sets with an empty one and with one that the first step has

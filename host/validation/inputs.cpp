@@ -40,7 +40,7 @@ class SetMaker {
       const ir::Dim& dim = past->type.shape[*state.grows];
       if (dim.terms().size() == 1) pasts_.insert(dim.terms()[0].first);
     }
-    longest_ = longest_sequence(of.config, of.model_config);
+    longest_ = longest_sequence(of.config, of.model_config, of.max_sequence);
     usual_ = sizes_of({.batch_size = 2, .seq_length = std::min<int64_t>(8, longest_)});
   }
 
@@ -108,6 +108,11 @@ class SetMaker {
     for (const auto& [symbol, length] : of_.fixed) options.sizes[symbol] = length;
     InputSet set{{}, std::move(options), {}};
     set.sizes = sizes_of(set.options);
+    if (const auto step = set.sizes.find("sequence"); of_.max_sequence > 0 && step != set.sizes.end()) {
+      for (const std::string& past : pasts_)
+        set.options.sizes[past] = std::clamp<int64_t>(of_.max_sequence - step->second, 0, set.sizes.at(past));
+      set.sizes = sizes_of(set.options);
+    }
     set.label = label_of(set);
     return set;
   }
@@ -149,7 +154,7 @@ class SetMaker {
 
 }  // namespace
 
-int64_t longest_sequence(const OnnxConfig& config, const Json& model_config) {
+int64_t longest_sequence(const OnnxConfig& config, const Json& model_config, int64_t max_sequence) {
   int64_t positions = config.description().integer("max_positions", 0);
   if (positions == 0) {
     for (const char* key : {"max_position_embeddings", "n_positions", "n_ctx", "max_positions"}) {
@@ -157,10 +162,11 @@ int64_t longest_sequence(const OnnxConfig& config, const Json& model_config) {
       if (found == model_config.end() || !found->is_number_integer() || found->get<int64_t>() <= 0) continue;
       positions = positions == 0 ? found->get<int64_t>() : std::min(positions, found->get<int64_t>());
     }
-    if (positions == 0) return 1 << 20;
-    positions -= 2;
+    positions = positions == 0 ? 1 << 20 : positions - 2;
   }
-  return std::max<int64_t>(2, config.with_past() ? (positions - 3) / 2 : positions);
+  const bool has_past = config.with_past();
+  if (has_past && max_sequence > 0) positions = std::min(positions, max_sequence);
+  return std::max<int64_t>(2, has_past ? (positions - 3) / 2 : positions);
 }
 
 std::vector<InputSet> input_sets(const InputsOf& of, ValidationBudget budget) {

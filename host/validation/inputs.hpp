@@ -13,13 +13,15 @@
 
 namespace onnxport {
 
-/// A part of a model, and what its inputs are made with. `fixed`: sizes that a file gives to axes, by their symbols.
+/// A part of a model, and what its inputs are made with. `fixed`: sizes that a file gives to axes, by their symbols;
+/// `max_sequence`: what a past and a step may have together, where that is bounded.
 struct InputsOf {
   const OnnxConfig& config;
   const Json& model_config;
   const Preprocessor* preprocessor;
   std::string part;
   std::map<std::string, int64_t> fixed{};
+  int64_t max_sequence = 0;
 };
 
 /// One set of inputs to be made: every axis with its length, and what the values are like.
@@ -32,8 +34,8 @@ struct InputSet {
 
 /// The longest sequence that the plugin states or, where it does not, that config.json's positions allow; of these a
 /// few are kept back, as some models begin to count after the padding id. Where there is a cache, what a past and a
-/// step may each have.
-int64_t longest_sequence(const OnnxConfig& config, const Json& model_config);
+/// step may each have; both together not more than `max_sequence`, where that is not 0.
+int64_t longest_sequence(const OnnxConfig& config, const Json& model_config, int64_t max_sequence);
 
 /// The sets that a budget has for the part, the first of them as transformers.onnx has it.
 ///   quick:     that, and another batch and length, padded on both sides

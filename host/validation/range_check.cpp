@@ -33,8 +33,8 @@ std::set<std::string> module_names(const std::vector<Definition>& definitions) {
 void add_calibration(ExportToValidate& exported, const std::filesystem::path& file) {
   const bool is_16_bit = exported.form.dtype != ir::DType::f32;
   if (file.empty() && !is_16_bit) return;
-  const CalibratedModel model{exported.config, exported.model_config, exported.preprocessor, *exported.weights,
-                              exported.form.inputs.fixed};
+  const CalibratedModel model{exported.config,   exported.model_config,      exported.preprocessor,
+                              *exported.weights, exported.form.inputs.fixed, exported.form.inputs.max_sequence};
   const Calibration given = file.empty() ? Calibration{} : read_calibration(file);
   std::vector<std::string> parts;
   for (const GraphToExport& graph : exported.graphs) {

@@ -110,7 +110,8 @@ void add_kept_logits(ValidationInputs& set, size_t place) {
 }
 
 InputsOf inputs_for(const ExportToValidate& exported, const Definition& definition) {
-  return {exported.config, exported.model_config, exported.preprocessor, definition.part, exported.form.inputs.fixed};
+  return {exported.config, exported.model_config,      exported.preprocessor,
+          definition.part, exported.form.inputs.fixed, exported.form.inputs.max_sequence};
 }
 
 /// The graph that holds the definition.
@@ -342,7 +343,11 @@ FileValidation validate_file(const ExportToValidate* exported, const FileToValid
   }
   ModelImage image = image_of(file);
   image.is_optimised = exported == nullptr || exported->memory.makes_copies;
-  const std::unique_ptr<Runnable> onnx = as_defined(runtime.load_image(image), written.form.inputs);
+  // A graph with buffers is of one definition.
+  const Definition* definition = written.comparisons.empty() ? nullptr : written.comparisons[0].definition;
+  const std::unique_ptr<Runnable> onnx =
+      as_defined(runtime.load_image(image), written.form.inputs,
+                 definition ? growing_states(definition->description) : std::vector<GrowingState>{});
   for (const Comparison& comparison : written.comparisons) {
     std::unique_ptr<Runnable> renamed;
     if (written.behind_names) renamed = written.behind_names(*comparison.definition, *onnx);

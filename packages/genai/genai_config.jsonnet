@@ -26,6 +26,7 @@ function(exported)
   local recurrent = state(['past_recurrent.%d', 'past_ssm.%d']);
   local known = [group.past for group in [key, value, convolution, recurrent] if group != null];
   local unknown = [group.past for group in decoder.states if !std.member(known, group.past)];
+  local has_buffers = key != null && std.length(key.axes) == 4 && std.isNumber(key.axes[2]);
   local has(group, layer) = group != null && std.member(group.layers, layer);
   local layers = 1 + std.foldl(std.max, [layer for group in decoder.states for layer in group.layers], 0);
   local kind(layer) =
@@ -47,13 +48,13 @@ function(exported)
     do_sample: first([generation], ['do_sample'], false),
     early_stopping: true,
     length_penalty: 1.0,
-    max_length: context,
+    max_length: if has_buffers then std.min(context, key.axes[2]) else context,
     min_length: 0,
     no_repeat_ngram_size: 0,
     num_beams: 1,
     num_return_sequences: 1,
-    // The cache is concatenated, so past and present are two buffers.
-    past_present_share_buffer: false,
+    // A cache that is concatenated has past and present in two buffers; one of a fixed length is one.
+    past_present_share_buffer: has_buffers,
     repetition_penalty: first([generation], ['repetition_penalty'], 1.0),
     temperature: first([generation], ['temperature'], 1.0),
     top_k: first([generation], ['top_k'], 50),

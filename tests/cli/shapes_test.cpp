@@ -49,6 +49,53 @@ BOOST_AUTO_TEST_CASE(fixed_axes_and_narrow_ids) {
   if (has_reference()) BOOST_TEST(sandbox.run({"validate", "out", "-m", "bert"}).status == 0);
 }
 
+BOOST_AUTO_TEST_CASE(a_cache_of_a_fixed_length) {
+  const Sandbox sandbox;
+  const auto model = [&](const std::string& config) {
+    sandbox.write("config.json", config);
+    fs::remove_all(sandbox.path() / "model");
+    BOOST_REQUIRE(sandbox.run({"synth", "config.json", "model", "--quiet"}).status == 0);
+  };
+  model(R"({"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 16, "intermediate_size": 24,
+            "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 50,
+            "rms_norm_eps": 1e-06, "max_position_embeddings": 64, "hidden_act": "silu"})");
+  // As few places as there may be: validation fills them all.
+  Words words{"export", "-m", "model", "--layout", "genai", "--max-sequence", "16", "--dtype", "fp16", "out"};
+  if (!has_reference()) words.push_back("--no-validate");
+  const Outcome made = sandbox.run(words);
+  BOOST_TEST(made.status == 0, made.out << made.err);
+  const Json file = inspected(sandbox, "out/model.onnx");
+  std::map<std::string, std::string> types;
+  for (const char* list : {"inputs", "outputs"}) {
+    for (const Json& value : file.at(list)) types[value.at("name")] = value.at("type");
+  }
+  BOOST_TEST(types["past_key_values.0.key"] == "f32[batch, 2, 16, 4]");
+  BOOST_TEST(types["present.1.value"] == "f32[batch, 2, 16, 4]");
+  BOOST_TEST(types["attention_mask"] == "i64[batch, total_sequence]");
+  const Json config = Json::parse(sandbox.read("out/genai_config.json"));
+  BOOST_TEST(config.at("search").at("past_present_share_buffer") == true);
+  BOOST_TEST(config.at("search").at("max_length") == 16);
+  if (has_reference()) {
+    const Outcome again = sandbox.run({"validate", "out", "-m", "model", "--validate", "thorough"});
+    BOOST_TEST(again.status == 0, again.out << again.err);
+  }
+
+  const auto refused = [&](const Words& options, const Words& parts) {
+    Words all{"export", "-m", "model", "--no-validate", "--max-sequence", "32"};
+    all.insert(all.end(), options.begin(), options.end());
+    all.push_back("none");
+    check_failure(sandbox, all, 2, parts);
+  };
+  refused({"--feature", "causal-lm"}, {"--max-sequence", "'llama' with feature 'causal-lm'", "no cache that grows"});
+  model(R"({"model_type": "bart", "architectures": ["BartForConditionalGeneration"], "d_model": 16,
+            "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 4, "decoder_attention_heads": 4,
+            "encoder_ffn_dim": 24, "decoder_ffn_dim": 24, "vocab_size": 50, "max_position_embeddings": 32})");
+  refused({"--feature", "seq2seq-lm-with-past", "--layout", "merged"}, {"between several graphs"});
+  model(R"({"model_type": "bloom", "architectures": ["BloomForCausalLM"], "hidden_size": 16, "n_layer": 1,
+            "n_head": 4, "vocab_size": 50, "transformers_version": "4.30.2"})");
+  refused({"--feature", "causal-lm-with-past"}, {"past_key_values.0.key", "no buffer can be both"});
+}
+
 BOOST_AUTO_TEST_CASE(what_cannot_be_fixed) {
   const Sandbox sandbox;
   sandbox.checkpoint();

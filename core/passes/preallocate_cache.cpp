@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/passes/preallocate_cache.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <map>
+#include <utility>
+
+#include "core/error.hpp"
+#include "core/ir/infer_again.hpp"
+
+namespace onnxport {
+namespace {
+
+using ir::Dim;
+using ir::ValueId;
+using Ints = std::vector<int64_t>;
+
+/// Adds what stands before and behind the nodes of the model.
+class Buffers {
+ public:
+  Buffers(ir::Graph& graph, int64_t places) : g_(graph), places_(places) {}
+
+  void keep(const GrowingState& state) {
+    const ValueId past = named(g_.inputs, state.past), present = named(g_.outputs, state.present);
+    const auto axis = static_cast<int64_t>(state.axis);
+    ir::Shape buffer = g_[present].type.shape;
+    buffer.at(state.axis) = g_[past].type.shape.at(state.axis);
+    if (buffer != g_[past].type.shape)
+      throw Error(Failure::usage,
+                  fmt::format("--max-sequence: the cache '{}' is given as {} and put out as {}, so that no buffer can "
+                              "be both",
+                              state.past, ir::to_string(g_[past].type), ir::to_string(g_[present].type)),
+                  "leave it out");
+    g_[past].type.shape[state.axis] = Dim(places_);
+    call_total(state);
+    const ValueId total = length(state.total);
+    by_.emplace(past, part(past, axis, integer(0), difference(total, length(state.step))));
+    behind_.push_back({present, past, axis, total});
+  }
+
+  /// The model's nodes take what is filled of each buffer; what they make of it is put out with the rest behind it.
+  void finish(std::vector<ir::Node> model) {
+    for (ir::Node& node : model) {
+      for (ValueId& input : node.inputs) {
+        if (const auto found = by_.find(input); found != by_.end()) input = found->second;
+      }
+    }
+    g_.nodes.insert(g_.nodes.end(), std::make_move_iterator(model.begin()), std::make_move_iterator(model.end()));
+    for (const Behind& b : behind_) {
+      const ValueId rest = part(b.buffer, b.axis, b.total, integer(places_));
+      const ValueId whole = g_.add_node({"", "Concat", "", {b.present, rest}, {}, {{"axis", b.axis}}, ""})[0];
+      for (ir::NamedValue& output : g_.outputs) {
+        if (output.value == b.present) output.value = whole;
+      }
+    }
+  }
+
+ private:
+  struct Behind {
+    ValueId present, buffer;
+    int64_t axis;
+    ValueId total;
+  };
+
+  /// No axis is as long as the past any more, so that what is as long as past and step has a name of its own.
+  void call_total(const GrowingState& state) {
+    const Dim total = g_[named(g_.inputs, state.total.input)].type.shape.at(state.total.axis);
+    const Dim step = g_[named(g_.inputs, state.step.input)].type.shape.at(state.step.axis);
+    for (const ir::NamedValue& input : g_.inputs) {
+      for (Dim& dim : g_[input.value].type.shape) {
+        if (!total.is_static() && dim == total) dim = Dim::symbol("total_" + step.to_string());
+      }
+    }
+  }
+
+  static ValueId named(const std::vector<ir::NamedValue>& values, const std::string& name) {
+    const auto found =
+        std::find_if(values.begin(), values.end(), [&](const ir::NamedValue& value) { return value.name == name; });
+    return found == values.end() ? ir::absent : found->value;
+  }
+
+  /// All of these are i64[1].
+  ValueId integer(int64_t value) { return g_.add_constant(ir::Tensor::of<int64_t>(ir::DType::i64, {1}, {value})); }
+
+  ValueId length(const InputAxis& of) {
+    ValueId& known = lengths_[{of.input, of.axis}];
+    const auto axis = static_cast<int64_t>(of.axis);
+    if (known == ir::absent)
+      known =
+          g_.add_node({"", "Shape", "", {named(g_.inputs, of.input)}, {}, {{"start", axis}, {"end", axis + 1}}, ""})[0];
+    return known;
+  }
+
+  ValueId difference(ValueId total, ValueId step) {
+    ValueId& known = differences_[{total, step}];
+    if (known == ir::absent) known = g_.add_node({"", "Sub", "", {total, step}, {}, {}, ""})[0];
+    return known;
+  }
+
+  ValueId part(ValueId buffer, int64_t axis, ValueId begin, ValueId end) {
+    return g_.add_node({"", "Slice", "", {buffer, begin, end}, {}, {{"axes", Ints{axis}}}, ""})[0];
+  }
+
+  ir::Graph& g_;
+  const int64_t places_;
+  std::map<std::pair<std::string, size_t>, ValueId> lengths_;
+  std::map<std::pair<ValueId, ValueId>, ValueId> differences_;
+  std::map<ValueId, ValueId> by_;
+  std::vector<Behind> behind_;
+};
+
+}  // namespace
+
+void preallocate_cache(ir::Graph& graph, const std::vector<GrowingState>& states, int64_t places) {
+  std::vector<ir::Node> model = std::exchange(graph.nodes, {});
+  Buffers buffers(graph, places);
+  for (const GrowingState& state : states) buffers.keep(state);
+  buffers.finish(std::move(model));
+  // Outputs that are none of the buffers keep what their axes are called.
+  std::vector<ir::TensorType> before;
+  for (const ir::NamedValue& output : graph.outputs) before.push_back(graph[output.value].type);
+  ir::infer_again(graph);
+  for (size_t i = 0; i < before.size(); ++i) graph[graph.outputs[i].value].type = before[i];
+}
+
+}  // namespace onnxport
