@@ -3,8 +3,10 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <boost/dll/shared_library.hpp>
 #include <exception>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -52,6 +54,24 @@ struct Opened {
   LoadedPlugin loaded;
 };
 
+/// The number of the processor that an ELF file is made for; nullopt of other files.
+std::optional<unsigned> elf_machine(const Path& file) {
+  constexpr size_t machine_at = 18, size = 20;
+  std::array<unsigned char, size> head{};
+  std::ifstream in(file, std::ios::binary);
+  if (!in.read(reinterpret_cast<char*>(head.data()), size)) return std::nullopt;
+  if (head[0] != 0x7f || head[1] != 'E' || head[2] != 'L' || head[3] != 'F') return std::nullopt;
+  const bool is_big = head[5] == 2;
+  return is_big ? head[machine_at] << 8 | head[machine_at + 1] : head[machine_at + 1] << 8 | head[machine_at];
+}
+
+/// Why a library does not load. Of one for another processor the system says that there is no such file.
+std::string reason_not_opened(const Path& library, const std::exception& error) {
+  const auto found = elf_machine(library), expected = elf_machine("/proc/self/exe");
+  if (!found || !expected || *found == *expected) return loader_message(error);
+  return fmt::format("it is made for another processor: found ELF machine {}, expected {}", *found, *expected);
+}
+
 std::unique_ptr<Opened> open(const Path& library, const Manifest& manifest, const onnxport_host& host) {
   // Never destroyed: unloading a library whose code may still be referenced is undefined.
   static auto* const handles = new std::vector<boost::dll::shared_library>;
@@ -59,7 +79,7 @@ std::unique_ptr<Opened> open(const Path& library, const Manifest& manifest, cons
   try {
     opened->handle.load(library, boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local);
   } catch (const std::exception& error) {
-    refuse(library, fmt::format("cannot be opened: {}", loader_message(error)),
+    refuse(library, fmt::format("cannot be opened: {}", reason_not_opened(library, error)),
            "install what the library needs, or build the plugin again on this machine");
   }
   handles->push_back(opened->handle);
