@@ -27,7 +27,9 @@ std::string trouble(const ChildEnd& end, const Trial& trial) {
 }
 
 bool only_differs(const ChildEnd& end) {
-  return end.status == static_cast<int>(Failure::differs);
+  // A file that does not run has this exit status as well.
+  return end.status == static_cast<int>(Failure::differs) && end.said.is_object() &&
+         end.said.value("status", "") == "differs";
 }
 
 Words with(Words words, const Trial& trial) {

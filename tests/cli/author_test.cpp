@@ -65,6 +65,9 @@ BOOST_AUTO_TEST_CASE(what_is_wrong_with_a_plugin_is_a_finding, *boost::unit_test
   BOOST_TEST(contains(replaced.out, "FAILED validated: validation found differences above the tolerance"),
              replaced.out);
   BOOST_TEST(!contains(replaced.out, "FAILED same bytes twice"), replaced.out);
+  const Outcome misshapen = tried(sandbox, "careless", "misshapen", {"--time-limit", "60"});
+  BOOST_TEST(contains(misshapen.out, "FAILED validated: ONNX Runtime cannot run the model at Reshape"), misshapen.out);
+  BOOST_TEST(!contains(misshapen.out, "FAILED axes"), misshapen.out);
   const Outcome endless = tried(sandbox, "careless", "endless", {"--time-limit", "1"});
   BOOST_TEST(endless.status == 4);
   BOOST_TEST(contains(endless.out, "did not come to its end in 1 s"), endless.out);
