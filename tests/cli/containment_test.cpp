@@ -228,7 +228,7 @@ BOOST_AUTO_TEST_CASE(the_first_signal_ends_a_loop) {
 }
 
 BOOST_AUTO_TEST_CASE(one_that_ends_it_while_it_is_loaded_makes_room_for_the_next) {
-  for (const char* kind : {"load_crash", "load_exit", "load_shoot", "entry_exit"}) {
+  for (const char* kind : {"load_crash", "load_exit", "load_shoot", "load_throw", "entry_exit"}) {
     const Sandbox sandbox;
     write_fixture_model(sandbox, "c-linear");
     const Outcome outcome = sandbox.run(exported({kind, "c_linear"}));
