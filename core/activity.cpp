@@ -45,6 +45,12 @@ void note_deed(std::string_view deed) {
   write_deed(*kept, deed);
 }
 
+void end_for_deed(std::string_view deed) {
+  if (kept == nullptr) return;
+  note_deed(deed);
+  ::_exit(ended_for_a_deed);
+}
+
 PluginCall::PluginCall(std::string_view plugin, std::string_view function) {
   if (kept == nullptr) return;
   if (kept->depth == 0) {

@@ -59,6 +59,8 @@ void do_around_plugin_calls(const AroundPluginCalls& steps);
 
 /// Why the process is about to end: "closed files that are not its own".
 void note_deed(std::string_view deed);
+/// Ends the process for what a plugin did, where somebody watches that can tell; comes back elsewhere.
+void end_for_deed(std::string_view deed);
 void write_deed(Activity& activity, std::string_view deed);
 
 /// Lives as long as a call into a plugin; calls may be nested. [host-thread]

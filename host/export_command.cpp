@@ -226,7 +226,7 @@ int run_export(const ExportArguments& arguments, Console& console) {
   ModelSource model(plan.model, progress_on(console));
   const fs::path folder = model.folder();
   const Json config = Checkpoint::open_config(folder).config();
-  const Selection selection = select(plan.plugins, config, folder / "config.json", wanted_by(plan), console);
+  Selection selection = select(plan.plugins, config, folder / "config.json", wanted_by(plan), console);
   refuse_quantized_config(config, folder);  // before the weights are downloaded
   add_outputs(selection, plan);
   const OnnxConfig& onnx_config = *selection.onnx_config;
@@ -334,6 +334,9 @@ int run_export(const ExportArguments& arguments, Console& console) {
       const Json validation = found ? console.result()["validation"] : Json();
       report(write_model_card(plan, source, written, validation, output), console);
     }
+    // So that a plugin that fails or loops while its objects go leaves nothing behind either.
+    selection.onnx_config.reset();
+    console.stop_if_cancelled();
     output.commit();
   } catch (const Error& error) {
     throw Error(error.failure(), without_staging(error.what(), output), without_staging(error.hint(), output));

@@ -85,7 +85,7 @@ std::vector<TensorPlan> tensors_as_stored(const Selection& selection, ir::DType 
 
 int run_synth(const SynthArguments& arguments, Console& console) {
   const auto [file, config] = read_config(arguments.config);
-  const Selection selection = select(arguments.plugins, config, file, {arguments.feature, arguments.plugin}, console);
+  Selection selection = select(arguments.plugins, config, file, {arguments.feature, arguments.plugin}, console);
   const ir::DType dtype = value_of(dtype_choices, arguments.dtype);
   const std::vector<TensorPlan> tensors = tensors_as_stored(selection, dtype);
   note_misnamed({.selection = selection, .config = config}, console);
@@ -111,6 +111,8 @@ int run_synth(const SynthArguments& arguments, Console& console) {
     out.close();
   }
   copy_config(file, output.folder() / "config.json");
+  const int64_t lowest = std::max(lowest_opset, selection.onnx_config->min_opset());
+  selection.onnx_config.reset();  // what a plugin does while its objects go is seen before the output is there
   console.stop_if_cancelled();
   output.commit();
 
@@ -120,7 +122,7 @@ int run_synth(const SynthArguments& arguments, Console& console) {
   json["model_type"] = selection.model_type;
   json["feature"] = selection.feature;
   json["form"] = draw.form;
-  json["opsets"] = {std::max(lowest_opset, selection.onnx_config->min_opset()), highest_opset};
+  json["opsets"] = {lowest, highest_opset};
   json["tensors"] = tensors.size();
   json["parameters"] = parameters;
   console.line(fmt::format("done: a random {} for {} with {} tensors, {} parameters, {} in {}", selection.model_type,

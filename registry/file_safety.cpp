@@ -55,6 +55,17 @@ std::optional<Refusal> check_writers(const Path& path) {
   return std::nullopt;
 }
 
+std::optional<Refusal> check_place(const Path& file) {
+  const Path folder = file.has_parent_path() ? file.parent_path() : Path(".");
+  struct stat status {};
+  if (::stat(folder.c_str(), &status) != 0 || (status.st_mode & S_IWOTH) == 0 || (status.st_mode & S_ISVTX) != 0)
+    return std::nullopt;
+  return Refusal{fmt::format("{}: found its folder with mode {:04o}, in which everybody can replace it; expected one "
+                             "writable by its owner only",
+                             file.string(), status.st_mode & 07777),
+                 fmt::format("chmod o-w {}", folder.string())};
+}
+
 std::optional<Refusal> check_library_file(const Path& library) {
   struct stat status {};
   if (::lstat(library.c_str(), &status) != 0) {

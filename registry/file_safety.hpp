@@ -19,6 +19,10 @@ struct Refusal {
 /// them, and not everybody can write it.
 std::optional<Refusal> check_writers(const std::filesystem::path& path);
 
+/// Whether not everybody can put another file in the place of this one: its folder is not writable by everybody, or
+/// lets only owners take a file away (as /tmp does).
+std::optional<Refusal> check_place(const std::filesystem::path& file);
+
 /// Whether `library` is a regular file, and no link to one.
 std::optional<Refusal> check_library_file(const std::filesystem::path& library);
 

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "registry/loader.hpp"
 
+#include <dlfcn.h>
 #include <fmt/format.h>
 
+#include <array>
 #include <boost/dll/shared_library.hpp>
 #include <exception>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -15,7 +18,7 @@
 
 #include "core/activity.hpp"
 #include "core/error.hpp"
-#include "core/loader_message.hpp"
+#include "core/printable.hpp"
 #include "registry/candidate.hpp"
 #include "registry/places.hpp"
 #include "registry/plugin_facts.hpp"
@@ -52,14 +55,47 @@ struct Opened {
   LoadedPlugin loaded;
 };
 
+/// The number of the processor that an ELF file is made for; nullopt of other files.
+std::optional<unsigned> elf_machine(const Path& file) {
+  constexpr size_t machine_at = 18, size = 20;
+  std::array<unsigned char, size> head{};
+  std::ifstream in(file, std::ios::binary);
+  if (!in.read(reinterpret_cast<char*>(head.data()), size)) return std::nullopt;
+  if (head[0] != 0x7f || head[1] != 'E' || head[2] != 'L' || head[3] != 'F') return std::nullopt;
+  const bool is_big = head[5] == 2;
+  return is_big ? head[machine_at] << 8 | head[machine_at + 1] : head[machine_at + 1] << 8 | head[machine_at];
+}
+
+/// Why a library does not load. Of one for another processor the system says that there is no such file.
+std::string reason_not_opened(const Path& library) {
+  const char* told = ::dlerror();
+  const auto found = elf_machine(library), expected = elf_machine("/proc/self/exe");
+  if (!found || !expected || *found == *expected) return told == nullptr ? "the system does not say why" : told;
+  return fmt::format("it is made for another processor: found ELF machine {}, expected {}", *found, *expected);
+}
+
 std::unique_ptr<Opened> open(const Path& library, const Manifest& manifest, const onnxport_host& host) {
   // Never destroyed: unloading a library whose code may still be referenced is undefined.
   static auto* const handles = new std::vector<boost::dll::shared_library>;
   auto opened = std::make_unique<Opened>();
+  boost::dll::fs::error_code failed;
+  std::string thrown;
   try {
-    opened->handle.load(library, boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local);
+    opened->handle.load(library, failed, boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local);
   } catch (const std::exception& error) {
-    refuse(library, fmt::format("cannot be opened: {}", loader_message(error)),
+    thrown = fmt::format("threw an exception ({})", shortened(error.what()));
+  } catch (...) {
+    thrown = "threw an exception";
+  }
+  if (!thrown.empty()) {
+    // The system's loader was left in the middle of its work, with a lock that nobody opens: the next library that
+    // another thread loads would be waited for without end.
+    end_for_deed(thrown);
+    refuse(library, fmt::format("one of its constructors {}; expected that none leaves a plugin", thrown),
+           "tell the plugin's author");
+  }
+  if (failed) {
+    refuse(library, fmt::format("cannot be opened: {}", reason_not_opened(library)),
            "install what the library needs, or build the plugin again on this machine");
   }
   handles->push_back(opened->handle);

@@ -142,6 +142,7 @@ TrustPolicy TrustPolicy::read(const Path& file) {
   policy.file_ = file;
   const std::string text = yaml::read_text(file);
   if (const auto refusal = check_writers(file)) throw Error(Failure::plugin, refusal->cause, refusal->hint);
+  if (const auto refusal = check_place(file)) throw Error(Failure::plugin, refusal->cause, refusal->hint);
   const yaml::Node root = yaml::parse(text, file);
   yaml::Map map(root, file, "the trust policy");
   const yaml::Node& require = map.required("require");
@@ -236,7 +237,8 @@ std::optional<Refusal> TrustPolicy::check(const Subject& subject) const {
                              "of the trust policy {}",
                              subject.file.string(), subject.id, subject.sha256.empty() ? "not told" : subject.sha256,
                              file_.string()),
-                 "if you trust it: `onnxport plugins trust PATH`"};
+                 fmt::format("if you trust it, and may change that policy: `onnxport plugins trust --policy {} {}`",
+                             file_.string(), subject.folder.string())};
 }
 
 std::string TrustPolicy::granted_by(const Subject& subject) const {

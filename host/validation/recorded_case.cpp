@@ -114,6 +114,9 @@ std::vector<std::string> check_case(const ValidationInputs& recorded, const std:
   for (const auto& [name, tensor] : *recorded.expected) {
     if (!contains(model.outputs, name)) problems.push_back(fmt::format("out/{}: the model has no such output", name));
   }
+  const bool is_empty = std::all_of(recorded.expected->begin(), recorded.expected->end(),
+                                    [](const auto& output) { return output.second.element_count() == 0; });
+  if (is_empty) problems.emplace_back("its outputs hold no numbers, so that nothing would be compared");
   if (!problems.empty()) {
     std::string text = file.string() + " is no recording of this model:";
     for (const std::string& problem : problems) text += "\n  " + printable(problem);

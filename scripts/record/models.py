@@ -17,8 +17,10 @@ PAST = tuple(f"past_{kind}." for kind in ("key_values", "conv", "ssm", "recurren
 
 
 def class_named(name):
-    """A class of transformers, or MODULE:NAME."""
+    """A class of transformers, or MODULE:NAME of a module that Python finds or that lies in the working directory."""
     module, _, name = name.rpartition(":")
+    if module and "" not in sys.path:
+        sys.path.append("")
     return getattr(importlib.import_module(module) if module else transformers, name)
 
 

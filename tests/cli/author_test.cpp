@@ -61,6 +61,13 @@ BOOST_AUTO_TEST_CASE(what_is_wrong_with_a_plugin_is_a_finding, *boost::unit_test
   for (const char* part : {"FAILED all weights used", "forgotten.bias, forgotten.weight",
                            "FAILED endless default: there is no config of this type"})
     BOOST_TEST(contains(careless.out, part), part << " in " << careless.out);
+  const Outcome replaced = tried(sandbox, "careless", "replaced", {"--time-limit", "60"});
+  BOOST_TEST(contains(replaced.out, "FAILED validated: validation found differences above the tolerance"),
+             replaced.out);
+  BOOST_TEST(!contains(replaced.out, "FAILED same bytes twice"), replaced.out);
+  const Outcome misshapen = tried(sandbox, "careless", "misshapen", {"--time-limit", "60"});
+  BOOST_TEST(contains(misshapen.out, "FAILED validated: ONNX Runtime cannot run the model at Reshape"), misshapen.out);
+  BOOST_TEST(!contains(misshapen.out, "FAILED axes"), misshapen.out);
   const Outcome endless = tried(sandbox, "careless", "endless", {"--time-limit", "1"});
   BOOST_TEST(endless.status == 4);
   BOOST_TEST(contains(endless.out, "did not come to its end in 1 s"), endless.out);

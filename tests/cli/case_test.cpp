@@ -83,6 +83,13 @@ BOOST_AUTO_TEST_CASE(outputs_that_the_model_does_not_have) {
   model.check_refused(tensors, {"out/pooler_output: the model has no such output"});
 }
 
+BOOST_AUTO_TEST_CASE(outputs_without_numbers) {
+  const Model model;
+  std::vector<Recorded> tensors = whole();
+  for (Recorded& tensor : tensors) tensor.shape[0] = 0;
+  model.check_refused(tensors, {"its outputs hold no numbers"});
+}
+
 /// What fits is run, and outputs that nobody recorded are told.
 BOOST_AUTO_TEST_CASE(what_is_not_recorded_is_told) {
   const Sandbox sandbox;

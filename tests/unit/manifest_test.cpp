@@ -370,6 +370,14 @@ BOOST_AUTO_TEST_CASE(policy_mistakes) {
   ::chmod(at.c_str(), 0666);
   BOOST_TEST(read("require: none\n") ==
              at + ": found mode 0666, writable by everybody; expected writable by its owner only");
+  ::chmod(at.c_str(), 0600);
+  ::chmod(folder.path.c_str(), 0777);
+  BOOST_TEST(read("require: none\n") ==
+             at +
+                 ": found its folder with mode 0777, in which everybody can replace it; expected one writable by its " +
+                 "owner only");
+  ::chmod(folder.path.c_str(), 01777);
+  BOOST_TEST(read("require: none\n") == "");
 }
 
 BOOST_AUTO_TEST_CASE(writers) {

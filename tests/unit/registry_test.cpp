@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <initializer_list>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <vector>
@@ -438,6 +439,25 @@ BOOST_AUTO_TEST_CASE(changed_and_corrupt_files) {
   CHECK_HAS(changed.text, "found sha256 ");
   CHECK_HAS(changed.text, "expected " + std::string(64, '0') + " after ");
   CHECK_HAS(load_failure("corrupt").text, "cannot be opened: ");
+}
+
+BOOST_AUTO_TEST_CASE(a_library_for_another_processor) {
+  const Folder folder;
+  std::filesystem::copy(fixture("c_linear") / "fixture_c_linear", folder.path);
+  std::fstream file(folder.path / "libonnxport_fixture_c_linear.so", std::ios::binary | std::ios::in | std::ios::out);
+  file.seekp(18);
+  file.write("\xf0\x7f", 2);
+  file.close();
+  std::ifstream in(folder.path / "plugin.yaml");
+  std::string manifest{std::istreambuf_iterator<char>(in), {}};
+  const size_t sum = manifest.find("sha256: ");
+  manifest.erase(sum, manifest.find('\n', sum) - sum);
+  std::ofstream(folder.path / "plugin.yaml") << manifest;
+  const Registry registry = discover({folder.path});
+  BOOST_REQUIRE_EQUAL(registry.candidates().size(), 1u);
+  const onnxport_host host = make_host();
+  const Caught failure = caught([&] { load(registry.candidates()[0], host); });
+  CHECK_HAS(failure.text, "cannot be opened: it is made for another processor: found ELF machine ");
 }
 
 BOOST_AUTO_TEST_CASE(exceptions_stop_at_the_boundary) {

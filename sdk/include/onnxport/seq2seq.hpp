@@ -56,7 +56,9 @@ class OnnxSeq2SeqConfigWithPast : public OnnxConfigWithPast {
   virtual int64_t embedding_width() const { return 0; }
   /// What the layers read of tokens, for models that state that: i64[batch, n] -> f32[batch, n, width].
   virtual Value embed(Graph& graph, const Value& /*ids*/) const {
-    throw Error(ONNXPORT_UNSUPPORTED, "the model type '" + model_type() + "' takes no embeddings in place of ids",
+    throw Error(ONNXPORT_UNSUPPORTED,
+                "the model type '" + model_type() + "' takes no embeddings in place of ids: its definition has no " +
+                    "embed(), which tells what its layers read of tokens",
                 graph.root().path());
   }
   /// The decoder's axis in the one graph: another one's name where both sides must be equally long.

@@ -111,7 +111,9 @@ class TextDecoder : public OnnxConfigWithPast {
   /// What the layers read of tokens: i64[batch, sequence] -> f[batch, sequence, hidden]. For models whose traits state
   /// `hidden`; their decode() starts from start().
   virtual Value embed(const Scope& base, const Value&) const {
-    throw Error(ONNXPORT_UNSUPPORTED, "the model type '" + model_type() + "' takes no embeddings in place of ids",
+    throw Error(ONNXPORT_UNSUPPORTED,
+                "the model type '" + model_type() + "' takes no embeddings in place of ids: its definition has no " +
+                    "embed(), which tells what its layers read of tokens",
                 base.path());
   }
   /// The embeddings that were given, else those of input_ids.
