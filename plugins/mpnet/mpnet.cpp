@@ -88,9 +88,7 @@ class MPNetOnnxConfig final : public TextEncoder {
 
   // Before version 5 the bias beside the layer counts, as in BERT.
   TextHeads text_heads() const override {
-    TextHeads heads = RobertaHeads{c.hidden, c.vocab, c.epsilon, c.tied, labels()}.rows();
-    heads.masked_lm->head.own_bias = c.tied.unless_saved;
-    return heads;
+    return RobertaHeads{c.hidden, c.vocab, c.epsilon, c.tied, labels(), c.tied.unless_saved}.rows();
   }
 
   const MPNetConfig c;
