@@ -30,13 +30,18 @@ class Transformer {
     if (!c.shared) return own;
     model.graph().unused((model / "*coder.embed_tokens.weight").path());
     model.graph().unused((model / "shared.weight").path());
-    return c.is_recent && own.has("weight") ? own : shared_table(model);
+    // Before version 5 a side's own table was one only where the config ties none.
+    return (c.is_recent || !c.tied) && own.has("weight") ? own : shared_table(model);
   }
   /// What both sides and the head take that have none of their own: of the tables that are one, the first that was
-  /// kept. The order is that of transformers 5.
-  static Scope shared_table(const Scope& model) {
-    return first_with("weight", {model / "shared", model.graph().root() / "lm_head", model / "decoder.embed_tokens",
-                                 model / "encoder.embed_tokens"});
+  /// kept. The head's is one of them where the config ties it, since version 5 before those of the sides. Source:
+  /// BartModel and BartForConditionalGeneration, transformers 4.57 and 5.24.
+  Scope shared_table(const Scope& model) const {
+    const Scope shared = model / "shared", head = model.graph().root() / "lm_head",
+                decoder = model / "decoder.embed_tokens", encoder = model / "encoder.embed_tokens";
+    if (!c.tied) return first_with("weight", {shared, decoder, encoder});
+    return c.is_recent ? first_with("weight", {shared, head, decoder, encoder})
+                       : first_with("weight", {shared, decoder, encoder, head});
   }
   /// The table that a tied head takes: the shared one, and where the config parts them, the decoder's.
   Scope table_of_head(const Scope& model) const { return c.shared ? shared_table(model) : table(model, "decoder"); }

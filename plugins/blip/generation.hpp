@@ -23,7 +23,7 @@ class BlipGenerator final : public OnnxSeq2SeqConfigWithPast {
       : OnnxSeq2SeqConfigWithPast(request),
         image(tower_config(request.config, "vision_config")),
         text(tower_config(request.config, "text_config")),
-        tied(request.config.tie(true)) {
+        tied(tie_of(request.config, text)) {
     skip_fields_of_others(request.config);
   }
 
@@ -73,11 +73,18 @@ class BlipGenerator final : public OnnxSeq2SeqConfigWithPast {
   }
 
  private:
+  /// Whether the decoder's table scores the words, too, is said in its own config; since version 5 that of the whole
+  /// may say it as well.
+  static Tie tie_of(const Config& c, const BlipText& text) {
+    const Tie stated = c.tie(true);
+    return {text.tied.by_config || (stated.unless_saved && stated.by_config), stated.unless_saved};
+  }
   bool asks() const { return task() == "visual-question-answering"; }
 
   Value scores_of_words(const Encoded& at) const {
     const Scope decoder = at.base.graph().root() / "text_decoder";
     MaskedLmHeadOptions head = text.words().head;
+    head.own_bias = tied.unless_saved;
     if (tied.holds_for(decoder / "cls.predictions.decoder")) head.tied = decoder / "bert.embeddings.word_embeddings";
     return masked_lm_head(decoder / "cls.predictions", at.hidden, head);
   }

@@ -22,6 +22,13 @@ class FNetOnnxConfig final : public BertTextEncoder {
     return t;
   }
 
+  // Of two biases of the words that in the layer counts, as in RoBERTa.
+  TextHeads text_heads() const override {
+    TextHeads heads = BertTextEncoder::text_heads();
+    heads.masked_lm->head.own_bias = true;
+    return heads;
+  }
+
   /// Cosines and sines of a transform of n entries.
   struct Waves {
     Value cosine, sine;

@@ -86,7 +86,10 @@ class MPNetOnnxConfig final : public TextEncoder {
     return tanh(linear(s / "pooler.dense", pick(hidden, 1, 0), {.out = c.hidden}));
   }
 
-  TextHeads text_heads() const override { return RobertaHeads{c.hidden, c.vocab, c.epsilon, c.tied, labels()}.rows(); }
+  // Before version 5 the bias beside the layer counts, as in BERT.
+  TextHeads text_heads() const override {
+    return RobertaHeads{c.hidden, c.vocab, c.epsilon, c.tied, labels(), c.tied.unless_saved}.rows();
+  }
 
   const MPNetConfig c;
 };

@@ -45,7 +45,8 @@ class NomicBertOnnxConfig final : public TextEncoder {
                                             .width = bert.hidden,
                                             .vocab = bert.vocab,
                                             .activation = bert.activation,
-                                            .epsilon = bert.epsilon},
+                                            .epsilon = bert.epsilon,
+                                            .own_bias = bert.tied.unless_saved},
                                    .tied = bert.tied},
             .summary = [this](const Encoded& at) { return bert.pool(at.base / "pooler", at.hidden); }};
   }

@@ -154,7 +154,7 @@ class JinaOnnxConfig final : public TextEncoder {
   Value pool(const Scope& s, const Value& hidden) const override { return bert.pool(s / "pooler", hidden); }
 
   TextHeads text_heads() const override {
-    return RobertaHeads{bert.hidden, bert.vocab, bert.epsilon, bert.tied, labels()}.rows();
+    return RobertaHeads{bert.hidden, bert.vocab, bert.epsilon, bert.tied, labels(), bert.tied.unless_saved}.rows();
   }
 
   const bool is_first;

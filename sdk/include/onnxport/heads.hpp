@@ -120,7 +120,7 @@ inline Value text_classifier(const Scope& scope, const Operand& vector, int64_t 
 /// Where the weights of a masked-lm head lie below its scope; RoBERTa's names are the defaults.
 struct MaskedLmHeadNames {
   std::string dense = "dense", norm = "layer_norm", decoder = "decoder";
-  /// Where the bias of the words lies, by version of the reference; the first that the checkpoint has is read.
+  /// Where the bias of the words lies: beside the layer, and in it; a checkpoint has one of both, or both.
   std::vector<std::string> bias{"bias", "decoder.bias"};
 };
 
@@ -131,12 +131,15 @@ struct MaskedLmHeadOptions {
   double epsilon = 1e-12;
   /// The embedding whose table scores the words, too; without it `decoder` has a weight of its own.
   std::optional<Scope> tied{};
+  /// Whether of two saved biases that in the layer counts, the last of the names.
+  bool own_bias = true;
 };
-/// The bias of the words, f[vocab]. A layer that is not tied has one of its own since version 5, the last of the names;
-/// before there was one alone.
+/// The bias of the words, f[vocab]. Of two that differ, that in the layer counts since version 5, whether the table is
+/// tied or not. Before, RoBERTa's relatives took it for both as well, BERT's the one beside the layer. Source:
+/// RobertaLMHead and BertLMPredictionHead, transformers 4.57 and 5.24.
 inline Value words_bias(const Scope& scope, const MaskedLmHeadOptions& options) {
   std::vector<std::string> names = options.names.bias;
-  if (!options.tied) std::reverse(names.begin(), names.end());
+  if (options.own_bias) std::reverse(names.begin(), names.end());
   std::string bias = options.names.bias.at(0);
   for (auto name = names.rbegin(); name != names.rend(); ++name) {
     if (scope.has(*name)) bias = *name;

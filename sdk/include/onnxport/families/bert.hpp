@@ -161,7 +161,8 @@ struct BertEncoder {
                      .width = hidden,
                      .vocab = vocab,
                      .activation = activation,
-                     .epsilon = epsilon},
+                     .epsilon = epsilon,
+                     .own_bias = tied.unless_saved},
             .tied = tied};
   }
 

@@ -17,10 +17,12 @@ struct RobertaHeads {
   double epsilon;
   Tie tied;
   int64_t labels;
+  bool own_bias = true;  ///< of two biases of the words that in the layer counts
 
   TextHeads rows() const {
-    return {.masked_lm =
-                WordsHead{.at = "lm_head", .head = {.width = hidden, .vocab = vocab, .epsilon = epsilon}, .tied = tied},
+    return {.masked_lm = WordsHead{.at = "lm_head",
+                                   .head = {.width = hidden, .vocab = vocab, .epsilon = epsilon, .own_bias = own_bias},
+                                   .tied = tied},
             .classes = [width = hidden, classes = labels](const Encoded& at) {
               const Scope head = at.base.graph().root() / "classifier";
               return text_classifier(head, pick(at.hidden, 1, 0), width, classes);
