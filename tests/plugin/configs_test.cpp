@@ -94,14 +94,14 @@ BOOST_AUTO_TEST_CASE(layers_of_an_encoder_by_their_other_name) {
   }
 }
 
-/// Of code that checkpoints bring along, where the ending of a class does not tell its feature.
+/// Of code that checkpoints bring along and of old releases, where the ending of a class does not tell its feature.
 BOOST_AUTO_TEST_CASE(classes_by_their_own_names) {
   struct Row {
     const char *type, *architecture, *feature;
   };
   for (const Row& row : {Row{"xlm-roberta", "XLMRobertaLoRA", "default"}, Row{"neobert", "NeoBERT", "default"},
                          Row{"neobert", "NeoBERTLMHead", "masked-lm"}, Row{"nomic_bert", "NomicBertModel", "default"},
-                         Row{"new", "NewForMaskedLM", "masked-lm"}}) {
+                         Row{"new", "NewForMaskedLM", "masked-lm"}, Row{"t5", "T5WithLMHeadModel", "seq2seq-lm"}}) {
     const Resolved plugin = built_plugins().resolve(row.type, {});
     const Json config{{"architectures", Json::array({row.architecture})}};
     BOOST_TEST(feature_of(config, "", *plugin.model) == row.feature, row.architecture);
