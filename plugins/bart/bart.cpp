@@ -14,8 +14,9 @@ class BartOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
  public:
   explicit BartOnnxConfig(const Request& request)
       : OnnxSeq2SeqConfigWithPast(request),
-        model(row_of(families, request.model_type), BartConfig(request.config.with_names(onnxport::family::bart_names),
-                                                               row_of(families, request.model_type))),
+        model(row_of(families, request.model_type),
+              BartConfig(request.config.with_names(onnxport::family::bart_names), row_of(families, request.model_type)),
+              true),
         c(model.config()),
         words_bias(model.family().words_bias && request.options.text("final_logits_bias", "saved") == "saved") {}
 
@@ -85,8 +86,9 @@ class BartDecoderOnnxConfig final : public OnnxConfigWithPast {
  public:
   explicit BartDecoderOnnxConfig(const Request& request)
       : OnnxConfigWithPast(request, Positions::sequence),
-        model(row_of(families, request.model_type), BartConfig(request.config.with_names(onnxport::family::bart_names),
-                                                               row_of(families, request.model_type))),
+        model(row_of(families, request.model_type),
+              BartConfig(request.config.with_names(onnxport::family::bart_names), row_of(families, request.model_type)),
+              true),
         c(model.config()),
         encoder_width(width_over_encoder(request)) {}
 

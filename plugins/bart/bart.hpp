@@ -13,7 +13,9 @@ namespace bart {
 /// Encoder and decoder over a module "model".
 class Transformer {
  public:
-  Transformer(const Family& family, BartConfig config) : f(family), c(std::move(config)) {}
+  /// `alone`: a decoder without an encoder, whose class has no table beside the decoder's.
+  Transformer(const Family& family, BartConfig config, bool alone = false)
+      : f(family), c(std::move(config)), is_alone(alone) {}
 
   const BartConfig& config() const { return c; }
   const Family& family() const { return f; }
@@ -34,9 +36,11 @@ class Transformer {
   }
   /// What both sides and the head take that have none of their own: of the tables that are one, the first that was
   /// kept. The order is that of transformers 5.
-  static Scope shared_table(const Scope& model) {
-    return first_with("weight", {model / "shared", model.graph().root() / "lm_head", model / "decoder.embed_tokens",
-                                 model / "encoder.embed_tokens"});
+  Scope shared_table(const Scope& model) const {
+    const Scope of_all = model / "shared", of_head = model.graph().root() / "lm_head",
+                of_decoder = model / "decoder.embed_tokens", of_encoder = model / "encoder.embed_tokens";
+    if (is_alone) return first_with("weight", {of_decoder, of_head, of_all, of_encoder});
+    return first_with("weight", {of_all, of_head, of_decoder, of_encoder});
   }
   /// The table that a tied head takes: the shared one, and where the config parts them, the decoder's.
   Scope table_of_head(const Scope& model) const { return c.shared ? shared_table(model) : table(model, "decoder"); }
@@ -309,6 +313,7 @@ class Transformer {
 
   const Family& f;
   BartConfig c;
+  bool is_alone;
 };
 
 }  // namespace bart
