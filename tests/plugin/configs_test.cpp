@@ -108,6 +108,20 @@ BOOST_AUTO_TEST_CASE(classes_by_their_own_names) {
   }
 }
 
+/// Of a decoder by itself, so that what is drawn for it can be loaded by the class.
+BOOST_AUTO_TEST_CASE(a_decoder_by_itself_has_its_own_table) {
+  for (const char* type : {"bart", "marian"}) {
+    const Json config{{"model_type", type},    {"d_model", 16},       {"vocab_size", 40},
+                      {"pad_token_id", 1},     {"decoder_layers", 1}, {"decoder_attention_heads", 2},
+                      {"decoder_ffn_dim", 32}, {"encoder_layers", 1}};
+    std::set<std::string> names;
+    for (const TensorPlan& tensor : tensors_of(config_of({config, folder}, type, "causal-lm"), ir::DType::f32))
+      names.insert(tensor.name);
+    BOOST_TEST(names.contains("model.decoder.embed_tokens.weight"), type);
+    BOOST_TEST(!names.contains("model.shared.weight"), type);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(of_public_models) {
   const Json outcomes = read_json(folder / "outcomes.json");
   std::set<std::string> listed;
