@@ -85,8 +85,9 @@ class BartDecoderOnnxConfig final : public OnnxConfigWithPast {
  public:
   explicit BartDecoderOnnxConfig(const Request& request)
       : OnnxConfigWithPast(request, Positions::sequence),
-        model(row_of(families, request.model_type), BartConfig(request.config.with_names(onnxport::family::bart_names),
-                                                               row_of(families, request.model_type))),
+        model(row_of(families, request.model_type),
+              BartConfig(request.config.with_names(onnxport::family::bart_names), row_of(families, request.model_type)),
+              true),
         c(model.config()),
         encoder_width(width_over_encoder(request)) {}
 

@@ -13,7 +13,9 @@ namespace bart {
 /// Encoder and decoder over a module "model".
 class Transformer {
  public:
-  Transformer(const Family& family, BartConfig config) : f(family), c(std::move(config)) {}
+  /// `alone`: a decoder without an encoder, whose class has no table beside the decoder's.
+  Transformer(const Family& family, BartConfig config, bool alone = false)
+      : f(family), c(std::move(config)), is_alone(alone) {}
 
   const BartConfig& config() const { return c; }
   const Family& family() const { return f; }
@@ -35,10 +37,13 @@ class Transformer {
   }
   /// What both sides and the head take that have none of their own: of the tables that are one, the first that was
   /// kept. The head's is one of them where the config ties it, since version 5 before those of the sides. Source:
-  /// BartModel and BartForConditionalGeneration, transformers 4.57 and 5.24.
+  /// BartModel, BartForConditionalGeneration and BartForCausalLM, transformers 4.57 and 5.24.
   Scope shared_table(const Scope& model) const {
     const Scope shared = model / "shared", head = model.graph().root() / "lm_head",
                 decoder = model / "decoder.embed_tokens", encoder = model / "encoder.embed_tokens";
+    if (is_alone)
+      return c.tied ? first_with("weight", {decoder, head, shared, encoder})
+                    : first_with("weight", {decoder, shared, encoder});
     if (!c.tied) return first_with("weight", {shared, decoder, encoder});
     return c.is_recent ? first_with("weight", {shared, head, decoder, encoder})
                        : first_with("weight", {shared, decoder, encoder, head});
@@ -314,6 +319,7 @@ class Transformer {
 
   const Family& f;
   BartConfig c;
+  bool is_alone;
 };
 
 }  // namespace bart

@@ -108,6 +108,7 @@ ONNXPORT_PLUGIN({
     .models = {{.types = {"t5", "mt5", "umt5"},
                 .features = {"default", "default-with-past", "seq2seq-lm", "seq2seq-lm-with-past",
                              "sequence-classification", "token-classification", "question-answering"},
+                .architectures = {{"T5WithLMHeadModel", "seq2seq-lm"}},  // its name before transformers 3
                 .make = make_t5},
                {.types = {"longt5"},
                 .features = {"default", "default-with-past", "seq2seq-lm", "seq2seq-lm-with-past"},

@@ -367,12 +367,12 @@ BOOST_AUTO_TEST_CASE(a_deep_convolutional_model_is_drawn_by_the_newest_form) {
     BOOST_REQUIRE_MESSAGE(made.status == 0, made.err);
     return Json::parse(made.out).at("form").get<int>();
   };
-  BOOST_TEST(drawn({}, "newest") == 2);
+  BOOST_TEST(drawn({}, "newest") == 3);
   BOOST_TEST(drawn({"--form", "2"}, "second") == 2);
   BOOST_TEST(drawn({"--form", "1"}, "first") == 1);
   BOOST_TEST((sandbox.read("newest/model.safetensors") == sandbox.read("second/model.safetensors")));
   BOOST_TEST((sandbox.read("newest/model.safetensors") != sandbox.read("first/model.safetensors")));
-  check_failure(sandbox, {"synth", "resnet.json", "third", "--form", "3"}, 2, {"--form"});
+  check_failure(sandbox, {"synth", "resnet.json", "fourth", "--form", "4"}, 2, {"--form"});
   if (!has_reference()) return onnxport::test::not_run("the reference back end is not built");
   const Outcome exported = sandbox.run({"export", "-m", "newest", "out"});
   BOOST_TEST(exported.status == 0, exported.err);

@@ -94,17 +94,31 @@ BOOST_AUTO_TEST_CASE(layers_of_an_encoder_by_their_other_name) {
   }
 }
 
-/// Of code that checkpoints bring along, where the ending of a class does not tell its feature.
+/// Of code that checkpoints bring along and of old releases, where the ending of a class does not tell its feature.
 BOOST_AUTO_TEST_CASE(classes_by_their_own_names) {
   struct Row {
     const char *type, *architecture, *feature;
   };
   for (const Row& row : {Row{"xlm-roberta", "XLMRobertaLoRA", "default"}, Row{"neobert", "NeoBERT", "default"},
                          Row{"neobert", "NeoBERTLMHead", "masked-lm"}, Row{"nomic_bert", "NomicBertModel", "default"},
-                         Row{"new", "NewForMaskedLM", "masked-lm"}}) {
+                         Row{"new", "NewForMaskedLM", "masked-lm"}, Row{"t5", "T5WithLMHeadModel", "seq2seq-lm"}}) {
     const Resolved plugin = built_plugins().resolve(row.type, {});
     const Json config{{"architectures", Json::array({row.architecture})}};
     BOOST_TEST(feature_of(config, "", *plugin.model) == row.feature, row.architecture);
+  }
+}
+
+/// Of a decoder by itself, so that what is drawn for it can be loaded by the class.
+BOOST_AUTO_TEST_CASE(a_decoder_by_itself_has_its_own_table) {
+  for (const char* type : {"bart", "marian"}) {
+    const Json config{{"model_type", type},    {"d_model", 16},       {"vocab_size", 40},
+                      {"pad_token_id", 1},     {"decoder_layers", 1}, {"decoder_attention_heads", 2},
+                      {"decoder_ffn_dim", 32}, {"encoder_layers", 1}};
+    std::set<std::string> names;
+    for (const TensorPlan& tensor : tensors_of(config_of({config, folder}, type, "causal-lm"), ir::DType::f32))
+      names.insert(tensor.name);
+    BOOST_TEST(names.contains("model.decoder.embed_tokens.weight"), type);
+    BOOST_TEST(!names.contains("model.shared.weight"), type);
   }
 }
 

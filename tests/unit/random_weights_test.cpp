@@ -55,7 +55,7 @@ BOOST_AUTO_TEST_SUITE(random_weights)
 BOOST_AUTO_TEST_CASE(a_seed_always_draws_the_same) {
   const TensorPlan matrix{"layer.0.dense.weight", ir::DType::f32, {8, 12}},
       norm{"layer.0.LayerNorm.weight", ir::DType::f32, {64}};
-  for (const int form : {1, 2}) {
+  for (const int form : {1, 2, 3}) {
     BOOST_TEST(drawn({3, form}, matrix)[0] == -0x1.1d867p-2f);
     BOOST_TEST(hash_of(drawn({3, form}, matrix)) == 3073614532095569890u);
     BOOST_TEST(hash_of(drawn({3, form}, norm)) == 18378979692130553256u);
@@ -68,12 +68,13 @@ BOOST_AUTO_TEST_CASE(each_form_always_draws_the_same) {
   const TensorPlan kernel{"stem.convolution.weight", ir::DType::f32, {6, 4, 3, 3}};
   BOOST_TEST(hash_of(drawn({3, 1}, kernel)) == 11684160430007201808u);
   BOOST_TEST(hash_of(drawn({3, 2}, kernel)) == 5096652291309639594u);
+  BOOST_TEST(hash_of(drawn({3, 3}, kernel)) == 5096652291309639594u);
   BOOST_CHECK_THROW(drawn({3, newest_form + 1}, kernel), Error);
   BOOST_CHECK_THROW(drawn({3, first_form - 1}, kernel), Error);
 }
 
 BOOST_AUTO_TEST_CASE(norms_are_near_one) {
-  for (const int form : {1, 2}) {
+  for (const int form : {1, 2, 3}) {
     for (const char* name : {"a.norm.weight", "a.norm.running_var"}) {
       for (const float value : drawn({1, form}, {name, ir::DType::f32, {100}})) BOOST_TEST(std::abs(value - 1) < 0.2);
     }
@@ -104,6 +105,17 @@ BOOST_AUTO_TEST_CASE(stacks_and_tables_are_no_kernels) {
   check_is_near(deviation("rel_attn.q", {256, 4, 16}), 1 / std::sqrt(256));
   check_is_near(deviation("embeddings.position_embeddings", {1, 50, 192}), 1 / std::sqrt(192));
   check_is_near(deviation("embeddings.cls_token", {1, 1, 1024}), 1 / std::sqrt(1024));
+}
+
+BOOST_AUTO_TEST_CASE(queries_whose_scores_are_not_scaled_are_small) {
+  const auto deviation = [](int form, const char* name) { return moments(form, name, {256, 400}).deviation; };
+  for (const char* name : {"encoder.block.0.layer.0.SelfAttention.q.weight",
+                           "decoder.block.1.layer.1.EncDecAttention.q.weight", "h.0.attn.attention.q_proj.weight"}) {
+    check_is_near(deviation(2, name), 1.0 / 20);
+    check_is_near(deviation(3, name), 1.0 / 160);
+  }
+  for (const char* name : {"block.0.layer.0.SelfAttention.k.weight", "layers.0.self_attn.q_proj.weight"})
+    check_is_near(deviation(3, name), 1.0 / 20);
 }
 
 BOOST_AUTO_TEST_CASE(factors_of_channels_are_near_one) {
