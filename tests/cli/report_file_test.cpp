@@ -108,9 +108,8 @@ BOOST_AUTO_TEST_CASE(html_stands_alone) {
   sandbox.checkpoint("<b>x");
   BOOST_REQUIRE(sandbox.run({"export", "-m", "<b>x", "--no-validate", "--report", "r.html", "out"}).status == 0);
   const std::string page = sandbox.read("r.html");
-  for (const char* part :
-       {"<!DOCTYPE html>", "Fields of config.json", "hidden_size", "model.onnx", "&lt;b&gt;x", "sha256",
-        "onnxport export -m '&lt;b&gt;x' --no-validate --report r.html out<"})
+  for (const char* part : {"<!DOCTYPE html>", "Fields of config.json", "hidden_size", "model.onnx", "&lt;b&gt;x",
+                           "sha256", "onnxport export -m '&lt;b&gt;x' --no-validate --report r.html out<"})
     BOOST_TEST(contains(page, part), part);
   for (const char* part : {"<script", "<b>x", "src=", "href=", "url("}) BOOST_TEST(!contains(page, part), part);
 }
