@@ -126,6 +126,20 @@ BOOST_AUTO_TEST_CASE(a_failure_has_a_report_as_well) {
   BOOST_TEST(report.at("error").at("kind") == "checkpoint");
 }
 
+/// What was compared with what, and by which plugin, where nothing is written.
+BOOST_AUTO_TEST_CASE(a_validation_tells_as_much, *boost::unit_test::precondition(onnxport::test::both_built)) {
+  const Sandbox sandbox;
+  sandbox.checkpoint();
+  BOOST_REQUIRE(sandbox.run({"export", "-m", "bert", "--no-validate", "--report", "e.json", "out"}).status == 0);
+  BOOST_REQUIRE(sandbox.run({"validate", "out", "-m", "bert", "--report", "v.json"}).status == 0);
+  const Json exported = Json::parse(sandbox.read("e.json")), validated = Json::parse(sandbox.read("v.json"));
+  for (const std::string& fault : schema().faults(validated)) BOOST_ERROR(fault);
+  for (const char* key : {"model_type", "feature", "plugin", "sources"})
+    BOOST_TEST(validated.at(key) == exported.at(key), key);
+  BOOST_REQUIRE(validated.at("files").size() == 1u);
+  BOOST_TEST(validated.at("files")[0].at("sha256") == exported.at("files")[0].at("sha256"));
+}
+
 BOOST_AUTO_TEST_CASE(its_name_tells_what_is_written) {
   const Sandbox sandbox;
   sandbox.checkpoint();

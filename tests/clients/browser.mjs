@@ -87,12 +87,13 @@ async function marks(page, kind) {
 
 const bert = path.join(plugins, 'bert/cases/bert/BertForSequenceClassification');
 
+const hash = () => createHash('sha256').update(readFileSync(path.join(scratch, 'good/model.onnx'))).digest('hex');
+
 test('the report of a validated export', async () => {
   run(0, 'export', '-m', bert, '--trace-values', '--report', 'good.html', 'good');
   await shown('good.html', async (page) => {
     const text = await textOf(page);
-    const hash = createHash('sha256').update(readFileSync(path.join(scratch, 'good/model.onnx'))).digest('hex');
-    has(text, 'bert, sequence-classification', 'org.onnxport.bert', 'onnxport export -m', 'passed', '0.0001', hash);
+    has(text, 'bert, sequence-classification', 'org.onnxport.bert', 'onnxport export -m', 'passed', '0.0001', hash());
     has(text, 'input_ids', '0: batch, 1: sequence', 'libtorch', 'ONNX Runtime', 'agrees');
     const all = await page.$eval('pre', (pre) => JSON.parse(pre.textContent));
     has(text, all.onnxport.version, all.written_at, ...all.validation.runs.map(({ label }) => label));
@@ -108,6 +109,7 @@ test('the report of a file that differs', async () => {
   run(0, 'synth', path.join(bert, 'config.json'), 'other', '--seed', '5');
   run(1, 'validate', 'good', '-m', 'other', '--trace-values', '--report', 'differs.html');
   await shown('differs.html', async (page) => {
+    has(await textOf(page), 'bert, sequence-classification', 'org.onnxport.bert', hash());
     has(await textOf(page), 'differs', 'What went wrong', 'first departure', 'bert.embeddings.word_embeddings');
     const bars = await marks(page, 'rect');
     assert.ok(bars.count > 0 && bars.bad === bars.count, `${bars.bad} of ${bars.count} bars are red`);
