@@ -20,6 +20,8 @@
 #include "host/plan/input_plan.hpp"
 #include "host/plan/validate_plan.hpp"
 #include "host/process/memory.hpp"
+#include "host/report/chosen_model.hpp"
+#include "host/report/json.hpp"
 #include "host/report/report.hpp"
 #include "host/validate_foreign.hpp"
 #include "host/validation/opening.hpp"
@@ -149,6 +151,7 @@ ExportValidation validate_model(const ValidatePlan& plan, const Exported& export
                             model_type, plan.model->name, selection.model_type),
                 "name the folder from which it was exported");
   }
+  fill_json(ChosenModel{plan.model->name, selection}, console.result());
   require_backends(true);
   WeightSource weights(checkpoint, selection.name_rules);
   std::vector<GraphFile> files;
@@ -241,6 +244,8 @@ int run_validate(const ValidateArguments& arguments, Console& console) {
                 "name the .onnx file to compare");
   }
   console.result()["model_file"] = file.string();
+  for (const fs::path& one : exported.files)
+    console.result()["files"].push_back({{"path", one.string()}, {"bytes", fs::file_size(one)}});
   const bool is_foreign = plan.model && !is_own_export(exported.summaries[0]);
   const ExportValidation found = is_foreign   ? validate_foreign(plan, exported.files, console)
                                  : plan.model ? validate_model(plan, exported, console)

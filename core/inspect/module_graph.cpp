@@ -55,7 +55,7 @@ class Drawing {
     }
     leave(graph, module);
     for (Box& box : picture_.boxes) {
-      if (box.kind == Box::Kind::module) box.detail = fmt::format("{} nodes", box.nodes);
+      if (box.kind == Box::Kind::module) box.detail = fmt::format("{} node{}", box.nodes, box.nodes == 1 ? "" : "s");
     }
   }
 

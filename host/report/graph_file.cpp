@@ -40,12 +40,18 @@ std::string escaped(const std::string& text) {
   return out;
 }
 
-std::string attributes_of(const Box& box) {
+/// Where on a page each module is shown, by its path; of a picture that stands alone, nowhere.
+using Anchors = std::map<std::string, size_t>;
+
+std::string attributes_of(const Box& box, const Anchors& anchors) {
   const std::string label =
       fmt::format("\"{}{}{}\"", escaped(box.name), box.detail.empty() ? "" : "\\n", escaped(box.detail));
   switch (box.kind) {
-    case Box::Kind::module:
-      return fmt::format("label={} shape=box style=\"rounded,filled\" fillcolor=\"#dbeafe\"", label);
+    case Box::Kind::module: {
+      const auto anchor = anchors.find(box.path);
+      return fmt::format("label={} shape=box style=\"rounded,filled\" fillcolor=\"#dbeafe\"{}", label,
+                         anchor == anchors.end() ? "" : fmt::format(" URL=\"#module-{}\"", anchor->second));
+    }
     case Box::Kind::input:
       return fmt::format("label={} shape=plain fontcolor=\"#15803d\"", label);
     case Box::Kind::output:
@@ -56,10 +62,10 @@ std::string attributes_of(const Box& box) {
   return {};
 }
 
-std::string dot_of(const Picture& picture) {
+std::string dot_of(const Picture& picture, const Anchors& anchors = {}) {
   std::string dot = "digraph { rankdir=TB; node [fontname=\"sans-serif\" fontsize=11]; edge [color=\"#888888\"];\n";
   for (size_t i = 0; i < picture.boxes.size(); ++i)
-    dot += fmt::format("b{} [{}];\n", i, attributes_of(picture.boxes[i]));
+    dot += fmt::format("b{} [{}];\n", i, attributes_of(picture.boxes[i], anchors));
   for (const auto& [from, to] : picture.arrows) dot += fmt::format("b{} -> b{};\n", from, to);
   return dot + "}\n";
 }
@@ -106,9 +112,10 @@ void require_drawable(const Picture& picture) {
 }
 
 /// The pictures of modules, by path: one run of Graphviz draws all.
-std::map<std::string, std::string> draw_all(const std::vector<Picture>& pictures, const fs::path& beside) {
+std::map<std::string, std::string> draw_all(const std::vector<Picture>& pictures, const Anchors& anchors,
+                                            const fs::path& beside) {
   std::string dot;
-  for (const Picture& picture : pictures) dot += dot_of(picture);
+  for (const Picture& picture : pictures) dot += dot_of(picture, anchors);
   const fs::path file = beside.string() + ".svg" + std::to_string(::getpid());
   draw(dot, "svg", file);
   const std::string all = read_whole(file);
@@ -126,18 +133,20 @@ std::map<std::string, std::string> draw_all(const std::vector<Picture>& pictures
   return by_path;
 }
 
-/// The module with its picture, and those in it, closed.
-std::string section(const std::string& path, const std::vector<std::string>& modules,
+/// The module with its picture, and those in it, closed. A browser that follows a link to a picture opens what it is
+/// in.
+std::string section(const std::string& path, const std::vector<std::string>& modules, const Anchors& anchors,
                     const std::map<std::string, std::string>& pictures) {
   const auto picture = pictures.find(path);
-  std::string out = fmt::format("<details class=\"module\"{}><summary>{}</summary>\n<div class=\"picture\">{}</div>\n",
-                                path.empty() ? " open" : "", html::text(path.empty() ? "the whole model" : path),
-                                picture == pictures.end() ? "<p>too many nodes to draw</p>" : picture->second);
+  std::string out = fmt::format(
+      "<details class=\"module\"{}><summary>{}</summary>\n<div class=\"picture\" id=\"module-{}\">{}</div>\n",
+      path.empty() ? " open" : "", html::text(path.empty() ? "the whole model" : path), anchors.at(path),
+      picture == pictures.end() ? "<p>too many nodes to draw</p>" : picture->second);
   for (const std::string& other : modules) {
     if (other.empty() || other == path) continue;
     const size_t dot = other.rfind('.');
     const std::string parent = dot == std::string::npos ? "" : other.substr(0, dot);
-    if (parent == path) out += section(other, modules, pictures);
+    if (parent == path) out += section(other, modules, anchors, pictures);
   }
   return out + "</details>\n";
 }
@@ -150,15 +159,17 @@ body { max-width: none; } .module { border-left: 2px solid var(--line); padding-
 void write_page(const inspect::OnnxFile& model, const fs::path& file) {
   const std::vector<std::string> modules = inspect::modules_of(model.model.graph());
   std::vector<Picture> pictures;
+  Anchors anchors;
   for (const std::string& module : modules) {
+    anchors.emplace(module, anchors.size());
     Picture picture = inspect::inside(model.model.graph(), module);
     if (picture.boxes.size() <= most_boxes) pictures.push_back(std::move(picture));
   }
   const std::string title = model.path.filename().string();
   const std::string body = fmt::format(
-      "{}<h1>{}</h1>\n<p class=\"faint\">blue boxes are modules; each opens below. Green comes in, brown goes "
+      "{}<h1>{}</h1>\n<p class=\"faint\">Blue boxes are modules; a click opens them below. Green comes in, brown goes "
       "out.</p>\n{}",
-      graph_style, html::text(title), section("", modules, draw_all(pictures, file)));
+      graph_style, html::text(title), section("", modules, anchors, draw_all(pictures, anchors, file)));
   write_text(file, html::page("onnxport: " + title, body));
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "core/format_bytes.hpp"
 #include "core/printable.hpp"
@@ -45,6 +46,22 @@ std::string plain(const Json& value) {
   return fmt::format("{}", fmt::join(words, ", "));
 }
 
+/// The call as one would type it.
+std::string call_of(const Json& words) {
+  std::string call = "onnxport";
+  for (const Json& word : words) {
+    std::string typed = plain(word);
+    if (typed.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./=:,+@%") !=
+            std::string::npos ||
+        typed.empty()) {
+      for (size_t at = 0; (at = typed.find('\'', at)) != std::string::npos; at += 4) typed.replace(at, 1, "'\\''");
+      typed = "'" + typed + "'";
+    }
+    call += " " + typed;
+  }
+  return call;
+}
+
 std::string heading(const char* title) {
   return fmt::format("<h2>{}</h2>\n", title);
 }
@@ -69,7 +86,7 @@ std::string overview(const Json& report) {
   add("opset", "opset");
   add("written to", "output");
   add("file", "model_file");
-  add("call", "command");
+  if (const Json* words = at(report, "command")) rows.push_back({"call", call_of(*words)});
   if (const Json* own = at(report, "onnxport")) rows.push_back({"onnxport", plain((*own)["version"])});
   add("written at", "written_at");
   return html::table({}, rows);
@@ -136,9 +153,9 @@ std::string run_of(const Json& run, double limit) {
     const bool passes = output.value("passes", false);
     bars.push_back({plain(output.value("name", Json(""))), difference, passes});
     std::vector<std::string> row{bars.back().name, fmt::format("{:.2e}", difference)};
-    for (const char* key : {"mean_difference", "max_relative_difference", "cosine"}) {
+    for (const auto& [key, digits] : {std::pair{"mean_difference", 3}, {"max_relative_difference", 3}, {"cosine", 7}}) {
       if (const Json* value = at(output, key); value != nullptr && value->is_number())
-        row.push_back(fmt::format("{:.6g}", value->get<double>()));
+        row.push_back(fmt::format("{:.{}g}", value->get<double>(), digits));
       else
         row.emplace_back("");
     }
@@ -161,8 +178,9 @@ std::string steps_of(const Json& validation) {
   std::vector<html::Bar> points;
   Rows rows;
   for (const Json& step : *steps) {
-    points.push_back(
-        {plain(step.value("module", Json(""))), number(step, "max_difference"), step.value("passes", true)});
+    const std::string module = plain(step.value("module", Json(""))), op = plain(step.value("operator", Json("")));
+    points.push_back({module.empty() ? op : fmt::format("{} ({})", module, op), number(step, "max_difference"),
+                      step.value("passes", true)});
     rows.push_back({points.back().name, fmt::format("{:.2e}", points.back().value)});
   }
   return "<h3>How the difference grows along the model</h3>\n" + html::log_line(points) +
@@ -210,9 +228,19 @@ std::string validation(const Json& report) {
   const Json* found = at(report, "validation");
   if (found == nullptr) return {};
   Rows rows;
-  for (const char* key : {"status", "runtime", "reference", "substitute", "atol", "rtol", "tolerance_of_largest",
-                          "largest_difference", "first_departure", "frozen_axis"}) {
-    if (const Json* value = at(*found, key)) rows.push_back({key, plain(*value)});
+  const std::pair<const char*, const char*> told[] = {{"status", "status"},
+                                                      {"runtime", "runtime"},
+                                                      {"reference", "reference"},
+                                                      {"substitute", "substitute"},
+                                                      {"atol", "tolerance"},
+                                                      {"rtol", "and of each value"},
+                                                      {"tolerance_of_largest", "and of an output's largest"},
+                                                      {"largest_difference", "largest difference"},
+                                                      {"first_departure", "first departure"},
+                                                      {"frozen_axis", "frozen axis"}};
+  for (const auto& [key, name] : told) {
+    if (const Json* value = at(*found, key))
+      rows.push_back({name, value->is_number() ? fmt::format("{:.3g}", value->get<double>()) : plain(*value)});
   }
   std::string out = heading("Validation") + html::table({}, rows);
   if (const Json* overflows = at(*found, "overflows"))
@@ -233,7 +261,7 @@ std::string resources(const Json& report) {
     rows.push_back({"machine", fmt::format("{} cores, {}", machine->value("cores", 0),
                                            format_bytes(machine->value("memory_bytes", uint64_t{0})))});
   }
-  return rows.empty() ? std::string() : heading("Time and memory") + html::table({}, rows, 1);
+  return rows.empty() ? std::string() : heading("Time and memory") + html::table({}, rows);
 }
 
 std::string notes(const Json& report) {
@@ -253,7 +281,8 @@ std::string report_page(const Json& report) {
                                  status == "ok" ? "" : " bad", html::text(status));
   body += overview(report) + failure(report) + validation(report) + kept_modules(report) + axes(report) +
           config_fields(report);
-  body += files(report, "sources", "Made from") + files(report, "files", "Written") + resources(report) + notes(report);
+  body += files(report, "sources", "Made from") + files(report, "files", "Files of the model") + resources(report) +
+          notes(report);
   const std::string whole = report.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
   std::string escaped;
   for (const char c : printable_json(whole)) {

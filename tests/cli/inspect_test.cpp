@@ -67,7 +67,8 @@ BOOST_AUTO_TEST_CASE(a_graph_is_drawn_by_modules) {
   for (const char* part : {"<svg", "input_ids", "logits", ">bert<", "nodes"}) BOOST_TEST(contains(drawn, part), part);
   exported.inspect({"--graph", "graph.html"});
   const std::string page = exported.sandbox.read("graph.html");
-  for (const char* part : {"<details", "query", "bert.encoder.layer.1"}) BOOST_TEST(contains(page, part), part);
+  for (const char* part : {"<details", "query", "bert.encoder.layer.1", "href=\"#module-1\"", "id=\"module-1\""})
+    BOOST_TEST(contains(page, part), part);
   BOOST_TEST(!contains(page, "<script"));
   exported.inspect({"--graph", "graph.png"});
   BOOST_TEST(exported.sandbox.read("graph.png").starts_with("\x89PNG"));

@@ -108,8 +108,8 @@ BOOST_AUTO_TEST_CASE(html_stands_alone) {
   sandbox.checkpoint("<b>x");
   BOOST_REQUIRE(sandbox.run({"export", "-m", "<b>x", "--no-validate", "--report", "r.html", "out"}).status == 0);
   const std::string page = sandbox.read("r.html");
-  for (const char* part :
-       {"<!DOCTYPE html>", "Fields of config.json", "hidden_size", "model.onnx", "&lt;b&gt;x", "sha256"})
+  for (const char* part : {"<!DOCTYPE html>", "Fields of config.json", "hidden_size", "model.onnx", "&lt;b&gt;x",
+                           "sha256", "onnxport export -m '&lt;b&gt;x' --no-validate --report r.html out<"})
     BOOST_TEST(contains(page, part), part);
   for (const char* part : {"<script", "<b>x", "src=", "href=", "url("}) BOOST_TEST(!contains(page, part), part);
 }
@@ -124,6 +124,20 @@ BOOST_AUTO_TEST_CASE(a_failure_has_a_report_as_well) {
   BOOST_TEST(report.at("status") == "error");
   BOOST_TEST(report.at("exit_status") == 3);
   BOOST_TEST(report.at("error").at("kind") == "checkpoint");
+}
+
+/// What was compared with what, and by which plugin, where nothing is written.
+BOOST_AUTO_TEST_CASE(a_validation_tells_as_much, *boost::unit_test::precondition(onnxport::test::both_built)) {
+  const Sandbox sandbox;
+  sandbox.checkpoint();
+  BOOST_REQUIRE(sandbox.run({"export", "-m", "bert", "--no-validate", "--report", "e.json", "out"}).status == 0);
+  BOOST_REQUIRE(sandbox.run({"validate", "out", "-m", "bert", "--report", "v.json"}).status == 0);
+  const Json exported = Json::parse(sandbox.read("e.json")), validated = Json::parse(sandbox.read("v.json"));
+  for (const std::string& fault : schema().faults(validated)) BOOST_ERROR(fault);
+  for (const char* key : {"model_type", "feature", "plugin", "sources"})
+    BOOST_TEST(validated.at(key) == exported.at(key), key);
+  BOOST_REQUIRE(validated.at("files").size() == 1u);
+  BOOST_TEST(validated.at("files")[0].at("sha256") == exported.at("files")[0].at("sha256"));
 }
 
 BOOST_AUTO_TEST_CASE(its_name_tells_what_is_written) {
