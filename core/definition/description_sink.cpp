@@ -177,12 +177,18 @@ onnxport_status* describe_integer(onnxport_description* self, onnxport_string of
   });
 }
 
-/// A tolerance is the one that there is; with NaN in its place everything would agree.
+/// With a tolerance above that, or NaN in its place, validation would tell nothing.
+constexpr std::string_view tolerance = "atol_for_validation";
+constexpr double most_tolerance = 0.1;
+
 onnxport_status* describe_real(onnxport_description* self, onnxport_string of, double value) {
   return guarded(ONNXPORT_INVALID_ARGUMENT, [&] {
     const std::string_view name = name_from(of);
     if (!std::isfinite(value) || value < 0)
       invalid(fmt::format("'{}' is {}; expected a number from 0 on", name, value));
+    if (name == tolerance && value > most_tolerance)
+      invalid(fmt::format("'{}' is {}, expected at most {}; `--atol` chooses another for one export", name, value,
+                          most_tolerance));
     put(description(self).reals, name, value);
   });
 }

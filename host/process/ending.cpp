@@ -106,14 +106,30 @@ Ending ending_of(int wait_status, const Activity& activity, const LastPlace& las
                               ? fmt::format("ended with exit status {}", WEXITSTATUS(wait_status))
                               : deed;
   std::string foreign;
+  size_t suspects = 0;
   for (size_t i = 0; i < count; ++i) {
-    if (!activity.libraries[i].installed) foreign = text(activity.libraries[i].plugin);
+    const Activity::Library& library = activity.libraries[i];
+    if (library.installed) continue;
+    ++suspects;
+    foreign = text(library.plugin);
+    ending.record = {.plugin = foreign,
+                     .library = text(library.path),
+                     .sha256 = text(library.sha256),
+                     .reason = fmt::format("{} after it had run", deed),
+                     .signal = sign_of(wait_status),
+                     .date = now(),
+                     .file = {}};
   }
   if (!foreign.empty()) {
+    // Of several nobody knows which.
+    ending.by_plugin = suspects == 1 && WIFSIGNALED(wait_status) && WTERMSIG(wait_status) != SIGKILL;
     ending.failure = Failure::plugin;
     ending.cause =
         fmt::format("the process {} after plugin {} had run in it, which may have damaged its memory", end, foreign);
-    ending.hint = fmt::format("if it happens without that plugin as well (--safe), report it as a defect of onnxport");
+    ending.hint = "if it happens without that plugin as well (--safe), report it as a defect of onnxport";
+    if (ending.by_plugin)
+      ending.hint +=
+          "; the library is not loaded again until it is built anew or let out: `onnxport plugins quarantine`";
     return ending;
   }
   ending.cause = fmt::format("the process {}", end);

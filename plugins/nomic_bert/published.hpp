@@ -5,6 +5,8 @@
 
 #include <onnxport/families/rotary_bert.hpp>
 
+#include <sstream>
+
 namespace nomic {
 
 using namespace onnxport::family;
@@ -90,9 +92,9 @@ struct PublishedConfig {
     }
     const auto expect = [&](const char* field, double expected) {
       if (c.real(field, expected) == expected) return;
-      throw Error(ONNXPORT_UNSUPPORTED, std::string("config field '") + field + "' is " +
-                                            std::to_string(c.real(field, expected)) +
-                                            "; supported: " + std::to_string(expected));
+      std::ostringstream told;
+      told << "config field '" << field << "' is " << c.real(field, expected) << "; supported: " << expected;
+      throw Error(ONNXPORT_UNSUPPORTED, told.str());
     };
     expect("rotary_scaling_factor", 0);
     expect("num_shared_experts", 0);

@@ -55,6 +55,7 @@ static onnxport_status* describe_facts(const onnxport_onnx_config* self, onnxpor
   if (is(self, "layers")) TRY(out->integer(out, string("num_layers"), -1));
   if (is(self, "positions")) TRY(out->integer(out, string("max_positions"), INT64_MIN));
   if (is(self, "opset")) TRY(out->integer(out, string("min_opset"), INT64_MAX));
+  if (is(self, "tolerance")) TRY(out->real(out, string("atol_for_validation"), 1e30));
   if (is(self, "part-path")) TRY(out->text(out, string("parts"), string("decoder,../../etc")));
   if (is(self, "text-null")) TRY(out->text(out, string("parts"), string_of(NULL, 7)));
   if (is(self, "override")) TRY(out->value_override(out, string("size"), string("{{{")));

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <fenv.h>
 #include <onnxport/abi.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,9 +69,20 @@ static void wait_for_ever(void) {
   for (;;) pause();
 }
 
+/* Most likely when its plugin has returned. */
+static void* crash_later(void* unused) {
+  usleep(20000);
+  *(volatile int*)8 = 1;
+  return unused;
+}
+
 static void do_deed(const char* deed) {
   volatile int zero = 0;
   if (strcmp(deed, "crash") == 0) *(volatile int*)8 = 1;
+  if (strcmp(deed, "late") == 0) {
+    pthread_t thread;
+    zero = pthread_create(&thread, NULL, crash_later, NULL);
+  }
   if (strcmp(deed, "abort") == 0) abort();
   if (strcmp(deed, "divide") == 0) zero = 7 / zero;
   if (strcmp(deed, "overflow") == 0) zero = overflow(&zero);

@@ -22,6 +22,7 @@ constexpr Gift gifts[] = {
     {"layers", "'num_layers' is -1, expected 0 or more"},
     {"positions", "'max_positions' is -9223372036854775808, expected 0 or more"},
     {"opset", "'min_opset' is 9223372036854775807, expected 1 to 1000"},
+    {"tolerance", "'atol_for_validation' is 1e+30, expected at most 0.1"},
     {"part-path", "a part is called '../../etc', expected letters, digits, '_' and '-'"},
     {"many-parts", "found 32768 parts, expected at most 100"},
     {"text-null", "a null pointer was given where there are bytes in a text"},

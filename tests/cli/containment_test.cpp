@@ -95,6 +95,21 @@ BOOST_AUTO_TEST_CASE(a_plugin_that_ends_the_process_is_named_and_leaves_nothing)
   }
 }
 
+BOOST_AUTO_TEST_CASE(one_that_crashes_when_it_has_returned_is_not_loaded_again,
+                     *boost::unit_test::precondition(reference_built)) {
+  const Sandbox sandbox;
+  write_fixture_model(sandbox, "late-in-describe");
+  Words words = exported_as_json();
+  std::erase(words, "--no-validate");
+  const Outcome outcome = sandbox.run(words);
+  BOOST_TEST(outcome.status == 4, outcome.out << outcome.err);
+  const std::string message = object_of(outcome)["error"]["message"];
+  for (const char* part : {hostile, "SIGSEGV"})
+    BOOST_TEST(contains(message, part), "'" << part << "' is not in: " << message);
+  BOOST_TEST(quarantined(sandbox) == 1u);
+  BOOST_TEST(!fs::exists(sandbox / "new"));
+}
+
 /// As libraries do that get no memory: the bound is the user's, and nobody's code is wrong.
 BOOST_AUTO_TEST_CASE(a_crash_for_want_of_memory_is_told_by_the_bound) {
 #ifdef __SANITIZE_ADDRESS__
