@@ -99,6 +99,11 @@ BOOST_AUTO_TEST_CASE(windows_are_one_number_or_one_for_each_layer) {
   check(recorded("bart", "led/LEDForConditionalGeneration"), "seq2seq-lm", R"({"attention_window": [4, 8]})");
 }
 
+BOOST_AUTO_TEST_CASE(lists_of_unequal_length_that_no_funnel_has) {
+  BOOST_TEST(mentions(said_of(recorded("funnel", "funnel/FunnelForMaskedLM"), R"({"block_repeats": [1]})", "masked-lm"),
+                      "'block_repeats (how many)' is 1; expected as many as block_sizes ("));
+}
+
 BOOST_AUTO_TEST_CASE(parts_that_no_plugin_has) {
   const auto said = [](const char* text) {
     return said_of(recorded("llava", "llava/whole"), (R"({"text_config": )" + std::string(text) + "}").c_str(),
