@@ -268,6 +268,15 @@ BOOST_AUTO_TEST_CASE(feed_forwards) {
       });
 }
 
+BOOST_AUTO_TEST_CASE(names_of_the_same_activation) {
+  for (const char* name : {"gelu_new", "gelu_fast", "gelu_accurate", "gelu_pytorch_tanh", "gelu_python_tanh"}) {
+    Equation().check([&](const Scope&, const Value& x, const Value&) { return activation(x, name); },
+                     [](const Scope&, const Value& x, const Value&) {
+                       return x * 0.5 * (tanh((x + x * x * x * 0.044715) * std::sqrt(2 / M_PI)) + 1.0);
+                     });
+  }
+}
+
 BOOST_AUTO_TEST_CASE(mixtures_of_experts) {
   constexpr int64_t experts = 3, inner = 7;
   MixtureFeedForward form{.experts = {.count = experts, .hidden = width, .inner = inner},
