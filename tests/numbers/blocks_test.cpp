@@ -266,6 +266,15 @@ BOOST_AUTO_TEST_CASE(feed_forwards) {
       [&](const Scope& s, const Value& x, const Value&) {
         return matmul(relu(matmul(x, weight(s, "up_proj", width, 7))), weight(s, "down_proj", 7, width));
       });
+  // An activation's own weights lie where the reference's class keeps it.
+  for (const auto& [up, at] :
+       {std::pair{"intermediate.dense", "intermediate.intermediate_act_fn"}, {"up_proj", "act_fn"}}) {
+    Equation().check([&](const Scope& s, const Value& x,
+                         const Value&) { return feed_forward(s, x, {.inner = 7, .activation = "xielu", .up = up}); },
+                     [&](const Scope& s, const Value& x, const Value&) {
+                       return times(xielu(s / at, times(x, weight(s, up, 7, width))), weight(s, "down_proj", width, 7));
+                     });
+  }
 }
 
 BOOST_AUTO_TEST_CASE(names_of_the_same_activation) {
