@@ -19,8 +19,10 @@ struct ScoringOfActivation {
   std::string_view name;  // of a module of torch, without the packages before it
   Scoring scoring;
 };
-constexpr ScoringOfActivation activations[] = {
-    {"Sigmoid", Scoring::sigmoid}, {"Softmax", Scoring::softmax}, {"Identity", Scoring::identity}};
+constexpr ScoringOfActivation activations[] = {{"Sigmoid", Scoring::sigmoid},
+                                               {"Softmax", Scoring::softmax},
+                                               {"Tanh", Scoring::tanh},
+                                               {"Identity", Scoring::identity}};
 
 /// What a cross-encoder's files say of it, and where.
 struct Stated {
@@ -54,9 +56,10 @@ Scoring scoring_of(const Stated& said) {
     if (name == activation.name) return activation.scoring;
   }
   throw Error(Failure::usage,
-              fmt::format("{} says that scores come of '{}'; known are Sigmoid, Softmax and Identity", said.where,
+              fmt::format("{} says that scores come of '{}'; known are Sigmoid, Softmax, Tanh and Identity", said.where,
                           said.activation),
-              "choose --scores sigmoid or softmax, or leave the option out");
+              "leave the option out, and put this behind the logits outside of the graph; --scores sigmoid or softmax "
+              "would score otherwise than the model's authors do");
 }
 
 [[noreturn]] void no_rows(const std::string& feature, const std::string& found) {
@@ -111,6 +114,9 @@ void Scores::append(ir::Graph& graph, const std::string& feature) const {
       break;
     case Scoring::softmax:
       scores = s.op("Softmax", {x}, {{"axis", int64_t{-1}}});
+      break;
+    case Scoring::tanh:
+      scores = s.op("Tanh", {x});
       break;
     case Scoring::identity:
       break;

@@ -24,6 +24,7 @@ inline constexpr const char* scored_output = "logits";
 enum class Scoring {
   sigmoid,   ///< each label by itself
   softmax,   ///< over the labels, of which one holds
+  tanh,      ///< each label by itself, from -1 to 1
   identity,  ///< they are the logits
 };
 

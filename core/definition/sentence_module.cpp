@@ -200,6 +200,17 @@ const ModuleType* find_module_type(std::string_view name) {
   return nullptr;
 }
 
+Module truncation(int64_t width) {
+  const auto run = [width](ir::Graph& graph, const Features& features) {
+    const ValueId x = features.values.at(sentence_name);
+    const std::optional<int64_t> given = graph[x].type.shape.back().maybe_size();
+    if (given && *given <= width) return x;
+    return Steps{graph, truncation_field}.op(
+        "Slice", {x}, {{"starts", Steps::Axes{0}}, {"ends", Steps::Axes{width}}, {"axes", Steps::Axes{-1}}});
+  };
+  return {sentence_name, sentence_name, run};
+}
+
 std::string known_module_types() {
   std::vector<std::string_view> names;
   for (const ModuleType& type : module_types) names.emplace_back(type.name);

@@ -16,6 +16,8 @@ namespace onnxport::sentence {
 /// The names under which modules hand values on: f32[batch, sequence, n] and f32[batch, m].
 inline constexpr const char* tokens_name = "token_embeddings";
 inline constexpr const char* sentence_name = "sentence_embedding";
+/// The field of config_sentence_transformers.json that says how many numbers of a sentence are kept.
+inline constexpr const char* truncation_field = "truncate_dim";
 
 /// What the modules before have left.
 struct Features {
@@ -63,5 +65,7 @@ std::string known_module_types();
 Module read_pooling(const ModuleFolder& folder);
 /// A weight for each word of the vocabulary. Source: SpladePooling, sentence-transformers 6.2.
 Module read_splade_pooling(const ModuleFolder& folder);
+/// The first so many numbers of a sentence, which are not normalised again; all where it has no more of them.
+Module truncation(int64_t width);
 
 }  // namespace onnxport::sentence

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 #include "core/error.hpp"
@@ -174,6 +175,19 @@ std::map<std::string, std::string> prompts_in(const Json& settings) {
   return prompts;
 }
 
+/// How many numbers of a sentence are kept, where config_sentence_transformers.json says so. SparseEncoder and
+/// MultiVectorEncoder do not read the field. Source: SentenceTransformer, sentence-transformers 6.2.
+std::optional<int64_t> truncation_in(const Json& settings, const fs::path& file) {
+  if (settings.value("model_type", Json("SentenceTransformer")) != "SentenceTransformer") return std::nullopt;
+  const auto given = settings.find(sentence::truncation_field);
+  if (given == settings.end() || given->is_null()) return std::nullopt;
+  if (given->is_number_integer() && given->get<int64_t>() > 0) return given->get<int64_t>();
+  throw Error(Failure::checkpoint,
+              fmt::format("{}: the field '{}' is {}, expected a whole number above 0, or null", file.string(),
+                          sentence::truncation_field, given->dump()),
+              "write how many numbers of an embedding are to be kept, or take the field out");
+}
+
 ir::ValueId find_value(const std::vector<ir::NamedValue>& values, std::string_view name) {
   for (const ir::NamedValue& value : values) {
     if (value.name == name) return value.value;
@@ -208,7 +222,9 @@ SentenceModules SentenceModules::read(const fs::path& folder) {
   const TransformerFile transformer = transformer_file(file);
   const Base& base = base_of(file, transformer.config);
   require_tokens(transformer, base.output);
-  const Json settings = read_if_there(file.root / "config_sentence_transformers.json");
+  const fs::path settings_file = file.root / "config_sentence_transformers.json";
+  const Json settings = read_if_there(settings_file);
+  const std::optional<int64_t> kept = truncation_in(settings, settings_file);
   SentenceModules result;
   result.feature_ = base.feature;
   result.output_ = base.output;
@@ -232,6 +248,7 @@ SentenceModules SentenceModules::read(const fs::path& folder) {
     }
     made.insert(module.writes);
   }
+  if (kept && made.contains(sentence::sentence_name)) result.modules_.push_back(sentence::truncation(*kept));
   if (base.kept || !made.contains(sentence::sentence_name)) result.outputs_.push_back(sentence::tokens_name);
   if (made.contains(sentence::sentence_name)) result.outputs_.push_back(sentence::sentence_name);
   return result;

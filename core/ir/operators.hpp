@@ -84,6 +84,9 @@ struct Precision {
   /// Computed in f32 in the opsets below this one: in every one because it loses too much, or up to the one that has an
   /// operator which sums in f32 by itself.
   int64_t wide_below = 0;
+  /// Computed in f32 in the opsets below this one where the 16 bits are bf16: the first whose operator takes these. 0
+  /// stands for all that take them.
+  int64_t wide_in_bf16_below = 0;
   /// Inputs that are f32 whatever the others are.
   std::vector<size_t> wide_inputs = {};
   /// Those among them that decide something: what makes them is computed in f32, back to the product it begins with.

@@ -121,6 +121,7 @@ const std::vector<Operator>& channel_norm_operators() {
        .infer = infer_batch_norm,
        .attributes = {{"epsilon", real, "1e-5"}},
        .lowering = {{batch_norm}},
+       .precision = {.wide_in_bf16_below = 14},
        .documentation = {"x: f[batch, c, ...], weight, bias, mean, variance: f[c]",
                          "(x - mean) / √(variance + epsilon) · weight + bias for each channel: by the statistics of "
                          "the training"}},

@@ -182,8 +182,12 @@ Operator unary(std::string_view name, void (*infer)(Inference&), Traits traits =
           .documentation = {"x", "element by element, same type"}};
 }
 
-Operator activation(std::string_view name, std::vector<AttributeSpec> attributes) {
-  return {.name = name, .infer = infer_float, .attributes = std::move(attributes), .documentation = {"x"}};
+Operator activation(std::string_view name, std::vector<AttributeSpec> attributes, int64_t wide_in_bf16_below) {
+  return {.name = name,
+          .infer = infer_float,
+          .attributes = std::move(attributes),
+          .precision = {.wide_in_bf16_below = wide_in_bf16_below},
+          .documentation = {"x"}};
 }
 
 /// An operator that younger opsets have, and a rule for the others.
@@ -191,6 +195,7 @@ Operator activation_since(std::string_view name, int64_t opset, Rule before) {
   return {.name = name,
           .infer = infer_float,
           .lowering = {{.rule = before, .below = opset}},
+          .precision = {.wide_in_bf16_below = 22},
           .documentation = {"x", "decomposed where the opset has none"}};
 }
 
@@ -217,11 +222,12 @@ Operator logical(std::string_view name) {
           .documentation = {"a, b: bool"}};
 }
 
-Operator comparison(std::string_view name) {
+Operator comparison(std::string_view name, int64_t wide_in_bf16_below = 0) {
   return {.name = name,
           .inputs = {2},
           .infer = infer_compare,
           .fold = {.evaluate = evaluate_binary},
+          .precision = {.wide_in_bf16_below = wide_in_bf16_below},
           .documentation = {"a, b", "yields bool"}};
 }
 
@@ -244,17 +250,17 @@ const std::vector<Operator>& elementwise_operators() {
       unary("Sigmoid", infer_float),
       unary("Relu", infer_float),
       unary("Softplus", infer_float, wide),
-      unary("Softsign", infer_float),
+      unary("Softsign", infer_float, {.precision = {.wide_in_bf16_below = 22}}),
       unary("Sin", infer_float, wide),
       unary("Cos", infer_float, wide),
       unary("Floor", infer_float),
       unary("Ceil", infer_float),
-      unary("Round", infer_float),
+      unary("Round", infer_float, {.precision = {.wide_in_bf16_below = 22}}),
       unary("Sign", infer_same),
       unary("Identity", infer_same, {{folded_identity}}),
-      activation("Elu", {{"alpha", real, "ONNX's"}}),
-      activation("LeakyRelu", {{"alpha", real, "ONNX's"}}),
-      activation("HardSigmoid", {{"alpha", real, "0.2"}, {"beta", real, "0.5"}}),
+      activation("Elu", {{"alpha", real, "ONNX's"}}, 22),
+      activation("LeakyRelu", {{"alpha", real, "ONNX's"}}, 16),
+      activation("HardSigmoid", {{"alpha", real, "0.2"}, {"beta", real, "0.5"}}, 22),
       activation_since("Mish", 18, mish),
       activation_since("HardSwish", 14, hard_swish),
       {.name = "Clip",
@@ -280,13 +286,14 @@ const std::vector<Operator>& elementwise_operators() {
       logical("Or"),
       comparison("Equal"),
       comparison("Less"),
-      comparison("LessOrEqual"),
+      comparison("LessOrEqual", 16),
       comparison("Greater"),
-      comparison("GreaterOrEqual"),
+      comparison("GreaterOrEqual", 16),
       {.name = "Where",
        .inputs = {3},
        .infer = infer_where,
        .fold = {.evaluate = evaluate_where},
+       .precision = {.wide_in_bf16_below = 16},
        .documentation = {"condition: bool, a, b"}},
       {.name = "Cast",
        .infer = infer_cast,
@@ -298,7 +305,7 @@ const std::vector<Operator>& elementwise_operators() {
        .infer = infer_gelu,
        .attributes = {{"approximate", text, "none, tanh or quick; none"}},
        .lowering = {{gelu}},
-       .precision = {.opens_below = 20},
+       .precision = {.wide_in_bf16_below = 15, .opens_below = 20},
        .documentation = {"x", "exact (erf), tanh form, or x · sigmoid(1.702 x)"}},
       {.domain = composite_domain,
        .name = "Silu",

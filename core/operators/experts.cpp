@@ -63,7 +63,8 @@ const std::vector<Operator>& expert_operators() {
                       {"alpha", real, "none"}},
        .lowering = {{lower_mixture_of_experts}},
        // Close scores would choose other experts in 16 bits.
-       .precision = {.wide_inputs = {experts::scores, experts::choice},
+       .precision = {.wide_in_bf16_below = 16,
+                     .wide_inputs = {experts::scores, experts::choice},
                      .deciding_inputs = {experts::scores, experts::choice}},
        .documentation = {"x: f[..., hidden], scores: f32[..., experts], [choice: as scores], [gate: f[experts, inner, "
                          "hidden]], up: as gate, down: f[experts, hidden, inner], [gate_bias: f[experts, inner]], "

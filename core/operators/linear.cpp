@@ -185,7 +185,7 @@ const std::vector<Operator>& linear_operators() {
        .inputs = {1, 16},
        .infer = infer_einsum,
        .attributes = {{"equation", text}},
-       .precision = {.product = true},
+       .precision = {.wide_in_bf16_below = every_opset, .product = true},
        .documentation = {"x..."}},
       {.domain = composite_domain,
        .name = "Linear",

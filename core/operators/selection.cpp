@@ -179,6 +179,7 @@ const std::vector<Operator>& selection_operators() {
        .attributes = {{"k", integer, "", {.input = 1, .since = 10, .list = true}},
                       {"axis", integer, "-1"},
                       {"largest", integer, "1"}},
+       .precision = {.wide_in_bf16_below = 24},
        .documentation = {"x, [k: i64[1]]",
                          "k as attribute or input; values and i64 indices of the k largest (or smallest), in order"}},
       {.name = "NonZero", .infer = infer_non_zero, .documentation = {"x", "i64[rank, n]: where x is not 0"}},

@@ -253,6 +253,7 @@ Results adaptive_pool(Builder& b) {
 const std::vector<Operator>& window_operators() {
   using enum AttributeKind;
   static const char* const as_conv = "x as Conv's";
+  static const Precision since_22{.wide_in_bf16_below = 22};
   static const AttributeSpec strides{"strides", integers, "1 …"}, dilations{"dilations", integers, "1 …"},
       group{"group", integer, "1"}, kernel{"kernel_shape", integers},
       its_kernel{"kernel_shape", integers, "the weight's"};
@@ -267,6 +268,7 @@ const std::vector<Operator>& window_operators() {
                       group,
                       its_kernel},
        .lowering = {{convolution}},
+       .precision = since_22,
        .documentation = {"x: f[batch, c, height, width], weight: f[n, c/group, kh, kw], [bias: f[n]]; the same of "
                          "signals f[batch, c, length] and of videos f[batch, c, frames, height, width]",
                          "each side is ⌊(size + pads - dilation·(kernel - 1) - 1)/stride⌋ + 1 long; with auto_pad "
@@ -281,6 +283,7 @@ const std::vector<Operator>& window_operators() {
                       group,
                       its_kernel},
        .lowering = {{convolution}},
+       .precision = since_22,
        .documentation = {"x as Conv's, weight: f[c, n/group, kh, kw], [bias: f[n]]",
                          "each side is (size - 1)·stride + dilation·(kernel - 1) + 1 + output_padding - pads long"}},
       {.name = "MaxPool",
@@ -290,6 +293,7 @@ const std::vector<Operator>& window_operators() {
                       {"pads", integers, "0"},
                       dilations,
                       {"ceil_mode", integer, "0; with equal pads on both sides"}},
+       .precision = since_22,
        .documentation = {as_conv,
                          "sizes as Conv's; the padding never wins. ceil_mode counts a last window that is partly "
                          "outside, unless it begins behind the image"}},
@@ -301,13 +305,18 @@ const std::vector<Operator>& window_operators() {
                       {"dilations", integers, "1 …; nothing else is supported"},
                       {"ceil_mode", integer, "0; as MaxPool's"},
                       {"count_include_pad", integer, "0"}},
+       .precision = since_22,
        .documentation = {as_conv, "what ceil_mode adds behind the padding never counts"}},
-      {.name = "GlobalAveragePool", .infer = infer_global_pool, .documentation = {as_conv, "f[batch, c, 1, 1]"}},
+      {.name = "GlobalAveragePool",
+       .infer = infer_global_pool,
+       .precision = since_22,
+       .documentation = {as_conv, "f[batch, c, 1, 1]"}},
       {.domain = composite_domain,
        .name = "AdaptiveAveragePool",
        .infer = infer_adaptive_pool,
        .attributes = {{"size", integers}},
        .lowering = {{adaptive_pool}},
+       .precision = since_22,
        .documentation = {as_conv,
                          "f[batch, c, size...]: window i is [⌊i·length/size⌋, ⌈(i + 1)·length/size⌉), whatever the "
                          "length is"}},

@@ -66,7 +66,9 @@ class InPrecision {
   bool stays_wide(const Node& node) const {
     if (!node.bodies.empty()) return true;  // a body is computed in the types that it was defined with
     if (deciders_.contains(&node)) return true;
-    if (options_.opset < precision_of(node).wide_below) return true;
+    const ir::Precision& precision = precision_of(node);
+    if (options_.opset < precision.wide_below) return true;
+    if (options_.dtype == DType::bf16 && options_.opset < precision.wide_in_bf16_below) return true;
     if (takes_number_beyond(from_, node, masks_)) return true;
     return options_.keep_in_fp32.holds(node.scope);
   }

@@ -32,8 +32,8 @@ struct FunnelConfig {
         tied(c.tie(true)) {
     if (blocks.empty()) blocks = {4, 4, 4};
     if (repeats.empty()) repeats.assign(blocks.size(), 1);
-    require_equal({"the number of block_repeats", static_cast<int64_t>(repeats.size())},
-                  {"that of block_sizes", static_cast<int64_t>(blocks.size())});
+    require_equal({"block_repeats (how many)", static_cast<int64_t>(repeats.size())},
+                  {"as many as block_sizes", static_cast<int64_t>(blocks.size())});
     require_multiple({"d_model", hidden}, {"2, as positions are sines and cosines", 2});
     c.no_effect({"truncate_seq", "num_hidden_layers", "num_blocks", "pad_token_id", "type_vocab_size",
                  "max_position_embeddings", "rel_attn", "initializer_std", "hidden_dropout", "activation_dropout"});

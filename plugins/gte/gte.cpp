@@ -71,8 +71,8 @@ class GteOnnxConfig final : public TextEncoder {
 
  private:
   RotaryBert bert_of(const Config& c) const {
-    const RotaryBertDefaults defaults{.vocab = family.vocab, .segments = family.segments};
-    const int64_t head_size = c.size("hidden_size", defaults.hidden) / c.size("num_attention_heads", defaults.heads);
+    const RotaryBertDefaults defaults{.vocab = family.vocab, .segments = family.segments, .head_dim = !family.is_first};
+    const int64_t head_size = RotaryBert::head_size_of(c, defaults);
     return {c, defaults, Stretched(c, family, head_size).rotary(c, head_size)};
   }
 

@@ -16,16 +16,12 @@ class NomicBertOnnxConfig final : public TextEncoder {
  public:
   explicit NomicBertOnnxConfig(const Request& request)
       : TextEncoder(request),
-        bert(request.config, {.vocab = 30528, .segments = 2, .activation = "silu"},
-             Rotary(request.config, head_size_of(request.config),
-                    RotaryFields{.theta = request.config.real("rope_theta", 1000)})) {
-    bert.head_size = head_size_of(request.config);
-  }
+        bert(request.config, defaults,
+             Rotary(request.config, RotaryBert::head_size_of(request.config, defaults),
+                    RotaryFields{.theta = request.config.real("rope_theta", 1000)})) {}
 
  private:
-  static int64_t head_size_of(const Config& c) {
-    return c.size("head_dim", c.size("hidden_size", 768) / c.size("num_attention_heads", 12));
-  }
+  static constexpr RotaryBertDefaults defaults{.vocab = 30528, .segments = 2, .activation = "silu", .head_dim = true};
 
   TextEncoderTraits traits() const override {
     return {.base = "nomic_bert", .vocab = bert.vocab, .segments = bert.segments, .pooler = false};
@@ -51,7 +47,7 @@ class NomicBertOnnxConfig final : public TextEncoder {
             .summary = [this](const Encoded& at) { return bert.pool(at.base / "pooler", at.hidden); }};
   }
 
-  RotaryBert bert;
+  const RotaryBert bert;
 };
 
 /// Published configs have the fields of GPT-2.

@@ -90,11 +90,16 @@ class JinaOnnxConfig final : public TextEncoder {
 
  private:
   static RotaryBert bert_of(const Config& c, bool is_first) {
-    const int64_t head_size = c.size("hidden_size", 1024) / c.size("num_attention_heads", 16);
+    const RotaryBertDefaults defaults{.vocab = 250002,
+                                      .hidden = 1024,
+                                      .layers = 24,
+                                      .heads = 16,
+                                      .inner = 4096,
+                                      .epsilon = 1e-5,
+                                      .head_dim = !is_first};
     const double theta = is_first ? c.real("rotary_emb_base", 10000) : c.real("rope_theta", 20000);
-    return {c,
-            {.vocab = 250002, .hidden = 1024, .layers = 24, .heads = 16, .inner = 4096, .epsilon = 1e-5},
-            Rotary(is_first ? c.none() : c, head_size, RotaryFields{.theta = theta})};
+    return {c, defaults,
+            Rotary(is_first ? c.none() : c, RotaryBert::head_size_of(c, defaults), RotaryFields{.theta = theta})};
   }
   bool is_adapted() const { return is_first && adapters.tasks > 0; }
 

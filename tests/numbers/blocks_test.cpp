@@ -266,6 +266,24 @@ BOOST_AUTO_TEST_CASE(feed_forwards) {
       [&](const Scope& s, const Value& x, const Value&) {
         return matmul(relu(matmul(x, weight(s, "up_proj", width, 7))), weight(s, "down_proj", 7, width));
       });
+  // An activation's own weights lie where the reference's class keeps it.
+  for (const auto& [up, at] :
+       {std::pair{"intermediate.dense", "intermediate.intermediate_act_fn"}, {"up_proj", "act_fn"}}) {
+    Equation().check([&](const Scope& s, const Value& x,
+                         const Value&) { return feed_forward(s, x, {.inner = 7, .activation = "xielu", .up = up}); },
+                     [&](const Scope& s, const Value& x, const Value&) {
+                       return times(xielu(s / at, times(x, weight(s, up, 7, width))), weight(s, "down_proj", width, 7));
+                     });
+  }
+}
+
+BOOST_AUTO_TEST_CASE(names_of_the_same_activation) {
+  for (const char* name : {"gelu_new", "gelu_fast", "gelu_accurate", "gelu_pytorch_tanh", "gelu_python_tanh"}) {
+    Equation().check([&](const Scope&, const Value& x, const Value&) { return activation(x, name); },
+                     [](const Scope&, const Value& x, const Value&) {
+                       return x * 0.5 * (tanh((x + x * x * x * 0.044715) * std::sqrt(2 / M_PI)) + 1.0);
+                     });
+  }
 }
 
 BOOST_AUTO_TEST_CASE(mixtures_of_experts) {

@@ -94,6 +94,28 @@ BOOST_AUTO_TEST_CASE(layers_of_an_encoder_by_their_other_name) {
   }
 }
 
+/// The classes of transformers 5.24 go by head_dim where a config has it.
+BOOST_AUTO_TEST_CASE(heads_that_are_no_equal_share) {
+  struct Row {
+    const char *plugin, *checkpoint;
+    int64_t biases;  // of queries, keys and values
+  };
+  for (const Row& row : {Row{"gte", "gte/GteModel", 3}, Row{"roberta", "jina_embeddings_v3/JinaEmbeddingsV3Model", 3},
+                         Row{"nomic_bert", "nomic_bert/NomicBertModel", 0}}) {
+    BOOST_TEST_CONTEXT(row.checkpoint) {
+      Json config = read_json(recorded(row.plugin, row.checkpoint) / "config.json");
+      const int64_t hidden = config.at("hidden_size"), heads = config.at("num_attention_heads"),
+                    layers = config.at("num_hidden_layers");
+      config.erase("head_dim");
+      const int64_t parameters = define(config, "default").parameters;
+      config["head_dim"] = 2 * hidden / heads;
+      const Defined wide = define(config, "default");
+      BOOST_TEST(wide.parameters == parameters + layers * hidden * (4 * hidden + row.biases));
+      BOOST_TEST(std::count(wide.unread.begin(), wide.unread.end(), "head_dim") == 0);
+    }
+  }
+}
+
 /// Of code that checkpoints bring along and of old releases, where the ending of a class does not tell its feature.
 BOOST_AUTO_TEST_CASE(classes_by_their_own_names) {
   struct Row {

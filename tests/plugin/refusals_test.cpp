@@ -87,6 +87,23 @@ BOOST_AUTO_TEST_CASE(lists_by_layer_that_no_ultrabert_has) {
   BOOST_TEST(mentions(said(R"({"rope_theta": [100.0]})"), "'rope_theta' has 1 entries; expected num_hidden"));
 }
 
+BOOST_AUTO_TEST_CASE(windows_are_one_number_or_one_for_each_layer) {
+  const auto check = [](const fs::path& checkpoint, const char* feature, const char* windows) {
+    BOOST_TEST(said_of(checkpoint, R"({"attention_window": 4})", feature) == "accepted");
+    BOOST_TEST(said_of(checkpoint, windows, feature) == "accepted");
+    BOOST_TEST(mentions(said_of(checkpoint, R"({"attention_window": [4]})", feature),
+                        "'attention_window' lists 1 windows; expected one for each of the"));
+    BOOST_TEST(mentions(said_of(checkpoint, R"({"attention_window": []})", feature), "lists 0 windows"));
+  };
+  check(recorded("longformer", "longformer/LongformerModel"), "default", R"({"attention_window": [4, 8, 2]})");
+  check(recorded("bart", "led/LEDForConditionalGeneration"), "seq2seq-lm", R"({"attention_window": [4, 8]})");
+}
+
+BOOST_AUTO_TEST_CASE(lists_of_unequal_length_that_no_funnel_has) {
+  BOOST_TEST(mentions(said_of(recorded("funnel", "funnel/FunnelForMaskedLM"), R"({"block_repeats": [1]})", "masked-lm"),
+                      "'block_repeats (how many)' is 1; expected as many as block_sizes ("));
+}
+
 BOOST_AUTO_TEST_CASE(parts_that_no_plugin_has) {
   const auto said = [](const char* text) {
     return said_of(recorded("llava", "llava/whole"), (R"({"text_config": )" + std::string(text) + "}").c_str(),

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <filesystem>
 #include <limits>
+#include <tuple>
 
 #include "core/checkpoint/checkpoint.hpp"
 #include "core/ir/operators.hpp"
@@ -165,6 +166,18 @@ BOOST_AUTO_TEST_CASE(a_number_that_the_type_does_not_have_is_computed_with_in_f3
   BOOST_TEST(count(narrowed, "Clip") == 0);
   // Either is within the range of bf16.
   BOOST_TEST((type_of(narrow(DType::bf16), "Mul") == DType::bf16));
+}
+
+BOOST_AUTO_TEST_CASE(what_the_opset_has_no_operator_of_bf16_for_is_computed_in_f32) {
+  const ValueId signal = add("Unsqueeze", {x}, {{"axes", std::vector<int64_t>{1}}});
+  const ValueId filtered = add("Conv", {signal, weight("w", {2, 1, 3})});
+  g.add_output("y", add("Relu", {add("Elu", {filtered})}));
+  for (const auto& [dtype, opset, expected] :
+       {std::tuple{DType::bf16, 18, DType::f32}, std::tuple{DType::bf16, 22, DType::bf16},
+        std::tuple{DType::f16, 18, DType::f16}}) {
+    const Graph narrowed = narrow(dtype, {}, opset);
+    for (const char* op : {"Conv", "Elu"}) BOOST_TEST((type_of(narrowed, op) == expected));
+  }
 }
 
 BOOST_AUTO_TEST_CASE(masks_stay_finite) {

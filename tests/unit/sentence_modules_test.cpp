@@ -171,6 +171,26 @@ BOOST_AUTO_TEST_CASE(a_prompt_that_does_not_count_is_an_input) {
   BOOST_TEST((SentenceModules::read(root).prompts() == prompts));
 }
 
+BOOST_AUTO_TEST_CASE(a_sentence_may_be_cut) {
+  modules({transformer, pooling, R"({"path": "2_Normalize", "type": "sentence_transformers.models.Normalize"})"});
+  const auto cut = [&](const std::string& settings) {
+    write("config_sentence_transformers.json", settings);
+    const ir::Graph graph = appended(root);
+    BOOST_TEST(to_string(graph[graph.outputs.at(0).value].type) == "f32[batch, sequence, 4]");
+    return graph.nodes.back().op + " " + to_string(graph[graph.outputs.at(1).value].type);
+  };
+  BOOST_TEST(cut(R"({"truncate_dim": 3})") == "Slice f32[batch, 3]");  // of what is normalised, and not once more
+  BOOST_TEST(cut(R"({"truncate_dim": 3, "model_type": "SentenceTransformer"})") == "Slice f32[batch, 3]");
+  for (const char* all : {"4", "5", "null"})
+    BOOST_TEST(cut(std::string(R"({"truncate_dim": )") + all + "}") == "Div f32[batch, 4]");
+  BOOST_TEST(cut(R"({"truncate_dim": 3, "model_type": "SparseEncoder"})") == "Div f32[batch, 4]");
+  for (const char* wrong : {"0", "-2", "\"3\"", "2.5", "true"}) {
+    write("config_sentence_transformers.json", std::string(R"({"truncate_dim": )") + wrong + "}");
+    expect_refusal(std::string("config_sentence_transformers.json: the field 'truncate_dim' is ") + wrong +
+                   ", expected a whole number above 0, or null");
+  }
+}
+
 BOOST_AUTO_TEST_CASE(words_are_pooled_from_a_masked_lm) {
   modules({R"({"path": "", "type": "sentence_transformers.sparse_encoder.models.MLMTransformer"})",
            R"({"path": "1_SpladePooling", "type": "sentence_transformers.sparse_encoder.models.SpladePooling"})"});

@@ -162,12 +162,13 @@ inline AttentionResult attention(const Operand& q, const Value& k, const Value& 
 }
 
 /// An activation by its name in config.json. Throws UNSUPPORTED naming the known ones.
-/// Source: transformers.activations.ACT2FN, 4.30 (and torch's functions that it points to).
+/// Source: transformers.activations.ACT2FN, 4.57 (and torch's functions that it points to).
 inline Value activation(const Operand& x, const std::string& name) {
   Graph& g = x.graph();
   const auto gelu = [&](const char* how) { return g.composite("Gelu", {x}, {{"approximate", how}}); };
   if (name == "gelu" || name == "gelu_python") return gelu("none");
-  if (name == "gelu_new" || name == "gelu_pytorch_tanh" || name == "gelu_fast" || name == "gelu_accurate")
+  if (name == "gelu_new" || name == "gelu_pytorch_tanh" || name == "gelu_python_tanh" || name == "gelu_fast" ||
+      name == "gelu_accurate")
     return gelu("tanh");
   if (name == "quick_gelu") return gelu("quick");
   if (name == "gelu_10") return g.op("Clip", {gelu("none")}, {{"min", -10.0}, {"max", 10.0}});
@@ -190,7 +191,8 @@ inline Value activation(const Operand& x, const std::string& name) {
   throw Error(ONNXPORT_UNSUPPORTED,
               "the activation \"" + name +
                   "\" is not supported; known: gelu, gelu_10, gelu_accurate, gelu_fast, gelu_new, gelu_python, "
-                  "gelu_pytorch_tanh, laplace, leaky_relu, linear, mish, quick_gelu, relu, relu2, relu6, sigmoid, "
+                  "gelu_python_tanh, gelu_pytorch_tanh, laplace, leaky_relu, linear, mish, quick_gelu, relu, relu2, "
+                  "relu6, sigmoid, "
                   "silu, swish, tanh",
               g.path(x.place()));
 }

@@ -6,6 +6,7 @@
 #endif
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <onnxport/layers.hpp>
@@ -32,6 +33,24 @@ struct FeedForward {
   Matrix matrix = Matrix::out_in;
 };
 
+namespace detail {
+
+/// What follows the layer of that name. Where the activation has weights of its own, they lie in the module act_fn, or
+/// beside a layer `dense` in intermediate_act_fn, as in BertIntermediate and those of its form. Throws UNSUPPORTED
+/// where the checkpoint has them nowhere there: other classes keep them under other names.
+inline Value activated(const Scope& scope, const Value& x, const std::string& layer, const std::string& name) {
+  constexpr std::string_view dense = ".dense";
+  if (name != "xielu") return activation(x, name);
+  const Scope at = layer.ends_with(dense) ? scope / layer.substr(0, layer.size() - dense.size()) / "intermediate_act_fn"
+                                          : scope / "act_fn";
+  if (at.has("alpha_p")) return xielu(at, x);
+  throw Error(ONNXPORT_UNSUPPORTED,
+              "the activation \"xielu\" has weights of its own, and the checkpoint has none of them in '" + at.path() +
+                  "', where they are looked for");
+}
+
+}  // namespace detail
+
 /// x: f[..., n] -> the same. Source: the MLP classes of BertModel, GPT2Model, LlamaModel, Phi3Model and
 /// ModernBertModel, transformers 4.57.
 inline Value feed_forward(const Scope& scope, const Operand& x, const FeedForward& form) {
@@ -42,12 +61,12 @@ inline Value feed_forward(const Scope& scope, const Operand& x, const FeedForwar
   if (!form.gate_up.empty()) {
     const std::vector<Value> halves = split(widen(form.gate_up, 2 * form.inner), -1, {form.inner, form.inner});
     const size_t gate = form.up_first ? 1 : 0;
-    h = activation(scope, halves[gate], form.activation) * halves[1 - gate];
+    h = detail::activated(scope, halves[gate], form.gate_up, form.activation) * halves[1 - gate];
   } else if (!form.gate.empty()) {
-    h = activation(scope, widen(form.gate, form.inner), form.activation);
+    h = detail::activated(scope, widen(form.gate, form.inner), form.gate, form.activation);
     h = h * widen(form.up, form.inner);
   } else {
-    h = activation(scope, widen(form.up, form.inner), form.activation);
+    h = detail::activated(scope, widen(form.up, form.inner), form.up, form.activation);
   }
   return project(scope / form.down, h, form.matrix, {.out = x.fixed(-1), .bias = form.bias && form.down_bias});
 }

@@ -160,14 +160,15 @@ namespace detail {
 inline std::string expert_activation(const std::string& name, const std::string& place) {
   if (name == "silu" || name == "swish") return "silu";
   if (name == "gelu" || name == "gelu_python") return "gelu";
-  if (name == "gelu_new" || name == "gelu_pytorch_tanh" || name == "gelu_fast" || name == "gelu_accurate")
+  if (name == "gelu_new" || name == "gelu_pytorch_tanh" || name == "gelu_python_tanh" || name == "gelu_fast" ||
+      name == "gelu_accurate")
     return "gelu_tanh";
   if (name == "relu") return "relu";
   if (name == "relu2" || name == "relu_squared") return "relu2";
   throw Error(ONNXPORT_UNSUPPORTED,
               "experts with the activation \"" + name +
                   "\" are not supported; known: gelu, gelu_accurate, gelu_fast, gelu_new, gelu_python, "
-                  "gelu_pytorch_tanh, relu, relu2, relu_squared, silu, swish",
+                  "gelu_python_tanh, gelu_pytorch_tanh, relu, relu2, relu_squared, silu, swish",
               place);
 }
 

@@ -17,9 +17,11 @@ namespace onnxport::sdk {
 /// How many places a layer's tokens see, on both sides together: one number, or one for each layer, by the field
 /// attention_window. Throws CONFIG where there are not as many as layers, or one is odd.
 inline std::vector<int64_t> attention_windows(const Config& c, int64_t layers) {
-  std::vector<int64_t> all = c.ids("attention_window");
-  if (all.empty()) all = {512};
-  if (all.size() == 1) all.resize(static_cast<size_t>(layers), all[0]);
+  std::vector<int64_t> all;
+  if (c.is_list("attention_window"))
+    all = c.integers("attention_window");
+  else
+    all.assign(static_cast<size_t>(layers), c.integer("attention_window", 512));
   if (static_cast<int64_t>(all.size()) != layers) {
     throw Error(ONNXPORT_CONFIG, "config field 'attention_window' lists " + std::to_string(all.size()) +
                                      " windows; expected one for each of the " + std::to_string(layers) + " layers");

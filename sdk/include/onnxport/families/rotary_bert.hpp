@@ -31,6 +31,7 @@ struct RotaryBertDefaults {
   int64_t vocab, hidden = 768, layers = 12, heads = 12, inner = 3072, segments = 1;
   const char* activation = "gelu";
   double epsilon = 1e-12;
+  bool head_dim = false;  ///< whether the class goes by the field of this name
 };
 
 /// The model between its inputs and its heads.
@@ -40,14 +41,20 @@ struct RotaryBert {
         hidden(c.size("hidden_size", defaults.hidden)),
         layers(c.count("num_hidden_layers", defaults.layers)),
         heads(c.size("num_attention_heads", defaults.heads)),
-        head_size(hidden / heads),
+        head_size(head_size_of(c, defaults)),
         inner(c.size("intermediate_size", defaults.inner)),
         segments(c.count("type_vocab_size", defaults.segments)),
         epsilon(c.real("layer_norm_eps", defaults.epsilon)),
         activation(c.text("hidden_act", defaults.activation)),
         tied(c.tie(true)),
         rotary(std::move(turns)) {
-    require_multiple({"hidden_size", hidden}, {"num_attention_heads", heads});
+    if (!states_heads(c, defaults)) require_multiple({"hidden_size", hidden}, {"num_attention_heads", heads});
+  }
+
+  /// The width of one head: the field head_dim, or an equal share of hidden_size.
+  static int64_t head_size_of(const Config& c, const RotaryBertDefaults& defaults) {
+    if (states_heads(c, defaults)) return c.size("head_dim");
+    return c.size("hidden_size", defaults.hidden) / c.size("num_attention_heads", defaults.heads);
   }
 
   /// What a text's vectors are before the layers: f[batch, n, hidden].
@@ -90,6 +97,11 @@ struct RotaryBert {
   std::string activation;
   Tie tied;
   Rotary rotary;
+
+ private:
+  static bool states_heads(const Config& c, const RotaryBertDefaults& defaults) {
+    return defaults.head_dim && c.has("head_dim");
+  }
 };
 
 }  // namespace onnxport::family
