@@ -10,6 +10,8 @@
 #include <string>
 #include <utility>
 
+#include "registry/nearest.hpp"
+
 namespace onnxport {
 namespace {
 
@@ -108,6 +110,16 @@ void take_models(Candidate& extension, const Candidate& base) {
   extension.base = &base;
 }
 
+/// "; the nearest: a, b", or nothing.
+std::string guesses(const std::vector<Candidate>& candidates, const std::string& id) {
+  std::vector<std::string> known;
+  for (const Candidate& other : candidates) {
+    if (!other.manifest.is_extension() && !other.manifest.id.empty()) known.push_back(other.manifest.id);
+  }
+  const std::vector<std::string> near = nearest(id, known);
+  return near.empty() ? "" : fmt::format("; the nearest: {}", fmt::join(near, ", "));
+}
+
 }  // namespace
 
 void resolve_extensions(std::vector<Candidate>& candidates) {
@@ -136,7 +148,7 @@ void resolve_extensions(std::vector<Candidate>& candidates) {
       settle(extension, CandidateState::broken,
              found.has_extension
                  ? fmt::format("it extends '{}', which is an extension itself; expected a plugin with a library", id)
-                 : fmt::format("it extends '{}', which is not among the plugins found", id),
+                 : fmt::format("it extends '{}', which is not among the plugins found{}", id, guesses(candidates, id)),
              "see `onnxport plugins list` for the plugins and their ids");
     }
   }

@@ -160,10 +160,10 @@ Difference compare_one(const std::string& name, const ir::Tensor& expected, cons
   if (is_logits(name) && result.finite && !expected.shape.empty())
     compare_classes(want, got, static_cast<size_t>(expected.shape.back()), result);
   if (on_one_side > 0) {
-    result.problem = fmt::format("{} elements are NaN or infinite on one side only", on_one_side);
+    result.problem = fmt::format("has {} elements that are NaN or infinite on one side only", on_one_side);
   } else if (on_both > 0) {
-    result.problem =
-        fmt::format("{} elements are NaN{} on both sides", on_both, tolerance.only_finite ? " or infinite" : "");
+    result.problem = fmt::format("has {} elements that are NaN{} on both sides", on_both,
+                                 tolerance.only_finite ? " or infinite" : "");
   }
   result.passes = result.mismatches == 0;
   return result;

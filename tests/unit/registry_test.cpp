@@ -360,6 +360,10 @@ BOOST_AUTO_TEST_CASE(extensions) {
   BOOST_TEST(resolved.candidate->manifest.weight_names[0].to.at(0).text() == "b.");
   CHECK_HAS(caught([&] { registry.find("lost"); }).text,
             "it extends 'org.example.nobody', which is not among the plugins found");
+  extension(place.path, "misspelt", "extends: org.exmaple.toy\nmodel_types: {misspelt: toy_2}\n");
+  const Registry with_misspelt = discover({place.path});
+  CHECK_HAS(caught([&] { with_misspelt.find("misspelt"); }).text,
+            "not among the plugins found; the nearest: org.example.toy");
   CHECK_HAS(caught([&] { registry.find("twice"); }).text, "which is an extension itself");
   CHECK_HAS(caught([&] { registry.find("wrong"); }).text,
             "its type 'wrong' stands for 'toy_3', which 'org.example.toy' does not offer; it offers toy_2");
