@@ -116,14 +116,19 @@ class Buffers {
 
 void preallocate_cache(ir::Graph& graph, const std::vector<GrowingState>& states, int64_t places) {
   std::vector<ir::Node> model = std::exchange(graph.nodes, {});
-  Buffers buffers(graph, places);
-  for (const GrowingState& state : states) buffers.keep(state);
-  buffers.finish(std::move(model));
   // Outputs that are none of the buffers keep what their axes are called.
-  std::vector<ir::TensorType> before;
-  for (const ir::NamedValue& output : graph.outputs) before.push_back(graph[output.value].type);
+  std::map<std::string, ir::TensorType> called;
+  for (const ir::NamedValue& output : graph.outputs) called[output.name] = graph[output.value].type;
+  Buffers buffers(graph, places);
+  for (const GrowingState& state : states) {
+    buffers.keep(state);
+    called.erase(state.present);
+  }
+  buffers.finish(std::move(model));
   ir::infer_again(graph);
-  for (size_t i = 0; i < before.size(); ++i) graph[graph.outputs[i].value].type = before[i];
+  for (const ir::NamedValue& output : graph.outputs) {
+    if (const auto type = called.find(output.name); type != called.end()) graph[output.value].type = type->second;
+  }
 }
 
 }  // namespace onnxport

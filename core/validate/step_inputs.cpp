@@ -71,7 +71,7 @@ ir::Tensor empty_state(const InputSpec& spec, int64_t batch) {
   ir::Tensor state{spec.type.dtype, {}, {}};
   for (const ir::Dim& dim : spec.type.shape) {
     const bool is_first = state.shape.empty();
-    state.shape.push_back(dim.is_static() ? dim.size() : is_first ? batch : 0);
+    state.shape.push_back(dim.evaluate({{"batch", batch}}).value_or(is_first ? batch : 0));
   }
   state.data.resize(static_cast<size_t>(state.element_count()) * ir::size_of(state.dtype));
   return state;

@@ -32,11 +32,11 @@ def tokens_of(folder, ids, count, heard=None):
 
 
 def causal(command, checkpoint):
-    """Of the package of its own, and of the one for all; with positions as an input and without."""
+    """Of the package of its own, with a cache that grows and with one in a buffer, and of the package for all."""
     model = original(checkpoint)
     ids = text_inputs(model.config, rows=1, padded=False)["input_ids"]
     expected = greedy(model, {"input_ids": ids})[0][0].tolist()
-    for options in (["--layout", "genai"], ["--layout", "all"]):
+    for options in (["--layout", "genai"], ["--layout", "genai", "--max-sequence", "64"], ["--layout", "all"]):
         with exported(command, checkpoint, *options) as folder:
             written = json.loads((folder / "genai_config.json").read_text())
             if not (folder / written["model"]["decoder"]["filename"]).is_file():

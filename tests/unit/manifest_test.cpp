@@ -377,7 +377,7 @@ BOOST_AUTO_TEST_CASE(policy_mistakes) {
                  ": found its folder with mode 0777, in which everybody can replace it; expected one writable by its " +
                  "owner only");
   ::chmod(folder.path.c_str(), 01777);
-  BOOST_TEST(read("require: none\n") == "");
+  BOOST_CHECK_NO_THROW(onnxport::TrustPolicy::read(at));
 }
 
 BOOST_AUTO_TEST_CASE(writers) {

@@ -8,6 +8,7 @@
 
 #include "core/error.hpp"
 #include "core/ir/builder.hpp"
+#include "core/passes/preallocate_cache.hpp"
 
 namespace pipeline_test {
 
@@ -165,6 +166,40 @@ BOOST_AUTO_TEST_CASE(a_rule_is_for_some_opsets_and_targets) {
   BOOST_TEST((rule_of(op, 14, Target::onnx) == by_the_other));
   BOOST_TEST((rule_of(op, 15, Target::onnx) == nullptr));
   BOOST_TEST((rule_of(op, 15, Target::ort) == by_itself));
+}
+
+BOOST_AUTO_TEST_CASE(a_cache_in_a_buffer) {
+  const auto cached = [](bool turned) {
+    Graph graph;
+    const Dim past = Dim::symbol("past_sequence"), step = Dim::symbol("sequence");
+    const ValueId given = graph.add_input("past", {DType::f32, {Dim(2), past}}),
+                  fresh = graph.add_input("x", {DType::f32, {Dim(2), step}}),
+                  mask = graph.add_input("mask", {DType::i64, {Dim(2), past + step}});
+    const auto add = [&](const std::string& op, std::vector<ValueId> inputs, Attributes attributes) {
+      return graph.add_node({"", op, "m", std::move(inputs), {}, std::move(attributes), ""})[0];
+    };
+    const ValueId all = add("Concat", {given, fresh}, {{"axis", int64_t{1}}});
+    const std::vector<int64_t> axes{1, 0};
+    graph.add_output("present", turned ? add("Transpose", {all}, {{"perm", axes}}) : all);
+    graph.add_output("seen", add("Cast", {mask}, {{"to", static_cast<int64_t>(DType::f32)}}));
+    return graph;
+  };
+  const std::vector<GrowingState> states{{"past", "present", 1, {"mask", 1}, {"x", 1}}};
+  Graph graph = cached(false);
+  preallocate_cache(graph, states, 16);
+  graph.verify();
+  BOOST_TEST(to_string(graph[graph.inputs[0].value].type) == "f32[2, 16]");
+  BOOST_TEST(to_string(graph[graph.inputs[2].value].type) == "i64[2, total_sequence]");
+  BOOST_TEST(to_string(graph[graph.outputs[0].value].type) == "f32[2, 16]");
+
+  Graph turned = cached(true);
+  try {
+    preallocate_cache(turned, states, 16);
+    BOOST_ERROR("nothing was thrown");
+  } catch (const Error& error) {
+    BOOST_TEST((error.failure() == Failure::usage));
+    BOOST_TEST(says(error.what(), "no buffer can be both"), error.what());
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()
