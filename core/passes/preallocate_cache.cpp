@@ -36,12 +36,13 @@ class Buffers {
                   "leave it out");
     g_[past].type.shape[state.axis] = Dim(places_);
     call_total(state);
-    const ValueId total = length(state.total);
-    by_.emplace(past, part(past, axis, integer(0), difference(total, length(state.step))));
-    behind_.push_back({present, past, axis, total});
+    const ValueId total = length(state.total), filled = difference(total, length(state.step));
+    by_.emplace(past, part(past, axis, integer(0), filled));
+    behind_.push_back({present, past, axis, filled, total});
   }
 
-  /// The model's nodes take what is filled of each buffer; what they make of it is put out with the rest behind it.
+  /// The model's nodes take what is filled of each buffer; what they add to it is written behind that, which moves
+  /// nothing else where the same memory is given and taken.
   void finish(std::vector<ir::Node> model) {
     for (ir::Node& node : model) {
       for (ValueId& input : node.inputs) {
@@ -50,8 +51,8 @@ class Buffers {
     }
     g_.nodes.insert(g_.nodes.end(), std::make_move_iterator(model.begin()), std::make_move_iterator(model.end()));
     for (const Behind& b : behind_) {
-      const ValueId rest = part(b.buffer, b.axis, b.total, integer(places_));
-      const ValueId whole = g_.add_node({"", "Concat", "", {b.present, rest}, {}, {{"axis", b.axis}}, ""})[0];
+      const ValueId fresh = part(b.present, b.axis, b.filled, b.total);
+      const ValueId whole = g_.add_node({"", "ScatterND", "", {b.buffer, places_of(fresh, b), fresh}, {}, {}, ""})[0];
       for (ir::NamedValue& output : g_.outputs) {
         if (output.value == b.present) output.value = whole;
       }
@@ -62,8 +63,34 @@ class Buffers {
   struct Behind {
     ValueId present, buffer;
     int64_t axis;
-    ValueId total;
+    ValueId filled, total;
   };
+
+  /// i64[rows of `fresh`, axis + 1]: where each of them, along the axis, goes in the buffer.
+  ValueId places_of(ValueId fresh, const Behind& b) {
+    const ir::Shape rows(g_[fresh].type.shape.begin(), g_[fresh].type.shape.begin() + b.axis + 1);
+    ValueId& known = places_of_[{ir::to_string(rows), b.filled}];
+    if (known != ir::absent) return known;
+    const auto node = [this](const char* op, std::vector<ValueId> inputs, ir::Attributes attributes) {
+      return g_.add_node({"", op, "", std::move(inputs), {}, std::move(attributes), ""})[0];
+    };
+    const auto number = [&](ValueId of_one) { return node("Squeeze", {of_one}, {{"axes", Ints{0}}}); };
+    const auto lengths = [&](int64_t begin, int64_t end) {
+      return node("Shape", {fresh}, {{"start", begin}, {"end", end}});
+    };
+    const ValueId one = number(integer(1)),
+                  grid = node("Concat", {lengths(0, b.axis + 1), integer(1)}, {{"axis", int64_t{0}}});
+    std::vector<ValueId> along;
+    for (int64_t axis = 0; axis <= b.axis; ++axis) {
+      const ValueId range = axis == b.axis
+                                ? node("Range", {number(b.filled), number(b.total), one}, {})
+                                : node("Range", {number(integer(0)), number(lengths(axis, axis + 1)), one}, {});
+      Ints shape(static_cast<size_t>(b.axis) + 2, 1);
+      shape[static_cast<size_t>(axis)] = -1;
+      along.push_back(node("Expand", {node("Reshape", {range}, {{"shape", shape}}), grid}, {}));
+    }
+    return known = node("Concat", along, {{"axis", b.axis + 1}});
+  }
 
   /// No axis is as long as the past any more, so that what is as long as past and step has a name of its own.
   void call_total(const GrowingState& state) {
@@ -108,6 +135,7 @@ class Buffers {
   const int64_t places_;
   std::map<std::pair<std::string, size_t>, ValueId> lengths_;
   std::map<std::pair<ValueId, ValueId>, ValueId> differences_;
+  std::map<std::pair<std::string, ValueId>, ValueId> places_of_;
   std::map<ValueId, ValueId> by_;
   std::vector<Behind> behind_;
 };

@@ -25,7 +25,8 @@ struct GrowingState {
 
 /// Lets each state be given and put out in a buffer of `places` places, of which the first hold the past. How many
 /// these are is what `total` has more than `step`; what stands behind is not read and comes back as it was. The same
-/// buffer may be given and taken. Throws Error(usage) where a state is put out in another form than it is given.
+/// buffer may be given and taken, and then only what is new is written. Throws Error(usage) where a state is put out in
+/// another form than it is given.
 void preallocate_cache(ir::Graph& graph, const std::vector<GrowingState>& states, int64_t places);
 
 }  // namespace onnxport
