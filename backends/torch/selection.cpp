@@ -12,9 +12,16 @@ namespace {
 
 using at::Tensor;
 
+/// The k largest or smallest along an axis, and where they stand. Of equals the first, as in ONNX, which at::topk does
+/// not promise: experts of other groups than a token's are all worth the same.
+std::pair<Tensor, Tensor> best(const Tensor& x, int64_t k, int64_t axis, bool largest = true) {
+  const auto [values, indices] = at::sort(x, /*stable=*/true, axis, largest);
+  return {values.narrow(axis, 0, k), indices.narrow(axis, 0, k)};
+}
+
 Results top_k(const Call& c) {
   const int64_t k = c.has(1) ? numbers(c.in(1)).at(0) : c.integer("k", 1);
-  const auto [values, indices] = at::topk(c.in(0), k, c.integer("axis", -1), c.integer("largest", 1) != 0);
+  const auto [values, indices] = best(c.in(0), k, c.integer("axis", -1), c.integer("largest", 1) != 0);
   return {values, indices};
 }
 
@@ -99,7 +106,7 @@ Results mixture_of_experts(const Call& c) {
   using namespace ir::experts;
   const Tensor x = c.in(ir::experts::x).flatten(0, -2), scores = c.in(ir::experts::scores).flatten(0, -2);
   const Tensor choice = c.has(ir::experts::choice) ? c.in(ir::experts::choice).flatten(0, -2) : scores;
-  const Tensor chosen = std::get<1>(at::topk(choice, c.integer("top_k", 1), -1));
+  const Tensor chosen = best(choice, c.integer("top_k", 1), -1).second;
   Tensor shares = at::gather(scores, 1, chosen);
   if (c.integer("normalize", 0) != 0) shares = shares / (shares.sum(-1, true) + c.real("normalize_epsilon", 0));
   shares = shares * c.real("scale", 1);

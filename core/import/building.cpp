@@ -62,9 +62,9 @@ std::vector<ValueId> Call::ops(const std::string& domain, const std::string& nam
   } catch (const Error& error) {
     refuse(
         error.what(),
-        "a size that was written down while the module was made fits no other: make it so that it takes the size from "
-        "its inputs (x.shape), or give the axis that size in --input; an axis that has to be a multiple is told as "
-        "one, such as 2*rows");
+        "--input says of which type an argument is, and how long its axes are, as the module takes them. A size that "
+        "was written down while the module was made fits no other: make it so that it takes the size from its inputs "
+        "(x.shape), or give the axis that size; an axis that has to be a multiple is told as one, such as 2*rows");
   }
 }
 

@@ -2,6 +2,7 @@
 #include "core/validate/padding.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <optional>
 
@@ -24,9 +25,18 @@ const ir::Shape* shape_of(const Description& description, const std::string& inp
   return found == description.inputs.end() ? nullptr : &found->type.shape;
 }
 
-}  // namespace
+/// Whether a row of f32 holds NaN or infinity; of no other type.
+bool is_finite(const ir::Tensor& tensor, const std::byte* row, size_t bytes) {
+  if (tensor.dtype != ir::DType::f32) return true;
+  for (size_t at = 0; at < bytes; at += sizeof(float)) {
+    float value = 0;
+    std::memcpy(&value, row + at, sizeof value);
+    if (!std::isfinite(value)) return false;
+  }
+  return true;
+}
 
-void blank_padding(ir::Tensor& tensor, size_t axis, const ir::Tensor& mask, int64_t begin) {
+void blank(ir::Tensor& tensor, size_t axis, const ir::Tensor& mask, int64_t begin, NotFinite not_finite) {
   const int64_t batch = tensor.shape[0], places = tensor.shape[axis];
   size_t inner = ir::size_of(tensor.dtype);
   for (size_t i = axis + 1; i < tensor.shape.size(); ++i) inner *= static_cast<size_t>(tensor.shape[i]);
@@ -38,13 +48,43 @@ void blank_padding(ir::Tensor& tensor, size_t axis, const ir::Tensor& mask, int6
     for (size_t m = 0; m < between; ++m) {
       for (int64_t place = 0; place < places; ++place, row += inner) {
         const auto at = static_cast<size_t>(b * mask.shape[1] + begin + place);
-        if (counts[at] == 0) std::memset(row, 0, inner);
+        if (counts[at] != 0 || (not_finite == NotFinite::kept && !is_finite(tensor, row, inner))) continue;
+        std::memset(row, 0, inner);
       }
     }
   }
 }
 
-Tensors without_padding(Tensors outputs, const Definition& definition, const Tensors& inputs) {
+class Unpadded final : public Runnable {
+ public:
+  Unpadded(Runnable& model, const Definition& definition, NotFinite not_finite)
+      : model_(model), definition_(definition), not_finite_(not_finite) {}
+  void ready() override { model_.ready(); }
+  void rest() override { model_.rest(); }
+  Tensors run(const Tensors& inputs, const std::vector<std::string>& wanted) override {
+    return without_padding(model_.run(inputs, wanted), definition_, inputs, not_finite_);
+  }
+  std::vector<Tensors> run_all(const std::vector<const Tensors*>& sets,
+                               const std::vector<std::string>& wanted) override {
+    std::vector<Tensors> all = model_.run_all(sets, wanted);
+    for (size_t i = 0; i < all.size(); ++i)
+      all[i] = without_padding(std::move(all[i]), definition_, *sets[i], not_finite_);
+    return all;
+  }
+
+ private:
+  Runnable& model_;
+  const Definition& definition_;
+  const NotFinite not_finite_;
+};
+
+}  // namespace
+
+void blank_padding(ir::Tensor& tensor, size_t axis, const ir::Tensor& mask, int64_t begin) {
+  blank(tensor, axis, mask, begin, NotFinite::blank);
+}
+
+Tensors without_padding(Tensors outputs, const Definition& definition, const Tensors& inputs, NotFinite not_finite) {
   for (const InputSpec& mask : definition.description.inputs) {
     const auto given = inputs.find(mask.name);
     if (mask.role != ONNXPORT_ROLE_MASK || mask.type.shape.size() != 2 || given == inputs.end()) continue;
@@ -57,10 +97,14 @@ Tensors without_padding(Tensors outputs, const Definition& definition, const Ten
       ir::Tensor& tensor = found->second;
       if (!axis || *axis >= tensor.shape.size() || tensor.shape[0] != given->second.shape[0]) continue;
       const int64_t begin = given->second.shape[1] - tensor.shape[*axis];
-      if (begin >= 0) blank_padding(tensor, *axis, given->second, begin);
+      if (begin >= 0) blank(tensor, *axis, given->second, begin, not_finite);
     }
   }
   return outputs;
+}
+
+std::unique_ptr<Runnable> unpadded(Runnable& model, const Definition& definition, NotFinite not_finite) {
+  return std::make_unique<Unpadded>(model, definition, not_finite);
 }
 
 }  // namespace onnxport

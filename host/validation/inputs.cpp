@@ -84,6 +84,15 @@ class SetMaker {
     return other;
   }
 
+  /// At which an axis is tried by itself. None for channels, of which the first layer takes as many as it has weights
+  /// for; and an image is not smaller than usual, since each model has another size that its layers leave nothing of.
+  std::vector<int64_t> lengths_of(const std::string& symbol, int64_t usual) const {
+    if (symbol == "num_channels") return {};
+    if (symbol == "height" || symbol == "width") return {usual + 7, 2 * usual + 1};
+    return {least(symbol), 7, 2 * usual + 1};
+  }
+
+ private:
   /// As short as the axis may be.
   int64_t least(const std::string& symbol) const {
     const auto stated = description_.axes.find(symbol);
@@ -91,7 +100,6 @@ class SetMaker {
     return pasts_.contains(symbol) ? 0 : std::max<int64_t>(1, minimum);
   }
 
- private:
   std::map<std::string, int64_t> sizes_of(const DummyOptions& options) const {
     std::map<std::string, int64_t> sizes = dummy::axis_sizes(description_, of_.model_config, of_.preprocessor, options);
     std::erase_if(sizes, [&](const auto& size) { return !symbols_.contains(size.first); });
@@ -104,7 +112,19 @@ class SetMaker {
   bool has(const char* symbol) const { return symbols_.contains(symbol); }
   bool has_sequence() const { return has("sequence") || has("encoder_sequence") || has("decoder_sequence"); }
 
+  /// Lengths that are asked for by name, past and step together, within what positions allow.
+  void keep_within_positions(std::map<std::string, int64_t>& sizes) const {
+    constexpr int64_t more_in_past = 2;  // than in a step: as usual, and longest_ leaves room for it
+    for (auto& [symbol, length] : sizes) {
+      if (pasts_.contains(symbol))
+        length = std::min(length, longest_ + more_in_past);
+      else if (symbol == "sequence" || symbol == "decoder_sequence" || symbol == "encoder_sequence")
+        length = std::min(length, longest_);
+    }
+  }
+
   InputSet finished(DummyOptions options) const {
+    keep_within_positions(options.sizes);
     for (const auto& [symbol, length] : of_.fixed) options.sizes[symbol] = length;
     InputSet set{{}, std::move(options), {}};
     set.sizes = sizes_of(set.options);
@@ -193,7 +213,7 @@ std::vector<InputSet> input_sets(const InputsOf& of, ValidationBudget budget) {
   for (const std::string& symbol : maker.symbols()) {
     const auto length = first.sizes.find(symbol);
     if (length == first.sizes.end()) continue;
-    for (const int64_t wanted : {maker.least(symbol), int64_t{7}, 2 * length->second + 1}) {
+    for (const int64_t wanted : maker.lengths_of(symbol, length->second)) {
       const auto set = maker.with_axis(first, symbol, wanted);
       if (!set) continue;
       const bool is_known = std::any_of(sets.begin(), sets.end(), [&](const InputSet& known) {

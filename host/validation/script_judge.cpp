@@ -72,21 +72,6 @@ class ModuleEnds {
   const std::string everything_;
 };
 
-/// A file's outputs without what stands at padded places.
-class Unpadded final : public Runnable {
- public:
-  Unpadded(Runnable& file, const Definition& definition) : file_(file), definition_(definition) {}
-  void ready() override { file_.ready(); }
-  void rest() override { file_.rest(); }
-  Tensors run(const Tensors& inputs, const std::vector<std::string>& wanted) override {
-    return without_padding(file_.run(inputs, wanted), definition_, inputs);
-  }
-
- private:
-  Runnable& file_;
-  const Definition& definition_;
-};
-
 }  // namespace
 
 ScriptJudge::ScriptJudge(const ScriptReference& reference, const Definition& definition)
@@ -161,8 +146,8 @@ ValidationReport ScriptJudge::judge(Runnable& onnx, const std::vector<Validation
     if (!answered[0].expected->contains(output.name))
       not_compared.push_back(fmt::format("{}: {} does not have it", output.name, name_));
   }
-  Unpadded unpadded(onnx, definition_);
-  ValidationReport report = validate_model_outputs(nullptr, unpadded, answered, tolerance);
+  const std::unique_ptr<Runnable> file = unpadded(onnx, definition_);
+  ValidationReport report = validate_model_outputs(nullptr, *file, answered, tolerance);
   report.judge = name_;
   report.not_compared = std::move(not_compared);
   if (!report.passes()) add_departure(report, answered, tolerance);

@@ -18,6 +18,7 @@
 #include "core/validate/activations.hpp"
 #include "core/validate/file_inputs.hpp"
 #include "core/validate/light_model.hpp"
+#include "core/validate/padding.hpp"
 #include "core/validate/step_inputs.hpp"
 #include "host/process/memory.hpp"
 #include "host/validation/cached_validation.hpp"
@@ -351,7 +352,7 @@ FileValidation validate_file(const ExportToValidate* exported, const FileToValid
   for (const Comparison& comparison : written.comparisons) {
     std::unique_ptr<Runnable> renamed;
     if (written.behind_names) renamed = written.behind_names(*comparison.definition, *onnx);
-    Runnable& judged = renamed ? *renamed : *onnx;
+    Runnable* judged = renamed ? renamed.get() : onnx.get();
     std::unique_ptr<Runnable> reference;
     if (comparison.definition != nullptr) {
       // Opening libtorch takes longer than all that the runtime does.
@@ -359,13 +360,23 @@ FileValidation validate_file(const ExportToValidate* exported, const FileToValid
           load_aside([&] { return load_backend("reference").load_graph(comparison.definition->graph); }),
           logits_of(comparison.definition->description));
     }
-    ValidationReport report = validate_model_outputs(reference.get(), judged, comparison.inputs, tolerance,
+    // Where nothing is to be attended to, other exporters' masks make something else of it than ours: only what stands
+    // at places that count is right or wrong. NaN stays, since it spreads.
+    std::unique_ptr<Runnable> counting, reference_counting;
+    Runnable* judge = reference.get();
+    if (renamed) {
+      counting = unpadded(*judged, *comparison.definition, NotFinite::kept);
+      reference_counting = unpadded(*reference, *comparison.definition);
+      judged = counting.get();
+      judge = reference_counting.get();
+    }
+    ValidationReport report = validate_model_outputs(judge, *judged, comparison.inputs, tolerance,
                                                      [&](const ValidationRun&) { progress.stop_if_cancelled(); });
     if (!report.passes() && comparison.definition != nullptr) {
       progress.stop_if_cancelled();
       report.frozen_axis = frozen_axis(*exported, comparison, report, [&](const Tensors& inputs) -> ValidationRun {
         try {
-          return validate_model_outputs(reference.get(), judged, {{"", inputs, std::nullopt}}, tolerance).runs[0];
+          return validate_model_outputs(judge, *judged, {{"", inputs, std::nullopt}}, tolerance).runs[0];
         } catch (const Error& error) {
           return {{}, {}, false, error.what()};
         }
@@ -377,7 +388,7 @@ FileValidation validate_file(const ExportToValidate* exported, const FileToValid
     if (exported == nullptr || exported->scripts.empty()) continue;
     const auto script = exported->scripts.find(comparison.definition);
     if (script != exported->scripts.end())
-      found.comparisons.push_back(script->second->judge(judged, comparison.inputs, tolerance));
+      found.comparisons.push_back(script->second->judge(*judged, comparison.inputs, tolerance));
     else
       found.comparisons.back().not_compared.push_back(
           "with an original: none of those that are named takes its inputs");

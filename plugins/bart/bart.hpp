@@ -299,7 +299,7 @@ class Transformer {
     experts.up_bias = stacked("fc1.bias", {inner});
     experts.down = stacked("fc2.weight", {c.width, inner});
     experts.down_bias = stacked("fc2.bias", {c.width});
-    return mixture_of_experts(x, scores, experts,
+    return mixture_of_experts(x.in(ffn), scores, experts,
                               {.top_k = 2, .normalize = true, .scale = form.share, .activation = c.activation});
   }
 

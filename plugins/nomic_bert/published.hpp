@@ -175,7 +175,7 @@ class PublishedNomicBert final : public TextEncoder {
     Experts each;
     each.up = matrices("w1");
     each.down = transpose(matrices("w2"), {0, 2, 1});
-    const Value mixed = mixture_of_experts(x, scores, each, {.top_k = c.chosen, .activation = bert.activation});
+    const Value mixed = mixture_of_experts(x.in(mlp), scores, each, {.top_k = c.chosen, .activation = bert.activation});
     return mixed.in(experts) + experts.weight("bias", {bert.hidden});
   }
 

@@ -95,6 +95,41 @@ BOOST_AUTO_TEST_CASE(a_changed_weight_differs) {
   BOOST_TEST(parsed(outcome).at("status") == "differs");
 }
 
+/// Adds a node whose first result has a name of its own.
+void add(pb::GraphProto& graph, const char* op, const Words& inputs, const char* output, int64_t to = 0) {
+  auto& node = *graph.add_node();
+  node.set_op_type(op);
+  for (const std::string& input : inputs) *node.add_input() = input;
+  *node.add_output() = output;
+  if (to == 0) return;
+  auto& attribute = *node.add_attribute();
+  attribute.set_name("to");
+  attribute.set_type(pb::AttributeProto::INT);
+  attribute.set_i(to);
+}
+
+/// Where nothing is to be attended to other exporters' masks yield something else, and no client reads it; but NaN
+/// there is one of the faults of such masks.
+BOOST_AUTO_TEST_CASE(places_that_do_not_count_may_hold_anything_but_nan) {
+  for (const char* op : {"Mul", "Div"}) {
+    Foreign file;
+    auto& graph = *file.model.mutable_graph();
+    for (auto& node : *graph.mutable_node()) {
+      for (auto& name : *node.mutable_output()) name = name == "logits" ? "unmasked" : name;
+    }
+    auto& axis = *graph.add_initializer();
+    axis.set_name("last");
+    axis.set_data_type(pb::TensorProto::INT64);
+    axis.add_dims(1);
+    axis.add_int64_data(2);
+    add(graph, "Unsqueeze", {"attention_mask", "last"}, "counting");
+    add(graph, "Cast", {"counting"}, "factors", pb::TensorProto::FLOAT);
+    add(graph, op, {"unmasked", "factors"}, "logits");
+    const Outcome outcome = file.validate();
+    BOOST_TEST(outcome.status == (op == std::string("Mul") ? 0 : 1), outcome.out);
+  }
+}
+
 /// A file traced with one length, which it then has in it: the axis is named, and the node.
 BOOST_AUTO_TEST_CASE(a_frozen_axis_is_named) {
   Foreign file;

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <onnxport/blocks/mixture_of_experts.hpp>
+#include <onnxport/blocks/norm.hpp>
 
 #include <boost/test/unit_test.hpp>
 
@@ -139,6 +140,40 @@ BOOST_AUTO_TEST_CASE(every_packing_holds_the_same_experts) {
                         std::string(turned ? "turned" : "plain") + (interleaved ? ", in turns" : ", in halves"));
     }
   }
+}
+
+/// A wrong expert is told by the module of its node, which is not that of the norm that it reads.
+BOOST_AUTO_TEST_CASE(a_mixture_stands_in_its_own_module) {
+  std::map<std::string, ir::Tensor> tensors{
+      {"layer.mlp.gate.weight", of_shape(tensor({1, experts, hidden}, bias), {experts, hidden})},
+      {"layer.norm.weight", of_shape(tensor({1, 1, hidden}, bias), {hidden})}};
+  for (size_t expert = 0; expert < experts; ++expert) {
+    const std::string name = "layer.mlp.experts." + std::to_string(expert) + ".";
+    for (const char* part : {"gate_proj", "up_proj"})
+      tensors[name + part + ".weight"] = of_shape(tensor({1, inner, hidden}, bias), {inner, hidden});
+    tensors[name + "down_proj.weight"] = of_shape(tensor({1, hidden, inner}, bias), {hidden, inner});
+  }
+  write_safetensors(folder / "model.safetensors", tensors);
+  const Checkpoint checkpoint = Checkpoint::open(folder);
+  WeightSource weights(checkpoint);
+  ir::Graph graph;
+  graph.add_input("x", {ir::DType::f32, {ir::Dim::symbol("tokens"), ir::Dim(hidden)}});
+  onnxport_graph handle;
+  handle.graph = &graph;
+  handle.weights = &weights;
+  sdk::Graph g(&plugin_host(), &handle);
+  const sdk::Scope layer = g.root() / "layer";
+  const sdk::Value read = sdk::norm(layer / "norm", g.input("x"), {.kind = sdk::Norm::Kind::rms});
+  g.output("y", sdk::mixture_feed_forward(
+                    layer / "mlp", read,
+                    {.experts = {.count = experts, .hidden = hidden, .inner = inner}, .options = {.top_k = 2}}));
+  size_t mixtures = 0;
+  for (const ir::Node& node : graph.nodes) {
+    if (node.op != "MixtureOfExperts") continue;
+    ++mixtures;
+    BOOST_TEST(node.scope == "layer.mlp");
+  }
+  BOOST_TEST(mixtures == 1u);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -59,6 +59,19 @@ BOOST_AUTO_TEST_CASE(largest_and_smallest) {
   check_refusal({"", "TopK", {x}, {{"k", int64_t{5}}}}, "the 5 largest of 4");
 }
 
+/// As ONNX has it: what is out of the question is worth the same, and both back ends have to choose the same of it.
+BOOST_AUTO_TEST_CASE(of_equals_the_first_are_chosen) {
+  std::vector<float> values(64, 0);
+  values[40] = 1;
+  const Tensors results = test::checked({.domain = "",
+                                         .op = "TopK",
+                                         .inputs = {f32({1, 64}, values)},
+                                         .attributes = {{"k", int64_t{4}}},
+                                         .outputs = 2,
+                                         .open = {0}});
+  test::check_equal({{"y1", results.at("y1")}}, {{"y1", i64({1, 4}, {40, 0, 1, 2})}}, 0, "of equals");
+}
+
 BOOST_AUTO_TEST_CASE(scattering_elements) {
   const Tensor data = f32({2, 3}, {0, 1, 2, 3, 4, 5}), indices = i64({2, 3}, {0, 2, 0, 1, 1, 2});
   for (const Reduction& reduction : reductions) {

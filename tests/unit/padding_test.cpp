@@ -2,6 +2,8 @@
 #include "core/validate/padding.hpp"
 
 #include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <limits>
 
 namespace padding_test {
 
@@ -55,6 +57,16 @@ BOOST_AUTO_TEST_CASE(of_logits_that_were_cut_the_last_places_count) {
   const Tensors outputs =
       without_padding({{"logits", ir::Tensor::of<float>(ir::DType::f32, {1, 1, 2}, {1, 2})}}, decoder(), inputs);
   BOOST_TEST(floats(outputs.at("logits")) == (std::vector<float>{0, 0}), boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(what_is_not_finite_can_stay) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const Tensors inputs{{"mask", ir::Tensor::of<int64_t>(ir::DType::i64, {1, 2}, {0, 0})}};
+  const Tensors outputs = {{"logits", ir::Tensor::of<float>(ir::DType::f32, {1, 2, 2}, {1, nan, 3, 4})}};
+  const Tensors kept = without_padding(outputs, decoder(), inputs, NotFinite::kept);
+  BOOST_TEST(std::isnan(floats(kept.at("logits"))[1]));
+  BOOST_TEST(floats(kept.at("logits"))[2] == 0);
+  BOOST_TEST(floats(without_padding(outputs, decoder(), inputs).at("logits"))[1] == 0);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -290,7 +290,8 @@ inline Value mixture_feed_forward(const Scope& scope, const Operand& x, const Mi
   const auto& latent = form.latent;
   const Value read =
       latent ? linear(scope / latent->narrow, x, {.out = form.experts.hidden, .bias = latent->bias}) : Value(x);
-  Value mixed = mixture_of_experts(read, scores, experts_of(experts, form.experts), options);
+  // What reads a norm beside the mixture would stand in the layer, and a wrong expert be told as that.
+  Value mixed = mixture_of_experts(read.in(scope), scores, experts_of(experts, form.experts), options);
   if (latent) mixed = linear(scope / latent->widen, mixed, {.out = x.fixed(-1), .bias = latent->bias});
   if (!form.shared) return mixed;
   Value shared = feed_forward(scope / form.shared_at, x, *form.shared);
