@@ -128,11 +128,6 @@ class SetMaker {
     for (const auto& [symbol, length] : of_.fixed) options.sizes[symbol] = length;
     InputSet set{{}, std::move(options), {}};
     set.sizes = sizes_of(set.options);
-    if (const auto step = set.sizes.find("sequence"); of_.max_sequence > 0 && step != set.sizes.end()) {
-      for (const std::string& past : pasts_)
-        set.options.sizes[past] = std::clamp<int64_t>(of_.max_sequence - step->second, 0, set.sizes.at(past));
-      set.sizes = sizes_of(set.options);
-    }
     set.label = label_of(set);
     return set;
   }
