@@ -5,6 +5,9 @@
 #include <cmath>
 #include <cstring>
 #include <optional>
+#include <utility>
+
+#include "core/validate/adapted.hpp"
 
 namespace onnxport {
 namespace {
@@ -55,29 +58,6 @@ void blank(ir::Tensor& tensor, size_t axis, const ir::Tensor& mask, int64_t begi
   }
 }
 
-class Unpadded final : public Runnable {
- public:
-  Unpadded(Runnable& model, const Definition& definition, NotFinite not_finite)
-      : model_(model), definition_(definition), not_finite_(not_finite) {}
-  void ready() override { model_.ready(); }
-  void rest() override { model_.rest(); }
-  Tensors run(const Tensors& inputs, const std::vector<std::string>& wanted) override {
-    return without_padding(model_.run(inputs, wanted), definition_, inputs, not_finite_);
-  }
-  std::vector<Tensors> run_all(const std::vector<const Tensors*>& sets,
-                               const std::vector<std::string>& wanted) override {
-    std::vector<Tensors> all = model_.run_all(sets, wanted);
-    for (size_t i = 0; i < all.size(); ++i)
-      all[i] = without_padding(std::move(all[i]), definition_, *sets[i], not_finite_);
-    return all;
-  }
-
- private:
-  Runnable& model_;
-  const Definition& definition_;
-  const NotFinite not_finite_;
-};
-
 }  // namespace
 
 void blank_padding(ir::Tensor& tensor, size_t axis, const ir::Tensor& mask, int64_t begin) {
@@ -104,7 +84,9 @@ Tensors without_padding(Tensors outputs, const Definition& definition, const Ten
 }
 
 std::unique_ptr<Runnable> unpadded(Runnable& model, const Definition& definition, NotFinite not_finite) {
-  return std::make_unique<Unpadded>(model, definition, not_finite);
+  return adapted(model, {.yield = [&definition, not_finite](Tensors results, const Tensors& inputs) {
+                   return without_padding(std::move(results), definition, inputs, not_finite);
+                 }});
 }
 
 }  // namespace onnxport
