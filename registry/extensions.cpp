@@ -110,14 +110,13 @@ void take_models(Candidate& extension, const Candidate& base) {
   extension.base = &base;
 }
 
-/// "; the nearest: a, b", or nothing.
-std::string guesses(const std::vector<Candidate>& candidates, const std::string& id) {
-  std::vector<std::string> known;
-  for (const Candidate& other : candidates) {
-    if (!other.manifest.is_extension() && !other.manifest.id.empty()) known.push_back(other.manifest.id);
+/// The ids of those that have a library.
+std::vector<std::string> extensible(const std::vector<Candidate>& candidates) {
+  std::vector<std::string> ids;
+  for (const Candidate& candidate : candidates) {
+    if (!candidate.manifest.is_extension() && !candidate.manifest.id.empty()) ids.push_back(candidate.manifest.id);
   }
-  const std::vector<std::string> near = nearest(id, known);
-  return near.empty() ? "" : fmt::format("; the nearest: {}", fmt::join(near, ", "));
+  return ids;
 }
 
 }  // namespace
@@ -148,7 +147,8 @@ void resolve_extensions(std::vector<Candidate>& candidates) {
       settle(extension, CandidateState::broken,
              found.has_extension
                  ? fmt::format("it extends '{}', which is an extension itself; expected a plugin with a library", id)
-                 : fmt::format("it extends '{}', which is not among the plugins found{}", id, guesses(candidates, id)),
+                 : fmt::format("it extends '{}', which is not among the plugins found{}", id,
+                               guesses(id, extensible(candidates))),
              "see `onnxport plugins list` for the plugins and their ids");
     }
   }

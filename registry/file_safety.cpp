@@ -120,11 +120,4 @@ std::string sha256_of(const Path& file) {
   return told(context);
 }
 
-std::string sha256_of_text(std::string_view text) {
-  sha256_ctx context;
-  sha256_init(&context);
-  sha256_update(&context, text.size(), reinterpret_cast<const uint8_t*>(text.data()));
-  return told(context);
-}
-
 }  // namespace onnxport

@@ -5,7 +5,6 @@
 #include <filesystem>
 #include <optional>
 #include <string>
-#include <string_view>
 
 namespace onnxport {
 
@@ -28,7 +27,5 @@ std::optional<Refusal> check_library_file(const std::filesystem::path& library);
 
 /// The SHA-256 sum of a file in lower case. Throws Error(plugin) where it cannot be read.
 std::string sha256_of(const std::filesystem::path& file);
-/// The same of a text.
-std::string sha256_of_text(std::string_view text);
 
 }  // namespace onnxport

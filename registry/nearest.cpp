@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "registry/nearest.hpp"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -27,6 +30,11 @@ std::vector<std::string> nearest(std::string_view word, const std::vector<std::s
     if (result.size() < limit) result.push_back(*candidate);
   }
   return result;
+}
+
+std::string guesses(std::string_view word, const std::vector<std::string>& known) {
+  const std::vector<std::string> near = nearest(word, known);
+  return near.empty() ? "" : fmt::format("; the nearest known: {}", fmt::join(near, ", "));
 }
 
 }  // namespace onnxport

@@ -22,12 +22,6 @@ std::string lines(const std::vector<std::string>& items) {
   return fmt::format("\n  {}", fmt::join(items, "\n  "));
 }
 
-/// "; the nearest known: a, b", or nothing.
-std::string guesses(std::string_view word, const std::vector<std::string>& known) {
-  const std::vector<std::string> near = nearest(word, known);
-  return near.empty() ? "" : fmt::format("; the nearest known: {}", fmt::join(near, ", "));
-}
-
 /// The only healthy candidate of the first place that has one. Throws Error(plugin) where there is none or several.
 const Candidate& choose(const std::vector<const Candidate*>& offering, std::string_view model_type) {
   std::vector<const Candidate*> chosen;

@@ -363,7 +363,7 @@ BOOST_AUTO_TEST_CASE(extensions) {
   extension(place.path, "misspelt", "extends: org.exmaple.toy\nmodel_types: {misspelt: toy_2}\n");
   const Registry with_misspelt = discover({place.path});
   CHECK_HAS(caught([&] { with_misspelt.find("misspelt"); }).text,
-            "not among the plugins found; the nearest: org.example.toy");
+            "not among the plugins found; the nearest known: org.example.toy");
   CHECK_HAS(caught([&] { registry.find("twice"); }).text, "which is an extension itself");
   CHECK_HAS(caught([&] { registry.find("wrong"); }).text,
             "its type 'wrong' stands for 'toy_3', which 'org.example.toy' does not offer; it offers toy_2");
