@@ -5,6 +5,7 @@
 #include <onnxport/abi.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "core/error.hpp"
 #include "core/export/export.hpp"
@@ -114,10 +115,12 @@ int run_as_transformers_onnx(const Words& words, Terminal& console) {
   const auto unexpected = [&] { return unexpected_words(root, known, arguments.export_model.output.string(), words); };
   if (const auto status = parse(root, words, {unexpected, !meant.empty()})) return *status;
   if (arguments.quiet && console.mode() == Terminal::Mode::report) console.set_mode(Terminal::Mode::quiet);
-  // A folder may have a name like a command's; a command that is misspelt looks the same.
-  if (!meant.empty())
-    console.note(
-        fmt::format("the output is the folder '{}'; if a command was meant, it is `{}`", words.front(), meant[0]));
+  // A folder may have a name like a command's; a command that is misspelt looks the same, and would fetch and export.
+  if (!meant.empty() && !std::filesystem::is_directory(words.front())) {
+    throw Error(Failure::usage,
+                fmt::format("there is no command 'onnxport {}', nor a folder of that name", words.front()),
+                fmt::format("did you mean `{}`? If it is to be the output, write ./{}", meant[0], words.front()));
+  }
   return run(arguments, words, console);
 }
 

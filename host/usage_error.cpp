@@ -86,7 +86,8 @@ std::vector<std::string> commands_like(const std::string& word, const CLI::App& 
   add_commands(root, "onnxport", known);
   std::vector<std::pair<size_t, std::string>> near;
   for (const Command& command : known) {
-    const size_t distance = edit_distance(word, command.name);
+    size_t distance = edit_distance(word, command.name);
+    if (word.size() > 2 && command.name.starts_with(word)) distance = std::min<size_t>(distance, 1);
     // Two letters that changed places are two letters; of a short word, two are half of it.
     if (distance <= (word.size() > 4 ? 2u : 1u)) near.emplace_back(distance, command.call);
   }

@@ -24,6 +24,7 @@
 #include "host/report/json.hpp"
 #include "host/report/report.hpp"
 #include "host/validate_foreign.hpp"
+#include "host/validation/changed_inputs.hpp"
 #include "host/validation/opening.hpp"
 #include "host/validation/range_check.hpp"
 #include "host/validation/recorded_case.hpp"
@@ -186,6 +187,7 @@ ExportValidation validate_model(const ValidatePlan& plan, const Exported& export
   if (form.dtype == ir::DType::f16) to_validate.overflows = ExportRanges(to_validate).overflows({});
   const uint64_t bytes = defined.weight_bytes();
   const std::vector<FileToValidate> to_compare = files_to_validate(to_validate);
+  for (size_t i = 0; i < to_compare.size(); ++i) require_unchanged_inputs(to_compare[i], exported.summaries[i]);
   to_validate.memory = require_memory({.weights = bytes,
                                        .file = bytes,
                                        .largest_weight = defined.largest_weight_bytes(),

@@ -25,7 +25,8 @@ void check_model_file(const inspect::OnnxFile& file) {
     throw Error(
         Failure::differs, "the ONNX checker refuses " + file.path.string() + ": " + problem.what(),
         file.model.producer_name() == "onnxport"
-            ? "this is a defect of onnxport or of the plugin; please report it with the model's config.json"
+            ? "where it was changed since its export, export it again; else this is a defect of onnxport or of the "
+              "plugin: please report it with the model's config.json"
             : "the file is no valid ONNX: write it anew, with a newer version of its exporter or with onnxport");
   }
 }
