@@ -248,12 +248,12 @@ build_sanitize() {
   needs clang++
   rm -f "$log"
   logged "$log" cmake --preset sanitize "-DONNXPORT_DEPS=$ONNXPORT_DEPS"
-  logged "$log" cmake --build --preset sanitize --target unit --parallel "$(job_count)"
+  logged "$log" cmake --build --preset sanitize --target unit abi --parallel "$(job_count)"
 }
 
 check_sanitize() {
   build_sanitize
-  ctest --preset sanitize --tests-regex '^unit$'
+  ctest --preset sanitize --tests-regex '^(unit|abi)$'
 }
 
 check_programs() {

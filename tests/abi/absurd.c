@@ -35,6 +35,7 @@ static onnxport_status* create(const onnxport_request* request, onnxport_onnx_co
   static onnxport_onnx_config self;
   const size_t size = request->model_type.size;
   self.host = request->host;
+  memset(self.type, 0, sizeof self.type);
   memcpy(self.type, request->model_type.data, size < 63 ? size : 63);
   if (is(&self, "status-null")) return self.host->status_make(ONNXPORT_GRAPH, string_of(NULL, 9), string("here"));
   *out = &self;

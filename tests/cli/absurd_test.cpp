@@ -12,55 +12,17 @@ using Json = nlohmann::json;
 
 namespace {
 
-struct Gift {
+/// What the command makes of such a plugin; tests/abi has all that it may not give.
+constexpr struct {
   const char *type, *told;
-};
-constexpr Gift gifts[] = {
+} gifts[] = {
     {"status-null",
      "failed for model type 'status-null' at 'here': plugin org.onnxport.test.absurd failed and does not say why"},
-    {"axis-length", "found 2305843009213693951 as the length of an axis, expected at most 67108864"},
-    {"layers", "'num_layers' is -1, expected 0 or more"},
-    {"positions", "'max_positions' is -9223372036854775808, expected 0 or more"},
-    {"opset", "'min_opset' is 9223372036854775807, expected 1 to 1000"},
-    {"tolerance", "'atol_for_validation' is 1e+30, expected at most 0.1"},
-    {"part-path", "a part is called '../../etc', expected letters, digits, '_' and '-'"},
-    {"many-parts", "found 32768 parts, expected at most 100"},
-    {"text-null", "a null pointer was given where there are bytes in a text"},
-    {"override", "the value of 'size' is told as {{{, expected JSON"},
-    {"role-null", "a null pointer was given as an input's role"},
-    {"lowers-to-nothing",
-     "lowers Relu for model type 'lowers-to-nothing' to the value 4000000000, which does not exist"},
-    {"name-null", "a null pointer was given where there are bytes in a name"},
-    {"name-empty", "found an empty name"},
-    {"name-binary", "holds control characters or is not UTF-8"},
-    {"name-long", "found 65536 bytes in a name, expected at most 4096"},
-    {"type-null", "a null pointer was given as a type"},
-    {"type-axes", "found 4000000000 axes, expected at most 64"},
-    {"type-vast", "there is no tensor of the shape [9223372036854775807, 9223372036854775807]"},
-    {"type-nowhere", "a null pointer was given where there are axes"},
-    {"type-small", "a type has struct_size 0, expected at least 24"},
     {"many-inputs", "found 10001 inputs of a part, expected at most 10000"},
-    {"weight-null", "a null pointer was given where there are bytes in a name"},
-    {"weight-binary", "holds control characters or is not UTF-8"},
-    {"weight-long", "found 65536 bytes in a name"},
-    {"weight-axes", "found 4000000000 axes"},
-    {"weight-nowhere", "a null pointer was given where there are axes"},
     {"weight-negative", "there is no tensor of the shape [-1, 4]"},
-    {"constant-null", "a null pointer was given where there are bytes in a constant"},
-    {"constant-negative", "there is no tensor of the shape [-1, 4]"},
-    {"constant-vast", "there is no tensor of the shape [4294967296, 4294967296]"},
-    {"node-null", "a null pointer was given as a node"},
-    {"node-outputs-null", "a null pointer was given where there are inputs or outputs of an operator"},
-    {"node-small", "a node has struct_size 0, expected at least 96"},
-    {"node-inputs-null", "a null pointer was given where there are inputs or outputs of an operator"},
     {"node-inputs", "found 18446744073709551615 inputs or outputs of an operator, expected at most 100000"},
-    {"node-outputs", "found 18446744073709551615 inputs or outputs of an operator"},
-    {"node-no-outputs", "Relu was asked for no value, expected one or more"},
-    {"node-attributes-null", "a null pointer was given where there are attributes of an operator"},
-    {"node-numbers-null", "a null pointer was given where there are numbers in an attribute"},
-    {"node-op-null", "a null pointer was given where there are bytes in a name"},
-    {"node-scope-binary", "holds control characters or is not UTF-8"},
-    {"node-scope-long", "found 65536 bytes in a name"}};
+    {"lowers-to-nothing",
+     "lowers Relu for model type 'lowers-to-nothing' to the value 4000000000, which does not exist"}};
 
 Outcome exported(const Sandbox& sandbox, const std::string& type, const Words& more) {
   write_fixture_model(sandbox, type);
