@@ -40,6 +40,18 @@ const Reduction reductions[] = {
 
 BOOST_AUTO_TEST_SUITE(selection, *utf::precondition(test::both_built))
 
+/// By axis, as ONNX has them: torch.nonzero transposed.
+BOOST_AUTO_TEST_CASE(places_that_are_not_zero) {
+  const auto places = [](const Tensor& x) {
+    return test::checked({.domain = "", .op = "NonZero", .inputs = {x}, .open = {0, 1}}).at("y0");
+  };
+  test::check_equal({{"y", places(f32({2, 3}, {0, 1, 0, -2, 0, 3}))}}, {{"y", i64({2, 3}, {0, 1, 1, 1, 0, 2})}}, 0,
+                    "some");
+  test::check_equal({{"y", places(f32({2, 2}, {0, 0, 0, 0}))}}, {{"y", i64({2, 0}, {})}}, 0, "none");
+  test::check_equal({{"y", places(Tensor::of<uint8_t>(DType::boolean, {3}, std::vector<uint8_t>{1, 0, 1}))}},
+                    {{"y", i64({1, 2}, {0, 2})}}, 0, "truths");
+}
+
 BOOST_AUTO_TEST_CASE(largest_and_smallest) {
   const Tensor x = f32({2, 4}, {3, 1, 4, 2, -5, -9, -2, -6});
   test::OperatorCase c{
