@@ -10,6 +10,7 @@
 #include "core/export/export.hpp"
 #include "registry/features_manager.hpp"
 #include "registry/registry.hpp"
+#include "tests/support/plugins_in.hpp"
 
 namespace given_test {
 
@@ -83,11 +84,7 @@ void define(const Registry& registry, const std::string& type) {
 BOOST_AUTO_TEST_SUITE(given)
 
 BOOST_AUTO_TEST_CASE(what_no_plugin_may_give_is_refused_by_name) {
-  SearchOptions options;
-  options.plugin_dirs = {std::filesystem::path(ONNXPORT_TEST_BINARY_DIR) / "abi/plugins-absurd"};
-  options.environment = false;
-  options.install_dir = "/nonexistent";
-  const Registry registry = Registry::discover(options);
+  const Registry registry = test::plugins_in({std::filesystem::path(ONNXPORT_TEST_BINARY_DIR) / "abi/plugins-absurd"});
   for (const auto& [type, told] : gifts) {
     BOOST_TEST_CONTEXT(type) {
       try {

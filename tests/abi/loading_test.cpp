@@ -6,12 +6,15 @@
 #include <boost/test/unit_test.hpp>
 #include <filesystem>
 #include <fstream>
-#include <initializer_list>
 #include <iterator>
 #include <string>
 
 #include "core/error.hpp"
 #include "registry/registry.hpp"
+#include "tests/support/plugins_in.hpp"
+#include "tests/support/refused.hpp"
+#include "tests/support/skips.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace loading_test {
 
@@ -20,45 +23,10 @@ namespace {
 using namespace onnxport;
 using Path = std::filesystem::path;
 
-struct Folder {
-  Path path;
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "onnxport-loading-XXXXXX").string();
-    path = ::mkdtemp(name.data());
-  }
-  ~Folder() { std::filesystem::remove_all(path); }
-};
-
-Registry discover(std::initializer_list<Path> places) {
-  SearchOptions options;
-  options.plugin_dirs = places;
-  options.environment = false;
-  options.install_dir = "/nonexistent";
-  return Registry::discover(options);
-}
-
-struct Caught {
-  Failure failure = Failure::internal;
-  std::string text;
-  std::string hint;
-};
-
-template <class Function>
-Caught caught(Function function) {
-  try {
-    function();
-  } catch (const Error& error) {
-    return {error.failure(), error.what(), error.hint()};
-  }
-  BOOST_ERROR("nothing was thrown");
-  return {};
-}
-
-bool has(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
-#define CHECK_HAS(text, part) BOOST_TEST(has(text, part), "found: " << (text) << "\nexpected in it: " << (part))
+using test::Caught;
+using test::caught;
+using test::plugins_in;
+using Folder = test::TemporaryFolder;
 
 onnxport_host make_host(uint32_t major = ONNXPORT_ABI_MAJOR, uint32_t minor = ONNXPORT_ABI_MINOR) {
   onnxport_host host{};
@@ -74,7 +42,7 @@ Path fixture(const std::string& kind) {
 
 /// Why load() refuses a fixture.
 Caught load_failure(const std::string& kind) {
-  const Registry registry = discover({fixture(kind)});
+  const Registry registry = plugins_in({fixture(kind)});
   BOOST_REQUIRE_EQUAL(registry.candidates().size(), 1u);
   const Candidate& candidate = registry.candidates()[0];
   BOOST_TEST(candidate.reason == "");
@@ -91,7 +59,7 @@ Caught load_failure(const std::string& kind) {
 BOOST_AUTO_TEST_SUITE(loading)
 
 BOOST_AUTO_TEST_CASE(a_plugin_in_c) {
-  const Registry registry = discover({fixture("c_linear")});
+  const Registry registry = plugins_in({fixture("c_linear")});
   const onnxport_host host = make_host();
   const LoadedPlugin& loaded = load(registry.find("c-linear"), host);
   BOOST_TEST(loaded.manifest->id == "org.onnxport.test.c-linear");
@@ -101,16 +69,16 @@ BOOST_AUTO_TEST_CASE(a_plugin_in_c) {
 }
 
 BOOST_AUTO_TEST_CASE(a_plugin_of_another_compiler) {
-  if (!std::filesystem::exists(fixture("c_linear_clang"))) return;
+  if (!std::filesystem::exists(fixture("c_linear_clang"))) return test::not_run("there was no clang at the build");
   const onnxport_host host = make_host();
-  const Registry registry = discover({fixture("c_linear_clang")});
+  const Registry registry = plugins_in({fixture("c_linear_clang")});
   BOOST_TEST(load(registry.find("c-linear"), host).manifest->id == "org.onnxport.test.c-linear");
 }
 
 BOOST_AUTO_TEST_CASE(plugins_that_fail_later_load) {
   const onnxport_host host = make_host();
   for (const char* kind : {"throws", "error_in_create", "error_in_forward"}) {
-    const Registry registry = discover({fixture(kind)});
+    const Registry registry = plugins_in({fixture(kind)});
     BOOST_REQUIRE_EQUAL(registry.candidates().size(), 1u);
     BOOST_CHECK_NO_THROW(load(registry.candidates()[0], host));
   }
@@ -118,7 +86,7 @@ BOOST_AUTO_TEST_CASE(plugins_that_fail_later_load) {
 
 BOOST_AUTO_TEST_CASE(a_newer_host_loads_an_older_plugin) {
   const onnxport_host host = make_host(ONNXPORT_ABI_MAJOR, 99);
-  const Registry registry = discover({fixture("minor")});
+  const Registry registry = plugins_in({fixture("minor")});
   BOOST_CHECK_NO_THROW(load(registry.find("misfit"), host));
 }
 
@@ -142,7 +110,7 @@ BOOST_AUTO_TEST_CASE(misfits) {
 
 BOOST_AUTO_TEST_CASE(a_newer_minor_version) {
   const onnxport_host host = make_host();
-  const Registry registry = discover({fixture("minor")});
+  const Registry registry = plugins_in({fixture("minor")});
   const Caught failure = caught([&] { load(registry.find("misfit"), host); });
   CHECK_HAS(failure.text,
             "lowest ABI minor version that it needs: found 99, expected at most " + std::to_string(ONNXPORT_ABI_MINOR));
@@ -174,7 +142,7 @@ BOOST_AUTO_TEST_CASE(a_library_for_another_processor) {
   const size_t sum = manifest.find("sha256: ");
   manifest.erase(sum, manifest.find('\n', sum) - sum);
   std::ofstream(folder.path / "plugin.yaml") << manifest;
-  const Registry registry = discover({folder.path});
+  const Registry registry = plugins_in({folder.path});
   BOOST_REQUIRE_EQUAL(registry.candidates().size(), 1u);
   const onnxport_host host = make_host();
   const Caught failure = caught([&] { load(registry.candidates()[0], host); });
@@ -190,16 +158,11 @@ BOOST_AUTO_TEST_CASE(exceptions_stop_at_the_boundary) {
 BOOST_AUTO_TEST_CASE(a_policy_holds_for_what_is_already_open) {
   const Folder folder;
   const onnxport_host host = make_host();
-  const Registry free = discover({fixture("c_linear")});
+  const Registry free = plugins_in({fixture("c_linear")});
   const std::string sum = load(free.find("c-linear"), host).sha256;
   const auto policy = [&](const std::string& known) {
-    std::ofstream(folder.path / "trust.yaml") << "require: known-sha256\nsha256: [\"" << known << "\"]\n";
-    SearchOptions options;
-    options.plugin_dirs = {fixture("c_linear")};
-    options.environment = false;
-    options.install_dir = "/nonexistent";
-    options.trust_file = folder.path / "trust.yaml";
-    return Registry::discover(options);
+    return plugins_in({fixture("c_linear")},
+                      folder.write("trust.yaml", "require: known-sha256\nsha256: [\"" + known + "\"]\n"));
   };
   BOOST_CHECK_NO_THROW(load(policy(sum).find("c-linear"), host));
   const Registry strict = policy(std::string(64, '0'));

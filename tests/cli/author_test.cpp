@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "command.hpp"
+#include "tests/support/skips.hpp"
 
 namespace author_test {
 
@@ -119,7 +120,8 @@ BOOST_AUTO_TEST_CASE(the_recorder_is_one_file) {
   BOOST_TEST(printed.out.starts_with("#!/usr/bin/env python3\n"));
   for (const char* part : {"sys.modules[\"models\"]", "--model-class", "def main():"})
     BOOST_TEST(contains(printed.out, part));
-  if (std::system("python3 -c pass >/dev/null 2>&1") != 0) return;  // NOLINT: no other threads
+  if (std::system("python3 -c pass >/dev/null 2>&1") != 0)
+    return onnxport::test::not_run("there is no python3");  // NOLINT: no other threads
   sandbox.write("record.py", printed.out);
   const std::string compile = "python3 -m py_compile '" + (sandbox / "record.py").string() + "'";
   BOOST_TEST(std::system(compile.c_str()) == 0);  // NOLINT

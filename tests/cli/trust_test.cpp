@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "command.hpp"
+#include "tests/support/skips.hpp"
 
 namespace trust_test {
 
@@ -171,8 +172,8 @@ BOOST_AUTO_TEST_CASE(safe_is_what_came_with_the_program) {
 /// With other rights than its caller has, the program heeds nothing that the caller names.
 BOOST_AUTO_TEST_CASE(raised_privileges_leave_the_environment_out) {
   struct statvfs mount {};
-  // Only root can hand a program its rights, and only where the file system keeps them.
-  if (::geteuid() != 0 || ::statvfs(path().c_str(), &mount) != 0 || (mount.f_flag & ST_NOSUID) != 0) return;
+  if (::geteuid() != 0 || ::statvfs(path().c_str(), &mount) != 0 || (mount.f_flag & ST_NOSUID) != 0)
+    return onnxport::test::not_run("only root can hand a program its rights, where the file system keeps them");
   fs::create_directories(path() / "prefix/bin");
   const fs::path program = path() / "prefix/bin/onnxport";
   fs::copy_file(ONNXPORT_EXECUTABLE, program);

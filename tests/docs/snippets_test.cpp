@@ -21,6 +21,7 @@
 
 #include "core/backend/backend.hpp"
 #include "tests/support/skips.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace snippets_test {
 
@@ -162,9 +163,7 @@ void check_extract(const Block& block) {
 BOOST_AUTO_TEST_CASE(snippets_run_and_are_compiled) {
   size_t commands = 0, extracts = 0;
   for (const fs::path& page : pages()) {
-    std::string pattern = (fs::temp_directory_path() / "onnxport-docs-XXXXXX").string();
-    BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    const fs::path folder = pattern;
+    const onnxport::test::TemporaryFolder folder;
     // What the pages start from: a checkpoint called `checkpoint`, one for images called `classifier`, and the example
     // plugin's source.
     fs::copy(fs::path(ONNXPORT_PLUGIN_SOURCES) / "bert/cases/bert/BertForSequenceClassification",
@@ -189,7 +188,6 @@ BOOST_AUTO_TEST_CASE(snippets_run_and_are_compiled) {
         ++extracts;
       }
     }
-    fs::remove_all(folder);
   }
   BOOST_TEST_MESSAGE(commands << " console blocks were run, " << extracts << " extracts compared");
   BOOST_TEST(extracts > 0u);

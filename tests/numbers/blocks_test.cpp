@@ -15,6 +15,7 @@
 #include "core/definition/onnx_config.hpp"
 #include "tests/support/both_back_ends.hpp"
 #include "tests/support/graph_fixture.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace blocks_test {
 
@@ -31,13 +32,7 @@ class Equation {
  public:
   using Side = std::function<Value(const Scope&, const Value& x, const Value& mask)>;
 
-  Equation() {
-    std::string pattern = (fs::temp_directory_path() / "onnxport-blocks-XXXXXX").string();
-    BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    folder_ = pattern;
-    std::ofstream(folder_ / "config.json") << R"({"model_type": "blocks"})";
-  }
-  ~Equation() { fs::remove_all(folder_); }
+  Equation() { std::ofstream(folder_ / "config.json") << R"({"model_type": "blocks"})"; }
 
   void check(const Side& block, const Side& formula) const {
     // Once to learn which weights are asked for, and then with numbers for them.
@@ -84,7 +79,7 @@ class Equation {
     return graph;
   }
 
-  fs::path folder_;
+  test::TemporaryFolder folder_;
 };
 
 // ------------------------------------------------------------------------------------ the arithmetic, written out

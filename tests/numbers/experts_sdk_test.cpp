@@ -12,6 +12,7 @@
 #include "core/definition/onnx_config.hpp"
 #include "core/definition/weights.hpp"
 #include "tests/support/both_back_ends.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace experts_sdk_test {
 
@@ -48,13 +49,7 @@ ir::Tensor of_shape(ir::Tensor tensor, Ints shape) {
 }
 
 struct Fixture {
-  Fixture() {
-    std::string pattern = (fs::temp_directory_path() / "onnxport-experts-XXXXXX").string();
-    BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    folder = pattern;
-    std::ofstream(folder / "config.json") << R"({"model_type": "mixture"})";
-  }
-  ~Fixture() { fs::remove_all(folder); }
+  Fixture() { std::ofstream(folder / "config.json") << R"({"model_type": "mixture"})"; }
 
   /// What a checkpoint of these tensors makes of two tokens.
   Tensors run(const std::map<std::string, ir::Tensor>& tensors, const sdk::ExpertsLayout& layout) const {
@@ -83,7 +78,7 @@ struct Fixture {
                    {2, 3})}});
   }
 
-  fs::path folder;
+  test::TemporaryFolder folder;
 };
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "core/backend/backend.hpp"
 #include "core/error.hpp"
 #include "tests/support/skips.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace onnxruntime_test {
 
@@ -26,14 +27,10 @@ namespace {
 /// A model of single nodes, opset 18, with every axis of every input free.
 struct ModelFile {
   ModelFile() {
-    std::string pattern = (fs::temp_directory_path() / "onnxport-runtime-XXXXXX").string();
-    BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    folder = pattern;
     model.set_ir_version(8);
     model.add_opset_import()->set_version(18);
     model.mutable_graph()->set_name("test");
   }
-  ~ModelFile() { fs::remove_all(folder); }
 
   static void declare(pb::ValueInfoProto& value, const std::string& name, DType dtype, size_t rank) {
     value.set_name(name);
@@ -59,7 +56,7 @@ struct ModelFile {
     return (folder / name).string();
   }
 
-  fs::path folder;
+  test::TemporaryFolder folder;
   pb::ModelProto model;
 };
 
@@ -197,19 +194,15 @@ namespace {
 struct BackendFolder {
   BackendFolder() {
     if (const char* before = std::getenv("ONNXPORT_BACKEND_PATH")) kept = before;
-    std::string pattern = (fs::temp_directory_path() / "onnxport-backends-XXXXXX").string();
-    BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    path = pattern;
-    ::setenv("ONNXPORT_BACKEND_PATH", path.c_str(), 1);
+    ::setenv("ONNXPORT_BACKEND_PATH", path.path.c_str(), 1);
   }
   ~BackendFolder() {
     if (kept)
       ::setenv("ONNXPORT_BACKEND_PATH", kept->c_str(), 1);
     else
       ::unsetenv("ONNXPORT_BACKEND_PATH");
-    fs::remove_all(path);
   }
-  fs::path path;
+  test::TemporaryFolder path;
   std::optional<std::string> kept;
 };
 

@@ -4,6 +4,7 @@
 
 #include "core/checkpoint/checkpoint.hpp"
 #include "tests/support/operator_case.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace recurrent_test {
 
@@ -101,10 +102,8 @@ BOOST_AUTO_TEST_CASE(backwards_only) {
 
 /// Weights of a checkpoint are put in order while they are written: nothing is left to be run.
 BOOST_AUTO_TEST_CASE(weights_in_order) {
-  namespace fs = std::filesystem;
-  std::string pattern = (fs::temp_directory_path() / "onnxport-recurrent-XXXXXX").string();
-  BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-  const fs::path file = fs::path(pattern) / "model.safetensors";
+  const test::TemporaryFolder folder;
+  const std::filesystem::path file = folder / "model.safetensors";
   for (const int64_t directions : {1, 2}) {
     const test::OperatorCase c = of({.gates = 4, .directions = directions});
     std::map<std::string, Tensor> tensors;
@@ -138,7 +137,6 @@ BOOST_AUTO_TEST_CASE(weights_in_order) {
     const Tensors found = test::run_model(to_model(constants, {.opset = 18, .metadata = {}}).model, given);
     test::check_equal(found, {{"y0", test::checked(c).at("y0")}}, 1e-5, "weights");
   }
-  fs::remove_all(pattern);
 }
 
 BOOST_AUTO_TEST_CASE(refusals_of_recurrent_layers) {

@@ -14,6 +14,7 @@
 #include "core/error.hpp"
 #include "core/ir/operators.hpp"
 #include "tests/support/skips.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace reference_test {
 
@@ -661,19 +662,18 @@ BOOST_AUTO_TEST_CASE(unknown_operators_are_refused_on_loading) {
 }
 
 BOOST_AUTO_TEST_CASE(weights_are_read_through_their_transforms) {
-  std::string pattern = (fs::temp_directory_path() / "onnxport-reference-XXXXXX").string();
-  BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-  const fs::path folder = pattern;
-  write_safetensors(folder / "model.safetensors",
-                    {{"bytes", boolean({3}, {1, 0, 1})},
-                     {"half", Tensor::of<uint16_t>(DType::f16, {3}, {0x3C00, 0xC000, 0x3555})},
-                     {"matrix", f32({2, 3}, {1, 2, 3, 4, 5, 6})}});
   std::map<std::string, Weight> weights;
-  for (StoredTensor& stored : read_safetensors((folder / "model.safetensors").string())) {
-    const std::string name = stored.name;
-    weights[name] = Weight{std::make_shared<const StoredTensor>(std::move(stored)), {}};
-  }
-  fs::remove_all(folder);  // the mapping stays
+  {
+    const test::TemporaryFolder folder;
+    write_safetensors(folder / "model.safetensors",
+                      {{"bytes", boolean({3}, {1, 0, 1})},
+                       {"half", Tensor::of<uint16_t>(DType::f16, {3}, {0x3C00, 0xC000, 0x3555})},
+                       {"matrix", f32({2, 3}, {1, 2, 3, 4, 5, 6})}});
+    for (StoredTensor& stored : read_safetensors((folder / "model.safetensors").string())) {
+      const std::string name = stored.name;
+      weights[name] = Weight{std::make_shared<const StoredTensor>(std::move(stored)), {}};
+    }
+  }  // the mapping stays
   Graph g;
   const auto yield = [&](const std::string& output, const std::string& name, const Weight& weight) {
     g.add_output(output, g.add_node({"", "Identity", "", {g.add_weight(name, weight)}, {}, {}, ""})[0]);

@@ -11,6 +11,7 @@
 #include "core/definition/onnx_config.hpp"
 #include "core/definition/weights.hpp"
 #include "tests/support/operator_case.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace sdk_layers_test {
 
@@ -36,12 +37,11 @@ struct Definition {
   std::function<void(const Scope&, const Value& x)> forward{};
 
   ir::Graph graph() const {
-    std::string pattern = (fs::temp_directory_path() / "onnxport-layers-XXXXXX").string();
-    BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    std::ofstream(pattern + "/config.json") << R"({"model_type": "layers"})";
-    onnxport::write_safetensors(pattern + "/model.safetensors",
+    const onnxport::test::TemporaryFolder folder;
+    folder.write("config.json", R"({"model_type": "layers"})");
+    onnxport::write_safetensors(folder / "model.safetensors",
                                 weights.empty() ? std::map<std::string, ir::Tensor>{{"m.none", x}} : weights);
-    const onnxport::Checkpoint checkpoint = onnxport::Checkpoint::open(pattern);
+    const onnxport::Checkpoint checkpoint = onnxport::Checkpoint::open(folder);
     onnxport::WeightSource source(checkpoint);
     ir::Graph graph;
     ir::Shape shape;
@@ -54,8 +54,7 @@ struct Definition {
     Graph g(&onnxport::plugin_host(), &handle);
     forward(g.root() / "m", g.input("x"));
     if (!weights.empty()) source.finish(false);
-    fs::remove_all(pattern);  // what was opened stays
-    return graph;
+    return graph;  // what was opened stays
   }
 
   /// The reference's outputs, which ONNX Runtime yields as well, at the lowest opset and the highest.

@@ -16,6 +16,7 @@
 #include "core/onnx/model_proto.hpp"
 #include "core/passes/pipeline.hpp"
 #include "tests/support/skips.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace onnxport::test {
 
@@ -25,13 +26,8 @@ inline Tensors by_reference(const ir::Graph& graph, const Tensors& inputs) {
 
 /// What an ONNX file computes; the file is gone afterwards.
 inline Tensors run_model(const pb::ModelProto& model, const Tensors& values) {
-  std::string pattern = (std::filesystem::temp_directory_path() / "onnxport-graph-XXXXXX").string();
-  BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-  const std::string file = pattern + "/model.onnx";
-  std::ofstream(file, std::ios::binary) << model.SerializeAsString();
-  Tensors results = load_backend("onnxruntime").load_file(file)->run(values);
-  std::filesystem::remove_all(pattern);
-  return results;
+  const TemporaryFolder folder;
+  return load_backend("onnxruntime").load_file(folder.write("model.onnx", model.SerializeAsString()))->run(values);
 }
 
 /// ONNX Runtime's results for the graph, lowered to the opset. Its weights must be constants.

@@ -11,6 +11,7 @@
 #include "core/checkpoint/kind.hpp"
 #include "core/checkpoint/other_files.hpp"
 #include "core/error.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace checkpoint_kind_test {
 
@@ -19,15 +20,7 @@ using namespace onnxport;
 
 namespace {
 
-struct Folder {
-  Folder() {
-    std::string pattern = (fs::temp_directory_path() / "onnxport-kind-XXXXXX").string();
-    BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    path = pattern;
-  }
-  ~Folder() { fs::remove_all(path); }
-
-  void write(const char* name, const std::string& text) const { std::ofstream(path / name) << text; }
+struct Folder : test::TemporaryFolder {
   void tensors(const std::vector<std::string>& names, const std::vector<std::string>& of_8_bits = {}) const {
     std::map<std::string, ir::Tensor> made;
     for (const std::string& name : names) made.emplace(name, ir::Tensor::of<float>(ir::DType::f32, {1}, {1.0F}));
@@ -48,8 +41,6 @@ struct Folder {
     const std::string said = refusal();
     for (const char* part : parts) BOOST_TEST((said.find(part) != std::string::npos), part << " in: " << said);
   }
-
-  fs::path path;
 };
 
 }  // namespace

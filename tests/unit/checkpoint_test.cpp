@@ -9,6 +9,7 @@
 
 #include "core/checkpoint/checkpoint.hpp"
 #include "core/error.hpp"
+#include "tests/support/temporary_folder.hpp"
 #include "tests/support/torch_writer.hpp"
 
 namespace checkpoint_test {
@@ -18,18 +19,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-struct Folder {
-  Folder() {
-    std::string pattern = (fs::temp_directory_path() / "onnxport-checkpoint-XXXXXX").string();
-    BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    path = pattern;
-  }
-  ~Folder() { fs::remove_all(path); }
-  void write(const std::string& name, const std::string& bytes) const {
-    std::ofstream(path / name, std::ios::binary) << bytes;
-  }
-  fs::path path;
-};
+using Folder = test::TemporaryFolder;
 
 std::string safetensors(const std::string& header, size_t data_bytes) {
   const uint64_t length = header.size();

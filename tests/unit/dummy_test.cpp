@@ -6,6 +6,7 @@
 
 #include "core/dummy/dummy_inputs.hpp"
 #include "core/error.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace onnxport::dummy_test {
 namespace {
@@ -19,12 +20,9 @@ using Files = std::map<std::string, std::string>;  // name -> contents
 class Folder {
  public:
   explicit Folder(const Files& files) {
-    std::string pattern = (fs::temp_directory_path() / "onnxport-dummy-XXXXXX").string();
-    path = ::mkdtemp(pattern.data());
     for (const auto& [name, text] : files) std::ofstream(path / name) << text;
   }
-  ~Folder() { fs::remove_all(path); }
-  fs::path path;
+  test::TemporaryFolder path;
 };
 
 ir::Shape shape(const std::vector<std::string>& dims) {

@@ -10,6 +10,7 @@
 #include "core/checkpoint/checkpoint.hpp"
 #include "core/checkpoint/convert.hpp"
 #include "core/passes/pipeline.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace fold_test {
 
@@ -22,13 +23,6 @@ namespace {
 using Ints = std::vector<int64_t>;
 
 struct Fixture {
-  Fixture() {
-    std::string pattern = (fs::temp_directory_path() / "onnxport-fold-XXXXXX").string();
-    BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    folder = pattern;
-  }
-  ~Fixture() { fs::remove_all(folder); }
-
   /// 0.5, 1, 1.5, …, in a file of its own.
   Weight stored(const std::string& name, Ints shape) {
     Tensor tensor{DType::f32, std::move(shape), {}};
@@ -54,7 +48,7 @@ struct Fixture {
     return {tensor.as<float>().begin(), tensor.as<float>().end()};
   }
 
-  fs::path folder;
+  test::TemporaryFolder folder;
   Graph g;
   ValueId image = g.add_input("image", {DType::f32, {Dim::symbol("batch"), Dim(2), Dim(8), Dim(8)}});
   ValueId rows = g.add_input("rows", {DType::f32, {Dim::symbol("batch"), Dim(3)}});

@@ -9,6 +9,7 @@
 #include <iterator>
 
 #include "core/error.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace known_texts_test {
 
@@ -26,22 +27,7 @@ bool same(const Node& a, const Node& b) {
          std::equal(a.items.begin(), a.items.end(), b.items.begin(), b.items.end(), same);
 }
 
-/// A folder that is gone at the end.
-class Scratch {
- public:
-  Scratch() {
-    std::string pattern = (fs::temp_directory_path() / "onnxport-texts-XXXXXX").string();
-    BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    path_ = pattern;
-  }
-  ~Scratch() { fs::remove_all(path_); }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
+using Scratch = test::TemporaryFolder;
 
 std::string bytes_of(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);
@@ -61,7 +47,7 @@ BOOST_AUTO_TEST_SUITE(known_texts)
 
 BOOST_AUTO_TEST_CASE(what_a_text_holds_is_what_the_parser_says) {
   const Scratch scratch;
-  const fs::path file = scratch.path() / "cache/manifests";
+  const fs::path file = scratch.path / "cache/manifests";
   const Node parsed = onnxport::yaml::parse(text, "plugin.yaml");
   {
     KnownTexts first(file);
@@ -86,7 +72,7 @@ BOOST_AUTO_TEST_CASE(what_a_text_holds_is_what_the_parser_says) {
 
 BOOST_AUTO_TEST_CASE(what_a_damaged_file_says_is_not_heard) {
   const Scratch scratch;
-  const fs::path file = scratch.path() / "manifests";
+  const fs::path file = scratch.path / "manifests";
   leave(file);
   const std::string whole = bytes_of(file);
   for (size_t length = 0; length < whole.size(); length += 7) {
@@ -103,7 +89,7 @@ BOOST_AUTO_TEST_CASE(what_a_damaged_file_says_is_not_heard) {
 
 BOOST_AUTO_TEST_CASE(what_others_may_write_is_not_heard) {
   const Scratch scratch;
-  const fs::path file = scratch.path() / "manifests";
+  const fs::path file = scratch.path / "manifests";
   leave(file);
   // The same text that says otherwise: the file as its user may have it is believed, as one of all is not.
   std::string other = bytes_of(file);

@@ -13,6 +13,7 @@
 #include "core/error.hpp"
 #include "registry/recognised.hpp"
 #include "registry/trust.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace manifest_test {
 
@@ -77,18 +78,7 @@ void refused(const std::string& text, const std::string& message) {
   BOOST_TEST(message_of([&] { parse(text); }) == message);
 }
 
-struct Folder {
-  std::filesystem::path path;
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "onnxport-manifest-XXXXXX").string();
-    path = ::mkdtemp(name.data());
-  }
-  ~Folder() { std::filesystem::remove_all(path); }
-  std::filesystem::path write(const std::string& name, const std::string& text) const {
-    std::ofstream(path / name) << text;
-    return path / name;
-  }
-};
+using Folder = onnxport::test::TemporaryFolder;
 
 }  // namespace
 

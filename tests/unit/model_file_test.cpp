@@ -8,6 +8,7 @@
 #include "core/checkpoint/checkpoint.hpp"
 #include "core/error.hpp"
 #include "core/onnx/model_file.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace model_file_test {
 
@@ -19,9 +20,6 @@ namespace {
 /// A checkpoint of three weights, and graphs that add some of them to their input.
 struct Fixture {
   Fixture() {
-    std::string pattern = (fs::temp_directory_path() / "onnxport-model-XXXXXX").string();
-    BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    path = pattern;
     std::map<std::string, ir::Tensor> tensors;
     for (const char* name : {"a", "b", "c"}) {
       std::vector<float> values(size * size);
@@ -32,7 +30,6 @@ struct Fixture {
     for (StoredTensor& stored : read_safetensors((path / "model.safetensors").string()))
       weights.emplace(stored.name, Weight{std::make_shared<const StoredTensor>(stored), {}});
   }
-  ~Fixture() { fs::remove_all(path); }
 
   ModelToWrite model(const std::string& file, const std::vector<Weight>& used) const {
     ir::Graph graph;
@@ -71,7 +68,7 @@ struct Fixture {
   }
 
   static constexpr int64_t size = 40;  // 6400 bytes a weight: two pages of the data file
-  fs::path path;
+  test::TemporaryFolder path;
   std::map<std::string, Weight> weights;
 };
 

@@ -9,6 +9,7 @@
 #include "core/definition/name_rules.hpp"
 #include "core/definition/weights.hpp"
 #include "core/error.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace name_rules_test {
 
@@ -23,9 +24,6 @@ using Shape = std::vector<int64_t>;
 /// A checkpoint of f32 tensors that count from 0, a hundred apart in the order of their names.
 struct Folder {
   explicit Folder(const std::map<std::string, Shape>& shapes) {
-    std::string pattern = (fs::temp_directory_path() / "onnxport-names-XXXXXX").string();
-    BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    path = pattern;
     std::ofstream(path / "config.json") << "{}";
     std::map<std::string, ir::Tensor> tensors;
     float first = 0;
@@ -41,8 +39,7 @@ struct Folder {
     write_safetensors(path / "model.safetensors", tensors);
     checkpoint.emplace(Checkpoint::open(path));
   }
-  ~Folder() { fs::remove_all(path); }
-  fs::path path;
+  test::TemporaryFolder path;
   std::optional<Checkpoint> checkpoint;
 };
 

@@ -13,6 +13,7 @@
 #include "core/passes/pipeline.hpp"
 #include "core/passes/precision.hpp"
 #include "core/passes/tie.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace precision_test {
 
@@ -203,37 +204,33 @@ BOOST_AUTO_TEST_SUITE_END()
 BOOST_AUTO_TEST_SUITE(tie)
 
 BOOST_AUTO_TEST_CASE(equal_tables_become_one) {
-  std::string pattern = (fs::temp_directory_path() / "onnxport-tie-XXXXXX").string();
-  BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
+  const test::TemporaryFolder folder;
   std::vector<float> numbers(12);
   for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<float>(i);
   const Tensor table = Tensor::of<float>(DType::f32, {3, 4}, numbers);
   numbers.back() = -1;
   const Tensor other = Tensor::of<float>(DType::f32, {3, 4}, numbers);
-  const fs::path file = fs::path(pattern) / "w.safetensors";
+  const fs::path file = folder / "w.safetensors";
   write_safetensors(file, {{"embed", table}, {"head", table}, {"other", other}});
-  {
-    Graph g;
-    std::map<std::string, ValueId> weights;
-    for (StoredTensor& stored : read_safetensors(file.string())) {
-      const std::string name = stored.name;
-      weights[name] = g.add_weight(name, Weight{std::make_shared<const StoredTensor>(std::move(stored)), {}});
-    }
-    const ValueId ids = g.add_input("ids", {DType::i64, {Dim(2)}});
-    const auto linear = [&](ValueId x, const char* name) {
-      return g.add_node({composite_domain, "Linear", name, {x, weights.at(name)}, {}, {}, ""})[0];
-    };
-    const ValueId x = g.add_node({composite_domain, "Embedding", "embed", {weights.at("embed"), ids}, {}, {}, ""})[0];
-    g.add_output("y", linear(x, "head"));
-    g.add_output("z", linear(x, "other"));
-    const auto tied = tie_equal_weights(g);
-    BOOST_TEST(tied.size() == 1u);
-    BOOST_TEST(tied[0].first == "head");
-    BOOST_TEST(tied[0].second == "embed");
-    BOOST_TEST(g.nodes[1].inputs[1] == weights.at("embed"));
-    BOOST_TEST(g.nodes[2].inputs[1] == weights.at("other"));
+  Graph g;
+  std::map<std::string, ValueId> weights;
+  for (StoredTensor& stored : read_safetensors(file.string())) {
+    const std::string name = stored.name;
+    weights[name] = g.add_weight(name, Weight{std::make_shared<const StoredTensor>(std::move(stored)), {}});
   }
-  fs::remove_all(pattern);
+  const ValueId ids = g.add_input("ids", {DType::i64, {Dim(2)}});
+  const auto linear = [&](ValueId x, const char* name) {
+    return g.add_node({composite_domain, "Linear", name, {x, weights.at(name)}, {}, {}, ""})[0];
+  };
+  const ValueId x = g.add_node({composite_domain, "Embedding", "embed", {weights.at("embed"), ids}, {}, {}, ""})[0];
+  g.add_output("y", linear(x, "head"));
+  g.add_output("z", linear(x, "other"));
+  const auto tied = tie_equal_weights(g);
+  BOOST_TEST(tied.size() == 1u);
+  BOOST_TEST(tied[0].first == "head");
+  BOOST_TEST(tied[0].second == "embed");
+  BOOST_TEST(g.nodes[1].inputs[1] == weights.at("embed"));
+  BOOST_TEST(g.nodes[2].inputs[1] == weights.at("other"));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

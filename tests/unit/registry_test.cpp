@@ -8,7 +8,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <initializer_list>
 #include <iterator>
 #include <optional>
 #include <string>
@@ -17,6 +16,9 @@
 #include "core/error.hpp"
 #include "registry/features_manager.hpp"
 #include "registry/recognised.hpp"
+#include "tests/support/plugins_in.hpp"
+#include "tests/support/refused.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace registry_test {
 
@@ -25,14 +27,10 @@ namespace {
 using namespace onnxport;
 using Path = std::filesystem::path;
 
-struct Folder {
-  Path path;
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "onnxport-registry-XXXXXX").string();
-    path = ::mkdtemp(name.data());
-  }
-  ~Folder() { std::filesystem::remove_all(path); }
-};
+using test::Caught;
+using test::caught;
+using test::plugins_in;
+using Folder = test::TemporaryFolder;
 
 struct Variable {
   const char* name;
@@ -72,37 +70,6 @@ void extension(const Path& place, const std::string& name, const std::string& re
                                               << rest;
 }
 
-Registry discover(std::initializer_list<Path> places) {
-  SearchOptions options;
-  options.plugin_dirs = places;
-  options.environment = false;
-  options.install_dir = "/nonexistent";
-  return Registry::discover(options);
-}
-
-struct Caught {
-  Failure failure = Failure::internal;
-  std::string text;
-  std::string hint;
-};
-
-template <class Function>
-Caught caught(Function function) {
-  try {
-    function();
-  } catch (const Error& error) {
-    return {error.failure(), error.what(), error.hint()};
-  }
-  BOOST_ERROR("nothing was thrown");
-  return {};
-}
-
-bool has(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
-#define CHECK_HAS(text, part) BOOST_TEST(has(text, part), "found: " << (text) << "\nexpected in it: " << (part))
-
 onnxport_host this_host() {
   onnxport_host host{};
   host.struct_size = sizeof host;
@@ -121,7 +88,7 @@ BOOST_AUTO_TEST_CASE(a_config_without_a_type_is_told_by_its_fields) {
   plugin(place.path, "toy", "toy", {}, rest + "recognised_by: {toy: {fields: [a, b], feature: causal-lm}}\n");
   plugin(place.path, "wide", "wide", {}, rest + "recognised_by: {wide: {fields: [a]}}\n");
   plugin(place.path, "rival", "rival", {}, rest + "recognised_by: {rival: {fields: [c, a]}}\n");
-  const Registry registry = discover({place.path});
+  const Registry registry = plugins_in({place.path});
   const auto type_of = [&](const char* config) {
     const auto found = recognise(registry, Json::parse(config));
     return found ? found->type + " " + found->feature : "none";
@@ -139,7 +106,7 @@ BOOST_AUTO_TEST_CASE(a_config_without_a_type_is_told_by_its_fields) {
 BOOST_AUTO_TEST_CASE(finds_by_any_spelling) {
   const Folder place;
   plugin(place.path, "toy", "toy_2, other");
-  const Registry registry = discover({place.path});
+  const Registry registry = plugins_in({place.path});
   BOOST_TEST(registry.model_types() == (std::vector<std::string>{"other", "toy_2"}), boost::test_tools::per_element());
   BOOST_TEST(registry.resolve("TOY-2").model_type == "toy_2");
   BOOST_TEST(registry.find("toy_2").place == "--plugin-dir");
@@ -149,7 +116,7 @@ BOOST_AUTO_TEST_CASE(finds_by_any_spelling) {
 BOOST_AUTO_TEST_CASE(a_plugin_folder_is_a_place_too) {
   const Folder place;
   plugin(place.path, "toy", "toy");
-  BOOST_TEST(discover({place.path / "toy"}).find("toy").manifest.id == "org.example.toy");
+  BOOST_TEST(plugins_in({place.path / "toy"}).find("toy").manifest.id == "org.example.toy");
 }
 
 BOOST_AUTO_TEST_CASE(an_earlier_place_wins) {
@@ -157,7 +124,7 @@ BOOST_AUTO_TEST_CASE(an_earlier_place_wins) {
   plugin(first.path, "toy", "toy", "org.first.toy");
   plugin(second.path, "toy", "toy", "org.second.toy");
   plugin(second.path, "more", "toy, more", "org.second.more");
-  const Registry registry = discover({first.path, second.path});
+  const Registry registry = plugins_in({first.path, second.path});
   BOOST_TEST(registry.find("toy").manifest.id == "org.first.toy");
   BOOST_TEST(registry.find("more").manifest.id == "org.second.more");
   BOOST_TEST(registry.find("toy", "org.second.toy").manifest.id == "org.second.toy");
@@ -171,14 +138,14 @@ BOOST_AUTO_TEST_CASE(an_earlier_place_wins) {
 BOOST_AUTO_TEST_CASE(the_same_folder_twice_is_one) {
   const Folder place;
   plugin(place.path, "toy", "toy");
-  BOOST_TEST(discover({place.path, place.path / "toy/.."}).candidates().size() == 1u);
+  BOOST_TEST(plugins_in({place.path, place.path / "toy/.."}).candidates().size() == 1u);
 }
 
 BOOST_AUTO_TEST_CASE(two_in_one_place_conflict) {
   const Folder place;
   plugin(place.path, "a", "toy, only-a");
   plugin(place.path, "b", "toy");
-  const Registry registry = discover({place.path});
+  const Registry registry = plugins_in({place.path});
   const Caught failure = caught([&] { registry.find("toy"); });
   BOOST_TEST((failure.failure == Failure::plugin));
   CHECK_HAS(failure.text, "2 plugins of the same place offer the model type 'toy'");
@@ -193,7 +160,7 @@ BOOST_AUTO_TEST_CASE(two_in_one_place_conflict) {
 BOOST_AUTO_TEST_CASE(unknown_types_and_plugins) {
   const Folder place;
   plugin(place.path, "a", "mountain, valley");
-  const Registry registry = discover({place.path});
+  const Registry registry = plugins_in({place.path});
   Caught failure = caught([&] { registry.find("montain"); });
   BOOST_TEST((failure.failure == Failure::usage));
   BOOST_TEST(failure.text == "unknown model type 'montain'; the nearest known: mountain");
@@ -209,14 +176,14 @@ BOOST_AUTO_TEST_CASE(unknown_types_and_plugins) {
 
 BOOST_AUTO_TEST_CASE(nothing_installed) {
   const Folder place;
-  const Caught failure = caught([&] { discover({place.path}).find("toy"); });
+  const Caught failure = caught([&] { plugins_in({place.path}).find("toy"); });
   BOOST_TEST((failure.failure == Failure::usage));
   CHECK_HAS(failure.text, "no usable plugin was found in\n  " + place.path.string() + " (--plugin-dir)");
   CHECK_HAS(failure.text, "/nonexistent (install, no such folder)");
 }
 
 BOOST_AUTO_TEST_CASE(a_missing_plugin_dir_is_an_error) {
-  const Caught failure = caught([&] { discover({"/nonexistent/plugins"}); });
+  const Caught failure = caught([&] { plugins_in({"/nonexistent/plugins"}); });
   BOOST_TEST((failure.failure == Failure::usage));
   BOOST_TEST(failure.text == "--plugin-dir /nonexistent/plugins: no such folder");
 }
@@ -235,7 +202,7 @@ BOOST_AUTO_TEST_CASE(one_broken_plugin_stops_no_other) {
   std::filesystem::create_directories(place.path / "source");
   std::ofstream(place.path / "source/plugin.yaml") << "id: a.b\nname: n\nversion: 1\nlicense: MIT\nvendor: "
                                                       "v\nmodels: [{types: [source], features: [default]}]\n";
-  const Registry registry = discover({place.path});
+  const Registry registry = plugins_in({place.path});
   BOOST_TEST(registry.find("toy").manifest.name == "good");
   BOOST_TEST(registry.candidates().size() == 6u);
   CHECK_HAS(caught([&] { registry.find("gone"); }).text,
@@ -255,7 +222,7 @@ BOOST_AUTO_TEST_CASE(a_refused_plugin_is_passed_over_but_not_in_silence) {
   const Path manifest = plugin(first.path, "toy", "toy", "org.first.toy");
   plugin(second.path, "toy", "toy", "org.second.toy");
   ::chmod((first.path / "toy/lib.so").c_str(), 0666);
-  const Registry registry = discover({first.path, second.path});
+  const Registry registry = plugins_in({first.path, second.path});
   BOOST_TEST(registry.find("toy").manifest.id == "org.second.toy");
   BOOST_REQUIRE_EQUAL(registry.passed_over("toy").size(), 1u);
   const Candidate& refused = *registry.passed_over("toy")[0];
@@ -274,7 +241,7 @@ BOOST_AUTO_TEST_CASE(world_writable_folders_and_manifests) {
   ::chmod((place.path / "a").c_str(), 0777);
   const Path manifest = plugin(place.path, "b", "b");
   ::chmod(manifest.c_str(), 0666);
-  const Registry registry = discover({place.path});
+  const Registry registry = plugins_in({place.path});
   for (const Candidate& candidate : registry.candidates()) BOOST_TEST((candidate.state == CandidateState::refused));
 }
 
@@ -283,7 +250,7 @@ BOOST_AUTO_TEST_CASE(other_abis_and_platforms) {
   plugin(place.path, "major", "major", {}, "abi: \"2.0\"\nplatform: " + std::string(host_platform()) + "\n");
   plugin(place.path, "minor", "minor", {}, "abi: \"1.99\"\nplatform: " + std::string(host_platform()) + "\n");
   plugin(place.path, "platform", "platform", {}, "abi: \"1.0\"\nplatform: plan9-vax\n");
-  const Registry registry = discover({place.path});
+  const Registry registry = plugins_in({place.path});
   CHECK_HAS(caught([&] { registry.find("major"); }).text, "found a plugin for ABI 2.0, expected 1.0 to 1.");
   CHECK_HAS(caught([&] { registry.find("minor"); }).text, "found a plugin for ABI 1.99");
   CHECK_HAS(caught([&] { registry.find("platform"); }).text, "found a plugin for plan9-vax, expected ");
@@ -333,7 +300,7 @@ BOOST_AUTO_TEST_CASE(extensions) {
   extension(place.path, "lost", "extends: org.example.nobody\nmodel_types: {lost: toy}\n");
   extension(place.path, "twice", "extends: org.example.alias\nmodel_types: {twice: my-toy}\n");
   extension(place.path, "wrong", "extends: org.example.toy\nmodel_types: {wrong: toy_3}\n");
-  const Registry registry = discover({place.path});
+  const Registry registry = plugins_in({place.path});
   const Resolved resolved = registry.resolve("my_toy");
   BOOST_TEST(resolved.model_type == "toy_2");
   BOOST_TEST(resolved.model->features.size() == 3u);
@@ -343,7 +310,7 @@ BOOST_AUTO_TEST_CASE(extensions) {
   CHECK_HAS(caught([&] { registry.find("lost"); }).text,
             "it extends 'org.example.nobody', which is not among the plugins found");
   extension(place.path, "misspelt", "extends: org.exmaple.toy\nmodel_types: {misspelt: toy_2}\n");
-  const Registry with_misspelt = discover({place.path});
+  const Registry with_misspelt = plugins_in({place.path});
   CHECK_HAS(caught([&] { with_misspelt.find("misspelt"); }).text,
             "not among the plugins found; the nearest known: org.example.toy");
   CHECK_HAS(caught([&] { registry.find("twice"); }).text, "which is an extension itself");
@@ -358,7 +325,7 @@ BOOST_AUTO_TEST_SUITE(features_manager)
 BOOST_AUTO_TEST_CASE(supported_features) {
   const Folder place;
   plugin(place.path, "toy", "toy_2");
-  const Registry registry = discover({place.path});
+  const Registry registry = plugins_in({place.path});
   const FeaturesManager features(registry);
   BOOST_TEST(features.supported_model_types().size() == 1u);
   BOOST_TEST(features.get_supported_features_for_model_type("toy-2") ==

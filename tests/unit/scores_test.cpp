@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "core/error.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace scores_test {
 
@@ -17,12 +18,6 @@ using namespace onnxport;
 namespace {
 
 struct Fixture {
-  Fixture() {
-    std::string pattern = (fs::temp_directory_path() / "onnxport-scores-XXXXXX").string();
-    BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    root = pattern;
-  }
-  ~Fixture() { fs::remove_all(root); }
   Fixture(const Fixture&) = delete;
   Fixture& operator=(const Fixture&) = delete;
 
@@ -40,7 +35,7 @@ struct Fixture {
     return graph.nodes.empty() ? "" : graph.nodes[0].op;
   }
 
-  fs::path root;
+  test::TemporaryFolder root;
 };
 
 }  // namespace

@@ -11,6 +11,7 @@
 
 #include "core/checkpoint/checkpoint.hpp"
 #include "core/error.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace sentence_modules_test {
 
@@ -24,20 +25,11 @@ constexpr const char* pooling = R"({"path": "1_Pooling", "type": "sentence_trans
 constexpr const char* dense = R"({"path": "2_Dense", "type": "sentence_transformers.models.Dense"})";
 
 struct Fixture {
-  Fixture() {
-    std::string pattern = (fs::temp_directory_path() / "onnxport-sentence-XXXXXX").string();
-    BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    root = pattern;
-    write("1_Pooling/config.json", "{}");
-  }
-  ~Fixture() { fs::remove_all(root); }
+  Fixture() { write("1_Pooling/config.json", "{}"); }
   Fixture(const Fixture&) = delete;
   Fixture& operator=(const Fixture&) = delete;
 
-  void write(const fs::path& name, const std::string& text) const {
-    fs::create_directories((root / name).parent_path());
-    std::ofstream(root / name) << text;
-  }
+  void write(const fs::path& name, const std::string& text) const { root.write(name, text); }
   void modules(const std::vector<std::string>& entries) const {
     std::string text;
     for (const std::string& entry : entries) text += (text.empty() ? "[" : ", ") + entry;
@@ -57,7 +49,7 @@ struct Fixture {
     BOOST_TEST(text.find(part) != std::string::npos, "expected '" << part << "' in: " << text);
   }
 
-  fs::path root;
+  test::TemporaryFolder root;
 };
 
 /// A model with tokens and mask.

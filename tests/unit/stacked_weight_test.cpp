@@ -14,6 +14,7 @@
 #include "core/onnx/model_file.hpp"
 #include "core/passes/pipeline.hpp"
 #include "core/passes/precision.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace stacked_weight_test {
 
@@ -27,13 +28,6 @@ using Ints = std::vector<int64_t>;
 using Floats = std::vector<float>;
 
 struct Fixture {
-  Fixture() {
-    std::string pattern = (fs::temp_directory_path() / "onnxport-stack-XXXXXX").string();
-    BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    folder = pattern;
-  }
-  ~Fixture() { fs::remove_all(folder); }
-
   /// first, first + 1, … in a file of its own.
   Weight stored(const std::string& name, Ints shape, float first = 0) {
     Tensor tensor{DType::f32, std::move(shape), {}};
@@ -66,7 +60,7 @@ struct Fixture {
     for (const int threads : {1, 3}) BOOST_TEST((written(weight, threads) == tensor.data));
   }
 
-  fs::path folder;
+  test::TemporaryFolder folder;
 };
 
 float number(size_t value) {

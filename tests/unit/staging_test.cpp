@@ -11,6 +11,7 @@
 #include "core/format_bytes.hpp"
 #include "core/output/companions.hpp"
 #include "core/output/staging.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace onnxport::staging_test {
 namespace {
@@ -18,12 +19,6 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Fixture {
-  Fixture() {
-    std::string pattern = (fs::temp_directory_path() / "onnxport-staging-XXXXXX").string();
-    root = ::mkdtemp(pattern.data());
-  }
-  ~Fixture() { fs::remove_all(root); }
-
   static void write(const fs::path& path, const std::string& text) {
     fs::create_directories(path.parent_path());
     std::ofstream(path) << text;
@@ -39,7 +34,7 @@ struct Fixture {
       names.insert(entry.path().lexically_relative(root).string());
     return names;
   }
-  fs::path root;
+  test::TemporaryFolder root;
 };
 
 bool says(const Error& error, const std::string& text) {

@@ -17,6 +17,7 @@
 #include "core/validate/file_inputs.hpp"
 #include "tests/support/both_back_ends.hpp"
 #include "tests/support/graph_fixture.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace transform_test {
 
@@ -34,9 +35,6 @@ using Words = std::vector<std::string>;
 ///   lowest) ─ y
 struct Foreign {
   Foreign() {
-    std::string pattern = (fs::temp_directory_path() / "onnxport-foreign-XXXXXX").string();
-    BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    folder = pattern;
     model.set_ir_version(8);
     model.add_opset_import()->set_version(18);
     graph = model.mutable_graph();
@@ -67,7 +65,6 @@ struct Foreign {
     type(output, pb::TensorProto::FLOAT, {"s0", "s1", "64"});
     save();
   }
-  ~Foreign() { fs::remove_all(folder); }
 
   static void type(pb::ValueInfoProto& value, int32_t element, const Words& axes) {
     pb::TypeProto_Tensor& tensor = *value.mutable_type()->mutable_tensor_type();
@@ -152,7 +149,7 @@ struct Foreign {
     }
   }
 
-  fs::path folder;
+  test::TemporaryFolder folder;
   pb::ModelProto model, written;
   pb::GraphProto* graph = nullptr;
 };

@@ -13,6 +13,7 @@
 #include "registry/places.hpp"
 #include "registry/signature.hpp"
 #include "registry/trust_edit.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace trust_test {
 
@@ -23,23 +24,8 @@ namespace {
 
 const std::string sum_1(64, '1'), sum_2(64, '2');
 
-struct Folder {
-  Folder() {
-    std::string pattern = (fs::temp_directory_path() / "onnxport-trust-XXXXXX").string();
-    BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    path = pattern;
-  }
-  ~Folder() { fs::remove_all(path); }
-  fs::path write(const std::string& name, const std::string& text) const {
-    std::ofstream(path / name) << text;
-    return path / name;
-  }
-  std::string read(const std::string& name) const {
-    std::ifstream in(path / name);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
+struct Folder : test::TemporaryFolder {
   TrustPolicy policy(const std::string& text) const { return TrustPolicy::read(write("trust.yaml", text)); }
-  fs::path path;
 };
 
 Subject acme() {

@@ -18,6 +18,7 @@
 #include "core/checkpoint/convert.hpp"
 #include "core/checkpoint/parallel_writer.hpp"
 #include "core/error.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace weight_test {
 
@@ -27,13 +28,6 @@ namespace fs = std::filesystem;
 namespace {
 
 struct Fixture {
-  Fixture() {
-    std::string pattern = (fs::temp_directory_path() / "onnxport-weight-XXXXXX").string();
-    BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    path = pattern;
-  }
-  ~Fixture() { fs::remove_all(path); }
-
   /// A weight of random finite numbers, in a file.
   Weight random_weight(std::vector<int64_t> shape, ir::DType dtype = ir::DType::f32) {
     std::mt19937 random(static_cast<uint32_t>(shape.size() * 31 + static_cast<size_t>(shape[0])));
@@ -64,7 +58,7 @@ struct Fixture {
     return bytes;
   }
 
-  fs::path path;
+  test::TemporaryFolder path;
   int count = 0;
 };
 

@@ -6,6 +6,7 @@
 
 #include "core/definition/weights.hpp"
 #include "core/error.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace weights_test {
 
@@ -18,9 +19,6 @@ namespace {
 struct Folder {
   explicit Folder(const std::map<std::string, std::vector<int64_t>>& shapes,
                   const std::map<std::string, ir::DType>& dtypes = {}) {
-    std::string pattern = (fs::temp_directory_path() / "onnxport-weights-XXXXXX").string();
-    BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    path = pattern;
     std::ofstream(path / "config.json") << "{}";
     std::map<std::string, ir::Tensor> tensors;
     for (const auto& [name, shape] : shapes) {
@@ -31,8 +29,7 @@ struct Folder {
     write_safetensors(path / "model.safetensors", tensors);
     checkpoint.emplace(Checkpoint::open(path));
   }
-  ~Folder() { fs::remove_all(path); }
-  fs::path path;
+  test::TemporaryFolder path;
   std::optional<Checkpoint> checkpoint;
 };
 
