@@ -79,7 +79,7 @@ class Equation {
     return graph;
   }
 
-  test::TemporaryFolder folder_;
+  onnxport::test::TemporaryFolder folder_;
 };
 
 // ------------------------------------------------------------------------------------ the arithmetic, written out

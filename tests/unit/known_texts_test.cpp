@@ -27,7 +27,7 @@ bool same(const Node& a, const Node& b) {
          std::equal(a.items.begin(), a.items.end(), b.items.begin(), b.items.end(), same);
 }
 
-using Scratch = test::TemporaryFolder;
+using Scratch = onnxport::test::TemporaryFolder;
 
 std::string bytes_of(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);

@@ -18,9 +18,6 @@ using namespace onnxport;
 namespace {
 
 struct Fixture {
-  Fixture(const Fixture&) = delete;
-  Fixture& operator=(const Fixture&) = delete;
-
   /// The operator that makes the scores of so many labels; empty where they are the logits.
   std::string made(int64_t labels, const std::string& config = "{}", const std::string& choice = "auto") const {
     ir::Graph graph;

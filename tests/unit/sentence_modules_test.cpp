@@ -26,9 +26,6 @@ constexpr const char* dense = R"({"path": "2_Dense", "type": "sentence_transform
 
 struct Fixture {
   Fixture() { write("1_Pooling/config.json", "{}"); }
-  Fixture(const Fixture&) = delete;
-  Fixture& operator=(const Fixture&) = delete;
-
   void write(const fs::path& name, const std::string& text) const { root.write(name, text); }
   void modules(const std::vector<std::string>& entries) const {
     std::string text;
