@@ -35,7 +35,7 @@ const std::set<std::string_view>& never_null_fields() {
       "num_heads", "num_hidden_groups", "num_hidden_layers", "num_layers", "num_mel_bins", "num_queries", "patch_size",
       "patch_sizes", "patch_stride", "pooler_act", "pre_norm", "proj_codevector_dim", "projection_hidden_act",
       "projector_hidden_act", "qk_layernorm", "qk_nope_head_dim", "qk_rope_head_dim", "qkv_bias", "reassemble_factors",
-      "relative_attention", "relative_attention_max_distance", "relative_attention_num_buckets", "rms_norm_eps",
+      "relative_attention", "relative_attention_max_distance", "relative_attention_num_buckets",
       "scale_attn_weights", "scale_embedding", "scale_factor", "sr_ratios", "state_size", "strides", "tdnn_dilation",
       "tdnn_dim", "tdnn_kernel", "tie_word_embeddings", "time_step_rank", "two_stage", "type_vocab_size",
       "use_absolute_position_embeddings", "use_conv_bias", "with_box_refine", "xvector_output_dim",

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Command R and Command R7B (Cohere 2). Source: CohereModel, Cohere2Model and their heads, transformers 4.57 and 5.24.
-#include <onnxport/blocks/layer.hpp>
+// Command R, Command R7B (Cohere 2) and its mixture of experts. Source: CohereModel, Cohere2Model and their heads,
+// transformers 4.57 and 5.24; Cohere2MoeModel, 5.24.
+#include <optional>
+
+#include <onnxport/families/mixtures.hpp>
 #include <onnxport/layer_types.hpp>
 #include <onnxport/plugin.hpp>
 #include <onnxport/rotary_decoder.hpp>
@@ -16,12 +19,46 @@ struct Family {
   const char* type;
   bool windows = false;         // most layers have a window, and only they turn queries and keys
   bool query_key_norm = false;  // by use_qk_norm
-  bool own_head_size = false;   // by head_dim
+  bool experts = false;         // in the layers that are not dense
   double theta_since_5 = 10000;
 };
 constexpr Family families[] = {
-    {.type = "cohere", .query_key_norm = true, .own_head_size = true, .theta_since_5 = 500'000},
+    {.type = "cohere", .query_key_norm = true, .theta_since_5 = 500'000},
     {.type = "cohere2", .windows = true},
+    {.type = "cohere2_moe", .windows = true, .experts = true},
+};
+
+/// The feed-forwards of a mixture. Source: Cohere2MoeSparseMoeBlock, transformers 5.24.
+struct CohereExperts {
+  CohereExperts(const Config& c, int64_t hidden, int64_t inner, const std::string& activation)
+      : form{.experts = {.count = c.size("num_experts", 8), .hidden = hidden, .inner = inner},
+             .options = {.top_k = c.size("num_experts_per_tok", 2), .normalize = true, .activation = activation}},
+        dense(gated_feed_forward(c.size("prefix_dense_intermediate_size", inner), activation)),
+        dense_turns(c.size("prefix_dense_sliding_window_pattern", 1) == 1),
+        types(layer_types(c, {.layers = c.count("num_hidden_layers", 40),
+                              .known = {"dense", "sparse"},
+                              .otherwise = [first = c.count("first_k_dense_replace", 0)](
+                                               int64_t i) { return i < first ? "dense" : "sparse"; },
+                              .field = "mlp_layer_types"})) {
+    const bool normalizes = c.boolean("norm_topk_prob", true);
+    if (c.choice("expert_selection_fn", "softmax", {"softmax", "sigmoid"}) == "sigmoid") {
+      form.scores = MixtureFeedForward::Scores::sigmoid;
+      form.options.normalize = normalizes;
+    }
+    require_at_most({"num_experts_per_tok", form.options.top_k}, {"num_experts", form.experts.count});
+    const int64_t shared = c.count("num_shared_experts", 0);
+    const std::string joined = c.choice("shared_expert_combination_strategy", "average", {"average", "sum"});
+    if (shared > 0) form.shared = gated_feed_forward(inner * shared, activation);
+    halved = shared > 0 && joined == "average";
+    no_effect_of_router_training(c);
+  }
+  MixtureFeedForward form;
+  FeedForward dense;
+  bool dense_turns;                // layers without experts turn queries and keys, with a window or without
+  std::vector<std::string> types;  // of each layer's feed-forward
+  bool halved = false;             // what experts and the shared one yield together
+
+  bool is_dense(int64_t layer) const { return types[static_cast<size_t>(layer)] == "dense"; }
 };
 
 struct CohereConfig {
@@ -32,10 +69,10 @@ struct CohereConfig {
         layers(c.count("num_hidden_layers", 40)),
         heads(c.size("num_attention_heads", 64)),
         kv_heads(c.size("num_key_value_heads", heads)),
-        head_size(head_size_of(c, family, std::max<int64_t>(1, hidden / heads))),
+        head_size(c.size("head_dim", std::max<int64_t>(1, hidden / heads))),
         positions(c.size("max_position_embeddings", 8192)),
         activation(c.text("hidden_act", "silu")),
-        norm{.epsilon = c.real("layer_norm_eps", 1e-5), .bias = false},
+        norm(norm_of(c, family)),
         bias(c.boolean("attention_bias", false)),
         query_key_norm(family.query_key_norm && c.boolean("use_qk_norm", false)),
         causal(c.boolean("is_causal", true)),
@@ -46,6 +83,7 @@ struct CohereConfig {
         rotary(c, head_size,
                RotaryFields{.theta = c.real("rope_theta", c.written_before(5, 0) ? 10000 : family.theta_since_5),
                             .partial = c.real("partial_rotary_factor", 1)}) {
+    if (family.experts) experts.emplace(c, hidden, inner, activation);
     require_multiple({"num_attention_heads", heads}, {"num_key_value_heads", kv_heads});
     c.no_effect({"cache_implementation", "_sliding_window_pattern", "sliding_window_pattern"});
   }
@@ -58,15 +96,18 @@ struct CohereConfig {
   int64_t window;                  // as of AttentionOptions; 0: none
   std::vector<std::string> types;  // of each layer; empty: all see the whole text, and turn
   Rotary rotary;
+  std::optional<CohereExperts> experts{};  // none: all layers are dense
 
   bool slides(int64_t layer) const { return !types.empty() && types[static_cast<size_t>(layer)] == sliding; }
-  bool turns(int64_t layer) const { return types.empty() || slides(layer); }
+  bool turns(int64_t layer) const {
+    return types.empty() || slides(layer) || (experts && experts->dense_turns && experts->is_dense(layer));
+  }
 
  private:
-  static int64_t head_size_of(const Config& c, const Family& family, int64_t derived) {
-    if (family.own_head_size) return c.size("head_dim", derived);
-    c.no_effect({"head_dim"});  // the class writes it, and reads none
-    return derived;
+  static Norm norm_of(const Config& c, const Family& family) {
+    const Norm usual{.epsilon = c.real("layer_norm_eps", 1e-5), .bias = false};
+    if (!family.experts || c.is_null("rms_norm_eps") || !c.has("rms_norm_eps")) return usual;
+    return {.kind = Norm::Kind::rms, .epsilon = c.real("rms_norm_eps", 1e-5)};
   }
 
   // What a model that looks both ways states is how far it sees.
@@ -131,6 +172,16 @@ class CohereOnnxConfig final : public RotaryDecoder {
                           .feed_forward_branch = {.norm = c.norm, .name = "input_layernorm"},
                           .parallel = true};
     if (c.query_key_norm) form.attention.query_key_norm = {.norm = c.norm, .stacked = true};
+    if (!c.experts) return form;
+    if (c.experts->is_dense(index)) {
+      form.feed_forward = c.experts->dense;
+    } else if (c.experts->halved) {
+      form.own_feed_forward = [this](const Scope& mlp, const Value& h) {
+        return mixture_feed_forward(mlp, h, c.experts->form) * 0.5;
+      };
+    } else {
+      form.mixture = c.experts->form;
+    }
     return form;
   }
 
@@ -142,7 +193,7 @@ class CohereOnnxConfig final : public RotaryDecoder {
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.cohere",
     .name = "Command R",
-    .models = {{.types = {"cohere", "cohere2"},
+    .models = {{.types = {"cohere", "cohere2", "cohere2_moe"},
                 .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past"},
                 .make = make<CohereOnnxConfig>}},
 })

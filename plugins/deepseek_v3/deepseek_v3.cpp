@@ -20,7 +20,7 @@ struct DeepseekConfig {
         hidden(c.size("hidden_size", family.otherwise.hidden)),
         layers(c.count("num_hidden_layers", family.otherwise.layers)),
         heads(c.size("num_attention_heads", family.otherwise.heads)),
-        query_rank(c.is_null("q_lora_rank") ? 0 : c.size("q_lora_rank", family.otherwise.query_rank)),
+        query_rank(c.is_null("q_lora_rank") ? 0 : c.count("q_lora_rank", family.otherwise.query_rank)),
         kv_rank(c.size("kv_lora_rank", 512)),
         nope(c.size("qk_nope_head_dim", family.otherwise.nope)),
         rope(c.size("qk_rope_head_dim", 64)),
@@ -33,14 +33,15 @@ struct DeepseekConfig {
         dense(gated_feed_forward(c.size("intermediate_size", family.otherwise.inner), c.text("hidden_act", "silu"),
                                  family.mlp_bias && c.boolean("mlp_bias", false))),
         epsilon(c.real("rms_norm_eps", family.otherwise.epsilon)),
-        tied(c.tie(false)),
+        tied(c.tie(family.otherwise.tied)),
         labels(c.num_labels()),
         pad(c.maybe_integer("pad_token_id")) {
     require_equal({"num_key_value_heads", c.size("num_key_value_heads", heads)}, {"num_attention_heads", heads});
     if (std::find(is_dense.begin(), is_dense.end(), false) != is_dense.end()) mixture = family.mixture(c, hidden);
     no_effect_of_router_training(c);
     c.no_effect({"qk_head_dim", "head_dim", "pretraining_tp", "num_nextn_predict_layers", "num_mtp_layers", "ep_size",
-                 "moe_layer_freq", "scoring_func", "topk_method", "norm_topk_prob", "n_group", "topk_group"});
+                 "moe_layer_freq", "scoring_func", "embedding_initializer_range", "topk_method", "norm_topk_prob",
+                 "n_group", "topk_group"});
   }
   int64_t vocab, hidden, layers, heads;
   int64_t query_rank, kv_rank;  // of the latents; 0: queries have none
@@ -88,6 +89,8 @@ class DeepseekOnnxConfig final : public RotaryDecoder {
   Value decode(const Scope& s, const Inputs& in, Cache& cache) const override {
     Graph& g = s.graph();
     g.unused("*layers." + std::to_string(c.layers) + ".*");  // predicts one more token, in training (section 2.2)
+    if (*family.norm_of_mixtures != '\0')
+      g.unused(std::string("*.") + family.norm_of_mixtures + ".*");  // of dense layers
     const Angles turns = angles(s, in);
     Value x = embedding(s / "embed_tokens", in.at("input_ids"), {c.vocab, c.hidden});
     for (int64_t i = 0; i < c.layers; ++i) {
@@ -103,8 +106,12 @@ class DeepseekOnnxConfig final : public RotaryDecoder {
         return linear(attention / "o_proj", mixed, {.out = c.hidden, .bias = c.bias});
       });
       x = residual(layer, x, {.norm = rms(), .name = "post_attention_layernorm"}, [&](const Value& h) {
-        return c.is_dense[static_cast<size_t>(i)] ? feed_forward(mlp, h, c.dense)
-                                                  : mixture_feed_forward(mlp, h, c.mixture);
+        if (c.is_dense[static_cast<size_t>(i)]) return feed_forward(mlp, h, c.dense);
+        const Value mixed = mixture_feed_forward(mlp, h, c.mixture);
+        if (*family.norm_of_mixtures == '\0') return mixed;
+        // In the layer as published, in the mixture as transformers 5 has it in memory.
+        const Scope published = layer / family.norm_of_mixtures, in_memory = mlp / family.norm_of_mixtures;
+        return norm(in_memory.has("weight") ? in_memory : published, mixed, rms());
       });
     }
     return g.mark("hidden_states." + std::to_string(c.layers), norm(s / "norm", x, rms()));
@@ -165,14 +172,14 @@ class DeepseekOnnxConfig final : public RotaryDecoder {
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.deepseek_v3",
     .name = "DeepSeek-V2, V3 and their relatives",
-    .models = {{.types = {"glm4_moe_lite"},
+    .models = {{.types = {"glm4_moe_lite", "sarvam_mla", "youtu"},
                 .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past"},
                 .make = make<DeepseekOnnxConfig>},
                {.types = {"deepseek_v2"},
                 .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past",
                              "sequence-classification"},
                 .make = make<DeepseekOnnxConfig>},
-               {.types = {"deepseek_v3"},
+               {.types = {"deepseek_v3", "axk1"},
                 .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past",
                              "sequence-classification", "token-classification"},
                 .make = make<DeepseekOnnxConfig>}},

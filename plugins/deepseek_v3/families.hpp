@@ -22,20 +22,22 @@ enum class Pairs {
 /// What the config class of a type says where a config does not.
 struct Defaults {
   int64_t vocab, hidden, layers, heads, positions, dense_layers, inner;
-  int64_t query_rank = 1536;
+  int64_t query_rank = 1536;  // 0: queries have no latent
   int64_t nope = 128, value = 128;
   double epsilon = 1e-6;
+  bool tied = false;
 };
 
 struct Family {
   const char* type;
   Defaults otherwise;
-  MixtureFeedForward (*mixture)(const Config&, int64_t hidden);
+  MixtureFeedForward (*mixture)(const Config&, int64_t hidden) = nullptr;  // absent where all layers are dense
   /// Which of so many layers have no mixture; `otherwise` are the first.
   std::vector<bool> (*dense)(const Config&, int64_t layers, int64_t otherwise);
   Pairs pairs;
-  bool caches_latents;  // which all heads share, in place of every head's keys and values
-  bool mlp_bias;        // by the field of this name
+  bool caches_latents;                // which all heads share, in place of every head's keys and values
+  bool mlp_bias;                      // by the field of this name
+  const char* norm_of_mixtures = "";  // of what a mixture yields, in the layer; "": none
   const char *classes = "score", *token_classes = "";
 };
 
@@ -91,6 +93,35 @@ inline MixtureFeedForward balanced_lite(const Config& c, int64_t hidden) {
                            .scale = 1.8});
 }
 
+/// Source: AXK1MoE, transformers 5.24.
+inline MixtureFeedForward balanced_of_192(const Config& c, int64_t hidden) {
+  return deepseek_mixture(c, hidden,
+                          {.inner = 2048,
+                           .experts = 192,
+                           .shared_experts = 1,
+                           .top_k = 8,
+                           .groups = 8,
+                           .kept_groups = 4,
+                           .normalize = true,
+                           .scale = 2.5});
+}
+
+/// Source: SarvamMLAConfig, transformers 5.24; published configs have names of their own.
+inline MixtureFeedForward balanced_of_128(const Config& config, int64_t hidden) {
+  const Config c =
+      config.with_names({{"n_shared_experts", "num_shared_experts"}, {"n_routed_experts", "num_local_experts"}});
+  return deepseek_mixture(c, hidden,
+                          {.inner = 2048,
+                           .experts = 128,
+                           .shared_experts = 1,
+                           .top_k = 8,
+                           .groups = 1,
+                           .kept_groups = 1,
+                           .normalize = true,
+                           .scale = 2.5,
+                           .experts_also = "num_experts"});
+}
+
 /// The first few layers, by their number.
 inline std::vector<bool> first_dense(const Config& c, int64_t layers, int64_t otherwise) {
   require_at_most({"num_hidden_layers", layers}, {"as many as any model has", 100'000});
@@ -100,11 +131,18 @@ inline std::vector<bool> first_dense(const Config& c, int64_t layers, int64_t ot
   return dense;
 }
 
+/// Every one.
+inline std::vector<bool> all_dense(const Config& /*c*/, int64_t layers, int64_t /*otherwise*/) {
+  require_at_most({"num_hidden_layers", layers}, {"as many as any model has", 100'000});
+  return std::vector<bool>(static_cast<size_t>(layers), true);
+}
+
 /// Those that mlp_layer_types calls so. Source: Glm4MoeLiteConfig, transformers 5.24.
 inline std::vector<bool> listed_dense(const Config& c, int64_t layers, int64_t otherwise) {
+  const int64_t first = c.has("mlp_layer_types") ? 0 : c.count("first_k_dense_replace", otherwise);
   const LayerTypes of{.layers = layers,
                       .known = {"dense", "sparse"},
-                      .otherwise = [=](int64_t i) { return i < otherwise ? "dense" : "sparse"; },
+                      .otherwise = [=](int64_t i) { return i < first ? "dense" : "sparse"; },
                       .field = "mlp_layer_types"};
   std::vector<bool> dense;
   for (const std::string& type : layer_types(c, of)) dense.push_back(type == "dense");
@@ -153,6 +191,50 @@ inline const Family families[] = {
                    .epsilon = 1e-5},
      .mixture = balanced_lite,
      .dense = listed_dense,
+     .pairs = Pairs::halves_of_neighbours,
+     .caches_latents = true,
+     .mlp_bias = false,
+     .classes = ""},
+    {.type = "axk1",
+     .otherwise = {.vocab = 163840,
+                   .hidden = 7168,
+                   .layers = 61,
+                   .heads = 64,
+                   .positions = 32768,
+                   .dense_layers = 1,
+                   .inner = 18432},
+     .mixture = balanced_of_192,
+     .dense = listed_dense,
+     .pairs = Pairs::halves_of_neighbours,
+     .caches_latents = true,
+     .mlp_bias = false,
+     .norm_of_mixtures = "post_mlp_layernorm",
+     .token_classes = "score"},
+    {.type = "sarvam_mla",
+     .otherwise = {.vocab = 262144,
+                   .hidden = 4096,
+                   .layers = 32,
+                   .heads = 64,
+                   .positions = 4096,
+                   .dense_layers = 1,
+                   .inner = 16384,
+                   .query_rank = 0},
+     .mixture = balanced_of_128,
+     .dense = first_dense,
+     .pairs = Pairs::halves_of_neighbours,
+     .caches_latents = true,
+     .mlp_bias = false,
+     .classes = ""},
+    {.type = "youtu",
+     .otherwise = {.vocab = 128256,
+                   .hidden = 2048,
+                   .layers = 32,
+                   .heads = 16,
+                   .positions = 131072,
+                   .dense_layers = 0,
+                   .inner = 6144,
+                   .tied = true},
+     .dense = all_dense,
      .pairs = Pairs::halves_of_neighbours,
      .caches_latents = true,
      .mlp_bias = false,

@@ -58,6 +58,7 @@ struct LlamaConfig {
   NoRope no_rope;
   std::vector<std::string> types;  // of each layer; empty: all have the window
   LayerRotary rotary;
+  FeedForwards mixtures;  // none: no layer has experts
   int64_t labels;
   std::optional<int64_t> pad;
 
@@ -95,10 +96,12 @@ struct LlamaConfig {
         no_rope(no_rope_of(c, family, layers)),
         types(types_of(c, family, *this)),
         rotary(rotary_of(c, family, *this)),
+        mixtures(family.mixtures != nullptr ? family.mixtures(c, hidden) : FeedForwards{}),
         labels(c.num_labels()),
         pad(c.is_null("pad_token_id") || c.has("pad_token_id") ? c.maybe_integer("pad_token_id")
                                                                : family.otherwise.pad) {
     require_multiple({"num_attention_heads", heads}, {"num_key_value_heads", kv_heads});
+    if (!mixtures.mixture.empty()) no_effect_of_router_training(c);
     c.no_effect({"pretraining_tp"});  // splits products for training; the result is the same
     c.no_effect({"embd_pdrop", "resid_pdrop", "residual_dropout"});
     c.no_effect({"max_window_layers", "original_max_position_embeddings"});  // without the options that they are of

@@ -5,7 +5,7 @@
 #include <optional>
 #include <vector>
 
-#include <onnxport/blocks/layer.hpp>
+#include <onnxport/families/mixtures.hpp>
 
 namespace llama {
 
@@ -115,7 +115,8 @@ struct Family {
   Multipliers multipliers = Multipliers::none;
   /// As part of a model with images, further vectors of these are added behind the first layers.
   bool deep_images = false;
-  bool queries_grow = false;  // with their positions, by llama_4_scaling_beta
+  bool queries_grow = false;                                          // with their positions, by llama_4_scaling_beta
+  FeedForwards (*mixtures)(const Config&, int64_t hidden) = nullptr;  // absent: no layer has experts
   Names names{};
   std::vector<OtherName> other_names{};
   HeadNames heads{};

@@ -71,11 +71,15 @@ class LlamaOnnxConfig final : public TextDecoder {
 
   Value decode(const Scope& s, const Inputs& in, Cache& cache) const override {
     Graph& g = s.graph();
-    g.unused("*rotary_emb.inv_freq");  // saved by older releases; config.json tells it
+    g.unused("*rotary_emb.inv_freq");   // saved by older releases; config.json tells it
+    if (!c.mixtures.mixture.empty()) {  // predict one more token, in training
+      g.unused("*layers." + std::to_string(c.layers) + ".*");
+      g.unused("*mtp.*");
+    }
     const Value places = has_one_axis() ? position_ids(in) : in.at("position_ids");
     const auto turned_by = c.rotary.angles(places.in(s / "rotary_emb"));
     const LayerStack stack{.count = c.layers,
-                           .layer = [this](int64_t i) { return layer(i); },
+                           .layer = [&](int64_t i) { return layer(s / family.names.layers / i, i); },
                            .angles = [&](int64_t i) { return c.turns(i) ? turned_by(i) : Angles{}; },
                            .behind =
                                [&](int64_t i, const Value& x) {
@@ -99,7 +103,7 @@ class LlamaOnnxConfig final : public TextDecoder {
     return log(passed + 1.0) * c.growth.beta + 1.0;
   }
 
-  TransformerLayer layer(int64_t index) const {
+  TransformerLayer layer(const Scope& s, int64_t index) const {
     TransformerLayer form{.attention_at = family.names.attention,
                           .attention = {.heads = c.heads,
                                         .kv_heads = c.kv_heads,
@@ -125,6 +129,7 @@ class LlamaOnnxConfig final : public TextDecoder {
                           .attention_branch = branch(family.norms.attention, family.norms.behind_attention),
                           .feed_forward_branch = branch(family.norms.feed_forward, family.norms.behind_feed_forward)};
     if (form.attention.query_key_norm) form.attention.query_key_norm->norm = c.norm;
+    if (!c.mixtures.mixture.empty()) c.mixtures.put_into(form, s, index);
     return form;
   }
 
@@ -154,14 +159,14 @@ ONNXPORT_PLUGIN({
           .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past", "sequence-classification",
                        "token-classification"},
           .make = make<LlamaOnnxConfig>},
-         {.types = {"olmo", "olmo2", "olmo3", "hunyuan_v1_dense"},
+         {.types = {"olmo", "olmo2", "olmo3", "hunyuan_v1_dense", "hunyuan_v1_moe"},
           .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past", "sequence-classification"},
           .make = make<LlamaOnnxConfig>},
          {.types = {"apertus"},
           .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past", "token-classification"},
           .make = make<LlamaOnnxConfig>},
          {.types = {"granite", "granite_swa", "ernie4_5", "exaone", "internlm3", "iquestcoder", "cwm", "jais2",
-                    "hyperclovax"},
+                    "hyperclovax", "granitemoe_swa", "exaone_moe", "mellum", "hy_v3"},
           .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past"},
           .make = make<LlamaOnnxConfig>}},
 })

@@ -72,8 +72,8 @@ class NanoChatOnnxConfig final : public RotaryDecoder {
                           .kv_heads = c.kv_heads,
                           .head_size = c.head_size,
                           .projections = {.bias = {c.bias, c.bias, c.bias, c.bias}},
-                          // The original turns first, which for a norm without a weight is the same.
-                          .query_key_norm = QueryKeyNorm{.norm = c.rms},
+                          // Behind the turn, by which YaRN scales what is normed.
+                          .query_key_norm = QueryKeyNorm{.norm = c.rms, .turned = true},
                           .causal = c.causal},
             .feed_forward = {.inner = c.inner, .activation = c.activation, .up = "fc1", .down = "fc2"},
             .attention_branch = {.norm = c.rms, .name = "input_layernorm"},
