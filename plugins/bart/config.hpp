@@ -153,10 +153,17 @@ inline constexpr Family families[] = {
 
 /// NLLB's experts: each token's best two, whose shares are divided by their sum.
 struct SparseLayers {
+  /// Who computes what a token's best two are to say. Version 5 takes the places of the mask that chooses the best for
+  /// experts' numbers: expert 1 answers for the best and expert 0 for the next, whichever they are, and nobody asks the
+  /// others. What was trained there is right so alone. Source: NllbMoeExperts, transformers 5.24.
+  enum class Asked { chosen, first_two };
+
   SparseLayers() = default;
   explicit SparseLayers(const Config& c)
       : experts(c.size("num_experts", 128)),
         router_bias(c.boolean("router_bias", false)),
+        routes_padding(c.boolean("router_ignore_padding_tokens", false)),
+        asked(c.written_since(5, 0) ? Asked::first_two : Asked::chosen),
         share(1 - c.real("moe_token_dropout", 0.2)) {
     c.choice("second_expert_policy", "all", {"all"});  // the others draw lots
     const double capacity = c.real("moe_eval_capacity_token_fraction", 1.0);
@@ -165,12 +172,17 @@ struct SparseLayers {
                                             std::to_string(capacity) +
                                             "; experts that turn tokens away are not supported, expected 1 or more");
     }
+    if (asked == Asked::first_two && experts < 2) {
+      throw Error(ONNXPORT_UNSUPPORTED, "config field 'num_experts' is " + std::to_string(experts) +
+                                            "; the class of transformers 5 asks two, expected 2 or more");
+    }
     c.no_effect({"expert_capacity", "batch_prioritized_routing", "normalize_router_prob_before_dropping",
-                 "router_ignore_padding_tokens", "router_dtype", "router_z_loss_coef", "router_aux_loss_coef",
-                 "output_router_logits"});
+                 "router_dtype", "router_z_loss_coef", "router_aux_loss_coef", "output_router_logits"});
   }
   int64_t experts = 0;
   bool router_bias = false;
+  bool routes_padding = false;  // experts are asked of tokens that do not count as well
+  Asked asked = Asked::chosen;
   double share = 1;  // of what experts yield
 };
 
