@@ -172,7 +172,7 @@ class VisionLanguage : public OnnxConfigWithPast {
     Part decoder{
         "decoder", {}, decoder_.outputs, [this](Graph& g, const Inputs& in) { return decode(g, in); }, states()};
     for (const TensorSpec& spec : decoder_.inputs) {
-      if (spec.role == Role::embeddings) decoder.inputs.push_back(spec);
+      if (is_embedded(spec.name)) decoder.inputs.push_back(spec);
     }
     for (const TensorSpec& spec : decoder_.inputs) {
       if (is_beside_text(spec)) decoder.inputs.push_back(of_ids(spec, inputs_embeds));
@@ -243,6 +243,9 @@ class VisionLanguage : public OnnxConfigWithPast {
   static std::map<std::string, std::string> chosen(const Request& request, std::map<std::string, std::string> options) {
     if (request.options.has("position_ids")) options["position_ids"] = request.options.text("position_ids", "");
     return options;
+  }
+  bool is_embedded(const std::string& name) const {
+    return std::any_of(embedded_.begin(), embedded_.end(), [&](const OutputSpec& spec) { return spec.name == name; });
   }
   /// What a decoder takes beside the text itself: its mask, positions and cache.
   static bool is_beside_text(const TensorSpec& spec) { return spec.role != Role::ids && spec.role != Role::embeddings; }
