@@ -39,7 +39,8 @@ std::string cached_step_of(const OnnxConfig& config, const std::string& part) {
 
 /// Parts whose files consumers know by the part's name alone. Source: transformers.js and optimum.
 constexpr std::string_view named_alone[] = {
-    "vision_encoder", "audio_encoder", "text_encoder", "embed_tokens", "prompt_encoder_mask_decoder", "encodec_decode"};
+    "vision_encoder", "audio_encoder", "text_encoder", "embed_tokens", "prompt_encoder_mask_decoder",
+    "encodec_decode", "model"};
 
 bool is_named_alone(const std::string& part) {
   return std::find(std::begin(named_alone), std::end(named_alone), part) != std::end(named_alone);

@@ -107,6 +107,12 @@ class Gemma3nOnnxConfig final : public TextDecoder {
   Positions positions_in_generation() const override {
     return c.rotary.depends_on_length() ? Positions::mask : Positions::sequence;
   }
+  std::vector<Part> offers() const override {
+    std::vector<Part> parts = TextDecoder::offers();
+    offer_stored_inputs(parts, c.inputs,
+                        [this](Graph& g, const Value& ids) { return stored_layer_inputs(base_of(g), ids, c.inputs); });
+    return parts;
+  }
   std::vector<State> states() const override {
     return c.keys.states([this](int64_t) { return past_shape(axis::past, c.head_size); });
   }
@@ -125,16 +131,21 @@ class Gemma3nOnnxConfig final : public TextDecoder {
             .tied = c.tied,
             .words_softcap = c.word_cap,
             .classes = "",
-            .token_classes = ""};
+            .token_classes = "",
+            .hidden = c.hidden};
+  }
+
+  Value embed(const Scope& s, const Value& ids) const override {
+    return embedding(s / "embed_tokens", ids, {c.vocab, c.hidden}) * std::sqrt(static_cast<double>(c.hidden));
   }
 
   Value decode(const Scope& s, const Inputs& in, Cache& cache) const override {
     Graph& g = s.graph();
     if (!c.scales_corrected) g.unused("*.altup.correct_output_scale");
-    const Value ids = in.at("input_ids");
-    const Value words =
-        embedding(s / "embed_tokens", ids, {c.vocab, c.hidden}) * std::sqrt(static_cast<double>(c.hidden));
-    const Value inputs = per_layer_inputs(s, ids, words, c.inputs);
+    const Value words = start(s, in);
+    Value stored = in.maybe(stored_inputs);
+    if (!stored) stored = stored_layer_inputs(s, in.at("input_ids"), c.inputs);
+    const Value inputs = per_layer_inputs(s, stored, words, c.inputs);
     const auto angles = c.rotary.angles(position_ids(in).in(s / "rotary_emb"));
     leave_out_borrowed(s, c.keys);
     Attended given{.mask = in.at("attention_mask"), .cache = &cache};

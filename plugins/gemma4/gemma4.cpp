@@ -3,6 +3,7 @@
 // the feed-forward. Source: Gemma4TextModel, Gemma4UnifiedTextModel and their heads, transformers 5.24.
 #include <onnxport/blocks/layer.hpp>
 #include <onnxport/families/gemma3n.hpp>
+#include <onnxport/families/gemma4_layers.hpp>
 #include <onnxport/layer_rotary.hpp>
 #include <onnxport/layer_types.hpp>
 #include <onnxport/plugin.hpp>
@@ -13,7 +14,7 @@ using namespace onnxport::family;
 
 namespace {
 
-const std::string full = "full_attention", sliding = "sliding_attention";
+const std::string full = full_attention, sliding = sliding_attention;
 
 /// What one of the two has, and its config class's defaults.
 struct Family {
@@ -24,11 +25,6 @@ struct Family {
 constexpr Family families[] = {
     {"gemma4_text", 131072, 512, true, true},
     {"gemma4_unified_text", 262144, 1024, false, false},
-};
-
-/// What keys and values are like in a layer.
-struct KeyShape {
-  int64_t heads, width;
 };
 
 /// The experts beside a layer's feed-forward.
@@ -62,6 +58,7 @@ struct Gemma4Config {
     rotary.types = types_of(c, layers);
     shapes = shapes_of(c, *this);
     keys = {key_layers(rotary.types, c.count("num_kv_shared_layers", 0))};
+    require_equal_widths(rotary.types, shapes);
     for (int64_t i = 0; i < layers; ++i) add_rotary(c, i);
     if (family.inputs_of_layers) inputs = inputs_of(c, *this);
     if (family.experts) mixture = mixture_of(c, hidden);
@@ -110,44 +107,17 @@ struct Gemma4Config {
     return types;
   }
 
-  // Files of the library state each layer that departs; published ones give layers that see the whole text a width and,
-  // where their keys are values as well, a number of heads.
   static std::vector<KeyShape> shapes_of(const Config& c, const Gemma4Config& self) {
-    const int64_t global_width = c.size("global_head_dim", 512);
-    const int64_t global_heads = c.size("num_global_key_value_heads", self.own.heads);
-    const bool stated = c.has("per_layer_config");
-    const Config by_layer = c.section("per_layer_config");
-    std::vector<KeyShape> shapes;
-    for (int64_t i = 0; i < self.layers; ++i) {
-      KeyShape shape = self.own;
-      if (stated) {
-        const Config layer = by_layer.section(name_of(by_layer, i, self.layers));
-        shape = {layer.size("num_key_value_heads", shape.heads), layer.size("head_dim", shape.width)};
-      } else if (self.type(i) == full) {
-        shape = {self.keys_are_values ? global_heads : shape.heads, global_width};
-      }
-      require_multiple({"num_attention_heads", self.heads}, {"num_key_value_heads", shape.heads});
-      shapes.push_back(shape);
-    }
-    return shapes;
+    const KeyShape whole{c.size("num_global_key_value_heads", self.own.heads), c.size("global_head_dim", 512)};
+    return key_shapes(c, {.types = self.rotary.types,
+                          .own = self.own,
+                          .whole = {self.keys_are_values ? whole.heads : self.own.heads, whole.width},
+                          .heads = self.heads});
   }
 
-  // Files have numbers of one length: "05", where there are more than ten layers.
-  static std::string name_of(const Config& by_layer, int64_t layer, int64_t layers) {
-    const std::string name = std::to_string(layer), longest = std::to_string(layers - 1);
-    const std::string padded = std::string(longest.size() - name.size(), '0') + name;
-    return by_layer.has(padded) ? padded : name;
-  }
-
-  // Layers of a type turn alike, and so must be as wide.
   void add_rotary(const Config& c, int64_t layer) {
+    if (rotary.kinds.contains(type(layer))) return;
     const bool whole = type(layer) == full;
-    for (int64_t i = 0; i < layer; ++i) {
-      if (type(i) != type(layer)) continue;
-      const std::string field = "per_layer_config." + std::to_string(layer) + ".head_dim";
-      require_equal({field, shape(layer).width}, {"that of the other layers of its type", shape(i).width});
-      return;
-    }
     RotaryLayerType kind{.name = type(layer), .theta = whole ? 1e6 : 10000.0};
     if (whole && !c.has("rope_parameters")) {
       kind.type = "proportional";
@@ -172,6 +142,15 @@ class Gemma4OnnxConfig final : public TextDecoder {
   Positions positions_in_generation() const override {
     return c.rotary.depends_on_length() ? Positions::mask : Positions::sequence;
   }
+  std::vector<Part> offers() const override {
+    std::vector<Part> parts = TextDecoder::offers();
+    if (c.inputs) {
+      offer_stored_inputs(parts, *c.inputs, [this](Graph& g, const Value& ids) {
+        return stored_layer_inputs(base_of(g), ids, *c.inputs);
+      });
+    }
+    return parts;
+  }
   std::vector<State> states() const override {
     return c.keys.states([this](int64_t layer) {
       const auto [heads, width] = c.shape(layer);
@@ -187,14 +166,22 @@ class Gemma4OnnxConfig final : public TextDecoder {
             .tied = c.tied,
             .words_softcap = c.word_cap,
             .classes = "",
-            .token_classes = ""};
+            .token_classes = "",
+            .hidden = c.hidden};
+  }
+
+  Value embed(const Scope& s, const Value& ids) const override {
+    return embedding(s / "embed_tokens", ids, {c.vocab, c.hidden}) * std::sqrt(static_cast<double>(c.hidden));
   }
 
   Value decode(const Scope& s, const Inputs& in, Cache& cache) const override {
     Graph& g = s.graph();
-    const Value ids = in.at("input_ids");
-    Value x = embedding(s / "embed_tokens", ids, {c.vocab, c.hidden}) * std::sqrt(static_cast<double>(c.hidden));
-    const Value inputs = c.inputs ? per_layer_inputs(s, ids, x, *c.inputs) : Value();
+    Value x = start(s, in), inputs;
+    if (c.inputs) {
+      Value stored = in.maybe(stored_inputs);
+      if (!stored) stored = stored_layer_inputs(s, in.at("input_ids"), *c.inputs);
+      inputs = per_layer_inputs(s, stored, x, *c.inputs);
+    }
     const auto angles = c.rotary.angles(position_ids(in).in(s / "rotary_emb"));
     leave_out_borrowed(s, c.keys);
     Attended given{.mask = in.at("attention_mask"), .cache = &cache};

@@ -2,6 +2,7 @@
 // Llama and the models that differ from it in options. Source: LlamaModel, the …Model classes of the types in
 // families.hpp, and their heads, transformers 4.57 and 5.24.
 #include <onnxport/blocks/layer.hpp>
+#include <onnxport/deep_images.hpp>
 #include <onnxport/plugin.hpp>
 
 #include "config.hpp"
@@ -15,24 +16,16 @@ class LlamaOnnxConfig final : public TextDecoder {
   explicit LlamaOnnxConfig(const Request& request)
       : TextDecoder(request), family(row_of(families, request.model_type)), c(request.config, family) {
     require_looking_back(c.causal, "'is_causal' is false");
-    if (has_one_axis() || request.options.text("position_ids", "input") == "input") return;
-    throw Error(ONNXPORT_UNSUPPORTED, "positions of the model type '" + request.model_type +
-                                          "' have three axes and are always an input; none can be counted");
+    if (!has_one_axis()) require_given_positions(request);
   }
 
   /// Positions of several axes are always given.
   std::vector<TensorSpec> inputs() const override {
-    std::vector<TensorSpec> specs = TextDecoder::inputs();
-    if (has_one_axis()) return specs;
-    std::erase_if(specs, [](const TensorSpec& spec) { return spec.name == "position_ids"; });
-    specs.push_back(
-        input::positions("position_ids", {3, axis::batch, axis::sequence}, {.of = "input_ids", .limit = c.positions}));
-    return specs;
+    return has_one_axis() ? TextDecoder::inputs() : with_three_axes(TextDecoder::inputs(), c.positions);
   }
   std::vector<Part> offers() const override {
     std::vector<Part> parts = TextDecoder::offers();
-    for (int64_t i = 0; family.deep_images && i < c.layers; ++i)
-      parts.back().inputs.push_back(input::embeddings(deep(i), {axis::batch, axis::sequence, c.hidden}));
+    if (family.deep_images) offer_deepstack(parts.back(), c.layers, c.hidden);
     return parts;
   }
 
@@ -81,11 +74,7 @@ class LlamaOnnxConfig final : public TextDecoder {
     const LayerStack stack{.count = c.layers,
                            .layer = [&](int64_t i) { return layer(s / family.names.layers / i, i); },
                            .angles = [&](int64_t i) { return c.turns(i) ? turned_by(i) : Angles{}; },
-                           .behind =
-                               [&](int64_t i, const Value& x) {
-                                 const Value more = in.maybe(deep(i));
-                                 return more ? x + more : x;
-                               }};
+                           .behind = [&](int64_t i, const Value& x) { return with_deepstack(in, i, x); }};
     const Value x =
         transformer_layers(s / family.names.layers, start(s, in), stack,
                            {.mask = in.at("attention_mask"), .factor = query_factor(s, in), .cache = &cache});
@@ -93,7 +82,6 @@ class LlamaOnnxConfig final : public TextDecoder {
   }
 
   bool has_one_axis() const { return family.turning.axes == RotaryFields::Axes::one; }
-  static std::string deep(int64_t layer) { return "deepstack_features." + std::to_string(layer); }
 
   /// f32[batch or 1, n, 1], absent where queries do not grow.
   Value query_factor(const Scope& s, const Inputs& in) const {

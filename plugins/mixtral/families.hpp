@@ -56,8 +56,9 @@ struct Family {
   bool interleaved = false;  // rotary pairs are neighbours, not halves
   bool causal = true;
   bool sinks = false;
-  bool clips = false;       // queries, keys and values, by clip_qkv
-  bool multiplies = false;  // embeddings, scores, branches and logits, each by a field
+  bool clips = false;        // queries, keys and values, by clip_qkv
+  bool deep_images = false;  // positions have three axes, and layers may be given vectors of images
+  bool multiplies = false;   // embeddings, scores, branches and logits, each by a field
   HeadNames heads{};
 };
 
@@ -102,6 +103,20 @@ inline const Family families[] = {
      .output_bias = {"attention_bias"},
      .query_key = QueryKey::normed_by_head,
      .heads = {"score", "score", "qa_outputs", "transformer"}},
+    {.type = "qwen3_vl_moe_text",
+     .otherwise = {.vocab = 151936,
+                   .hidden = 2048,
+                   .layers = 24,
+                   .heads = 16,
+                   .kv_heads = 16,
+                   .positions = 128000,
+                   .epsilon = 1e-6},
+     .feed_forwards = qwen3_vl_experts,
+     .rotary = qwen3_vl_rotary,
+     .qkv_bias = {"attention_bias"},
+     .output_bias = {"attention_bias"},
+     .query_key = QueryKey::normed_by_head,
+     .deep_images = true},
     {.type = "olmoe",
      .otherwise =
          {.vocab = 50304, .hidden = 2048, .layers = 16, .heads = 16, .positions = 4096, .epsilon = 1e-5, .pad = 1},

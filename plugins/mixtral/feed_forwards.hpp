@@ -75,6 +75,15 @@ inline FeedForwards qwen3_experts(const Config& c, int64_t hidden) {
   return detail::qwen_experts(c, 6144, detail::by_softmax(c, hidden, {"moe_intermediate_size", 768, 128, 8}));
 }
 
+/// Source: Qwen3VLMoeTextSparseMoeBlock, transformers 4.57 and 5.24.
+inline FeedForwards qwen3_vl_experts(const Config& c, int64_t hidden) {
+  MixtureFeedForward form = detail::by_softmax(c, hidden, {"moe_intermediate_size", 1408, 60, 4});
+  form.options.normalize = true;  // whatever is stated
+  form.experts.up.clear();
+  form.experts.turned = true;
+  return detail::qwen_experts(c, 5632, form);
+}
+
 /// Source: OlmoeSparseMoeBlock, transformers 4.57.
 inline FeedForwards olmoe_experts(const Config& c, int64_t hidden) {
   return {.mixture = {{"mlp", detail::by_softmax(c, hidden, {"intermediate_size", 2048, 64, 8})}}};

@@ -2,6 +2,7 @@
 // Mixtral and the decoders with mixtures of experts that differ from it in options. Source: MixtralModel,
 // Qwen2MoeModel, Qwen3MoeModel, OlmoeModel, GraniteMoeModel, PhimoeModel, GptOssModel, Glm4MoeModel, Dots1Model,
 // Ernie4_5_MoeModel and their heads, transformers 4.57 and 5.24.
+#include <onnxport/deep_images.hpp>
 #include <onnxport/plugin.hpp>
 #include <onnxport/rotary_decoder.hpp>
 
@@ -14,7 +15,18 @@ namespace {
 class MixtralOnnxConfig final : public RotaryDecoder {
  public:
   explicit MixtralOnnxConfig(const Request& request)
-      : RotaryDecoder(request), family(row_of(families, request.model_type)), c(request.config, family) {}
+      : RotaryDecoder(request), family(row_of(families, request.model_type)), c(request.config, family) {
+    if (family.deep_images) require_given_positions(request);
+  }
+
+  std::vector<TensorSpec> inputs() const override {
+    return family.deep_images ? with_three_axes(TextDecoder::inputs(), c.positions) : TextDecoder::inputs();
+  }
+  std::vector<Part> offers() const override {
+    std::vector<Part> parts = TextDecoder::offers();
+    if (family.deep_images) offer_deepstack(parts.back(), c.layers, c.hidden);
+    return parts;
+  }
 
   int64_t num_layers() const override { return c.layers; }
   int64_t num_attention_heads() const override { return c.heads; }
@@ -35,18 +47,26 @@ class MixtralOnnxConfig final : public RotaryDecoder {
             .pad = c.pad,
             .classes = family.heads.text,
             .token_classes = family.heads.tokens,
-            .span = family.heads.span};
+            .span = family.heads.span,
+            .hidden = c.hidden};
+  }
+
+  Value embed(const Scope& s, const Value& ids) const override {
+    const Value x = embedding(s / "embed_tokens", ids, {c.vocab, c.hidden});
+    return c.multipliers.embedding == 1 ? x : x * c.multipliers.embedding;
   }
 
   Value decode(const Scope& s, const Inputs& in, Cache& cache) const override {
     Graph& g = s.graph();
     g.unused("*layers." + std::to_string(c.layers) + ".*");  // predicts one more token, in training
     g.unused("*mtp_*");
-    Value x = embedding(s / "embed_tokens", in.at("input_ids"), {c.vocab, c.hidden});
-    if (c.multipliers.embedding != 1) x = x * c.multipliers.embedding;
-    const LayerStack stack{.count = c.layers, .layer = [&](int64_t i) { return layer(s / "layers" / i, i); }};
-    x = transformer_layers(s / "layers", x, stack,
-                           {.mask = in.at("attention_mask"), .angles = angles(s, in), .cache = &cache});
+    const LayerStack stack{.count = c.layers,
+                           .layer = [&](int64_t i) { return layer(s / "layers" / i, i); },
+                           .behind = [&](int64_t i, const Value& x) { return with_deepstack(in, i, x); }};
+    const Angles turned_by =
+        family.deep_images ? c.rotary.angles(in.at("position_ids").in(s / "rotary_emb")) : angles(s, in);
+    const Value x = transformer_layers(s / "layers", start(s, in), stack,
+                                       {.mask = in.at("attention_mask"), .angles = turned_by, .cache = &cache});
     return g.mark("hidden_states." + std::to_string(c.layers), norm(s / "norm", x, c.norm));
   }
 
@@ -89,6 +109,9 @@ ONNXPORT_PLUGIN({
                {.types = {"gpt_oss"},
                 .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past",
                              "sequence-classification", "token-classification"},
+                .make = make<MixtralOnnxConfig>},
+               {.types = {"qwen3_vl_moe_text"},
+                .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past"},
                 .make = make<MixtralOnnxConfig>},
                {.types = {"phimoe"},
                 .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past",

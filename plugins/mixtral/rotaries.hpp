@@ -15,6 +15,14 @@ Rotary plain_rotary(const Config& c, int64_t head_size) {
           RotaryFields{.theta = c.real("rope_theta", theta), .partial = c.real("partial_rotary_factor", 1)}};
 }
 
+/// Positions of three axes, by which frequencies turn by turns. Source: Qwen3VLMoeTextRotaryEmbedding,
+/// transformers 5.24; without a base version 4 has another one than version 5.
+inline Rotary qwen3_vl_rotary(const Config& c, int64_t head_size) {
+  return {c, head_size,
+          RotaryFields{.theta = c.real("rope_theta", c.written_since(5, 0) ? 500'000 : 5'000'000),
+                       .axes = RotaryFields::Axes::by_turns}};
+}
+
 /// A half of every head unless the config says otherwise. Source: Glm4MoeConfig, transformers 4.57.
 inline Rotary half_rotary(const Config& c, int64_t head_size) {
   return {c, head_size,

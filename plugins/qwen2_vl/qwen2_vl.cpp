@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Qwen2-VL, Qwen2.5-VL, Qwen3-VL and Qwen 3.5: encoders of images and videos of any size, and decoders whose positions
-// have three axes, which are given. Source: Qwen2VLForConditionalGeneration, Qwen2_5_VLForConditionalGeneration,
-// Qwen3VLForConditionalGeneration and Qwen3_5ForConditionalGeneration, transformers 4.57 and 5.24.
+// Qwen2-VL, Qwen2.5-VL, Qwen3-VL, with experts or without, and Qwen 3.5: encoders of images and videos of any size, and
+// decoders whose positions have three axes, which are given. Source: Qwen2VLForConditionalGeneration,
+// Qwen2_5_VLForConditionalGeneration, Qwen3VLForConditionalGeneration and Qwen3_5ForConditionalGeneration,
+// transformers 4.57 and 5.24.
+#include <onnxport/deep_images.hpp>
 #include <onnxport/packed_vision_language.hpp>
 
 #include "vision.hpp"
@@ -43,7 +45,8 @@ class QwenVl final : public PackedVisionLanguage {
   PackedPatch patch() const override { return c.patches(); }
   std::vector<OutputSpec> further_features() const override {
     std::vector<OutputSpec> specs;
-    for (size_t i = 0; i < c.deep.size(); ++i) specs.push_back({deep(i), {{0, "image_sequence"}}});
+    for (size_t i = 0; i < c.deep.size(); ++i)
+      specs.push_back({deepstack_features(static_cast<int64_t>(i)), {{0, "image_sequence"}}});
     return specs;
   }
 
@@ -54,8 +57,6 @@ class QwenVl final : public PackedVisionLanguage {
     return seen.deep;
   }
 
-  static std::string deep(size_t index) { return "deepstack_features." + std::to_string(index); }
-
   const VisionEncoder vision;
   const VisionConfig& c;
 };
@@ -65,7 +66,7 @@ class QwenVl final : public PackedVisionLanguage {
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.qwen2-vl",
     .name = "Qwen2-VL, Qwen2.5-VL, Qwen3-VL and Qwen 3.5",
-    .models = {{.types = {"qwen2_vl", "qwen2_5_vl", "qwen3_vl"},
+    .models = {{.types = {"qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe"},
                 .features = {"default", "vision2seq-lm", "vision2seq-lm-with-past"},
                 .make = make<QwenVl>},
                {.types = {"qwen3_5", "qwen3_5_moe"},

@@ -32,6 +32,22 @@ struct Generation {
   int64_t depth = 32, width = 1280, patch = 14, inner = 0;
   const char* activation = "quick_gelu";
 };
+/// Qwen3-VL's, of which only the text's type differs.
+constexpr Generation qwen3_vl(const char* type, const char* text_type) {
+  return {.type = type,
+          .text_type = text_type,
+          .width_field = "hidden_size",
+          .out_field = "out_hidden_size",
+          .positions = true,
+          .deep = true,
+          .text_at = "model.language_model.",
+          .text_also = "model.",
+          .depth = 27,
+          .width = 1152,
+          .patch = 16,
+          .inner = 4304,
+          .activation = "gelu_pytorch_tanh"};
+}
 /// Qwen 3.5's, of which only the text's type differs.
 constexpr Generation qwen3_5(const char* type, const char* text_type) {
   return {.type = type,
@@ -61,19 +77,8 @@ inline constexpr Generation generations[] = {
      .width = 3584,
      .inner = 3420,
      .activation = "silu"},
-    {.type = "qwen3_vl",
-     .text_type = "qwen3_vl_text",
-     .width_field = "hidden_size",
-     .out_field = "out_hidden_size",
-     .positions = true,
-     .deep = true,
-     .text_at = "model.language_model.",
-     .text_also = "model.",
-     .depth = 27,
-     .width = 1152,
-     .patch = 16,
-     .inner = 4304,
-     .activation = "gelu_pytorch_tanh"},
+    qwen3_vl("qwen3_vl", "qwen3_vl_text"),
+    qwen3_vl("qwen3_vl_moe", "qwen3_vl_moe_text"),
     qwen3_5("qwen3_5", "qwen3_5_text"),
     qwen3_5("qwen3_5_moe", "qwen3_5_moe_text"),
 };

@@ -14,6 +14,7 @@ class SEWD final : public SqueezedSpeechEncoder {
       : SqueezedSpeechEncoder(request, {.wav2vec2 = {.activation = "gelu_python", .epsilon = 1e-7},
                                         .frames_epsilon = "feature_layer_norm_eps"}),
         relative(request.config.boolean("relative_attention", true)),
+        padding_sees(request.config.written_since(5, 0)),
         distances(distances_of(request.config)) {
     const int64_t width = c.hidden / c.heads;
     require_equal({"attention_head_size", request.config.size("attention_head_size", width)},
@@ -46,6 +47,8 @@ class SEWD final : public SqueezedSpeechEncoder {
   Value layers(const Scope& encoder, const Frames& squeezed, std::vector<Value>& kept) const override {
     const Scope s = encoder / "encoder";
     DebertaGiven given{.mask = squeezed.mask};
+    // To version 4 what is padding sees nothing; the squeeze lets it stand beside the last frames that count.
+    if (squeezed.mask && !padding_sees) given.counts = unsqueeze(cast(squeezed.mask, DType::f32), {2}).in(s);
     if (relative) {
       given.positions = distances.vectors(s);
       given.rows = distance_rows(size_of(squeezed.hidden, 1), distances.buckets());
@@ -67,7 +70,7 @@ class SEWD final : public SqueezedSpeechEncoder {
     });
   }
 
-  const bool relative;
+  const bool relative, padding_sees;
   const DebertaV2Distances distances;
 };
 

@@ -254,7 +254,9 @@ class Maker:
         reader = self.reader()
         token = getattr(reader.config, "image_token_id", None) or reader.config.image_token_index
         text = self.text_inputs(self.shape.batch, self.shape.sequence)
-        seen = self.packed_images() if "image_grid_thw" in self.wanted else self.images(1 if self.shape.batch == 1 else 2)
+        count = 1 if self.shape.batch == 1 else 2
+        seen = (self.packed_images() if "image_grid_thw" in self.wanted else
+                self.placed_patches(count) if "image_position_ids" in self.wanted else self.images(count))
         if "pixel_attention_mask" in self.wanted and "spatial_shapes" not in self.wanted:  # images of each text, of which the last is padding in part
             seen["pixel_values"] = seen["pixel_values"].unsqueeze(1).repeat(self.shape.batch, 1, 1, 1, 1)[:self.shape.batch, :1]
             seen["pixel_attention_mask"] = torch.ones(seen["pixel_values"][:, :, 0].shape, dtype=torch.int64)
@@ -265,6 +267,13 @@ class Maker:
         places = text["attention_mask"].flatten().nonzero().flatten()[:vectors.numel() // vectors.shape[-1]]
         ids.view(-1)[places] = token
         made = {**text, "input_ids": ids, **seen}
+        if "input_features_mask" in self.wanted:
+            heard = self.heard(count)
+            found = getattr(reader, "model", reader).get_audio_features(**heard)
+            ids[ids == reader.config.audio_token_id] = 3
+            behind = text["attention_mask"].flatten().nonzero().flatten()[len(places):][:int(found.attention_mask.sum())]
+            ids.view(-1)[behind] = reader.config.audio_token_id
+            made.update(heard)
         if reader is not self.model and "image_grid_thw" in seen:
             made["pixel_values"] = self.padded(seen)
         if "decoder_input_ids" in self.wanted:
@@ -286,6 +295,24 @@ class Maker:
         config, batch = self.model.config, self.shape.batch
         return {"query_embeds": torch.randn(batch, self.shape.target, config.hidden_size, generator=self.generator),
                 "encoder_hidden_states": torch.randn(batch, self.shape.sequence, config.encoder_hidden_size, generator=self.generator)}
+
+    def placed_patches(self, count):
+        """Patches of images of several shapes, each with its column and row; those of the smaller ones are padded."""
+        config = self.reader().config.vision_config
+        side = config.pooling_kernel_size
+        shapes = [(side, side), (2 * side, side)][:count]
+        places = -torch.ones(count, max(rows * columns for rows, columns in shapes), 2, dtype=torch.int64)
+        for at, (rows, columns) in zip(places, shapes):
+            at[: rows * columns] = torch.cartesian_prod(torch.arange(rows), torch.arange(columns)).flip(1)
+        pixels = torch.rand(*places.shape[:2], 3 * config.patch_size**2, generator=self.generator)
+        return {"pixel_values": pixels * (places[..., :1] >= 0), "image_position_ids": places}
+
+    def heard(self, count):
+        """Frames of sounds, with truths that say which of them count."""
+        made = self.sounds(count)
+        places = torch.arange(self.shape.sound)
+        made["input_features_mask"] = torch.stack([places < self.shape.sound * (4 - row) // 4 for row in range(count)])
+        return {name: made[name] for name in ("input_features", "input_features_mask")}
 
     def packed_images(self):
         """Patches of images of several sizes in one row."""

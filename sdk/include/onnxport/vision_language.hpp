@@ -12,7 +12,7 @@
 #include <vector>
 
 #include <onnxport/component.hpp>
-#include <onnxport/selection.hpp>
+#include <onnxport/placeholders.hpp>
 #include <onnxport/with_past.hpp>
 
 namespace onnxport::sdk {
@@ -41,6 +41,16 @@ struct LanguageHalf {
 inline constexpr std::initializer_list<std::pair<const char*, const char*>> image_token_names{
     {"image_token_index", "image_token_id"}};
 
+/// What else a model reads than images: sound.
+struct Sense {
+  std::string part;                                      ///< the graph of its own: "audio_encoder"
+  std::vector<TensorSpec> inputs;                        ///< of the whole model
+  OutputSpec features;                                   ///< of that graph: f[…, width]
+  int64_t token;                                         ///< stands where its vectors belong
+  std::function<Value(Graph&, const Inputs&)> perceive;  ///< -> features
+  int64_t vectors = 0;                                   ///< how many of them dummies have
+};
+
 /// Dummy texts whose first tokens stand for images, as many as there are vectors of images; the others do not.
 struct TextsWithImages {
   int64_t vectors;
@@ -49,17 +59,7 @@ struct TextsWithImages {
 };
 /// input_ids: i64[batch, sequence]
 inline DummyTensor texts_with_images(const DummyRequest& request, const TextsWithImages& texts) {
-  const int64_t rows = request.sizes.at(axis::batch), columns = request.sizes.at(axis::sequence);
-  const int64_t seen = std::min(texts.vectors, rows * columns);
-  std::vector<int64_t> ids(static_cast<size_t>(rows * columns));
-  uint64_t drawn = request.seed * 6364136223846793005u + 1442695040888963407u;
-  for (size_t i = 0; i < ids.size(); ++i) {
-    drawn = drawn * 6364136223846793005u + 1442695040888963407u;
-    const bool is_image = static_cast<int64_t>(i) < seen;
-    ids[i] = is_image ? texts.image_token : static_cast<int64_t>((drawn >> 33) % static_cast<uint64_t>(texts.vocab));
-    if (!is_image && ids[i] == texts.image_token) ids[i] = ids[i] == 0 ? 1 : ids[i] - 1;
-  }
-  return DummyTensor::of("input_ids", DType::i64, {rows, columns}, ids);
+  return texts_with_placeholders(request, {.all = {{texts.vectors, texts.image_token}}, .vocab = texts.vocab});
 }
 
 /// Features vision2seq-lm and vision2seq-lm-with-past, and default without the head. Parts, as transformers.js loads
@@ -76,6 +76,7 @@ class VisionLanguage : public OnnxConfigWithPast {
                                  .model_type = half_.model_type,
                                  .options = chosen(request, half_.options)}),
         decoder_(language_.part("decoder")),
+        embedded_(language_.part("embed_tokens").outputs),
         vocab_(std::max(language_.part("embed_tokens").input("input_ids")->limit, half_.image_token + 1)) {}
 
   double atol_for_validation() const override { return 1e-4; }
@@ -106,12 +107,27 @@ class VisionLanguage : public OnnxConfigWithPast {
   virtual OutputSpec image_features() const { return {"image_features", {{0, images}}}; }
   /// How many vectors see() yields of dummy images of such sizes; 0 where that is not known beforehand.
   virtual int64_t vectors_of(const std::map<std::string, int64_t>&) const { return 0; }
+  /// What else than images it reads; with dummies of such sizes.
+  virtual std::vector<Sense> further_senses(const std::map<std::string, int64_t>&) const { return {}; }
+  /// The ids as the text's half is given them, for a model that has none of its own for what stands for images:
+  /// i64[batch, sequence] -> the same.
+  virtual Value words_of(const Value& ids) const { return ids; }
+  /// What the graph of images alone calls an input that has another name in the whole model: as of image_inputs(), and
+  /// there.
+  virtual std::map<std::string, std::string> names_of_vision_encoder() const { return {}; }
 
   std::vector<TensorSpec> inputs() const override {
     // Dummy steps of one text are not given its images twice.
-    const int64_t limit = use_past() && half_.image_token > 0 ? half_.image_token : vocab_;
+    const std::vector<Sense> senses = further_senses({});
+    int64_t limit = vocab_;
+    for (const Sense& sense : senses) limit = std::max(limit, sense.token + 1);
+    if (use_past() && half_.image_token > 0) {
+      limit = half_.image_token;
+      for (const Sense& sense : senses) limit = std::min(limit, sense.token);
+    }
     std::vector<TensorSpec> specs{input::ids("input_ids", {axis::batch, axis::sequence}, limit)};
     for (TensorSpec& spec : image_inputs()) specs.push_back(std::move(spec));
+    for (const Sense& sense : senses) specs.insert(specs.end(), sense.inputs.begin(), sense.inputs.end());
     for (const TensorSpec& spec : decoder_.inputs) {
       if (is_beside_text(spec)) specs.push_back(of_ids(spec, "input_ids"));
     }
@@ -121,14 +137,20 @@ class VisionLanguage : public OnnxConfigWithPast {
 
   Outputs forward(Graph& g, const Inputs& in) const override {
     const Value ids = in.at("input_ids");
-    const Value words = embed(g, ids), is_image = equal(ids, half_.image_token);
+    std::map<std::string, Value> embedded = embed(g, ids);
+    const Value words = embedded.at(inputs_embeds), is_image = equal(ids, half_.image_token);
     const std::vector<Value> seen = see(g, in);
     Inputs given = in;
     given.erase("input_ids");
-    given[inputs_embeds] = masked_scatter(words, is_image, rows_of(seen.at(0)));
+    for (auto& [name, value] : embedded) given[name] = value;
+    given[inputs_embeds] = masked_scatter(words, is_image, with_a_row(seen.at(0)));
+    for (const Sense& sense : further_senses({})) {
+      given[inputs_embeds] =
+          masked_scatter(given[inputs_embeds], equal(ids, sense.token), with_a_row(sense.perceive(g, in)));
+    }
     const std::vector<OutputSpec> further = further_features();
     for (size_t i = 0; i < further.size(); ++i)
-      given[further[i].name] = masked_scatter(words * 0.0, is_image, rows_of(seen.at(i + 1)));
+      given[further[i].name] = masked_scatter(words * 0.0, is_image, with_a_row(seen.at(i + 1)));
     return decode(g, given);
   }
 
@@ -136,26 +158,42 @@ class VisionLanguage : public OnnxConfigWithPast {
     std::vector<OutputSpec> features{image_features()};
     for (OutputSpec& spec : further_features()) features.push_back(std::move(spec));
     const auto sees = [this, features](Graph& g, const Inputs& in) {
-      const std::vector<Value> seen = see(g, in);
+      const std::vector<Value> seen = see(g, with_names_of_whole(in));
       Outputs outputs;
       for (size_t i = 0; i < features.size(); ++i) outputs.emplace_back(features[i].name, seen.at(i));
       return outputs;
     };
     const auto embeds = [this](Graph& g, const Inputs& in) -> Outputs {
-      return {{inputs_embeds, embed(g, in.at("input_ids"))}};
+      const std::map<std::string, Value> made = embed(g, in.at("input_ids"));
+      Outputs outputs;
+      for (const OutputSpec& spec : embedded_) outputs.emplace_back(spec.name, made.at(spec.name));
+      return outputs;
     };
     Part decoder{
         "decoder", {}, decoder_.outputs, [this](Graph& g, const Inputs& in) { return decode(g, in); }, states()};
     for (const TensorSpec& spec : decoder_.inputs) {
-      if (spec.name == inputs_embeds) decoder.inputs.insert(decoder.inputs.begin(), spec);
+      if (is_embedded(spec.name)) decoder.inputs.push_back(spec);
+    }
+    for (const TensorSpec& spec : decoder_.inputs) {
       if (is_beside_text(spec)) decoder.inputs.push_back(of_ids(spec, inputs_embeds));
     }
-    return {{"vision_encoder", image_inputs(), features, sees},
-            {"embed_tokens",
-             {input::ids("input_ids", {axis::batch, axis::sequence}, vocab_)},
-             {{inputs_embeds, {{0, axis::batch}, {1, axis::sequence}}}},
-             embeds},
-            std::move(decoder)};
+    std::vector<TensorSpec> of_images = image_inputs();
+    const std::map<std::string, std::string> names = names_of_vision_encoder();
+    for (TensorSpec& spec : of_images) {
+      if (const auto own = names.find(spec.name); own != names.end()) spec.name = own->second;
+    }
+    std::vector<Part> all{{"vision_encoder", std::move(of_images), features, sees}};
+    int64_t limit = vocab_;
+    for (const Sense& sense : further_senses({})) {
+      const auto perceives = [sense](Graph& g, const Inputs& in) -> Outputs {
+        return {{sense.features.name, sense.perceive(g, in)}};
+      };
+      all.push_back({sense.part, sense.inputs, {sense.features}, perceives});
+      limit = std::max(limit, sense.token + 1);
+    }
+    all.push_back({"embed_tokens", {input::ids("input_ids", {axis::batch, axis::sequence}, limit)}, embedded_, embeds});
+    all.push_back(std::move(decoder));
+    return all;
   }
 
   /// Texts in which as many tokens are an image's as there are vectors of images, where an image has a known number.
@@ -168,7 +206,9 @@ class VisionLanguage : public OnnxConfigWithPast {
   /// is an image's.
   std::vector<DummyTensor> texts_of(const DummyRequest& request, int64_t vectors) const {
     if (!request.part.empty() || vectors == 0 || use_past()) return {};
-    return {texts_with_images(request, {.vectors = vectors, .image_token = half_.image_token, .vocab = vocab_})};
+    TextsWithPlaceholders texts{.all = {{vectors, half_.image_token}}, .vocab = vocab_};
+    for (const Sense& sense : further_senses(request.sizes)) texts.all.push_back({sense.vectors, sense.token});
+    return {texts_with_placeholders(request, texts)};
   }
   /// How checkpoints call an encoder of images that is a component of its own.
   static std::vector<std::pair<std::string, std::string>> tower_prefixes() {
@@ -204,12 +244,8 @@ class VisionLanguage : public OnnxConfigWithPast {
     if (request.options.has("position_ids")) options["position_ids"] = request.options.text("position_ids", "");
     return options;
   }
-  /// f[…, width] -> f[n + 1, width], the last of zeros: a step that has no image has a row to look at even so.
-  static Value rows_of(const Value& seen) {
-    const int64_t width = seen.fixed(-1);
-    const Value zeros =
-        seen.graph().constant<float>(DType::f32, {1, width}, std::vector<float>(static_cast<size_t>(width), 0.f));
-    return concat({seen.rank() == 2 ? seen : reshape(seen, {-1, width}), zeros}, 0);
+  bool is_embedded(const std::string& name) const {
+    return std::any_of(embedded_.begin(), embedded_.end(), [&](const OutputSpec& spec) { return spec.name == name; });
   }
   /// What a decoder takes beside the text itself: its mask, positions and cache.
   static bool is_beside_text(const TensorSpec& spec) { return spec.role != Role::ids && spec.role != Role::embeddings; }
@@ -219,11 +255,19 @@ class VisionLanguage : public OnnxConfigWithPast {
     return spec;
   }
 
-  Value embed(Graph& g, const Value& ids) const {
+  Inputs with_names_of_whole(Inputs in) const {
+    for (const auto& [whole, own] : names_of_vision_encoder()) {
+      if (const auto found = in.find(own); found != in.end()) in[whole] = found->second;
+    }
+    return in;
+  }
+
+  std::map<std::string, Value> embed(Graph& g, const Value& ids) const {
     Inputs in;
-    in.emplace("input_ids", ids);
-    const ComponentCall call{"embed_tokens", half_.scope, "", prefixes_, {inputs_embeds}};
-    return language_(g, call, in).at(inputs_embeds);
+    in.emplace("input_ids", words_of(ids));
+    ComponentCall call{"embed_tokens", half_.scope, "", prefixes_, {}};
+    for (const OutputSpec& spec : embedded_) call.outputs.push_back(spec.name);
+    return language_(g, call, in);
   }
   Outputs decode(Graph& g, const Inputs& in) const {
     ComponentCall call{"decoder", half_.scope, "", prefixes_, {}};
@@ -238,6 +282,7 @@ class VisionLanguage : public OnnxConfigWithPast {
   const std::vector<std::pair<std::string, std::string>> prefixes_;
   const Component language_;
   const ComponentPart decoder_;
+  const std::vector<OutputSpec> embedded_;  // what the decoder reads of tokens: their vectors, and what else there is
   const int64_t vocab_;
 };
 

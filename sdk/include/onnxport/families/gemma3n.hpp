@@ -75,25 +75,45 @@ struct PerLayerInputs {
   Norm norm;
 };
 
-/// Of a table of their own and of the words' embeddings: ids: i64[batch, n], words: f[batch, n, hidden]
-/// -> f[batch, n, layers, width]. Words that the table has not got take its first row. Source:
-/// Gemma3nTextModel.get_per_layer_inputs and project_per_layer_inputs, transformers 5.24.
-inline Value per_layer_inputs(const Scope& base, const Operand& ids, const Value& words, const PerLayerInputs& form) {
+/// What a table of their own holds for the words: ids: i64[batch, n] -> f[batch, n, layers, width]. Words that the
+/// table has not got take its first row. Source: Gemma3nTextModel.get_per_layer_inputs, transformers 5.24.
+inline Value stored_layer_inputs(const Scope& base, const Operand& ids, const PerLayerInputs& form) {
   Graph& g = base.graph();
-  const int64_t out = form.layers * form.width;
-  const std::vector<int64_t> apart{0, 0, form.layers, form.width};
   Value known = ids;
   if (form.rows < form.vocab) known = where(g.op("Less", {ids, g.integer(form.rows)}), ids, g.integer(0)).in(base);
-  const Value stored = reshape(embedding(base / "embed_tokens_per_layer", known, {form.rows, out}), apart) *
-                       std::sqrt(static_cast<double>(form.width));
+  const Value rows = embedding(base / "embed_tokens_per_layer", known, {form.rows, form.layers * form.width});
+  return reshape(rows, {0, 0, form.layers, form.width}) * std::sqrt(static_cast<double>(form.width));
+}
+
+/// That and what is made of the words' embeddings: stored: f[batch, n, layers, width], words: f[batch, n, hidden]
+/// -> f[batch, n, layers, width]. Source: Gemma3nTextModel.project_per_layer_inputs, transformers 5.24.
+inline Value per_layer_inputs(const Scope& base, const Value& stored, const Value& words, const PerLayerInputs& form) {
   // Where transformers 4 puts the names within those of the whole, it does so in the middle of this one as well.
   const Scope projection = base / "per_layer_model_projection",
               renamed = base / "per_layer_model.language_model_projection";
   const bool is_renamed = !projection.has("weight") && renamed.has("weight");
-  Value projected = linear(is_renamed ? renamed : projection, words, {.out = out, .bias = false}) /
+  Value projected = linear(is_renamed ? renamed : projection, words, {.out = form.layers * form.width, .bias = false}) /
                     std::sqrt(static_cast<double>(words.fixed(-1)));
-  projected = norm(base / "per_layer_projection_norm", reshape(projected, apart), form.norm);
+  projected = norm(base / "per_layer_projection_norm", reshape(projected, {0, 0, form.layers, form.width}), form.norm);
   return (projected + stored) * std::sqrt(0.5);
+}
+
+/// What a decoder of ids that is part of a larger model yields and takes of tokens beside their vectors: what is stored
+/// for its layers. Those of TextDecoder::offers(), where there is such a table.
+inline constexpr const char* stored_inputs = "per_layer_inputs";
+inline void offer_stored_inputs(std::vector<Part>& parts, const PerLayerInputs& form,
+                                const std::function<Value(Graph&, const Value&)>& stored) {
+  for (Part& part : parts) {
+    if (part.name == "decoder")
+      part.inputs.push_back(input::embeddings(stored_inputs, {axis::batch, axis::sequence, form.layers, form.width}));
+    if (part.name != "embed_tokens") continue;
+    part.outputs.push_back({stored_inputs, {{0, axis::batch}, {1, axis::sequence}}});
+    part.forward = [embeds = part.forward, stored](Graph& g, const Inputs& in) {
+      Outputs made = embeds(g, in);
+      made.emplace_back(stored_inputs, stored(g, in.at("input_ids")));
+      return made;
+    };
+  }
 }
 
 /// What a layer adds of its input, gated by what it has come to: x: f[batch, n, hidden], input: f[batch, n, width]
