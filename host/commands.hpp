@@ -22,6 +22,8 @@ int run_explain(const ExplainArguments& arguments, Console& console);
 int run_diff(const DiffArguments& arguments, Console& console);
 int run_import(const ImportArguments& arguments, Console& console);
 int run_transform(const TransformArguments& arguments, Console& console);
+/// With --layout.
+int run_transform_layout(const TransformArguments& arguments, Console& console);
 int run_inspect(const InspectArguments& arguments, Console& console);
 int run_plugins_list(const PluginArguments& arguments, Console& console);
 int run_plugins_new(const PluginsNewArguments& arguments, Console& console);

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the commands accept that read finished ONNX files: transform, pack, unpack, inspect, diff.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <utility>
 
 #include "host/commands.hpp"
 #include "host/options.hpp"
 #include "host/plan/choices.hpp"
 #include "host/plan/input_plan.hpp"
+#include "host/plan/package.hpp"
 
 namespace onnxport {
 namespace {
@@ -27,9 +31,26 @@ void define_transform(CLI::App& root, Arguments& a) {
   app->add_option("--ids", t.ids, "Type of inputs that are whole numbers: int64 or int32")
       ->check(CLI::IsMember(names_of(id_choices)));
   app->add_flag("--no-validate", t.no_validate, "Do not compare the two files");
+  CLI::Option* layout = app->add_option("--layout", t.layout,
+                                        "Make of the file, or of a folder's graphs, a folder that others load: " +
+                                            fmt::format("{}", fmt::join(package_names(), ", ")))
+                            ->type_name("NAME");
+  add_model_options(*app, t.model)->needs(layout);
+  app->add_option("--feature", t.feature, "What the model is for, where the file does not say it")
+      ->type_name("NAME")
+      ->needs(layout);
+  app->add_option("--plugin", t.plugin, "Use this plugin where several offer the model type")
+      ->type_name("ID")
+      ->needs(layout);
+  add_plugin_options(*app, t.plugins);
   add_report_options(*app, a);
-  app->footer("Example:\n  onnxport transform model.onnx fixed/ --fix batch=1 --fix sequence=128");
-  app->callback([&a] { a.run = [&a](Console& console) { return run_transform(a.transform, console); }; });
+  app->footer(
+      "Examples:\n  onnxport transform model.onnx fixed/ --fix batch=1 --fix sequence=128\n"
+      "  onnxport transform exported/ package/ --layout all");
+  app->callback([&a] {
+    a.run = [&a](Console& console) { return run_transform(a.transform, console); };
+    a.runs_plugins = !a.transform.layout.empty();
+  });
 
   CLI::App* pack = root.add_subcommand("pack", "Write an ONNX file with its weights in it");
   add_file_arguments(*pack, t);

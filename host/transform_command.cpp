@@ -73,6 +73,7 @@ ValidationReport compared(const fs::path& before, const fs::path& after, const T
 }  // namespace
 
 int run_transform(const TransformArguments& arguments, Console& console) {
+  if (!arguments.layout.empty()) return run_transform_layout(arguments, console);
   const Transformation wanted = transformation_of(arguments);
   std::error_code ignored;
   const fs::path file = fs::is_directory(arguments.file, ignored) ? arguments.file / "model.onnx" : arguments.file;

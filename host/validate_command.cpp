@@ -5,13 +5,13 @@
 
 #include <algorithm>
 
-#include "core/definition/scores.hpp"
 #include "core/error.hpp"
 #include "core/export/defined_graphs.hpp"
 #include "core/split_list.hpp"
 #include "core/validate/file_inputs.hpp"
 #include "host/commands.hpp"
 #include "host/export/write_export.hpp"
+#include "host/model/finished_files.hpp"
 #include "host/model/model_source.hpp"
 #include "host/model/model_summary.hpp"
 #include "host/model/selection.hpp"
@@ -41,24 +41,6 @@ namespace fs = std::filesystem;
 
 /// The tolerance of recorded outputs where no model is there to name its own.
 constexpr double case_atol = 1e-4;
-
-/// The model files of an export: the one that is named, or those of the folder.
-std::vector<fs::path> model_files_of(const fs::path& output) {
-  std::error_code ignored;
-  if (fs::is_regular_file(output, ignored)) return {output};
-  if (fs::is_regular_file(output / "model.onnx", ignored)) return {output / "model.onnx"};
-  std::vector<fs::path> files;
-  // A package may have them in folders: onnx/model.onnx, encoder_model/1/model.onnx.
-  for (fs::recursive_directory_iterator entry(output, ignored), end; !ignored && entry != end;
-       entry.increment(ignored)) {
-    if (entry->path().extension() == ".onnx" && entry->is_regular_file(ignored)) files.push_back(entry->path());
-    if (entry.depth() == 2) entry.disable_recursion_pending();
-  }
-  std::sort(files.begin(), files.end());
-  if (!files.empty()) return files;
-  throw Error(Failure::checkpoint, "there is no model " + (output / "model.onnx").string(),
-              "name the folder of an export, or its .onnx file");
-}
 
 /// What the file says it was exported as.
 std::string metadata_of(const ModelSummary& summary, const std::string& key, const fs::path& file) {
@@ -122,27 +104,19 @@ struct Exported {
 
 ExportValidation validate_model(const ValidatePlan& plan, const Exported& exported, Console& console) {
   const fs::path& file = exported.files[0];
-  const std::string feature = metadata_of(exported.summaries[0], "onnxport.feature", file);
+  metadata_of(exported.summaries[0], "onnxport.feature", file);
   const std::string model_type = metadata_of(exported.summaries[0], "onnxport.model_type", file);
   ModelSource model(*plan.model, progress_on(console));
   if (const auto fetched = model.fetch_weights()) report(*fetched, console);
   const Checkpoint checkpoint = Checkpoint::open(model.folder());
   for (const std::string& note : checkpoint.notes()) console.note(note);
-  Wanted wanted{feature, plan.plugin, Json::object()};
-  const std::string counted = exported.metadata("onnxport.position_ids", "");
-  if (!counted.empty()) wanted.options["position_ids"] = counted;
-  if (const std::string keys = exported.metadata("onnxport.encoder_keys", ""); !keys.empty())
-    wanted.options["encoder_keys"] = keys;
-  if (const std::string mask = exported.metadata("onnxport.sample_mask", ""); !mask.empty())
-    wanted.options["sample_mask"] = mask;
-  if (const std::string scores = exported.metadata(scores_metadata, ""); !scores.empty())
-    wanted.options[scores_option] = scores;
+  Wanted wanted = wanted_for(exported.summaries[0], plan.plugin);
   const auto selected = [&] {
     return select(plan.plugins, checkpoint.config(), checkpoint.folder() / "config.json", wanted, console);
   };
   Selection selection = selected();
   // A file that does not say how it counts positions is from before there were two defaults, and counts in sequence.
-  if (counted.empty() && selection.onnx_config->description().texts.contains("positions")) {
+  if (!wanted.options.contains("position_ids") && selection.onnx_config->description().texts.contains("positions")) {
     wanted.options["position_ids"] = "sequence";
     selection = selected();
   }
@@ -238,7 +212,7 @@ int run_validate(const ValidateArguments& arguments, Console& console) {
   const ValidatePlan plan = plan_validate(arguments);
   guard_back_ends(search_options(plan.plugins));
   if (plan.max_memory && console.owns_process()) limit_memory(*plan.max_memory);
-  Exported exported{model_files_of(plan.output), {}};
+  Exported exported{model_files(plan.output), {}};
   for (const fs::path& one : exported.files) exported.summaries.push_back(read_model_summary(one));
   const fs::path& file = exported.files[0];
   if (!plan.cases.empty() && exported.files.size() > 1) {

@@ -6,16 +6,14 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "core/error.hpp"
 #include "core/export/defined_graphs.hpp"
 #include "core/inspect/findings.hpp"
 #include "core/package/layout.hpp"
+#include "host/model/finished_files.hpp"
 #include "host/model/model_source.hpp"
-#include "host/model/selection.hpp"
 #include "host/plan/choices.hpp"
-#include "host/process/terminal.hpp"
 #include "host/report/report.hpp"
 #include "host/validation/foreign_ports.hpp"
 #include "host/validation/opening.hpp"
@@ -28,98 +26,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct ForeignFile {
-  fs::path path;
-  ModelSummary summary;
-};
-
-/// Inputs that a description and a file do not share.
-size_t mismatch(const Description& description, const ModelSummary& file) {
-  std::set<std::string> own, theirs, shared;
-  for (const InputSpec& input : description.inputs) own.insert(input.name);
-  for (const auto& input : file.inputs) theirs.insert(input.name);
-  std::set_intersection(own.begin(), own.end(), theirs.begin(), theirs.end(), std::inserter(shared, shared.end()));
-  return own.size() + theirs.size() - 2 * shared.size();
-}
-
-/// The files as graphs of the model, whichever layout has such a file; nothing for a file that no layout has.
-std::vector<GraphFile> graphs_of(const OnnxConfig& config, const std::vector<ForeignFile>& files) {
-  if (files.size() == 1 && config.parts().empty()) return {{files[0].path.filename().string(), {""}}};
+/// The files as graphs of the model, by their names; nothing for a file that no layout has.
+std::vector<GraphFile> graphs_of(const OnnxConfig& config, const std::vector<FinishedFile>& files) {
+  const std::vector<std::vector<std::string>> parts = parts_of(config, files);
   std::vector<GraphFile> graphs;
-  for (const ForeignFile& file : files) {
-    const std::string name = file.path.filename().string();
-    for (const Layout& layout : layouts()) {
-      try {
-        const std::vector<GraphFile> known = graph_files(layout, config, "model.onnx");
-        const auto found =
-            std::find_if(known.begin(), known.end(), [&](const GraphFile& graph) { return graph.file == name; });
-        if (found == known.end()) continue;
-        graphs.push_back(*found);
-        break;
-      } catch (const Error&) {  // the model has no such layout
-      }
-    }
+  for (size_t i = 0; i < files.size(); ++i) {
+    if (!parts[i].empty()) graphs.push_back({files[i].path.filename().string(), parts[i]});
   }
-  if (graphs.empty() && files.size() == 1) graphs.push_back({files[0].path.filename().string(), {""}});
   return graphs;
-}
-
-const ForeignFile& file_of(const std::vector<ForeignFile>& files, const std::string& name) {
-  return *std::find_if(files.begin(), files.end(),
-                       [&](const ForeignFile& file) { return file.path.filename() == name; });
-}
-
-size_t mismatch(const OnnxConfig& config, const std::vector<ForeignFile>& files) {
-  size_t sum = 0;
-  const std::vector<GraphFile> graphs = graphs_of(config, files);
-  for (const GraphFile& graph : graphs) {
-    // A file of two steps takes what both take, and its branch.
-    if (graph.parts.size() > 1) continue;
-    const std::string& part = graph.parts[0];
-    sum += mismatch(part.empty() ? config.description() : config.description(part), file_of(files, graph.file).summary);
-  }
-  // A file that no graph explains counts as much as many inputs.
-  return sum + 1000 * (files.size() - graphs.size());
-}
-
-/// The features to try: what was asked for; the architecture's, with and without a past; or all where nothing tells.
-std::vector<std::string> features_to_try(const ValidatePlan& plan, const Selection& usual) {
-  if (!plan.feature.empty()) return {plan.feature};
-  if (usual.is_assumed) return usual.registry->resolve(usual.model_type, plan.plugin).model->features;
-  constexpr const char* past = "-with-past";
-  std::vector<std::string> features{usual.feature};
-  const bool has_past = usual.feature.ends_with(past);
-  features.push_back(has_past ? usual.feature.substr(0, usual.feature.size() - std::string_view(past).size())
-                              : usual.feature + past);
-  return features;
-}
-
-/// The selection whose inputs are those of the files. Clients count positions as the original does, in sequence, or
-/// hand them over.
-Selection matching_selection(const ValidatePlan& plan, const Checkpoint& checkpoint,
-                             const std::vector<ForeignFile>& files, Console& console) {
-  const fs::path config_file = checkpoint.folder() / "config.json";
-  const Json& config = checkpoint.config();
-  std::optional<Selection> best =
-      select(plan.plugins, config, config_file, {plan.feature, plan.plugin, Json::object()}, console);
-  const std::vector<std::string> features = features_to_try(plan, *best);
-  size_t least = std::numeric_limits<size_t>::max();
-  Terminal silent(Terminal::Mode::quiet);
-  for (const std::string& feature : features) {
-    for (const char* positions : {"sequence", "input", ""}) {
-      Wanted wanted{feature, plan.plugin, Json::object()};
-      if (*positions != 0) wanted.options["position_ids"] = positions;
-      try {
-        Selection candidate = select(plan.plugins, config, config_file, wanted, silent);
-        const size_t differs = mismatch(*candidate.onnx_config, files);
-        if (differs >= least) continue;
-        least = differs;
-        best = std::move(candidate);
-      } catch (const Error&) {  // no such feature, or positions are no choice of this model
-      }
-    }
-  }
-  return std::move(*best);
 }
 
 void note_ports(const PortMap& ports, const std::string& file, Console& console) {
@@ -138,7 +52,7 @@ void note_ports(const PortMap& ports, const std::string& file, Console& console)
   note("names were matched by type and order", renamed);
 }
 
-void note_findings(const ForeignFile& file, Console& console) {
+void note_findings(const FinishedFile& file, Console& console) {
   const inspect::OnnxFile read = inspect::read_onnx_file(file.path);
   const std::vector<inspect::StoredTensor> tensors = inspect::stored_tensors(read.model);
   const inspect::SizableModel sizable(read.model);
@@ -170,7 +84,7 @@ void require_inputs(const PortMap& ports, const std::vector<std::string>& also_g
 }
 
 /// Makes the runnable of a file whose ports have to be matched with a definition's. What it refers to outlives it.
-auto matching_ports(const ForeignFile& file, const std::vector<Comparison>& comparisons, const Selection& selection,
+auto matching_ports(const FinishedFile& file, const std::vector<Comparison>& comparisons, const Selection& selection,
                     Console& console) {
   return [&](const Definition& definition, Runnable& onnx) {
     PortMap ports = map_ports(definition.graph, file.summary);
@@ -187,12 +101,8 @@ auto matching_ports(const ForeignFile& file, const std::vector<Comparison>& comp
 
 }  // namespace
 
-bool is_own_export(const ModelSummary& file) {
-  return file.metadata.contains("onnxport.feature");
-}
-
 ExportValidation validate_foreign(const ValidatePlan& plan, const std::vector<fs::path>& paths, Console& console) {
-  std::vector<ForeignFile> files;
+  std::vector<FinishedFile> files;
   for (const fs::path& path : paths) files.push_back({path, read_model_summary(path)});
   console.note(fmt::format("{} was written by {}: names are matched with the model's definition",
                            paths[0].parent_path().string(),
@@ -200,7 +110,9 @@ ExportValidation validate_foreign(const ValidatePlan& plan, const std::vector<fs
   ModelSource model(*plan.model, progress_on(console));
   if (const auto fetched = model.fetch_weights()) report(*fetched, console);
   const Checkpoint checkpoint = Checkpoint::open(model.folder());
-  const Selection selection = matching_selection(plan, checkpoint, files, console);
+  const Selection selection =
+      matching_selection({plan.plugins, plan.feature, plan.plugin},
+                         {checkpoint.folder() / "config.json", checkpoint.config()}, files, console);
   report(ChosenModel{plan.model->name, selection}, console);
   require_backends(true);
   WeightSource weights(checkpoint, selection.name_rules);
@@ -230,7 +142,7 @@ ExportValidation validate_foreign(const ValidatePlan& plan, const std::vector<fs
   const OpeningBackends opening(0);
   ExportValidation found{.tolerance = tolerance_for(*selection.onnx_config, ir::DType::f32, plan.atol),
                          .memory = to_validate.memory};
-  for (const ForeignFile& file : files) {
+  for (const FinishedFile& file : files) {
     note_findings(file, console);
     const auto written = std::find_if(to_compare.begin(), to_compare.end(),
                                       [&](const FileToValidate& other) { return other.file == file.path; });

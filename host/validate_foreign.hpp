@@ -5,15 +5,11 @@
 #include <filesystem>
 #include <vector>
 
-#include "host/model/model_summary.hpp"
 #include "host/plan/validate_plan.hpp"
 #include "host/process/console.hpp"
 #include "host/validation/validate_export.hpp"
 
 namespace onnxport {
-
-/// Whether the file says how onnxport made it.
-bool is_own_export(const ModelSummary& file);
 
 /// Finds feature and options under which the definition takes what the files take, maps their names, and compares every
 /// file that a layout knows. What is left out, and what can be seen to be wrong with the files without running them, is

@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "core/error.hpp"
+#include "core/export/told_graph.hpp"
 #include "core/onnx/model_file.hpp"
 #include "core/onnx/model_proto.hpp"
 #include "core/package/layout.hpp"
@@ -100,13 +102,24 @@ ExportedValue as_stated(const pb::ValueInfoProto& info) {
 
 }  // namespace
 
-ExportedGraph told_of(const std::string& file, const ModelParts& parts, const ir::Graph& lowered) {
+ExportedGraph told_of(const std::string& file, const ModelParts& parts) {
   const pb::GraphProto& proto = parts.model.graph();
+  std::set<std::string> weights;
+  for (const StreamedInitializer& weight : parts.weights) weights.insert(weight.header.name());
+  for (const pb::TensorProto& tensor : proto.initializer()) weights.insert(tensor.name());
   ExportedGraph told{.file = file};
-  for (const pb::ValueInfoProto& input : proto.input()) told.inputs.push_back(as_stated(input));
+  for (const pb::ValueInfoProto& input : proto.input()) {
+    if (!weights.contains(input.name())) told.inputs.push_back(as_stated(input));
+  }
   for (const pb::ValueInfoProto& output : proto.output()) told.outputs.push_back(as_stated(output));
-  told.nodes = node_count(lowered);
+  told.nodes = static_cast<size_t>(proto.node_size());
   told.initializers = parts.weights.size() + static_cast<size_t>(proto.initializer_size());
+  return told;
+}
+
+ExportedGraph told_of(const std::string& file, const ModelParts& parts, const ir::Graph& lowered) {
+  ExportedGraph told = told_of(file, parts);
+  told.nodes = node_count(lowered);
   return told;
 }
 

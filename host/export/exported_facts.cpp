@@ -47,10 +47,10 @@ Json value_of(const ExportedValue& value) {
 }
 
 /// The cache, a group for all layers that call a state alike.
-Json states_of(const GraphToExport& graph, const ExportedGraph& written) {
+Json states_of(const DescribedParts& parts, const ExportedGraph& written) {
   Json groups = Json::array();
-  for (const Definition* definition : graph.definitions) {
-    for (const StateSpec& state : definition->description.states) {
+  for (const auto& [part, description] : parts) {
+    for (const StateSpec& state : description->states) {
       const auto [past, layer] = numbered(state.past);
       const auto input = std::find_if(written.inputs.begin(), written.inputs.end(),
                                       [&](const ExportedValue& value) { return value.name == state.past; });
@@ -76,15 +76,15 @@ Json states_of(const GraphToExport& graph, const ExportedGraph& written) {
   return groups;
 }
 
-Json graph_of(const GraphToExport& graph, const ExportedGraph& written, const WrittenExport& whole) {
+Json graph_of(const DescribedParts& parts, const ExportedGraph& written, const WrittenExport& whole) {
   Json json{{"file", written.file}, {"parts", Json::array()}, {"inputs", Json::array()}, {"outputs", Json::array()}};
-  for (const Definition* definition : graph.definitions) {
-    if (!definition->part.empty()) json["parts"].push_back(definition->part);
+  for (const auto& [part, description] : parts) {
+    if (!part.empty()) json["parts"].push_back(part);
   }
   for (const ExportedValue& value : written.inputs) {
     Json& input = json["inputs"].emplace_back(value_of(value));
-    for (const Definition* definition : graph.definitions) {
-      const InputSpec* spec = definition->description.input(value.name);
+    for (const auto& [part, description] : parts) {
+      const InputSpec* spec = description->input(value.name);
       if (spec == nullptr || input.contains("role")) continue;
       input["role"] = role_names[spec->role];
       if (!spec->of.empty()) input["of"] = spec->of;
@@ -92,7 +92,7 @@ Json graph_of(const GraphToExport& graph, const ExportedGraph& written, const Wr
     }
   }
   for (const ExportedValue& value : written.outputs) json["outputs"].push_back(value_of(value));
-  json["states"] = states_of(graph, written);
+  json["states"] = states_of(parts, written);
   json["data"] = Json::array();
   for (const WrittenExport::File& file : whole.files) {
     if (file.name.generic_string().starts_with(written.file + "_data"))
@@ -121,25 +121,41 @@ Json facts_of(const Description& description) {
 
 }  // namespace
 
-Json exported_facts(const ExportPlan& plan, const ExportSource& source, const WrittenExport& written,
-                    const fs::path& staging) {
+Json folder_facts(const ToldFolder& told, const fs::path& staging) {
+  const WrittenExport& written = told.written;
   Json json{{"version", std::string(version)},
-            {"model", plan.model.name},
-            {"model_id", fs::is_directory(plan.model.name) ? Json(nullptr) : Json(plan.model.name)},
-            {"layout", plan.layout->name},
+            {"model", told.model},
+            {"model_id", fs::is_directory(told.model) ? Json(nullptr) : Json(told.model)},
+            {"layout", told.layout},
             {"model_type", written.model_type},
             {"feature", written.feature},
             {"opset", written.opset},
-            {"dtype", name_of(dtype_choices, plan.weights.dtype)},
-            {"facts", facts_of(source.selection.onnx_config->description())},
+            {"dtype", told.dtype},
+            {"facts", facts_of(told.description)},
             {"configs", configs_in(staging, written.files)},
             {"files", Json::array()},
             {"graphs", Json::array()}};
   for (const WrittenExport::File& file : written.files)
     json["files"].push_back({{"name", file.name.generic_string()}, {"bytes", file.bytes}});
   for (size_t i = 0; i < written.graphs.size(); ++i)
-    json["graphs"].push_back(graph_of(source.defined.graphs[i], written.graphs[i], written));
+    json["graphs"].push_back(graph_of(told.graphs[i], written.graphs[i], written));
   return json;
+}
+
+Json exported_facts(const ExportPlan& plan, const ExportSource& source, const WrittenExport& written,
+                    const fs::path& staging) {
+  ToldFolder told{plan.model.name,
+                  plan.layout->name,
+                  name_of(dtype_choices, plan.weights.dtype),
+                  source.selection.onnx_config->description(),
+                  written,
+                  {}};
+  for (const GraphToExport& graph : source.defined.graphs) {
+    DescribedParts& parts = told.graphs.emplace_back();
+    for (const Definition* definition : graph.definitions)
+      parts.emplace_back(definition->part, &definition->description);
+  }
+  return folder_facts(told, staging);
 }
 
 }  // namespace onnxport

@@ -5,14 +5,16 @@
 
 namespace onnxport {
 
+std::string with_suffix(const std::string& file, const std::string& suffix) {
+  const std::filesystem::path name(file);
+  return (name.parent_path() / (name.stem().string() + suffix + name.extension().string())).generic_string();
+}
+
 std::vector<GraphFile> layout_files(const ExportPlan& plan, const OnnxConfig& config, const std::string& model_file) {
   std::vector<GraphFile> files = graph_files(*plan.layout, config, model_file);
   if (plan.package == nullptr) return files;
   const std::string suffix = suffix_for(*plan.package, name_of(dtype_choices, plan.weights.dtype)).value_or("");
-  for (GraphFile& file : files) {
-    const std::filesystem::path name(file.file);
-    file.file = (name.parent_path() / (name.stem().string() + suffix + name.extension().string())).generic_string();
-  }
+  for (GraphFile& file : files) file.file = with_suffix(file.file, suffix);
   return files;
 }
 

@@ -14,4 +14,7 @@ namespace onnxport {
 /// a single graph.
 std::vector<GraphFile> layout_files(const ExportPlan& plan, const OnnxConfig& config, const std::string& model_file);
 
+/// "onnx/model.onnx" with the suffix "_fp16": "onnx/model_fp16.onnx".
+std::string with_suffix(const std::string& file, const std::string& suffix);
+
 }  // namespace onnxport

@@ -16,8 +16,8 @@
 #include "core/format_bytes.hpp"
 #include "core/listed.hpp"
 #include "core/output/companions.hpp"
+#include "host/export/complete_package.hpp"
 #include "host/export/exported_facts.hpp"
-#include "host/package/package_files.hpp"
 #include "host/plan/input_plan.hpp"
 #include "registry/trust.hpp"
 
@@ -55,11 +55,8 @@ void make_folders(const std::vector<GraphToExport>& graphs, const fs::path& outp
 void add_package_files(const ExportPlan& plan, const ExportSource& source, const StagedOutput& output,
                        WrittenExport& written) {
   if (plan.package == nullptr) return;
-  const Json facts = exported_facts(plan, source, written, output.folder());
-  PackageFiles made =
-      write_package_files({plan.package->files, source.selection.plugin_folders, facts, output.folder()});
-  written.left_out = std::move(made.left_out);
-  for (const fs::path& name : made.written) written.set_file(output.folder(), name);
+  const auto facts = [&] { return exported_facts(plan, source, written, output.folder()); };
+  complete_package({*plan.package, source.selection.plugin_folders, output.folder(), facts}, written);
 }
 
 }  // namespace

@@ -106,6 +106,10 @@ struct TransformArguments {
   std::optional<bool> external_data;  // nullopt: as the file has it
   std::string data_name;
   bool no_validate = false;
+  std::string layout;  // a package; empty: the file alone
+  PluginArguments plugins;
+  ModelArguments model;         // whose definition says what the file's inputs are; no name: of the config beside it
+  std::string feature, plugin;  // of a file that does not say it
 };
 
 /// Of import-torchscript.

@@ -179,6 +179,8 @@ Package read_package(const fs::path& folder) {
   if (const Node* shared = row.optional("shared_data"))
     layout.shared_data_file = path_below(*shared, file, "shared_data").generic_string();
   if (const Node* past = row.optional("with_past")) package.with_past = truth(*past, file, "with_past");
+  if (const Node* wants = row.optional("tokenizer_json"))
+    package.wants_tokenizer = truth(*wants, file, "tokenizer_json");
   package.choices = texts(row.optional("choices"), file, "choices");
   package.refused = texts(row.optional("refused"), file, "refused");
   package.suffixes = texts(row.optional("suffixes"), file, "suffixes");

@@ -46,6 +46,8 @@ struct Package {
   /// listed is refused. Empty: nothing, whatever the type.
   std::map<std::string, std::string> suffixes;
   std::vector<PackageFile> files;
+  /// Whether tokenizer.json is made of a vocabulary where a checkpoint has nothing else (host/package/tokenizer_file).
+  bool wants_tokenizer = false;
 };
 
 /// What stands before ".onnx" in the names of graphs of this type; nullopt where the package has no such graphs.

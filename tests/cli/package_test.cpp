@@ -206,6 +206,38 @@ BOOST_AUTO_TEST_CASE(a_folder_of_tritons) {
     BOOST_TEST(contains(config, part), config);
 }
 
+// What transformers' own tokenizers make of the same files (tests/clients/tokenizers_test.py compares more of them).
+BOOST_AUTO_TEST_CASE(a_tokenizer_of_its_vocabulary) {
+  const Sandbox sandbox;
+  sandbox.checkpoint("model");
+  sandbox.write("model/vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\n##ly\n");
+  const Outcome outcome = export_as(sandbox, "all");
+  BOOST_TEST(outcome.status == 0, outcome.err);
+  BOOST_TEST(contains(outcome.out, "tokenizer.json"));
+  const Json made = json_in(sandbox, "out/tokenizer.json");
+  BOOST_TEST(made.at("model").at("vocab") ==
+             Json({{"[PAD]", 0}, {"[UNK]", 1}, {"[CLS]", 2}, {"[SEP]", 3}, {"[MASK]", 4}, {"the", 5}, {"##ly", 6}}));
+  BOOST_TEST(made.at("normalizer").at("lowercase") == true);
+  BOOST_TEST(made.at("added_tokens").size() == 5);
+  BOOST_TEST(made.at("post_processor").at("special_tokens").at("[SEP]").at("ids") == Json({3}));
+  // What the files say.
+  sandbox.write("model/tokenizer_config.json", R"({"tokenizer_class": "BertTokenizer", "do_lower_case": false})");
+  BOOST_TEST(export_as(sandbox, "all").status == 0);
+  BOOST_TEST(json_in(sandbox, "out/tokenizer.json").at("normalizer").at("lowercase") == false);
+  // One that is there stays.
+  sandbox.write("model/tokenizer.json", "{\"model\": {}}");
+  BOOST_TEST(export_as(sandbox, "all").status == 0);
+  BOOST_TEST(sandbox.read("out/tokenizer.json") == "{\"model\": {}}");
+  fs::remove(sandbox / "model/tokenizer.json");
+  fs::remove_all(sandbox / "out");
+  // Of another class nothing is made up.
+  sandbox.write("model/tokenizer_config.json", R"({"tokenizer_class": "FunnelTokenizer"})");
+  const Outcome other = export_as(sandbox, "all");
+  BOOST_TEST(other.status == 0, other.err);
+  BOOST_TEST(contains(other.err + other.out, "nothing is known of the class FunnelTokenizer"));
+  BOOST_TEST(!fs::exists(sandbox / "out/tokenizer.json"));
+}
+
 BOOST_AUTO_TEST_CASE(what_a_package_cannot_honour) {
   const Sandbox sandbox;
   sandbox.checkpoint("model");

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""onnxruntime-genai loads the folder of every recorded decoder with a cache, of whatever type, and its logits are those that
+were recorded of the original. Needs no torch: `genai_types_test.py ONNXPORT GOLDENS... [--only NAME]`.
+
+A type that genai cannot run is one that onnxport refuses, with the reason: it is listed and counted apart."""
+import argparse
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import numpy
+import onnxruntime_genai
+
+FEATURE = "causal-lm-with-past"
+
+
+def tensors_in(path):
+    """The tensors of a safetensors file of f32 and i64."""
+    raw = path.read_bytes()
+    length = int.from_bytes(raw[:8], "little")
+    kinds = {"F32": numpy.float32, "I64": numpy.int64, "I32": numpy.int32, "BOOL": numpy.bool_}
+    found = {}
+    for name, row in json.loads(raw[8:8 + length]).items():
+        if name != "__metadata__" and row["dtype"] in kinds:
+            begin, end = row["data_offsets"]
+            found[name] = numpy.frombuffer(raw[8 + length + begin:8 + length + end], kinds[row["dtype"]]).reshape(row["shape"])
+    return found
+
+
+def recorded_logits(folder):
+    """Ids i64[sequence] of a recorded row without padding and without a past, and its logits f32[sequence, vocabulary]."""
+    for case in sorted(folder.glob("case-causal-lm-*.safetensors")):
+        tensors = tensors_in(case)
+        if "in/input_ids" not in tensors or "out/logits" not in tensors:
+            continue
+        ids, logits = tensors["in/input_ids"], tensors["out/logits"]
+        mask = tensors.get("in/attention_mask", numpy.ones_like(ids))
+        given = {name.removeprefix("in/") for name in tensors if name.startswith("in/")}
+        if logits.shape[:2] != ids.shape or given - {"input_ids", "attention_mask", "position_ids"}:
+            continue
+        for row in range(ids.shape[0]):
+            if mask.shape == ids.shape and mask[row].all():
+                return ids[row], logits[row]
+    return None
+
+
+def check(command, row, folder):
+    """The largest difference, or why there is none: (difference, reason)."""
+    with tempfile.TemporaryDirectory(prefix="onnxport-genai-") as scratch:
+        scratch = pathlib.Path(scratch)
+        drawn = row.get("weights", {}).get("synth")
+        model = folder
+        if drawn:
+            model = scratch / "model"
+            words = [word for name, value in {"form": 1, **drawn}.items() for word in (f"--{name}", str(value))]
+            subprocess.run([command, "synth", folder / "config.json", model, *words, "--quiet"], check=True)
+        words = ["export", "-m", model, "--feature", FEATURE, "--layout", "genai", "--no-validate", "--json"]
+        done = subprocess.run([command, *words, scratch / "out"], capture_output=True, text=True)
+        if done.returncode:
+            error = json.loads(done.stdout).get("error", {})
+            return None, f"status {done.returncode}: {error.get('message', done.stderr.strip())}"
+        loaded = onnxruntime_genai.Model(str(scratch / "out"))
+        case = recorded_logits(folder)
+        parameters = onnxruntime_genai.GeneratorParams(loaded)
+        ids = case[0] if case else numpy.array([3, 4, 5, 6])
+        parameters.set_search_options(do_sample=False, max_length=len(ids) + 3, min_length=len(ids) + 3)
+        generator = onnxruntime_genai.Generator(loaded, parameters)
+        generator.append_tokens([ids.tolist()])
+        found = generator.get_output("logits")
+        generator.generate_next_token()
+        generator.generate_next_token()
+        if case is None:
+            return numpy.nan, "loads and generates; no recorded row fits"
+        return float(numpy.abs(found[0] - case[1][-found.shape[1]:]).max()), ""
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("command", help="the onnxport command")
+    parser.add_argument("goldens", nargs="+", help="folders with an index.json")
+    parser.add_argument("--only", default="", help="checkpoints whose path contains this")
+    arguments = parser.parse_args()
+    counts = {"passed": 0, "refused": 0, "FAILED": 0}
+    for root in map(pathlib.Path, arguments.goldens):
+        seen = set()
+        for row in json.loads((root / "index.json").read_text()):
+            if row["feature"] != FEATURE or not row["path"] or row["path"] in seen or arguments.only not in row["path"]:
+                continue
+            seen.add(row["path"])
+            try:
+                difference, reason = check(arguments.command, row, root / row["path"])
+                result = "passed" if difference is not None and not difference > row["atol"] else "FAILED"
+                if difference is None:
+                    result = "refused" if "onnxruntime-genai" in reason else "FAILED"
+            except Exception as error:  # what the next one does is another question
+                difference, reason, result = None, str(error).splitlines()[0], "FAILED"
+            counts[result] += 1
+            told = "" if difference is None else f" largest difference {difference:.1e}"
+            print(f"{result}: {row['path']}:{told} {reason}".rstrip(), flush=True)
+    print(", ".join(f"{count} {result}" for result, count in counts.items()))
+    return 1 if counts["FAILED"] or not counts["passed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
