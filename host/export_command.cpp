@@ -29,6 +29,7 @@
 #include "host/report/config_use.hpp"
 #include "host/report/planned.hpp"
 #include "host/report/report.hpp"
+#include "host/validation/case_advice.hpp"
 #include "host/validation/opening.hpp"
 #include "host/validation/range_check.hpp"
 #include "host/validation/requirements.hpp"
@@ -204,14 +205,18 @@ int conclude(const std::string& model_file, const std::optional<ExportValidation
   }
   if (!found->overflows.empty()) return fail_for_range(*found, fs::path(model_file).parent_path().string(), console);
   const std::string problem = found->problem();
-  console.fail(
-      static_cast<int>(Failure::differs), "differs",
-      problem.empty() ? fmt::format("validation found differences above the tolerance of {} (largest {:.3g})",
-                                    describe(found->tolerance), found->largest_difference())
-                      : "validation found a difference: " + problem,
-      "the files are kept in " + fs::path(model_file).parent_path().string() + " for a look at them" +
-          (problem.empty() && found->is_finite() ? "; where differences so large do not matter, pass a larger --atol"
-                                                 : ""));
+  const bool is_of_original = found->differs_from_cases_alone();
+  const std::string from = is_of_original ? " from what was recorded of the original" : "";
+  const std::string kept =
+      "the files are kept in " + fs::path(model_file).parent_path().string() + " for a look at them";
+  const std::string larger =
+      problem.empty() && found->is_finite() ? "; where differences so large do not matter, pass a larger --atol" : "";
+  console.fail(static_cast<int>(Failure::differs), "differs",
+               problem.empty()
+                   ? fmt::format("validation found differences{} above the tolerance of {} (largest {:.3g})", from,
+                                 describe(found->tolerance), found->largest_difference())
+                   : fmt::format("validation found a difference{}: {}", from, problem),
+               is_of_original ? advice_on_cases(*found, json.value("position_ids", "")) + "; " + kept : kept + larger);
   json["status"] = "differs";
   return static_cast<int>(Failure::differs);
 }
@@ -243,6 +248,8 @@ int run_export(const ExportArguments& arguments, Console& console) {
     preprocessor = Preprocessor::from_folder(folder);
   }
   report(ChosenModel{plan.model.name, selection}, console);
+  if (plan.validation)
+    fill_json(JudgeFiles{plan.validation->cases, plan.validation->references, plan.calibration}, console.result());
 
   // An output that cannot be written is known before anything is downloaded.
   StagedOutput output(plan.output);
@@ -308,6 +315,7 @@ int run_export(const ExportArguments& arguments, Console& console) {
                                          .largest_piece = [&] { return largest_piece(to_validate); },
                                          .segment_size = plan.validation->segment_size});
     to_validate.scripts = judges_of(plan.validation->references, to_validate);
+    to_validate.cases = cases_of(plan.validation->cases, to_validate);
     opening.emplace(plan.weights.place == WeightPlace::link ? 0 : bytes_as(dtype, bytes));
   }
   console.stop_if_cancelled();

@@ -61,6 +61,10 @@ void add_depth_options(CLI::App& app, DepthArguments& depth) {
                  "Inputs as they are in use, to validate on and to measure 16 bits by: token ids, a text a line, or "
                  "tensors NAME as safetensors")
       ->type_name("FILE");
+  app.add_option("--case", depth.cases,
+                 "Inputs and outputs of the original that were recorded: tensors in/NAME and out/NAME (repeatable)")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
   app.add_flag("--trace-values", depth.trace_values, "List every step of the model with how far it is off");
   app.add_option(
          "--segment-size", depth.segment_size,

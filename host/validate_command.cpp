@@ -24,6 +24,7 @@
 #include "host/report/json.hpp"
 #include "host/report/report.hpp"
 #include "host/validate_foreign.hpp"
+#include "host/validation/case_advice.hpp"
 #include "host/validation/changed_inputs.hpp"
 #include "host/validation/opening.hpp"
 #include "host/validation/range_check.hpp"
@@ -171,6 +172,7 @@ ExportValidation validate_model(const ValidatePlan& plan, const Exported& export
                                        .largest_piece = [&] { return largest_piece(to_validate); },
                                        .segment_size = plan.segment_size});
   to_validate.scripts = judges_of(plan.references, to_validate);
+  to_validate.cases = cases_of(plan.cases, to_validate);
   const OpeningBackends opening(0);
   return validate_export(to_validate, to_compare, tolerance_for(*selection.onnx_config, form.dtype, plan.atol),
                          progress_on(console));
@@ -180,30 +182,13 @@ ExportValidation validate_model(const ValidatePlan& plan, const Exported& export
 std::string advice(const ValidatePlan& plan, const Exported& exported, const ExportValidation& found) {
   if (!found.overflows.empty())
     return "modules compute numbers beyond the range of fp16: export it again with --keep-fp32 auto";
-  const bool is_other = !found.problem().empty();
-  if (!plan.cases.empty() && is_other && found.is_finite())
-    return "record the case again from the model that was exported, with `onnxport record`; where the original does "
-           "say "
-           "so, the definition is wrong";
-  if (!plan.cases.empty() && !is_other && exported.metadata("onnxport.position_ids", "") == "mask") {
-    return "this file counts positions along the attention mask, as generate() does; where the case was recorded from "
-           "forward() without being given any, export with --position-ids sequence, which is what that counts";
-  }
-  if (!plan.cases.empty()) {
-    for (const FileValidation& file : found.files) {
-      for (const ValidationReport& report : file.comparisons) {
-        if (const std::string place = where_it_begins(report.runs); !place.empty())
-          return place + ": compare the definition with the original there";
-      }
-    }
-    return std::string("a recording and an export with `--outputs hidden_states` tell in which layer it begins") +
-           (is_other ? "" : "; where differences so large do not matter, pass a larger --atol");
-  }
+  if (!plan.model || found.differs_from_cases_alone())
+    return advice_on_cases(found, exported.metadata("onnxport.position_ids", ""));
   if (!is_own_export(exported.summaries[0]))
     return "the definition, which recorded outputs of the original hold to account, says otherwise: export it with "
            "onnxport";
   return std::string("export it again from this checkpoint") +
-         (is_other ? "" : "; where differences so large do not matter, pass a larger --atol");
+         (found.problem().empty() ? "; where differences so large do not matter, pass a larger --atol" : "");
 }
 
 }  // namespace
@@ -215,13 +200,14 @@ int run_validate(const ValidateArguments& arguments, Console& console) {
   Exported exported{model_files(plan.output), {}};
   for (const fs::path& one : exported.files) exported.summaries.push_back(read_model_summary(one));
   const fs::path& file = exported.files[0];
-  if (!plan.cases.empty() && exported.files.size() > 1) {
+  if (!plan.model && exported.files.size() > 1) {
     throw Error(Failure::usage, plan.output.string() + " holds several models, and --case is of one",
-                "name the .onnx file to compare");
+                "name the .onnx file to compare, or the checkpoint as well (-m DIR)");
   }
   console.result()["model_file"] = file.string();
   for (const fs::path& one : exported.files)
     console.result()["files"].push_back({{"path", one.string()}, {"bytes", fs::file_size(one)}});
+  fill_json(JudgeFiles{plan.cases, plan.references, plan.calibration}, console.result());
   const bool is_foreign = plan.model && !is_own_export(exported.summaries[0]);
   const ExportValidation found = is_foreign   ? validate_foreign(plan, exported.files, console)
                                  : plan.model ? validate_model(plan, exported, console)

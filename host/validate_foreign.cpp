@@ -5,7 +5,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <memory>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "core/error.hpp"
 #include "core/export/defined_graphs.hpp"
@@ -86,7 +88,7 @@ void require_inputs(const PortMap& ports, const std::vector<std::string>& also_g
 /// Makes the runnable of a file whose ports have to be matched with a definition's. What it refers to outlives it.
 auto matching_ports(const FinishedFile& file, const std::vector<Comparison>& comparisons, const Selection& selection,
                     Console& console) {
-  return [&](const Definition& definition, Runnable& onnx) {
+  return [&, is_noted = std::make_shared<bool>(false)](const Definition& definition, Runnable& onnx) {
     PortMap ports = map_ports(definition.graph, file.summary);
     const auto comparison = std::find_if(comparisons.begin(), comparisons.end(),
                                          [&](const Comparison& one) { return one.definition == &definition; });
@@ -94,7 +96,7 @@ auto matching_ports(const FinishedFile& file, const std::vector<Comparison>& com
     for (const auto& [name, tensor] : comparison->inputs.at(0).inputs) given.push_back(name);
     const std::string name = file.path.filename().string();
     require_inputs(ports, given, name, selection);
-    note_ports(ports, name, console);
+    if (!std::exchange(*is_noted, true)) note_ports(ports, name, console);
     return behind_names(std::move(ports), file.summary, onnx);
   };
 }
@@ -131,6 +133,7 @@ ExportValidation validate_foreign(const ValidatePlan& plan, const std::vector<fs
   to_validate.kernels = plan.custom_ops;
   add_calibration(to_validate, plan.calibration);
   to_validate.scripts = judges_of(plan.references, to_validate);  // files of others are run as a whole
+  to_validate.cases = cases_of(plan.cases, to_validate);
   std::vector<FileToValidate> to_compare = files_to_validate(to_validate);
   const uint64_t bytes = defined.weight_bytes();
   to_validate.memory = require_memory({.weights = bytes,

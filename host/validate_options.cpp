@@ -11,9 +11,6 @@ void define_validate(CLI::App& root, Arguments& a) {
   ValidateArguments& v = a.validate;
   app->add_option("OUTPUT", v.output, "Folder of an export, or its .onnx file")->required()->option_text(" ");
   add_model_options(*app, v.model);
-  app->add_option("--case", v.cases, "Recorded inputs and outputs: tensors in/NAME and out/NAME (repeatable)")
-      ->type_name("FILE")
-      ->allow_extra_args(false);
   add_depth_options(*app, v.depth);
   app->add_option("--max-memory", v.max_memory, "What the validation may take: 500MB, 4GB")
       ->transform(CLI::AsSizeValue(true))

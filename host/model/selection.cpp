@@ -227,6 +227,7 @@ Selection select(const PluginArguments& arguments, const Json& config, const fs:
 
   out.plugin_id = text_of(plugin.plugin->id);
   out.plugin_version = text_of(plugin.plugin->version);
+  out.plugin_sha256 = plugin.sha256;
   if (supported.candidate->manifest.is_extension()) {
     out.extension_id = supported.candidate->manifest.id;
     out.extension_version = supported.candidate->manifest.version;

@@ -30,6 +30,7 @@ struct Selection {
   std::string
       feature_source;  // "--feature fill-mask", "architectures: BertForMaskedLM"; empty where it was given as it is
   std::string plugin_id, plugin_version;
+  std::string plugin_sha256;  // of its library; empty where its manifest states none
   std::filesystem::path config_file;
   std::string extension_id, extension_version;  // of the plugin that extends that one for this type; empty without one
   std::string transformers_version;             // that wrote config.json; empty where that does not tell

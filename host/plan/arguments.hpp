@@ -34,6 +34,7 @@ struct DepthArguments {
   std::vector<std::filesystem::path> references;  // the original, or parts of it, as TorchScript
   std::filesystem::path reference_names;          // a JSON file; empty: none
   std::filesystem::path calibration;              // inputs as they are in use; empty: none
+  std::vector<std::filesystem::path> cases;       // recorded inputs and outputs
 };
 
 struct ExportArguments {
@@ -75,7 +76,6 @@ struct ValidateArguments {
   std::string feature;  // of a file that does not say it; empty: by architectures and the file's inputs
   std::filesystem::path output;
   ModelArguments model;
-  std::vector<std::filesystem::path> cases;
   DepthArguments depth;
   std::optional<uint64_t> max_memory;  // bytes
   std::optional<double> atol;

@@ -39,12 +39,14 @@ std::optional<ValidationPlan> plan_validation(const ExportArguments& arguments) 
                           value_of(budget_choices, arguments.depth.budget),
                           arguments.depth.trace_values,
                           arguments.depth.segment_size,
-                          script_references(arguments.depth)};
+                          script_references(arguments.depth),
+                          arguments.depth.cases};
   if (arguments.atol) meaningless("--atol", "--no-validate: it is the tolerance of validation");
   if (!arguments.depth.budget.empty()) meaningless("--validate", "--no-validate");
   if (arguments.depth.trace_values) meaningless("--trace-values", "--no-validate");
   if (arguments.depth.segment_size) meaningless("--segment-size", "--no-validate");
   if (!arguments.depth.references.empty()) meaningless("--reference", "--no-validate");
+  if (!arguments.depth.cases.empty()) meaningless("--case", "--no-validate");
   if (!arguments.depth.calibration.empty() && !is_asked_for(arguments.keep_fp32, keep_range_word))
     meaningless("--calibration", "--no-validate, unless --keep-fp32 auto is to measure on it");
   if (!arguments.preprocessor.empty())

@@ -36,8 +36,9 @@ struct ValidationPlan {
   PreprocessorKind preprocessor = PreprocessorKind::any;
   ValidationBudget budget = ValidationBudget::normal;
   bool traces_values = false;
-  std::optional<uint64_t> segment_size{};     // bytes
-  std::vector<ScriptReference> references{};  // the original, or parts of it, as TorchScript
+  std::optional<uint64_t> segment_size{};      // bytes
+  std::vector<ScriptReference> references{};   // the original, or parts of it, as TorchScript
+  std::vector<std::filesystem::path> cases{};  // what was recorded of it
 };
 
 struct ExportPlan {

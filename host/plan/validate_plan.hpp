@@ -13,7 +13,7 @@ struct ValidatePlan {
   PluginArguments plugins;
   std::filesystem::path output;
   std::optional<ModelArguments> model;       // its checkpoint
-  std::vector<std::filesystem::path> cases;  // or recorded outputs
+  std::vector<std::filesystem::path> cases;  // recorded outputs, beside the checkpoint or instead of it
   ValidationBudget budget = ValidationBudget::normal;
   bool traces_values = false;
   std::optional<uint64_t> segment_size, max_memory;  // bytes

@@ -70,6 +70,7 @@ void fill_json(const ChosenModel& chosen, Json& json) {
   json["model_type"] = selection.model_type;
   json["feature"] = selection.feature;
   json["plugin"] = {{"id", selection.plugin_id}, {"version", selection.plugin_version}};
+  if (!selection.plugin_sha256.empty()) json["plugin"]["sha256"] = selection.plugin_sha256;
   fill_json(selection.decisions, json);
   if (!selection.extension_id.empty())
     json["extension"] = {{"id", selection.extension_id}, {"version", selection.extension_version}};
@@ -79,6 +80,15 @@ void fill_json(const ChosenModel& chosen, Json& json) {
     json["position_ids"] = positions->second;
   if (!selection.feature_source.empty()) json["feature_source"] = selection.feature_source;
   if (const auto prompts = selection.onnx_config->prompts(); !prompts.empty()) json["prompts"] = prompts;
+}
+
+void fill_json(const JudgeFiles& files, Json& json) {
+  const auto add = [&](const char* kind, const std::filesystem::path& file) {
+    json["judged_by"].push_back({{"path", file.string()}, {"kind", kind}});
+  };
+  for (const std::filesystem::path& file : files.cases) add("case", file);
+  for (const ScriptReference& reference : files.references) add("original", reference.file);
+  if (!files.calibration.empty()) add("calibration", files.calibration);
 }
 
 void fill_json(const std::vector<TrustDecision>& decisions, Json& json) {

@@ -6,6 +6,7 @@
 #include "host/export/write_export.hpp"
 #include "host/model/model_source.hpp"
 #include "host/report/chosen_model.hpp"
+#include "host/report/judge_files.hpp"
 #include "host/validation/range_check.hpp"
 #include "host/validation/validate_export.hpp"
 #include "registry/trust.hpp"
@@ -13,6 +14,7 @@
 namespace onnxport {
 
 void fill_json(const ChosenModel& chosen, Json& json);
+void fill_json(const JudgeFiles& files, Json& json);
 void fill_json(const std::vector<TrustDecision>& decisions, Json& json);
 void fill_json(const FetchedCheckpoint& fetched, Json& json);
 void fill_json(const WriteForecast& forecast, Json& json);

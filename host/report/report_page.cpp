@@ -281,8 +281,8 @@ std::string report_page(const Json& report) {
                                  status == "ok" ? "" : " bad", html::text(status));
   body += overview(report) + failure(report) + validation(report) + kept_modules(report) + axes(report) +
           config_fields(report);
-  body += files(report, "sources", "Made from") + files(report, "files", "Files of the model") + resources(report) +
-          notes(report);
+  body += files(report, "sources", "Made from") + files(report, "judged_by", "Compared with, or on") +
+          files(report, "files", "Files of the model") + resources(report) + notes(report);
   const std::string whole = report.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
   std::string escaped;
   for (const char c : printable_json(whole)) {

@@ -80,10 +80,11 @@ void fill_run_facts(const std::vector<std::string>& words, Json& result) {
   else if (result.contains("model"))
     folder = result["model"].get<std::string>();
   if (!folder.empty() && fs::is_directory(folder, ignored)) result["sources"] = checkpoint_files(folder);
-  if (result.contains("files")) {
-    for (Json& file : result["files"]) {
+  for (const char* list : {"files", "judged_by"}) {
+    if (!result.contains(list)) continue;
+    for (Json& file : result[list]) {
       const fs::path path = file.value("path", "");
-      if (fs::is_regular_file(path, ignored)) file["sha256"] = sha256_of(path);
+      if (fs::is_regular_file(path, ignored)) file.update(file_with_sum(path));
     }
   }
 }

@@ -100,7 +100,16 @@ class BehindNames : public Runnable {
     for (const auto& [own, other] : ports_.outputs) {
       if (wanted.empty() || std::find(wanted.begin(), wanted.end(), own) != wanted.end()) names.push_back(other);
     }
+    // What is none of the definition's is wanted by the file's own name.
+    std::vector<std::string> own_values;
+    for (const std::string& name : wanted) {
+      if (!ports_.outputs.contains(name)) own_values.push_back(name);
+    }
+    names.insert(names.end(), own_values.begin(), own_values.end());
     Tensors results = onnx_.run(given, names), renamed;
+    for (const std::string& name : own_values) {
+      if (const auto found = results.find(name); found != results.end()) renamed[name] = found->second;
+    }
     for (const auto& [own, other] : ports_.outputs) {
       if (const auto found = results.find(other); found != results.end()) renamed[own] = std::move(found->second);
     }

@@ -6,11 +6,14 @@
 
 #include <algorithm>
 #include <charconv>
+#include <memory>
 #include <optional>
 #include <utility>
 
+#include "core/checkpoint/checkpoint.hpp"
 #include "core/error.hpp"
 #include "core/printable.hpp"
+#include "host/validation/module_steps.hpp"
 
 namespace onnxport {
 namespace {
@@ -87,6 +90,55 @@ bool contains(const std::vector<TensorInfo>& tensors, const std::string& name) {
   return std::any_of(tensors.begin(), tensors.end(), [&](const TensorInfo& tensor) { return tensor.name == name; });
 }
 
+TensorInfo port_of(const ir::Graph& graph, const ir::NamedValue& value, const Lengths& fixed) {
+  const ir::TensorType& type = graph[value.value].type;
+  std::vector<std::string> dimensions;
+  for (const ir::Dim& dim : type.shape) {
+    const std::optional<int64_t> size = dim.evaluate(fixed);
+    dimensions.push_back(size ? std::to_string(*size) : dim.to_string());
+  }
+  const std::string element(ir::name_of(type.dtype));
+  return {value.name, fmt::format("{}[{}]", element, fmt::join(dimensions, ", ")), element, std::move(dimensions)};
+}
+
+/// What the definition's file says of itself, in the definition's words.
+ModelSummary summary_of(const Definition& definition, const InputForm& form) {
+  ModelSummary summary;
+  const ir::Graph& graph = definition.graph;
+  for (const ir::NamedValue& input : graph.inputs) summary.inputs.push_back(port_of(graph, input, form.fixed));
+  for (const ir::NamedValue& output : graph.outputs) summary.outputs.push_back(port_of(graph, output, form.fixed));
+  return summary;
+}
+
+/// The modules that a case file holds beside inputs and outputs.
+std::vector<ModuleResult> modules_in(const std::filesystem::path& file) {
+  constexpr std::string_view prefix = "module/";
+  std::vector<ModuleResult> modules;
+  for (StoredTensor& stored : read_safetensors(file.string())) {
+    if (!stored.name.starts_with(prefix)) continue;
+    std::string path = stored.name.substr(prefix.size());
+    modules.push_back(
+        {std::move(path), materialize(Weight{std::make_shared<const StoredTensor>(std::move(stored)), {}})});
+  }
+  return modules;
+}
+
+/// The case as this definition has it. Throws Error(checkpoint) where it is none of its.
+RecordedCase case_for(const Definition& definition, const std::filesystem::path& file, const InputForm& form) {
+  RecordedCase one{read_case(file), modules_in(file)};
+  const ModelSummary summary = summary_of(definition, form);
+  // What is a step of the definition and no output of the file tells where, and not whether.
+  for (const ir::NamedValue& mark : definition.graph.marks) {
+    if (contains(summary.outputs, mark.name)) continue;
+    const auto found = one.recorded.expected->find(mark.name);
+    if (found == one.recorded.expected->end()) continue;
+    one.steps.push_back({mark.name, std::move(found->second)});
+    one.recorded.expected->erase(found);
+  }
+  one.unrecorded = check_case(one.recorded, file, summary);
+  return one;
+}
+
 std::string names_of(const std::vector<TensorInfo>& tensors) {
   std::vector<std::string> names;
   for (const TensorInfo& tensor : tensors) names.push_back(tensor.name);
@@ -131,6 +183,57 @@ std::vector<std::string> check_case(const ValidationInputs& recorded, const std:
     if (!recorded.expected->contains(output.name)) unrecorded.push_back(output.name);
   }
   return unrecorded;
+}
+
+RecordedCases recorded_cases(const std::vector<std::filesystem::path>& files, const CaseTakers& takers) {
+  RecordedCases cases;
+  for (const std::filesystem::path& file : files) {
+    std::vector<std::pair<std::string, Error>> refusals;
+    bool is_placed = false;
+    for (const GraphToExport& graph : takers.graphs) {
+      for (const Definition* definition : graph.definitions) {
+        if (is_placed) continue;
+        try {
+          cases[definition].push_back(case_for(*definition, file, takers.form));
+          is_placed = true;
+        } catch (const Error& error) {
+          if (error.failure() != Failure::checkpoint) throw;
+          refusals.emplace_back(definition->part.empty() ? graph.file : graph.file + ", " + definition->part, error);
+        }
+      }
+    }
+    if (is_placed) continue;
+    if (refusals.size() == 1) throw refusals[0].second;
+    std::string text = file.string() + " is no recording of any of this layout's graphs:";
+    for (const auto& [graph, refusal] : refusals) text += fmt::format("\n{}: {}", graph, refusal.what());
+    throw Error(Failure::checkpoint, text, "record a case of one of the graphs, with its inputs and outputs");
+  }
+  std::erase_if(cases, [](const auto& of_definition) { return of_definition.second.empty(); });
+  return cases;
+}
+
+ValidationReport judge_by_cases(const std::vector<RecordedCase>& cases, Runnable& onnx, const Definition& definition,
+                                const Tolerance& tolerance) {
+  std::vector<ValidationInputs> inputs;
+  for (const RecordedCase& one : cases) inputs.push_back(one.recorded);
+  ValidationReport report = validate_model_outputs(nullptr, onnx, inputs, tolerance);
+  report.judge = recorded_judge;
+  for (const RecordedCase& one : cases) {
+    if (!one.unrecorded.empty())
+      report.not_compared.push_back(
+          fmt::format("{} does not record {}", one.recorded.label, fmt::join(one.unrecorded, ", ")));
+  }
+  for (size_t i = 0; i < cases.size(); ++i) {
+    if (report.runs[i].passes || !report.runs[i].problem.empty()) continue;
+    report.departure_run = report.runs[i].label;
+    if (!cases[i].steps.empty()) {
+      tell_departure(compare_modules({definition, cases[i].recorded.inputs, tolerance}, cases[i].steps), report);
+    } else if (std::string place = where_it_begins({report.runs[i]}); !place.empty()) {
+      report.first_departure = std::move(place);
+    }
+    break;
+  }
+  return report;
 }
 
 std::string where_it_begins(const std::vector<ValidationRun>& runs) {

@@ -41,6 +41,7 @@ ExportToValidate RoundedTwin::exported() const {
           exported_.kernels,
           exported_.memory,
           exported_.scripts,
+          exported_.cases,
           exported_.calibration};
 }
 

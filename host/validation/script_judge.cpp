@@ -6,13 +6,11 @@
 
 #include <algorithm>
 #include <map>
-#include <optional>
 
 #include "core/error.hpp"
-#include "core/inspect/module_path.hpp"
-#include "core/validate/cuts.hpp"
 #include "core/validate/file_inputs.hpp"
 #include "core/validate/padding.hpp"
+#include "host/validation/module_steps.hpp"
 
 namespace onnxport {
 namespace {
@@ -40,37 +38,6 @@ void require_known(const std::map<std::string, std::string>& pairs, const std::v
                 fmt::format("it has {}", fmt::join(names, ", ")));
   }
 }
-
-/// By module: the node that makes what the module yields, which is the last of those within whose results are taken
-/// outside.
-class ModuleEnds {
- public:
-  explicit ModuleEnds(const ir::Graph& graph) : graph_(graph), takers_(graph.values.size()) {
-    for (const ir::Node& node : graph.nodes) {
-      for (ir::ValueId input : node.inputs) {
-        if (input != ir::absent) takers_[input].push_back(&node.scope);
-      }
-    }
-    for (const ir::NamedValue& output : graph.outputs) takers_[output.value].push_back(&everything_);
-  }
-
-  std::optional<size_t> of(const std::string& module) const {
-    for (size_t i = graph_.nodes.size(); i-- > 0;) {
-      const ir::Node& node = graph_.nodes[i];
-      if (!inspect::is_within(node.scope, module) || node.outputs[0] == ir::absent) continue;
-      const auto& takers = takers_[node.outputs[0]];
-      if (std::any_of(takers.begin(), takers.end(),
-                      [&](const auto* scope) { return !inspect::is_within(*scope, module); }))
-        return i;
-    }
-    return std::nullopt;
-  }
-
- private:
-  const ir::Graph& graph_;
-  std::vector<std::vector<const std::string*>> takers_;
-  const std::string everything_;
-};
 
 }  // namespace
 
@@ -159,36 +126,8 @@ void ScriptJudge::add_departure(ValidationReport& report, const std::vector<Vali
   const auto run = std::find_if(report.runs.begin(), report.runs.end(),
                                 [](const ValidationRun& one) { return !one.passes && one.problem.empty(); });
   if (run == report.runs.end()) return;
-  const std::vector<StepDifference> steps =
-      compare_modules(inputs[static_cast<size_t>(run - report.runs.begin())].inputs, tolerance);
-  const StepDifference* first = first_departure(steps);
-  report.first_departure = first ? describe(*first)
-                                 : "no module of the definition, of those that the original has too; what is done "
-                                   "between them does";
-  for (const StepDifference* step : growth(steps)) report.steps.push_back(*step);
-}
-
-std::vector<StepDifference> ScriptJudge::compare_modules(const Tensors& inputs, const Tolerance& tolerance) const {
-  const ir::Graph definition = with_marks(definition_.graph);
-  const ModuleEnds ends(definition);
-  std::vector<ModuleResult> results = model_->module_results(inputs);
-  std::vector<NamedStep> steps;
-  Tensors expected;
-  for (ModuleResult& result : results) {
-    std::optional<size_t> end = ends.of(result.module);
-    // Whoever traces a model often puts it into a module of his own.
-    if (const size_t dot = result.module.find('.'); !end && dot != std::string::npos)
-      end = ends.of(result.module.substr(dot + 1));
-    if (!end) continue;
-    const std::string mark = carried_name(definition.nodes[*end].outputs[0]);
-    // Modules in each other end in one value: the innermost, which is done first, tells where it is.
-    if (expected.emplace(mark, std::move(result.value)).second) steps.push_back({*end, mark});
-  }
-  const Tensors actual = load_backend("reference").load_graph(definition)->run(inputs, marks_of(definition, steps));
-  // What a module yields may be another part of its work here and there.
-  std::erase_if(steps,
-                [&](const NamedStep& step) { return actual.at(step.name).shape != expected.at(step.name).shape; });
-  return step_differences(definition, steps, expected, actual, tolerance);
+  const Tensors& given = inputs[static_cast<size_t>(run - report.runs.begin())].inputs;
+  tell_departure(compare_modules({definition_, given, tolerance}, model_->module_results(given)), report);
 }
 
 }  // namespace onnxport

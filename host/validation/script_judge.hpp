@@ -27,7 +27,6 @@ class ScriptJudge {
   ValidationReport judge(Runnable& onnx, const std::vector<ValidationInputs>& inputs, const Tolerance& tolerance) const;
 
  private:
-  std::vector<StepDifference> compare_modules(const Tensors& inputs, const Tolerance& tolerance) const;
   void add_departure(ValidationReport& report, const std::vector<ValidationInputs>& inputs,
                      const Tolerance& tolerance) const;
 

@@ -22,6 +22,7 @@
 #include "core/validate/step_inputs.hpp"
 #include "host/process/memory.hpp"
 #include "host/validation/cached_validation.hpp"
+#include "host/validation/foreign_steps.hpp"
 #include "host/validation/inputs.hpp"
 #include "host/validation/rounded_twin.hpp"
 #include "host/validation/segmented.hpp"
@@ -69,6 +70,28 @@ void add_steps(const ExportToValidate& exported, const FileToValidate& written, 
   } else {
     for (const StepDifference* step : growth(steps)) found.steps.push_back(*step);
   }
+}
+
+/// Tells of a run of a file of another exporter that differs where it begins; of one without padding, if there is one,
+/// since what stands at padded places may differ without being wrong.
+void add_foreign_departure(const FileToValidate& written, const Comparison& comparison, const Tolerance& tolerance,
+                           ValidationReport& found) {
+  const ValidationInputs* chosen = nullptr;
+  for (size_t i = 0; i < found.runs.size(); ++i) {
+    const ValidationRun& run = found.runs[i];
+    const bool is_padded = run.label.find("padded") != std::string::npos;
+    if (run.passes || !run.problem.empty() || (chosen != nullptr && is_padded)) continue;
+    chosen = &comparison.inputs[i];
+    found.departure_run = run.label;
+    if (!is_padded) break;
+  }
+  if (chosen == nullptr) return;
+  Tensors inputs = chosen->inputs;
+  inputs.erase(kept_logits_input);
+  const std::string told = too_little_for_steps(result_bytes(comparison.definition->graph, inputs));
+  found.first_departure =
+      told.empty() ? first_departure({written.file, *comparison.definition, written.behind_names, inputs, tolerance})
+                   : told;
 }
 
 /// Before they are made: a size in config.json, or an image of that size, may be larger than any memory. What is small
@@ -162,6 +185,19 @@ std::vector<Comparison> comparisons_of(const ExportToValidate& exported, const G
   return comparisons;
 }
 
+/// What the other branch of a merged graph takes beside what was recorded of this one.
+void complete_cases(const ExportToValidate& exported, const Comparison& comparison, std::vector<RecordedCase>& cases) {
+  const GraphToExport& graph = graph_of(exported, *comparison.definition);
+  if (graph.definitions.size() == 1) return;
+  const bool is_cached = comparison.definition == graph.definitions[1];
+  const Definition& other = *graph.definitions[is_cached ? 0 : 1];
+  for (RecordedCase& one : cases) {
+    fill_other_branch(one.recorded.inputs, other.description,
+                      inputs_of(inputs_for(exported, other), comparison.sets.at(0)));
+    one.recorded.inputs.emplace(branch_input, branch_flag(is_cached));
+  }
+}
+
 /// What was found on a set of inputs of one comparison.
 using Judge = std::function<ValidationRun(const Tensors&)>;
 
@@ -249,6 +285,14 @@ ScriptJudges judges_of(const std::vector<ScriptReference>& references, const Exp
   return script_judges(references, exported.graphs);
 }
 
+RecordedCases cases_of(const std::vector<std::filesystem::path>& files, const ExportToValidate& exported) {
+  if (files.empty()) return {};
+  if (exported.memory.segment_weights)
+    throw Error(Failure::usage, "--case is of the file as a whole, and the model is validated in segments",
+                "leave one of the two out; a larger --max-memory may hold the model as a whole");
+  return recorded_cases(files, {exported.graphs, exported.form.inputs});
+}
+
 bool has_16_bit_weights(const GraphForm& form) {
   return form.dtype != ir::DType::f32 || form.weights_as_stored;
 }
@@ -259,6 +303,18 @@ bool ExportValidation::passes() const {
          std::all_of(files.begin(), files.end(), [&](const FileValidation& file) {
            return std::all_of(file.comparisons.begin(), file.comparisons.end(), passed);
          });
+}
+
+bool ExportValidation::differs_from_cases_alone() const {
+  bool differs = false;
+  for (const FileValidation& file : files) {
+    for (const ValidationReport& report : file.comparisons) {
+      if (report.passes()) continue;
+      if (report.judge != recorded_judge) return false;
+      differs = true;
+    }
+  }
+  return differs && overflows.empty() && (!cached_step || cached_step->passes);
 }
 
 std::vector<const ValidationRun*> ExportValidation::runs() const {
@@ -383,9 +439,24 @@ FileValidation validate_file(const ExportToValidate* exported, const FileToValid
       });
     }
     progress.stop_if_cancelled();
-    if (comparison.definition != nullptr && !renamed) add_steps(*exported, written, comparison, tolerance, report);
+    if (renamed)
+      add_foreign_departure(written, comparison, tolerance, report);
+    else if (comparison.definition != nullptr)
+      add_steps(*exported, written, comparison, tolerance, report);
     found.comparisons.push_back(std::move(report));
-    if (exported == nullptr || exported->scripts.empty()) continue;
+    if (exported == nullptr) continue;
+    if (const auto recorded = exported->cases.find(comparison.definition); recorded != exported->cases.end()) {
+      std::vector<RecordedCase> cases = recorded->second;
+      complete_cases(*exported, comparison, cases);
+      // At places that do not count it holds anything, and so does the file.
+      for (RecordedCase& one : cases) {
+        if (renamed)
+          one.recorded.expected =
+              without_padding(std::move(*one.recorded.expected), *comparison.definition, one.recorded.inputs);
+      }
+      found.comparisons.push_back(judge_by_cases(cases, *judged, *comparison.definition, tolerance));
+    }
+    if (exported->scripts.empty()) continue;
     const auto script = exported->scripts.find(comparison.definition);
     if (script != exported->scripts.end())
       found.comparisons.push_back(script->second->judge(*judged, comparison.inputs, tolerance));

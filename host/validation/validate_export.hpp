@@ -18,6 +18,7 @@
 #include "core/validate/validate.hpp"
 #include "host/plan/choices.hpp"
 #include "host/validation/inputs.hpp"
+#include "host/validation/recorded_case.hpp"
 #include "host/validation/requirements.hpp"
 #include "host/validation/script_judge.hpp"
 
@@ -37,7 +38,7 @@ struct FileToValidate {
   GraphForm form;
   std::vector<Comparison> comparisons;
   std::filesystem::path kernels{};  // the library that has those of custom operators; empty: none
-  /// Puts a file of another exporter behind the names of a definition; our own have them. Its steps are not told.
+  /// Puts a file of another exporter behind the names of a definition; our own have them.
   std::function<std::unique_ptr<Runnable>(const Definition&, Runnable&)> behind_names{};
 };
 
@@ -55,6 +56,7 @@ struct ExportToValidate {
   std::filesystem::path kernels{};  // of operators of a plugin's own; empty: none
   MemoryPlan memory{};
   ScriptJudges scripts{};  // the original itself, beside the definitions
+  RecordedCases cases{};   // what was recorded of it
   /// Further inputs, by the definitions of the graphs: as they are in use.
   std::map<const Definition*, std::vector<ValidationInputs>> calibration{};
   std::vector<ModuleRange> overflows{};  // that were measured on them
@@ -63,6 +65,10 @@ struct ExportToValidate {
 /// The originals that are to judge this export, whose memory is planned. Throws Error(usage) as script_judges() of its
 /// graphs, and where the model is validated in segments.
 ScriptJudges judges_of(const std::vector<ScriptReference>& references, const ExportToValidate& exported);
+
+/// The recordings that are to judge it as well. Throws Error(checkpoint) as recorded_cases() of its graphs, and
+/// Error(usage) where the model is validated in segments.
+RecordedCases cases_of(const std::vector<std::filesystem::path>& files, const ExportToValidate& exported);
 
 /// Whether a file of this form has weights in 16 bits, as far as its form tells.
 bool has_16_bit_weights(const GraphForm& form);
@@ -102,6 +108,8 @@ struct ExportValidation {
   /// Whether no output holds NaN or infinity.
   bool is_finite() const;
   double largest_difference() const;
+  /// Whether a file differs from what was recorded of the original, and from nothing else.
+  bool differs_from_cases_alone() const;
   /// The first failure that is no number: an output that is missing, of another shape or type, or NaN or infinite on
   /// one side, in words; empty where there is none.
   std::string problem() const;

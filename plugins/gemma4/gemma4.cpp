@@ -151,6 +151,13 @@ class Gemma4OnnxConfig final : public TextDecoder {
     }
     return parts;
   }
+  /// What the gate lets through of an input of a few numbers may be almost nothing, which the norm behind it makes as
+  /// large as everything else, with what rounding has left in it: at a width of 5 the original in f32 is off from
+  /// itself in f64 by up to 3e-4, and so is the file. Of 256 numbers, as released models have, some always pass.
+  double atol_for_validation() const override {
+    constexpr int64_t narrow = 32;
+    return c.inputs && c.inputs->width < narrow ? 5e-3 : 1e-4;
+  }
   std::vector<State> states() const override {
     return c.keys.states([this](int64_t layer) {
       const auto [heads, width] = c.shape(layer);

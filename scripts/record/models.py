@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The original model: loading drawn weights into its class, and asking it."""
+import contextlib
 import fnmatch
 import importlib
 import inspect
@@ -60,6 +61,38 @@ def load(name, checkpoint, unused, attention="eager"):
                  f"  unexpected: {', '.join(unexpected) or 'none'}\n"
                  "correct the plugin's names, or list what the feature does not need with --unused")
     return model.float().eval()
+
+
+def first_tensor(found):
+    """The first tensor of what a module yields; None where there is none."""
+    if isinstance(found, torch.Tensor):
+        return found
+    parts = found.values() if hasattr(found, "values") else found if isinstance(found, (tuple, list)) else ()
+    return next((tensor for tensor in map(first_tensor, parts) if tensor is not None), None)
+
+
+@contextlib.contextmanager
+def listening(model, patterns):
+    """What the modules whose paths fit a pattern have yielded last, by their paths; of several tensors the first. A run of
+    the whole model begins anew, so that what a prefix leaves is not taken for the step behind it."""
+    within, hooks = {}, [model.register_forward_pre_hook(lambda *_: within.clear())]
+
+    def keep(path):
+        def hook(_module, _given, found):
+            tensor = first_tensor(found)
+            if tensor is not None and tensor.is_floating_point():
+                within[path] = tensor.detach().clone()  # what is changed in place later
+
+        return hook
+
+    for path, module in model.named_modules():
+        if path and any(fnmatch.fnmatch(path, pattern) for pattern in patterns):
+            hooks.append(module.register_forward_hook(keep(path)))
+    try:
+        yield within
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def layers_of(cache):

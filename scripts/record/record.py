@@ -42,6 +42,8 @@ def arguments():
     parser.add_argument("--leave-out", action="append", default=[], metavar="OUTPUT",
                         help="an output that the original does not settle, as it puts it in a random order")
     parser.add_argument("--outputs", nargs="+", default=[], metavar="NAME", help="further outputs, as of onnxport export")
+    parser.add_argument("--modules", nargs="+", default=[], metavar="PATTERN",
+                        help="what these modules yield is recorded as well, so that a difference is told with its module: '*'")
     parser.add_argument("--new", type=int, metavar="N", help="so many tokens in a cached step, of a class that takes but one")
     parser.add_argument("--count-positions", action="store_true",
                         help="a step is told its positions: for a class that counts from 0 in every step")
@@ -110,10 +112,12 @@ def main():
                                     sound=(options.sounds or [shape.sound])[min(number, len(options.sounds) - 1)],
                                     sequence=options.sequence or shape.sequence, new=options.new or shape.new)
         given = inputs.make(model, wanted, shape, options.seed + number)
-        found = models.answer(model, given, answered, options.count_positions)
+        with models.listening(model, options.modules) as within:
+            found = models.answer(model, given, answered, options.count_positions)
         if broken := [key for key, value in found.items() if value.isnan().all()]:
             sys.exit(f"{name} answers with NaN alone, which no test can tell from another mistake: {', '.join(broken)}")
-        tensors = {f"in/{key}": value for key, value in given.items()} | {f"out/{key}": value for key, value in found.items()}
+        tensors = {f"{kind}/{key}": value for kind, part in (("in", given), ("out", found), ("module", within))
+                   for key, value in part.items()}
         file = f"case-{options.feature}-{number}.safetensors"
         save_file({key: value.detach().contiguous().clone() for key, value in tensors.items()}, folder / file)
         written.append(file)

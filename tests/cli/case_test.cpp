@@ -101,7 +101,7 @@ BOOST_AUTO_TEST_CASE(what_is_not_recorded_is_told) {
   BOOST_TEST(outcome.status == 1);  // zeros are not what the model computes
   BOOST_TEST(contains(outcome.out, "does not record these outputs"), outcome.out);
   BOOST_TEST(contains(outcome.out, "hidden_states"));
-  BOOST_TEST(contains(outcome.err, "tell in which layer it begins"), outcome.err);
+  BOOST_TEST(contains(outcome.err, "tells in which layer it begins"), outcome.err);
 }
 
 /// Where no number tells how far apart two outputs are, none is told, and no tolerance is offered.

@@ -92,7 +92,25 @@ BOOST_AUTO_TEST_CASE(a_changed_weight_differs) {
   }
   const Outcome outcome = file.validate();
   BOOST_TEST(outcome.status == 1, outcome.out);
-  BOOST_TEST(parsed(outcome).at("status") == "differs");
+  const Json json = parsed(outcome);
+  BOOST_TEST(json.at("status") == "differs");
+  // Its values have no names of ours, and are told by what they hold.
+  const auto place = json.at("validation").at("first_departure").get<std::string>();
+  BOOST_TEST(place.starts_with("bert.encoder.layer.0.attention.output.dense (Linear)"), place);
+  BOOST_TEST(contains(place, "bert.encoder.layer.0.attention.self before it is the file's "), place);
+}
+
+/// Where nothing in the file can be laid beside the definition, that is said.
+BOOST_AUTO_TEST_CASE(where_nothing_is_alike_that_is_said) {
+  Foreign file;
+  for (auto& tensor : *file.model.mutable_graph()->mutable_initializer()) {
+    if (tensor.name().find("embeddings") != std::string::npos && tensor.data_type() == pb::TensorProto::FLOAT)
+      tensor.mutable_raw_data()->assign(tensor.raw_data().size(), '\x3f');
+  }
+  const Outcome outcome = file.validate();
+  BOOST_TEST(outcome.status == 1, outcome.out);
+  const auto place = parsed(outcome).at("validation").at("first_departure").get<std::string>();
+  BOOST_TEST(place.starts_with("cannot be told: "), place);
 }
 
 /// Adds a node whose first result has a name of its own.

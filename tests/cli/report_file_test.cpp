@@ -39,10 +39,8 @@ class Schema {
   }
 
   void check(const Json& schema, const Json& value, const std::string& place, std::vector<std::string>& found) const {
-    if (schema.contains("$ref")) {
+    if (schema.contains("$ref"))
       check(root_.at(Json::json_pointer(schema["$ref"].get<std::string>().substr(1))), value, place, found);
-      return;
-    }
     if (schema.contains("const") && value != schema["const"]) found.push_back(place + " has another value");
     if (schema.contains("enum") &&
         std::find(schema["enum"].begin(), schema["enum"].end(), value) == schema["enum"].end())
@@ -94,12 +92,60 @@ BOOST_AUTO_TEST_CASE(json_is_what_the_schema_says, *boost::unit_test::preconditi
   BOOST_TEST(report.at("timings").at("total").get<double>() >= report.at("timings").at("written").get<double>());
   BOOST_TEST(report.at("memory").at("peak_bytes").get<uint64_t>() > 1'000'000u);
   BOOST_TEST(report.at("sources").size() == 2u);  // the config and the weights
+  BOOST_TEST(report.at("plugin").at("sha256").get<std::string>().size() == 64u);
   BOOST_TEST(report.at("axes").at("inputs").at("input_ids").at("1") == "sequence");
   // What is tested can fail.
   Json broken = report;
   broken["status"] = "good";
   broken["files"][0].erase("sha256");
   BOOST_TEST(schema().faults(broken).size() == 2u);
+}
+
+/// All kinds of reports: what was written and not compared, several graphs, 16 bits, segments, a difference, files that
+/// it was compared with and on, those of others, and what was imported.
+BOOST_AUTO_TEST_CASE(every_kind_of_report_is_what_the_schema_says,
+                     *boost::unit_test::precondition(onnxport::test::both_built)) {
+  const Sandbox sandbox;
+  sandbox.checkpoint();
+  sandbox.write("ids.txt", "2 17 23 11 3\n");
+  sandbox.write("t5.json", R"({"model_type": "t5", "architectures": ["T5ForConditionalGeneration"], "d_model": 16,
+                               "d_kv": 8, "d_ff": 24, "num_layers": 1, "num_heads": 2, "vocab_size": 60})");
+  BOOST_REQUIRE(sandbox.run({"synth", "t5.json", "t5", "--quiet"}).status == 0);
+  const fs::path fixtures = fs::path(ONNXPORT_TEST_SOURCE_DIR) / "fixtures";
+  const fs::path recorded =
+      fs::path(ONNXPORT_PLUGIN_SOURCES) / "bert/cases/bert/BertForMaskedLM/case-masked-lm-0.safetensors";
+  const std::string original = (fixtures / "torchscript/BertForMaskedLM.pt").string();
+  fs::copy(fs::path(ONNXPORT_PLUGIN_SOURCES) / "bert/cases/bert/BertForMaskedLM", sandbox / "own",
+           fs::copy_options::recursive);
+  const struct {
+    Words words;
+    int status;
+    size_t judges;
+  } runs[] = {
+      {{"export", "-m", "bert", "--no-validate", "out"}, 0, 0},
+      {{"export", "-m", "bert", "--dry-run", "nowhere"}, 0, 0},
+      {{"export", "-m", "t5", "--layout", "split", "--feature", "seq2seq-lm-with-past", "t5-out"}, 0, 0},
+      {{"export", "-m", "bert", "--dtype", "fp16", "--keep-fp32", "auto", "--calibration", "ids.txt", "half"}, 0, 1},
+      {{"export", "-m", "bert", "--segment-size", "10kB", "--trace-values", "pieces"}, 0, 0},
+      {{"export", "-m", "bert", "--atol", "1e-30", "off"}, 1, 0},
+      {{"export", "-m", "own", "--case", recorded.string(), "--reference", original, "judged"}, 0, 2},
+      {{"validate", "judged", "--case", recorded.string()}, 0, 1},
+      {{"validate", "out", "-m", "nowhere"}, 3, 0},
+      {{"export", "-m", "bert", "--opset", "99", "out"}, 2, 0},
+  };
+  for (const auto& one : runs) {
+    Words words = one.words;
+    words.insert(words.end(), {"--report", "r.json"});
+    const Outcome outcome = sandbox.run(words);
+    BOOST_TEST_CONTEXT(outcome.out << outcome.err) {
+      BOOST_TEST(outcome.status == one.status);
+      const Json report = Json::parse(sandbox.read("r.json"));
+      for (const std::string& fault : schema().faults(report)) BOOST_ERROR(fault);
+      BOOST_TEST(report.at("exit_status") == one.status);
+      BOOST_TEST(report.value("judged_by", Json::array()).size() == one.judges);
+    }
+    fs::remove(sandbox / "r.json");
+  }
 }
 
 /// The page stands alone: it asks for no other file and runs nothing, and what the model's files say stays text.

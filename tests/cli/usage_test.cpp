@@ -42,7 +42,8 @@ BOOST_AUTO_TEST_CASE(options_that_do_not_exist_or_do_not_fit) {
       {{"export", "-m", "bert", "--feature", "masked-ml", "out"}, {"masked-ml", "masked-lm", "question-answering"}},
       {{"features", "brt"}, {"'brt'", "bert"}},
       {{"validate", "bert"}, {"-m DIR", "--case"}},
-      {{"validate", "bert", "-m", "bert", "--case", "x"}, {"-m and --case"}},
+      {{"validate", "bert", "--case", "x", "--validate", "quick"}, {"--case alone has none"}},
+      {{"export", "-m", "bert", "--case", "x", "--no-validate", "out"}, {"--case has no meaning with --no-validate"}},
   };
   for (const auto& [arguments, parts] : cases) check_failure(sandbox, arguments, 2, parts);
 }
