@@ -33,7 +33,13 @@ file(MAKE_DIRECTORY "${PROJECT_BINARY_DIR}/share/onnxport")
 file(CREATE_LINK "${PROJECT_SOURCE_DIR}/scripts/record" "${PROJECT_BINARY_DIR}/share/onnxport/record" SYMBOLIC)
 file(CREATE_LINK "${PROJECT_SOURCE_DIR}/plugins" "${PROJECT_BINARY_DIR}/share/onnxport/samples" SYMBOLIC)
 file(CREATE_LINK "${PROJECT_SOURCE_DIR}/examples/third-party-plugin" "${PROJECT_BINARY_DIR}/share/onnxport/template" SYMBOLIC)
-install(DIRECTORY "${PROJECT_SOURCE_DIR}/examples" DESTINATION share/doc/onnxport COMPONENT dev)
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/examples" DESTINATION share/doc/onnxport COMPONENT dev
+        PATTERN "__pycache__" EXCLUDE PATTERN "export-one" EXCLUDE)
+install(PROGRAMS examples/batch/export-one DESTINATION share/doc/onnxport/examples/batch COMPONENT dev)
+# What batches run: outside of the documentation, which small images leave out.
+install(FILES examples/batch/Makefile examples/batch/README.md examples/batch/export.sbatch examples/batch/job.yaml
+        DESTINATION share/onnxport/batch COMPONENT runtime)
+install(PROGRAMS examples/batch/export-one DESTINATION share/onnxport/batch COMPONENT runtime)
 
 # --- documentation ---------------------------------------------------------------------------------------------------
 install(FILES LICENSE CHANGELOG.md CONTRIBUTING.md README.md SECURITY.md
@@ -56,6 +62,26 @@ foreach(_text IN ITEMS LICENSE ThirdPartyNotices.txt)
     message(WARNING "${_ort_root}/${_text} is missing: an installation will lack a part of the licence of ONNX Runtime")
   endif()
 endforeach()
+
+# What Debian keeps of a package's documentation in any case: one text a package, the library's own terms included.
+function(_onnxport_install_copyright component package)
+  set(text "${PROJECT_BINARY_DIR}/copyright/${package}")
+  file(READ "${PROJECT_SOURCE_DIR}/LICENSE" terms)
+  file(WRITE "${text}" "onnxport stands under these terms.\n\n${terms}")
+  foreach(other IN LISTS ARGN)
+    if(EXISTS "${other}")
+      file(READ "${other}" terms)
+      file(APPEND "${text}" "\n\nONNX Runtime, lib/onnxport/lib/libonnxruntime.so.1, stands under these.\n\n${terms}")
+    endif()
+  endforeach()
+  install(FILES "${text}" DESTINATION "share/doc/${package}" RENAME copyright COMPONENT ${component})
+endfunction()
+_onnxport_install_copyright(runtime onnxport "${_ort_root}/LICENSE" "${_ort_root}/ThirdPartyNotices.txt")
+_onnxport_install_copyright(plugins onnxport-plugins)
+_onnxport_install_copyright(dev onnxport-dev)
+if(ONNXPORT_TORCH)
+  _onnxport_install_copyright(reference onnxport-reference)
+endif()
 
 # --- the libraries that come along -----------------------------------------------------------------------------------
 function(_onnxport_install_libraries component of)

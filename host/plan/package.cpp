@@ -5,12 +5,12 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <boost/dll/runtime_symbol_info.hpp>
 #include <cstdlib>
 #include <limits>
 #include <set>
 
 #include "core/error.hpp"
+#include "core/installation.hpp"
 #include "host/plan/choices.hpp"
 #include "registry/yaml.hpp"
 #include "registry/yaml_json.hpp"
@@ -107,10 +107,9 @@ void include(const Node* node, const fs::path& file, Package& package) {
   }
 }
 
+/// Beside the plugins: of the command, and of libonnxport in whatever program uses it.
 fs::path installed_packages() {
-  boost::dll::fs::error_code error;
-  const fs::path program = boost::dll::program_location(error);
-  return error ? fs::path() : (program.parent_path() / "../lib/onnxport/packages").lexically_normal();
+  return installed_files() / "packages";
 }
 
 }  // namespace
@@ -137,7 +136,7 @@ std::vector<fs::path> package_places() {
     places.push_back(fs::path(data) / "onnxport/packages");
   else if (home != nullptr && fs::path(home).is_absolute())
     places.push_back(fs::path(home) / ".local/share/onnxport/packages");
-  if (fs::path installed = installed_packages(); !installed.empty()) places.push_back(std::move(installed));
+  places.push_back(installed_packages());
   return places;
 }
 

@@ -8,9 +8,10 @@ is_installed() {
   [ -n "$states" ] && ! grep -qv '^.i' <<<"$states"
 }
 
-# Debian 12's default Boost is 1.74, with 1.81 beside it; later releases have a default that is new enough.
+# Debian 12's default Boost is 1.74, with 1.81 beside it; later releases have a default that is new enough. Of a name that other
+# packages only mention, apt-cache shows nothing and succeeds.
 boost_packages() {
-  if is_installed libboost1.81-dev || apt-cache show libboost1.81-dev >/dev/null 2>&1 ||
+  if is_installed libboost1.81-dev || [ -n "$(apt-cache show libboost1.81-dev 2>/dev/null)" ] ||
     grep -q '^VERSION_CODENAME=bookworm' /etc/os-release 2>/dev/null; then
     printf '%s\n' libboost1.81-dev libboost-test1.81-dev
   else

@@ -115,9 +115,20 @@ foreach(program IN ITEMS bin/onnxport lib/libonnxport.so.1 lib/onnxport/backends
   endforeach()
 endforeach()
 foreach(file IN ITEMS share/man/man1/onnxport.1 share/man/man1/onnxport-export.1 share/zsh/site-functions/_onnxport
-                      share/fish/vendor_completions.d/onnxport.fish share/doc/onnxport/SECURITY.md share/doc/onnxport/licences/onnxruntime/LICENSE)
+                      share/fish/vendor_completions.d/onnxport.fish share/doc/onnxport/SECURITY.md share/doc/onnxport/licences/onnxruntime/LICENSE
+                      share/doc/onnxport-plugins/copyright share/onnxport/batch/job.yaml)
   if(NOT EXISTS "${FOLDER}/moved/${file}")
     message(FATAL_ERROR "${file} is not installed")
+  endif()
+endforeach()
+file(READ "${FOLDER}/moved/share/doc/onnxport/copyright" output)
+expect("Apache License")
+expect("MIT License")  # ONNX Runtime's
+# What batches start is a program where it is installed.
+foreach(file IN ITEMS share/onnxport/batch/export-one share/doc/onnxport/examples/batch/export-one)
+  execute_process(COMMAND test -x "${FOLDER}/moved/${file}" RESULT_VARIABLE result)
+  if(NOT result EQUAL 0)
+    message(FATAL_ERROR "${file} cannot be run")
   endif()
 endforeach()
 # Links of the installed pages lead to installed files.

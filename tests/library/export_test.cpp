@@ -61,6 +61,15 @@ BOOST_AUTO_TEST_CASE(what_is_planned_is_exported) {
   BOOST_TEST(seen.json.at("inputs").size() == plan.json.at("graphs").at(0).at("inputs").size());
 }
 
+BOOST_AUTO_TEST_CASE(packages_and_the_model_card_are_found_beside_the_library) {
+  const Folder folder;
+  const auto options = options_of({{"no-validate", nullptr}, {"layout", "transformers.js"}, {"model-card", nullptr}});
+  const Outcome done(onnxport_export(job::bert().c_str(), (folder / "onnx").c_str(), options.get(), nullptr));
+  BOOST_TEST(done.result == ONNXPORT_RESULT_OK, done.message);
+  BOOST_TEST(std::filesystem::exists(folder / "onnx/onnx/model.onnx"));
+  BOOST_TEST(std::filesystem::exists(folder / "onnx/README.md"));
+}
+
 struct Heard {
   std::vector<std::string> phases, notes;
 };

@@ -37,9 +37,12 @@ def validate(output, *, model=None, case=None, progress=None, **options):
     return run("validate", [output], {"model": model, "case": case, **options}, progress)
 
 
-def inspect(file):
-    """Inputs, outputs, operators and weights of an ONNX file."""
-    return run("inspect", [file], {})
+def inspect(file, **options):
+    """Inputs, outputs, operators and weights of an ONNX file, and what is wrong with it: the report's status is then "differs"."""
+    try:
+        return run("inspect", [file], options)
+    except Differs as found:
+        return found.report
 
 
 def plugins(**options):
