@@ -276,7 +276,7 @@ BOOST_AUTO_TEST_CASE(recorded_outputs_are_compared) {
 
 /// A file that counts positions along the mask is no failure of the model where a padded recording counts otherwise.
 BOOST_AUTO_TEST_CASE(a_recording_that_counts_positions_otherwise_is_told) {
-  const fs::path folder = golden("BertModel").parent_path().parent_path() / "gpt2/GPT2Model";
+  const fs::path folder = fs::path(ONNXPORT_PLUGIN_SOURCES) / "gpt2/cases/gpt2/GPT2Model";
   const Sandbox sandbox;
   const auto compared = [&](const std::string& positions) {
     BOOST_TEST(sandbox
@@ -292,7 +292,7 @@ BOOST_AUTO_TEST_CASE(a_recording_that_counts_positions_otherwise_is_told) {
 }
 
 BOOST_AUTO_TEST_CASE(what_a_decoder_counts_is_in_the_metadata) {
-  const fs::path folder = golden("BertModel").parent_path().parent_path() / "gpt2/GPT2Model";
+  const fs::path folder = fs::path(ONNXPORT_PLUGIN_SOURCES) / "gpt2/cases/gpt2/GPT2Model";
   const Sandbox sandbox;
   for (const auto& [feature, counted] : {std::pair{"causal-lm-with-past", "mask"}, std::pair{"default", "sequence"}}) {
     BOOST_TEST(sandbox.run({"export", "-m", folder.string(), "--feature", feature, "--no-validate", feature}).status ==
