@@ -21,10 +21,12 @@ struct DeepseekConfig {
         layers(c.count("num_hidden_layers", family.otherwise.layers)),
         heads(c.size("num_attention_heads", family.otherwise.heads)),
         query_rank(c.is_null("q_lora_rank") ? 0 : c.count("q_lora_rank", family.otherwise.query_rank)),
-        kv_rank(c.size("kv_lora_rank", 512)),
+        kv_rank(c.size("kv_lora_rank", family.otherwise.kv_rank)),
         nope(c.size("qk_nope_head_dim", family.otherwise.nope)),
-        rope(c.size("qk_rope_head_dim", 64)),
-        value(c.size("v_head_dim", family.otherwise.value)),
+        rope(c.size("qk_rope_head_dim", family.otherwise.rope)),
+        value(c.size("v_head_dim", family.otherwise.value == 0 || c.is_null("v_head_dim")
+                                       ? std::max<int64_t>(1, hidden / heads)
+                                       : family.otherwise.value)),
         bias(c.boolean("attention_bias", false)),
         as_halves(family.pairs == Pairs::halves_of_neighbours && c.boolean("rope_interleave", true)),
         rotary(c, rope),
@@ -32,6 +34,7 @@ struct DeepseekConfig {
         is_dense(family.dense(c, layers, family.otherwise.dense_layers)),
         dense(gated_feed_forward(c.size("intermediate_size", family.otherwise.inner), c.text("hidden_act", "silu"),
                                  family.mlp_bias && c.boolean("mlp_bias", false))),
+        multipliers(multipliers_of(c, family, hidden, layers)),
         epsilon(c.real("rms_norm_eps", family.otherwise.epsilon)),
         tied(c.tie(family.otherwise.tied)),
         labels(c.num_labels()),
@@ -53,6 +56,7 @@ struct DeepseekConfig {
   std::vector<bool> is_dense;  // of each layer
   FeedForward dense;
   MixtureFeedForward mixture{};
+  Multipliers multipliers;
   double epsilon;
   Tie tied;
   int64_t labels;
@@ -80,6 +84,7 @@ class DeepseekOnnxConfig final : public RotaryDecoder {
     return {.vocab = c.vocab,
             .max_positions = c.positions,
             .tied = c.tied,
+            .words_scale = c.multipliers.logits,
             .labels = c.labels,
             .pad = c.pad,
             .classes = family.classes,
@@ -93,6 +98,7 @@ class DeepseekOnnxConfig final : public RotaryDecoder {
       g.unused(std::string("*.") + family.norm_of_mixtures + ".*");  // of dense layers
     const Angles turns = angles(s, in);
     Value x = embedding(s / "embed_tokens", in.at("input_ids"), {c.vocab, c.hidden});
+    if (c.multipliers.embedding != 1) x = x * c.multipliers.embedding;
     for (int64_t i = 0; i < c.layers; ++i) {
       g.mark("hidden_states." + std::to_string(i), x);
       const Text of_text{turns, cache, i};
@@ -101,11 +107,11 @@ class DeepseekOnnxConfig final : public RotaryDecoder {
                            .layer = i,
                            .probabilities = "attentions." + std::to_string(i)};
       const Scope layer = s / "layers" / i, attention = layer / "self_attn", mlp = layer / "mlp";
-      x = residual(layer, x, {.norm = rms(), .name = "input_layernorm"}, [&](const Value& h) {
+      x = residual(layer, x, branch("input_layernorm"), [&](const Value& h) {
         const Value mixed = mix(attention, expand_latents(attention, h, of_text), attention_block(), given);
         return linear(attention / "o_proj", mixed, {.out = c.hidden, .bias = c.bias});
       });
-      x = residual(layer, x, {.norm = rms(), .name = "post_attention_layernorm"}, [&](const Value& h) {
+      x = residual(layer, x, branch("post_attention_layernorm"), [&](const Value& h) {
         if (c.is_dense[static_cast<size_t>(i)]) return feed_forward(mlp, h, c.dense);
         const Value mixed = mixture_feed_forward(mlp, h, c.mixture);
         if (*family.norm_of_mixtures == '\0') return mixed;
@@ -160,6 +166,7 @@ class DeepseekOnnxConfig final : public RotaryDecoder {
     return {.heads = c.heads, .head_size = key, .value_size = c.value, .scale = scale, .causal = true};
   }
 
+  Residual branch(const char* name) const { return {.norm = rms(), .name = name, .scale = c.multipliers.residual}; }
   Norm rms() const { return {.kind = Norm::Kind::rms, .epsilon = c.epsilon}; }
   static constexpr Norm latent_rms{.kind = Norm::Kind::rms, .epsilon = 1e-6};  // whatever the config says of others
 
@@ -175,7 +182,7 @@ ONNXPORT_PLUGIN({
     .models = {{.types = {"glm4_moe_lite", "sarvam_mla", "youtu"},
                 .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past"},
                 .make = make<DeepseekOnnxConfig>},
-               {.types = {"deepseek_v2"},
+               {.types = {"deepseek_v2", "minicpm3"},
                 .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past",
                              "sequence-classification"},
                 .make = make<DeepseekOnnxConfig>},

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@ using namespace onnxport::sdk;
 /// How a head's pairs lie that are turned together.
 enum class Pairs {
   neighbours,           ///< and stay so
+  halves,               ///< and stay so
   halves_of_neighbours  ///< they become halves, unless rope_interleave says that they are
 };
 
@@ -23,7 +25,9 @@ enum class Pairs {
 struct Defaults {
   int64_t vocab, hidden, layers, heads, positions, dense_layers, inner;
   int64_t query_rank = 1536;  // 0: queries have no latent
-  int64_t nope = 128, value = 128;
+  int64_t kv_rank = 512;
+  int64_t nope = 128, rope = 64;
+  int64_t value = 128;  // 0: hidden size / heads
   double epsilon = 1e-6;
   bool tied = false;
 };
@@ -38,8 +42,21 @@ struct Family {
   bool caches_latents;                // which all heads share, in place of every head's keys and values
   bool mlp_bias;                      // by the field of this name
   const char* norm_of_mixtures = "";  // of what a mixture yields, in the layer; "": none
+  bool multiplies = false;            // embeddings, branches and logits
   const char *classes = "score", *token_classes = "";
 };
+
+/// MiniCPM's factors. Source: MiniCPM3Config, transformers 5.24.
+struct Multipliers {
+  double embedding = 1, residual = 1, logits = 1;
+};
+inline Multipliers multipliers_of(const Config& c, const Family& family, int64_t hidden, int64_t layers) {
+  if (!family.multiplies) return {};
+  const double depth = std::sqrt(static_cast<double>(layers)), width = static_cast<double>(hidden);
+  return {.embedding = c.real("scale_emb", 12),
+          .residual = c.is_null("scale_depth") ? 1 : c.real("scale_depth", 1.4) / depth,
+          .logits = c.is_null("dim_model_base") ? 1 : static_cast<double>(c.size("dim_model_base", 256)) / width};
+}
 
 /// V3's (section 2.1.2). Source: DeepseekV3MoE, transformers 4.57 and 5.24.
 inline MixtureFeedForward balanced(const Config& c, int64_t hidden) {
@@ -225,6 +242,26 @@ inline const Family families[] = {
      .caches_latents = true,
      .mlp_bias = false,
      .classes = ""},
+    {.type = "minicpm3",
+     .otherwise = {.vocab = 73448,
+                   .hidden = 2560,
+                   .layers = 62,
+                   .heads = 40,
+                   .positions = 32768,
+                   .dense_layers = 0,
+                   .inner = 6400,
+                   .query_rank = 768,
+                   .kv_rank = 256,
+                   .nope = 64,
+                   .rope = 32,
+                   .value = 0,
+                   .epsilon = 1e-5,
+                   .tied = true},
+     .dense = all_dense,
+     .pairs = Pairs::halves,
+     .caches_latents = true,
+     .mlp_bias = true,
+     .multiplies = true},
     {.type = "youtu",
      .otherwise = {.vocab = 128256,
                    .hidden = 2048,

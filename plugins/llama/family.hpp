@@ -77,6 +77,7 @@ struct Names {
   const char *base = "model", *embedding = "embed_tokens", *layers = "layers", *norm = "norm";
   const char *attention = "self_attn", *output = "o_proj";
   const char *gate = "gate_proj", *up = "up_proj", *down = "down_proj";
+  const char* fused = "qkv_proj";
 };
 /// Another name that the config class gives to a field (its attribute_map).
 struct OtherName {

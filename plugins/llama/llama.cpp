@@ -98,6 +98,7 @@ class LlamaOnnxConfig final : public TextDecoder {
                                         .head_size = c.head_size,
                                         .projections = {.packing = family.fused ? Projections::Packing::blocks
                                                                                 : Projections::Packing::apart,
+                                                        .fused = family.names.fused,
                                                         .output = family.names.output,
                                                         .bias = {c.qkv_bias, c.qkv_bias, c.qkv_bias, c.output_bias}},
                                         .query_key_norm = family.query_key,
@@ -154,7 +155,7 @@ ONNXPORT_PLUGIN({
           .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past", "token-classification"},
           .make = make<LlamaOnnxConfig>},
          {.types = {"granite", "granite_swa", "ernie4_5", "exaone", "internlm3", "iquestcoder", "cwm", "jais2",
-                    "hyperclovax", "granitemoe_swa", "exaone_moe", "mellum", "hy_v3"},
+                    "hyperclovax", "granitemoe_swa", "exaone_moe", "mellum", "hy_v3", "sarvam_moe"},
           .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past"},
           .make = make<LlamaOnnxConfig>}},
 })

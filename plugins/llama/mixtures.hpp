@@ -58,6 +58,31 @@ inline FeedForwards exaone_experts(const Config& config, int64_t hidden) {
           .dense = gated_feed_forward(c.size("intermediate_size", 16384), form.options.activation)};
 }
 
+/// DeepSeek's, under names of their own. Source: SarvamMoEConfig, transformers 5.24, whose model is GLM 4.5's.
+inline FeedForwards sarvam_experts(const Config& config, int64_t hidden) {
+  const Config c =
+      config.with_names({{"n_shared_experts", "num_shared_experts"}, {"n_routed_experts", "num_local_experts"}});
+  if (!c.boolean("use_qk_norm", true)) {
+    throw Error(ONNXPORT_UNSUPPORTED, "config field 'use_qk_norm' is false; supported for sarvam_moe: true");
+  }
+  c.no_effect({"num_mtp_layers", "num_nextn_predict_layers"});
+  MixtureFeedForward form = deepseek_mixture(c, hidden,
+                                             {.inner = 1024,
+                                              .experts = 128,
+                                              .shared_experts = 1,
+                                              .top_k = 6,
+                                              .groups = 1,
+                                              .kept_groups = 1,
+                                              .normalize = true,
+                                              .scale = 2.5,
+                                              .experts_also = "num_experts"});
+  form.balance = "expert_bias";
+  const int64_t first = c.count("first_k_dense_replace", 1);
+  return {.mixture = {{"mlp", form}},
+          .is_mixture = [first](int64_t i) { return i >= first; },
+          .dense = gated_feed_forward(c.size("intermediate_size", 8192), form.options.activation)};
+}
+
 /// A softmax over all experts, over the chosen's sum, beside a feed-forward that all tokens share.
 /// Source: HunYuanMoEV1Moe, transformers 5.24.
 inline FeedForwards hunyuan_experts(const Config& config, int64_t hidden) {
