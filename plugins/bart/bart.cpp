@@ -25,7 +25,7 @@ class BartOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
   int64_t num_attention_heads() const override { return c.decoder.heads; }
   int64_t head_size() const override { return c.width / c.decoder.heads; }
   int64_t vocab_size() const override { return c.vocab; }
-  int64_t decoder_vocab_size() const override { return model.decoder_rows(); }
+  int64_t decoder_vocab_size() const override { return model.decoder_rows(task() == "seq2seq-lm"); }
   int64_t encoder_width() const override { return c.width; }
   bool has_usual_cache() const override { return c.encoder.heads == c.decoder.heads; }
   int64_t max_positions() const override { return model.max_positions(); }
@@ -48,7 +48,7 @@ class BartOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
   Value embed(Graph& g, const Value& ids) const override { return model.words(base(g), ids); }
 
   Value decode(Graph& g, const DecoderStep& step, Cache& cache) const override {
-    return model.decode(base(g), step, cache, model.decoder_rows());
+    return model.decode(base(g), step, cache, model.decoder_rows(task() == "seq2seq-lm"));
   }
 
   Heads heads() const override {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <onnxport/families/bart.hpp>
+#include <onnxport/selection.hpp>
 #include <onnxport/sinusoids.hpp>
 
 #include "config.hpp"
@@ -22,9 +23,12 @@ class Transformer {
   /// Of the longest text; 0: without a bound.
   int64_t max_positions() const { return is_unbounded() ? 0 : std::min(c.encoder.positions, c.decoder.positions); }
 
-  /// Rows of the decoder's embedding. Parted from the encoder's it starts as a copy of that, and has a vocabulary of
-  /// its own only where the head is tied to it.
-  int64_t decoder_rows() const { return c.shared || !c.tied.by_config ? c.vocab : c.decoder_vocab; }
+  /// Rows of the decoder's embedding. Parted from the encoder's it has a vocabulary of its own; before version 5 it
+  /// starts as a copy of that, and has one only where a head of words (`said`) is tied to it.
+  int64_t decoder_rows(bool said) const {
+    const bool is_copy = !c.is_recent && !(said && c.tied.by_config);
+    return c.shared || is_copy ? c.vocab : c.decoder_vocab;
+  }
 
   /// The embedding of a side ("encoder", "decoder"), which both share unless the config parts them.
   Scope table(const Scope& model, const std::string& side) const {
@@ -277,7 +281,7 @@ class Transformer {
     if (side.is_sparse(i)) {
       form.own_feed_forward = [this, inner = side.inner, counted](const Scope& module, const Value& x) {
         const Value mixed = mixture(module, x, inner);
-        return counted ? mixed * unsqueeze(cast(counted, DType::f32), {-1}) : mixed;
+        return counted && !c.sparse.routes_padding ? mixed * unsqueeze(cast(counted, DType::f32), {-1}) : mixed;
       };
     }
     return form;
@@ -288,6 +292,7 @@ class Transformer {
     const SparseLayers& form = c.sparse;
     const Scope router = ffn / "router.classifier";
     const Value scores = softmax(linear(router, x, {.out = form.experts, .bias = form.router_bias}));
+    if (form.asked == SparseLayers::Asked::first_two) return two_experts(ffn, x, scores, inner);
     const auto stacked = [&](const char* name, const std::vector<int64_t>& shape) {
       std::vector<Value> each;
       for (int64_t i = 0; i < form.experts; ++i)
@@ -301,6 +306,20 @@ class Transformer {
     experts.down_bias = stacked("fc2.bias", {c.width});
     return mixture_of_experts(x.in(ffn), scores, experts,
                               {.top_k = 2, .normalize = true, .scale = form.share, .activation = c.activation});
+  }
+
+  // What experts 1 and 0 yield, by the shares of the best and of the next.
+  Value two_experts(const Scope& ffn, const Value& x, const Value& scores, int64_t inner) const {
+    ffn.graph().unused((ffn / "experts.expert_*").path());
+    const std::vector<Value> best = split(top_k(scores, 2).values, -1, {1, 1});
+    const Value both = best[0] + best[1];
+    const auto yields = [&](const char* expert, const Value& share) {
+      const Value made =
+          feed_forward(ffn / "experts" / expert, x,
+                       {.inner = inner, .activation = c.activation, .up = "fc1", .down = "fc2", .bias = true});
+      return made * (share / both * c.sparse.share);
+    };
+    return yields("expert_1", best[0]).in(ffn) + yields("expert_0", best[1]).in(ffn);
   }
 
   TransformerLayer plain_layer(const BartConfig::Side& side) const {
