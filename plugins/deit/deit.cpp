@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // DeiT: ViT with a second token, which learned from a teacher. Source: DeiTModel, DeiTForImageClassification and
-// DeiTForImageClassificationWithTeacher, transformers 4.30 (modeling_deit.py).
+// DeiTForImageClassificationWithTeacher, transformers 4.30, DeiTForMaskedImageModeling, 4.57 (modeling_deit.py).
 #include <algorithm>
 
 #include <onnxport/families/vit.hpp>
@@ -14,8 +14,16 @@ class DeiT final : public ViTOnnxConfig {
   explicit DeiT(const Request& request) : ViTOnnxConfig(request) {
     const std::vector<std::string> classes = request.config.texts("architectures");
     with_teacher = std::count(classes.begin(), classes.end(), "DeiTForImageClassificationWithTeacher") > 0;
+    one_off = !request.config.written_since(5, 0);
   }
   std::string base_model_prefix() const override { return "deit"; }
+  Heads heads() const override {
+    Heads rows = ViTOnnxConfig::heads();
+    for (Head& row : rows) {
+      if (one_off && row.feature == "masked-im") row.outputs = [this](const Encoded& at) { return one_place_off(at); };
+    }
+    return rows;
+  }
 
  private:
   std::vector<std::string> first_tokens() const override { return {"cls_token", "distillation_token"}; }
@@ -30,7 +38,14 @@ class DeiT final : public ViTOnnxConfig {
     return (cls + distilled) / 2.0;
   }
 
-  bool with_teacher;
+  // The class of version 4 reads the token one place before each patch, which for the first is the second token.
+  Outputs one_place_off(const Encoded& at) const {
+    const Value image = image_of(slice(at.hidden, {1, 1, -1}), at.size);
+    return {{"reconstruction",
+             reconstruction(at.base.graph().root() / "decoder", image, {.channels = c.channels, .stride = c.stride})}};
+  }
+
+  bool with_teacher, one_off;
 };
 
 }  // namespace
@@ -39,7 +54,7 @@ ONNXPORT_PLUGIN({
     .id = "org.onnxport.deit",
     .name = "DeiT",
     .models = {{.types = {"deit"},
-                .features = {"default", "image-classification"},
+                .features = {"default", "image-classification", "masked-im"},
                 .architectures = {{"DeiTForImageClassificationWithTeacher", "image-classification"}},
                 .make = make<DeiT>}},
 })

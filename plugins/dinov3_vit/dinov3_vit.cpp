@@ -64,6 +64,7 @@ class Dinov3 final : public OnnxConfig {
   Value encode(const Scope& model, const Value& pixels) const {
     Graph& g = model.graph();
     g.unused("*" + (model / "embeddings.mask_token").path());
+    if (c.registers == 0) g.unused("*" + (model / "embeddings.register_tokens").path());  // a table without rows
     const Patches patches = patch_stem(model / "embeddings", pixels,
                                        {.width = c.hidden,
                                         .patch = c.patch,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which patch of an image stands for the object that is to be found in another one. Source: embed_image_query of
-// OwlViTForObjectDetection and Owlv2ForObjectDetection, transformers 5.24.
+// OwlViTForObjectDetection and Owlv2ForObjectDetection, transformers 4.57 and 5.24.
 #pragma once
 
 #include <limits>

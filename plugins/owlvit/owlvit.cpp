@@ -76,7 +76,9 @@ class OwlViT final : public ClipTowers {
 
  private:
   OwlViT(const Request& request, const Relative& row)
-      : ClipTowers(request, images_of(row.weighs_objects ? 16 : 32), texts), relative(row) {}
+      : ClipTowers(request, images_of(row.weighs_objects ? 16 : 32), texts),
+        relative(row),
+        by_objectness(row.weighs_objects && request.config.written_since(5, 0)) {}
 
   bool guided_by_image() const { return task() == "image-guided-object-detection"; }
   Scope towers(Graph& g) const override { return is_pair() ? g.root() : g.root() / base_model_prefix(); }
@@ -133,7 +135,8 @@ class OwlViT final : public ClipTowers {
     const Value vectors = linear(g.root() / "class_head.dense0", query.patches, {.out = text.hidden});
     const Value boxes = patch_boxes(g.root(), query.patches, query.size);
     const Value best =
-        relative.weighs_objects ? likeliest_object(objectness(g, query.patches)) : most_distinct_box(boxes, vectors);
+        by_objectness ? likeliest_object(objectness(g, query.patches)) : most_distinct_box(boxes, vectors);
+    if (relative.weighs_objects && !by_objectness) g.unused("objectness_head.*");
     const Value wanted = unsqueeze(row_at(vectors, best), {1});
     const ClassScores classes = patch_classes(g.root(), seen.patches, wanted);
     g.mark("class_embeds", classes.vectors);
@@ -145,6 +148,7 @@ class OwlViT final : public ClipTowers {
   }
 
   const Relative& relative;
+  bool by_objectness;  // how an image that is a query is read; before version 5 as OWL-ViT does
 };
 
 class OwlText final : public ClipText {
