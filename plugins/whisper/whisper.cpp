@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whisper: half a minute of speech to text. Source: WhisperModel, WhisperForConditionalGeneration, WhisperForCausalLM
-// and WhisperForAudioClassification, transformers 4.30, 4.57 and 5.24.
-#include <onnxport/blocks/stem.hpp>
-
+// and WhisperForAudioClassification, transformers 4.30, 4.57 and 5.24; VoxtralEncoder, transformers 4.57 and 5.24.
 #include "config.hpp"
+#include "encoder.hpp"
 
 using namespace whisper;
 using namespace onnxport::family;
@@ -15,31 +14,8 @@ struct Transformer {
   explicit Transformer(const Request& request) : c(request.config.with_names(bart_names)) {}
   const WhisperConfig c;
 
-  // A spectrogram of one length: recordings are padded or cut before.
-  TensorSpec features() const { return input::features("input_features", {axis::batch, c.mels, c.frames()}); }
-
-  struct Encoding {
-    Value hidden;               // f32[batch, source positions, width]
-    std::vector<Value> layers;  // what each of the layers read, and that result
-  };
-  // features: f32[batch, mels, frames]
-  Encoding encode(const Scope& s, const Value& features) const {
-    const auto convolve = [&](const char* name, const Value& x, int64_t stride) {
-      return conv_stem(s, x, Conv1dOptions{.out = c.width, .kernel = 3, .stride = stride, .padding = 1},
-                       {.convolution = name, .activation = "gelu"});
-    };
-    Value x = transpose(convolve("conv2", convolve("conv1", features, 1), 2), {0, 2, 1}).in(s);
-    x = x + (s / "embed_positions").weight("weight", {c.source_positions, c.width});
-    Encoding made;
-    const LayerStack stack{.count = c.encoder_layers,
-                           .layer = [this](int64_t) { return bart_layer(c.encoder); },
-                           .steps = "encoder_",
-                           .states = &made.layers};
-    made.hidden = norm(s / "layer_norm", transformer_layers(s / "layers", x, stack, {}), {});
-    made.layers.back() = made.hidden;
-    s.graph().mark("encoder_hidden_states." + std::to_string(c.encoder_layers), made.hidden);
-    return made;
-  }
+  TensorSpec features() const { return encoder().features(); }
+  SpeechEncoder encoder() const { return {c.mels, c.width, c.encoder_layers, c.source_positions, c.encoder}; }
 
   // By itself, without an encoder's result or a cache that holds what was made of one, it attends to itself only.
   enum class Beside { encoder, nothing };
@@ -90,7 +66,7 @@ class WhisperOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
   bool takes_decoder_mask() const override { return false; }
 
   Value encode(Graph& g, const Inputs& in) const override {
-    return model.encode(base(g) / "encoder", in.at("input_features")).hidden;
+    return model.encoder()(base(g) / "encoder", in.at("input_features")).hidden;
   }
   Value decode(Graph& g, const DecoderStep& step, Cache& cache) const override {
     return model.decode(base(g) / "decoder", step, cache, Transformer::Beside::encoder);
@@ -147,7 +123,7 @@ class WhisperEncoderOnnxConfig final : public OnnxConfig {
   std::vector<TensorSpec> inputs() const override { return {model.features()}; }
   Outputs forward(Graph& g, const Inputs& in) const override {
     const Scope root = g.root();
-    const Transformer::Encoding made = model.encode(root / "encoder", in.at("input_features"));
+    const SpeechEncoder::Encoding made = model.encoder()(root / "encoder", in.at("input_features"));
     const Value read = c.sums_layers ? shares_of_layers(root, made.layers) : made.hidden;
     const Value pooled = mean(linear(root / "projector", read, {.out = c.projected}), {1});
     return {{"logits", linear(root / "classifier", pooled, {.out = c.labels})}};
@@ -166,6 +142,40 @@ class WhisperEncoderOnnxConfig final : public OnnxConfig {
   const WhisperConfig& c;
 };
 
+/// Voxtral's encoder, which is Whisper's by itself.
+class VoxtralEncoderOnnxConfig final : public OnnxConfig {
+ public:
+  explicit VoxtralEncoderOnnxConfig(const Request& request)
+      : OnnxConfig(request), encoder(encoder_of(request.config.with_names(bart_names))) {
+    // The class computes a scale of the embeddings and does not use it; the vocabulary is another model's.
+    request.config.no_effect({"scale_embedding", "vocab_size", "layerdrop", "init_std", "encoder_layerdrop"});
+  }
+
+  double atol_for_validation() const override { return 1e-4; }
+  std::vector<TensorSpec> inputs() const override { return {encoder.features()}; }
+  std::vector<OutputSpec> outputs() const override { return {{"last_hidden_state", {{0, axis::batch}}}}; }
+  Outputs forward(Graph& g, const Inputs& in) const override {
+    return {{"last_hidden_state", encoder(g.root(), in.at("input_features")).hidden}};
+  }
+
+ private:
+  static SpeechEncoder encoder_of(const Config& c) {
+    const int64_t width = c.size("d_model", 1280), heads = c.size("encoder_attention_heads", 20);
+    require_multiple({"hidden_size", width}, {"num_attention_heads", heads});
+    return {.mels = c.size("num_mel_bins", 128),
+            .width = width,
+            .layers = c.count("encoder_layers", 32),
+            .positions = c.size("max_source_positions", 1500),
+            .layer = {.width = width,
+                      .heads = heads,
+                      .inner = c.with_names({{"encoder_ffn_dim", "intermediate_size"}}).size("encoder_ffn_dim", 5120),
+                      .activation = c.text("activation_function", "gelu"),
+                      .bias = {.query = true, .key = false, .value = true, .output = true}}};
+  }
+
+  const SpeechEncoder encoder;
+};
+
 std::unique_ptr<OnnxConfig> make_whisper(const Request& request) {
   if (request.feature.starts_with("causal-lm")) return make<WhisperDecoderOnnxConfig>(request);
   if (request.feature == "audio-classification") return make<WhisperEncoderOnnxConfig>(request);
@@ -180,5 +190,6 @@ ONNXPORT_PLUGIN({
     .models = {{.types = {"whisper"},
                 .features = {"default", "default-with-past", "speech2seq-lm", "speech2seq-lm-with-past", "causal-lm",
                              "causal-lm-with-past", "audio-classification"},
-                .make = make_whisper}},
+                .make = make_whisper},
+               {.types = {"voxtral_encoder"}, .features = {"default"}, .make = make<VoxtralEncoderOnnxConfig>}},
 })

@@ -280,6 +280,17 @@ class Maker:
             made.update(self.target(self.shape.target))
         return made
 
+    def read_sounds(self):
+        """Texts that hold sounds: as many of their tokens stand for one as the model makes vectors of it."""
+        config, text = self.model.config, self.text_inputs(self.shape.batch, self.shape.sequence)
+        heard = self.sounds(1 if self.shape.batch == 1 else 2)
+        heard.pop("attention_mask", None)
+        found = self.model.get_audio_features(**heard)
+        vectors = getattr(found, "pooler_output", found)
+        ids = torch.where(text["input_ids"] == config.audio_token_id, 3, text["input_ids"])
+        ids.view(-1)[text["attention_mask"].flatten().nonzero().flatten()[:len(vectors)]] = config.audio_token_id
+        return {**heard, **text, "input_ids": ids}
+
     def reader(self):
         """What reads images and texts: the model, or the one within it."""
         return getattr(self.model, "vlm", self.model)
@@ -399,6 +410,8 @@ class Maker:
         answers = any(hasattr(self.model, name) for name in ("lm_head", "language_projection", "language_model", "vlm"))
         if both and hasattr(self.reader(), "get_image_features") and answers:
             return self.read_images()
+        if {"input_features", "input_ids"} <= set(self.wanted) and hasattr(self.model, "get_audio_features") and answers:
+            return self.read_sounds()
         if "decoder_input_ids" in self.wanted:
             return self.encoder_decoder()
         if "speaker_embeddings" in self.wanted:

@@ -22,7 +22,7 @@ struct LanguageHalf {
   Config config;                                 ///< the map that describes it: text_config
   std::string model_type{};                      ///< where that states none
   std::map<std::string, std::string> options{};  ///< what is chosen for it, beside what the user chose
-  int64_t image_token = 0;                       ///< stands where an image's vectors belong
+  int64_t image_token = -1;                      ///< stands where an image's vectors belong, if there are images
   std::string scope = "language_model";          ///< the module's name, for the nodes
   /// How checkpoints call its tensors: those that begin with the first begin with the second.
   std::vector<std::pair<std::string, std::string>> prefixes{
@@ -100,6 +100,8 @@ class VisionLanguage : public OnnxConfigWithPast {
   }
   /// -> f[…, width], in the order in which they stand in the texts; behind them what further_features() lists.
   virtual std::vector<Value> see(Graph& g, const Inputs& in) const = 0;
+  /// Whether there are images at all.
+  virtual bool sees() const { return true; }
   /// Vectors of the same form that the decoder adds to an image's tokens between its layers, by the names of its
   /// inputs.
   virtual std::vector<OutputSpec> further_features() const { return {}; }
@@ -121,12 +123,13 @@ class VisionLanguage : public OnnxConfigWithPast {
     const std::vector<Sense> senses = further_senses({});
     int64_t limit = vocab_;
     for (const Sense& sense : senses) limit = std::max(limit, sense.token + 1);
-    if (use_past() && half_.image_token > 0) {
-      limit = half_.image_token;
-      for (const Sense& sense : senses) limit = std::min(limit, sense.token);
+    if (use_past()) {
+      for (const int64_t token : tokens_of_others()) limit = std::min(limit, token > 0 ? token : limit);
     }
     std::vector<TensorSpec> specs{input::ids("input_ids", {axis::batch, axis::sequence}, limit)};
-    for (TensorSpec& spec : image_inputs()) specs.push_back(std::move(spec));
+    if (sees()) {
+      for (TensorSpec& spec : image_inputs()) specs.push_back(std::move(spec));
+    }
     for (const Sense& sense : senses) specs.insert(specs.end(), sense.inputs.begin(), sense.inputs.end());
     for (const TensorSpec& spec : decoder_.inputs) {
       if (is_beside_text(spec)) specs.push_back(of_ids(spec, "input_ids"));
@@ -138,26 +141,28 @@ class VisionLanguage : public OnnxConfigWithPast {
   Outputs forward(Graph& g, const Inputs& in) const override {
     const Value ids = in.at("input_ids");
     std::map<std::string, Value> embedded = embed(g, ids);
-    const Value words = embedded.at(inputs_embeds), is_image = equal(ids, half_.image_token);
-    const std::vector<Value> seen = see(g, in);
     Inputs given = in;
     given.erase("input_ids");
     for (auto& [name, value] : embedded) given[name] = value;
-    given[inputs_embeds] = masked_scatter(words, is_image, with_a_row(seen.at(0)));
+    if (sees()) {
+      const Value words = embedded.at(inputs_embeds), is_image = equal(ids, half_.image_token);
+      const std::vector<Value> seen = see(g, in);
+      given[inputs_embeds] = masked_scatter(words, is_image, with_a_row(seen.at(0)));
+      const std::vector<OutputSpec> further = further_features();
+      for (size_t i = 0; i < further.size(); ++i)
+        given[further[i].name] = masked_scatter(words * 0.0, is_image, with_a_row(seen.at(i + 1)));
+    }
     for (const Sense& sense : further_senses({})) {
       given[inputs_embeds] =
           masked_scatter(given[inputs_embeds], equal(ids, sense.token), with_a_row(sense.perceive(g, in)));
     }
-    const std::vector<OutputSpec> further = further_features();
-    for (size_t i = 0; i < further.size(); ++i)
-      given[further[i].name] = masked_scatter(words * 0.0, is_image, with_a_row(seen.at(i + 1)));
     return decode(g, given);
   }
 
   std::vector<Part> parts() const override {
     std::vector<OutputSpec> features{image_features()};
     for (OutputSpec& spec : further_features()) features.push_back(std::move(spec));
-    const auto sees = [this, features](Graph& g, const Inputs& in) {
+    const auto looks = [this, features](Graph& g, const Inputs& in) {
       const std::vector<Value> seen = see(g, with_names_of_whole(in));
       Outputs outputs;
       for (size_t i = 0; i < features.size(); ++i) outputs.emplace_back(features[i].name, seen.at(i));
@@ -177,12 +182,13 @@ class VisionLanguage : public OnnxConfigWithPast {
     for (const TensorSpec& spec : decoder_.inputs) {
       if (is_beside_text(spec)) decoder.inputs.push_back(of_ids(spec, inputs_embeds));
     }
-    std::vector<TensorSpec> of_images = image_inputs();
+    std::vector<TensorSpec> of_images = sees() ? image_inputs() : std::vector<TensorSpec>();
     const std::map<std::string, std::string> names = names_of_vision_encoder();
     for (TensorSpec& spec : of_images) {
       if (const auto own = names.find(spec.name); own != names.end()) spec.name = own->second;
     }
-    std::vector<Part> all{{"vision_encoder", std::move(of_images), features, sees}};
+    std::vector<Part> all;
+    if (sees()) all.push_back({"vision_encoder", std::move(of_images), features, looks});
     int64_t limit = vocab_;
     for (const Sense& sense : further_senses({})) {
       const auto perceives = [sense](Graph& g, const Inputs& in) -> Outputs {
@@ -205,8 +211,9 @@ class VisionLanguage : public OnnxConfigWithPast {
   /// The same for so many vectors. A step of a text that has begun is not given its images again: with a past no token
   /// is an image's.
   std::vector<DummyTensor> texts_of(const DummyRequest& request, int64_t vectors) const {
-    if (!request.part.empty() || vectors == 0 || use_past()) return {};
-    TextsWithPlaceholders texts{.all = {{vectors, half_.image_token}}, .vocab = vocab_};
+    if (!request.part.empty() || (sees() && vectors == 0) || use_past()) return {};
+    TextsWithPlaceholders texts{.all = {}, .vocab = vocab_};
+    if (sees()) texts.all.push_back({vectors, half_.image_token});
     for (const Sense& sense : further_senses(request.sizes)) texts.all.push_back({sense.vectors, sense.token});
     return {texts_with_placeholders(request, texts)};
   }
@@ -243,6 +250,13 @@ class VisionLanguage : public OnnxConfigWithPast {
   static std::map<std::string, std::string> chosen(const Request& request, std::map<std::string, std::string> options) {
     if (request.options.has("position_ids")) options["position_ids"] = request.options.text("position_ids", "");
     return options;
+  }
+  /// The tokens that stand for vectors of something else.
+  std::vector<int64_t> tokens_of_others() const {
+    std::vector<int64_t> tokens;
+    if (sees()) tokens.push_back(half_.image_token);
+    for (const Sense& sense : further_senses({})) tokens.push_back(sense.token);
+    return tokens;
   }
   bool is_embedded(const std::string& name) const {
     return std::any_of(embedded_.begin(), embedded_.end(), [&](const OutputSpec& spec) { return spec.name == name; });
@@ -284,6 +298,15 @@ class VisionLanguage : public OnnxConfigWithPast {
   const ComponentPart decoder_;
   const std::vector<OutputSpec> embedded_;  // what the decoder reads of tokens: their vectors, and what else there is
   const int64_t vocab_;
+};
+
+/// The same for models that hear and do not see: features speech2seq-lm and speech2seq-lm-with-past.
+class SpeechLanguage : public VisionLanguage {
+ public:
+  using VisionLanguage::VisionLanguage;
+
+  bool sees() const final { return false; }
+  std::vector<Value> see(Graph&, const Inputs&) const final { return {}; }
 };
 
 }  // namespace onnxport::sdk
