@@ -125,6 +125,8 @@ function(exported)
     { refused: 'onnxruntime-genai keeps keys and values of the form [batch, heads, length, width], and this model has others' }
   else if !key.alike || !value.alike || key.axes != value.axes then
     { refused: 'onnxruntime-genai keeps keys and values of one shape in all layers, and those of this model differ' }
+  else if recurrent != null && [layer for layer in recurrent.layers if !has(convolution, layer)] != [] then
+    { refused: "onnxruntime-genai keeps a convolution's inputs beside every recurrent state, and layers of this model have none" }
   else if convolution == null && recurrent == null && std.length(key.layers) != layers then
     { refused: 'onnxruntime-genai keeps keys and values of every layer, and here some have none' }
   else {

@@ -91,8 +91,17 @@ std::vector<std::string> names_in(const Json& values) {
 BOOST_AUTO_TEST_CASE(a_hearing_decoder_for_genai) {
   const Sandbox sandbox;
   checkpoint_of(sandbox, tiny_whisper);
+  sandbox.write("model/preprocessor_config.json",
+                R"({"feature_extractor_type": "WhisperFeatureExtractor", "feature_size": 4, "hop_length": 160,
+                    "n_fft": 400, "chunk_length": 12, "sampling_rate": 16000})");
   const Outcome outcome = export_as(sandbox, "genai");
   BOOST_REQUIRE_MESSAGE(outcome.status == 0, outcome.err);
+  // From a sound's file to what the encoder takes.
+  const Json steps = json_in(sandbox, "out/audio_processor_config.json").at("feature_extraction").at("sequence");
+  BOOST_TEST(steps.at(1).at("operation").at("attrs") ==
+             Json({{"n_fft", 400}, {"frame_length", 400}, {"hop_length", 160}}));
+  BOOST_TEST(steps.at(2).at("operation").at("attrs") ==
+             Json({{"chunk_size", 12}, {"hop_length", 160}, {"n_fft", 400}, {"n_mel", 4}}));
   const Json model = json_in(sandbox, "out/genai_config.json").at("model");
   BOOST_TEST(model.at("type") == "whisper");
   BOOST_TEST(model.at("context_length") == 20);
