@@ -118,6 +118,20 @@ BOOST_AUTO_TEST_CASE(steps_are_listed_where_asked_for) {
   }
 }
 
+/// Where a few numbers pass a gate and a norm makes them large, rounding grows: in the original as well.
+BOOST_AUTO_TEST_CASE(what_rounding_makes_of_a_narrow_gate_is_no_difference) {
+  const Sandbox sandbox;
+  const fs::path config = fs::path(ONNXPORT_PLUGIN_SOURCES) / "gemma4/cases/gemma4_text/Gemma4TextModel/config.json";
+  BOOST_REQUIRE(sandbox
+                    .run({"synth", config.string(), "model", "--seed", "6", "--form", "1", "--feature",
+                          "default-with-past", "--quiet"})
+                    .status == 0);
+  const Outcome outcome = sandbox.run(
+      {"export", "-m", "model", "--feature", "default-with-past", "--validate", "thorough", "--json", "out"});
+  BOOST_TEST(outcome.status == 0, outcome.out);
+  BOOST_TEST(parsed(outcome).at("validation").at("atol") == 5e-3);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace depth_test

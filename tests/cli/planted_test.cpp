@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // Plugins with one fault each, against what was recorded of the original (export --case): every fault is found, and the
-// module in which it is is named. Definition and file agree in all of them, so that nobody else can tell.
+// module in which it is is named. Definition and file agree in all of them, so that nobody else can tell. And files
+// that are not what the definition says, as a wrong lowering would write them, which libtorch alone tells.
 #include <boost/test/unit_test.hpp>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 
 #include "command.hpp"
+#include "core/inspect/onnx_file.hpp"
 
 namespace planted_test {
 
 using namespace cli;
 using Json = nlohmann::json;
+namespace pb = onnxport::inspect::pb;
 
 namespace {
 
@@ -70,6 +74,33 @@ void check_found(const char* model_type, const Fault& fault) {
     BOOST_TEST(place.starts_with(fault.module), place);
     BOOST_TEST(contains(told.at("error").at("hint").get<std::string>(), fault.module));
   }
+}
+
+/// What a lowering got wrong: a node takes another value in one place.
+struct Rewired {
+  const char *what, *node;
+  int input;
+  const char *takes, *module;
+};
+const std::string layer = "/transformer/h.1/";
+
+/// The node of that name in the model.
+pb::NodeProto& node_named(pb::ModelProto& model, const std::string& name) {
+  for (auto& node : *model.mutable_graph()->mutable_node()) {
+    if (node.name() == name) return node;
+  }
+  throw std::runtime_error("no node " + name);
+}
+
+/// Writes the model and checks that validation names the module.
+void check_told(const Recorded& model, const pb::ModelProto& wrong, const std::string& module) {
+  std::string bytes;
+  BOOST_REQUIRE(wrong.SerializeToString(&bytes));
+  model.write("out/model.onnx", bytes);
+  const Outcome outcome = model.run({"validate", "out", "-m", "model", "--json"});
+  BOOST_TEST(outcome.status == 1, outcome.out);
+  const auto place = parsed(outcome).at("validation").at("first_departure").get<std::string>();
+  BOOST_TEST(place.starts_with(module), place);
 }
 
 }  // namespace
@@ -138,6 +169,39 @@ BOOST_AUTO_TEST_CASE(beside_the_checkpoint_an_earlier_export_is_told_by_module_a
   const Json beside = parsed(model.run(words));
   BOOST_TEST(beside.at("status") == "differs");
   BOOST_TEST(beside.at("validation").at("first_departure").get<std::string>().starts_with("transformer.h.1.ln_2 ("));
+}
+
+BOOST_AUTO_TEST_CASE(each_fault_of_a_lowering_is_found_by_the_definition_alone) {
+  const Recorded model("gpt_neo");
+  BOOST_REQUIRE(model.run({"export", "-m", "model", "--feature", "causal-lm", "--opset", "17", "out"}).status == 0);
+  pb::ModelProto right;
+  BOOST_REQUIRE(right.ParseFromString(model.read("out/model.onnx")));
+  const Rewired faults[] = {
+      {"a missing bias", "attn/attention/out_proj/Add", 1, "/constants/f32/0",
+       "transformer.h.1.attn.attention.out_proj ("},
+      {"swapped query and key weights", "attn/attention/q_proj/MatMul", 1,
+       "transformer.h.1.attn.attention.k_proj.weight", "transformer.h.1.attn.attention.q_proj ("},
+      {"a mask that leaks", "/mask/And_2", 1, "/mask/Greater_output_0", "transformer.h.1.attn.attention ("},
+      {"a dropped window", "attn/attention/Add", 1, "/mask/Where_output_0", "transformer.h.1.attn.attention ("},
+      {"an off-by-one position", "/transformer/wpe/Gather", 1, "/CumSum_output_0", "transformer.wpe ("},
+      {"keys taken for values", "attn/attention/Reshape_2", 0, "/transformer/h.1/attn/attention/k_proj/MatMul_output_0",
+       "transformer.h.1.attn.attention ("},
+      {"a sum with another layer's input", "Add", 1, "/transformer/Add_output_0", "transformer.h.1 (Add)"},
+      {"another constant of gelu", "mlp/Mul_1", 1, "/constants/f32/0.5", "transformer.h.1.mlp ("},
+  };
+  for (const Rewired& fault : faults) {
+    BOOST_TEST_CONTEXT(fault.what) {
+      pb::ModelProto wrong = right;
+      const std::string name = *fault.node == '/' ? fault.node : layer + fault.node;
+      node_named(wrong, name).set_input(fault.input, fault.takes);
+      check_told(model, wrong, fault.module);
+    }
+  }
+  pb::ModelProto wrong = right;
+  for (auto& attribute : *node_named(wrong, layer + "ln_2/LayerNormalization").mutable_attribute()) {
+    if (attribute.name() == "epsilon") attribute.set_f(0.1F);
+  }
+  check_told(model, wrong, "transformer.h.1.ln_2 (");
 }
 
 BOOST_AUTO_TEST_SUITE_END()
