@@ -98,6 +98,11 @@ expect("sequence-classification")
 set(ENV{XDG_DATA_HOME} "${FOLDER}/none")
 
 file(RENAME "${FOLDER}/prefix" "${FOLDER}/moved")
+# Nothing in it is a link to elsewhere, such as the tree that it was built in.
+run(find "${FOLDER}/moved" -type l -lname "/*")
+if(NOT output STREQUAL "")
+  message(FATAL_ERROR "these are links that leave the installation:\n${output}")
+endif()
 # What it needs it finds beside itself, but for what every program has of the machine.
 file(REAL_PATH "${FOLDER}/moved" moved)
 foreach(program IN ITEMS bin/onnxport lib/libonnxport.so.1 lib/onnxport/backends/libonnxport_curl.so)
