@@ -111,7 +111,8 @@ struct ChoiceOfModel {
   const char *option, *fact;
   bool of_decoders_over_encoders;  // whether those leave it as well
 };
-/// Clients count the positions of a decoder over an encoder by its cache, and give it none.
+/// Clients count the positions of a decoder over an encoder by its cache, and give it none; nor do they where nothing
+/// is generated, as of a decoder that classifies.
 constexpr ChoiceOfModel choices_of_models[] = {{"position_ids", "positions", false},
                                                {"encoder_keys", "encoder_keys", true}};
 
@@ -129,7 +130,7 @@ bool add_preferred(const OnnxConfig& config, const std::map<std::string, std::st
   for (const ChoiceOfModel& choice : choices_of_models) {
     const auto wanted = preferred.find(choice.option);
     if (wanted == preferred.end() || options.contains(choice.option)) continue;
-    if (is_over_encoder && !choice.of_decoders_over_encoders) continue;
+    if ((is_over_encoder || !config.with_past()) && !choice.of_decoders_over_encoders) continue;
     if (!config.description().texts.contains(choice.fact)) continue;
     options[choice.option] = wanted->second;
     added = true;

@@ -203,6 +203,16 @@ BOOST_AUTO_TEST_CASE(a_decoder_over_an_encoder_counts_its_positions) {
   }
 }
 
+// Classes for other tasks give none: of a decoder that classifies they are counted as well.
+BOOST_AUTO_TEST_CASE(a_decoder_that_classifies_counts_its_positions) {
+  const Sandbox sandbox;
+  checkpoint_of(sandbox, tiny_llama, {"--feature", "sequence-classification"});
+  const Outcome outcome = export_as(sandbox, "all", {"--feature", "sequence-classification"});
+  BOOST_REQUIRE_MESSAGE(outcome.status == 0, outcome.err);
+  const Json graph = Json::parse(sandbox.run({"inspect", "--json", (sandbox / "out/onnx/model.onnx").string()}).out);
+  for (const Json& input : graph.at("inputs")) BOOST_TEST(input.at("name") != "position_ids");
+}
+
 BOOST_AUTO_TEST_CASE(a_folder_of_tritons) {
   const Sandbox sandbox;
   sandbox.checkpoint("model");
