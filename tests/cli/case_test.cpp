@@ -131,6 +131,56 @@ BOOST_AUTO_TEST_CASE(where_a_difference_begins_is_told) {
   BOOST_TEST(contains(outcome.err, "it begins at or before hidden_states.1, the first recorded step"), outcome.err);
 }
 
+/// An export of several graphs has each case compared with the graph that it is of, and refuses one that is of none.
+BOOST_AUTO_TEST_CASE(each_graph_of_a_layout_has_its_own_cases, *boost::unit_test::precondition(reference_built)) {
+  const Sandbox sandbox;
+  sandbox.write("t5.json", R"({"model_type": "t5", "architectures": ["T5ForConditionalGeneration"], "d_model": 16,
+                               "d_kv": 8, "d_ff": 24, "num_layers": 1, "num_heads": 2, "vocab_size": 60})");
+  BOOST_REQUIRE(sandbox.run({"synth", "t5.json", "t5", "--quiet"}).status == 0);
+  write_case(sandbox, {{"in/encoder_attention_mask", "I64", {2, 5}},
+                       {"in/input_ids", "I64", {2, 3}},
+                       {"in/encoder_hidden_states", "F32", {2, 5, 16}},
+                       {"out/logits", "F32", {2, 3, 60}}});
+  for (const char* layout : {"split", "merged"}) {
+    const Outcome outcome = sandbox.run({"export", "-m", "t5", "--layout", layout, "--feature", "seq2seq-lm-with-past",
+                                         "--case", "case.safetensors", "--json", layout});
+    BOOST_TEST(outcome.status == 1, outcome.out);  // zeros are not what it computes
+    const Json told = parsed(outcome);
+    size_t judged = 0;
+    for (const Json& run : told.at("validation").at("runs")) {
+      judged += run.contains("original") ? 1 : 0;
+      BOOST_TEST(run.at("passes").get<bool>() == !run.contains("original"), run.at("label"));
+    }
+    BOOST_TEST(judged == 1u);
+    BOOST_TEST(contains(told.at("validation").at("not_compared").dump(), "does not record present.0.decoder.key"));
+  }
+  write_case(sandbox, whole());
+  check_failure(sandbox,
+                {"export", "-m", "t5", "--layout", "split", "--feature", "seq2seq-lm-with-past", "--case",
+                 "case.safetensors", "out"},
+                3,
+                {"is no recording of any of this layout's graphs", "encoder_model.onnx, encoder: ",
+                 "in/token_type_ids: the model has no such input", "record a case of one of the graphs"});
+}
+
+/// A case that the export cannot be compared with is told before anything is written.
+BOOST_AUTO_TEST_CASE(an_export_refuses_what_does_not_fit, *boost::unit_test::precondition(reference_built)) {
+  const Sandbox sandbox;
+  sandbox.checkpoint();
+  std::vector<Recorded> tensors = whole();
+  tensors.erase(tensors.begin() + 1);
+  write_case(sandbox, tensors);
+  const Words words{"export", "-m", "bert", "--case", "case.safetensors", "out"};
+  check_failure(sandbox, words, 3, {"is no recording of this model", "in/attention_mask is missing"});
+  write_case(sandbox, whole());
+  Words in_pieces = words;
+  in_pieces.insert(in_pieces.end(), {"--segment-size", "10kB"});
+  check_failure(sandbox, in_pieces, 2, {"the model is validated in segments"});
+  Words fixed = words;
+  fixed.insert(fixed.end(), {"--fix", "sequence=4"});
+  check_failure(sandbox, fixed, 3, {"in/input_ids is i64[2, 8], expected i64[batch, 4]"});
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace case_test
