@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Hiera: attention within units of neighbouring patches at first and over all of them later, between which queries are
-// pooled. Patches stand in such an order that a unit, and what is pooled, is a stride through them. Source: HieraModel
-// and HieraForImageClassification, transformers 4.57 (modeling_hiera.py).
+// pooled. Patches stand in such an order that a unit, and what is pooled, is a stride through them. Source: HieraModel,
+// HieraForImageClassification and HieraForPreTraining, transformers 4.57 (modeling_hiera.py).
+#include <algorithm>
 #include <cmath>
 
 #include <onnxport/blocks/feed_forward.hpp>
 #include <onnxport/blocks/norm.hpp>
 #include <onnxport/plugin.hpp>
+
+#include "masked_units.hpp"
 
 using namespace onnxport::sdk;
 
@@ -31,14 +34,14 @@ struct HieraConfig {
         ratio(c.real("mlp_ratio", 4)),
         activation(c.text("hidden_act", "gelu")),
         epsilon(c.real("layer_norm_eps", 1e-6)) {
-    // Of training, of the masked autoencoder and of the backbone.
-    c.no_effect({"drop_path_rate", "layer_norm_init", "decoder_hidden_size", "decoder_depth", "decoder_num_heads",
-                 "normalize_pixel_loss", "mask_ratio", "hidden_size", "num_layers", "num_hidden_layers", "out_features",
-                 "out_indices", "stage_names"});
+    // Of training and of the backbone.
+    c.no_effect({"drop_path_rate", "layer_norm_init", "normalize_pixel_loss", "hidden_size", "num_layers",
+                 "num_hidden_layers", "out_features", "out_indices", "stage_names"});
     const Extent image = extent(c, "image_size", 224);
     grid = {image.height / stride.height, image.width / stride.width};
     if (grid.area() == 0) throw Error(ONNXPORT_CONFIG, "config field 'patch_stride' is larger than image_size");
     read_stages(c);
+    read_decoder(c);
   }
 
   int64_t channels, width;
@@ -50,7 +53,45 @@ struct HieraConfig {
   Extent grid = 1;  // of patches, for which positions were trained
   std::vector<Stage> stages;
 
+  /// The decoder that fills in the units that are not shown.
+  int64_t decoder_width, decoder_depth, decoder_heads;
+  int64_t pools;         // stages that pool
+  Extent unit = 1;       // patches of a unit, on a side
+  Extent unit_left = 1;  // what pooling leaves of them
+  Extent units = 1;      // of the image that the model was trained for
+  int64_t shown;         // units that are
+  int64_t predicted;     // numbers that an entry of the decoder yields
+
+  /// Throws CONFIG where units are not what the stages pool.
+  void require_masked_units() const {
+    Extent pooled = 1;
+    for (size_t i = 0; i + 1 < stages.size(); ++i)
+      pooled = {pooled.height * pooling.height, pooled.width * pooling.width};
+    if (unit.height != pooled.height || unit.width != pooled.width || pools >= static_cast<int64_t>(stages.size())) {
+      throw Error(ONNXPORT_CONFIG, "config field 'masked_unit_size' is " + std::to_string(unit.height) + " x " +
+                                       std::to_string(unit.width) +
+                                       "; expected query_stride once for each stage behind the first (" +
+                                       std::to_string(pooled.height) + " x " + std::to_string(pooled.width) + ")");
+    }
+    if (shown < 1) throw Error(ONNXPORT_CONFIG, "config field 'mask_ratio' leaves no unit of the image; expected less");
+  }
+
  private:
+  void read_decoder(const Config& c) {
+    decoder_width = c.size("decoder_hidden_size", 512);
+    decoder_depth = c.count("decoder_depth", 8);
+    decoder_heads = c.size("decoder_num_heads", 16);
+    const double mask_ratio = c.real("mask_ratio", 0.6);
+    unit = extent(c, "masked_unit_size", 8);
+    unit_left = unit;
+    for (int64_t i = 0; i < pools; ++i)
+      unit_left = {unit_left.height / pooling.height, unit_left.width / pooling.width};
+    units = {grid.height / unit.height, grid.width / unit.width};
+    shown = static_cast<int64_t>(static_cast<double>(units.area()) * (1 - mask_ratio));
+    int64_t side = stride.width;
+    for (int64_t i = 0; i < pools; ++i) side *= pooling.width;
+    predicted = side * side * channels;
+  }
   void read_stages(const Config& c) {
     const auto depths = by_stage(c, "depths", {2, 3, 16, 3}, 1);
     const auto heads = by_stage(c, "num_heads", {1, 2, 4, 8}, depths.size());
@@ -59,7 +100,7 @@ struct HieraConfig {
     if (within.size() < depths.size())
       throw Error(ONNXPORT_CONFIG, "config field 'masked_unit_attention' is shorter than 'depths'");
     const double growth = c.real("embed_dim_multiplier", 2);
-    const int64_t pools = c.count("num_query_pool", 3);
+    pools = c.count("num_query_pool", 3);
     int64_t unit = extent(c, "masked_unit_size", 8).area();
     for (size_t i = 0; i < depths.size(); ++i) {
       const auto out = static_cast<int64_t>(static_cast<double>(width) * std::pow(growth, static_cast<double>(i)));
@@ -83,20 +124,42 @@ struct HieraConfig {
 
 class Hiera final : public ImageEncoder {
  public:
-  explicit Hiera(const Request& request) : ImageEncoder(request), c(request.config) {}
+  explicit Hiera(const Request& request) : ImageEncoder(request), c(request.config) {
+    if (task() == "pretraining") c.require_masked_units();
+  }
   std::string base_model_prefix() const override { return "hiera"; }
+  // The noise tells which units are shown; the original draws its own where it is given none.
+  std::vector<TensorSpec> inputs() const override {
+    std::vector<TensorSpec> specs = ImageEncoder::inputs();
+    if (task() == "pretraining")
+      specs.push_back({.name = "noise", .dtype = DType::f32, .shape = {axis::batch, c.units.area()}});
+    return specs;
+  }
+  std::vector<OutputSpec> outputs() const override {
+    if (task() == "pretraining") return {{"logits", {{0, axis::batch}}}};
+    return ImageEncoder::outputs();
+  }
+  Outputs forward(Graph& g, const Inputs& in) const override {
+    return task() == "pretraining" ? fill_in(g, in) : ImageEncoder::forward(g, in);
+  }
 
  private:
   bool yields_tokens() const override { return true; }
   ImageFeatures encode(const Scope& model, const Value& pixels) const override {
-    Value x = embed(model / "embeddings", pixels);
+    const Value image = pixels_in_patches(model / "embeddings", pixels);
+    return encode_patches(model, gather(tokens_of(image), order(image), 1));
+  }
+  // x: f[batch, patches, width], in the order of the layers. Yields what each stage does, and of the last one all.
+  ImageFeatures encode_patches(const Scope& model, Value x) const {
+    ImageFeatures made;
     for (size_t i = 0; i < c.stages.size(); ++i) {
       model.graph().mark("hidden_states." + std::to_string(i), x);
       const Scope layers = model / "encoder.stages" / static_cast<int64_t>(i) / "layers";
       for (size_t j = 0; j < c.stages[i].size(); ++j) x = run(layers / static_cast<int64_t>(j), x, c.stages[i][j]);
+      made.stages.push_back(x);
     }
-    model.graph().mark("hidden_states." + std::to_string(c.stages.size()), x);
-    return {x};
+    made.last = model.graph().mark("hidden_states." + std::to_string(c.stages.size()), x);
+    return made;
   }
   Value pool(const Scope& model, const ImageFeatures& made) const override {
     return norm(model / "pooler.layernorm", mean(made.last, {1}), {.epsilon = c.epsilon});
@@ -105,15 +168,15 @@ class Hiera final : public ImageEncoder {
     return linear(model.graph().root() / "classifier", pool(model, made), {.out = labels()});
   }
 
-  // Patches and positions, which are resampled for images of another size, in the order of the layers.
-  Value embed(const Scope& s, const Value& pixels) const {
+  // Patches and positions, which are resampled for images of another size: f[batch, width, rows, columns].
+  Value pixels_in_patches(const Scope& s, const Value& pixels) const {
     const Value image =
         conv2d(s / "patch_embeddings.projection", pixels,
                {.out = c.width, .kernel = c.patch, .stride = c.stride, .padding = c.padding, .in = c.channels})
             .in(s);
     const Value table = s.weight("position_embeddings", {1, c.grid.area(), c.width});
     const Value places = interpolate(image_of(table, c.grid), shape_of(image, 2, 4), Interpolation::bicubic);
-    return gather(tokens_of(image + places), order(image), 1);
+    return image + places;
   }
 
   // Neighbours that a stage pools stand a stride apart, so that those that are pooled first are the outermost axes:
@@ -189,6 +252,57 @@ class Hiera final : public ImageEncoder {
     return attention(query, parts[1], parts[2], {.heads = layer.heads}).mixed;
   }
 
+  // Pixels of all units, from those that are shown. Source: HieraForPreTraining.
+  Outputs fill_in(Graph& g, const Inputs& in) const {
+    const Scope model = g.root() / base_model_prefix();
+    const Value& pixels = in.at("pixel_values");
+    const hiera::Shown shown = hiera::shown_by(in.at("noise"), c.shown);
+    // What is not shown is black, since patches reach into their neighbours.
+    const Value windows = reshape(cast(shown.marks, DType::f32), {-1, 1, c.units.height, c.units.width});
+    const Value seen = pixels * interpolate(windows, shape_of(pixels, 2, 4), Interpolation::nearest);
+    const Value image = pixels_in_patches(model / "embeddings", seen);
+    const Value all = gather(tokens_of(image), order(image), 1);
+    const ImageFeatures made = encode_patches(model, hiera::units_shown(all, shown, c.unit.area()));
+    const Value hidden =
+        norm(g.root() / "encoder_norm", fuse(g.root() / "multiscale_fusion", made), {.epsilon = c.epsilon});
+    g.mark("ids_restore", shown.restore);
+    return {{"logits", decode(g.root() / "decoder", hidden, shown)}};
+  }
+
+  // The stages that pool, as large as the last one, and the last one: -> f[batch · shown, places left, width].
+  Value fuse(const Scope& s, const ImageFeatures& made) const {
+    const auto left = [&](size_t stage) {
+      return static_cast<int64_t>(c.stages.size()) - 1 - std::min(static_cast<int64_t>(stage), c.pools);
+    };
+    Value sum = hiera::unit_images(made.last, c.pooling, left(c.stages.size() - 1));
+    for (int64_t i = 0; i < c.pools; ++i) {
+      const auto stage = static_cast<size_t>(i);
+      const Value map = hiera::unit_images(made.stages[stage], c.pooling, left(stage));
+      const Extent side(map.fixed(2) / c.unit_left.height, map.fixed(3) / c.unit_left.width);
+      sum = sum + conv2d(s / "multi_scale_fusion_heads" / i, map,
+                         {.out = made.last.fixed(2), .kernel = side, .stride = side});
+    }
+    return tokens_of(sum);
+  }
+
+  // A learnt vector stands for what is not shown. Source: HieraDecoder.
+  Value decode(const Scope& s, const Value& hidden, const hiera::Shown& shown) const {
+    Graph& g = s.graph();
+    const int64_t width = c.decoder_width, places = c.unit_left.area(), units = c.units.area();
+    const Value read =
+        reshape(linear(s / "decoder_embeddings", hidden, {.out = width}), {-1, shown.count, places * width});
+    const Value before = cumulative_sum(cast(shown.marks, DType::i64), 1) - 1;
+    const Value spread = rows_at(read, g.op("Max", {before, g.integer(0)}));
+    const Value filled = where(unsqueeze(shown.marks, {2, 3}), reshape(spread, {0, units, places, width}),
+                               s.weight("mask_token", {1, 1, width}));
+    Value x = hiera::rows_of_image(filled, c.units, c.unit_left) +
+              s.weight("decoder_position_embeddings", {1, units * places, width});
+    const Layer layer{.width = width, .heads = c.decoder_heads};
+    for (int64_t i = 0; i < c.decoder_depth; ++i) x = run(s / "decoder_block.layers" / i, x, layer);
+    x = norm(s / "decoder_norm", x, {.epsilon = c.epsilon});
+    return linear(s / "decoder_pred", x, {.out = c.predicted});
+  }
+
   const HieraConfig c;
 };
 
@@ -198,8 +312,6 @@ ONNXPORT_PLUGIN({
     .id = "org.onnxport.hiera",
     .name = "Hiera",
     .models = {{.types = {"hiera"},
-                .features = {"default", "image-classification"},
-                .known_gaps = {{.architecture = "HieraForPreTraining",
-                                .reason = "the decoder that fills in masked units is not defined"}},
+                .features = {"default", "image-classification", "pretraining"},
                 .make = make<Hiera>}},
 })

@@ -42,6 +42,12 @@ struct Mask2FormerConfig {
     require_multiple({"feature_size", feature}, {"num_attention_heads", heads});
     require_multiple({"hidden_dim", width}, {"num_attention_heads", heads});
     require_multiple({"hidden_dim", width}, {"pairs of rows and of columns", 4});
+    if (projects && c.written_before(5, 0)) {
+      throw Error(
+          ONNXPORT_UNSUPPORTED,
+          "transformers before 5 draws input_projections anew whenever it loads the model, and saves none; expected "
+          "'enforce_input_projection' false and 'hidden_dim' as large as 'feature_size', or a checkpoint of version 5");
+    }
   }
   Backbone backbone;
   int64_t feature, mask, width, heads;

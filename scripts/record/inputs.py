@@ -158,9 +158,11 @@ class Maker:
         made = {"pixel_values": torch.randn(batch, getattr(seen, "num_channels", 3), height, width, generator=self.generator)}
         if "image_sizes" in self.wanted:  # of which the second is lower, and padded
             made["image_sizes"] = torch.tensor([[height, width], [height // 2, width]][:batch])
-        if "noise" in self.wanted:  # a number for each patch
-            patches = (height // config.patch_size) * (width // config.patch_size)
-            made["noise"] = torch.rand(batch, patches, generator=self.generator)
+        if "noise" in self.wanted:  # a number for each patch, or for each unit of patches
+            sides = [config.patch_size] * 2
+            if hasattr(config, "masked_unit_size"):
+                sides = [stride * unit for stride, unit in zip(config.patch_stride, config.masked_unit_size)]
+            made["noise"] = torch.rand(batch, (height // sides[0]) * (width // sides[1]), generator=self.generator)
         if "pixel_mask" in self.wanted:  # images behind the first are smaller than the batch
             made["pixel_mask"] = torch.ones(batch, height, width, dtype=torch.int64)
             made["pixel_mask"][1:, height * 2 // 3 :] = made["pixel_mask"][1:, :, width * 3 // 4 :] = 0

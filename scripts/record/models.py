@@ -240,7 +240,7 @@ def answer(model, given, names, counted=False):
             words[f"output_{kind}"] = True
     if "speaker_id" in words:  # of all texts
         words["speaker_id"] = words["speaker_id"][:1]
-    with signals.drawing(words):
+    with signals.drawing({} if "noise" in takes else words):  # a class that takes its noise is given it
         found = model(**words)
     if isinstance(found, torch.Tensor):  # a vocoder's, which has no name
         found = {names[0]: found}

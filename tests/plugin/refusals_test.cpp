@@ -116,6 +116,17 @@ BOOST_AUTO_TEST_CASE(parts_that_no_plugin_has) {
   BOOST_TEST(mentions(said("null"), "config field 'text_config' is missing"));
 }
 
+BOOST_AUTO_TEST_CASE(layers_that_a_version_does_not_save) {
+  const auto said_of_mask2former = [](const char* values) {
+    return said_of(recorded("mask2former", "mask2former/Mask2FormerForUniversalSegmentation"), values,
+                   "image-segmentation");
+  };
+  BOOST_TEST(said_of_mask2former(R"({"enforce_input_projection": true, "transformers_version": "5.24.0"})") ==
+             "accepted");
+  const char* before = R"({"enforce_input_projection": true, "transformers_version": "4.57.1"})";
+  BOOST_TEST(mentions(said_of_mask2former(before), "draws input_projections anew"));
+}
+
 BOOST_AUTO_TEST_CASE(what_no_gptj_can_run) {
   const auto said_of_gptj = [](const char* values) {
     return said_of(recorded("gptj", "gptj/GPTJForCausalLM"), values);
