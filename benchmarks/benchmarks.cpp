@@ -182,6 +182,8 @@ int main(int argc, char** argv) try {
     const fs::path checkpoint = random ? benchmarks::synthesise(given, places) : fs::canonical(given);
     const std::string model = checkpoint.filename().string();
     std::vector<Contender> contenders = benchmarks::own_exports(checkpoint, places);
+    for (Contender& validated : benchmarks::own_validation(checkpoint, places))
+      contenders.push_back(std::move(validated));
     for (Contender& peer : benchmarks::peer_exports(checkpoint, places)) contenders.push_back(std::move(peer));
     const std::vector<Result> exported = compare(contenders, rounds);
     print(fmt::format("export of {}", model), exported);
@@ -194,7 +196,9 @@ int main(int argc, char** argv) try {
       append(table, model, "load", loaded);
       append(table, model, "run", ran);
     }
-    for (const Contender& contender : contenders) fs::remove_all(contender.output);
+    for (const Contender& contender : contenders) {
+      if (!contender.output.empty()) fs::remove_all(contender.output);
+    }
     if (random) fs::remove_all(checkpoint);
   }
   const std::string onnxport = (places.programs / "onnxport").string();

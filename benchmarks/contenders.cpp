@@ -19,13 +19,19 @@ std::vector<fs::path> weight_files(const fs::path& checkpoint) {
   return files;
 }
 
-/// optimum-cli asks for the task of a folder, onnxport takes it from the config's architecture: the same one here.
-std::string optimum_task(const fs::path& checkpoint) {
+/// What the config's architecture is for, from which onnxport takes it.
+std::string feature_of(const fs::path& checkpoint) {
   std::ifstream file(checkpoint / "config.json");
   const std::string config{std::istreambuf_iterator<char>(file), {}};
   const auto names = [&](const char* head) { return config.find(head) != std::string::npos; };
-  if (names("ForMaskedLM")) return "fill-mask";
-  return names("ForCausalLM") || names("LMHeadModel") ? "text-generation" : "feature-extraction";
+  if (names("ForMaskedLM")) return "masked-lm";
+  return names("ForCausalLM") || names("LMHeadModel") ? "causal-lm" : "default";
+}
+
+/// optimum-cli asks for the task of a folder: the same one here.
+std::string optimum_task(const fs::path& checkpoint) {
+  const std::string feature = feature_of(checkpoint);
+  return feature == "masked-lm" ? "fill-mask" : feature == "causal-lm" ? "text-generation" : "feature-extraction";
 }
 
 }  // namespace
@@ -49,6 +55,23 @@ std::vector<Contender> own_exports(const fs::path& checkpoint, const Places& pla
   add("onnxport export --external-data", "apart", {"--external-data"});
   add("onnxport export --weights link", "link", {"--weights", "link"});
   return contenders;
+}
+
+std::vector<Contender> own_validation(const fs::path& checkpoint, const Places& places) {
+  const std::string onnxport = (places.programs / "onnxport").string(), model = checkpoint.string();
+  const fs::path linked = places.scratch / "passes";
+  fs::remove_all(linked);  // of another model
+  run({.words = {onnxport, "export", "-m", model, "--feature", feature_of(checkpoint), "--no-validate", "--quiet",
+                 "--weights", "link", linked.string()}});
+  const std::string passes = (places.programs / "forward_passes").string();
+  return {{.name = "onnxport export, validated",
+           .command = {.words = {onnxport, "export", "-m", model, "--quiet", (places.scratch / "valid").string()}},
+           .output = places.scratch / "valid",
+           .reads = weight_files(checkpoint)},
+          {.name = "its forward passes, both libraries",
+           .command = {.words = {passes, model, feature_of(checkpoint), (linked / "model.onnx").string()}},
+           .output = {},
+           .reads = weight_files(checkpoint)}};
 }
 
 std::vector<Contender> peer_exports(const fs::path& checkpoint, const Places& places) {

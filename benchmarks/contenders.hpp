@@ -27,6 +27,9 @@ struct Places {
 
 /// cp of the checkpoint's weights, which is the limit that the others are measured against; then onnxport.
 std::vector<Contender> own_exports(const std::filesystem::path& checkpoint, const Places& places);
+/// An export with the validation that is the default, and what that cannot do without: both libraries loaded with the
+/// model, and run on as many inputs.
+std::vector<Contender> own_validation(const std::filesystem::path& checkpoint, const Places& places);
 /// The peers that are there. transformers.onnx and optimum-cli validate what they wrote and have no option against it;
 /// mobius does not.
 std::vector<Contender> peer_exports(const std::filesystem::path& checkpoint, const Places& places);
