@@ -24,7 +24,6 @@
 namespace {
 
 namespace fs = std::filesystem;
-using benchmarks::Command;
 using benchmarks::Contender;
 using benchmarks::Measured;
 using benchmarks::Places;

@@ -11,7 +11,7 @@ using job::options_of;
 using job::Outcome;
 
 BOOST_AUTO_TEST_CASE(the_library_says_its_versions) {
-  BOOST_TEST(onnxport_api_version() >> 16 == uint32_t{ONNXPORT_API_MAJOR});
+  BOOST_TEST((onnxport_api_version() >> 16) == uint32_t{ONNXPORT_API_MAJOR});
   BOOST_TEST((onnxport_api_version() & 0xffff) >= uint32_t{ONNXPORT_API_MINOR});
   BOOST_TEST(std::string(onnxport_version()).find('.') != std::string::npos);
 }

@@ -262,8 +262,11 @@ BOOST_AUTO_TEST_CASE(feed_forwards) {
         return matmul(relu(matmul(x, weight(s, "up_proj", width, 7))), weight(s, "down_proj", 7, width));
       });
   // An activation's own weights lie where the reference's class keeps it.
-  for (const auto& [up, at] :
-       {std::pair{"intermediate.dense", "intermediate.intermediate_act_fn"}, {"up_proj", "act_fn"}}) {
+  struct Place {
+    const char *up, *at;
+  };
+  for (const Place& place : {Place{"intermediate.dense", "intermediate.intermediate_act_fn"}, {"up_proj", "act_fn"}}) {
+    const char *up = place.up, *at = place.at;
     Equation().check([&](const Scope& s, const Value& x,
                          const Value&) { return feed_forward(s, x, {.inner = 7, .activation = "xielu", .up = up}); },
                      [&](const Scope& s, const Value& x, const Value&) {

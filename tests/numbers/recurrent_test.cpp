@@ -10,7 +10,6 @@ namespace recurrent_test {
 
 using namespace onnxport;
 using namespace onnxport::ir;
-using test::check_case;
 using test::check_refusal;
 using test::numbers_of;
 namespace utf = boost::unit_test;

@@ -329,14 +329,13 @@ BOOST_AUTO_TEST_CASE(einsum_over_letters) {
   // What relative positions need: scores of every query against the embedding of its distance to every key.
   const Tensor q = ramp({2, 2, 3, 4}), e = ramp({3, 5, 4}, 0.1F, 0.3F);
   Floats expected;
-  for (int b = 0; b < 2; ++b)
-    for (int h = 0; h < 2; ++h)
-      for (int l = 0; l < 3; ++l)
-        for (int r = 0; r < 5; ++r) {
+  for (size_t b = 0; b < 2; ++b)
+    for (size_t h = 0; h < 2; ++h)
+      for (size_t l = 0; l < 3; ++l)
+        for (size_t r = 0; r < 5; ++r) {
           float sum = 0;
-          for (int d = 0; d < 4; ++d) {
-            sum += q.as<float>()[static_cast<size_t>(((b * 2 + h) * 3 + l) * 4 + d)] *
-                   e.as<float>()[static_cast<size_t>((l * 5 + r) * 4 + d)];
+          for (size_t d = 0; d < 4; ++d) {
+            sum += q.as<float>()[((b * 2 + h) * 3 + l) * 4 + d] * e.as<float>()[(l * 5 + r) * 4 + d];
           }
           expected.push_back(sum);
         }
