@@ -43,13 +43,15 @@ namespace fs = std::filesystem;
 /// The tolerance of recorded outputs where no model is there to name its own.
 constexpr double case_atol = 1e-4;
 
-/// What the file says it was exported as.
-std::string metadata_of(const ModelSummary& summary, const std::string& key, const fs::path& file) {
-  const auto found = summary.metadata.find(key);
-  if (found != summary.metadata.end()) return found->second;
-  throw Error(Failure::checkpoint,
-              file.string() + " does not say what it was exported from (no metadata '" + key + "')",
-              "compare it with recorded outputs instead: --case FILE.safetensors");
+/// The type of the model that the file says it was exported from, which it says with the feature or not at all.
+std::string model_type_of(const ModelSummary& summary, const fs::path& file) {
+  for (const char* key : {"onnxport.feature", "onnxport.model_type"}) {
+    if (summary.metadata.contains(key)) continue;
+    throw Error(Failure::checkpoint,
+                fmt::format("{} does not say what it was exported from (no metadata '{}')", file.string(), key),
+                "compare it with recorded outputs instead: --case FILE.safetensors");
+  }
+  return summary.metadata.at("onnxport.model_type");
 }
 
 /// The modules in f32 that a file in 16 bits says it has: those that were asked for, and those that were measured.
@@ -105,8 +107,7 @@ struct Exported {
 
 ExportValidation validate_model(const ValidatePlan& plan, const Exported& exported, Console& console) {
   const fs::path& file = exported.files[0];
-  metadata_of(exported.summaries[0], "onnxport.feature", file);
-  const std::string model_type = metadata_of(exported.summaries[0], "onnxport.model_type", file);
+  const std::string model_type = model_type_of(exported.summaries[0], file);
   ModelSource model(*plan.model, progress_on(console));
   if (const auto fetched = model.fetch_weights()) report(*fetched, console);
   const Checkpoint checkpoint = Checkpoint::open(model.folder());

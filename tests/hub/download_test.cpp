@@ -41,7 +41,7 @@ BOOST_AUTO_TEST_CASE(a_model_into_an_empty_cache) {
   const Files files = with(small_files, {{"model.safetensors", random_bytes(300000)}, {"pytorch_model.bin", "other"}});
   hub.publish("org/name", files);
   hub.repositories["org/name"].token = "secret";
-  const Folder cache;
+  const TemporaryFolder cache;
   auto request = request_for(hub, cache);
   request.settings.token = "secret";
 
@@ -82,7 +82,7 @@ BOOST_AUTO_TEST_CASE(shards_and_only_those_that_are_missing) {
                                                           R"("b": "2.safetensors", "c": "3.safetensors"}})"}});
   for (const unsigned i : {1u, 2u, 3u}) files[std::to_string(i) + ".safetensors"] = random_bytes(50000, i);
   hub.publish("org/name", files);
-  const Folder cache;
+  const TemporaryFolder cache;
   const fs::path snapshot = fetched(request_for(hub, cache)).folder();
   for (const char* name : {"1.safetensors", "2.safetensors", "3.safetensors"})
     BOOST_TEST(read(snapshot / name) == files.at(name), name);
@@ -101,7 +101,7 @@ BOOST_AUTO_TEST_CASE(contents_that_two_commits_share_are_fetched_once) {
   Files changed = files;
   changed["config.json"] = "{\"model_type\": \"bert\", \"x\": 1}";
   hub.publish("org/name", changed, commit_of('b'));
-  const Folder cache;
+  const TemporaryFolder cache;
   auto request = request_for(hub, cache);
   request.revision = commit_of('a');
   fetched(request);
@@ -120,7 +120,7 @@ BOOST_AUTO_TEST_CASE(revisions) {
   hub.publish("gpt2", with(small_files, {{"pytorch_model.bin", "two"}}), commit_of('b'));
   hub.repositories["gpt2"].refs.insert(
       {{"refs/pr/1", commit_of('a')}, {"v1.0", commit_of('a')}, {"aaaaaaa", commit_of('a')}});
-  const Folder cache;
+  const TemporaryFolder cache;
   auto request = request_for(hub, cache, "gpt2");
   BOOST_TEST(read(fetched(request).folder() / "pytorch_model.bin") == "two");
   for (const std::string& revision :
@@ -141,7 +141,7 @@ BOOST_AUTO_TEST_CASE(revisions) {
 BOOST_AUTO_TEST_CASE(a_branch_stays_where_it_was_fetched) {
   Hub hub;
   hub.publish("org/name", with(small_files, {{"model.safetensors", "one"}}), commit_of('a'));
-  const Folder cache;
+  const TemporaryFolder cache;
   fetched(request_for(hub, cache));
   hub.publish("org/name", with(small_files, {{"model.safetensors", "two"}}), commit_of('b'));
   BOOST_TEST(fetched(request_for(hub, cache)).commit() == commit_of('a'));
@@ -156,7 +156,7 @@ BOOST_AUTO_TEST_CASE(a_branch_stays_where_it_was_fetched) {
 BOOST_AUTO_TEST_CASE(a_branch_of_a_commit_that_is_there) {
   Hub hub;
   hub.publish("org/name", with(small_files, {{"model.safetensors", "one"}}));
-  const Folder cache;
+  const TemporaryFolder cache;
   auto request = request_for(hub, cache);
   request.revision = commit_of('a');
   fetched(request);
@@ -170,7 +170,7 @@ BOOST_AUTO_TEST_CASE(a_snapshot_of_weights_alone_gets_its_tokenizer) {
   Hub hub;
   const Files files = with(small_files, {{"model.safetensors", random_bytes(1000)}});
   hub.publish("org/name", files);
-  const Folder cache;
+  const TemporaryFolder cache;
   const fs::path snapshot = fetched(request_for(hub, cache)).folder();
   for (const char* name : {"tokenizer_config.json", "1_Pooling"}) fs::remove_all(snapshot / name);
   hub.forget_requests();
@@ -193,7 +193,7 @@ BOOST_AUTO_TEST_CASE(a_snapshot_of_weights_alone_gets_its_tokenizer) {
 BOOST_AUTO_TEST_CASE(a_model_without_a_tokenizer_is_not_asked_again) {
   Hub hub;
   hub.publish("org/name", {{"config.json", "{}"}, {"model.safetensors", "x"}});
-  const Folder cache;
+  const TemporaryFolder cache;
   fetched(request_for(hub, cache));
   BOOST_TEST(fs::exists(cache / "models--org--name/.no_exist" / commit_of('a') / "tokenizer_config.json"));
   hub.forget_requests();
@@ -204,7 +204,7 @@ BOOST_AUTO_TEST_CASE(a_model_without_a_tokenizer_is_not_asked_again) {
 BOOST_AUTO_TEST_CASE(empty_files) {
   Hub hub;
   hub.publish("org/name", {{"config.json", "{}"}, {"merges.txt", ""}, {"model.safetensors", "x"}});
-  const Folder cache;
+  const TemporaryFolder cache;
   const fs::path snapshot = fetched(request_for(hub, cache)).folder();
   BOOST_TEST(fs::is_regular_file(snapshot / "merges.txt"));
   BOOST_TEST(fs::file_size(snapshot / "merges.txt") == 0u);
@@ -214,7 +214,7 @@ BOOST_AUTO_TEST_CASE(a_lock_that_another_process_holds) {
   Hub hub;
   const Files files = with(small_files, {{"model.safetensors", random_bytes(1000)}});
   hub.publish("org/name", files);
-  const Folder cache;
+  const TemporaryFolder cache;
   const std::string etag = Hub::etag_of("model.safetensors", files.at("model.safetensors"));
   const fs::path lock = cache / ".locks/models--org--name" / (etag + ".lock");
   write(lock, "");

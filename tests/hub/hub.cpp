@@ -78,7 +78,7 @@ bool Hub::is_large(const std::string& name) {
 }
 
 std::string Hub::etag_of(const std::string& name, const std::string& content) {
-  const Folder folder;
+  const TemporaryFolder folder;
   write(folder / "content", content);
   using onnxport::hub::Checksum;
   return onnxport::hub::checksum_of(folder / "content", is_large(name) ? Checksum::sha256 : Checksum::git_sha1, {});
@@ -219,17 +219,6 @@ Reply Hub::answer_storage(const Request& request) {
   return spoiled(request, error(404, "", "no such object"));
 }
 
-Folder::Folder() {
-  std::string pattern = (fs::temp_directory_path() / "onnxport-hub-XXXXXX").string();
-  BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-  path_ = pattern;
-}
-
-Folder::~Folder() {
-  std::error_code ignored;
-  fs::remove_all(path_, ignored);
-}
-
 std::string read(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);
   return {std::istreambuf_iterator<char>(in), {}};
@@ -240,10 +229,10 @@ void write(const fs::path& file, const std::string& text) {
   std::ofstream(file, std::ios::binary) << text;
 }
 
-onnxport::hub::ModelRequest request_for(const Hub& hub, const Folder& cache, const std::string& id) {
+onnxport::hub::ModelRequest request_for(const Hub& hub, const TemporaryFolder& cache, const std::string& id) {
   onnxport::hub::ModelRequest request;
   request.id = id;
-  request.settings.cache = cache.path();
+  request.settings.cache = cache.path;
   request.settings.endpoint = hub.endpoint();
   request.retry.first_wait = std::chrono::milliseconds(1);
   request.retry.longest_wait = std::chrono::milliseconds(5);

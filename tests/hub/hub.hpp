@@ -6,10 +6,12 @@
 
 #include "hub/model.hpp"
 #include "server.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace hub_test {
 
 namespace fs = std::filesystem;
+using onnxport::test::TemporaryFolder;
 using Files = std::map<std::string, std::string>;  // name -> content
 
 /// Names of commits in tests: forty times the digit.
@@ -72,25 +74,12 @@ class Hub {
   Server hub_;
 };
 
-/// A temporary folder for a cache; gone at the end.
-class Folder {
- public:
-  Folder();
-  ~Folder();
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  const fs::path& path() const { return path_; }
-  fs::path operator/(const fs::path& name) const { return path_ / name; }
-
- private:
-  fs::path path_;
-};
-
 std::string read(const fs::path& file);
 void write(const fs::path& file, const std::string& text);
 
 /// A request for a model at this hub and cache, with waits that suit a test.
-onnxport::hub::ModelRequest request_for(const Hub& hub, const Folder& cache, const std::string& id = "org/name");
+onnxport::hub::ModelRequest request_for(const Hub& hub, const TemporaryFolder& cache,
+                                        const std::string& id = "org/name");
 
 /// What a failure says, cause and hint; fails the test where there is none.
 std::string failure_of(const std::function<void()>& work);

@@ -139,8 +139,8 @@ BOOST_AUTO_TEST_CASE(endpoint_offline_and_timeouts) {
 }
 
 BOOST_AUTO_TEST_CASE(tokens) {
-  const Folder home;
-  const Environment environment(Variables{{"HF_HOME", home.path().string()}});
+  const TemporaryFolder home;
+  const Environment environment(Variables{{"HF_HOME", home.path.string()}});
   BOOST_TEST(Settings::from_environment().token == "");
   write(home / "token", " of_the_file\n");
   BOOST_TEST(Settings::from_environment().token == "of_the_file");
@@ -163,7 +163,7 @@ BOOST_AUTO_TEST_SUITE_END()
 BOOST_AUTO_TEST_SUITE(checksums)
 
 BOOST_AUTO_TEST_CASE(as_git_and_sha256sum_print_them) {
-  const Folder folder;
+  const TemporaryFolder folder;
   write(folder / "hello", "hello\n");
   write(folder / "abc", "abc");
   write(folder / "empty", "");
@@ -187,8 +187,8 @@ BOOST_AUTO_TEST_SUITE_END()
 BOOST_AUTO_TEST_SUITE(cache)
 
 BOOST_AUTO_TEST_CASE(the_layout) {
-  const Folder folder;
-  const Repository repository(folder.path(), "org/name");
+  const TemporaryFolder folder;
+  const Repository repository(folder.path, "org/name");
   const std::string commit = commit_of('1');
   write(repository.blob("etag"), "content");
   repository.link(commit, "config.json", "etag");
@@ -206,8 +206,8 @@ BOOST_AUTO_TEST_CASE(the_layout) {
 }
 
 BOOST_AUTO_TEST_CASE(refs) {
-  const Folder folder;
-  const Repository repository(folder.path(), "org/name");
+  const TemporaryFolder folder;
+  const Repository repository(folder.path, "org/name");
   BOOST_TEST(!repository.commit_of("main").has_value());
   BOOST_TEST(repository.commit_of(commit_of('2')).value() == commit_of('2'));
   repository.set_ref("main", commit_of('1'));
@@ -258,7 +258,7 @@ BOOST_AUTO_TEST_CASE(what_is_there_instead) {
 }
 
 BOOST_AUTO_TEST_CASE(of_shards) {
-  const Folder folder;
+  const TemporaryFolder folder;
   const fs::path index = folder / "model.safetensors.index.json";
   write(index, R"({"weight_map": {"a": "2", "b": "1", "c": "2"}})");
   const std::vector<std::string> shards{"1", "2"};
@@ -272,7 +272,7 @@ BOOST_AUTO_TEST_CASE(of_shards) {
   write(folder / "config.json", "{}");
   write(folder / "1", "x");
   const std::vector<std::string> missing{"2"};
-  BOOST_TEST(missing_files(folder.path()) == missing, boost::test_tools::per_element());
+  BOOST_TEST(missing_files(folder.path) == missing, boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_SUITE_END()

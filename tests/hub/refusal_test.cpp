@@ -41,7 +41,7 @@ struct Fixture {
   }
 
   Hub hub;
-  Folder cache;
+  TemporaryFolder cache;
   onnxport::hub::ModelRequest request;
 };
 
@@ -100,7 +100,7 @@ BOOST_AUTO_TEST_CASE(disabled) {
 
 BOOST_AUTO_TEST_CASE(offline) {
   request.settings.offline_by = "HF_HUB_OFFLINE";
-  check_failure({"'org/name' (revision main)", cache.path().string(), "HF_HUB_OFFLINE", hub.endpoint() + "/org/name",
+  check_failure({"'org/name' (revision main)", cache.path.string(), "HF_HUB_OFFLINE", hub.endpoint() + "/org/name",
                  "config.json", "model.safetensors", "unset HF_HUB_OFFLINE", "models--org--name"});
   BOOST_TEST(hub.requests().empty());
 
@@ -125,7 +125,7 @@ BOOST_AUTO_TEST_CASE(offline_with_a_part_in_the_cache) {
 
 BOOST_AUTO_TEST_CASE(no_network) {
   request.settings.endpoint = "http://127.0.0.1:1";
-  check_failure({"127.0.0.1:1 cannot be reached", cache.path().string(), "would be fetched", "config.json", "proxy"});
+  check_failure({"127.0.0.1:1 cannot be reached", cache.path.string(), "would be fetched", "config.json", "proxy"});
   request.settings.endpoint = "http://name.invalid";
   check_failure({"name.invalid cannot be reached", "esolv"});
 }
@@ -149,7 +149,7 @@ BOOST_AUTO_TEST_CASE(a_server_that_is_no_hub) {
 BOOST_AUTO_TEST_CASE(commits_that_lead_elsewhere) {
   answer("/api/models", [](Reply& reply) { reply.body = R"({"sha": "../../../evil", "siblings": []})"; });
   check_failure({"does not answer as the hub does"});
-  BOOST_TEST(fs::is_empty(cache.path()));
+  BOOST_TEST(fs::is_empty(cache.path));
 }
 
 BOOST_AUTO_TEST_CASE(answers_of_another_commit) {

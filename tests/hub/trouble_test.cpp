@@ -53,7 +53,7 @@ struct Fixture {
 
   const std::string weights = random_bytes(weight_bytes);
   Hub hub;
-  Folder cache;
+  TemporaryFolder cache;
 };
 
 const std::string of_weights = "?name=model.safetensors";
@@ -250,7 +250,7 @@ BOOST_AUTO_TEST_CASE(more_than_the_disk_holds) {
       if (name == "X-Linked-Size") value = "1000000000000000000";
     }
   });
-  check_failure({"not enough space", cache.path().string(), "EB", "free"});
+  check_failure({"not enough space", cache.path.string(), "EB", "free"});
   BOOST_TEST(ranges().empty(), "known before the first byte");
 }
 

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "job.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
@@ -30,17 +27,6 @@ Outcome::Outcome(onnxport_outcome* outcome) {
 
 std::string bert() {
   return ONNXPORT_PLUGIN_SOURCES "/bert/cases/bert/BertForMaskedLM";
-}
-
-Folder::Folder() {
-  std::string name = (fs::temp_directory_path() / "onnxport-library-XXXXXX").string();
-  if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot make " + name);
-  path = name;
-}
-
-Folder::~Folder() {
-  std::error_code ignored;
-  fs::remove_all(path, ignored);
 }
 
 std::vector<std::string> Folder::entries() const {

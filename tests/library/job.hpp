@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "../support/temporary_folder.hpp"
+
 namespace job {
 
 /// Options by name; a null value is that of a flag.
@@ -35,14 +37,11 @@ struct Outcome {
 /// The checkpoint of a small BERT.
 std::string bert();
 
-/// Empty, below the system's folder for such, and removed in the end.
-struct Folder {
-  Folder();
-  ~Folder();
+/// A folder as the C interface takes it: its paths are strings.
+struct Folder : onnxport::test::TemporaryFolder {
   std::string operator/(const char* name) const { return (path / name).string(); }
   /// What is in it, hidden entries included.
   std::vector<std::string> entries() const;
-  std::filesystem::path path;
 };
 
 std::string bytes_of(const std::filesystem::path& file);

@@ -15,6 +15,7 @@
 #include "core/passes/rounded_weights.hpp"
 #include "core/validate/ranges.hpp"
 #include "core/validate/validate.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace onnxport::test {
 namespace {
@@ -169,7 +170,7 @@ Problems answers(const Recording& recording, const std::vector<int64_t>& opsets)
     std::set<int64_t> possible;
     for (const int64_t opset : opsets) possible.insert(std::max(opset, model.config.min_opset()));
     for (const int64_t opset : possible) {
-      const Scratch scratch;
+      const TemporaryFolder scratch;
       run_export(fmt::format("opset {}", opset), model, tolerance, scratch.path, {.opset = opset}, problems);
     }
   });
@@ -182,7 +183,7 @@ Problems answers_in_f16(const Recording& recording) {
     const ir::DType f16 = ir::DType::f16;
     ExportOptions options{.opset = highest_opset, .dtype = f16};
     options.keep_in_fp32 = beyond_the_range(model, {.dtype = f16, .opset = highest_opset});
-    const Scratch scratch;
+    const TemporaryFolder scratch;
     const fs::path file = export_onnx(model.config, model.definition, scratch.path, options).files[0].path;
     check_model_file(file);
     const auto exported = load_backend("onnxruntime").load_file(file.string());
@@ -206,7 +207,7 @@ Problems answers_linked(const Recording& recording) {
   return guarded([&](Problems& problems) {
     // A model refers to files below its own folder, and so it is written beside a copy of the checkpoint.
     const RecordedCheckpoint original(recording);
-    const Scratch scratch;
+    const TemporaryFolder scratch;
     fs::copy(original.folder(), scratch.path, fs::copy_options::recursive);
     const Checkpoint checkpoint = Checkpoint::open(scratch.path);
     const Model model(recording, checkpoint);

@@ -8,6 +8,7 @@
 #include "core/validate/validate.hpp"
 #include "tests/plugin/fixture.hpp"
 #include "tests/support/skips.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace departure_test {
 
@@ -37,7 +38,7 @@ BOOST_AUTO_TEST_CASE(the_first_departing_module_is_named, *boost::unit_test::pre
   WeightSource weights(checkpoint);
   const Definition definition = config.define(weights);
 
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const fs::path& folder = scratch.path;
   const ExportResult result = export_onnx(config, definition, folder, {.opset = 18});
   const fs::path file = result.files[0].path;

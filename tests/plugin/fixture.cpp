@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/plugin/fixture.hpp"
 
-#include <unistd.h>
-
 #include <cstdlib>
-#include <stdexcept>
 
 #include "registry/features_manager.hpp"
 
@@ -20,17 +17,6 @@ const Registry& built_plugins() {
     return Registry::discover(options);
   }();
   return found;
-}
-
-Scratch::Scratch() {
-  std::string pattern = (fs::temp_directory_path() / "onnxport-plugin-XXXXXX").string();
-  if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("no temporary folder " + pattern);
-  path = pattern;
-}
-
-Scratch::~Scratch() {
-  std::error_code ignored;
-  fs::remove_all(path, ignored);
 }
 
 fs::path recorded(const std::string& plugin, const std::string& checkpoint) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the tests of plugins share: the plugins that were built, their recorded checkpoints, and folders to write to.
+// What the tests of plugins share: the plugins that were built and their recorded checkpoints.
 #pragma once
 
 #include <filesystem>
@@ -12,16 +12,6 @@ namespace onnxport::test {
 
 /// The plugins that were built, and no others.
 const Registry& built_plugins();
-
-/// A folder of its own, removed afterwards.
-class Scratch {
- public:
-  Scratch();
-  ~Scratch();
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  std::filesystem::path path;
-};
 
 /// A checkpoint among a plugin's own cases: recorded("bert", "bert/BertModel").
 std::filesystem::path recorded(const std::string& plugin, const std::string& checkpoint);

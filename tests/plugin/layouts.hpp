@@ -9,6 +9,7 @@
 #include "core/backend/backend.hpp"
 #include "core/export/export.hpp"
 #include "tests/plugin/answers.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace onnxport::test {
 
@@ -25,7 +26,7 @@ class ExportedLayout {
   Description encoder, decoder;  ///< of its graphs, before they are exported
 
  private:
-  Scratch scratch_;
+  TemporaryFolder scratch_;
 };
 
 /// One checkpoint's recordings of the first step without a cache, and of a cached one.

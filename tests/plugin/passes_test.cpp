@@ -6,6 +6,7 @@
 
 #include "core/export/export.hpp"
 #include "tests/plugin/fixture.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace passes_test {
 
@@ -20,7 +21,7 @@ BOOST_AUTO_TEST_CASE(an_export_runs_each_pass_once) {
   WeightSource weights(checkpoint);
   const Definition definition = config.define(weights);
   for (const ir::DType dtype : {ir::DType::f32, ir::DType::f16}) {
-    const Scratch scratch;
+    const TemporaryFolder scratch;
     std::map<std::string, int> runs;
     const PassObserver before =
         observe_passes([&](std::string_view pass, const ir::Graph&) { ++runs[std::string(pass)]; });

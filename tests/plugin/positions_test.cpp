@@ -9,6 +9,7 @@
 #include "core/validate/cached_step.hpp"
 #include "core/validate/validate.hpp"
 #include "tests/plugin/fixture.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace positions_test {
 
@@ -49,7 +50,7 @@ class Decoder {
   }
 
  private:
-  Scratch scratch_;
+  TemporaryFolder scratch_;
   Description description_;
   std::unique_ptr<Runnable> file_;
 };

@@ -12,6 +12,7 @@
 #include "core/checkpoint/random_weights.hpp"
 #include "registry/manifest.hpp"
 #include "tests/plugin/fixture.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace onnxport::test {
 
@@ -52,7 +53,7 @@ class RecordedCheckpoint {
   const Checkpoint& operator*() const { return *checkpoint_; }
 
  private:
-  std::optional<Scratch> scratch_;
+  std::optional<TemporaryFolder> scratch_;
   std::filesystem::path folder_;
   std::optional<Checkpoint> checkpoint_;
 };
