@@ -7,7 +7,7 @@
 
 namespace onnxport::ir {
 
-/// The rule of MixtureOfExperts: a Scan over the experts.
+/// The rule of MixtureOfExperts: the chosen experts, one after the other.
 Results lower_mixture_of_experts(Builder& b);
 
 }  // namespace onnxport::ir
