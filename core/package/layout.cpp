@@ -114,6 +114,10 @@ std::vector<GraphFile> graph_files(const Layout& layout, const OnnxConfig& confi
   }
   const bool merges = layout.graphs == Graphs::merged;
   std::vector<GraphFile> files;
+  const auto is_tower = [&](const std::string& part) {
+    return std::find(layout.towers.begin(), layout.towers.end(), part) != layout.towers.end();
+  };
+  if (std::all_of(parts.begin(), parts.end(), is_tower)) files.push_back({whole_file, {""}});
   for (const std::string& part : parts) {
     if (merges && !config.first_step(part).empty()) continue;  // stands under its first step
     const std::string cached = merges ? cached_step_of(config, part) : "";

@@ -34,6 +34,8 @@ struct Layout {
   /// Takes any model: one without parts is written as one graph, and one without a cache by its parts. Else these are
   /// refused.
   bool any_model = false;
+  /// Parts that programs load alone or together: a model of no others is one more graph, of whole_file.
+  std::vector<std::string> towers{};
   /// What axes are called in the files, by their names in the definition; others keep theirs.
   std::map<std::string, std::string> axes{};
   /// The same of outputs.

@@ -23,6 +23,12 @@ constexpr const char* tiny_whisper = R"({
   "decoder_ffn_dim": 12, "num_mel_bins": 4, "max_source_positions": 6, "max_target_positions": 20, "vocab_size": 50,
   "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0})";
 
+constexpr const char* tiny_clip = R"({
+  "model_type": "clip", "architectures": ["CLIPModel"], "projection_dim": 6, "text_config": {"vocab_size": 30,
+  "hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 1, "num_attention_heads": 2, "eos_token_id": 29,
+  "max_position_embeddings": 10}, "vision_config": {"hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 1,
+  "num_attention_heads": 2, "image_size": 8, "patch_size": 4}})";
+
 void checkpoint_of(const Sandbox& sandbox, const char* config, const Words& more = {}) {
   sandbox.write("config.json", config);
   Words words{"synth", "config.json", "model"};
@@ -166,6 +172,22 @@ BOOST_AUTO_TEST_CASE(a_file_of_no_use_is_left_out_and_told) {
   BOOST_TEST(!fs::exists(sandbox / "out/genai_config.json"));
   check_failure(sandbox, {"export", "-m", "model", "--feature", "masked-lm", "--no-validate", "--layout", "genai", "x"},
                 2, {"--layout genai", "masked-lm", "cache"});
+}
+
+// Zero-shot classification asks for both towers at once, a search for one of them.
+BOOST_AUTO_TEST_CASE(two_towers_are_written_whole_and_apart) {
+  const Sandbox sandbox;
+  checkpoint_of(sandbox, tiny_clip);
+  for (const auto& [layout, folder] :
+       {std::pair("optimum", "out"), {"transformers.js", "out/onnx"}, {"all", "out/onnx"}}) {
+    const Outcome outcome = export_as(sandbox, layout);
+    BOOST_TEST(outcome.status == 0, outcome.err);
+    for (const char* file : {"model.onnx", "text_model.onnx", "vision_model.onnx"})
+      BOOST_TEST(fs::exists(sandbox / folder / file), layout << " has no " << file);
+    const Outcome validated = sandbox.run({"validate", "-m", "model", "out"});
+    BOOST_TEST(validated.status == 0, validated.err);
+    fs::remove_all(sandbox / "out");
+  }
 }
 
 BOOST_AUTO_TEST_CASE(a_merged_decoder_for_transformers_js) {

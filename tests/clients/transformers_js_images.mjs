@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Answers requests, one JSON object a line, with what a class of transformers.js makes of an exported folder:
 //   {class, folder, subfolder, inputs: {name: {type, shape, data}}} -> {name: {shape, data}} | {error}
+// JSON has no infinities: they are written as texts.
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
@@ -14,6 +15,11 @@ function tensor({ type, shape, data }) {
   return new library.Tensor(type, type === 'int64' ? BigInt64Array.from(data, BigInt) : Float32Array.from(data), shape);
 }
 
+function number(value) {
+  const read = Number(value);
+  return Number.isFinite(read) ? read : String(read);
+}
+
 async function answer({ class: name, folder, subfolder, inputs }) {
   const place = { dtype: 'fp32', device: 'cpu', subfolder, local_files_only: true };
   const model = await library[name].from_pretrained(folder, place);
@@ -22,7 +28,7 @@ async function answer({ class: name, folder, subfolder, inputs }) {
     const found = await model(given);
     const tensors = Object.entries(found).filter(([, value]) => value instanceof library.Tensor);
     return Object.fromEntries(
-      tensors.map(([key, { dims, data }]) => [key, { shape: dims, data: Array.from(data, Number) }]),
+      tensors.map(([key, { dims, data }]) => [key, { shape: dims, data: Array.from(data, number) }]),
     );
   } finally {
     await model.dispose();
