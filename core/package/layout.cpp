@@ -114,6 +114,9 @@ std::vector<GraphFile> graph_files(const Layout& layout, const OnnxConfig& confi
   }
   const bool merges = layout.graphs == Graphs::merged;
   std::vector<GraphFile> files;
+  const auto& besides = layout.whole_besides;
+  if (std::find_first_of(parts.begin(), parts.end(), besides.begin(), besides.end()) != parts.end())
+    files.push_back({whole_file, {""}});
   for (const std::string& part : parts) {
     if (merges && !config.first_step(part).empty()) continue;  // stands under its first step
     const std::string cached = merges ? cached_step_of(config, part) : "";

@@ -31,6 +31,8 @@ struct Layout {
   std::string merged_file{};  ///< of two steps of a part in one graph
   /// A file for the weights of all graphs, which hold each once; empty where every graph keeps its own.
   std::string shared_data_file{};
+  /// Parts beside which the model is written as one graph as well, for whoever runs all of it: of two towers, one.
+  std::vector<std::string> whole_besides{};
   /// Takes any model: one without parts is written as one graph, and one without a cache by its parts. Else these are
   /// refused.
   bool any_model = false;

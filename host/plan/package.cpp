@@ -171,6 +171,8 @@ Package read_package(const fs::path& folder) {
   layout.part_file = name("part_file", "{}_model.onnx");
   layout.merged_file = name("merged_file", "{}_model_merged.onnx");
   layout.named_file = name("named_file", "{}.onnx");
+  if (const Node* besides = row.optional("whole_besides"))
+    layout.whole_besides = yaml::strings(*besides, file, "whole_besides");
   layout.axes = texts(row.optional("axes"), file, "axes");
   layout.outputs = texts(row.optional("outputs"), file, "outputs");
   if (const Node* open = row.optional("open_axes")) layout.keeps_open_axes = truth(*open, file, "open_axes");
