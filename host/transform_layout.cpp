@@ -91,8 +91,11 @@ Assignment assign(const Package& package, const OnnxConfig& config, const std::v
   const std::vector<Strings> parts = parts_of(config, files);
   Assignment assignment;
   for (size_t i = 0; i < files.size(); ++i) assignment.unused.insert(i);
-  for (const GraphFile& wanted : graph_files(package.layout, config, "model.onnx")) {
+  const std::vector<GraphFile> graphs = graph_files(package.layout, config, "model.onnx");
+  for (const GraphFile& wanted : graphs) {
     const auto found = std::find(parts.begin(), parts.end(), wanted.parts);
+    // Of two towers the whole is one more graph, which those who run one tower do without.
+    if (found == parts.end() && wanted.parts == Strings{""} && graphs.size() > 1) continue;
     if (found == parts.end()) {
       throw Error(
           Failure::usage,

@@ -35,9 +35,10 @@ class Siglip final : public SiglipTowers<SiglipImageTower> {
   using SiglipTowers::SiglipTowers;
 
  private:
-  Value image_vectors(Graph& g, const Inputs& in) const override {
+  TowerReading read_image(Graph& g, const Inputs& in) const override {
     const Scope model = g.root() / "vision_model";
-    return pool_by_probe(model / "head", image(model, in.at("pixel_values"), "vision_"), image);
+    const Value hidden = image(model, in.at("pixel_values"), "vision_");
+    return {hidden, pool_by_probe(model / "head", hidden, image)};
   }
 
   // By the mean of the patches; what pools them otherwise is not asked.

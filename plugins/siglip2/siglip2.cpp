@@ -95,10 +95,11 @@ class Siglip2 final : public SiglipTowers<Siglip2ImageTower> {
  private:
   std::vector<TensorSpec> image_inputs(const char* batch) const override { return image.images(batch).inputs(); }
 
-  Value image_vectors(Graph& g, const Inputs& in) const override {
+  TowerReading read_image(Graph& g, const Inputs& in) const override {
     const Scope model = g.root() / "vision_model";
     const PatchInputs given = Siglip2ImageTower::given(in);
-    return image.pool(model, image(model, given, "vision_"), given);
+    const Value hidden = image(model, given, "vision_");
+    return {hidden, image.pool(model, hidden, given)};
   }
 
   // By the mean of the patches; what pools them otherwise is not asked.

@@ -205,6 +205,32 @@ BOOST_AUTO_TEST_CASE(a_merged_decoder_for_transformers_js) {
   BOOST_TEST(json_in(sandbox, "out/config.json").at("is_encoder_decoder") == true);
 }
 
+// Both towers at once, for whoever compares texts with images, and each by itself, with what its own class yields.
+BOOST_AUTO_TEST_CASE(two_towers_together_and_apart) {
+  const Sandbox sandbox;
+  checkpoint_of(sandbox, R"({
+    "model_type": "siglip", "architectures": ["SiglipModel"],
+    "text_config": {"hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 1, "num_attention_heads": 2,
+                    "vocab_size": 50, "max_position_embeddings": 16},
+    "vision_config": {"hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 1, "num_attention_heads": 2,
+                      "image_size": 8, "patch_size": 4}})");
+  for (const char* layout : {"optimum", "transformers.js", "all"}) {
+    const Outcome outcome = export_as(sandbox, layout);
+    BOOST_REQUIRE_MESSAGE(outcome.status == 0, outcome.err);
+    const fs::path out = sandbox / "out", folder = fs::exists(out / "onnx") ? out / "onnx" : out;
+    const auto outputs = [&](const char* file) {
+      const Json graph = Json::parse(sandbox.run({"inspect", "--json", (folder / file).string()}).out);
+      std::string names;
+      for (const Json& output : graph.at("outputs")) names += output.at("name").get<std::string>() + " ";
+      return names;
+    };
+    BOOST_TEST(outputs("model.onnx") == "logits_per_image logits_per_text text_embeds image_embeds ");
+    BOOST_TEST(outputs("text_model.onnx") == "last_hidden_state pooler_output ");
+    BOOST_TEST(outputs("vision_model.onnx") == "last_hidden_state pooler_output ");
+    fs::remove_all(out);
+  }
+}
+
 // Clients give it no positions: they are counted in the graph.
 BOOST_AUTO_TEST_CASE(a_decoder_over_an_encoder_counts_its_positions) {
   const Sandbox sandbox;

@@ -50,6 +50,11 @@ inline Value pool_by_probe(const Scope& s, const Value& x, const Tower& tower, c
   return pick(h + fed, 1, 0);
 }
 
+/// What a tower makes: f[batch, n, hidden] and the vector that it pools of that.
+struct TowerReading {
+  Value hidden, pooled;
+};
+
 /// Both towers; how images are given and become vectors is the version's own matter. An `Image` has a head (has_head)
 /// and knows its sizes().
 template <class Image>
@@ -67,7 +72,23 @@ class SiglipTowers : public TwoTowers {
     }
   }
 
+  /// The towers apart, which yield what the classes of one tower do: nothing is projected behind them.
+  std::vector<Part> parts() const override {
+    std::vector<Part> parts = TwoTowers::parts();
+    for (Part& part : parts) {
+      part.outputs = {{"last_hidden_state", {{0, axis::batch}, {1, axis::sequence}}},
+                      {"pooler_output", {{0, axis::batch}}}};
+      part.forward = [this, of_images = part.name == "vision"](Graph& g, const Inputs& in) -> Outputs {
+        const TowerReading read = of_images ? read_image(g, in) : read_text(g, text_of(in));
+        return {{"last_hidden_state", read.hidden}, {"pooler_output", read.pooled}};
+      };
+    }
+    return parts;
+  }
+
  protected:
+  virtual TowerReading read_image(Graph& g, const Inputs& in) const = 0;
+
   const Image image;
   const SiglipTextTower text;
   const int64_t labels;
@@ -75,10 +96,13 @@ class SiglipTowers : public TwoTowers {
  private:
   TextSide text_side() const override { return text.side(false); }
   std::vector<AxisSize> image_sizes() const override { return image.sizes(); }
-  Value text_vectors(Graph& g, const Text& given) const override {
+  TowerReading read_text(Graph& g, const Text& given) const {
     const Scope model = g.root() / "text_model";
-    return text.pool(model, text(model, given.ids, "text_"));
+    const Value hidden = text(model, given.ids, "text_");
+    return {hidden, text.pool(model, hidden)};
   }
+  Value text_vectors(Graph& g, const Text& given) const override { return read_text(g, given).pooled; }
+  Value image_vectors(Graph& g, const Inputs& in) const override { return read_image(g, in).pooled; }
   Contrast contrast_by(Graph& g) const override {
     return {g.root().weight("logit_scale", {1}), g.root().weight("logit_bias", {1})};
   }
