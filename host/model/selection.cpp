@@ -106,16 +106,6 @@ void add_decisions(const Candidate& candidate, std::vector<TrustDecision>& decis
     decisions.push_back(std::move(decision));
 }
 
-/// A choice that models leave to their user: what it is called among the options, and among the facts of such a model.
-struct ChoiceOfModel {
-  const char *option, *fact;
-  bool of_decoders_over_encoders;  // whether those leave it as well
-};
-/// Clients count the positions of a decoder over an encoder by its cache, and give it none; nor do they where nothing
-/// is generated, as of a decoder that classifies.
-constexpr ChoiceOfModel choices_of_models[] = {{"position_ids", "positions", false},
-                                               {"encoder_keys", "encoder_keys", true}};
-
 /// Whether a decoder has a first step that reads what an encoder made.
 bool reads_encoder(const OnnxConfig& config) {
   const std::vector<std::string> parts = config.parts();
@@ -123,15 +113,43 @@ bool reads_encoder(const OnnxConfig& config) {
                      [&](const std::string& part) { return !config.first_step(part).empty(); });
 }
 
+bool says(const OnnxConfig& config, const char* fact) {
+  return config.description().texts.contains(fact);
+}
+
+/// Whether one of the inputs tells which samples of another count.
+bool masks_samples(const OnnxConfig& config) {
+  const Description& model = config.description();
+  return std::any_of(model.inputs.begin(), model.inputs.end(), [&](const InputSpec& spec) {
+    const InputSpec* of = spec.role == ONNXPORT_ROLE_MASK ? model.input(spec.of) : nullptr;
+    return of != nullptr && of->role == ONNXPORT_ROLE_WAVEFORM;
+  });
+}
+
+constexpr const char* sample_mask = "sample_mask";
+
+/// A choice that models leave to their user: what it is called among the options, and which models leave it.
+struct ChoiceOfModel {
+  const char* option;
+  bool (*is_left_by)(const OnnxConfig&);
+};
+constexpr ChoiceOfModel choices_of_models[] = {
+    // Clients count the positions of a decoder over an encoder by its cache, and give it none; nor do they where
+    // nothing
+    // is generated, as of a decoder that classifies.
+    {"position_ids",
+     [](const OnnxConfig& config) {
+       return says(config, "positions") && config.with_past() && !reads_encoder(config);
+     }},
+    {"encoder_keys", [](const OnnxConfig& config) { return says(config, "encoder_keys"); }},
+    {sample_mask, masks_samples}};
+
 /// Adds the choices that the model has and nobody made. Whether there were any.
 bool add_preferred(const OnnxConfig& config, const std::map<std::string, std::string>& preferred, Json& options) {
   bool added = false;
-  const bool is_over_encoder = reads_encoder(config);
   for (const ChoiceOfModel& choice : choices_of_models) {
     const auto wanted = preferred.find(choice.option);
-    if (wanted == preferred.end() || options.contains(choice.option)) continue;
-    if ((is_over_encoder || !config.with_past()) && !choice.of_decoders_over_encoders) continue;
-    if (!config.description().texts.contains(choice.fact)) continue;
+    if (wanted == preferred.end() || options.contains(choice.option) || !choice.is_left_by(config)) continue;
     options[choice.option] = wanted->second;
     added = true;
   }
@@ -244,7 +262,12 @@ Selection select(const PluginArguments& arguments, const Json& config, const fs:
         features.table_of(supported), {config, config_file.parent_path(), options}, supported.model_type, out.feature);
   };
   make(asked.options);
-  if (Json options = asked.options; add_preferred(*out.onnx_config, asked.preferred, options)) make(options);
+  if (Json options = asked.options; add_preferred(*out.onnx_config, asked.preferred, options)) {
+    make(options);
+    // Not all definitions know this one, and those that do are the smaller by an input.
+    const bool is_chosen = options.value(sample_mask, "") == "none" && !asked.options.contains(sample_mask);
+    out.drops_sample_mask = is_chosen && !masks_samples(*out.onnx_config);
+  }
   return out;
 }
 

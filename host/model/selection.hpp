@@ -36,6 +36,7 @@ struct Selection {
   std::string transformers_version;             // that wrote config.json; empty where that does not tell
   bool is_extension = false;                    // whether a manifest without a library adds the type
   bool is_assumed = false;                      // whether nothing told the feature, so that it is the base model
+  bool drops_sample_mask = false;               // whether a package has it do without a mask that it takes otherwise
   std::vector<TrustDecision> decisions;         // of policies, on the plugin and those that would have come before it
   std::vector<NameRule> name_rules;
   std::vector<std::string> outputs;  // steps that an extension puts out in every export

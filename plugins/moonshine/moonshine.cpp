@@ -79,7 +79,10 @@ struct MoonshineConfig {
 
 class MoonshineOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
  public:
-  explicit MoonshineOnnxConfig(const Request& request) : OnnxSeq2SeqConfigWithPast(request), c(named(request.config)) {}
+  explicit MoonshineOnnxConfig(const Request& request)
+      : OnnxSeq2SeqConfigWithPast(request),
+        c(named(request.config)),
+        masked(request.options.choice("sample_mask", "input", {"input", "none"}) == "input") {}
 
   std::string base_model_prefix() const override { return "model"; }
   double atol_for_validation() const override { return 1e-4; }
@@ -94,8 +97,9 @@ class MoonshineOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
   }
 
   std::vector<TensorSpec> encoder_inputs() const override {
-    return {input::waveform("input_values", {axis::batch, samples}),
-            input::mask("attention_mask", {axis::batch, samples}, {.of = "input_values"})};
+    std::vector<TensorSpec> specs{input::waveform("input_values", {axis::batch, samples})};
+    if (masked) specs.push_back(input::mask("attention_mask", {axis::batch, samples}, {.of = "input_values"}));
+    return specs;
   }
   bool takes_decoder_mask() const override { return false; }
   /// A place counts where the first of its samples does.
@@ -109,9 +113,9 @@ class MoonshineOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
     const Scope s = base(g) / "encoder";
     Value x = shorten(s, in.at("input_values"));
     const Value length = size_of(x, 1);
-    x = transformer_layers(
-        s / "layers", x, {c.encoder_layers, [this](int64_t) { return encoder_layer(); }, "encoder_"},
-        {.mask = mask_of_result(in.at("attention_mask"), length), .angles = angles(s, range(length))});
+    const Value mask = masked ? mask_of_result(in.at("attention_mask"), length) : Value();
+    x = transformer_layers(s / "layers", x, {c.encoder_layers, [this](int64_t) { return encoder_layer(); }, "encoder_"},
+                           {.mask = mask, .angles = angles(s, range(length))});
     return g.mark("encoder_hidden_states." + std::to_string(c.encoder_layers), norm(s / "layer_norm", x, unbiased));
   }
 
@@ -187,6 +191,7 @@ class MoonshineOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
   }
 
   const MoonshineConfig c;
+  const bool masked;  // else all of every recording counts, for clients that give no mask
 };
 
 }  // namespace

@@ -29,6 +29,12 @@ constexpr const char* tiny_clip = R"({
   "max_position_embeddings": 10}, "vision_config": {"hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 1,
   "num_attention_heads": 2, "image_size": 8, "patch_size": 4}})";
 
+constexpr const char* tiny_moonshine = R"({
+  "model_type": "moonshine", "architectures": ["MoonshineForConditionalGeneration"], "hidden_size": 16,
+  "intermediate_size": 20, "encoder_num_hidden_layers": 1, "decoder_num_hidden_layers": 1,
+  "encoder_num_attention_heads": 2, "decoder_num_attention_heads": 2, "max_position_embeddings": 32, "vocab_size": 50,
+  "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0})";
+
 void checkpoint_of(const Sandbox& sandbox, const char* config, const Words& more = {}) {
   sandbox.write("config.json", config);
   Words words{"synth", "config.json", "model"};
@@ -143,6 +149,31 @@ BOOST_AUTO_TEST_CASE(a_hearing_package_is_validated_as_it_lies, *boost::unit_tes
   BOOST_TEST(exported.status == 0, exported.out << exported.err);
   const Outcome validated = sandbox.run({"validate", "-m", "model", "out"});
   BOOST_TEST(validated.status == 0, validated.out << validated.err);
+}
+
+// transformers.js gives Moonshine samples and nothing else.
+BOOST_AUTO_TEST_CASE(a_hearing_package_without_a_mask, *boost::unit_test::precondition(reference_built)) {
+  const Sandbox sandbox;
+  checkpoint_of(sandbox, tiny_moonshine);
+  const auto inputs_of = [&](const std::string& file) {
+    return names_in(
+        Json::parse(sandbox.run({"inspect", "--json", (sandbox / "out" / file).string()}).out).at("inputs"));
+  };
+  const std::vector<std::string> samples{"input_values"}, masked{"input_values", "attention_mask"};
+  for (const char* layout : {"transformers.js", "all"}) {
+    const Outcome outcome = sandbox.run({"export", "-m", "model", "--layout", layout, "out"});
+    BOOST_TEST(outcome.status == 0, outcome.out << outcome.err);
+    BOOST_TEST(inputs_of("onnx/encoder_model.onnx") == samples, boost::test_tools::per_element());
+    for (const std::string& name : inputs_of("onnx/decoder_model_merged.onnx"))
+      BOOST_TEST(name.find("mask") == std::string::npos, name);
+    // The files say so, for those that read them.
+    const Outcome validated = sandbox.run({"validate", "-m", "model", "out"});
+    BOOST_TEST(validated.status == 0, validated.out << validated.err);
+  }
+  BOOST_TEST(export_as(sandbox, "transformers.js", {"--attention-mask"}).status == 0);
+  BOOST_TEST(inputs_of("onnx/encoder_model.onnx") == masked, boost::test_tools::per_element());
+  BOOST_TEST(export_as(sandbox, "optimum").status == 0);
+  BOOST_TEST(inputs_of("encoder_model.onnx") == masked, boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_CASE(one_folder_for_all) {

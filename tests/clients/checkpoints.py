@@ -22,6 +22,8 @@ FEATURES = {
     "seq2seq-lm-with-past": SEQ2SEQ,
     "speech2seq-lm-with-past": SPEECH2SEQ,
     "vision2seq-lm-with-past": VISION2SEQ,
+    "vision2seq-lm": {"florence2"},
+    "text-to-audio": {"musicgen"},
     "masked-lm": ENCODERS,
     "sequence-classification": ENCODERS | DECODERS,
     "token-classification": ENCODERS | DECODERS,

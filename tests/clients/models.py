@@ -19,7 +19,8 @@ CLASSES = {
     "causal-lm-with-past": transformers.AutoModelForCausalLM,
     "seq2seq-lm-with-past": transformers.AutoModelForSeq2SeqLM,
     "speech2seq-lm-with-past": transformers.AutoModelForSpeechSeq2Seq,
-    "vision2seq-lm-with-past": transformers.AutoModelForVision2Seq,
+    # Called otherwise until version 5.
+    "vision2seq-lm-with-past": getattr(transformers, "AutoModelForVision2Seq", transformers.AutoModelForImageTextToText),
     "masked-lm": transformers.AutoModelForMaskedLM,
     "sequence-classification": transformers.AutoModelForSequenceClassification,
     "token-classification": transformers.AutoModelForTokenClassification,

@@ -69,7 +69,9 @@ def seq2seq(command, checkpoint):
     model = original(checkpoint)
     client_class = getattr(optimum.onnxruntime, GENERATORS[checkpoint.feature])
     layouts = ["split", "merged", "optimum"]
-    if same_heads(model.config):  # its first cache has as many heads as the encoder, for which "all" leaves no axis open
+    # Its first cache has as many heads as the encoder, for which "all" leaves no axis open; and there Moonshine's samples
+    # have no mask.
+    if same_heads(model.config) and checkpoint.model_type != "moonshine":
         layouts.append("all")
     for layout in layouts:
         with exported(command, checkpoint, "--layout", layout) as folder:

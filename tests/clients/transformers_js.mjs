@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Answers requests, one JSON object a line, with what transformers.js makes of an exported folder:
-//   {task, folder, subfolder, inputs: {name: {type, shape, data}}, options} -> {tokens} | {shape, data} | {error}
+//   {type, task, folder, subfolder, inputs: {name: {type, shape, data}}, options} -> {tokens} | {shape, data} | {error}
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
@@ -19,18 +19,25 @@ const classes = {
   'image-classification': library.AutoModelForImageClassification,
 };
 
+// Types of which no class above knows.
+const classesOfTypes = {
+  florence2: library.Florence2ForConditionalGeneration,
+  musicgen: library.MusicgenForConditionalGeneration,
+};
+
 function tensor({ type, shape, data }) {
   return new library.Tensor(type, type === 'int64' ? BigInt64Array.from(data, BigInt) : Float32Array.from(data), shape);
 }
 
-async function answer({ task, folder, subfolder, inputs, options }) {
+async function answer({ type, task, folder, subfolder, inputs, options }) {
   const place = { dtype: 'fp32', device: 'cpu', subfolder, local_files_only: true };
-  const model = await classes[task].from_pretrained(folder, place);
+  const model = await (classesOfTypes[type] ?? classes[task]).from_pretrained(folder, place);
   const tensors = Object.fromEntries(Object.entries(inputs).map(([name, value]) => [name, tensor(value)]));
   try {
     if (options) {
-      const tokens = await model.generate({ ...tensors, ...options });
-      return { tokens: tokens.tolist().map((row) => row.map(Number)) };
+      const made = await model.generate({ ...tensors, ...options });
+      if (made.type !== 'int64') return { shape: made.dims, data: Array.from(made.data) };
+      return { tokens: made.tolist().map((row) => row.map(Number)) };
     }
     const { logits } = await model(tensors);
     return { shape: logits.dims, data: Array.from(logits.data) };

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """transformers.js on exported folders: the same tokens and logits as the original model."""
+import dataclasses
 import json
 import os
 import pathlib
@@ -7,10 +8,12 @@ import subprocess
 import sys
 
 import torch
+from safetensors.torch import load_file
 
 import checkpoints
 import runner
-from models import Difference, close, encoder_inputs, exported, greedy, images, new_tokens, original, text_inputs
+from models import (Difference, close, encoder_inputs, exported, greedy, images, new_tokens, original, text_config,
+                    text_inputs)
 
 
 class Node:
@@ -25,8 +28,8 @@ class Node:
         described = {name: {"type": "int64" if value.dtype == torch.int64 else "float32", "shape": list(value.shape),
                             "data": value.flatten().tolist()} for name, value in inputs.items()}
         subfolder = "onnx" if (folder / "onnx").is_dir() else ""
-        request = {"task": checkpoint.feature, "folder": str(folder), "subfolder": subfolder, "inputs": described,
-                   "options": options}
+        request = {"type": checkpoint.model_type, "task": checkpoint.feature, "folder": str(folder),
+                   "subfolder": subfolder, "inputs": described, "options": options}
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
         line = self.process.stdout.readline()
@@ -66,8 +69,10 @@ def seq2seq(command, checkpoint):
 
 
 def tells_all(checkpoint):
-    """Whether config.json says by itself what the client's packages say else."""
+    """Whether config.json says by itself what the client's packages say else, and all inputs are of those that it gives."""
     config = json.loads((checkpoint.folder / "config.json").read_text())
+    if checkpoint.model_type == "moonshine":  # whose samples have a mask elsewhere
+        return False
     return "is_encoder_decoder" in config and ("num_layers" not in config or "num_decoder_layers" in config)
 
 
@@ -80,8 +85,40 @@ def same_tokens(checkpoint, folder, model, inputs, expected):
 
 
 def knows(checkpoint, inputs):
-    """Whisper it lets transcribe one recording at a time."""
+    """Whisper it lets transcribe one recording at a time, and Moonshine recordings of one length."""
+    if checkpoint.model_type == "moonshine":
+        return bool(inputs.pop("attention_mask").all())
     return checkpoint.model_type != "whisper" or len(inputs["input_features"]) == 1
+
+
+def looks(command, checkpoint):
+    """Greedy search over an image and words, which the encoder reads one behind the other: a single row, and a padded batch."""
+    model = original(checkpoint)
+    cached = dataclasses.replace(checkpoint, feature=f"{checkpoint.feature}-with-past")
+    image = next(load_file(case)["in/pixel_values"][:1] for case in checkpoint.cases if "vision_encoder" in case.name)
+    with torch.no_grad():
+        places = model.get_image_features(image)
+    places = getattr(places, "pooler_output", places).numel() // text_config(model.config).d_model
+    with exported(command, cached, "--layout", "transformers.js") as folder:
+        for rows in 1, 3:
+            words = text_inputs(text_config(model.config), rows=rows, padded=rows > 1)
+            seen = {"pixel_values": image.repeat(rows, 1, 1, 1)}
+            before = torch.full((rows, places), model.config.image_token_id), torch.ones(rows, places, dtype=torch.int64)
+            asked = {name: torch.cat([ahead, words[name]], 1) for ahead, name in zip(before, words)}
+            expected = greedy(model, {**seen, **asked})[0].tolist()
+            same_tokens(cached, folder, model, {**seen, **words}, expected)
+
+
+def sounds(command, checkpoint):
+    """The sound of the codes that a greedy search finds after a text."""
+    model = original(checkpoint)
+    cached = dataclasses.replace(checkpoint, feature=f"{checkpoint.feature}-with-past")
+    options = {"max_new_tokens": 12, "do_sample": False, "guidance_scale": 1}
+    with exported(command, cached, "--layout", "transformers.js") as folder:
+        words = text_inputs(model.config.text_encoder, rows=1, padded=False)
+        expected = model.generate(**words, **options)
+        reply = node.ask(cached, folder, words, options)
+    close("samples", torch.tensor(reply["data"]).view(reply["shape"]), expected, checkpoint.atol)
 
 
 def classification(command, checkpoint):
@@ -100,14 +137,17 @@ CHECKS = {
     "seq2seq-lm-with-past": seq2seq,
     "speech2seq-lm-with-past": seq2seq,
     "vision2seq-lm-with-past": seq2seq,
+    "vision2seq-lm": looks,
+    "text-to-audio": sounds,
     "sequence-classification": classification,
     "image-classification": classification,
 }
 
 
-# Encoder-decoders that it has a class for that is given what they take (SpeechT5's is given no sound, Moonshine's no mask); and it has no classifier over a decoder.
+# Encoder-decoders that it has a class for that is given what they take (SpeechT5's is given no sound); and it has no
+# classifier over a decoder.
 CLASSES = {"bart", "blenderbot", "blenderbot-small", "longt5", "m2m-100", "marian", "mbart", "mt5", "t5",
-           "vision-encoder-decoder", "whisper"}
+           "moonshine", "vision-encoder-decoder", "whisper"}
 
 
 def reads(checkpoint):
