@@ -106,15 +106,17 @@ void add_decisions(const Candidate& candidate, std::vector<TrustDecision>& decis
     decisions.push_back(std::move(decision));
 }
 
-/// A choice that models leave to their user: what it is called among the options, and among the facts of such a model.
+/// A choice that models leave to their user: what it is called among the options, and how such a model is told: by a
+/// fact of it, or by a part that it has.
 struct ChoiceOfModel {
-  const char *option, *fact;
+  const char *option, *fact, *part;
   bool of_decoders_over_encoders;  // whether those leave it as well
 };
 /// Clients count the positions of a decoder over an encoder by its cache, and give it none; nor do they where nothing
 /// is generated, as of a decoder that classifies.
-constexpr ChoiceOfModel choices_of_models[] = {{"position_ids", "positions", false},
-                                               {"encoder_keys", "encoder_keys", true}};
+constexpr ChoiceOfModel choices_of_models[] = {{"position_ids", "positions", nullptr, false},
+                                               {"encoder_keys", "encoder_keys", nullptr, true},
+                                               {"image_features", nullptr, "vision_encoder", false}};
 
 /// Whether a decoder has a first step that reads what an encoder made.
 bool reads_encoder(const OnnxConfig& config) {
@@ -127,11 +129,13 @@ bool reads_encoder(const OnnxConfig& config) {
 bool add_preferred(const OnnxConfig& config, const std::map<std::string, std::string>& preferred, Json& options) {
   bool added = false;
   const bool is_over_encoder = reads_encoder(config);
+  const std::vector<std::string> parts = config.parts();
   for (const ChoiceOfModel& choice : choices_of_models) {
     const auto wanted = preferred.find(choice.option);
     if (wanted == preferred.end() || options.contains(choice.option)) continue;
     if ((is_over_encoder || !config.with_past()) && !choice.of_decoders_over_encoders) continue;
-    if (!config.description().texts.contains(choice.fact)) continue;
+    if (choice.fact != nullptr && !config.description().texts.contains(choice.fact)) continue;
+    if (choice.part != nullptr && std::find(parts.begin(), parts.end(), choice.part) == parts.end()) continue;
     options[choice.option] = wanted->second;
     added = true;
   }
@@ -243,8 +247,9 @@ Selection select(const PluginArguments& arguments, const Json& config, const fs:
     out.onnx_config = OnnxConfig::from_folder(
         features.table_of(supported), {config, config_file.parent_path(), options}, supported.model_type, out.feature);
   };
-  make(asked.options);
-  if (Json options = asked.options; add_preferred(*out.onnx_config, asked.preferred, options)) make(options);
+  out.options = asked.options;
+  make(out.options);
+  if (add_preferred(*out.onnx_config, asked.preferred, out.options)) make(out.options);
   return out;
 }
 

@@ -34,7 +34,10 @@ class Row:
     config: dict
     architecture: str
     feature: str = ""  # "" is what the program chooses by config.json
+    command: str = ""  # onnxport
+    answer: pathlib.Path = None  # examples/run/answer
     folder: pathlib.Path = None
+    output: pathlib.Path = None
     inputs: dict = None
     answers: dict = None
     tokens: list = None
