@@ -84,6 +84,8 @@ std::map<std::string, std::string> metadata_of(const ExportPlan& plan, const Sel
     metadata["onnxport.position_ids"] = name_of(position_choices, *plan.positions);
   if (const auto keys = facts.find("encoder_keys"); keys != facts.end() && keys->second != "decoder")
     metadata["onnxport.encoder_keys"] = keys->second;
+  if (const auto features = selection.options.find("image_features"); features != selection.options.end())
+    metadata["onnxport.image_features"] = features->get<std::string>();
   if (plan.sample_mask) metadata["onnxport.sample_mask"] = "input";
   if (selection.drops_sample_mask) metadata["onnxport.sample_mask"] = "none";
   if (!plan.scores.empty()) metadata[scores_metadata] = plan.scores;

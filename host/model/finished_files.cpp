@@ -119,6 +119,7 @@ Wanted wanted_for(const ModelSummary& file, const std::string& plugin) {
   };
   choose("position_ids", "onnxport.position_ids");
   choose("encoder_keys", "onnxport.encoder_keys");
+  choose("image_features", "onnxport.image_features");
   choose("sample_mask", "onnxport.sample_mask");
   choose(scores_option, scores_metadata);
   return wanted;

@@ -135,13 +135,18 @@ struct ChoiceOfModel {
 };
 constexpr ChoiceOfModel choices_of_models[] = {
     // Clients count the positions of a decoder over an encoder by its cache, and give it none; nor do they where
-    // nothing
-    // is generated, as of a decoder that classifies.
+    // nothing is generated, as of a decoder that classifies.
     {"position_ids",
      [](const OnnxConfig& config) {
        return says(config, "positions") && config.with_past() && !reads_encoder(config);
      }},
     {"encoder_keys", [](const OnnxConfig& config) { return says(config, "encoder_keys"); }},
+    {"image_features",
+     [](const OnnxConfig& config) {
+       const std::vector<std::string> parts = config.parts();
+       return config.with_past() && !reads_encoder(config) &&
+              std::find(parts.begin(), parts.end(), "vision_encoder") != parts.end();
+     }},
     {sample_mask, masks_samples}};
 
 /// Adds the choices that the model has and nobody made. Whether there were any.
@@ -261,11 +266,12 @@ Selection select(const PluginArguments& arguments, const Json& config, const fs:
     out.onnx_config = OnnxConfig::from_folder(
         features.table_of(supported), {config, config_file.parent_path(), options}, supported.model_type, out.feature);
   };
-  make(asked.options);
-  if (Json options = asked.options; add_preferred(*out.onnx_config, asked.preferred, options)) {
-    make(options);
+  out.options = asked.options;
+  make(out.options);
+  if (add_preferred(*out.onnx_config, asked.preferred, out.options)) {
+    make(out.options);
     // Not all definitions know this one, and those that do are the smaller by an input.
-    const bool is_chosen = options.value(sample_mask, "") == "none" && !asked.options.contains(sample_mask);
+    const bool is_chosen = out.options.value(sample_mask, "") == "none" && !asked.options.contains(sample_mask);
     out.drops_sample_mask = is_chosen && !masks_samples(*out.onnx_config);
   }
   return out;

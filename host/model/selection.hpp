@@ -39,6 +39,7 @@ struct Selection {
   bool drops_sample_mask = false;               // whether a package has it do without a mask that it takes otherwise
   std::vector<TrustDecision> decisions;         // of policies, on the plugin and those that would have come before it
   std::vector<NameRule> name_rules;
+  Json options = Json::object();     // what was chosen of the model
   std::vector<std::string> outputs;  // steps that an extension puts out in every export
   std::vector<std::filesystem::path>
       plugin_folders;  // the plugin's; before it that of the extension that names the type

@@ -111,13 +111,53 @@ function(exported)
       search: search,
     };
 
+  // A decoder that is given vectors: of words, and among them of images, which the graph of the words puts there.
+  local graphs_of(part) = [graph for graph in exported.graphs if graph.parts == [part]];
+  local visions = graphs_of('vision_encoder'), embeddings = graphs_of('embed_tokens');
+  local takes(graph, name) = [input for input in graph.inputs if input.name == name] != [];
+  local types_with_images = std.get(exported.data, 'types_with_images', {});
+  local sees = std.length(visions) == 1 && std.length(embeddings) == 1 && std.length(exported.graphs) == 3;
+  local puts_images_among_words = sees && takes(embeddings[0], 'image_features');
+  local untold = if !sees then [] else
+    [input.name for input in decoder.inputs
+     if std.get(input, 'role') == 'embeddings' && !takes(embeddings[0], input.name) && input.name != 'inputs_embeds'];
+  local vision = std.get(config, 'vision_config', {});
+  local as_given(graph) = { [input.name]: input.name for input in graph.inputs };
+  local with_images = {
+    model+: {
+      type: types_with_images[exported.model_type],
+      [if first([config], ['image_token_id', 'image_token_index']) != null then 'image_token_id']:
+        first([config], ['image_token_id', 'image_token_index']),
+      [if std.get(config, 'vision_start_token_id') != null then 'vision_start_token_id']: config.vision_start_token_id,
+      [if std.get(config, 'video_token_id') != null then 'video_token_id']: config.video_token_id,
+      vision: {
+        filename: visions[0].file,
+        [if first([vision, config], ['spatial_merge_size', 'downsample_factor']) != null then 'spatial_merge_size']:
+          first([vision, config], ['spatial_merge_size', 'downsample_factor']),
+        [if std.get(vision, 'patch_size') != null then 'patch_size']: vision.patch_size,
+        [if std.get(vision, 'window_size') != null then 'window_size']: vision.window_size,
+        [if std.get(vision, 'tokens_per_second') != null then 'tokens_per_second']: vision.tokens_per_second,
+        inputs: as_given(visions[0]),
+        outputs: { image_features: visions[0].outputs[0].name },
+      },
+      embedding: {
+        filename: embeddings[0].file,
+        inputs: as_given(embeddings[0]),
+        outputs: { inputs_embeds: embeddings[0].outputs[0].name },
+      },
+      decoder+: { inputs+: { inputs_embeds: 'inputs_embeds' } },
+    },
+  };
+
   if std.length(decoders) == 0 then
     { refused: "onnxruntime-genai generates text with a cache, and the feature '%s' has none" % exported.feature }
   else if std.length(encoders) == 1 && makes_keys(encoders[0]) && std.objectHas(types_over_encoder, exported.model_type) then
     over_encoder(types_over_encoder[exported.model_type])
   else if std.objectHas(types_over_encoder, exported.model_type) then
     { refused: 'onnxruntime-genai wants an encoder that makes the keys of the decoder, which --layout genai writes' }
-  else if std.length(exported.graphs) > 1 then
+  else if sees && std.objectHas(types_with_images, exported.model_type) && !puts_images_among_words then
+    { refused: "onnxruntime-genai wants a graph of the words that is given the images' vectors, which --layout genai writes" }
+  else if std.length(exported.graphs) > 1 && !(sees && std.objectHas(types_with_images, exported.model_type)) then
     { refused: 'onnxruntime-genai has no type for a model of the graphs ' + std.join(', ', [graph.file for graph in exported.graphs]) }
   else if std.length(unknown) > 0 then
     { refused: 'onnxruntime-genai has no place for the states ' + std.join(', ', unknown) }
@@ -129,6 +169,8 @@ function(exported)
     { refused: "onnxruntime-genai keeps a convolution's inputs beside every recurrent state, and layers of this model have none" }
   else if convolution == null && recurrent == null && std.length(key.layers) != layers then
     { refused: 'onnxruntime-genai keeps keys and values of every layer, and here some have none' }
+  else if untold != [] then
+    { refused: 'onnxruntime-genai gives a decoder no ' + std.join(', ', untold) }
   else {
     model: tokens {
       type: std.get(exported.data.types, exported.model_type, 'decoder'),
@@ -160,4 +202,4 @@ function(exported)
       },
     },
     search: search,
-  }
+  } + (if sees then with_images else {})

@@ -51,7 +51,8 @@ class Lfm2Vl final : public VisionLanguage {
     return sizes;
   }
   std::vector<DummyTensor> generate_dummy_inputs(const DummyRequest& request) const override {
-    if (!request.part.empty() && request.part != "vision_encoder") return {};
+    if (!request.part.empty() && request.part != "vision_encoder")
+      return VisionLanguage::generate_dummy_inputs(request);
     const std::vector<int64_t> shapes = c.images(images).shapes(request);
     int64_t tokens = 0;
     for (size_t i = 0; i < shapes.size(); i += 2) tokens += shapes[i] * shapes[i + 1] / (c.merge * c.merge);

@@ -65,6 +65,8 @@ inline DummyTensor texts_with_images(const DummyRequest& request, const TextsWit
 /// Features vision2seq-lm and vision2seq-lm-with-past, and default without the head. Parts, as transformers.js loads
 /// them: vision_encoder, embed_tokens and the decoder, which is first and cached step in one. As one graph: input_ids
 /// and the images of all texts in a row.
+/// The choice `image_features`: who puts an image's vectors among those of the words. "apart", the client; "embedded",
+/// embed_tokens, which is given them in one row, as onnxruntime-genai does.
 class VisionLanguage : public OnnxConfigWithPast {
  public:
   VisionLanguage(const Request& request, LanguageHalf half)
@@ -77,7 +79,9 @@ class VisionLanguage : public OnnxConfigWithPast {
                                  .options = chosen(request, half_.options)}),
         decoder_(language_.part("decoder")),
         embedded_(language_.part("embed_tokens").outputs),
-        vocab_(std::max(language_.part("embed_tokens").input("input_ids")->limit, half_.image_token + 1)) {}
+        vocab_(std::max(language_.part("embed_tokens").input("input_ids")->limit, half_.image_token + 1)),
+        puts_images_among_words_(request.options.choice("image_features", "apart", {"apart", "embedded"}) ==
+                                 "embedded") {}
 
   double atol_for_validation() const override { return 1e-4; }
   int64_t max_positions() const override { return decoder_.integer("max_positions", 0); }
@@ -160,16 +164,21 @@ class VisionLanguage : public OnnxConfigWithPast {
   }
 
   std::vector<Part> parts() const override {
-    std::vector<OutputSpec> features{image_features()};
+    std::vector<OutputSpec> features{embeds_images() ? image_row() : image_features()};
     for (OutputSpec& spec : further_features()) features.push_back(std::move(spec));
     const auto looks = [this, features](Graph& g, const Inputs& in) {
-      const std::vector<Value> seen = see(g, with_names_of_whole(in));
+      std::vector<Value> seen = see(g, with_names_of_whole(in));
+      if (embeds_images() && seen.at(0).rank() > 2) seen[0] = reshape(seen[0], {-1, seen[0].fixed(-1)});
       Outputs outputs;
       for (size_t i = 0; i < features.size(); ++i) outputs.emplace_back(features[i].name, seen.at(i));
       return outputs;
     };
     const auto embeds = [this](Graph& g, const Inputs& in) -> Outputs {
-      const std::map<std::string, Value> made = embed(g, in.at("input_ids"));
+      std::map<std::string, Value> made = embed(g, in.at("input_ids"));
+      if (embeds_images()) {
+        made[inputs_embeds] = masked_scatter(made.at(inputs_embeds), equal(in.at("input_ids"), half_.image_token),
+                                             with_a_row(in.at(image_row().name)));
+      }
       Outputs outputs;
       for (const OutputSpec& spec : embedded_) outputs.emplace_back(spec.name, made.at(spec.name));
       return outputs;
@@ -197,13 +206,19 @@ class VisionLanguage : public OnnxConfigWithPast {
       all.push_back({sense.part, sense.inputs, {sense.features}, perceives});
       limit = std::max(limit, sense.token + 1);
     }
-    all.push_back({"embed_tokens", {input::ids("input_ids", {axis::batch, axis::sequence}, limit)}, embedded_, embeds});
+    Part words{"embed_tokens", {input::ids("input_ids", {axis::batch, axis::sequence}, limit)}, embedded_, embeds};
+    if (embeds_images()) words.inputs.push_back(input::features(image_row().name, {image_sequence, embedded_width()}));
+    all.push_back(std::move(words));
     all.push_back(std::move(decoder));
     return all;
   }
 
   /// Texts in which as many tokens are an image's as there are vectors of images, where an image has a known number.
   std::vector<DummyTensor> generate_dummy_inputs(const DummyRequest& request) const override {
+    if (embeds_images() && request.part == "embed_tokens") {
+      const int64_t vectors = length(request.sizes, image_sequence);
+      return {texts_with_placeholders(request, {.all = {{vectors, half_.image_token}}, .vocab = vocab_})};
+    }
     return texts_of(request, vectors_of(request.sizes));
   }
 
@@ -236,8 +251,8 @@ class VisionLanguage : public OnnxConfigWithPast {
     const auto found = sizes.find(axis);
     return found == sizes.end() ? 1 : found->second;
   }
-  /// The axis along which images stand.
-  static constexpr const char* images = "images";
+  /// The axis along which images stand, and that of the vectors of all of them.
+  static constexpr const char *images = "images", *image_sequence = "image_sequence";
   /// The axes of images that all have the config's size, in pixels.
   static std::vector<AxisSize> axes_of_square_images(int64_t channels, int64_t side) {
     return {{.axis = images, .usual = 2},
@@ -257,6 +272,16 @@ class VisionLanguage : public OnnxConfigWithPast {
     if (sees()) tokens.push_back(half_.image_token);
     for (const Sense& sense : further_senses({})) tokens.push_back(sense.token);
     return tokens;
+  }
+  bool embeds_images() const { return puts_images_among_words_ && sees(); }
+  /// The vectors of all images in one row: f[image_sequence, width].
+  OutputSpec image_row() const { return {image_features().name, {{0, image_sequence}}}; }
+  /// How wide the vector of a word is.
+  Dim embedded_width() const {
+    const auto found = std::find_if(decoder_.inputs.begin(), decoder_.inputs.end(),
+                                    [](const TensorSpec& spec) { return spec.name == inputs_embeds; });
+    if (found == decoder_.inputs.end()) throw Error(ONNXPORT_UNSUPPORTED, "the decoder reads no vectors of words");
+    return found->shape.back();
   }
   bool is_embedded(const std::string& name) const {
     return std::any_of(embedded_.begin(), embedded_.end(), [&](const OutputSpec& spec) { return spec.name == name; });
@@ -298,6 +323,7 @@ class VisionLanguage : public OnnxConfigWithPast {
   const ComponentPart decoder_;
   const std::vector<OutputSpec> embedded_;  // what the decoder reads of tokens: their vectors, and what else there is
   const int64_t vocab_;
+  const bool puts_images_among_words_;
 };
 
 /// The same for models that hear and do not see: features speech2seq-lm and speech2seq-lm-with-past.
