@@ -66,8 +66,7 @@ struct ExportToValidate {
 /// graphs, and where the model is validated in segments.
 ScriptJudges judges_of(const std::vector<ScriptReference>& references, const ExportToValidate& exported);
 
-/// The recordings that are to judge it as well. Throws Error(checkpoint) as recorded_cases() of its graphs, and
-/// Error(usage) where the model is validated in segments.
+/// The recordings that are to judge it as well. Throws Error(checkpoint) as recorded_cases() of its graphs.
 RecordedCases cases_of(const std::vector<std::filesystem::path>& files, const ExportToValidate& exported);
 
 /// Whether a file of this form has weights in 16 bits, as far as its form tells.
