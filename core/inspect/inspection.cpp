@@ -54,11 +54,28 @@ void count_nodes(const google::protobuf::RepeatedPtrField<pb::NodeProto>& nodes,
   }
 }
 
+/// Nobody trains whole numbers of 32 bits and more, or truth values: they are shapes, axes and masks of the graph.
+bool holds_parameters(const pb::TensorProto& tensor) {
+  switch (tensor.data_type()) {
+    case pb::TensorProto::INT32:
+    case pb::TensorProto::INT64:
+    case pb::TensorProto::UINT32:
+    case pb::TensorProto::UINT64:
+    case pb::TensorProto::BOOL:
+    case pb::TensorProto::STRING:
+      return false;
+    default:
+      return true;
+  }
+}
+
 void add_stored(const std::vector<StoredTensor>& tensors, Inspection& out) {
   for (const StoredTensor& tensor : tensors) {
     const Stored one{1, elements_of(*tensor.tensor), tensor.bytes()};
     out.by_type[type_name(tensor.tensor->data_type())] += one;
-    for (const std::string& module : with_outer(tensor.module)) out.by_module[module].stored += one;
+    Stored share = one;
+    if (!holds_parameters(*tensor.tensor)) share.parameters = 0;
+    for (const std::string& module : with_outer(tensor.module)) out.by_module[module].stored += share;
     const auto place = place_of(*tensor.tensor);
     if (place && !place->location.empty()) out.external_files[place->location] += one.bytes;
   }
