@@ -13,7 +13,8 @@
 namespace onnxport::inspect {
 namespace {
 
-constexpr int64_t usual_length = 128;
+/// Of axes that nobody gave a size: the first at which the model runs, whose tables may be shorter than usual.
+constexpr int64_t usual_lengths[] = {128, 32, 8};
 
 Port port_of(const pb::ValueInfoProto& value) {
   Port port{value.name(), "(no tensor)", {}, std::nullopt};
@@ -93,6 +94,16 @@ void check_sizes(const ir::Lengths& sizes, const std::vector<OpenAxis>& axes) {
   }
 }
 
+/// The model at the sizes that were given and a usual length for other axes; `sizes` are then all of them.
+SizedModel at_usual_length(const SizableModel& sizable, const ir::Lengths& given, ir::Lengths& sizes) {
+  for (const int64_t length : usual_lengths) {
+    sizes = sizable.complete(given, length);
+    if (SizedModel sized = sizable.at(sizes); sized.problems.empty()) return sized;
+  }
+  sizes = sizable.complete(given, usual_lengths[0]);
+  return sizable.at(sizes);
+}
+
 }  // namespace
 
 Stored& Stored::operator+=(const Stored& other) {
@@ -142,8 +153,8 @@ Inspection inspect(const OnnxFile& file, const InspectOptions& options) {
   const SizableModel sizable(model);
   out.axes = sizable.axes();
   check_sizes(options.sizes, out.axes);
-  out.sizes = sizable.complete(options.sizes, usual_length);
-  out.cost = cost_of(sizable.at(out.sizes));
+  const SizedModel sized = at_usual_length(sizable, options.sizes, out.sizes);
+  out.cost = cost_of(sized);
   for (const auto& [module, operations] : out.cost.by_module) {
     for (const std::string& outer : with_outer(module)) out.by_module[outer].operations += operations;
   }

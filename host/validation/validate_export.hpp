@@ -107,8 +107,8 @@ struct ExportValidation {
   /// Whether no output holds NaN or infinity.
   bool is_finite() const;
   double largest_difference() const;
-  /// Whether a file differs from what was recorded of the original, and from nothing else.
-  bool differs_from_cases_alone() const;
+  /// Whether a file differs from the original, recorded or run, and from nothing else.
+  bool differs_from_original_alone() const;
   /// The first failure that is no number: an output that is missing, of another shape or type, or NaN or infinite on
   /// one side, in words; empty where there is none.
   std::string problem() const;
