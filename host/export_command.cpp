@@ -29,8 +29,8 @@
 #include "host/report/config_use.hpp"
 #include "host/report/planned.hpp"
 #include "host/report/report.hpp"
-#include "host/validation/case_advice.hpp"
 #include "host/validation/opening.hpp"
+#include "host/validation/original_advice.hpp"
 #include "host/validation/range_check.hpp"
 #include "host/validation/requirements.hpp"
 #include "host/validation/segmented.hpp"
@@ -205,18 +205,18 @@ int conclude(const std::string& model_file, const std::optional<ExportValidation
   }
   if (!found->overflows.empty()) return fail_for_range(*found, fs::path(model_file).parent_path().string(), console);
   const std::string problem = found->problem();
-  const bool is_of_original = found->differs_from_cases_alone();
-  const std::string from = is_of_original ? " from what was recorded of the original" : "";
+  const bool is_of_original = found->differs_from_original_alone();
+  const std::string from = is_of_original ? " from the original" : "";
   const std::string kept =
       "the files are kept in " + fs::path(model_file).parent_path().string() + " for a look at them";
   const std::string larger =
       problem.empty() && found->is_finite() ? "; where differences so large do not matter, pass a larger --atol" : "";
-  console.fail(static_cast<int>(Failure::differs), "differs",
-               problem.empty()
-                   ? fmt::format("validation found differences{} above the tolerance of {} (largest {:.3g})", from,
-                                 describe(found->tolerance), found->largest_difference())
-                   : fmt::format("validation found a difference{}: {}", from, problem),
-               is_of_original ? advice_on_cases(*found, json.value("position_ids", "")) + "; " + kept : kept + larger);
+  console.fail(
+      static_cast<int>(Failure::differs), "differs",
+      problem.empty() ? fmt::format("validation found differences{} above the tolerance of {} (largest {:.3g})", from,
+                                    describe(found->tolerance), found->largest_difference())
+                      : fmt::format("validation found a difference{}: {}", from, problem),
+      is_of_original ? advice_on_original(*found, json.value("position_ids", "")) + "; " + kept : kept + larger);
   json["status"] = "differs";
   return static_cast<int>(Failure::differs);
 }

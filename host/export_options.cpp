@@ -75,7 +75,7 @@ void add_export_options(CLI::App& app, ExportArguments& e) {
   app.add_flag("--external-data", e.external_data, "Keep the weights in a file beside the model");
   app.add_option("--data-name", e.data_name, "That file's name (default: the model's and _data)")->type_name("NAME");
   app.add_option("--max-memory", e.max_memory, "What the export and its validation may take: 500MB, 4GB")
-      ->transform(CLI::AsSizeValue(true))
+      ->transform(size_value())
       ->type_name("SIZE");
   app.add_option("--layout", e.layout, layout_help())->type_name("NAME");
   app.add_option("--position-ids", e.position_ids,

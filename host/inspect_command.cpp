@@ -35,6 +35,7 @@ ir::Lengths sizes_from(const std::vector<std::string>& words) {
 }  // namespace
 
 int run_inspect(const InspectArguments& arguments, Console& console) {
+  if (!arguments.graph.empty()) check_graph_name(arguments.graph);
   inspect::InspectOptions options{.sizes = sizes_from(arguments.sizes)};
   if (!arguments.runtime.empty()) options.runtime = inspect::runtime_from(arguments.runtime);
   const std::filesystem::path file = model_path(arguments.file);

@@ -58,7 +58,7 @@ void define_synth(CLI::App& root, Arguments& a) {
   synth->add_option("--dtype", a.synth.dtype, "Type of the weights (default fp32)")
       ->check(CLI::IsMember(names_of(dtype_choices)));
   synth->add_option("--shard-size", a.synth.shard_size, "Several files of at most this size, and their index: 5GB")
-      ->transform(CLI::AsSizeValue(true))
+      ->transform(size_value())
       ->type_name("SIZE");
   synth->add_option("--feature", a.synth.feature, "What the model is for (default: by config.json's architectures)")
       ->type_name("NAME");

@@ -2,6 +2,12 @@
 // Options that several commands have.
 #include "host/options.hpp"
 
+#include <charconv>
+#include <cmath>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
 #include "host/plan/choices.hpp"
 
 namespace onnxport {
@@ -11,6 +17,39 @@ std::function<void()> running_plugins(Arguments& a, const std::function<int(Cons
     a.run = run;
     a.runs_plugins = true;
   };
+}
+
+namespace {
+
+/// "1.5GB" as bytes: K, M, G and T by thousands, Ki, Mi, Gi and Ti by 1024; nullopt where it is none.
+std::optional<uint64_t> bytes_from(const std::string& word) {
+  double number = 0;
+  const char* const end = word.data() + word.size();
+  const auto read = std::from_chars(word.data(), end, number, std::chars_format::fixed);
+  std::string unit = CLI::detail::to_lower(CLI::detail::trim_copy(std::string(read.ptr, end)));
+  if (read.ec != std::errc() || !(number > 0)) return std::nullopt;
+  if (unit.ends_with('b')) unit.pop_back();
+  const double base = unit.ends_with('i') ? 1024 : 1000;
+  if (unit.ends_with('i')) unit.pop_back();
+  if (unit.empty() && base == 1024) return std::nullopt;
+  constexpr std::string_view prefixes = "kmgt";
+  const size_t place = unit.empty() ? 0 : prefixes.find(unit) + 1;
+  if (!unit.empty() && (unit.size() > 1 || place == 0)) return std::nullopt;
+  const double bytes = number * std::pow(base, static_cast<double>(place));
+  return bytes >= 1 && bytes < 1e18 ? std::optional(static_cast<uint64_t>(bytes)) : std::nullopt;
+}
+
+}  // namespace
+
+CLI::Validator size_value() {
+  return CLI::Validator(
+      [](std::string& word) -> std::string {
+        const std::optional<uint64_t> bytes = bytes_from(word);
+        if (!bytes) return "'" + word + "' is no size: write one such as 500MB, 1.5GB or 4GiB";
+        word = std::to_string(*bytes);
+        return {};
+      },
+      "");
 }
 
 void add_report_options(CLI::App& app, Arguments& a) {
@@ -70,7 +109,7 @@ void add_depth_options(CLI::App& app, DepthArguments& depth) {
          "--segment-size", depth.segment_size,
          "Compare the model segment by segment, with so many bytes of weights at a time (default: where it does "
          "not fit into memory)")
-      ->transform(CLI::AsSizeValue(true))
+      ->transform(size_value())
       ->type_name("SIZE");
   CLI::Option* reference = app.add_option("--reference", depth.references,
                                           "The original model as TorchScript, which the file is compared with as "

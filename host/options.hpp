@@ -39,6 +39,8 @@ std::function<void()> running_plugins(Arguments& a, const std::function<int(Cons
 
 // --- options that several commands have ---------------------------------------------------------------------------
 
+/// Turns "500MB" into a number of bytes above 0.
+CLI::Validator size_value();
 /// --quiet, --json, --json-line
 void add_report_options(CLI::App& app, Arguments& a);
 /// --report

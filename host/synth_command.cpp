@@ -81,10 +81,24 @@ std::vector<TensorPlan> tensors_as_stored(const Selection& selection, ir::DType 
   return as_in_checkpoint(tensors, selection.name_rules, prefix == facts.end() ? "" : prefix->second);
 }
 
+/// Beside the config that was named, weights are most likely those that somebody trained.
+void require_no_weights(const fs::path& config, const fs::path& output) {
+  std::error_code ignored;
+  if (!fs::equivalent(config.parent_path().empty() ? "." : config.parent_path(), output, ignored)) return;
+  for (const fs::directory_entry& entry : fs::directory_iterator(output, ignored)) {
+    const std::string kind = entry.path().extension().string();
+    if (kind != ".safetensors" && kind != ".bin") continue;
+    throw Error(Failure::usage,
+                fmt::format("{} holds weights already: {}", output.string(), entry.path().filename().string()),
+                "name another folder for the random checkpoint, or remove these weights first");
+  }
+}
+
 }  // namespace
 
 int run_synth(const SynthArguments& arguments, Console& console) {
   const auto [file, config] = read_config(arguments.config);
+  require_no_weights(file, arguments.output);
   Selection selection = select(arguments.plugins, config, file, {arguments.feature, arguments.plugin}, console);
   const ir::DType dtype = value_of(dtype_choices, arguments.dtype);
   const std::vector<TensorPlan> tensors = tensors_as_stored(selection, dtype);

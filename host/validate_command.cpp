@@ -24,9 +24,9 @@
 #include "host/report/json.hpp"
 #include "host/report/report.hpp"
 #include "host/validate_foreign.hpp"
-#include "host/validation/case_advice.hpp"
 #include "host/validation/changed_inputs.hpp"
 #include "host/validation/opening.hpp"
+#include "host/validation/original_advice.hpp"
 #include "host/validation/range_check.hpp"
 #include "host/validation/recorded_case.hpp"
 #include "host/validation/requirements.hpp"
@@ -34,6 +34,7 @@
 #include "host/validation/tolerance.hpp"
 #include "host/validation/validate_export.hpp"
 #include "registry/backend_trust.hpp"
+#include "registry/file_safety.hpp"
 
 namespace onnxport {
 namespace {
@@ -129,6 +130,9 @@ ExportValidation validate_model(const ValidatePlan& plan, const Exported& export
                 "name the folder from which it was exported");
   }
   fill_json(ChosenModel{plan.model->name, selection}, console.result());
+  const std::string sum = exported.metadata("onnxport.config_sha256", "");
+  if (!sum.empty() && sum != sha256_of(selection.config_file))
+    console.note(selection.config_file.string() + " is not the one that the file was exported from, by its sum");
   require_backends(true);
   WeightSource weights(checkpoint, selection.name_rules);
   std::vector<GraphFile> files;
@@ -183,8 +187,8 @@ ExportValidation validate_model(const ValidatePlan& plan, const Exported& export
 std::string advice(const ValidatePlan& plan, const Exported& exported, const ExportValidation& found) {
   if (!found.overflows.empty())
     return "modules compute numbers beyond the range of fp16: export it again with --keep-fp32 auto";
-  if (!plan.model || found.differs_from_cases_alone())
-    return advice_on_cases(found, exported.metadata("onnxport.position_ids", ""));
+  if (!plan.model || found.differs_from_original_alone())
+    return advice_on_original(found, exported.metadata("onnxport.position_ids", ""));
   if (!is_own_export(exported.summaries[0]))
     return "the definition, which recorded outputs of the original hold to account, says otherwise: export it with "
            "onnxport";

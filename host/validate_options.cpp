@@ -13,7 +13,7 @@ void define_validate(CLI::App& root, Arguments& a) {
   add_model_options(*app, v.model);
   add_depth_options(*app, v.depth);
   app->add_option("--max-memory", v.max_memory, "What the validation may take: 500MB, 4GB")
-      ->transform(CLI::AsSizeValue(true))
+      ->transform(size_value())
       ->type_name("SIZE");
   app->add_option("--atol", v.atol, "Largest absolute difference that is accepted")->type_name("X");
   app->add_option("--custom-ops", v.custom_ops, "Library that registers kernels of custom operators with ONNX Runtime")

@@ -99,8 +99,17 @@ class Script final : public ScriptedModel {
                 file.string() + ": " + version + " does not know " + op.substr(0, op.find_first_of(".\n ")),
                 "make the module without it; of attention: attn_implementation=\"eager\"");
   }
-  throw Error(Failure::usage, file.string() + " is no TorchScript module that " + version + " reads: " + said,
-              "make it with torch.jit.trace(model, inputs).save(FILE)");
+  constexpr const char* hint = "make it with torch.jit.trace(model, inputs).save(FILE)";
+  if (said.find("constants.pkl") != std::string::npos)
+    throw Error(Failure::usage,
+                file.string() + " is no TorchScript module, but an exported program (torch.export) or a state dict",
+                hint);
+  // What it asks its own authors to look at is a file that is damaged.
+  const bool is_assertion = said.find("INTERNAL ASSERT") != std::string::npos;
+  throw Error(Failure::usage,
+              file.string() + " is no TorchScript module that " + version +
+                  " reads: " + (is_assertion ? "it is damaged" : said),
+              hint);
 }
 
 /// The module in a file. What is read while another holds it is the same one, so that its weights are in memory once.

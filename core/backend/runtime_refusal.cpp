@@ -49,6 +49,9 @@ constexpr Remedy remedies[] = {
     {"BroadcastIterator",
      "two shapes do not fit at that node: an axis that it was built for is frozen (`onnxport inspect FILE` tells "
      "which)"},
+    {"Attempting to broadcast an axis",
+     "two shapes do not fit at that node: an axis that it was built for is frozen (`onnxport inspect FILE` tells "
+     "which)"},
     {"cannot be reshaped",
      "a shape is built in that does not fit these inputs: an axis is frozen (`onnxport inspect FILE` tells which)"},
     {"indices element out of data bounds",
@@ -87,7 +90,9 @@ bool is_of_another_domain(const std::string& said) {
 /// Without the paths of the library's own sources and the names of its functions.
 std::string without_sources(const std::string& said) {
   static const std::regex source(R"((/[\w./-]+\.(cc|h|cpp|hpp):\d+ )[^\n]*?\) )");
-  return std::regex_replace(said, source, "");
+  std::string text = std::regex_replace(said, source, "");
+  text.erase(text.find_last_not_of(" \n") + 1);
+  return text;
 }
 
 }  // namespace

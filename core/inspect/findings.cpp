@@ -217,6 +217,12 @@ std::vector<Finding> find_faults(const Subject& subject) {
     Findings found = check(subject);
     std::move(found.begin(), found.end(), std::back_inserter(all));
   }
+  // Where a value is missing nothing behind it has a shape: that tells nothing of axes.
+  const auto is = [](const char* kind) { return [kind](const Finding& finding) { return finding.kind == kind; }; };
+  if (std::any_of(all.begin(), all.end(), is("undefined-value"))) {
+    std::erase_if(all, is("frozen-axis"));
+    std::erase_if(all, is("limited-axis"));
+  }
   return all;
 }
 

@@ -13,7 +13,8 @@
 namespace onnxport::inspect {
 namespace {
 
-constexpr int64_t usual_length = 128;
+/// Of axes that nobody gave a size: the first at which the model runs, whose tables may be shorter than usual.
+constexpr int64_t usual_lengths[] = {128, 32, 8};
 
 Port port_of(const pb::ValueInfoProto& value) {
   Port port{value.name(), "(no tensor)", {}, std::nullopt};
@@ -54,11 +55,28 @@ void count_nodes(const google::protobuf::RepeatedPtrField<pb::NodeProto>& nodes,
   }
 }
 
+/// Nobody trains whole numbers of 32 bits and more, or truth values: they are shapes, axes and masks of the graph.
+bool holds_parameters(const pb::TensorProto& tensor) {
+  switch (tensor.data_type()) {
+    case pb::TensorProto::INT32:
+    case pb::TensorProto::INT64:
+    case pb::TensorProto::UINT32:
+    case pb::TensorProto::UINT64:
+    case pb::TensorProto::BOOL:
+    case pb::TensorProto::STRING:
+      return false;
+    default:
+      return true;
+  }
+}
+
 void add_stored(const std::vector<StoredTensor>& tensors, Inspection& out) {
   for (const StoredTensor& tensor : tensors) {
     const Stored one{1, elements_of(*tensor.tensor), tensor.bytes()};
     out.by_type[type_name(tensor.tensor->data_type())] += one;
-    for (const std::string& module : with_outer(tensor.module)) out.by_module[module].stored += one;
+    Stored share = one;
+    if (!holds_parameters(*tensor.tensor)) share.parameters = 0;
+    for (const std::string& module : with_outer(tensor.module)) out.by_module[module].stored += share;
     const auto place = place_of(*tensor.tensor);
     if (place && !place->location.empty()) out.external_files[place->location] += one.bytes;
   }
@@ -74,6 +92,16 @@ void check_sizes(const ir::Lengths& sizes, const std::vector<OpenAxis>& axes) {
     throw Error(Failure::usage, fmt::format("--sizes {}: no input of the model has such an open axis", name),
                 names.empty() ? "all its axes are fixed" : fmt::format("its axes are {}", fmt::join(names, ", ")));
   }
+}
+
+/// The model at the sizes that were given and a usual length for other axes; `sizes` are then all of them.
+SizedModel at_usual_length(const SizableModel& sizable, const ir::Lengths& given, ir::Lengths& sizes) {
+  for (const int64_t length : usual_lengths) {
+    sizes = sizable.complete(given, length);
+    if (SizedModel sized = sizable.at(sizes); sized.problems.empty()) return sized;
+  }
+  sizes = sizable.complete(given, usual_lengths[0]);
+  return sizable.at(sizes);
 }
 
 }  // namespace
@@ -125,8 +153,8 @@ Inspection inspect(const OnnxFile& file, const InspectOptions& options) {
   const SizableModel sizable(model);
   out.axes = sizable.axes();
   check_sizes(options.sizes, out.axes);
-  out.sizes = sizable.complete(options.sizes, usual_length);
-  out.cost = cost_of(sizable.at(out.sizes));
+  const SizedModel sized = at_usual_length(sizable, options.sizes, out.sizes);
+  out.cost = cost_of(sized);
   for (const auto& [module, operations] : out.cost.by_module) {
     for (const std::string& outer : with_outer(module)) out.by_module[outer].operations += operations;
   }

@@ -176,8 +176,8 @@ OnnxFile read_onnx_file(const std::filesystem::path& file) {
   try {
     read.model = parse_without_weights(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   } catch (const std::exception& reason) {
-    throw Error(Failure::checkpoint, file.string() + " is no ONNX model: " + reason.what(),
-                "name the .onnx file of an export");
+    throw Error(Failure::checkpoint, file.string() + " is no ONNX model, or a damaged one: " + reason.what(),
+                "copy or export it again, or name the .onnx file of an export");
   }
   return read;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/validate/segmented_model.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/validate/file_inputs.hpp"
@@ -13,21 +14,29 @@ class SegmentedFile final : public Runnable {
   explicit SegmentedFile(const SegmentedModel& model) : model_(model) {}
 
   Tensors run(const Tensors& inputs, const std::vector<std::string>& wanted) override {
+    return run_all({&inputs}, wanted)[0];
+  }
+
+  /// All sets pass a segment before the next one is loaded.
+  std::vector<Tensors> run_all(const std::vector<const Tensors*>& sets,
+                               const std::vector<std::string>& wanted) override {
     const FileSegments& file = *model_.file;
-    Tensors values = as_file_takes(inputs, model_.form);
-    Tensors outputs;
+    std::vector<Tensors> values, results(sets.size());
+    for (const Tensors* set : sets) values.push_back(as_file_takes(*set, model_.form));
     for (size_t k = 0; k < file.size(); ++k) {
-      Tensors made = load_backend("onnxruntime").load_image(file.image(k))->run(values);
-      for (const ir::NamedValue& output : model_.segments[k].outputs) {
-        if (const auto found = made.find(output.name); found != made.end()) outputs.insert(*found);
+      const auto segment = load_backend("onnxruntime").load_image(file.image(k));
+      for (size_t s = 0; s < sets.size(); ++s) {
+        Tensors made = segment->run(values[s]);
+        for (const ir::NamedValue& output : model_.segments[k].outputs) {
+          const auto found = made.find(output.name);
+          const bool is_wanted = wanted.empty() || std::ranges::find(wanted, output.name) != wanted.end();
+          if (found != made.end() && is_wanted) results[s].insert(*found);
+        }
+        values[s].merge(made);
+        file.forget(values[s], k);
       }
-      values.merge(made);
-      file.forget(values, k);
     }
-    if (wanted.empty()) return outputs;
-    Tensors chosen;
-    for (const std::string& name : wanted) chosen.insert(outputs.extract(name));
-    return chosen;
+    return results;
   }
 
  private:

@@ -140,7 +140,14 @@ ValidationInputs read_case(const std::filesystem::path& file) {
   ValidationInputs set;
   set.label = file.filename().string();
   set.expected.emplace();
-  for (StoredTensor& stored : read_safetensors(file.string())) {
+  std::vector<StoredTensor> tensors;
+  try {
+    tensors = read_safetensors(file.string());
+  } catch (const Error& error) {
+    throw Error(error.failure(), error.what(),
+                "a case is a safetensors file that `onnxport record` or its own program has written: record it again");
+  }
+  for (StoredTensor& stored : tensors) {
     const std::string name = stored.name;
     ir::Tensor tensor = materialize(Weight{std::make_shared<const StoredTensor>(std::move(stored)), {}});
     if (name.starts_with("in/"))

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/export/weight_storage.hpp"
 
+#include <fmt/format.h>
+
+#include <filesystem>
 #include <memory>
 #include <set>
 
+#include "core/error.hpp"
 #include "core/output/linking.hpp"
 #include "core/output/throughput.hpp"
 #include "host/process/memory.hpp"
@@ -28,6 +32,20 @@ std::vector<std::shared_ptr<const MappedFile>> files_of(const std::vector<GraphT
   return files;
 }
 
+/// A file that is read would be gone once the one of the same name is delivered.
+void require_other_name(const std::string& data_file, const WeightsToStore& weights, const StagedOutput& output) {
+  if (data_file.empty()) return;
+  const std::filesystem::path place = output.final_folder() / data_file;
+  for (const auto& file : files_of(weights.graphs)) {
+    std::error_code ignored;
+    if (!std::filesystem::equivalent(place, file->path(), ignored)) continue;
+    throw Error(
+        Failure::usage,
+        fmt::format("--data-name {}: {} is the checkpoint's own file, which would be lost", data_file, place.string()),
+        "choose another name, or another output; --weights link writes a model that refers to this file");
+  }
+}
+
 }  // namespace
 
 void choose_weight_storage(const ExportPlan& plan, const WeightsToStore& weights, const StagedOutput& output,
@@ -42,6 +60,7 @@ void choose_weight_storage(const ExportPlan& plan, const WeightsToStore& weights
   const bool is_too_large = OnnxConfig::use_external_data_format(bytes / sizeof(float));
   options.external_data = wanted.external_data || !wanted.data_name.empty() ||
                           (wanted.place != WeightPlace::embed && (shares || is_too_large));
+  require_other_name(options.data_file, weights, output);
   if (wanted.place == WeightPlace::link) options.linked = link_files(files_of(weights.graphs), output);
   if (plan.max_memory) options.memory = tile_memory(*plan.max_memory);
 }

@@ -71,8 +71,8 @@ std::vector<ValidationInputs> accepted_sets(const ImportPlan& plan, const Import
         throw Error(Failure::usage,
                     fmt::format("{} refuses inputs of {}: {}{}", name, sets[i].set.label, error.what(),
                                 place.empty() ? "" : "; in the graph: " + place),
-                    "say how long its axes may be (--size AXIS=N), and which values whole numbers may have "
-                    "(--range INPUT=LOW:HIGH)");
+                    "say of which type each argument is (--input NAME=TYPE[AXIS,…]), how long its axes may be (--size "
+                    "AXIS=N), and which values whole numbers may have (--range INPUT=LOW:HIGH)");
       }
       refused.push_back(fmt::format("{}: {} refuses it: {}", sets[i].set.label, name, error.what()));
       if (first_refusal.emplace(sets[i].axis, error.what()).second) refused_by_axis[sets[i].axis] = &sets[i];

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/model/finished_files.hpp"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <limits>
 #include <set>
@@ -59,6 +62,20 @@ size_t mismatch(const OnnxConfig& config, const std::vector<FinishedFile>& files
   return sum;
 }
 
+/// Folders with a config.json each are exports of their own, and no package.
+void require_one_export(const fs::path& output, const std::vector<fs::path>& files) {
+  std::set<std::string> exports;
+  std::error_code ignored;
+  for (const fs::path& file : files) {
+    const fs::path first = *file.lexically_relative(output).begin();
+    if (fs::is_regular_file(output / first / "config.json", ignored)) exports.insert(first.string());
+  }
+  if (exports.size() < 2) return;
+  throw Error(Failure::usage,
+              fmt::format("{} holds no model, and several are below it: {}", output.string(), fmt::join(exports, ", ")),
+              "name one of these folders");
+}
+
 /// The features to try: what was asked for; the architecture's, with and without a past; or all where nothing tells.
 std::vector<std::string> features_to_try(const WantedDefinition& wanted, const Selection& usual) {
   if (!wanted.feature.empty()) return {wanted.feature};
@@ -85,6 +102,7 @@ std::vector<fs::path> model_files(const fs::path& output) {
     if (entry.depth() == 2) entry.disable_recursion_pending();
   }
   std::sort(files.begin(), files.end());
+  require_one_export(output, files);
   if (!files.empty()) return files;
   throw Error(Failure::checkpoint, "there is no model " + (output / "model.onnx").string(),
               "name the folder of an export, or its .onnx file");

@@ -133,7 +133,10 @@ void plan_layout(const ExportArguments& arguments, ExportPlan& plan) {
 void require_file(const std::string& option, const std::filesystem::path& file, const std::string& hint) {
   std::error_code ignored;
   if (std::filesystem::is_regular_file(file, ignored)) return;
-  throw Error(Failure::usage, fmt::format("{} {}: there is no such file", option, file.string()), hint);
+  const bool is_folder = std::filesystem::is_directory(file, ignored);
+  throw Error(Failure::usage,
+              fmt::format("{} {}: {}", option, file.string(), is_folder ? "that is a folder" : "there is no such file"),
+              hint);
 }
 
 void require_kernels(const std::filesystem::path& library, const PluginArguments& plugins) {

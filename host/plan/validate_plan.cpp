@@ -10,7 +10,9 @@ ValidatePlan plan_validate(const ValidateArguments& arguments) {
   const bool has_model = !arguments.model.name.empty();
   if (arguments.depth.cases.empty() && !has_model) {
     throw Error(Failure::usage, "nothing to compare with",
-                "name the model's folder (-m DIR) or recorded outputs (--case FILE.safetensors)");
+                arguments.depth.references.empty()
+                    ? "name the model's folder (-m DIR) or recorded outputs (--case FILE.safetensors)"
+                    : "name the model's folder as well (-m DIR): --reference is one more judge beside its definition");
   }
   if (!arguments.depth.budget.empty() && !has_model)
     throw Error(Failure::usage,

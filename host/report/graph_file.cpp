@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/report/graph_file.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <spawn.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <fstream>
 #include <map>
 #include <vector>
@@ -72,36 +73,58 @@ std::string dot_of(const Picture& picture, const Anchors& anchors = {}) {
 
 void write_text(const fs::path& file, const std::string& text) {
   std::ofstream out(file, std::ios::binary);
+  const bool is_open = out.is_open();
   out << text;
   out.close();
-  if (!out) throw output_error("cannot write", file, errno);
+  if (out) return;
+  const int reason = errno;
+  std::error_code ignored;
+  if (is_open) fs::remove(file, ignored);
+  throw output_error("cannot write", file, reason);
 }
 
-/// Has Graphviz draw; the result lies in `to`, of several graphs one after the other. It is taken from standard output:
-/// into a file that it is named, Graphviz writes the first graph only.
-void draw(const std::string& dot, const char* format, const fs::path& to) {
-  const fs::path source = to.string() + ".dot" + std::to_string(::getpid());
-  write_text(source, dot);
-  write_text(to, "");  // so that a place where nothing can be written is told as such
-  std::string program = "dot", type = std::string("-T") + format, input = source.string();
-  char* const words[] = {program.data(), type.data(), input.data(), nullptr};
+/// A file in memory.
+class Scratch {
+ public:
+  explicit Scratch(const std::string& text = {}) : descriptor_(::memfd_create("graph", MFD_CLOEXEC)) {
+    for (size_t done = 0; done < text.size();) {
+      const ssize_t count = ::write(descriptor_, text.data() + done, text.size() - done);
+      if (count <= 0) throw output_error("cannot keep the graph in", "memory", errno);
+      done += static_cast<size_t>(count);
+    }
+    ::lseek(descriptor_, 0, SEEK_SET);
+  }
+  ~Scratch() { ::close(descriptor_); }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  int descriptor() const { return descriptor_; }
+  std::string text() const { return read_whole(fmt::format("/proc/self/fd/{}", descriptor_)); }
+
+ private:
+  const int descriptor_;
+};
+
+/// Has Graphviz draw; of several graphs one picture after the other. It is taken from standard output: into a file that
+/// it is named, Graphviz writes the first graph only.
+std::string drawn(const std::string& dot, const char* format) {
+  const Scratch source(dot), picture;
+  std::string program = "dot", type = std::string("-T") + format;
+  char* const words[] = {program.data(), type.data(), nullptr};
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, to.c_str(), O_WRONLY | O_TRUNC, 0644);
+  ::posix_spawn_file_actions_adddup2(&actions, source.descriptor(), STDIN_FILENO);
+  ::posix_spawn_file_actions_adddup2(&actions, picture.descriptor(), STDOUT_FILENO);
   pid_t child = 0;
   const int missing = ::posix_spawnp(&child, "dot", &actions, nullptr, words, environ);
   ::posix_spawn_file_actions_destroy(&actions);
   int status = 0;
   if (missing == 0) ::waitpid(child, &status, 0);
-  std::error_code ignored;
-  fs::remove(source, ignored);
-  if (missing != 0 || status != 0) fs::remove(to, ignored);
   if (missing != 0 || (WIFEXITED(status) && WEXITSTATUS(status) == 127)) {
     throw Error(Failure::usage, "--graph draws with Graphviz, whose program dot is not here",
                 "install it (apt-get install graphviz)");
   }
-  if (status != 0)
-    throw Error(Failure::output, fmt::format("Graphviz could not draw {}", to.string()), "choose a smaller --depth");
+  if (status != 0) throw Error(Failure::output, "Graphviz could not draw the graph", "choose a smaller --depth");
+  return picture.text();
 }
 
 void require_drawable(const Picture& picture) {
@@ -112,15 +135,10 @@ void require_drawable(const Picture& picture) {
 }
 
 /// The pictures of modules, by path: one run of Graphviz draws all.
-std::map<std::string, std::string> draw_all(const std::vector<Picture>& pictures, const Anchors& anchors,
-                                            const fs::path& beside) {
+std::map<std::string, std::string> draw_all(const std::vector<Picture>& pictures, const Anchors& anchors) {
   std::string dot;
   for (const Picture& picture : pictures) dot += dot_of(picture, anchors);
-  const fs::path file = beside.string() + ".svg" + std::to_string(::getpid());
-  draw(dot, "svg", file);
-  const std::string all = read_whole(file);
-  std::error_code ignored;
-  fs::remove(file, ignored);
+  const std::string all = drawn(dot, "svg");
   std::map<std::string, std::string> by_path;
   size_t at = 0;
   for (const Picture& picture : pictures) {
@@ -169,11 +187,23 @@ void write_page(const inspect::OnnxFile& model, const fs::path& file) {
   const std::string body = fmt::format(
       "{}<h1>{}</h1>\n<p class=\"faint\">Blue boxes are modules; a click opens them below. Green comes in, brown goes "
       "out.</p>\n{}",
-      graph_style, html::text(title), section("", modules, anchors, draw_all(pictures, anchors, file)));
+      graph_style, html::text(title), section("", modules, anchors, draw_all(pictures, anchors)));
   write_text(file, html::page("onnxport: " + title, body));
 }
 
 }  // namespace
+
+void check_graph_name(const fs::path& file) {
+  const std::string ending = file.extension().string();
+  if (ending != ".html" && ending != ".svg" && ending != ".png") {
+    throw Error(Failure::usage, "--graph " + file.string() + " ends neither in .svg, .png nor .html",
+                "the ending says what is drawn");
+  }
+  std::error_code ignored;
+  if (file.has_parent_path() && !fs::is_directory(file.parent_path(), ignored))
+    throw Error(Failure::usage, "--graph " + file.string() + ": there is no folder " + file.parent_path().string(),
+                "make the folder first, or name another");
+}
 
 void write_graph(const inspect::OnnxFile& model, const fs::path& file, size_t depth) {
   const std::string ending = file.extension().string();
@@ -181,13 +211,9 @@ void write_graph(const inspect::OnnxFile& model, const fs::path& file, size_t de
     write_page(model, file);
     return;
   }
-  if (ending != ".svg" && ending != ".png") {
-    throw Error(Failure::usage, "--graph " + file.string() + " ends neither in .svg, .png nor .html",
-                "the ending says what is drawn");
-  }
   const Picture picture = inspect::collapsed(model.model.graph(), depth);
   require_drawable(picture);
-  draw(dot_of(picture), ending == ".svg" ? "svg" : "png", file);
+  write_text(file, drawn(dot_of(picture), ending == ".svg" ? "svg" : "png"));
 }
 
 }  // namespace onnxport

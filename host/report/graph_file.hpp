@@ -8,9 +8,13 @@
 
 namespace onnxport {
 
+/// Before the work begins: throws Error(usage) for another ending than .svg, .png and .html, and where the folder is
+/// not there.
+void check_graph_name(const std::filesystem::path& file);
+
 /// Writes an SVG or a PNG of the model down to `depth` steps of module paths, or a page (.html) on which each module
-/// opens to a picture of what is in it; as the file's ending says. Throws Error(usage) for another ending and where
-/// Graphviz is not installed, Error(output) where the file cannot be written.
+/// opens to a picture of what is in it; as the file's ending says. Throws Error(usage) where Graphviz is not
+/// installed, Error(output) where the file cannot be written.
 void write_graph(const inspect::OnnxFile& model, const std::filesystem::path& file, size_t depth);
 
 }  // namespace onnxport

@@ -28,6 +28,9 @@ std::string log_bars(const std::vector<Bar>& bars, double limit);
 /// A line over places in order, logarithmic upwards, each with its name as a tooltip; as SVG.
 std::string log_line(const std::vector<Bar>& points);
 
+/// What every page has in it.
+inline constexpr const char* mark = "<meta name=\"generator\" content=\"onnxport\">";
+
 /// A page of its own: no other file, no script.
 std::string page(const std::string& title, const std::string& body);
 

@@ -8,7 +8,8 @@
 
 namespace onnxport {
 
-/// Throws Error(usage) for a name that ends neither in .html nor in .json, before the work begins.
+/// Before the work begins: throws Error(usage) for a name that ends neither in .html nor in .json, that of a file which
+/// is no report, and one in a folder that is not there; Error(output) where nothing can be written.
 void check_report_name(const std::filesystem::path& file);
 
 /// Writes the object that --json prints, with its facts (run_facts.hpp), as the file's ending says. Whole or not at

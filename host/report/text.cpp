@@ -191,8 +191,10 @@ void print_text(const ValidationRun& run, Console& console) {
 
 void print_text(const ExportValidation& found, Console& console) {
   if (found.memory.segment_weights) {
-    console.note(fmt::format("validation in segments, with {} of weights at a time: {} of memory are free",
-                             format_bytes(*found.memory.segment_weights), format_bytes(found.memory.available)));
+    console.note(
+        fmt::format("validation in segments, with {} of weights at a time where the model can be cut so ({} of "
+                    "memory are free)",
+                    format_bytes(*found.memory.segment_weights), format_bytes(found.memory.available)));
   } else if (!found.memory.keeps_weights) {
     console.note(fmt::format("{} of weights stay in their files, and each run reads them anew: {} of memory are free{}",
                              format_bytes(found.memory.in_files), format_bytes(found.memory.available),

@@ -7,28 +7,80 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "core/error.hpp"
 #include "core/validate/cuts.hpp"
 #include "core/validate/light_model.hpp"
+#include "core/validate/taken_branches.hpp"
 #include "host/validation/module_steps.hpp"
 
 namespace onnxport {
 namespace {
 
-/// The file's model with the results of all its nodes as outputs, and the names of these. Those of nodes within nodes
-/// (If, Loop) are not seen from outside.
-std::pair<ModelImage, std::vector<std::string>> with_all_results(const std::filesystem::path& path) {
-  const inspect::OnnxFile file = inspect::read_onnx_file(path);
-  inspect::pb::ModelProto model = file.model;
+namespace pb = inspect::pb;
+
+Tensors run_model(const ForeignRun& run, const ModelImage& image, const std::vector<std::string>& names) {
+  const std::unique_ptr<Runnable> onnx = load_backend("onnxruntime").load_image(image);
+  return run.behind_names(run.definition, *onnx)->run(run.inputs, names);
+}
+
+/// The values on which the graph's choices hang.
+std::set<std::string> conditions_of(const pb::GraphProto& graph) {
+  std::set<std::string> conditions;
+  for (const auto& node : graph.node()) {
+    if (node.op_type() == "If" && node.input_size() > 0) conditions.insert(node.input(0));
+  }
+  return conditions;
+}
+
+/// Which of them hold in this run.
+std::map<std::string, bool> truths_of(const ForeignRun& run, const inspect::OnnxFile& file, pb::ModelProto model) {
+  std::map<std::string, std::string> asked;  // by condition; one that is an input can be no output
+  std::vector<std::string> names;
+  for (const std::string& condition : conditions_of(model.graph())) {
+    names.push_back(fmt::format("condition {}", names.size()));
+    asked.emplace(condition, names.back());
+    pb::NodeProto& node = *model.mutable_graph()->add_node();
+    node.set_op_type("Identity");
+    node.add_input(condition);
+    node.add_output(names.back());
+    model.mutable_graph()->add_output()->set_name(names.back());
+  }
+  const Tensors values = run_model(run, image_of(file, std::move(model)), names);
+  std::map<std::string, bool> truths;
+  for (const auto& [condition, name] : asked) truths.emplace(condition, values.at(name).as<uint8_t>()[0] != 0);
+  return truths;
+}
+
+/// The file's model as this run goes through it: an If is the branch that it takes, whose results are then seen from
+/// outside. Those of a Loop's or a Scan's steps are not.
+pb::ModelProto as_taken(const ForeignRun& run, const inspect::OnnxFile& file) {
+  constexpr int deepest = 16;  // that choices stand within each other
+  pb::ModelProto model = file.model;
+  for (int depth = 0; depth < deepest && !conditions_of(model.graph()).empty(); ++depth) {
+    const std::map<std::string, bool> truths = truths_of(run, file, model);
+    take_branches(*model.mutable_graph(), [&](const std::string& condition) { return truths.at(condition); });
+  }
+  return model;
+}
+
+/// The results of all nodes that are tensors.
+Tensors all_results(const ForeignRun& run) {
+  const inspect::OnnxFile file = inspect::read_onnx_file(run.file);
+  pb::ModelProto model = as_taken(run, file);
   std::set<std::string> declared;
   std::vector<std::string> names;
   for (const auto& output : model.graph().output()) declared.insert(output.name());
-  for (const auto& node : file.model.graph().node()) {
+  const int nodes = model.graph().node_size();
+  for (int i = 0; i < nodes; ++i) {
+    const pb::NodeProto& node = model.graph().node(i);
     if (node.op_type().starts_with("Sequence") || node.op_type().starts_with("SplitToSequence")) continue;
     for (const std::string& name : node.output()) {
       if (name.empty()) continue;
@@ -36,7 +88,7 @@ std::pair<ModelImage, std::vector<std::string>> with_all_results(const std::file
       if (declared.insert(name).second) model.mutable_graph()->add_output()->set_name(name);
     }
   }
-  return {image_of(file, std::move(model)), std::move(names)};
+  return run_model(run, image_of(file, std::move(model)), names);
 }
 
 /// How far apart two tensors are, of as many elements in the same order; infinity where one holds what is no number.
@@ -129,9 +181,7 @@ std::string first_departure(const ForeignRun& run) {
       load_backend("reference").load_graph(definition)->run(run.inputs, marks_of(definition, steps));
   Tensors values;
   try {
-    const auto [image, names] = with_all_results(run.file);
-    const std::unique_ptr<Runnable> onnx = load_backend("onnxruntime").load_image(image);
-    values = run.behind_names(run.definition, *onnx)->run(run.inputs, names);
+    values = all_results(run);
   } catch (const Error& error) {
     return fmt::format("not looked for: with all its values as outputs the file does not run: {}", error.what());
   }

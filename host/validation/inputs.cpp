@@ -132,6 +132,11 @@ class SetMaker {
     return set;
   }
 
+  static const char* padding_of(Padding padding) {
+    if (padding == Padding::left) return ", padded on the left";
+    return padding == Padding::right ? ", padded on the right" : ", padded";
+  }
+
   std::string label_of(const InputSet& set) const {
     const DummyOptions& options = set.options;
     const auto length = [&](const char* symbol, int64_t asked) {
@@ -148,7 +153,7 @@ class SetMaker {
     // The first row is always full, so a single row has no padding unless it has choices.
     const bool has_rows = batch > 1 || has("choice");
     if (has_sequence() && options.varied && has_rows && options.seq_length > 1 && options.padding != Padding::none)
-      label += ", padded";
+      label += padding_of(options.padding);
     for (const auto& [symbol, axis] : description_.axes) {
       if (axis.usual > 0 && !dummy::is_common_axis(symbol) && set.sizes.contains(symbol) && !pasts_.contains(symbol))
         label += fmt::format(", {} {}", symbol, set.sizes.at(symbol));

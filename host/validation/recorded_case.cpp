@@ -164,7 +164,12 @@ std::vector<std::string> check_case(const ValidationInputs& recorded, const std:
     if (!contains(model.inputs, name)) problems.push_back(fmt::format("in/{}: the model has no such input", name));
   }
   for (const auto& [name, tensor] : *recorded.expected) {
-    if (!contains(model.outputs, name)) problems.push_back(fmt::format("out/{}: the model has no such output", name));
+    const auto output = std::find_if(model.outputs.begin(), model.outputs.end(),
+                                     [&](const TensorInfo& declared) { return declared.name == name; });
+    if (output == model.outputs.end())
+      problems.push_back(fmt::format("out/{}: the model has no such output", name));
+    else if (!has_rank(*output, tensor))
+      problems.push_back(fmt::format("out/{} is {}, expected {}", name, type_of(tensor), output->type));
   }
   const bool is_empty = std::all_of(recorded.expected->begin(), recorded.expected->end(),
                                     [](const auto& output) { return output.second.element_count() == 0; });

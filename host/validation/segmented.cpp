@@ -15,6 +15,10 @@ class OwnedSegments final : public Runnable {
   Tensors run(const Tensors& inputs, const std::vector<std::string>& wanted) override {
     return file_->run(inputs, wanted);
   }
+  std::vector<Tensors> run_all(const std::vector<const Tensors*>& sets,
+                               const std::vector<std::string>& wanted) override {
+    return file_->run_all(sets, wanted);
+  }
 
  private:
   const SegmentedExport cut_;

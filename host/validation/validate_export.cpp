@@ -286,11 +286,7 @@ ScriptJudges judges_of(const std::vector<ScriptReference>& references, const Exp
 }
 
 RecordedCases cases_of(const std::vector<std::filesystem::path>& files, const ExportToValidate& exported) {
-  if (files.empty()) return {};
-  if (exported.memory.segment_weights)
-    throw Error(Failure::usage, "--case is of the file as a whole, and the model is validated in segments",
-                "leave one of the two out; a larger --max-memory may hold the model as a whole");
-  return recorded_cases(files, {exported.graphs, exported.form.inputs});
+  return files.empty() ? RecordedCases() : recorded_cases(files, {exported.graphs, exported.form.inputs});
 }
 
 bool has_16_bit_weights(const GraphForm& form) {
@@ -305,12 +301,12 @@ bool ExportValidation::passes() const {
          });
 }
 
-bool ExportValidation::differs_from_cases_alone() const {
+bool ExportValidation::differs_from_original_alone() const {
   bool differs = false;
   for (const FileValidation& file : files) {
     for (const ValidationReport& report : file.comparisons) {
       if (report.passes()) continue;
-      if (report.judge != recorded_judge) return false;
+      if (report.judge.empty()) return false;
       differs = true;
     }
   }
@@ -393,8 +389,14 @@ FileValidation validate_file(const ExportToValidate* exported, const FileToValid
     runtime.use_custom_operators(std::filesystem::absolute(written.kernels).string());
   }
   if (exported != nullptr && exported->memory.segment_weights && !written.behind_names) {
-    for (const Comparison& comparison : written.comparisons)
+    for (const Comparison& comparison : written.comparisons) {
       found.comparisons.push_back(compare_in_segments(*exported, written, comparison, tolerance, progress));
+      const auto recorded = exported->cases.find(comparison.definition);
+      if (recorded == exported->cases.end()) continue;
+      const auto file_in_segments = segmented_runnable(*exported, written.file, *comparison.definition);
+      found.comparisons.push_back(
+          judge_by_cases(recorded->second, *file_in_segments, *comparison.definition, tolerance));
+    }
     found.reference = load_backend("reference").version();
     return found;
   }

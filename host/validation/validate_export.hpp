@@ -66,8 +66,7 @@ struct ExportToValidate {
 /// graphs, and where the model is validated in segments.
 ScriptJudges judges_of(const std::vector<ScriptReference>& references, const ExportToValidate& exported);
 
-/// The recordings that are to judge it as well. Throws Error(checkpoint) as recorded_cases() of its graphs, and
-/// Error(usage) where the model is validated in segments.
+/// The recordings that are to judge it as well. Throws Error(checkpoint) as recorded_cases() of its graphs.
 RecordedCases cases_of(const std::vector<std::filesystem::path>& files, const ExportToValidate& exported);
 
 /// Whether a file of this form has weights in 16 bits, as far as its form tells.
@@ -108,8 +107,8 @@ struct ExportValidation {
   /// Whether no output holds NaN or infinity.
   bool is_finite() const;
   double largest_difference() const;
-  /// Whether a file differs from what was recorded of the original, and from nothing else.
-  bool differs_from_cases_alone() const;
+  /// Whether a file differs from the original, recorded or run, and from nothing else.
+  bool differs_from_original_alone() const;
   /// The first failure that is no number: an output that is missing, of another shape or type, or NaN or infinite on
   /// one side, in words; empty where there is none.
   std::string problem() const;

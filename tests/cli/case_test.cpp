@@ -83,6 +83,13 @@ BOOST_AUTO_TEST_CASE(outputs_that_the_model_does_not_have) {
   model.check_refused(tensors, {"out/pooler_output: the model has no such output"});
 }
 
+BOOST_AUTO_TEST_CASE(outputs_of_another_rank) {
+  const Model model;
+  std::vector<Recorded> tensors = whole();
+  tensors[3].shape = {2, 8};
+  model.check_refused(tensors, {"out/logits is f32[2, 8], expected f32[batch, sequence, 60]"});
+}
+
 BOOST_AUTO_TEST_CASE(outputs_without_numbers) {
   const Model model;
   std::vector<Recorded> tensors = whole();
@@ -173,9 +180,6 @@ BOOST_AUTO_TEST_CASE(an_export_refuses_what_does_not_fit, *boost::unit_test::pre
   const Words words{"export", "-m", "bert", "--case", "case.safetensors", "out"};
   check_failure(sandbox, words, 3, {"is no recording of this model", "in/attention_mask is missing"});
   write_case(sandbox, whole());
-  Words in_pieces = words;
-  in_pieces.insert(in_pieces.end(), {"--segment-size", "10kB"});
-  check_failure(sandbox, in_pieces, 2, {"the model is validated in segments"});
   Words fixed = words;
   fixed.insert(fixed.end(), {"--fix", "sequence=4"});
   check_failure(sandbox, fixed, 3, {"in/input_ids is i64[2, 8], expected i64[batch, 4]"});

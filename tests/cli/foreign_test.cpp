@@ -113,6 +113,38 @@ BOOST_AUTO_TEST_CASE(where_nothing_is_alike_that_is_said) {
   BOOST_TEST(place.starts_with("cannot be told: "), place);
 }
 
+/// The two steps of a merged decoder are branches of an If: of the one that is taken the values are seen.
+BOOST_AUTO_TEST_CASE(a_fault_within_a_branch_is_told) {
+  const Sandbox sandbox;
+  sandbox.write("t5.json", R"({"model_type": "t5", "architectures": ["T5ForConditionalGeneration"], "d_model": 16,
+                               "d_kv": 8, "d_ff": 24, "num_layers": 2, "num_heads": 2, "vocab_size": 60})");
+  BOOST_REQUIRE(sandbox.run({"synth", "t5.json", "t5", "--quiet"}).status == 0);
+  BOOST_REQUIRE(sandbox
+                    .run({"export", "-m", "t5", "--feature", "seq2seq-lm-with-past", "--layout", "merged",
+                          "--no-validate", "out"})
+                    .status == 0);
+  pb::ModelProto model;
+  BOOST_REQUIRE(model.ParseFromString(sandbox.read("out/decoder_model_merged.onnx")));
+  model.clear_metadata_props();
+  bool is_planted = false;
+  for (auto& tensor : *model.mutable_graph()->mutable_initializer()) {
+    if (!tensor.name().ends_with("decoder.block.1.layer.2.layer_norm.weight")) continue;
+    tensor.mutable_raw_data()->assign(tensor.raw_data().size(), '\x3f');
+    is_planted = true;
+  }
+  BOOST_REQUIRE(is_planted);
+  std::string bytes;
+  BOOST_REQUIRE(model.SerializeToString(&bytes));
+  sandbox.write("foreign/decoder_model_merged.onnx", bytes);
+  const Outcome outcome = sandbox.run({"validate", "foreign", "-m", "t5"});
+  BOOST_TEST(outcome.status == 1, outcome.out);
+  // Of both steps.
+  const std::string module = "decoder.block.1.layer.2.layer_norm (RMSNorm)";
+  const size_t first = outcome.out.find(", first step): " + module);
+  BOOST_TEST(first != std::string::npos, outcome.out);
+  BOOST_TEST(outcome.out.find(", cached step): " + module) != std::string::npos, outcome.out);
+}
+
 /// Adds a node whose first result has a name of its own.
 void add(pb::GraphProto& graph, const char* op, const Words& inputs, const char* output, int64_t to = 0) {
   auto& node = *graph.add_node();

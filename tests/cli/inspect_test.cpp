@@ -58,6 +58,16 @@ BOOST_AUTO_TEST_CASE(parameters_are_told_by_type_and_module) {
   BOOST_TEST(layer->at("operations").get<int64_t>() > query->at("operations").get<int64_t>());
 }
 
+/// Axes and shapes of the graph are stored as weights are, and nobody trained them.
+BOOST_AUTO_TEST_CASE(whole_numbers_of_the_graph_are_no_parameters) {
+  const Exported exported;
+  const Json json = exported.inspect({}), config = Json::parse(tiny_config());
+  const Json* positions = row(json.at("modules"), "path", "bert.embeddings.position_embeddings");
+  BOOST_REQUIRE(positions != nullptr);
+  BOOST_TEST(positions->at("parameters") ==
+             config.at("hidden_size").get<int64_t>() * config.at("max_position_embeddings").get<int64_t>());
+}
+
 BOOST_AUTO_TEST_CASE(a_graph_is_drawn_by_modules) {
   if (std::system("command -v dot >/dev/null 2>&1") != 0)
     return onnxport::test::not_run("there is no Graphviz (apt-get install graphviz)");
@@ -72,7 +82,10 @@ BOOST_AUTO_TEST_CASE(a_graph_is_drawn_by_modules) {
   BOOST_TEST(!contains(page, "<script"));
   exported.inspect({"--graph", "graph.png"});
   BOOST_TEST(exported.sandbox.read("graph.png").starts_with("\x89PNG"));
-  BOOST_TEST(exported.inspect({"--graph", "graph.gif"}, 2).at("status") == "error");
+  const Json refused = exported.inspect({"--graph", "graph.gif"}, 2);
+  BOOST_TEST(refused.at("status") == "error");
+  BOOST_TEST(!refused.contains("modules"));  // it was known before
+  BOOST_TEST(exported.inspect({"--graph", "none/graph.svg"}, 2).at("status") == "error");
 }
 
 /// The law, evaluated by hand, is what is counted at any lengths.

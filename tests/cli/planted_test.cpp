@@ -134,6 +134,29 @@ BOOST_AUTO_TEST_CASE(each_fault_is_found_and_its_module_named) {
   check_found("mixtral", {"an expert never chosen", "model.layers.1.block_sparse_moe ("});
 }
 
+/// A recording judges the outputs of the last segments, and its modules tell the place, as of the file as a whole.
+BOOST_AUTO_TEST_CASE(a_recording_judges_a_model_in_segments) {
+  const Recorded model("gpt_neo");
+  const auto in_segments = [&](Words options) {
+    options.insert(options.end(), {"--segment-size", "1kB"});
+    const Json told = parsed(model.exported(options));
+    BOOST_TEST(told.at("validation").at("segments").size() > 4u);
+    std::vector<Json> judged;
+    for (const Json& run : told.at("validation").at("runs")) {
+      if (run.contains("original")) judged.push_back(run);
+      if (!run.contains("original")) BOOST_TEST(run.at("passes") == true, run.dump());
+    }
+    BOOST_REQUIRE_EQUAL(judged.size(), 1u);
+    return std::pair(told, judged[0]);
+  };
+  BOOST_TEST(in_segments({"--case", model.recorded.string()}).second.at("passes") == true);
+  model.plant("a wrong epsilon");
+  const auto [told, judged] = in_segments(model.wrong());
+  BOOST_TEST(judged.at("passes") == false);
+  const auto place = told.at("validation").at("first_departure").get<std::string>();
+  BOOST_TEST(place.starts_with("transformer.h.1.ln_2 ("), place);
+}
+
 /// A weight that nothing takes is an error before anything is compared.
 BOOST_AUTO_TEST_CASE(a_bias_that_is_left_over_is_named) {
   const Recorded model("gpt_neo");

@@ -212,6 +212,30 @@ BOOST_AUTO_TEST_CASE(a_browser_shows_the_page) {
   BOOST_TEST(!contains(sandbox.read("log"), "CONSOLE"));
 }
 
+/// A report is written over an earlier one, and over nothing else: config.json is JSON, too.
+BOOST_AUTO_TEST_CASE(no_other_file_becomes_a_report) {
+  const Sandbox sandbox;
+  sandbox.checkpoint();
+  const std::string config = sandbox.read("bert/config.json");
+  const Words words{"export", "-m", "bert", "--no-validate", "out", "--report"};
+  const auto with = [&](const char* report) {
+    Words all = words;
+    all.emplace_back(report);
+    return all;
+  };
+  check_failure(sandbox, with("bert/config.json"), 2, {"--report bert/config.json is there already, and is no report"});
+  BOOST_TEST((sandbox.read("bert/config.json") == config));
+  BOOST_TEST(!fs::exists(sandbox / "out"));
+  for (const char* report : {"r.json", "r.html", "r.json", "r.html", "out/r.json"})
+    BOOST_TEST(sandbox.run(with(report)).status == 0, report);
+  check_failure(sandbox, with("out/config.json"), 2, {"is no report"});
+  check_failure(sandbox, with("new/r.json"), 2, {"there is no folder new"});
+  // One that the export itself writes in the meantime.
+  fs::remove(sandbox / "out/config.json");
+  BOOST_TEST(sandbox.run(with("out/config.json")).status == 2);
+  BOOST_TEST((sandbox.read("out/config.json") == config));
+}
+
 /// Where it was made from is in the file, and does not make two exports differ.
 BOOST_AUTO_TEST_CASE(provenance_is_the_same_everywhere) {
   const Sandbox sandbox;

@@ -49,6 +49,26 @@ BOOST_AUTO_TEST_CASE(options_that_do_not_exist_or_do_not_fit) {
 }
 
 /// The wrong word is named, and the command that it may have been meant to be.
+BOOST_AUTO_TEST_CASE(sizes_of_memory) {
+  const Sandbox sandbox;
+  sandbox.checkpoint();
+  for (const char* size : {"-5MB", "0", "99999999999999999999GB", "MB", "5 apples", "5i", "1e3MB"})
+    check_failure(sandbox, {"export", "-m", "bert", "--dry-run", "--max-memory", size, "out"}, 2,
+                  {std::string("'") + size + "' is no size", "500MB"});
+  for (const char* size : {"900MB", "1.5GB", "2 GiB", "4g", "1000000000"}) {
+    const Outcome outcome = sandbox.run({"export", "-m", "bert", "--dry-run", "--max-memory", size, "out"});
+    BOOST_TEST(outcome.status == 0, size << outcome.err);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_folder_of_several_exports_is_none) {
+  const Sandbox sandbox;
+  sandbox.checkpoint();
+  for (const char* output : {"out/a", "out/b"})
+    BOOST_REQUIRE(sandbox.run({"export", "-m", "bert", "--no-validate", output}).status == 0);
+  check_failure(sandbox, {"validate", "out", "-m", "bert"}, 2, {"out holds no model", "a, b"});
+}
+
 BOOST_AUTO_TEST_CASE(commands_that_are_misspelt_or_misplaced) {
   const Sandbox sandbox;
   sandbox.checkpoint();

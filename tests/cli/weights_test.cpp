@@ -54,6 +54,18 @@ void synth(const Sandbox& sandbox, const Words& options) {
 
 BOOST_AUTO_TEST_SUITE(weights)
 
+/// What is read is never what is written over.
+BOOST_AUTO_TEST_CASE(a_checkpoint_is_not_written_over) {
+  const Sandbox sandbox;
+  sandbox.checkpoint();
+  const std::string weights = sandbox.read("bert/model.safetensors");
+  check_failure(sandbox, {"export", "-m", "bert", "--external-data", "--data-name", "model.safetensors", "bert"}, 2,
+                {"--data-name model.safetensors", "the checkpoint's own file"});
+  check_failure(sandbox, {"synth", "bert/config.json", "bert"}, 2, {"bert holds weights already: model.safetensors"});
+  BOOST_TEST((sandbox.read("bert/model.safetensors") == weights));
+  BOOST_TEST(sandbox.run({"synth", "bert/config.json", "other", "--quiet"}).status == 0);
+}
+
 BOOST_AUTO_TEST_CASE(a_data_file_of_a_chosen_name) {
   const Sandbox sandbox;
   sandbox.checkpoint();

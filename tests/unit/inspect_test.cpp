@@ -143,6 +143,17 @@ BOOST_AUTO_TEST_CASE(faults_are_found) {
   BOOST_TEST(!found.is_sound());
 }
 
+/// Behind a value that is missing nothing has a shape, whatever the axes.
+BOOST_AUTO_TEST_CASE(a_missing_value_freezes_no_axis) {
+  const Files files;
+  pb::ModelProto model =
+      Files::parse(model_text("(float[batch, 64] x) => (float[batch, 64] y) { a = Relu (x) y = Gemm (a, a, a) }"));
+  model.mutable_graph()->mutable_node(1)->set_input(1, "nowhere");
+  const Inspection found = inspect(files.write(model), {});
+  BOOST_REQUIRE(finding(found, "undefined-value") != nullptr);
+  BOOST_TEST(finding(found, "frozen-axis") == nullptr);
+}
+
 BOOST_AUTO_TEST_CASE(an_axis_of_which_some_lengths_run_is_limited_and_not_frozen) {
   const Files files;
   const pb::ModelProto model =
