@@ -4,9 +4,10 @@ COPY . /source
 WORKDIR /source
 RUN scripts/setup
 RUN cmake --preset default -DBUILD_TESTING=OFF && cmake --build build
+RUN apt-get update && apt-get install -y --no-install-recommends dpkg-dev file
 RUN cd build && cpack -G DEB -B /packages && rm -rf /packages/_CPack_Packages
 
-# scripts/bare-root runs the steps from here on in a root of its own, without Docker.
+# scripts/bare-root runs the steps in roots of their own, without Docker: from here on, or with `image` all.
 FROM debian:12-slim
 COPY --from=build /packages /packages
 RUN apt-get update && \

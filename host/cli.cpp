@@ -15,6 +15,7 @@
 #include "host/process/contained.hpp"
 #include "host/process/terminal.hpp"
 #include "host/report/reported_run.hpp"
+#include "host/report/timing.hpp"
 #include "host/usage_error.hpp"
 
 namespace onnxport {
@@ -94,7 +95,7 @@ std::optional<int> parse(CLI::App& root, const Words& words, const Unexpected& u
     throw unexpected.error();
   } catch (const CLI::ParseError& error) {
     // What was not understood is more likely the mistake than what is missing.
-    if (unexpected.is_likely || !root.remaining(true).empty()) throw unexpected.error();
+    if (unexpected.is_likely || has_left_over(root)) throw unexpected.error();
     throw Error(Failure::usage, error.what(), fmt::format("`{} --help` lists what there is", command_named(root)));
   }
 }
@@ -155,6 +156,7 @@ void with_command_line(const std::function<void(const CLI::App&)>& use) {
 }
 
 int run_words(const Words& words, Console& console) {
+  begin_timing();
   try {
     Arguments arguments;
     CLI::App root("", "onnxport");
@@ -167,6 +169,7 @@ int run_words(const Words& words, Console& console) {
 }
 
 int run_command_line(int argc, char** argv) {
+  begin_timing();
   const Words words(argv + 1, argv + argc);
   // Known before parsing, so that an error of the command line itself is an object as well.
   const auto is_given = [&](const char* word) { return std::find(words.begin(), words.end(), word) != words.end(); };

@@ -11,6 +11,7 @@
 #include "core/export/defined_graphs.hpp"
 #include "core/ir/functions.hpp"
 #include "core/listed.hpp"
+#include "core/output/companions.hpp"
 #include "host/commands.hpp"
 #include "host/export/chosen_opset.hpp"
 #include "host/export/existing_export.hpp"
@@ -107,6 +108,21 @@ std::vector<GraphFile> files_in(const ExportPlan& plan, const OnnxConfig& config
               "name a folder");
 }
 
+/// Throws Error(usage) where weights were to lie in a file that something else is written to as well.
+void require_data_name(const ExportPlan& plan, const fs::path& checkpoint, const StagedOutput& output) {
+  const std::string& name = plan.weights.data_name;
+  if (name.empty()) return;
+  const std::vector<fs::path> copied = output.is_folder() ? companion_files(checkpoint) : std::vector<fs::path>();
+  const auto is_name = [&](const auto& file) { return file == name; };
+  const auto is_made = [&](const PackageFile& file) { return file.name == name; };
+  const bool is_taken =
+      std::any_of(copied.begin(), copied.end(), is_name) || (plan.model_card && name == model_card_file) ||
+      (plan.package != nullptr && std::any_of(plan.package->files.begin(), plan.package->files.end(), is_made));
+  if (!is_taken) return;
+  throw Error(Failure::usage, fmt::format("--data-name {} is the name of another file of this export", name),
+              "give a name that nothing else there has, such as weights.bin");
+}
+
 /// Whether an earlier run has left what this one would write; tells what it found.
 bool is_there(const ExportToRepeat& wanted, Console& console) {
   const ExportedFiles files = files_of(wanted.plan, *wanted.selection.onnx_config);
@@ -119,7 +135,7 @@ bool is_there(const ExportToRepeat& wanted, Console& console) {
     return false;
   }
   json["skipped"] = true;
-  json["model_file"] = model.string();
+  json["model_file"] = fs::absolute(model).lexically_normal().string();
   json["status"] = "ok";
   console.line("skipped: " + model.string() + " is there already");
   return true;
@@ -255,6 +271,7 @@ int run_export(const ExportArguments& arguments, Console& console) {
   StagedOutput output(plan.output);
   const std::vector<GraphFile> files = files_in(plan, onnx_config, output);
   require_inputs(plan.inputs, onnx_config, files);
+  require_data_name(plan, folder, output);
   if (model.is_by_id()) {
     // Nor is it for an export that this machine could not finish.
     if (plan.validation) probe_backends(true);

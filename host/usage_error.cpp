@@ -25,6 +25,13 @@ bool has_commands(const CLI::App& app) {
   return !app.get_subcommands(every).empty();
 }
 
+/// What the parser could not place; the mark behind which all words are operands is none of it.
+Words left_over(const CLI::App& root) {
+  Words words = root.remaining(true);
+  std::erase(words, std::string("--"));
+  return words;
+}
+
 /// The long names of all options.
 Words option_names(const CLI::App& app) {
   Words names;
@@ -108,15 +115,19 @@ std::string command_named(const CLI::App& root) {
   return call;
 }
 
+bool has_left_over(const CLI::App& root) {
+  return !left_over(root).empty();
+}
+
 bool misses_command(const CLI::App& root) {
-  const Words extra = root.remaining(true);
+  const Words extra = left_over(root);
   return !extra.empty() && !extra.front().starts_with('-') && has_commands(active(root));
 }
 
 Error unexpected_words(const CLI::App& root, const Words& words) {
   const CLI::App& app = active(root);
   const std::string command = command_named(root);
-  const Words extra = root.remaining(true);
+  const Words extra = left_over(root);
   const std::string& word = extra.empty() ? words.front() : extra.front();
   if (word.starts_with('-')) return no_option(app, command, word);
   if (has_commands(app)) return no_command(root, command, word);
@@ -129,7 +140,7 @@ Error unexpected_words(const CLI::App& root, const Words& words) {
 
 Error unexpected_words(const CLI::App& legacy, const CLI::App& commands, const std::string& output,
                        const Words& words) {
-  const Words extra = legacy.remaining(true);
+  const Words extra = left_over(legacy);
   if (!extra.empty() && extra.front().starts_with('-')) return no_option(legacy, "onnxport", extra.front());
   Words bare;
   if (!words.front().starts_with('-')) bare.push_back(words.front());

@@ -18,6 +18,9 @@ using Words = std::vector<std::string>;
 /// "onnxport plugins list": the command that was named, as far as the parser came.
 std::string command_named(const CLI::App& root);
 
+/// Whether the parser left words over.
+bool has_left_over(const CLI::App& root);
+
 /// Whether a word stands where a command was expected, and is none: of "exprot --help" the first.
 bool misses_command(const CLI::App& root);
 

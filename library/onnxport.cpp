@@ -35,10 +35,10 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-/// A command, and what it works on: a null text is one that is not given.
+/// A command, and what it works on.
 struct Work {
   Words command;
-  std::vector<const char*> operands;
+  Words operands;
 };
 
 /// Options that say how the program itself reports; here the caller decides that.
@@ -49,35 +49,49 @@ bool is_for_terminals(const std::string& name) {
   return false;
 }
 
+/// An option as the command line has it.
+std::string word_of(const onnxport_options::Option& option) {
+  const auto& [name, value] = option;
+  if (is_for_terminals(name)) {
+    throw Error(Failure::usage, "the option '" + name + "' is one of the program alone",
+                "leave it out; the outcome has the result as JSON");
+  }
+  if (name.empty() || name.front() == '-' || name.find('=') != std::string::npos)
+    throw Error(Failure::usage, "'" + name + "' is no name of an option", "give its long name without dashes: opset");
+  if (!value) return "--" + name;
+  if (value->empty())
+    throw Error(Failure::usage, "the option '" + name + "' has an empty value", "leave it out, or give it a value");
+  return "--" + name + "=" + *value;
+}
+
 Words words_of(const Work& work, const onnxport_options* options) {
-  Words words = work.command;
-  for (const auto& [name, value] : options == nullptr ? std::vector<onnxport_options::Option>() : options->list) {
-    if (is_for_terminals(name)) {
-      throw Error(Failure::usage, "the option '" + name + "' is one of the program alone",
-                  "leave it out; the outcome has the result as JSON");
-    }
-    words.push_back("--" + name + (value ? "=" + *value : ""));
+  Words words = work.command, with_values;
+  for (const auto& option : options == nullptr ? std::vector<onnxport_options::Option>() : options->list) {
+    (option.value ? with_values : words).push_back(word_of(option));
   }
+  // So that a value that is missing is not taken from what follows.
+  words.emplace_back("--quiet");
+  words.insert(words.end(), with_values.begin(), with_values.end());
   words.emplace_back("--");
-  for (const char* operand : work.operands) {
-    if (operand != nullptr) words.emplace_back(operand);
-  }
+  words.insert(words.end(), work.operands.begin(), work.operands.end());
   return words;
 }
 
-int run(const Work& work, const onnxport_options* options, Recorder& recorder) {
+template <class MakeWork>
+int run(const MakeWork& make, const onnxport_options* options, Recorder& recorder) {
   try {
-    return run_words(words_of(work, options), recorder);
+    return run_words(words_of(make(), options), recorder);
   } catch (...) {
     return report_failure(recorder, std::current_exception());
   }
 }
 
 /// Allocates before it works, so that what was done is never lost for want of memory to tell it.
-onnxport_outcome* outcome_of(const Work& work, const onnxport_options* options, const onnxport_listener* listener) {
+template <class MakeWork>
+onnxport_outcome* outcome_of(const MakeWork& make, const onnxport_options* options, const onnxport_listener* listener) {
   auto outcome = std::make_unique<onnxport_outcome>();
   Recorder recorder(listener);
-  const int status = run(work, options, recorder);
+  const int status = run(make, options, recorder);
   outcome->result = static_cast<onnxport_result>(status);
   nlohmann::ordered_json object{{"status", recorder.result().value("status", "ok")}, {"exit_status", status}};
   object.update(recorder.result());
@@ -90,15 +104,16 @@ onnxport_outcome* outcome_of(const Work& work, const onnxport_options* options, 
 template <class MakeWork>
 onnxport_outcome* guarded(const onnxport_options* options, const onnxport_listener* listener, MakeWork make) noexcept {
   try {
-    return outcome_of(make(), options, listener);
+    return outcome_of(make, options, listener);
   } catch (...) {
     return nullptr;
   }
 }
 
-/// What must be given; an empty text is refused by the command, in its own words.
-const char* given(const char* text) {
-  return text == nullptr ? "" : text;
+/// What must be given.
+std::string given(const char* text, const char* what) {
+  if (text != nullptr && *text != '\0') return text;
+  throw Error(Failure::usage, std::string("no ") + what + " is named", std::string("give the path of the ") + what);
 }
 
 /// `new`, with null instead of an exception.
@@ -112,6 +127,7 @@ Object* allocated() noexcept {
 
 using onnxport::given;
 using onnxport::guarded;
+using onnxport::Words;
 using onnxport::Work;
 
 uint32_t onnxport_api_version(void) {
@@ -157,36 +173,40 @@ onnxport_outcome* onnxport_plugins(const onnxport_options* options, const onnxpo
 
 onnxport_outcome* onnxport_features(const char* model_type, const onnxport_options* options,
                                     const onnxport_listener* listener) {
-  return guarded(options, listener, [=] { return Work{{"features"}, {model_type}}; });
+  return guarded(options, listener, [=] {
+    return Work{{"features"}, model_type == nullptr ? Words{} : Words{model_type}};
+  });
 }
 
 onnxport_outcome* onnxport_plan(const char* model, const char* output, const onnxport_options* options,
                                 const onnxport_listener* listener) {
   return guarded(options, listener, [=] {
-    return Work{{"export", "--dry-run", std::string("--model=") + given(model)}, {given(output)}};
+    return Work{{"export", "--dry-run", std::string("--model=") + given(model, "model")}, {given(output, "output")}};
   });
 }
 
 onnxport_outcome* onnxport_export(const char* model, const char* output, const onnxport_options* options,
                                   const onnxport_listener* listener) {
   return guarded(options, listener, [=] {
-    return Work{{"export", std::string("--model=") + given(model)}, {given(output)}};
+    return Work{{"export", std::string("--model=") + given(model, "model")}, {given(output, "output")}};
   });
 }
 
 onnxport_outcome* onnxport_validate(const char* output, const onnxport_options* options,
                                     const onnxport_listener* listener) {
-  return guarded(options, listener, [=] { return Work{{"validate"}, {given(output)}}; });
+  return guarded(options, listener, [=] { return Work{{"validate"}, {given(output, "output")}}; });
 }
 
 onnxport_outcome* onnxport_inspect(const char* file, const onnxport_options* options,
                                    const onnxport_listener* listener) {
-  return guarded(options, listener, [=] { return Work{{"inspect"}, {given(file)}}; });
+  return guarded(options, listener, [=] { return Work{{"inspect"}, {given(file, "file")}}; });
 }
 
 onnxport_outcome* onnxport_synth(const char* config, const char* output, const onnxport_options* options,
                                  const onnxport_listener* listener) {
-  return guarded(options, listener, [=] { return Work{{"synth"}, {given(config), given(output)}}; });
+  return guarded(options, listener, [=] {
+    return Work{{"synth"}, {given(config, "config.json"), given(output, "output")}};
+  });
 }
 
 onnxport_result onnxport_outcome_result(const onnxport_outcome* outcome) {

@@ -23,7 +23,6 @@ using Wire = google::protobuf::internal::WireFormatLite;
 
 constexpr uint64_t protobuf_limit = (uint64_t{1} << 31) - 1;
 constexpr uint64_t page = 4096;
-constexpr uint64_t inline_below = 1024;  // external data of a few bytes costs more than it saves
 
 /// Bytes of the model file that lie in memory, at their offset.
 struct Piece {
@@ -215,6 +214,12 @@ Layout lay_out(const std::vector<ModelToWrite>& models, const ModelFileOptions& 
   }
   std::vector<size_t> places;
   for (const DataFiles::File& file : data.files()) {
+    const auto is_taken = [&](const ModelToWrite& model) { return model.file == file.name; };
+    if (file.bytes > 0 && std::any_of(models.begin(), models.end(), is_taken)) {
+      throw Error(Failure::usage,
+                  fmt::format("the weights cannot lie in {}, which is the name of a model", file.name.string()),
+                  "give --data-name another one");
+    }
     places.push_back(layout.files.size());
     if (file.bytes > 0) layout.files.push_back({file.name, file.bytes});
   }

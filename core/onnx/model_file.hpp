@@ -15,6 +15,9 @@
 
 namespace onnxport {
 
+/// Weights of fewer bytes stay in the model's file, since external data of a few bytes costs more than it saves.
+inline constexpr uint64_t inline_below = 1024;
+
 struct ModelFileOptions {
   std::filesystem::path folder;
   bool external_data = false;  // weights into data_file, page-aligned
@@ -44,8 +47,8 @@ struct ModelToWrite {
 std::vector<ExportedFile> plan_models(const std::vector<ModelToWrite>& models, const ModelFileOptions& options);
 
 /// Writes the files. With external data a weight that several graphs hold (Weight::same_as) lies in the data file once
-/// and every graph refers to it; without, each file embeds its own. Weights below 1 KB stay in the model files with
-/// external data too. Same models, same bytes.
+/// and every graph refers to it; without, each file embeds its own. Same models, same bytes. Throws Error(usage) where
+/// the data file has the name of a model.
 std::vector<ExportedFile> write_models(const std::vector<ModelToWrite>& models, const ModelFileOptions& options);
 
 /// Names of the weights that `options.linked` does not save from being written, because their bytes are not those of

@@ -30,9 +30,9 @@ struct ExportedFiles {
 /// Where the files of an export will be; touches nothing.
 ExportedFiles files_of(const ExportPlan& plan, const OnnxConfig& config);
 
-/// Why the files that are there are not what the export would write: one is missing, was exported with other options or
-/// by another version of the plugin, differed when it was validated, or is older than the checkpoint. Nothing where
-/// they are.
+/// Why the files that are there are not what the export would write: one is missing or cut off, was exported with other
+/// options or by another version of the plugin, differed when it was validated, is older than the checkpoint, or is no
+/// longer the checkpoint's. Nothing where they are. Of weights no bytes are read.
 std::optional<std::string> reason_to_export(const ExportToRepeat& wanted, const ExportedFiles& files);
 
 /// Writes into a model that its validation found differences, so that it is not taken for a good one later.

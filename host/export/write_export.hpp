@@ -38,6 +38,8 @@ inline constexpr const char* renamed_metadata = "onnxport.renamed_outputs";
 /// Of a file in 16 bits: modules that are in f32 because they were asked for, and because they were measured; joined by
 /// commas.
 inline constexpr const char *kept_metadata = "onnxport.keep_fp32", *measured_metadata = "onnxport.f32_modules";
+/// Of the first of a package's files: what the package made besides the graphs; joined by commas.
+inline constexpr const char* package_files_metadata = "onnxport.package_files";
 
 /// What was written.
 struct WrittenExport {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/model/model_summary.hpp"
 
+#include <algorithm>
+
 #include "core/inspect/onnx_file.hpp"
 
 namespace onnxport {
@@ -20,14 +22,15 @@ ModelSummary read_model_summary(const std::filesystem::path& file) {
     out.opsets.emplace_back(opset.domain() == "ai.onnx" ? "" : opset.domain(), opset.version());
   out.inputs = inspect::inputs_of(model.graph());
   out.outputs = inspect::outputs_of(model.graph());
-  for (const auto& tensor : model.graph().initializer()) {
-    const auto place = inspect::place_of(tensor);
-    if (place && !place->location.empty()) out.external_files.insert(place->location);
-  }
   for (const auto& entry : model.metadata_props()) out.metadata[entry.key()] = entry.value();
   for (const auto& tensor : model.graph().initializer()) {
     const std::optional<inspect::TensorPlace> place = inspect::place_of(tensor);
-    if (place && !place->location.empty()) out.external_files.insert(place->location);
+    if (!place || place->location.empty()) {
+      out.largest_inside = std::max(out.largest_inside, inspect::bytes_of(tensor));
+      continue;
+    }
+    uint64_t& end = out.external_files[place->location];
+    end = std::max(end, place->offset + place->length.value_or(inspect::bytes_of(tensor)));
   }
   return out;
 }

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -19,7 +18,8 @@ struct ModelSummary {
   std::vector<std::pair<std::string, int64_t>> opsets;  // domain ("" is ONNX) -> version
   std::vector<TensorInfo> inputs, outputs;
   std::map<std::string, std::string> metadata;
-  std::set<std::string> external_files;  // that hold weights, below the model's folder
+  std::map<std::string, uint64_t> external_files;  // below the model's folder -> where the last of their weights ends
+  uint64_t largest_inside = 0;                     // bytes of the largest weight that the file itself holds
 
   /// The version of the default domain, or 0.
   int64_t opset() const;

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "core/version.hpp"
+#include "host/report/timing.hpp"
 #include "registry/trust.hpp"
 
 namespace onnxport {
@@ -21,7 +22,8 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-const auto began = std::chrono::steady_clock::now();
+/// Of the program, or of the work that a program which embeds the commands has asked for.
+thread_local std::chrono::steady_clock::time_point began = std::chrono::steady_clock::now();
 
 double seconds_since_begin() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
@@ -56,6 +58,10 @@ Json checkpoint_files(const fs::path& folder) {
 }
 
 }  // namespace
+
+void begin_timing() {
+  began = std::chrono::steady_clock::now();
+}
 
 void note_time(const char* step, Json& result) {
   result["timings"][step] = seconds_since_begin();

@@ -31,17 +31,18 @@ constexpr uint64_t backends_bytes = 300'000'000;
 }  // namespace
 
 void require_backends(bool reference) {
-  std::string missing;
-  const bool is_without_reference = reference && !backend_installed("reference");
-  if (is_without_reference) missing = "the reference back end (libtorch)";
-  if (!backend_installed("onnxruntime"))
-    missing += missing.empty() ? "the back end of ONNX Runtime" : " and the back end of ONNX Runtime";
-  if (missing.empty()) return;
+  const bool has_judge = !reference || backend_installed("reference"), has_runtime = backend_installed("onnxruntime");
+  if (has_judge && has_runtime) return;
+  const char* missing = has_judge     ? "the back end of ONNX Runtime is"
+                        : has_runtime ? "the reference back end (libtorch) is"
+                                      : "the reference back end (libtorch) and the back end of ONNX Runtime are";
+  // Of the packages one brings the command with ONNX Runtime's, the other the judge's.
+  const char* package = has_runtime ? "onnxport-reference" : has_judge ? "onnxport" : "onnxport and onnxport-reference";
   throw Error(Failure::usage,
-              "validation is not possible: " + missing + " is not installed in " +
-                  on_demand_path("reference").parent_path().string(),
-              fmt::format("install it{}, or pass --no-validate to export without being checked",
-                          is_without_reference ? " (of the packages, onnxport-reference)" : ""));
+              fmt::format("validation is not possible: {} not installed in {}", missing,
+                          on_demand_path("reference").parent_path().string()),
+              fmt::format("install {} (of the packages, {}), or pass --no-validate to export without being checked",
+                          has_judge || has_runtime ? "it" : "them", package));
 }
 
 void probe_backends(bool reference) {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What programs get where work fails or is stopped, and what is left behind then.
 #include <boost/test/unit_test.hpp>
+#include <chrono>
 #include <fstream>
+#include <thread>
 
 #include "job.hpp"
 
@@ -33,9 +35,51 @@ BOOST_AUTO_TEST_CASE(options_of_the_program_alone_are_refused) {
 BOOST_AUTO_TEST_CASE(operands_are_never_taken_for_options) {
   const Outcome outcome(onnxport_export("--help", "--version", nullptr, nullptr));
   BOOST_TEST(outcome.result == ONNXPORT_RESULT_CHECKPOINT, outcome.message);
-  const Outcome nothing(onnxport_export(nullptr, nullptr, nullptr, nullptr));
-  BOOST_TEST(nothing.result != ONNXPORT_RESULT_OK);
-  BOOST_TEST(!nothing.message.empty());
+}
+
+BOOST_AUTO_TEST_CASE(what_is_not_named_is_told) {
+  for (const char* nothing : {static_cast<const char*>(nullptr), ""}) {
+    const Outcome model(onnxport_export(nothing, "onnx", nullptr, nullptr));
+    BOOST_TEST(model.result == ONNXPORT_RESULT_USAGE);
+    BOOST_TEST(model.message == "no model is named");
+    const Outcome output(onnxport_export(job::bert().c_str(), nothing, nullptr, nullptr));
+    BOOST_TEST(output.message == "no output is named");
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_value_that_is_wrong_is_told_by_its_option) {
+  const Folder folder;
+  struct Wrong {
+    const char *name, *value, *told;
+  };
+  for (const auto& [name, value, told] :
+       {Wrong{"opset", "x", "--opset"}, Wrong{"opset", nullptr, "--opset"},
+        Wrong{"opset", "", "'opset' has an empty value"}, Wrong{"no-validate", "x", "--no-validate"},
+        Wrong{"model", "other", "--model"}, Wrong{"", "x", "'' is no name"},
+        Wrong{"--opset", "17", "'--opset' is no name"}, Wrong{"opset=17", nullptr, "'opset=17' is no name"}}) {
+    const auto options = options_of({{name, value}});
+    const Outcome outcome(onnxport_export(job::bert().c_str(), (folder / "onnx").c_str(), options.get(), nullptr));
+    BOOST_TEST(outcome.result == ONNXPORT_RESULT_USAGE, outcome.message);
+    BOOST_TEST(outcome.message.find(told) != std::string::npos, outcome.message);
+  }
+  BOOST_TEST(folder.entries().empty());
+}
+
+BOOST_AUTO_TEST_CASE(times_count_from_the_call) {
+  const Folder folder;
+  const auto options = options_of({{"no-validate", nullptr}});
+  const auto written = [&](const char* name) {
+    const Outcome outcome(onnxport_export(job::bert().c_str(), (folder / name).c_str(), options.get(), nullptr));
+    return outcome.json.at("timings").at("written").get<double>();
+  };
+  const auto begin = std::chrono::steady_clock::now();
+  written("one");
+  std::this_thread::sleep_for(std::chrono::seconds(1));
+  const auto second = std::chrono::steady_clock::now();
+  const double told = written("two");
+  const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - second).count();
+  BOOST_TEST(told <= took);
+  BOOST_TEST(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() > took + 1);
 }
 
 BOOST_AUTO_TEST_CASE(a_checkpoint_that_is_not_there) {

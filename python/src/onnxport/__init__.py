@@ -2,9 +2,12 @@
 """Hugging Face checkpoints to ONNX, without torch.
 
 Each function is a command of the program onnxport. Its options are those of the command by their long names, with `_` for
-`-`: `export("bert", "onnx", opset=17, validate=False, outputs=["pooler_output"])`. Reports are what the command prints with
+`-`: `export("bert", "onnx", opset=17, validate=False, fix={"batch": 1}, case=[one, two])`. True is an option without a value, a
+list gives one again and again, a dict each as KEY=VALUE. Reports are what the command prints with
 --json. Failures raise OnnxportError, and differences that validation finds its child Differs.
 """
+
+import os
 
 from ._library import Differs, OnnxportError, library, run
 
@@ -18,12 +21,12 @@ def export(model, output, *, validate=True, progress=None, note=None, **options)
     progress(phase, done, total) and note(text) are called while it goes on, from other threads; what they raise stops the
     work and is raised here.
     """
-    return run("export", [model, output], {"no_validate": not validate, **options}, progress, note)
+    return run("export", [os.fspath(model), os.fspath(output)], {"no_validate": not validate, **options}, progress, note)
 
 
 def plan(model, output="onnx", **options):
     """What export() would write: files, inputs, outputs, opset, tolerance. Reads config.json alone."""
-    return run("plan", [model, output], options)
+    return run("plan", [os.fspath(model), os.fspath(output)], options)
 
 
 def features(model_type=None, **options):
@@ -34,13 +37,13 @@ def features(model_type=None, **options):
 
 def validate(output, *, model=None, case=None, progress=None, **options):
     """Compares an export with its checkpoint, or with recorded outputs."""
-    return run("validate", [output], {"model": model, "case": case, **options}, progress)
+    return run("validate", [os.fspath(output)], {"model": model, "case": case, **options}, progress)
 
 
 def inspect(file, **options):
     """Inputs, outputs, operators and weights of an ONNX file, and what is wrong with it: the report's status is then "differs"."""
     try:
-        return run("inspect", [file], options)
+        return run("inspect", [os.fspath(file)], options)
     except Differs as found:
         return found.report
 
@@ -52,4 +55,4 @@ def plugins(**options):
 
 def synth(config, output, **options):
     """A random checkpoint of a config.json."""
-    return run("synth", [config, output], options)
+    return run("synth", [os.fspath(config), os.fspath(output)], options)

@@ -83,17 +83,22 @@ class Differs(OnnxportError):
 
 
 def _text(value):
-    return os.fsencode(value) if value is not None else None
+    text = os.fsencode(value)
+    if b"\0" in text:
+        raise ValueError(f"{value!r} holds a zero")
+    return text
 
 
 def _words(options):
-    """(name, value) pairs: None and False are left out, True is a flag, a list is given one by one."""
+    """(name, value) pairs: None and False are left out, True is a flag, of a list each is given, of a dict each as key=value."""
     for key, value in options.items():
-        name = key.replace("_", "-").encode()
-        for one in value if isinstance(value, (list, tuple)) else [value]:
+        if isinstance(value, dict):
+            value = [f"{axis}={size}" for axis, size in value.items()]
+        for one in value if isinstance(value, (list, tuple, set)) else [value]:
             if one is None or one is False:
                 continue
-            yield name, None if one is True else (_text(one) if isinstance(one, os.PathLike) else str(one).encode())
+            text = None if one is True else _text(one if isinstance(one, (str, os.PathLike)) else str(one))
+            yield _text(key.replace("_", "-")), text
 
 
 def run(function, operands, options, progress=None, note=None):
@@ -118,8 +123,8 @@ def run(function, operands, options, progress=None, note=None):
     if note is not None:
         listener.note = _NOTE(guarded(note))
     outcomes = []
-    arguments = [_text(operand) for operand in operands]
     try:
+        arguments = [operand if operand is None else _text(operand) for operand in operands]
         for name, value in _words(options):
             if library.onnxport_options_set(handle, name, value) != 0:
                 raise MemoryError()
