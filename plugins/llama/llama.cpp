@@ -107,7 +107,7 @@ class LlamaOnnxConfig final : public TextDecoder {
                                         .causal = c.causal,
                                         .window = c.slides(index) ? c.window : 0,
                                         .interleaved = family.turning.interleaved,
-                                        .sinks = family.sinks ? "sinks" : ""},
+                                        .sinks = sinks(s / family.names.attention)},
                           .feed_forward = {.inner = c.inner,
                                            .activation = c.activation,
                                            .up = family.names.up,
@@ -120,6 +120,13 @@ class LlamaOnnxConfig final : public TextDecoder {
     if (form.attention.query_key_norm) form.attention.query_key_norm->norm = c.norm;
     if (!c.mixtures.mixture.empty()) c.mixtures.put_into(form, s, index);
     return form;
+  }
+
+  std::string sinks(const Scope& attention) const {
+    for (const char* name : family.sinks) {
+      if (attention.has(name)) return name;
+    }
+    return family.sinks.empty() ? "" : family.sinks[0];
   }
 
   Residual branch(const char* name, const char* behind) const {
@@ -155,7 +162,7 @@ ONNXPORT_PLUGIN({
           .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past", "token-classification"},
           .make = make<LlamaOnnxConfig>},
          {.types = {"granite", "granite_swa", "ernie4_5", "exaone", "internlm3", "iquestcoder", "cwm", "jais2",
-                    "hyperclovax", "granitemoe_swa", "exaone_moe", "mellum", "hy_v3", "sarvam_moe"},
+                    "hyperclovax", "granitemoe_swa", "exaone_moe", "mellum", "hy_v3", "sarvam_moe", "flint"},
           .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past"},
           .make = make<LlamaOnnxConfig>}},
 })
