@@ -58,7 +58,10 @@ class LlamaOnnxConfig final : public TextDecoder {
   }
 
   Value embed(const Scope& s, const Value& ids) const override {
-    const Value x = embedding(s / family.names.embedding, ids, {c.vocab, c.hidden});
+    // transformers 5 renames what a head's checkpoint has below "model.", and not what a base model's has.
+    const Scope published = s / family.names.embedding, in_memory = s / Names{}.embedding;
+    const bool renamed = published.has("weight") || !in_memory.has("weight");
+    const Value x = embedding(renamed ? published : in_memory, ids, {c.vocab, c.hidden});
     return c.factors.embedding == 1 ? x : x * c.factors.embedding;
   }
 
