@@ -169,8 +169,8 @@ struct LlamaConfig {
   static int64_t window_of(const Config& c, const Family& family) {
     if (family.window == Window::none) return 0;
     const int64_t window = c.count("sliding_window", c.is_null("sliding_window") ? 0 : family.otherwise.window);
-    const bool asked = family.window == Window::every_layer || family.window == Window::all_but_some ||
-                       c.boolean("use_sliding_window", false);
+    const bool by_layer = family.window == Window::all_but_some || family.window == Window::all_but_ends;
+    const bool asked = family.window == Window::every_layer || by_layer || c.boolean("use_sliding_window", false);
     if (!asked || window == 0) return 0;
     // What a model that looks both ways states is how far it sees.
     return c.boolean("is_causal", true) ? window : window + 1;
@@ -212,6 +212,8 @@ struct LlamaConfig {
     if (family.window == Window::later_layers)
       return [first = c.count("max_window_layers", 28)](int64_t i) { return i >= first; };
     if (family.window == Window::layers_that_do_not_turn) return [&self](int64_t i) { return !self.turns(i); };
+    if (family.window == Window::all_but_ends)
+      return [last = self.layers - 1](int64_t i) { return i >= 2 && i % 4 != 1 && i != last; };
     const auto& [otherwise, field, first] = family.sees_all;
     const bool stated = *field != '\0' && !c.has("layer_types");
     const int64_t one_of = stated ? c.count(field, otherwise) : otherwise;

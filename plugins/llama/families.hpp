@@ -158,7 +158,7 @@ inline const Family families[] = {
     {.type = "granite", .multipliers = Multipliers::dividing_logits, .heads = {"", "", ""}},
     {.type = "granite_swa",
      .norms = {.norm = rms_1e5},
-     .sinks = true,
+     .sinks = {"sinks"},
      .window = Window::all_but_some,
      .sees_all = {.one_of = 4, .first = true},
      .turning = {.by_layer_theta = true},
@@ -166,7 +166,7 @@ inline const Family families[] = {
      .heads = {"", "", ""},
      .otherwise = {.kv_heads = 4, .window = 128, .tied = true}},
     {.type = "granitemoe_swa",
-     .sinks = true,
+     .sinks = {"sinks"},
      .window = Window::all_but_some,
      .sees_all = {.one_of = 4, .first = true},
      .turning = {.by_layer_theta = true},
@@ -262,6 +262,14 @@ inline const Family families[] = {
      .window = Window::every_layer,
      .heads = {.span = ""},
      .otherwise = {.window = 0, .pad = 32000}},
+    {.type = "flint",
+     .bias = {.mlp = never},
+     .query_key = QueryKeyNorm{},
+     .sinks = {"softmax_offset", "sinks"},
+     .window = Window::all_but_ends,
+     .turns = Turns::layers_with_a_window,
+     .mixtures = flint_experts,
+     .otherwise = {.kv_heads = 4, .head_size = 128, .window = 513}},
 };
 
 }  // namespace llama

@@ -46,6 +46,7 @@ enum class Window {
   later_layers,
   layers_that_do_not_turn,
   all_but_some,
+  all_but_ends,  // all but the first two, every fourth from the second on, and the last
 };
 /// One of so many layers sees all, 0: none does; the field that may say so; and whether it is the first of them, not
 /// the last.
@@ -105,7 +106,8 @@ struct Family {
   Biases bias{};
   Norms norms{};
   std::optional<QueryKeyNorm> query_key{};
-  bool sinks = false;  // every head's queries may attend to nothing, by a learnt score
+  /// Every head's queries may attend to nothing, by a learnt score; its name in each release that saves it otherwise.
+  std::vector<const char*> sinks{};
   bool fused = false;  // queries, keys and values by one layer
   Gate gate = Gate::apart;
   Window window = Window::none;

@@ -58,7 +58,10 @@ class LlamaOnnxConfig final : public TextDecoder {
   }
 
   Value embed(const Scope& s, const Value& ids) const override {
-    const Value x = embedding(s / family.names.embedding, ids, {c.vocab, c.hidden});
+    // transformers 5 renames what a head's checkpoint has below "model.", and not what a base model's has.
+    const Scope published = s / family.names.embedding, in_memory = s / Names{}.embedding;
+    const bool renamed = published.has("weight") || !in_memory.has("weight");
+    const Value x = embedding(renamed ? published : in_memory, ids, {c.vocab, c.hidden});
     return c.factors.embedding == 1 ? x : x * c.factors.embedding;
   }
 
@@ -107,7 +110,7 @@ class LlamaOnnxConfig final : public TextDecoder {
                                         .causal = c.causal,
                                         .window = c.slides(index) ? c.window : 0,
                                         .interleaved = family.turning.interleaved,
-                                        .sinks = family.sinks ? "sinks" : ""},
+                                        .sinks = sinks(s / family.names.attention)},
                           .feed_forward = {.inner = c.inner,
                                            .activation = c.activation,
                                            .up = family.names.up,
@@ -120,6 +123,13 @@ class LlamaOnnxConfig final : public TextDecoder {
     if (form.attention.query_key_norm) form.attention.query_key_norm->norm = c.norm;
     if (!c.mixtures.mixture.empty()) c.mixtures.put_into(form, s, index);
     return form;
+  }
+
+  std::string sinks(const Scope& attention) const {
+    for (const char* name : family.sinks) {
+      if (attention.has(name)) return name;
+    }
+    return family.sinks.empty() ? "" : family.sinks[0];
   }
 
   Residual branch(const char* name, const char* behind) const {
@@ -155,7 +165,7 @@ ONNXPORT_PLUGIN({
           .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past", "token-classification"},
           .make = make<LlamaOnnxConfig>},
          {.types = {"granite", "granite_swa", "ernie4_5", "exaone", "internlm3", "iquestcoder", "cwm", "jais2",
-                    "hyperclovax", "granitemoe_swa", "exaone_moe", "mellum", "hy_v3", "sarvam_moe"},
+                    "hyperclovax", "granitemoe_swa", "exaone_moe", "mellum", "hy_v3", "sarvam_moe", "flint"},
           .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past"},
           .make = make<LlamaOnnxConfig>}},
 })

@@ -121,6 +121,30 @@ inline FeedForwards mellum_experts(const Config& config, int64_t hidden) {
           .dense = gated_feed_forward(c.size("intermediate_size", 7168), form.options.activation)};
 }
 
+/// Experts by their affinity alone, in Qwen's layers, beside a feed-forward that all tokens share.
+/// Source: FlintSparseMoeBlock, transformers 5.24.
+inline FeedForwards flint_experts(const Config& config, int64_t hidden) {
+  const Config c = config.with_names({{"num_experts", "num_local_experts"}});
+  const std::string activation = c.text("hidden_act", "silu");
+  MixtureFeedForward form{
+      .experts = {.count = c.size("num_experts", 256), .hidden = hidden, .inner = c.size("moe_intermediate_size", 512)},
+      .options = {.top_k = c.size("num_experts_per_tok", 6),
+                  .normalize = c.boolean("norm_topk_prob", true),
+                  .activation = activation},
+      .scores = MixtureFeedForward::Scores::sigmoid,
+      .shared = gated_feed_forward(c.size("shared_expert_intermediate_size", 1024), activation),
+      .shared_at = "shared_expert"};
+  require_at_most({"num_experts_per_tok", form.options.top_k}, {"num_experts", form.experts.count});
+  const bool listed = c.has("mlp_only_layers") && !c.is_null("mlp_only_layers");
+  const std::vector<int64_t> dense = listed ? c.integers("mlp_only_layers") : std::vector<int64_t>{0, 1};
+  return {.mixture = {{"mlp", form}},
+          .is_mixture =
+              [dense, step = c.size("decoder_sparse_step", 1)](int64_t i) {
+                return (i + 1) % step == 0 && std::find(dense.begin(), dense.end(), i) == dense.end();
+              },
+          .dense = gated_feed_forward(c.size("intermediate_size", 6144), activation)};
+}
+
 /// Experts by their affinity and a bias that balances their load; the first layer is dense. Source: HYV3MoE,
 /// transformers 5.24.
 inline FeedForwards hunyuan_v3_experts(const Config& config, int64_t hidden) {

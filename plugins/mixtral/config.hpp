@@ -41,6 +41,7 @@ struct MixtralConfig {
                                                                : family.otherwise.pad) {
     require_multiple({"num_attention_heads", heads}, {"num_key_value_heads", kv_heads});
     no_effect_of_router_training(c);
+    c.no_effect({"pretraining_tp"});  // splits products for training; the result is the same
     if (family.deep_images) c.no_effect({"sliding_window"});
     c.no_effect({"position_embedding_type"});  // always rotary
   }

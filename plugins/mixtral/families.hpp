@@ -270,6 +270,12 @@ inline const Family families[] = {
      .feed_forwards = minimax_m2_experts,
      .rotary = minimax_m2_rotary,
      .query_key = QueryKey::normed_as_a_whole},
+    {.type = "aria_text",
+     .otherwise =
+         {.vocab = 32000, .hidden = 4096, .layers = 32, .heads = 32, .positions = 2048, .epsilon = 1e-6, .pad = 2},
+     .feed_forwards = aria_experts,
+     .qkv_bias = {"attention_bias"},
+     .output_bias = {"attention_bias"}},
 };
 
 }  // namespace mixtral

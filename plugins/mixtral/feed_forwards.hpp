@@ -94,6 +94,25 @@ inline FeedForwards flex_olmo_experts(const Config& c, int64_t hidden) {
   return {.mixture = {{"mlp", detail::by_softmax(c, hidden, {"intermediate_size", 11008, 7, 5})}}};
 }
 
+/// Mixtral's choice; experts that are stored as two turned tensors, with an activation of their own, beside a
+/// feed-forward that all tokens share. Source: AriaTextMoELayer, transformers 4.57 and 5.24.
+inline FeedForwards aria_experts(const Config& c, int64_t hidden) {
+  const int64_t inner = c.size("intermediate_size", 4096);
+  MixtureFeedForward form{.experts = {.count = c.size("moe_num_experts", 8),
+                                      .hidden = hidden,
+                                      .inner = inner,
+                                      .up = "",
+                                      .stacked_up = "fc1.weight",
+                                      .stacked_down = "fc2.weight",
+                                      .turned = true},
+                          .options = {.top_k = c.size("moe_topk", 2), .normalize = true},
+                          .router = "router",
+                          .shared = gated_feed_forward(inner * c.size("moe_num_shared_experts", 2),
+                                                       c.text("hidden_act", "silu"), c.boolean("mlp_bias", false))};
+  require_at_most({"moe_topk", form.options.top_k}, {"moe_num_experts", form.experts.count});
+  return {.mixture = {{"mlp", form}}};
+}
+
 /// Source: GraniteMoeSharedDecoderLayer, transformers 4.57 and 5.24.
 inline FeedForwards shared_granite_experts(const Config& c, int64_t hidden) {
   return beside_shared(granite_experts(c, hidden), c.count("shared_intermediate_size", 0));

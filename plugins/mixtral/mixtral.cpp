@@ -121,7 +121,7 @@ ONNXPORT_PLUGIN({
                 .features = {"default", "token-classification"},
                 .make = make<MixtralOnnxConfig>},
                {.types = {"olmoe", "flex_olmo", "granitemoe", "granitemoeshared", "glm4_moe", "solar_open", "dots1",
-                          "ernie4_5_moe", "minimax_m2"},
+                          "ernie4_5_moe", "minimax_m2", "aria_text"},
                 .features = {"default", "default-with-past", "causal-lm", "causal-lm-with-past"},
                 .make = make<MixtralOnnxConfig>}},
 })

@@ -220,6 +220,15 @@ class Rotary {
     }
   }
 
+  /// Whether the ramp of a YaRN begins and ends at whole dimensions. Of maps for each layer type, it is what stands
+  /// beside them that counts. Source: _compute_yarn_parameters, transformers 5.24.
+  static bool rounds(const Config& config, const Config& scaling) {
+    const bool stated = scaling.boolean("truncate", true);
+    if (!is_by_parameters(config)) return stated;
+    const Config all = config.section("rope_parameters");
+    return all.has("rope_type") || all.has("type") ? stated : all.boolean("truncate", true);
+  }
+
   /// Dimensions that turn often keep their frequency, slow ones are interpolated, with a ramp between.
   void scale_yarn(const Config& config, const Config& scaling) {
     const double by = factor(scaling);
@@ -237,7 +246,7 @@ class Rotary {
       return width * std::log(original / (turns * 2 * M_PI)) / (2 * std::log(base_));
     };
     double low = dimension_of(given("beta_fast", 32)), high = dimension_of(given("beta_slow", 1));
-    if (scaling.boolean("truncate", true)) {
+    if (rounds(config, scaling)) {
       low = std::floor(low);
       high = std::ceil(high);
     }
