@@ -20,7 +20,10 @@ class Wav2Vec2Bert final : public SpeechEncoder {
   }
   std::vector<AxisSize> axis_sizes() const override {
     if (task() != "audio-xvector") return {};
-    const int64_t least = heads_of_speech().frames_of_voice();
+    // Of rows of which so many frames count, one that is a few shorter has a deviation still.
+    constexpr int64_t shorter = 6;
+    const int64_t frames = heads_of_speech().frames_of_voice();
+    const int64_t least = (adapter.used ? length_before(frames, windows()) : frames) + shorter;
     return {{.axis = axis::sequence, .usual = 2 * least, .minimum = least}};
   }
 
@@ -87,11 +90,16 @@ class Wav2Vec2Bert final : public SpeechEncoder {
     if (adapter.width != c.hidden) {
       made.last = norm(s / "proj_layer_norm", linear(s / "proj", made.last, {.out = adapter.width}), c.norm());
     }
+    const std::vector<SlidingWindow> fewer = windows();
     for (int64_t i = 0; i < adapter.layers; ++i) {
-      made.length =
-          length_behind(made.length, {{.size = adapter.kernel, .step = adapter.stride, .padding = adapter.kernel / 2}});
+      made.length = length_behind(made.length, {fewer[static_cast<size_t>(i)]});
       made.last = adapter_layer(s / "layers" / i, made.last, made.length);
     }
+  }
+  // Of the adapter, one behind the other.
+  std::vector<SlidingWindow> windows() const {
+    return std::vector<SlidingWindow>(static_cast<size_t>(adapter.layers),
+                                      {.size = adapter.kernel, .step = adapter.stride, .padding = adapter.kernel / 2});
   }
 
   // x: f[batch, n, width] -> f[batch, fewer, width], of which `length` count.
