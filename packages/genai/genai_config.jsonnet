@@ -118,11 +118,16 @@ function(exported)
   local types_with_images = std.get(exported.data, 'types_with_images', {});
   local sees = std.length(visions) == 1 && std.length(embeddings) == 1 && std.length(exported.graphs) == 3;
   local puts_images_among_words = sees && takes(embeddings[0], 'image_features');
-  local untold = if !sees then [] else
-    [input.name for input in decoder.inputs
-     if std.get(input, 'role') == 'embeddings' && !takes(embeddings[0], input.name) && input.name != 'inputs_embeds'];
   local vision = std.get(config, 'vision_config', {});
-  local as_given(graph) = { [input.name]: input.name for input in graph.inputs };
+  // Its own names of what a graph of images takes.
+  local known_as = {
+    pixel_values: 'pixel_values',
+    image_grid_thw: 'image_grid_thw',
+    image_sizes: 'image_sizes',
+    spatial_shapes: 'image_sizes',
+    pixel_attention_mask: 'attention_mask',
+  };
+  local further = if sees then [output.name for output in visions[0].outputs][1:] else [];
   local with_images = {
     model+: {
       type: types_with_images[exported.model_type],
@@ -137,12 +142,12 @@ function(exported)
         [if std.get(vision, 'patch_size') != null then 'patch_size']: vision.patch_size,
         [if std.get(vision, 'window_size') != null then 'window_size']: vision.window_size,
         [if std.get(vision, 'tokens_per_second') != null then 'tokens_per_second']: vision.tokens_per_second,
-        inputs: as_given(visions[0]),
+        inputs: { [known_as[input.name]]: input.name for input in visions[0].inputs if std.objectHas(known_as, input.name) },
         outputs: { image_features: visions[0].outputs[0].name },
       },
       embedding: {
         filename: embeddings[0].file,
-        inputs: as_given(embeddings[0]),
+        inputs: { [input.name]: input.name for input in embeddings[0].inputs },
         outputs: { inputs_embeds: embeddings[0].outputs[0].name },
       },
       decoder+: { inputs+: { inputs_embeds: 'inputs_embeds' } },
@@ -169,8 +174,8 @@ function(exported)
     { refused: "onnxruntime-genai keeps a convolution's inputs beside every recurrent state, and layers of this model have none" }
   else if convolution == null && recurrent == null && std.length(key.layers) != layers then
     { refused: 'onnxruntime-genai keeps keys and values of every layer, and here some have none' }
-  else if untold != [] then
-    { refused: 'onnxruntime-genai gives a decoder no ' + std.join(', ', untold) }
+  else if further != [] then
+    { refused: "onnxruntime-genai hands on one vector of each of an image's tokens, and not " + std.join(', ', further) }
   else {
     model: tokens {
       type: std.get(exported.data.types, exported.model_type, 'decoder'),

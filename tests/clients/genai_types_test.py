@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""onnxruntime-genai loads the folder of every recorded decoder with a cache, of whatever type, and its logits are those that
+"""onnxruntime-genai loads the folder of every recorded decoder with a cache, of whatever type, also of those that read images, and its logits are those that
 were recorded of the original. Needs no torch: `genai_types_test.py ONNXPORT GOLDENS... [--only NAME]`.
 
 A type that genai cannot run is one that onnxport refuses, with the reason: it is listed and counted apart."""
@@ -14,6 +14,7 @@ import numpy
 import onnxruntime_genai
 
 FEATURE = "causal-lm-with-past"
+SEES = "vision2seq-lm"  # recorded as one graph; genai runs its parts, with a cache
 
 
 def tensors_in(path):
@@ -46,6 +47,36 @@ def recorded_logits(folder):
     return None
 
 
+def recorded_image(folder, config):
+    """What is given of a text with an image, and its logits f32[1, sequence, vocabulary]."""
+    tensors = tensors_in(folder / "case-vision2seq-lm-0.safetensors")
+    ids = tensors.pop("in/input_ids")
+    image = config.get("image_token_id", config.get("image_token_index"))
+    given = {name.removeprefix("in/"): value for name, value in tensors.items()
+             if name.startswith("in/") and name not in ("in/attention_mask", "in/position_ids")}
+    given = {"input_ids": ids.astype(numpy.int32), "num_image_tokens": numpy.array([(ids == image).sum()]), **given}
+    return given, tensors.get("in/position_ids"), tensors["out/logits"]
+
+
+def difference_with_image(loaded, folder):
+    given, positions, expected = recorded_image(folder, json.loads((folder / "config.json").read_text()))
+    parameters = onnxruntime_genai.GeneratorParams(loaded)
+    length = expected.shape[1] + 3
+    parameters.set_search_options(do_sample=False, max_length=length, min_length=length)
+    generator = onnxruntime_genai.Generator(loaded, parameters)
+    tensors = onnxruntime_genai.NamedTensors()
+    for name, value in given.items():
+        tensors[name] = value
+    generator.set_inputs(tensors)
+    found = generator.get_output("logits")
+    counted = None if positions is None else generator.get_input("position_ids")
+    while not generator.is_done():
+        generator.generate_next_token()
+    if positions is not None and not numpy.array_equal(positions, counted):
+        return numpy.nan, "it counts other positions than were recorded: generated, and not compared"
+    return float(numpy.abs(found[0] - expected[0, -found.shape[1]:]).max()), ""
+
+
 def check(command, row, folder):
     """The largest difference, or why there is none: (difference, reason)."""
     with tempfile.TemporaryDirectory(prefix="onnxport-genai-") as scratch:
@@ -56,12 +87,15 @@ def check(command, row, folder):
             model = scratch / "model"
             words = [word for name, value in {"form": 1, **drawn}.items() for word in (f"--{name}", str(value))]
             subprocess.run([command, "synth", folder / "config.json", model, *words, "--quiet"], check=True)
-        words = ["export", "-m", model, "--feature", FEATURE, "--layout", "genai", "--no-validate", "--json"]
+        feature = FEATURE if row["feature"] == FEATURE else SEES + "-with-past"
+        words = ["export", "-m", model, "--feature", feature, "--layout", "genai", "--no-validate", "--json"]
         done = subprocess.run([command, *words, scratch / "out"], capture_output=True, text=True)
         if done.returncode:
             error = json.loads(done.stdout).get("error", {})
             return None, f"status {done.returncode}: {error.get('message', done.stderr.strip())}"
         loaded = onnxruntime_genai.Model(str(scratch / "out"))
+        if row["feature"] == SEES:
+            return difference_with_image(loaded, folder)
         case = recorded_logits(folder)
         parameters = onnxruntime_genai.GeneratorParams(loaded)
         ids = case[0] if case else numpy.array([3, 4, 5])
@@ -88,7 +122,7 @@ def main():
     for root in map(pathlib.Path, arguments.goldens):
         seen = set()
         for row in json.loads((root / "index.json").read_text()):
-            if row["feature"] != FEATURE or not row["path"] or row["path"] in seen or arguments.only not in row["path"]:
+            if row["feature"] not in (FEATURE, SEES) or (row["feature"] == SEES and row.get("part")) or not row["path"] or row["path"] in seen or arguments.only not in row["path"]:
                 continue
             seen.add(row["path"])
             try:

@@ -41,6 +41,7 @@ class Row:
     inputs: dict = None
     answers: dict = None
     tokens: list = None
+    positions: torch.Tensor = None  # of the inputs, where they are no plain count
     texts: object = None  # what the original makes of TEXTS
 
 
@@ -66,7 +67,17 @@ ROWS = [
                          "hidden_activation": "gelu_pytorch_tanh", "sliding_window": 32,
                          "layer_types": ["sliding_attention", "full_attention"]},
          "vision_config": {"model_type": "siglip_vision_model", **IMAGES}}, "Gemma3ForConditionalGeneration"),
+    # The same of images of any size, whose patches have positions of three axes.
+    Row("vision and language, of any size",
+        {"model_type": "qwen2_5_vl", **DECODER, "image_token_id": IMAGE_TOKEN, "video_token_id": 34, "vision_start_token_id": 35,
+         "vision_end_token_id": 36, "tie_word_embeddings": False, "rope_scaling": {"type": "mrope", "mrope_section": [1, 1, 2]},
+         "vision_config": {"depth": 2, "hidden_size": 32, "num_heads": 4, "intermediate_size": 48, "out_hidden_size": 32, "in_channels": 3,
+                           "patch_size": 4, "spatial_merge_size": 2, "temporal_patch_size": 2, "window_size": 16,
+                           "fullatt_block_indexes": [1], "tokens_per_second": 2, "initializer_range": 0.5}},
+        "Qwen2_5_VLForConditionalGeneration"),
 ]
+SEEING = ("vision and language", "vision and language, of any size")
+
 
 def tokenizer():
     """Of a few whole words, as BERT's."""
@@ -131,6 +142,10 @@ def inputs_of(row):
         "vision and language": {"input_ids": torch.cat([one[:, :2], image, one[:, 2:]], 1),
                                 "attention_mask": torch.ones(1, 5 + IMAGE_TOKENS, dtype=torch.int64),
                                 "pixel_values": pixels[:1]},
+        "vision and language, of any size": {"input_ids": torch.cat([one[:, :1], torch.tensor([[35]]), image, torch.tensor([[36]]), one[:, 1:]], 1),
+                                             "attention_mask": torch.ones(1, 7 + IMAGE_TOKENS, dtype=torch.int64),
+                                             "pixel_values": torch.randn(4 * IMAGE_TOKENS, 96, generator=generator),
+                                             "image_grid_thw": torch.tensor([[1, 4, 4]])},
     }[row.name]
 
 
@@ -166,6 +181,8 @@ def ask_original(row):
     if lacking:
         raise AssertionError(f"{row.name}: the checkpoint lacks {', '.join(lacking)}")
     model.eval()
+    if "image_grid_thw" in row.inputs:
+        row.positions = model.model.get_rope_index(row.inputs["input_ids"], row.inputs["image_grid_thw"])[0]
     if model.config.is_encoder_decoder:
         row.tokens = greedy(model, row.inputs, torch.tensor([[model.config.decoder_start_token_id]]))
     elif row.feature == "" and "input_ids" in row.inputs and hasattr(model, "lm_head"):

@@ -35,14 +35,14 @@ NO_VECTORS = "gives no vectors and no scores of texts"
 NOT_ASKED = {
     **{("genai", name): NO_TEXT_TO_MAKE for name in ("encoder", "reranker", "embedder", "vision", "clip")},
     **{(client, name): NO_VECTORS for client in ("sentence-transformers", "FastEmbed")
-       for name in ("decoder", "mixture of experts", "encoder-decoder", "whisper", "vision", "clip", "vision and language")},
+       for name in ("decoder", "mixture of experts", "encoder-decoder", "whisper", "vision", "clip", *models.SEEING)},
     ("optimum", "clip"): "reads both towers from one graph, which --layout optimum writes",
-    ("optimum", "vision and language"): "has no class for it",
+    **{("optimum", name): "has no class for it" for name in models.SEEING},
 }
 # What the program itself says that a client has no place for.
 REFUSED = {("genai", "encoder-decoder"): "has no type for it"}
 # What it has a place for in a folder of its own alone: other graphs than everybody else reads.
-OWN_FOLDER = {("genai", "whisper"): "genai", ("genai", "vision and language"): "genai"}
+OWN_FOLDER = {("genai", name): "genai" for name in ("whisper", *models.SEEING)}
 
 
 class Difference(AssertionError):
@@ -92,7 +92,7 @@ JAVASCRIPT = {"encoder": ["AutoModel"], "embedder": ["AutoModel"], "reranker": [
               "decoder": ["AutoModelForCausalLM"], "mixture of experts": ["AutoModelForCausalLM"],
               "encoder-decoder": ["AutoModelForSeq2SeqLM"], "whisper": ["AutoModelForSpeechSeq2Seq"],
               "vision": ["AutoModelForImageClassification"], "clip": ["CLIPTextModelWithProjection", "CLIPVisionModelWithProjection"],
-              "vision and language": ["AutoModelForImageTextToText"]}
+              **{name: ["AutoModelForImageTextToText"] for name in models.SEEING}}
 
 
 class Node:
@@ -135,10 +135,12 @@ def by_genai(row):
     length = ids.shape[1] + models.NEW_TOKENS
     parameters.set_search_options(do_sample=False, max_length=length, min_length=length)
     generator = onnxruntime_genai.Generator(model, parameters)
-    if row.name == "vision and language":
+    if row.name in models.SEEING:
         given = onnxruntime_genai.NamedTensors()
         given["input_ids"] = ids.to(torch.int32).numpy()
-        given["pixel_values"] = row.inputs["pixel_values"].numpy()
+        for name in ("pixel_values", "image_grid_thw"):
+            if name in row.inputs:
+                given[name] = row.inputs[name].numpy()
         given["num_image_tokens"] = numpy.array([models.IMAGE_TOKENS])
         generator.set_inputs(given)
     else:
@@ -202,7 +204,8 @@ def pass_in_cpp(row, graph, given):
         elif value.name == "use_cache_branch":
             tensors[value.name] = torch.tensor([False])
         elif value.name == "position_ids":
-            tensors[value.name] = torch.arange(given["attention_mask"].shape[1])[None]
+            counted = torch.arange(given["attention_mask"].shape[1])[None]
+            tensors[value.name] = (counted if row.positions is None else row.positions).contiguous()
         elif value.name.startswith("past_"):
             tensors[value.name] = torch.zeros([size if isinstance(size, int) else 1 - (axis > 0) for axis, size in enumerate(value.shape)])
     inputs, outputs = row.output.with_name("inputs.safetensors"), row.output.with_name("outputs.safetensors")
@@ -223,10 +226,10 @@ def by_cpp(row):
         if "attention_mask" in row.inputs:
             given["encoder_attention_mask"] = row.inputs["attention_mask"]
         return answers(row, pass_in_cpp(row, "decoder_model_merged.onnx", given))
-    if row.name == "vision and language":
+    if row.name in models.SEEING:
         seen = pass_in_cpp(row, "vision_encoder.onnx", row.inputs)["image_features"]
         given = pass_in_cpp(row, "embed_tokens.onnx", row.inputs)
-        is_image = row.inputs["input_ids"] == row.config["image_token_index"]
+        is_image = row.inputs["input_ids"] == models.IMAGE_TOKEN
         given["inputs_embeds"][is_image] = seen.reshape(-1, seen.shape[-1])
         return answers(row, pass_in_cpp(row, "decoder_model_merged.onnx", row.inputs | given))
     return answers(row, pass_in_cpp(row, "model.onnx", row.inputs))
