@@ -58,7 +58,11 @@ std::vector<int64_t> Text::ids(int64_t rows, int64_t limit, Stream stream) const
     const auto [begin, end] = range(row);
     int64_t* text = out.data() + row * n;
     for (int64_t i = begin; i < end; ++i) text[i] = content();
-    if (end - begin <= t.around()) continue;  // too short for special tokens: content only
+    if (end - begin <= t.around()) {
+      // Too short for all special tokens; some models look for the end.
+      if (end > begin && !t.after.empty() && t.after.back() != t.pad) text[end - 1] = t.after.back();
+      continue;
+    }
     const auto put = [&](const std::vector<int64_t>& special, int64_t at) {
       std::copy(special.begin(), special.end(), text + at);
     };

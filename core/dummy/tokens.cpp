@@ -10,6 +10,13 @@ void keep_below(int64_t limit, std::vector<int64_t>& ids) {
   std::erase_if(ids, [&](int64_t id) { return id < 0 || id >= limit; });
 }
 
+/// The field of a model of texts, which of several modalities has a config of its own.
+std::optional<int64_t> token_of(const Json& config, const char* key) {
+  if (const auto id = config_number(config, key)) return id;
+  const auto texts = config.is_object() ? config.find("text_config") : config.end();
+  return texts == config.end() ? std::nullopt : config_number(*texts, key);
+}
+
 }  // namespace
 
 std::optional<int64_t> config_number(const Json& config, const char* key) {
@@ -28,10 +35,10 @@ bool Tokens::is_special(int64_t id) const {
 Tokens tokens_for(const Preprocessor* preprocessor, const Json& config, int64_t limit) {
   Tokens tokens;
   int64_t unk = -1;
-  std::optional<int64_t> pad = config_number(config, "pad_token_id");
+  std::optional<int64_t> pad = token_of(config, "pad_token_id");
   for (const char* key :
        {"pad_token_id", "bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id", "decoder_start_token_id"}) {
-    if (const auto id = config_number(config, key)) tokens.special.push_back(*id);
+    if (const auto id = token_of(config, key)) tokens.special.push_back(*id);
   }
   if (preprocessor && (preprocessor->unk || preprocessor->pad || !preprocessor->special.empty())) {
     tokens.before = preprocessor->before;
@@ -43,10 +50,10 @@ Tokens tokens_for(const Preprocessor* preprocessor, const Json& config, int64_t 
     // The model masks by the pad id of its config where it has one, whatever the tokenizer says.
     if (!pad) pad = preprocessor->pad;
   } else {
-    const auto begin = config_number(config, "cls_token_id") ? config_number(config, "cls_token_id")
-                                                             : config_number(config, "bos_token_id");
-    const auto end = config_number(config, "sep_token_id") ? config_number(config, "sep_token_id")
-                                                           : config_number(config, "eos_token_id");
+    const auto begin =
+        token_of(config, "cls_token_id") ? token_of(config, "cls_token_id") : token_of(config, "bos_token_id");
+    const auto end =
+        token_of(config, "sep_token_id") ? token_of(config, "sep_token_id") : token_of(config, "eos_token_id");
     if (begin) tokens.before = {*begin};
     if (end) tokens.between = tokens.after = {*end};
   }

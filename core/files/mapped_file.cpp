@@ -14,6 +14,7 @@
 
 #include "core/error.hpp"
 #include "core/files/content.hpp"
+#include "core/out_of_memory.hpp"
 
 namespace onnxport {
 namespace {
@@ -39,10 +40,11 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
     throw Error(Failure::checkpoint, fmt::format("{} is empty", path), "download the file again");
   }
   void* map = ::mmap(nullptr, static_cast<size_t>(info.st_size), PROT_READ, MAP_PRIVATE, file->descriptor_, 0);
+  if (map == MAP_FAILED && errno == ENOMEM)
+    throw OutOfMemory(fmt::format("{} cannot be mapped: there is no room for it in memory", path));
   if (map == MAP_FAILED)
-    throw Error(
-        Failure::checkpoint, fmt::format("{} cannot be mapped: {}", path, std::strerror(errno)),
-        "check that it lies on a local disk, and that the limit on the address space (ulimit -v) leaves room for it");
+    throw Error(Failure::checkpoint, fmt::format("{} cannot be mapped: {}", path, std::strerror(errno)),
+                "check that it lies on a local disk");
   file->bytes_ = {static_cast<const std::byte*>(map), static_cast<size_t>(info.st_size)};
   file->modified_ns_ = modified_ns_of(info);
   constexpr std::string_view pointer = git_lfs_pointer.begin;

@@ -12,6 +12,8 @@ namespace {
 
 using Weight = Finding::Weight;
 
+constexpr const char* bodied[] = {"If", "Loop", "Scan"};
+
 /// The axes of one input that the file leaves open, at lengths of which no two are equal.
 ir::Lengths uneven_lengths(const SizableModel& model, int64_t first) {
   ir::Lengths lengths;
@@ -49,6 +51,14 @@ std::string told(const ir::Lengths& lengths) {
   std::string text;
   for (const auto& [axis, length] : lengths) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", axis, length);
   return text;
+}
+
+/// Whether a problem is one of a graph within a node. Shapes of the graph around it are not followed there as they are
+/// outside, so that files which run (optimum's merged decoders) seem to contradict themselves.
+bool stands_within(const std::string& problem) {
+  return std::any_of(std::begin(bodied), std::end(bodied), [&](const char* op) {
+    return problem.find(fmt::format("(op_type:{},", op)) != std::string::npos;
+  });
 }
 
 /// Open axes of outputs that are not as long as they are declared: frozen where they stay as they are when the inputs
@@ -92,6 +102,13 @@ std::vector<Finding> axis_faults(const Subject& subject) {
       compare_outputs(subject.file.model.graph(), a, b, frozen, misnamed);
     } else {
       Finding& finding = takes_round_lengths(subject.sizable) ? limited : frozen;
+      if (stands_within(a.sized.problems[0])) {
+        finding.weight = Weight::note;
+        finding.text = fmt::format(
+            "ONNX's inference contradicts itself within a branch or a loop, where it may be wrong "
+            "and the graph right; `validate` tells (tried: {})",
+            told(a.lengths));
+      }
       for (size_t i = 0; i < std::min<size_t>(a.sized.problems.size(), 3); ++i)
         finding.places.push_back(a.sized.problems[i]);
     }

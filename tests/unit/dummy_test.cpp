@@ -336,6 +336,17 @@ BOOST_AUTO_TEST_CASE(without_a_tokenizer_the_config_tells_special_tokens) {
   BOOST_TEST(row(safe, "input_ids", 0) == (std::vector<int64_t>{0, 0, 0}));
 }
 
+/// Of several modalities the texts have a config of their own. A row of one token ends, since models look for that.
+BOOST_AUTO_TEST_CASE(a_text_config_tells_special_tokens) {
+  const Json config = {{"text_config", {{"bos_token_id", 0}, {"eos_token_id", 2}, {"pad_token_id", 1}}}};
+  const Tensors tensors = generate_dummy_inputs(text_model({"batch", "sequence"}), config, nullptr,
+                                                {.batch_size = 3, .seq_length = 5, .varied = true});
+  BOOST_TEST(row(tensors, "input_ids", 0).back() == 2);
+  const auto single = row(tensors, "input_ids", 2);
+  BOOST_TEST(std::count(single.begin(), single.end(), 1) == 4);
+  BOOST_TEST(std::count(single.begin(), single.end(), 2) == 1);
+}
+
 BOOST_AUTO_TEST_CASE(short_rows_and_single_tokens) {
   const Preprocessor tokenizer = cls_sep();
   for (int64_t n = 1; n < 6; ++n) {

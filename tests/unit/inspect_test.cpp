@@ -154,6 +154,22 @@ BOOST_AUTO_TEST_CASE(a_missing_value_freezes_no_axis) {
   BOOST_TEST(finding(found, "frozen-axis") == nullptr);
 }
 
+/// What shape inference says of a branch is no verdict on the file.
+BOOST_AUTO_TEST_CASE(within_a_branch_an_axis_is_a_note) {
+  const Files files;
+  pb::ModelProto model =
+      Files::parse(model_text("(bool which, float[batch, 64] x) => (float[batch, 64] y)"
+                              "<int64[2] built_in = {2, 64}> {"
+                              "y = If (which) <"
+                              "then_branch = t () => (float[n, 64] a) { r = Reshape (x, built_in) a = Add (r, x) },"
+                              "else_branch = e () => (float[n, 64] b) { b = Neg (x) } > }"));
+  const Inspection found = inspect(files.write(model), {});
+  const Finding* frozen = finding(found, "frozen-axis");
+  BOOST_REQUIRE(frozen != nullptr);
+  BOOST_TEST((frozen->weight == Finding::Weight::note));
+  BOOST_TEST(found.is_sound());
+}
+
 BOOST_AUTO_TEST_CASE(an_axis_of_which_some_lengths_run_is_limited_and_not_frozen) {
   const Files files;
   const pb::ModelProto model =
