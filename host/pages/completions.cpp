@@ -42,22 +42,36 @@ std::string bash_completion_of(const CommandPage& program) {
     for (const OptionEntry& option : page.options) {
       offered.insert(offered.end(), option.names.begin(), option.names.end());
       if (option.names.empty() || option.value.empty()) continue;
-      const std::string names = fmt::format("{}", fmt::join(option.names, "|"));
+      std::vector<std::string> patterns;
+      for (const std::string& name : option.names) patterns.push_back(quoted(path + ":" + name));
       const std::string action = option.is_path()
-                                     ? "_filedir; return"
+                                     ? "_onnxport_files; return"
                                      : fmt::format("COMPREPLY=($(compgen -W {} -- \"$cur\")); return",
                                                    quoted(fmt::format("{}", fmt::join(option.choices, " "))));
-      values += fmt::format("    {}:{})\n      {} ;;\n", quoted(path),
-                            names.find('|') == std::string::npos ? names : "@(" + names + ")", action);
+      values += fmt::format("    {})\n      {} ;;\n", fmt::join(patterns, "|"), action);
     }
     if (!path.empty()) commands += fmt::format("    {}) path={} ;;\n", quoted(path), quoted(path));
     words += fmt::format("    {}) offered={} ;;\n", quoted(path), quoted(fmt::format("{}", fmt::join(offered, " "))));
   });
-  return fmt::format(R"(# bash completion of onnxport
+  return fmt::format(R"(# bash completion of onnxport; does without the package bash-completion, and takes its functions where they are
+_onnxport_files() {{
+  if declare -F _filedir >/dev/null; then
+    _filedir
+    return
+  fi
+  local files
+  mapfile -t files < <(compgen -f -- "$cur")
+  COMPREPLY+=("${{files[@]}}")
+  compopt -o filenames 2>/dev/null
+}}
 _onnxport() {{
   local cur prev words cword path='' word offered=''
-  _init_completion -n = || return
-  shopt -q extglob || return
+  if declare -F _init_completion >/dev/null; then
+    _init_completion -n = || return
+  else
+    words=("${{COMP_WORDS[@]}}") cword=$COMP_CWORD
+    cur="${{words[cword]}}" prev="${{words[cword - 1]}}"
+  fi
   for word in "${{words[@]:1:cword-1}}"; do
     case "${{path:+$path }}$word" in
 {}    esac
@@ -67,7 +81,7 @@ _onnxport() {{
   case "$path" in
 {}  esac
   COMPREPLY=($(compgen -W "$offered" -- "$cur"))
-  [[ $cur == -* ]] || _filedir
+  [[ $cur == -* ]] || _onnxport_files
 }}
 complete -F _onnxport onnxport
 )",

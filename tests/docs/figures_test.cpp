@@ -46,7 +46,7 @@ BOOST_AUTO_TEST_CASE(types_and_heads_are_those_of_the_command) {
   size_t heads = 0;
   for (const auto& features : types) heads += features.size();
   require_row(fmt::format("| model types | **{}** |", types.size()));
-  require_row(fmt::format("| heads: types with a feature | **{}** |", heads));
+  require_row(fmt::format("| heads: pairs of a type and a feature | **{}** |", heads));
 }
 
 BOOST_AUTO_TEST_CASE(what_is_right_and_wrong_is_that_of_the_table) {
@@ -65,8 +65,32 @@ BOOST_AUTO_TEST_CASE(what_is_right_and_wrong_is_that_of_the_table) {
     ++counts["optimum " + cells[6]];
   }
   require_row(fmt::format(
-      "| of {} recorded outputs of original models, right / wrong without a word | **{}** / {} | | {} / {} |", rows,
+      "| of {} recorded outputs of original models: right / wrong and not refused | **{}** / {} | | {} / {} |", rows,
       counts["onnxport right"], counts["onnxport wrong"], counts["optimum right"], counts["optimum wrong"]));
+}
+
+/// What README.md rounds, with as many digits as it has there.
+BOOST_AUTO_TEST_CASE(times_are_those_of_the_table) {
+  const std::string readme = read(source + "/README.md");
+  struct Figure {
+    const char *model, *by, *told;
+    int digits;
+  };
+  for (const auto& [model, by, told, digits] :
+       {Figure{"bert-base", "onnxport export", "**{:.{}f} s, 26 MB**", 2},
+        Figure{"bert-base", "transformers.onnx 4.30", "| {:.{}f} s, 2.1 GB |", 0},
+        Figure{"llama-1.1b", "onnxport export", "**{:.{}f} s, 0.1 GB**", 1},
+        Figure{"llama-1.1b", "optimum-onnx 0.1", "validated: {:.{}f} s, 9.4 GB", 0}}) {
+    std::istringstream table(read(source + "/docs/performance.tsv"));
+    const std::string wanted = fmt::format("{}\texport\t{}\t", model, by);
+    std::string line;
+    while (std::getline(table, line) && !line.starts_with(wanted)) {
+    }
+    BOOST_REQUIRE_MESSAGE(table, "docs/performance.tsv has no row of " << wanted);
+    const double seconds = std::stod(line.substr(wanted.size()));
+    const std::string figure = fmt::format(fmt::runtime(told), seconds, digits);
+    BOOST_TEST(readme.find(figure) != std::string::npos, "README.md has no '" << figure << "'");
+  }
 }
 
 }  // namespace figures_test
