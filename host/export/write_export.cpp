@@ -85,6 +85,7 @@ std::map<std::string, std::string> metadata_of(const ExportPlan& plan, const Sel
   if (const auto keys = facts.find("encoder_keys"); keys != facts.end() && keys->second != "decoder")
     metadata["onnxport.encoder_keys"] = keys->second;
   if (plan.sample_mask) metadata["onnxport.sample_mask"] = "input";
+  if (plan.noise_is_given) metadata["onnxport.noise"] = "input";
   if (!plan.scores.empty()) metadata[scores_metadata] = plan.scores;
   // What the model was made from, in what is the same wherever and whenever it is made.
   metadata["onnxport.config_sha256"] = sha256_of(selection.config_file);

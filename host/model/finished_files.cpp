@@ -120,6 +120,7 @@ Wanted wanted_for(const ModelSummary& file, const std::string& plugin) {
   choose("position_ids", "onnxport.position_ids");
   choose("encoder_keys", "onnxport.encoder_keys");
   choose("sample_mask", "onnxport.sample_mask");
+  choose("noise", "onnxport.noise");
   choose(scores_option, scores_metadata);
   return wanted;
 }
