@@ -59,8 +59,10 @@ def arguments():
 class Model(in_turn.Checkpoint):
     """A random checkpoint, and the files that both exporters make of it."""
 
+    kinds = KINDS
+
     def __init__(self, path, options, scratch):
-        self.kind = KINDS[json.loads(path.read_text())["model_type"]]
+        self.kind = self.kinds[json.loads(path.read_text())["model_type"]]
         is_new = not (scratch / path.stem).exists()
         super().__init__(path, options, scratch, self.kind.feature)
         if is_new:

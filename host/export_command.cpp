@@ -83,6 +83,7 @@ Wanted wanted_by(const ExportPlan& plan) {
   Wanted wanted{plan.feature, plan.plugin, Json::object()};
   if (plan.positions) wanted.options["position_ids"] = name_of(position_choices, *plan.positions);
   if (plan.sample_mask) wanted.options["sample_mask"] = "input";
+  if (plan.noise_is_given) wanted.options["noise"] = "input";
   if (!plan.scores.empty()) wanted.options[scores_option] = plan.scores;
   if (plan.package != nullptr) {
     wanted.preferred = plan.package->choices;

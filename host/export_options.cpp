@@ -84,6 +84,9 @@ void add_export_options(CLI::App& app, ExportArguments& e) {
       ->check(CLI::IsMember(names_of(position_choices)));
   app.add_flag("--attention-mask", e.sample_mask,
                "Give an audio model a mask of its samples as an input, for recordings of different lengths in a batch");
+  app.add_option("--noise", e.noise,
+                 "What a model draws by chance when it is asked: drawn (in the graph, the same in every run), input")
+      ->check(CLI::IsMember({"drawn", "input"}));
   app.add_option("--dtype", e.dtype,
                  "Type in which weights are stored and computed; inputs and outputs stay as they are")
       ->check(CLI::IsMember(names_of(dtype_choices)));

@@ -88,6 +88,7 @@ std::map<std::string, std::string> metadata_of(const ExportPlan& plan, const Sel
     metadata["onnxport.image_features"] = features->get<std::string>();
   if (plan.sample_mask) metadata["onnxport.sample_mask"] = "input";
   if (selection.drops_sample_mask) metadata["onnxport.sample_mask"] = "none";
+  if (plan.noise_is_given) metadata["onnxport.noise"] = "input";
   if (!plan.scores.empty()) metadata[scores_metadata] = plan.scores;
   // What the model was made from, in what is the same wherever and whenever it is made.
   metadata["onnxport.config_sha256"] = sha256_of(selection.config_file);

@@ -139,6 +139,7 @@ Wanted wanted_for(const ModelSummary& file, const std::string& plugin) {
   choose("encoder_keys", "onnxport.encoder_keys");
   choose("image_features", "onnxport.image_features");
   choose("sample_mask", "onnxport.sample_mask");
+  choose("noise", "onnxport.noise");
   choose(scores_option, scores_metadata);
   return wanted;
 }

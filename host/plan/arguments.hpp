@@ -58,6 +58,7 @@ struct ExportArguments {
   bool dry_run = false, skip_existing = false;
   std::string position_ids;  // "", "sequence", "mask" or "input"
   bool sample_mask = false;
+  std::string noise;  // "", "drawn" or "input"
   std::vector<std::string> outputs;
   std::string scores;  // "", "auto", "sigmoid" or "softmax"
   bool allow_unused = false;

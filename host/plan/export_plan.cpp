@@ -164,6 +164,7 @@ ExportPlan plan_export(const ExportArguments& arguments) {
   plan.plugin = arguments.plugin;
   if (!arguments.position_ids.empty()) plan.positions = value_of(position_choices, arguments.position_ids);
   plan.sample_mask = arguments.sample_mask;
+  plan.noise_is_given = arguments.noise == "input";
   plan.opset = arguments.opset;
   plan.inputs = plan_inputs(arguments);
   if (!arguments.runtime.empty()) plan.runtime = inspect::runtime_from(arguments.runtime);

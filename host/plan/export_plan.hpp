@@ -48,6 +48,7 @@ struct ExportPlan {
   std::string plugin;   // empty: the only one that offers the type
   std::optional<Positions> positions;
   bool sample_mask = false;      // an input, also where the model's type does without
+  bool noise_is_given = false;   // by inputs, where the model draws numbers by chance
   std::optional<int64_t> opset;  // nullopt: the model's
   InputForm inputs;
   std::optional<inspect::Runtime> runtime;  // that is to run the file; nullopt: nobody said

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // SpeechT5: speech to text, and text or speech to a spectrogram. Source: SpeechT5ForSpeechToText,
 // SpeechT5ForTextToSpeech and SpeechT5ForSpeechToSpeech, transformers 4.30, 4.57 and 5.24.
+#include <onnxport/white_noise.hpp>
+
 #include "encoders.hpp"
 
 using namespace speecht5;
@@ -60,17 +62,24 @@ class SpeechToText final : public OnnxSeq2SeqConfigWithPast {
 };
 
 /// Text to a spectrogram, or speech to one in another voice. What the net before the decoder drops by chance,
-/// generating as well, is drawn by the caller.
+/// generating as well, follows from its place here, or is an input.
 class ToSpeech final : public OnnxConfig {
  public:
   explicit ToSpeech(const Request& request)
-      : OnnxConfig(request), model(request.config), text{model}, speech{model}, c(model.c) {
+      : OnnxConfig(request),
+        model(request.config),
+        text{model},
+        speech{model},
+        c(model.c),
+        given_(noise_is_given(request)) {
     if (c.dropped >= 1)
       throw Error(ONNXPORT_CONFIG, "config field 'speech_decoder_prenet_dropout' is 1 or more; expected less");
   }
 
   std::string base_model_prefix() const override { return "speecht5"; }
   double atol_for_validation() const override { return 1e-4; }
+  /// Whole numbers of many digits.
+  std::vector<std::string> keep_in_fp32() const override { return {noise}; }
   int64_t max_positions() const override { return reads_text() ? c.text_positions : 0; }
   std::vector<AxisSize> axis_sizes() const override {
     std::vector<AxisSize> sizes{
@@ -116,7 +125,7 @@ class ToSpeech final : public OnnxConfig {
   }
 
  private:
-  static constexpr const char* kept = "prenet_dropout_mask";
+  static constexpr const char *kept = "prenet_dropout_mask", *noise = "noise";
 
   static Scope base(Graph& g) { return g.root() / "speecht5"; }
 
@@ -138,11 +147,20 @@ class ToSpeech final : public OnnxConfig {
     return reads_text() ? text.encode(s, in) : speech.encode(s, in);
   }
 
-  // The spectrogram so far, in whose voice, and what is not dropped by chance.
+  // The spectrogram so far, in whose voice, and where that is given, what is not dropped by chance.
   std::vector<TensorSpec> speech_so_far(const char* name) const {
-    return {input::features(name, {axis::batch, axis::decoder_sequence, c.mels}),
-            input::features("speaker_embeddings", {axis::batch, c.voice}),
-            {kept, DType::boolean, {c.prenet.layers, axis::decoder_sequence, c.prenet.units}}};
+    std::vector<TensorSpec> specs{input::features(name, {axis::batch, axis::decoder_sequence, c.mels}),
+                                  input::features("speaker_embeddings", {axis::batch, c.voice})};
+    if (given_) specs.push_back({kept, DType::boolean, {c.prenet.layers, axis::decoder_sequence, c.prenet.units}});
+    return specs;
+  }
+  // Which numbers a layer keeps, in every row the same: b[n, units], for a length (i64 scalar).
+  Value kept_by(const Inputs& in, int64_t layer, const Value& length) const {
+    if (given_) return pick(in.at(kept), 0, layer);
+    Graph& g = length.graph();
+    const Value places = squeeze(places_of({g.integer(1), c.prenet.units, length.in(g.root() / noise)}), {0});
+    const Value drawn = transpose(even_noise(places, layer), {1, 0});
+    return g.op("GreaterOrEqual", {drawn, g.scalar(c.dropped)});
   }
   std::vector<TensorSpec> step_inputs() const {
     std::vector<TensorSpec> specs = speech_so_far("output_sequence");
@@ -190,16 +208,17 @@ class ToSpeech final : public OnnxConfig {
     Graph& g = s.graph();
     const Inputs& in = made.in;
     Value x = made.so_far.in(s);
+    const Value length = size_of(x, 1);
     for (int64_t i = 0; i < c.prenet.layers; ++i) {
       x = relu(linear(s / "layers" / i, x, {.out = c.prenet.units}));
-      x = where(pick(in.at(kept), 0, i), x, g.scalar(0)) / (1 - c.dropped);
+      x = where(kept_by(in, i, length).in(s), x, g.scalar(0)) / (1 - c.dropped);
     }
     x = with_places(s / "encode_positions", linear(s / "final_layer", x, {.out = c.hidden}));
     const Value voice = in.at("speaker_embeddings").in(s);
-    const Value length =
+    const Value loudness =
         g.op("Max", {g.op("ReduceL2", {voice}, {{"axes", {-1}}, {"keepdims", true}}), g.scalar(1e-12)});
     const Value each =
-        unsqueeze(voice / length, {1}) * unsqueeze(cast(range(size_of(x, 1)), DType::f32) * 0.0 + 1.0, {0, 2});
+        unsqueeze(voice / loudness, {1}) * unsqueeze(cast(range(size_of(x, 1)), DType::f32) * 0.0 + 1.0, {0, 2});
     return relu(linear(s / "speaker_embeds_layer", concat({x, each}, 2), {.out = c.hidden}));
   }
 
@@ -224,6 +243,7 @@ class ToSpeech final : public OnnxConfig {
   const TextReader text;
   const SpeechReader speech;
   const SpeechT5Config& c;
+  const bool given_;  // what is dropped
 };
 
 std::unique_ptr<OnnxConfig> make_speecht5(const Request& request) {

@@ -2,7 +2,10 @@
 // VITS, a text as speech: an encoder of the text, how long each token sounds, flows and a vocoder. Source: VitsModel,
 // transformers 4.57 and 5.24 (modeling_vits.py).
 //
-// What the original draws by chance is an input, standard normal, where the config scales it by more than 0.
+// What the original draws by chance, standard normal, where the config scales it by more than 0, follows from its place
+// here, or is an input.
+#include <onnxport/white_noise.hpp>
+
 #include "durations.hpp"
 
 namespace vits {
@@ -10,22 +13,23 @@ namespace {
 
 class VitsOnnxConfig final : public OnnxConfig {
  public:
-  explicit VitsOnnxConfig(const Request& request) : OnnxConfig(request), c(request.config), durations(c) {}
+  explicit VitsOnnxConfig(const Request& request)
+      : OnnxConfig(request), c(request.config), durations(c), given_(noise_is_given(request)) {}
 
   double atol_for_validation() const override { return 1e-4; }
   /// A duration is rounded up to whole frames, so that the least error moves all that is behind it.
-  std::vector<std::string> keep_in_fp32() const override { return {"text_encoder", "duration_predictor"}; }
+  std::vector<std::string> keep_in_fp32() const override { return {"text_encoder", "duration_predictor", "noise"}; }
 
-  /// duration_noise f32[batch, 2, sequence] and noise f32[batch, flow size, noise_frames], which starts over where
-  /// there are more frames; speaker_id i64[batch] of a model of several.
+  /// Where noise is given: duration_noise f32[batch, 2, sequence] and noise f32[batch, flow size, noise_frames], which
+  /// starts over where there are more frames; speaker_id i64[batch] of a model of several.
   std::vector<TensorSpec> inputs() const override {
     const std::vector<Dim> shape{axis::batch, axis::sequence};
     std::vector<TensorSpec> specs{input::ids("input_ids", shape, c.vocab),
                                   input::mask("attention_mask", shape, {.of = "input_ids"})};
     if (c.has_speakers()) specs.push_back({.name = "speaker_id", .shape = {axis::batch}, .limit = c.speakers});
-    if (c.duration_noise != 0)
+    if (given_ && c.duration_noise != 0)
       specs.push_back({.name = "duration_noise", .dtype = DType::f32, .shape = {axis::batch, 2, axis::sequence}});
-    if (c.noise != 0)
+    if (given_ && c.noise != 0)
       specs.push_back({.name = "noise", .dtype = DType::f32, .shape = {axis::batch, c.latent, "noise_frames"}});
     return specs;
   }
@@ -33,7 +37,10 @@ class VitsOnnxConfig final : public OnnxConfig {
   std::vector<OutputSpec> outputs() const override {
     return {{"waveform", {{0, axis::batch}, {1, "samples"}}}, {"spectrogram", {{0, axis::batch}, {2, "frames"}}}};
   }
-  std::vector<AxisSize> axis_sizes() const override { return {{.axis = "noise_frames", .usual = 64, .minimum = 1}}; }
+  std::vector<AxisSize> axis_sizes() const override {
+    if (!given_ || c.noise == 0) return {};
+    return {{.axis = "noise_frames", .usual = 64, .minimum = 1}};
+  }
 
   Outputs forward(Graph& g, const Inputs& in) const override {
     const Scope root = g.root();
@@ -50,8 +57,12 @@ class VitsOnnxConfig final : public OnnxConfig {
           embedding(root / "embed_speaker", in.at("speaker_id"), {.count = c.speakers, .width = c.speaker_width}), {2});
     }
 
-    Value drawn = in.maybe("duration_noise");
-    if (drawn) drawn = drawn * c.duration_noise;
+    const Value ids = in.at("input_ids");
+    Value drawn;
+    if (c.duration_noise != 0) {
+      drawn = given_ ? in.at("duration_noise") : noise(0, {size_of(ids, 0), 2, size_of(ids, 1)});
+      drawn = drawn * c.duration_noise;
+    }
     const Value logarithm = durations.logarithms(root / "duration_predictor", text.hidden, mask, speaker, drawn);
     const Value duration = squeeze(g.op("Ceil", {exp(logarithm) * mask * (1 / c.rate)}), {1});
     const Value lengths = cast(g.op("Max", {sum(duration, {1}), g.scalar(1)}), DType::i64);  // i64[batch]
@@ -71,9 +82,10 @@ class VitsOnnxConfig final : public OnnxConfig {
       return transpose(g.op("GatherND", {prior, places}, {{"batch_dims", 1}}) * is_spoken, {0, 2, 1});
     };
     Value latents = of_frames(text.means);
-    if (const Value noise = in.maybe("noise")) {
-      const Value again = g.op("Mod", {frames, size_of(noise, 2)});
-      latents = latents + gather(noise, again, 2) * exp(of_frames(text.log_variances)) * c.noise;
+    if (c.noise != 0) {
+      const Value around =
+          given_ ? again(in.at("noise"), frames) : noise(1, {size_of(ids, 0), c.latent, size_of(frames, 0)});
+      latents = latents + around * exp(of_frames(text.log_variances)) * c.noise;
     }
 
     for (int64_t i = c.flows; i > 0; --i)
@@ -83,6 +95,16 @@ class VitsOnnxConfig final : public OnnxConfig {
   }
 
  private:
+  // f[rows, width, columns]; the durations' has another series than the frames'.
+  static Value noise(int64_t series, const NoiseGrid& grid) {
+    Graph& g = grid.rows.graph();
+    return normal_noise(places_of(grid).in(g.root() / "noise"), series).in(g.root());
+  }
+  // Noise that starts over where there are more frames: f[batch, latent, frames].
+  static Value again(const Value& noise, const Value& frames) {
+    return gather(noise, noise.graph().op("Mod", {frames, size_of(noise, 2)}), 2);
+  }
+
   /// What the encoder tells of each token: f[batch, width, tokens], f[batch, tokens, flow size].
   struct Text {
     Value hidden, means, log_variances;
@@ -182,6 +204,7 @@ class VitsOnnxConfig final : public OnnxConfig {
 
   const VitsConfig c;
   const Durations durations;
+  const bool given_;  // noise
 };
 
 }  // namespace

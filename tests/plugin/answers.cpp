@@ -32,11 +32,15 @@ OnnxConfig as_recorded(const Recording& recording, const Checkpoint& checkpoint)
   const auto positions = config.description().texts.find("positions");
   if (positions != config.description().texts.end() && positions->second != "sequence")
     return made({{"position_ids", "sequence"}});
-  // Of sound, a mask is an input where it is asked for.
-  const bool masked = recording.part.empty() && config.description().input("attention_mask") == nullptr &&
-                      !recording.cases.empty() &&
-                      read_case(recording.folder / recording.cases[0]).inputs.contains("attention_mask");
-  return masked ? made({{"sample_mask", "input"}}) : std::move(config);
+  if (!recording.part.empty() || recording.cases.empty()) return config;
+  // Of sound a mask, and what is drawn by chance, are inputs where they are asked for.
+  const Tensors given = read_case(recording.folder / recording.cases[0]).inputs;
+  const auto takes = [&](const std::string& name) { return config.description().input(name) != nullptr; };
+  if (given.contains("attention_mask") && !takes("attention_mask")) return made({{"sample_mask", "input"}});
+  for (const char* noise : {"noise", "prenet_dropout_mask"}) {
+    if (given.contains(noise) && !takes(noise)) return made({{"noise", "input"}});
+  }
+  return config;
 }
 
 /// The graph that answers what the recording asks of its part: a decoder whose first and cached steps are graphs of
