@@ -25,13 +25,18 @@ std::string feature_of(const fs::path& checkpoint) {
   const std::string config{std::istreambuf_iterator<char>(file), {}};
   const auto names = [&](const char* head) { return config.find(head) != std::string::npos; };
   if (names("ForMaskedLM")) return "masked-lm";
+  if (names("ForConditionalGeneration")) return "seq2seq-lm";
+  if (names("ForImageClassification")) return "image-classification";
   return names("ForCausalLM") || names("LMHeadModel") ? "causal-lm" : "default";
 }
 
 /// optimum-cli asks for the task of a folder: the same one here.
 std::string optimum_task(const fs::path& checkpoint) {
   const std::string feature = feature_of(checkpoint);
-  return feature == "masked-lm" ? "fill-mask" : feature == "causal-lm" ? "text-generation" : "feature-extraction";
+  if (feature == "masked-lm") return "fill-mask";
+  if (feature == "seq2seq-lm") return "text2text-generation";
+  if (feature == "causal-lm") return "text-generation";
+  return feature == "image-classification" ? feature : "feature-extraction";
 }
 
 }  // namespace

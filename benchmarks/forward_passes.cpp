@@ -9,6 +9,7 @@
 
 #include "core/backend/backend.hpp"
 #include "core/definition/onnx_config.hpp"
+#include "host/validation/inputs.hpp"
 #include "registry/features_manager.hpp"
 #include "registry/registry.hpp"
 
@@ -25,9 +26,8 @@ std::vector<Tensors> inputs_of(const FeaturesManager& features, const std::strin
                                                     supported.model_type, supported.feature);
   const auto preprocessor = Preprocessor::from_folder(checkpoint);
   std::vector<Tensors> sets;
-  for (const DummyOptions& shape : {DummyOptions{}, DummyOptions{.batch_size = 3, .seq_length = 11, .varied = true},
-                                    DummyOptions{.batch_size = 1, .seq_length = 1}})
-    sets.push_back(config.generate_dummy_inputs(preprocessor ? &*preprocessor : nullptr, shape));
+  const InputsOf of{config, opened.config(), preprocessor ? &*preprocessor : nullptr, ""};
+  for (const InputSet& set : input_sets(of, ValidationBudget::normal)) sets.push_back(inputs_of(of, set));
   return sets;
 }
 

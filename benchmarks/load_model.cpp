@@ -17,17 +17,18 @@ namespace {
 
 using namespace onnxport;
 
-constexpr int64_t sequence = 64;
+constexpr int64_t sequence = 64, image = 224;
 constexpr int runs = 7;
 
-/// "past_sequence + sequence" for any exporter's names: nothing past, a batch of one, and 64 of everything else.
+/// "past_sequence + sequence" for any exporter's names: nothing past, a batch of one, the usual image, and 64
+/// of everything else.
 int64_t size_of_axis(const std::string& name) {
   int64_t sum = 0;
   for (size_t begin = 0; begin < name.size();) {
     const size_t end = std::min(name.find('+', begin), name.size());
     const std::string term = name.substr(begin, end - begin);
     const auto has = [&](const char* word) { return term.find(word) != std::string::npos; };
-    sum += has("past") ? 0 : has("batch") ? 1 : sequence;
+    sum += has("past") ? 0 : has("batch") ? 1 : has("height") || has("width") ? image : has("channels") ? 3 : sequence;
     begin = end + 1;
   }
   return sum;

@@ -57,7 +57,10 @@ std::string told(const ir::Lengths& lengths) {
 /// outside, so that files which run (optimum's merged decoders) seem to contradict themselves.
 bool stands_within(const std::string& problem) {
   return std::any_of(std::begin(bodied), std::end(bodied), [&](const char* op) {
-    return problem.find(fmt::format("(op_type:{},", op)) != std::string::npos;
+    const auto names = [&](const char* end) {
+      return problem.find(fmt::format("(op_type:{}{}", op, end)) != std::string::npos;
+    };
+    return names(",") || names(")");
   });
 }
 

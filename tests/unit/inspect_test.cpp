@@ -159,14 +159,14 @@ BOOST_AUTO_TEST_CASE(within_a_branch_an_axis_is_a_note) {
   const Files files;
   pb::ModelProto model =
       Files::parse(model_text("(bool which, float[batch, 64] x) => (float[batch, 64] y)"
-                              "<int64[2] built_in = {2, 64}> {"
-                              "y = If (which) <"
-                              "then_branch = t () => (float[n, 64] a) { r = Reshape (x, built_in) a = Add (r, x) },"
-                              "else_branch = e () => (float[n, 64] b) { b = Neg (x) } > }"));
+                              "{ y = If (which) <"
+                              "then_branch = t () => (float[n, 64] a) { a = Add (x, w) },"
+                              "else_branch = e () => (float[m, 64] b) { b = Neg (x) } > }"));
+  add_weight(model, "w", {7, 64}, 0.5F);
   const Inspection found = inspect(files.write(model), {});
   const Finding* frozen = finding(found, "frozen-axis");
   BOOST_REQUIRE(frozen != nullptr);
-  BOOST_TEST((frozen->weight == Finding::Weight::note));
+  BOOST_TEST((frozen->weight == Finding::Weight::note), frozen->text << ": " << frozen->places.at(0));
   BOOST_TEST(found.is_sound());
 }
 
