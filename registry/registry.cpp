@@ -207,6 +207,8 @@ void Registry::unknown_type(std::string_view model_type) const {
   }
   const bool some_broken = std::any_of(candidates_.begin(), candidates_.end(),
                                        [](const Candidate& candidate) { return !candidate.is_healthy(); });
+  const bool is_installed_only =
+      std::all_of(places().begin(), places().end(), [](const Place& place) { return place.name == "install"; });
   // What a manifest that cannot be read would have offered, nobody knows; of a few it is worth telling why.
   constexpr size_t most_told = 3;
   std::vector<std::string> unread;
@@ -217,10 +219,11 @@ void Registry::unknown_type(std::string_view model_type) const {
                                    ? ""
                                    : fmt::format("; what {} would offer is not known:{}",
                                                  unread.size() == 1 ? "this plugin" : "these plugins", lines(unread));
-  throw Error(Failure::usage,
-              fmt::format("unknown model type '{}'{}{}", model_type, guesses(model_type, known), of_those),
-              fmt::format("`onnxport features` lists the {} known model types{}", known.size(),
-                          some_broken ? "; some plugins cannot be used, `onnxport plugins list` says why" : ""));
+  throw Error(
+      Failure::usage, fmt::format("unknown model type '{}'{}{}", model_type, guesses(model_type, known), of_those),
+      fmt::format("`onnxport features` lists the {} known model types{}{}", known.size(),
+                  is_installed_only ? "; only plugins that came with the program were looked at, as --safe has it" : "",
+                  some_broken ? "; some plugins cannot be used, `onnxport plugins list` says why" : ""));
 }
 
 }  // namespace onnxport

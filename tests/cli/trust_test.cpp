@@ -163,6 +163,7 @@ BOOST_AUTO_TEST_CASE(safe_is_what_came_with_the_program) {
   Options options;
   options.environment = {"ONNXPORT_PLUGIN_PATH=" + (path() / "plugins").string(), "ONNXPORT_BACKEND_PATH=/nowhere"};
   BOOST_TEST(contains(message(words, options), "unknown model type 'c-linear'"));
+  BOOST_TEST(contains(run(words, options).err, "only plugins that came with the program were looked at"));
   check_failure(*this, exported({"--safe"}), 2, {"--plugin-dir"});
   checkpoint();
   const Words validated{"export", "-m", "bert", "--safe", "out"};

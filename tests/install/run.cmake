@@ -142,7 +142,7 @@ foreach(page IN LISTS pages)
   file(READ "${page}" text)
   string(REPLACE "](" "@" text "${text}")
   string(REGEX REPLACE "[][;]" " " text "${text}")  # what a list of CMake's would stumble over
-  string(REGEX MATCHALL "@[.a-z/-]*[A-Za-z_-]+\\.(md|cpp|hpp|c|h|py|svg|json|tsv)[)#]" links "${text}")
+  string(REGEX MATCHALL "@[.a-z/-]*[A-Za-z_-]+\\.(md|cpp|hpp|c|h|py|svg|jsonnet|json|yaml|yml|tsv)[)#]" links "${text}")
   foreach(link IN LISTS links)
     string(REGEX REPLACE "[@)#]" "" link "${link}")
     if(NOT EXISTS "${FOLDER}/moved/share/doc/onnxport/${link}")
