@@ -2,7 +2,7 @@
 // BEiT and data2vec for images. Source: BeitModel and BeitForImageClassification, transformers 4.30, and 4.57 for other
 // sizes of images, BeitForMaskedImageModeling, 4.57 (modeling_beit.py); Data2VecVisionModel and
 // Data2VecVisionForImageClassification, 4.30 and 4.57 (modeling_data2vec_vision.py).
-#include <onnxport/families/beit.hpp>
+#include <onnxport/families/backbones.hpp>
 
 #include "segmentation.hpp"
 
@@ -92,8 +92,8 @@ ONNXPORT_PLUGIN({
     .id = "org.onnxport.beit",
     .name = "BEiT",
     .models = {{.types = {"beit"},
-                .features = {"default", "image-classification", "semantic-segmentation", "masked-im"},
-                .make = make<BeitOnnxConfig>},
+                .features = {"default", "image-classification", "semantic-segmentation", "masked-im", "backbone"},
+                .make = make_with_backbone<BeitOnnxConfig>},
                {.types = {"data2vec-vision"},
                 .features = {"default", "image-classification", "semantic-segmentation"},
                 .make = make<BeitOnnxConfig>}},

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // ConvNeXT and its second version. Source: ConvNextModel and ConvNextForImageClassification, transformers 4.30
 // (modeling_convnext.py); those of ConvNextV2, 4.57 (modeling_convnextv2.py).
-#include <onnxport/families/convnext.hpp>
+#include <onnxport/families/backbones.hpp>
 #include <onnxport/plugin.hpp>
 
 using namespace onnxport::family;
@@ -57,6 +57,6 @@ ONNXPORT_PLUGIN({
     .id = "org.onnxport.convnext",
     .name = "ConvNeXT",
     .models = {{.types = {"convnext", "convnextv2"},
-                .features = {"default", "image-classification"},
-                .make = make<ConvNextOnnxConfig>}},
+                .features = {"default", "image-classification", "backbone"},
+                .make = make_with_backbone<ConvNextOnnxConfig>}},
 })

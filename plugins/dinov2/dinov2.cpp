@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // DINOv2, without and with registers. Source: Dinov2Model, Dinov2ForImageClassification and those of
 // Dinov2WithRegisters, transformers 4.57 (modeling_dinov2.py, modeling_dinov2_with_registers.py).
-#include <onnxport/families/dinov2.hpp>
+#include <onnxport/families/backbones.hpp>
 
 using namespace onnxport::family;
 
@@ -46,6 +46,6 @@ ONNXPORT_PLUGIN({
     .id = "org.onnxport.dinov2",
     .name = "DINOv2",
     .models = {{.types = {"dinov2", "dinov2_with_registers"},
-                .features = {"default", "image-classification"},
-                .make = make<Dinov2OnnxConfig>}},
+                .features = {"default", "image-classification", "backbone"},
+                .make = make_with_backbone<Dinov2OnnxConfig>}},
 })

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // FocalNet: where a transformer attends, every pixel is weighed by its surroundings at growing distances.
-// Source: FocalNetModel, FocalNetForImageClassification and FocalNetForMaskedImageModeling, transformers 4.57
-// (modeling_focalnet.py).
+// Source: FocalNetModel, FocalNetForImageClassification, FocalNetForMaskedImageModeling and FocalNetBackbone,
+// transformers 4.57 (modeling_focalnet.py).
 #include <onnxport/blocks/feed_forward.hpp>
-#include <onnxport/plugin.hpp>
+#include <onnxport/families/backbones.hpp>
 
-using namespace onnxport::sdk;
+using namespace onnxport::family;
 
 namespace {
 
@@ -49,8 +49,18 @@ struct FocalNetConfig {
 
 class FocalNet final : public ImageEncoder {
  public:
-  explicit FocalNet(const Request& request) : ImageEncoder(request), c(request.config) {}
+  explicit FocalNet(const Request& request)
+      : ImageEncoder(request), c(request.config), read(stages_read(request.config, c.depths.size())) {}
   std::string base_model_prefix() const override { return "focalnet"; }
+  std::vector<OutputSpec> outputs() const override {
+    return task() == "backbone" ? map_outputs(read.size()) : ImageEncoder::outputs();
+  }
+  Outputs forward(Graph& g, const Inputs& in) const override {
+    if (task() != "backbone") return ImageEncoder::forward(g, in);
+    const Scope model = g.root() / base_model_prefix();
+    g.unused((model / "layernorm").path() + ".*");
+    return map_values(picked(encode(model, in.at("pixel_values")).stages, read));
+  }
 
  private:
   bool yields_tokens() const override { return true; }
@@ -63,16 +73,20 @@ class FocalNet final : public ImageEncoder {
     // Images f[batch, rows, columns, width] from here on.
     Value x = embed(embeddings / "patch_embeddings", pixels, c.patch, c.convolves ? overlapping : apart);
     x = norm(embeddings / "norm", x, {.epsilon = c.epsilon});
+    std::vector<Value> states{channels_first(x)};
     for (size_t i = 0; i < c.depths.size(); ++i) {
       const Scope stage = model / "encoder.stages" / static_cast<int64_t>(i);
       g.mark("hidden_states." + std::to_string(i), tokens_from(x));
       for (int64_t j = 0; j < c.depths[i]; ++j) x = layer(stage / "layers" / j, x, i);
-      if (i + 1 == c.depths.size()) break;
-      const ConvOptions smaller{
-          .out = c.width(i + 1), .kernel = c.convolves ? 3 : 2, .stride = 2, .padding = c.convolves ? 1 : 0};
-      x = embed(stage / "downsample", channels_first(x), 2, smaller);
-      x = norm(stage / "downsample.norm", x, {.epsilon = c.epsilon}).in(stage);
+      if (i + 1 < c.depths.size()) {
+        const ConvOptions smaller{
+            .out = c.width(i + 1), .kernel = c.convolves ? 3 : 2, .stride = 2, .padding = c.convolves ? 1 : 0};
+        x = embed(stage / "downsample", channels_first(x), 2, smaller);
+        x = norm(stage / "downsample.norm", x, {.epsilon = c.epsilon}).in(stage);
+      }
+      states.push_back(channels_first(x));
     }
+    if (task() == "backbone") return {.last = x, .stages = states};
     x = norm(model / "layernorm", x, {.epsilon = c.epsilon});
     return {.last = tokens_from(x), .stages = {channels_first(x)}};
   }
@@ -140,6 +154,7 @@ class FocalNet final : public ImageEncoder {
   }
 
   const FocalNetConfig c;
+  const std::vector<size_t> read;  // of a backbone
 };
 
 }  // namespace
@@ -148,6 +163,6 @@ ONNXPORT_PLUGIN({
     .id = "org.onnxport.focalnet",
     .name = "FocalNet",
     .models = {{.types = {"focalnet"},
-                .features = {"default", "image-classification", "masked-im"},
+                .features = {"default", "image-classification", "masked-im", "backbone"},
                 .make = make<FocalNet>}},
 })

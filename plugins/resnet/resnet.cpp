@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// ResNet. Source: ResNetModel and ResNetForImageClassification, transformers 4.30, and 4.57 for
-// downsample_in_bottleneck (modeling_resnet.py).
-#include <onnxport/families/resnet.hpp>
+// ResNet, and RT-DETR's as a backbone. Source: ResNetModel and ResNetForImageClassification, transformers 4.30,
+// and 4.57 for downsample_in_bottleneck (modeling_resnet.py).
+#include <onnxport/families/backbones.hpp>
 
 using namespace onnxport::family;
 
@@ -35,5 +35,8 @@ class ResNet final : public ImageEncoder {
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.resnet",
     .name = "ResNet",
-    .models = {{.types = {"resnet"}, .features = {"default", "image-classification"}, .make = make<ResNet>}},
+    .models = {{.types = {"resnet"},
+                .features = {"default", "image-classification", "backbone"},
+                .make = make_with_backbone<ResNet>},
+               {.types = {"rt_detr_resnet"}, .features = {"backbone"}, .make = make<BackboneModel>}},
 })

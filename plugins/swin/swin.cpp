@@ -3,7 +3,7 @@
 // SwinForMaskedImageModeling, transformers 4.30, and 4.57 for other sizes of images and for DonutSwinModel and
 // DonutSwinForImageClassification (modeling_swin.py, modeling_donut_swin.py).
 #include <onnxport/blocks/window_layer.hpp>
-#include <onnxport/families/swin.hpp>
+#include <onnxport/families/backbones.hpp>
 
 using namespace onnxport::family;
 
@@ -52,6 +52,9 @@ class DonutSwin final : public Swin {
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.swin",
     .name = "Swin",
-    .models = {{.types = {"swin"}, .features = {"default", "image-classification", "masked-im"}, .make = make<Swin>},
-               {.types = {"donut-swin"}, .features = {"default", "image-classification"}, .make = make<DonutSwin>}},
+    .models = {{.types = {"swin"},
+                .features = {"default", "image-classification", "masked-im", "backbone"},
+                .make = make_with_backbone<Swin>},
+               {.types = {"donut-swin"}, .features = {"default", "image-classification"}, .make = make<DonutSwin>},
+               {.types = {"maskformer-swin"}, .features = {"backbone"}, .make = make<BackboneModel>}},
 })

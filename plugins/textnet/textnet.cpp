@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // TextNet: convolutions of several kernels beside each other, tall ones and wide ones, for lines of text.
-// Source: TextNetModel and TextNetForImageClassification, transformers 4.57 (modeling_textnet.py).
+// Source: TextNetModel, TextNetForImageClassification and TextNetBackbone, transformers 4.57 (modeling_textnet.py).
 #include <algorithm>
 
-#include <onnxport/plugin.hpp>
+#include <onnxport/families/backbones.hpp>
 
-using namespace onnxport::sdk;
+using namespace onnxport::family;
 
 namespace {
 
@@ -74,11 +74,19 @@ class TextNet final : public ImageEncoder {
         stem_activation(request.config.is_null("stem_act_func") ? "linear"
                                                                 : request.config.text("stem_act_func", "relu")),
         epsilon(request.config.real("batch_norm_eps", 1e-5)),
-        stages(stages_of(request.config)) {
+        stages(stages_of(request.config)),
+        read(stages_read(request.config, stages.size())) {
     // Of the backbone; and any size of image goes through.
     request.config.no_effect({"image_size", "depths", "out_features", "out_indices", "stage_names"});
   }
   std::string base_model_prefix() const override { return "textnet"; }
+  std::vector<OutputSpec> outputs() const override {
+    return task() == "backbone" ? map_outputs(read.size()) : ImageEncoder::outputs();
+  }
+  Outputs forward(Graph& g, const Inputs& in) const override {
+    if (task() != "backbone") return ImageEncoder::forward(g, in);
+    return map_values(picked(encode(g.root() / base_model_prefix(), in.at("pixel_values")).stages, read));
+  }
 
  private:
   ImageFeatures encode(const Scope& model, const Value& pixels) const override {
@@ -87,13 +95,13 @@ class TextNet final : public ImageEncoder {
         model / "stem.conv", pixels,
         {.out = width, .kernel = kernel, .stride = stride, .padding = kernel / 2, .bias = false, .in = channels});
     x = activation(batch_norm(model / "stem.batch_norm", x, epsilon), stem_activation);
-    g.mark("hidden_states.0", x);
+    std::vector<Value> states{g.mark("hidden_states.0", x)};
     for (size_t i = 0; i < stages.size(); ++i) {
       const Scope stage = model / "encoder.stages" / static_cast<int64_t>(i) / "stage";
       for (size_t j = 0; j < stages[i].size(); ++j) x = layer(stage / static_cast<int64_t>(j), x, stages[i][j]);
-      g.mark("hidden_states." + std::to_string(i + 1), x);
+      states.push_back(g.mark("hidden_states." + std::to_string(i + 1), x));
     }
-    return {x};
+    return {.last = x, .stages = states};
   }
   Value pool(const Scope&, const ImageFeatures& made) const override {
     return reshape(adaptive_average_pool(made.last, 2), {0, made.last.fixed(1), 2, 2});
@@ -124,6 +132,7 @@ class TextNet final : public ImageEncoder {
   std::string stem_activation;
   double epsilon;
   const std::vector<Stage> stages;
+  const std::vector<size_t> read;  // of a backbone
 };
 
 }  // namespace
@@ -131,5 +140,7 @@ class TextNet final : public ImageEncoder {
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.textnet",
     .name = "TextNet",
-    .models = {{.types = {"textnet"}, .features = {"default", "image-classification"}, .make = make<TextNet>}},
+    .models = {{.types = {"textnet"},
+                .features = {"default", "image-classification", "backbone"},
+                .make = make<TextNet>}},
 })

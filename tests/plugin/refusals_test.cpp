@@ -146,6 +146,19 @@ BOOST_AUTO_TEST_CASE(what_no_gptj_can_run) {
   BOOST_TEST(mentions(said_of_codegen(R"({"n_head": 2})"), "not a multiple of the groups of heads in qkv_proj (4)"));
 }
 
+BOOST_AUTO_TEST_CASE(what_no_swin_can_run) {
+  const fs::path swin = recorded("swin", "swin/SwinForMaskedImageModeling");
+  BOOST_TEST(said_of(swin, R"({"use_absolute_embeddings": true})", "masked-im") == "accepted");
+  const char* of_version_4 = R"({"use_absolute_embeddings": true, "transformers_version": "4.57.1"})";
+  BOOST_TEST(mentions(said_of(swin, of_version_4, "masked-im"), "one position too many"));
+}
+
+BOOST_AUTO_TEST_CASE(what_no_bit_can_run) {
+  const fs::path bit = recorded("bit", "bit/BitForImageClassification");
+  BOOST_TEST(said_of(bit, R"({"global_padding": null})", "image-classification") == "accepted");
+  BOOST_TEST(mentions(said_of(bit, R"({"global_padding": "valid"})", "image-classification"), "maps of two sizes"));
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace refusals_test

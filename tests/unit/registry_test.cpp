@@ -374,6 +374,8 @@ BOOST_AUTO_TEST_CASE(features_of_architectures) {
   BOOST_TEST(feature("ToyLMHeadModel") == "causal-lm");
   BOOST_TEST(feature("ToyForImageSuperResolution") == "image-to-image");
   BOOST_TEST(feature("ToyForPoseEstimation") == "keypoint-detection");
+  BOOST_TEST(feature("ToyBackbone") == "backbone");
+  BOOST_TEST(feature("ToyForImageMatting") == "image-matting");
   BOOST_TEST(feature("ToyWithLMHeadModel") == "none");
   BOOST_TEST(feature("ToyDoubleHeadsModel") == "double-heads");
   BOOST_TEST(feature("ToyManyHeadsModel") == "none");

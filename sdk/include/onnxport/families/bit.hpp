@@ -41,9 +41,10 @@ struct BitConfig {
         width_factor(c.size("width_factor", 1)) {
     c.no_effect({"drop_path_rate", "out_features", "out_indices", "stage_names"});  // of training, of the backbone
     for (char& letter : padding) letter = static_cast<char>(std::toupper(letter));
-    if (!padding.empty() && padding != "SAME" && padding != "VALID") {
+    if (!padding.empty() && padding != "SAME") {
       throw Error(ONNXPORT_UNSUPPORTED,
-                  "config field 'global_padding' is \"" + padding + "\"; supported: SAME, VALID, null");
+                  "config field 'global_padding' is \"" + padding +
+                      "\"; supported: SAME, null (with VALID the original adds maps of two sizes, and fails)");
     }
     if (depths.empty() || widths.size() < depths.size()) {
       throw Error(ONNXPORT_CONFIG, "config fields 'hidden_sizes' and 'depths' have " + std::to_string(widths.size()) +
@@ -117,7 +118,7 @@ class BitEncoder {
     ConvOptions options{.out = k.out,
                         .kernel = k.side,
                         .stride = k.stride,
-                        .padding = c.padding == "VALID" ? 0 : (k.stride - 1 + reach) / 2,
+                        .padding = (k.stride - 1 + reach) / 2,
                         .dilation = k.dilation,
                         .bias = false,
                         .in = shape[1],

@@ -42,6 +42,11 @@ struct SwinConfig {
     if (depths.size() > 20) throw Error(ONNXPORT_CONFIG, "config field 'depths' has more than 20 entries");
     for (size_t i = 0; i < depths.size(); ++i)
       require_multiple({"width of a stage", width(i)}, {"num_heads", heads[i]});
+    if (absolute && c.written_before(5, 0)) {
+      throw Error(ONNXPORT_UNSUPPORTED,
+                  "config field 'use_absolute_embeddings' is true; before version 5 the original adds a table of one "
+                  "position too many, and fails. Expected false, or a checkpoint that version 5 wrote");
+    }
     if (grid.area() == 0) throw Error(ONNXPORT_CONFIG, "config field 'patch_size' is larger than image_size");
   }
   int64_t width(size_t stage) const { return embedding << stage; }
