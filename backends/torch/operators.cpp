@@ -323,6 +323,7 @@ const Table& operator_table() {
       {"IsNaN", unary<at::isnan>},
       {"Not", unary<at::logical_not>},
       {"Add", add},
+      {"Sum", add},
       {"Sub", subtract},
       {"Mul", binary<at::mul>},
       {"Div", divide},

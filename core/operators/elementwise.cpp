@@ -282,6 +282,7 @@ const std::vector<Operator>& elementwise_operators() {
       binary("Min"),
       binary("Max"),
       binary("Mod"),
+      binary("Sum"),
       logical("And"),
       logical("Or"),
       comparison("Equal"),

@@ -46,6 +46,7 @@ const std::map<std::string_view, Binary>& binary_functions() {
   using Maybe = std::optional<double>;
   static const std::map<std::string_view, Binary> functions{
       {"Add", [](double a, double b) -> Maybe { return a + b; }},
+      {"Sum", [](double a, double b) -> Maybe { return a + b; }},
       {"Sub", [](double a, double b) -> Maybe { return a - b; }},
       {"Mul", [](double a, double b) -> Maybe { return a * b; }},
       {"Div", [](double a, double b) -> Maybe { return a / b; }},

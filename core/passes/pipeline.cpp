@@ -10,6 +10,7 @@
 #include "core/passes/fold_constants.hpp"
 #include "core/passes/keep_logits.hpp"
 #include "core/passes/narrow_ids.hpp"
+#include "core/passes/norms_apart.hpp"
 #include "core/passes/preallocate_cache.hpp"
 #include "core/passes/precision.hpp"
 #include "core/passes/tidy.hpp"
@@ -56,6 +57,9 @@ void narrow(Work& work) {
   work.graph = to_precision(
       work.graph,
       {.dtype = work.options.dtype, .keep_in_fp32 = work.options.keep_in_fp32, .opset = work.options.opset});
+}
+void norms_apart(Work& work) {
+  keep_norms_apart(work.graph);
 }
 void apply(Work& work) {
   work.graph = apply_rules(work.graph, {.opset = work.options.opset,
@@ -125,6 +129,7 @@ constexpr Pass passes[] = {
     {"fold weights", fold},
     {"divide layers", divide},
     {"narrow", narrow, is_narrow},
+    {"keep norms apart", norms_apart, fixes_axes},
     {"apply rules", apply},
     {"fold constants", compute},
     {"narrow ids", take_int32, has_int32},

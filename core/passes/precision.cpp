@@ -38,10 +38,25 @@ std::set<const Node*> deciders_of(const ir::Graph& graph) {
   return deciders;
 }
 
+/// The inputs into which the graph writes, as into a cache of a fixed length. They keep their type, and are much longer
+/// than what a step reads of them or writes.
+std::set<ValueId> buffers_of(const ir::Graph& graph) {
+  std::set<ValueId> buffers;
+  for (const Node& node : graph.nodes) {
+    const ValueId into = node.op == "ScatterND" ? node.input(0) : ir::absent;
+    if (into != ir::absent && graph[into].origin == ir::Origin::input) buffers.insert(into);
+  }
+  return buffers;
+}
+
 class InPrecision {
  public:
   InPrecision(const ir::Graph& from, const PrecisionOptions& options)
-      : from_(from), options_(options), deciders_(deciders_of(from)), is_data_(data_values(from)) {}
+      : from_(from),
+        options_(options),
+        deciders_(deciders_of(from)),
+        buffers_(buffers_of(from)),
+        is_data_(data_values(from)) {}
 
   NarrowGraph run() {
     to_.name = from_.name;
@@ -66,6 +81,8 @@ class InPrecision {
   bool stays_wide(const Node& node) const {
     if (!node.bodies.empty()) return true;  // a body is computed in the types that it was defined with
     if (deciders_.contains(&node)) return true;
+    // What is taken of a buffer is cast, and what is put into it, but not the whole.
+    if ((node.op == "Slice" || node.op == "ScatterND") && buffers_.contains(node.input(0))) return true;
     const ir::Precision& precision = precision_of(node);
     if (options_.opset < precision.wide_below) return true;
     if (options_.dtype == DType::bf16 && options_.opset < precision.wide_in_bf16_below) return true;
@@ -190,6 +207,7 @@ class InPrecision {
   const ir::Graph& from_;
   const PrecisionOptions& options_;
   const std::set<const Node*> deciders_;
+  const std::set<ValueId> buffers_;
   const std::vector<bool> is_data_;
   const MaskValues masks_{.is_data = is_data_,
                           .is_beyond = [this](ValueId id) { return is_beyond(id); },

@@ -53,7 +53,8 @@ std::string bash_completion_of(const CommandPage& program) {
     if (!path.empty()) commands += fmt::format("    {}) path={} ;;\n", quoted(path), quoted(path));
     words += fmt::format("    {}) offered={} ;;\n", quoted(path), quoted(fmt::format("{}", fmt::join(offered, " "))));
   });
-  return fmt::format(R"(# bash completion of onnxport; does without the package bash-completion, and takes its functions where they are
+  return fmt::format(
+      R"(# bash completion of onnxport; does without the package bash-completion, and takes its functions where they are
 _onnxport_files() {{
   if declare -F _filedir >/dev/null; then
     _filedir
@@ -85,7 +86,7 @@ _onnxport() {{
 }}
 complete -F _onnxport onnxport
 )",
-                     commands, values, words);
+      commands, values, words);
 }
 
 std::string zsh_completion_of(const CommandPage& program) {

@@ -48,6 +48,7 @@ class Lfm2Vl final : public VisionLanguage {
   std::vector<AxisSize> axis_sizes() const override {
     std::vector<AxisSize> sizes = c.images(images).sizes();
     sizes.push_back({.axis = images, .usual = 2});
+    sizes.push_back({.axis = image_sequence, .usual = 2});
     return sizes;
   }
   std::vector<DummyTensor> generate_dummy_inputs(const DummyRequest& request) const override {

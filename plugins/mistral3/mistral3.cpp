@@ -44,7 +44,11 @@ class Mistral3 final : public VisionLanguage {
  public:
   explicit Mistral3(const Request& request) : Mistral3(request, request.config.with_names(image_token_names)) {}
 
-  std::vector<AxisSize> axis_sizes() const override { return sized().sizes(); }
+  std::vector<AxisSize> axis_sizes() const override {
+    std::vector<AxisSize> sizes = sized().sizes();
+    sizes.push_back({.axis = image_sequence, .usual = 2});
+    return sizes;
+  }
   std::vector<DummyTensor> generate_dummy_inputs(const DummyRequest& request) const override {
     std::vector<DummyTensor> made = VisionLanguage::generate_dummy_inputs(request);
     if (request.part.empty() || request.part == "vision_encoder") made.push_back(sized().dummies(request.sizes));

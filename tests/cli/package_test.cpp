@@ -35,6 +35,15 @@ constexpr const char* tiny_moonshine = R"({
   "encoder_num_attention_heads": 2, "decoder_num_attention_heads": 2, "max_position_embeddings": 32, "vocab_size": 50,
   "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0})";
 
+constexpr const char* tiny_gemma3 = R"({
+  "model_type": "gemma3", "architectures": ["Gemma3ForConditionalGeneration"], "image_token_index": 7,
+  "mm_tokens_per_image": 1,
+  "text_config": {"model_type": "gemma3_text", "hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 1,
+                  "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 4, "vocab_size": 50,
+                  "max_position_embeddings": 32, "sliding_window": 16, "layer_types": ["full_attention"]},
+  "vision_config": {"model_type": "siglip_vision_model", "hidden_size": 8, "intermediate_size": 12,
+                    "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 16, "patch_size": 8}})";
+
 void checkpoint_of(const Sandbox& sandbox, const char* config, const Words& more = {}) {
   sandbox.write("config.json", config);
   Words words{"synth", "config.json", "model"};
@@ -174,6 +183,39 @@ BOOST_AUTO_TEST_CASE(a_hearing_package_without_a_mask, *boost::unit_test::precon
   BOOST_TEST(inputs_of("onnx/encoder_model.onnx") == masked, boost::test_tools::per_element());
   BOOST_TEST(export_as(sandbox, "optimum").status == 0);
   BOOST_TEST(inputs_of("encoder_model.onnx") == masked, boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(a_seeing_decoder_for_genai) {
+  const Sandbox sandbox;
+  checkpoint_of(sandbox, tiny_gemma3);
+  BOOST_TEST(export_as(sandbox, "genai").status == 0);
+  const Json model = json_in(sandbox, "out/genai_config.json").at("model");
+  BOOST_TEST(model.at("type") == "gemma3");
+  BOOST_TEST(model.at("image_token_id") == 7);
+  BOOST_TEST(model.at("vision").at("inputs").dump() == R"({"pixel_values":"pixel_values"})");
+  BOOST_TEST(model.at("embedding").at("inputs").at("image_features") == "image_features");
+  BOOST_TEST(model.at("decoder").at("inputs").at("inputs_embeds") == "inputs_embeds");
+  const auto inputs_of = [&](const std::string& file) {
+    return Json::parse(sandbox.run({"inspect", file, "--json"}).out).at("inputs");
+  };
+  const Json words = inputs_of("out/" + model.at("embedding").at("filename").get<std::string>());
+  BOOST_TEST(words.at(1).at("type") == "f32[image_sequence, 8]");
+
+  // Everybody else puts the images there by himself.
+  fs::remove_all(sandbox / "out");
+  const Outcome outcome = export_as(sandbox, "all");
+  BOOST_TEST(outcome.status == 0, outcome.err);
+  BOOST_TEST(contains(outcome.out, "which --layout genai writes"), outcome.out);
+  BOOST_TEST(inputs_of("out/onnx/embed_tokens.onnx").size() == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(a_seeing_package_is_validated_as_it_lies, *boost::unit_test::precondition(reference_built)) {
+  const Sandbox sandbox;
+  checkpoint_of(sandbox, tiny_gemma3);
+  const Outcome made = sandbox.run({"export", "-m", "model", "--layout", "genai", "out"});
+  BOOST_TEST(made.status == 0, made.out << made.err);
+  const Outcome outcome = sandbox.run({"validate", "out", "-m", "model"});
+  BOOST_TEST(outcome.status == 0, outcome.out << outcome.err);
 }
 
 BOOST_AUTO_TEST_CASE(one_folder_for_all) {
@@ -334,6 +376,57 @@ BOOST_AUTO_TEST_CASE(a_tokenizer_of_its_vocabulary) {
   BOOST_TEST(other.status == 0, other.err);
   BOOST_TEST(contains(other.err + other.out, "nothing is known of the class FunnelTokenizer"));
   BOOST_TEST(!fs::exists(sandbox / "out/tokenizer.json"));
+}
+
+BOOST_AUTO_TEST_CASE(a_tokenizer_of_sentencepiece) {
+  const Sandbox sandbox;
+  sandbox.checkpoint("model");
+  // Fields of a ModelProto: pieces (text, score, kind), and of the trainer the algorithm and the number of the unknown.
+  const auto bytes = [](int number, const std::string& value) {
+    return std::string{static_cast<char>(number << 3 | 2), static_cast<char>(value.size())} + value;
+  };
+  const auto piece = [&](const std::string& text, const std::string& score, char kind) {
+    return bytes(1, bytes(1, text) + "\x15" + score + std::string{'\x18', kind});
+  };
+  const std::string zero(4, '\0'), minus_one{"\0\0\x80\xbf", 4};
+  const std::string model = piece("<pad>", zero, 3) + piece("</s>", zero, 3) + piece("<unk>", zero, 2) +
+                            piece("\xE2\x96\x81", minus_one, 1) + piece("ab", minus_one, 1) +
+                            bytes(2, std::string{"\x18\x01\xC0\x02\x02", 5});
+  sandbox.write("model/spiece.model", model);
+  sandbox.write("model/tokenizer_config.json", R"({"tokenizer_class": "T5Tokenizer", "extra_ids": 2})");
+  Outcome outcome = export_as(sandbox, "all");
+  BOOST_TEST(outcome.status == 0, outcome.err);
+  const Json made = json_in(sandbox, "out/tokenizer.json");
+  BOOST_TEST(made.at("model").at("unk_id") == 2);
+  BOOST_TEST(
+      made.at("model").at("vocab").dump() ==
+      R"([["<pad>",0.0],["</s>",0.0],["<unk>",0.0],["▁",-1.0],["ab",-1.0],["<extra_id_1>",0.0],["<extra_id_0>",0.0]])");
+  BOOST_TEST(made.at("post_processor").at("special_tokens").at("</s>").at("ids").at(0) == 1);
+  BOOST_TEST(made.at("added_tokens").size() == 5U);  // <pad>, </s>, <unk> and both extra ones
+
+  sandbox.write("model/spiece.model", model.substr(0, model.size() - 1));
+  fs::remove_all(sandbox / "out");
+  outcome = export_as(sandbox, "all");
+  BOOST_TEST(outcome.status == 3, outcome.err);
+  BOOST_TEST(contains(outcome.err, "spiece.model: is no model of sentencepiece"), outcome.err);
+  sandbox.write("model/spiece.model", bytes(2, std::string{"\x18\x03", 2}) + piece("a", zero, 1));
+  outcome = export_as(sandbox, "all");
+  BOOST_TEST(outcome.status == 0, outcome.err);
+  BOOST_TEST(contains(outcome.out + outcome.err, "tokenizer.json is left out"), outcome.out);
+  BOOST_TEST(!fs::exists(sandbox / "out/tokenizer.json"));
+}
+
+BOOST_AUTO_TEST_CASE(a_tokenizer_of_letters) {
+  const Sandbox sandbox;
+  sandbox.checkpoint("model");
+  sandbox.write("model/vocab.json", R"({"<pad>": 0, "<s>": 1, "</s>": 2, "<unk>": 3, "|": 4, "A": 5})");
+  sandbox.write("model/tokenizer_config.json", R"({"tokenizer_class": "Wav2Vec2CTCTokenizer"})");
+  const Outcome outcome = export_as(sandbox, "all");
+  BOOST_TEST(outcome.status == 0, outcome.err);
+  const Json made = json_in(sandbox, "out/tokenizer.json");
+  BOOST_TEST(made.at("model").at("type") == "WordLevel");
+  BOOST_TEST(made.at("decoder").at("type") == "CTC");
+  BOOST_TEST(made.at("decoder").at("word_delimiter_token") == "|");
 }
 
 BOOST_AUTO_TEST_CASE(what_a_package_cannot_honour) {

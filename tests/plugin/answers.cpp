@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 #include <stdexcept>
 
@@ -132,6 +133,35 @@ bool is_sensitive(const Difference& by_weights, const Difference& found) {
   return found.problem.empty() && by_weights.problem.empty() && found.max_abs <= times * by_weights.max_abs;
 }
 
+/// How long each axis that has a name is in a case; those too whose size the model fixes and its files leave open.
+std::map<std::string, int64_t> sizes_of(const ir::Graph& graph, const ValidationInputs& recorded) {
+  std::map<std::string, int64_t> sizes;
+  for (const ir::NamedValue& input : graph.inputs) {
+    const ir::Shape& shape = graph[input.value].type.shape;
+    const auto given = recorded.inputs.find(input.name);
+    if (given == recorded.inputs.end()) continue;
+    for (const auto& [axis, name] : graph[input.value].open_axes) sizes[name] = given->second.shape.at(axis);
+    for (size_t i = 0; i < shape.size(); ++i) {
+      const bool is_name = shape[i].terms().size() == 1 && shape[i] == ir::Dim::symbol(shape[i].terms()[0].first);
+      if (is_name) sizes[shape[i].terms()[0].first] = given->second.shape[i];
+    }
+  }
+  // Of a sum the one that is not known is what is left: a past that only the mask tells.
+  for (const ir::NamedValue& input : graph.inputs) {
+    const auto given = recorded.inputs.find(input.name);
+    if (given == recorded.inputs.end()) continue;
+    const ir::Shape& shape = graph[input.value].type.shape;
+    for (size_t i = 0; i < shape.size(); ++i) {
+      for (const auto& [name, count] : shape[i].terms()) {
+        if (sizes.contains(name) || count != 1) continue;
+        if (const auto rest = (shape[i] - ir::Dim::symbol(name)).evaluate(sizes))
+          sizes[name] = given->second.shape[i] - *rest;
+      }
+    }
+  }
+  return sizes;
+}
+
 template <class Body>
 Problems guarded(Body body) {
   Problems problems;
@@ -204,6 +234,54 @@ Problems answers_in_f16(const Recording& recording) {
                                        found[i].problem));
       }
     }
+  });
+}
+
+Problems answers_fixed(const Recording& recording) {
+  return guarded([&](Problems& problems) {
+    const RecordedCheckpoint checkpoint(recording);
+    Model model(recording, *checkpoint);
+    model.cases.resize(1);
+    ExportOptions options{.opset = highest_opset,
+                          .inputs = {.fixed = sizes_of(model.definition.graph, model.cases[0])}};
+    const auto is_empty = [](const auto& axis) { return axis.second == 0; };
+    if (std::any_of(options.inputs.fixed.begin(), options.inputs.fixed.end(), is_empty)) return;
+    const auto is_open = [](const std::string& axis) {
+      return axis.find_first_not_of("0123456789") != std::string::npos;
+    };
+    // A name that no input has, and that is no form of others: of SuperPoint's keypoints, "chosen of keypoint_decoder".
+    const auto is_counted = [&](const ir::Dim& dim) {
+      return std::any_of(dim.terms().begin(), dim.terms().end(), [&](const auto& term) {
+        return term.first.find_first_of("+*/()") == std::string::npos && !options.inputs.fixed.contains(term.first);
+      });
+    };
+    const GraphForm form{.opset = options.opset, .inputs = options.inputs};
+    const ir::Graph lowered = lowered_graph(model.config, model.definition, model.definition.graph, form);
+    for (const ir::Node& node : lowered.nodes) {
+      if (node.op != "Shape" && node.op != "Size") continue;
+      // Lengths that the run counts, as of Longformer's global tokens, nothing else tells.
+      const ir::Shape& shape = lowered[node.input(0)].type.shape;
+      if (std::none_of(shape.begin(), shape.end(), is_counted))
+        problems.push_back(
+            fmt::format("fixed: there is a {} node, {}, of {}", node.op, node.name, ir::to_string(shape)));
+    }
+    const Scratch scratch;
+    const ExportResult written = export_onnx(model.config, model.definition, scratch.path, options);
+    for (const ExportedValue& value : written.graphs[0].inputs) {
+      for (const std::string& axis : value.axes) {
+        if (axis.empty() || is_open(axis))
+          problems.push_back(fmt::format("fixed: the input {} has the open axis '{}'", value.name, axis));
+      }
+    }
+    for (const ExportedValue& value : written.graphs[0].outputs) {
+      for (const std::string& axis : value.axes) {
+        if (axis.empty() || (is_open(axis) && !is_counted(ir::Dim::parse(axis))))
+          problems.push_back(fmt::format("fixed: the output {} has the open axis '{}'", value.name, axis));
+      }
+    }
+    check_model_file(written.files[0].path);
+    run_cases("fixed", model, {.absolute = recording.atol},
+              *load_backend("onnxruntime").load_file(written.files[0].path.string()), problems);
   });
 }
 

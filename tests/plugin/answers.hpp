@@ -30,4 +30,8 @@ Problems answers_in_f16(const Recording& recording);
 /// The same with the weights left in the checkpoint's own file.
 Problems answers_linked(const Recording& recording);
 
+/// The same with every axis fixed to the sizes of the first case: the graph asks no tensor for its shape and has no
+/// open axis, and answers the same. Nothing is tried of a case with an axis of length 0, such as a first step's past.
+Problems answers_fixed(const Recording& recording);
+
 }  // namespace onnxport::test

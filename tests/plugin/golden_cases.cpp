@@ -81,6 +81,8 @@ void add_forms(const Tested& plugin) {
     plugin.suite->add(in_f16);
     plugin.suite->add(
         only_with_all(checking(recording.model_type + "_linked", [recording] { return answers_linked(recording); })));
+    plugin.suite->add(
+        only_with_all(checking(recording.model_type + "_fixed", [recording] { return answers_fixed(recording); })));
   }
   bool first = true;
   for (const StepRecordings& steps : step_recordings(plugin.own)) {

@@ -9,6 +9,7 @@
 #include "core/error.hpp"
 #include "core/ir/builder.hpp"
 #include "core/passes/preallocate_cache.hpp"
+#include "core/passes/precision.hpp"
 
 namespace pipeline_test {
 
@@ -63,9 +64,10 @@ BOOST_AUTO_TEST_CASE(each_form_has_its_list) {
   BOOST_TEST((passes_of(g, {.opset = 18, .patches = {}, .weights_as_stored = true}) ==
               Names{"fold weights", "divide layers", "apply rules", "fold constants", "merge equal nodes",
                     "remove unused nodes", "name nodes"}));
-  BOOST_TEST((passes_of(g, {.opset = 18, .patches = {}, .inputs = {.fixed = {{"n", 2}}, .int32 = true}}) ==
-              Names{"fix axes", "fold lengths", "tie equal weights", "fold weights", "divide layers", "apply rules",
-                    "fold constants", "narrow ids", "merge equal nodes", "remove unused nodes", "name nodes"}));
+  BOOST_TEST(
+      (passes_of(g, {.opset = 18, .patches = {}, .inputs = {.fixed = {{"n", 2}}, .int32 = true}}) ==
+       Names{"fix axes", "fold lengths", "tie equal weights", "fold weights", "divide layers", "keep norms apart",
+             "apply rules", "fold constants", "narrow ids", "merge equal nodes", "remove unused nodes", "name nodes"}));
 }
 
 BOOST_AUTO_TEST_CASE(the_pass_that_broke_the_graph_is_named) {
@@ -192,6 +194,15 @@ BOOST_AUTO_TEST_CASE(a_cache_in_a_buffer) {
   BOOST_TEST(to_string(graph[graph.inputs[2].value].type) == "i64[2, total_sequence]");
   BOOST_TEST(to_string(graph[graph.outputs[0].value].type) == "f32[2, 16]");
 
+  // In 16 bits the buffer keeps its type: what a step reads of it is cast, and what it writes, and not the whole.
+  const Graph narrow = to_precision(graph, {.dtype = DType::f16, .opset = 18});
+  narrow.verify();
+  BOOST_TEST(to_string(narrow[narrow.outputs[0].value].type) == "f32[2, 16]");
+  for (const Node& node : narrow.nodes) {
+    const bool is_whole = node.op == "Cast" && to_string(narrow[node.inputs[0]].type.shape) == "[2, 16]";
+    BOOST_TEST(!is_whole, "a cast of the whole buffer");
+  }
+
   Graph turned = cached(true);
   try {
     preallocate_cache(turned, states, 16);
@@ -200,6 +211,25 @@ BOOST_AUTO_TEST_CASE(a_cache_in_a_buffer) {
     BOOST_TEST((error.failure() == Failure::usage));
     BOOST_TEST(says(error.what(), "no buffer can be both"), error.what());
   }
+}
+
+BOOST_AUTO_TEST_CASE(a_sum_that_a_norm_alone_reads) {
+  const auto sum_of = [](const LoweringOptions& options) {
+    Graph graph;
+    const Shape shape{Dim::symbol("batch"), Dim::symbol("sequence"), Dim(4)};
+    const ValueId x = graph.add_input("x", {DType::f32, shape}), y = graph.add_input("y", {DType::f32, shape});
+    const ValueId weight = graph.add_constant(Tensor::of<float>(DType::f32, {4}, {1, 2, 3, 4}));
+    const ValueId sum = graph.add_node({"", "Add", "m", {x, y}, {}, {}, ""})[0];
+    graph.add_output("z", graph.add_node({composite_domain, "LayerNorm", "m", {sum, weight}, {}, {}, ""})[0]);
+    for (const Node& node : lower(graph, options).nodes) {
+      if (node.outputs.size() == 1 && (node.op == "Add" || node.op == "Sum")) return node.op;
+    }
+    return std::string();
+  };
+  LoweringOptions options;
+  BOOST_TEST(sum_of(options) == "Add");
+  options.inputs.fixed = {{"batch", 1}, {"sequence", 3}};
+  BOOST_TEST(sum_of(options) == "Sum");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

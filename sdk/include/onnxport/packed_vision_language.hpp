@@ -23,7 +23,9 @@ class PackedVisionLanguage : public VisionLanguage {
 
   std::vector<AxisSize> axis_sizes() const override {
     const int64_t token = merge() * merge();
-    return {{.axis = images, .usual = 2}, {.axis = patches, .usual = 8 * token, .minimum = token, .step = token}};
+    return {{.axis = images, .usual = 2},
+            {.axis = image_sequence, .usual = 2},
+            {.axis = patches, .usual = 8 * token, .minimum = token, .step = token}};
   }
   std::vector<TensorSpec> image_inputs() const override {
     TensorSpec grid{"image_grid_thw", DType::i64, {images, 3}};

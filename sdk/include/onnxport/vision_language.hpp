@@ -256,6 +256,7 @@ class VisionLanguage : public OnnxConfigWithPast {
   /// The axes of images that all have the config's size, in pixels.
   static std::vector<AxisSize> axes_of_square_images(int64_t channels, int64_t side) {
     return {{.axis = images, .usual = 2},
+            {.axis = image_sequence, .usual = 2},
             {.axis = axis::num_channels, .usual = channels},
             {.axis = axis::height, .usual = side, .minimum = side, .maximum = side},
             {.axis = axis::width, .usual = side, .minimum = side, .maximum = side}};
