@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// ViTDet: ViT whose layers attend within windows or over the whole image, of any size. Source: VitDetModel,
-// transformers 4.57 (modeling_vitdet.py).
+// ViTDet: ViT whose layers attend within windows or over the whole image, of any size. Source: VitDetModel
+// and VitDetBackbone, transformers 4.57 (modeling_vitdet.py).
 #include <algorithm>
 
 #include <onnxport/blocks/feed_forward.hpp>
 #include <onnxport/blocks/norm.hpp>
-#include <onnxport/plugin.hpp>
+#include <onnxport/families/backbones.hpp>
 #include <onnxport/windows.hpp>
 
-using namespace onnxport::sdk;
+using namespace onnxport::family;
 
 namespace {
 
@@ -55,13 +55,13 @@ struct VitDetConfig {
   Extent grid = 1, trained = 1;             // of patches, for which distances and positions were trained
 };
 
-class VitDet final : public ImageEncoder {
+class VitDetEncoder {
  public:
-  explicit VitDet(const Request& request) : ImageEncoder(request), c(request.config) {}
-  std::string base_model_prefix() const override { return "vitdet"; }
+  explicit VitDetEncoder(const Config& config) : c(config) {}
 
- private:
-  ImageFeatures encode(const Scope& model, const Value& pixels) const override {
+  /// pixels: f[batch, channels, height, width] -> the patches and what each layer yields: f[batch, hidden, rows,
+  /// columns].
+  std::vector<Value> operator()(const Scope& model, const Value& pixels) const {
     const Value image = embed(model / "embeddings", pixels);
     const Value size = shape_of(image, 2, 4);
     const TokenGrid grid{size_of(image, 2), size_of(image, 3)};
@@ -69,6 +69,7 @@ class VitDet final : public ImageEncoder {
     const bool any = side > 0 && !c.windowed.empty();
     const Windows windows = any ? windows_over(grid, {.size = side}) : Windows{};
     Value x = tokens_of(image);
+    std::vector<Value> states{image};
     for (int64_t i = 0; i < c.layers; ++i) {
       model.graph().mark("hidden_states." + std::to_string(i), x);
       const Scope layer = model / "encoder.layer" / i;
@@ -81,10 +82,14 @@ class VitDet final : public ImageEncoder {
         return out_of_windows(mixed, windows, read);
       });
       if (VitDetConfig::lists(c.residual, i)) x = tokens_of(bottleneck(layer / "residual", image_of(x, size)));
+      states.push_back(image_of(x, size));
     }
-    return {image_of(x, size)};
+    return states;
   }
 
+  const VitDetConfig c;
+
+ private:
   // Patches, and positions that are resampled for images of another size. The table's first row is of no patch.
   Value embed(const Scope& s, const Value& pixels) const {
     const Value image =
@@ -151,14 +156,113 @@ class VitDet final : public ImageEncoder {
     h = conv2d(s / "conv3", activation(normed("norm2", h), c.activation), {.out = c.hidden, .bias = false});
     return x.in(s) + normed("norm3", h);
   }
+};
 
-  const VitDetConfig c;
+/// Source: VitDetBackbone.
+onnxport::sdk::Backbone vitdet_backbone(const Config& own) {
+  const VitDetEncoder encoder(own);
+  const std::vector<size_t> read = stages_read(own, static_cast<size_t>(encoder.c.layers));
+  return [=](const Scope& at, const Value& pixels) { return FeatureMaps{picked(encoder(at, pixels), read)}; };
+}
+
+class VitDet final : public ImageEncoder {
+ public:
+  explicit VitDet(const Request& request)
+      : ImageEncoder(request),
+        encoder(request.config),
+        backbone(vitdet_backbone(request.config)),
+        maps(count_of_stages_read(request.config)) {}
+  std::string base_model_prefix() const override { return "vitdet"; }
+  std::vector<OutputSpec> outputs() const override {
+    return task() == "backbone" ? map_outputs(maps) : ImageEncoder::outputs();
+  }
+  Outputs forward(Graph& g, const Inputs& in) const override {
+    if (task() != "backbone") return ImageEncoder::forward(g, in);
+    return map_values(backbone(g.root(), in.at("pixel_values")).stages);
+  }
+
+ private:
+  ImageFeatures encode(const Scope& model, const Value& pixels) const override {
+    return {.last = encoder(model, pixels).back()};
+  }
+
+  const VitDetEncoder encoder;
+  const onnxport::sdk::Backbone backbone;
+  const size_t maps;
+};
+
+// How much of each pixel is of what is in front: what the last stage sees, made larger step by step beside what a
+// stream of convolutions keeps of the image. Source: VitMatteForImageMatting, transformers 4.57 (modeling_vitmatte.py).
+class VitMatte final : public OnnxConfig {
+ public:
+  explicit VitMatte(const Request& request)
+      : OnnxConfig(request),
+        backbone(backbone_of(request.config, known, vitdet_backbone)),
+        channels(request.config.section("backbone_config").size("num_channels", 3)),
+        epsilon(request.config.real("batch_norm_eps", 1e-5)),
+        stream(widths(request.config, "convstream_hidden_sizes", {48, 96, 192})),
+        fusions(widths(request.config, "fusion_hidden_sizes", {256, 128, 64, 32})) {
+    request.config.no_effect({"hidden_size"});  // the backbone's
+    if (fusions.size() == stream.size() + 1) return;
+    throw Error(ONNXPORT_CONFIG, "config field 'fusion_hidden_sizes' has " + std::to_string(fusions.size()) +
+                                     " entries; expected one more than 'convstream_hidden_sizes', " +
+                                     std::to_string(stream.size() + 1));
+  }
+
+  double atol_for_validation() const override { return 1e-4; }
+  // Each step is twice as large as the one before, up to the image.
+  std::vector<AxisSize> axis_sizes() const override {
+    const int64_t step = int64_t{1} << fusions.size();
+    return {{.axis = axis::height, .step = step}, {.axis = axis::width, .step = step}};
+  }
+  std::vector<TensorSpec> inputs() const override { return {pixel_values()}; }
+  std::vector<OutputSpec> outputs() const override { return {{"alphas", {{0, axis::batch}}}}; }
+
+  Outputs forward(Graph& g, const Inputs& in) const override {
+    const Scope decoder = g.root() / "decoder";
+    std::vector<Value> details{in.at("pixel_values")};
+    for (size_t i = 0; i < stream.size(); ++i) {
+      const Scope at = decoder / "convstream.convs" / static_cast<int64_t>(i);
+      details.push_back(block(at, details.back(), {.out = stream[i], .kernel = 3, .stride = 2, .in = seen(i)}));
+    }
+    Value x = backbone(g.root() / "backbone", details[0]).stages.back();
+    for (size_t i = 0; i < fusions.size(); ++i) {
+      const Scope at = decoder / "fusion_blocks" / static_cast<int64_t>(i) / "conv";
+      const Value& detail = details[stream.size() - i];
+      const Value larger = interpolate(x, shape_of(detail, 2, 4), Interpolation::bilinear);
+      const int64_t both = seen(stream.size() - i) + x.fixed(1);
+      x = block(at, concat({detail, larger}, 1), {.out = fusions[i], .kernel = 3, .in = both});
+    }
+    const Scope head = decoder / "matting_head.matting_convs";
+    x = relu(batch_norm(head / 1, conv2d(head / 0, x, {.out = 16, .kernel = 3, .padding = 1})));
+    return {{"alphas", sigmoid(conv2d(head / 3, x, {.out = 1}))}};
+  }
+
+ private:
+  static constexpr KnownBackbone known[] = {{"vitdet", vitdet_backbone}};
+  static std::vector<int64_t> widths(const Config& c, const char* field, std::vector<int64_t> usual) {
+    return c.has(field) ? c.integers(field) : std::move(usual);
+  }
+  // Channels of what the stream keeps behind so many convolutions.
+  int64_t seen(size_t convolutions) const { return convolutions == 0 ? channels : stream[convolutions - 1]; }
+  // Source: VitMatteBasicConv3x3.
+  Value block(const Scope& s, const Value& x, ConvOptions options) const {
+    options.padding = 1;
+    options.bias = false;
+    return relu(batch_norm(s / "batch_norm", conv2d(s / "conv", x, options), epsilon));
+  }
+
+  const onnxport::sdk::Backbone backbone;
+  int64_t channels;
+  double epsilon;
+  std::vector<int64_t> stream, fusions;
 };
 
 }  // namespace
 
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.vitdet",
-    .name = "ViTDet",
-    .models = {{.types = {"vitdet"}, .features = {"default"}, .make = make<VitDet>}},
+    .name = "ViTDet and ViTMatte",
+    .models = {{.types = {"vitdet"}, .features = {"default", "backbone"}, .make = make<VitDet>},
+               {.types = {"vitmatte"}, .features = {"image-matting"}, .make = make<VitMatte>}},
 })

@@ -24,6 +24,7 @@ TASKS = {
         "d_fine", "detr", "rf_detr", "rt_detr", "rt_detr_v2", "table-transformer", "yolos"}),
     "AutoModelForZeroShotObjectDetection": ("zero-shot-object-detection", {"grounding-dino", "owlv2", "owlvit"}),
     "AutoModelForDepthEstimation": ("depth-estimation", {"depth_anything", "dpt", "glpn"}),
+    "AutoModelForImageMatting": ("image-matting", {"vitmatte"}),
     "AutoModelForPoseEstimation": ("keypoint-detection", {"vitpose"}),
     "AutoModelForImageToImage": ("image-to-image", {"swin2sr"}),
     "AutoModelForMaskGeneration": ("mask-generation", {"sam", "sam2"}),
