@@ -265,7 +265,7 @@ Problems answers_fixed(const Recording& recording) {
         problems.push_back(
             fmt::format("fixed: there is a {} node, {}, of {}", node.op, node.name, ir::to_string(shape)));
     }
-    const Scratch scratch;
+    const TemporaryFolder scratch;
     const ExportResult written = export_onnx(model.config, model.definition, scratch.path, options);
     for (const ExportedValue& value : written.graphs[0].inputs) {
       for (const std::string& axis : value.axes) {

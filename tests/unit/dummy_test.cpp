@@ -339,8 +339,9 @@ BOOST_AUTO_TEST_CASE(without_a_tokenizer_the_config_tells_special_tokens) {
 /// Of several modalities the texts have a config of their own. A row of one token ends, since models look for that.
 BOOST_AUTO_TEST_CASE(a_text_config_tells_special_tokens) {
   const Json config = {{"text_config", {{"bos_token_id", 0}, {"eos_token_id", 2}, {"pad_token_id", 1}}}};
-  const Tensors tensors = generate_dummy_inputs(text_model({"batch", "sequence"}), config, nullptr,
-                                                {.batch_size = 3, .seq_length = 5, .varied = true});
+  const Tensors tensors =
+      generate_dummy_inputs(text_model({"batch", "sequence"}), config, nullptr,
+                            {.batch_size = 3, .seq_length = 5, .varied = true, .padding = Padding::both});
   BOOST_TEST(row(tensors, "input_ids", 0).back() == 2);
   const auto single = row(tensors, "input_ids", 2);
   BOOST_TEST(std::count(single.begin(), single.end(), 1) == 4);
