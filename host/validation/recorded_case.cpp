@@ -165,7 +165,7 @@ std::vector<std::string> check_case(const ValidationInputs& recorded, const std:
   }
   for (const auto& [name, tensor] : *recorded.expected) {
     const auto output = std::find_if(model.outputs.begin(), model.outputs.end(),
-                                     [&](const TensorInfo& declared) { return declared.name == name; });
+                                     [&wanted = name](const TensorInfo& declared) { return declared.name == wanted; });
     if (output == model.outputs.end())
       problems.push_back(fmt::format("out/{}: the model has no such output", name));
     else if (!has_rank(*output, tensor))
