@@ -37,7 +37,8 @@ void draw(const Recording& recording, const fs::path& target) {
       tensors_of(config_of({config, target}, recording.model_type, recording.drawn->feature), recording.drawn->dtype);
   std::vector<TensorPlan> stored = tensors;
   for (const auto& [asked, kept] : recording.drawn->kept_as) {
-    const auto tied = std::find_if(stored.begin(), stored.end(), [&](const auto& one) { return one.name == asked; });
+    const auto tied =
+        std::find_if(stored.begin(), stored.end(), [&wanted = asked](const auto& one) { return one.name == wanted; });
     BOOST_REQUIRE_MESSAGE(tied != stored.end(), asked << " is to be kept as " << kept << ", and is not asked for");
     tied->name = kept;
   }
