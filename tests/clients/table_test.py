@@ -3,7 +3,6 @@
 the original. Ends with the table; a cell without a difference says why that client is not asked."""
 import argparse
 import dataclasses
-import json
 import os
 import pathlib
 import subprocess
@@ -27,6 +26,8 @@ from sentence_transformers import CrossEncoder, SentenceTransformer  # noqa: E40
 from tritonclient.grpc import model_config_pb2  # noqa: E402
 
 import table_models as models  # noqa: E402
+from models import Difference  # noqa: E402
+from node import Node, tensor_of  # noqa: E402
 
 TOLERANCE = 1e-4
 NO_TEXT_TO_MAKE = "makes no text"
@@ -43,10 +44,6 @@ NOT_ASKED = {
 REFUSED = {("genai", "encoder-decoder"): "has no type for it"}
 # What it has a place for in a folder of its own alone: other graphs than everybody else reads.
 OWN_FOLDER = {("genai", name): "genai" for name in ("whisper", *models.SEEING)}
-
-
-class Difference(AssertionError):
-    """The client's answer is not that of the original model."""
 
 
 def largest(what, found, expected):
@@ -95,36 +92,17 @@ JAVASCRIPT = {"encoder": ["AutoModel"], "embedder": ["AutoModel"], "reranker": [
               **{name: ["AutoModelForImageTextToText"] for name in models.SEEING}}
 
 
-class Node:
-    """One node process, which answers requests in turn."""
-
-    def __init__(self):
-        script = pathlib.Path(__file__).with_name("transformers_js_images.mjs")
-        self.process = subprocess.Popen(["node", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def ask(self, request):
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
-        reply = json.loads(self.process.stdout.readline() or '{"error": "node ended"}')
-        if "error" in reply:
-            raise Difference(reply["error"])
-        return reply
-
-
 node = Node()
 
 
 def by_transformers_js(row):
-    inputs = {name: {"type": "int64" if value.dtype == torch.int64 else "float32", "shape": list(value.shape),
-                     "data": value.flatten().tolist()} for name, value in row.inputs.items()}
     found = {}
     for name in JAVASCRIPT[row.name]:
-        request = {"class": name, "folder": str(row.output), "subfolder": "onnx", "inputs": inputs}
         if row.tokens is not None:
-            request["options"] = {"max_new_tokens": models.NEW_TOKENS, "min_new_tokens": models.NEW_TOKENS, "do_sample": False}
-            return same_tokens(node.ask(request)["tokens"], row.tokens)
-        for output, tensor in node.ask(request).items():
-            found[output] = torch.tensor(tensor["data"]).view(tensor["shape"])
+            options = {"max_new_tokens": models.NEW_TOKENS, "min_new_tokens": models.NEW_TOKENS, "do_sample": False}
+            return same_tokens(node.ask(name, row.output, row.inputs, options)["tokens"], row.tokens)
+        for output, tensor in node.ask(name, row.output, row.inputs).items():
+            found[output] = tensor_of(tensor)
     return answers(row, found)
 
 

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from models import Difference, close
+from node import Node, tensor_of
 
 # Its class of each image task: the feature, and every type that both the class and this project have.
 TASKS = {
@@ -67,16 +68,6 @@ def exported(command, folder, row, scratch):
     return scratch / "model"
 
 
-def described(tensor):
-    return {"type": "float32" if tensor.is_floating_point() else "int64", "shape": list(tensor.shape),
-            "data": tensor.flatten().tolist()}
-
-
-def tensor_of(described):
-    """What is no finite number came as a text."""
-    return torch.tensor([float(value) for value in described["data"]]).view(described["shape"])
-
-
 def of_class(name, outputs):
     """What this class hands on, of outputs of the whole model, whose features are of length one."""
     if name == "AutoModelForImageFeatureExtraction":
@@ -91,16 +82,14 @@ def check(command, node, name, folder, row):
         model = exported(command, folder, row, pathlib.Path(scratch))
         for case in row["cases"]:
             tensors = load_file(folder / case)
-            inputs = {key[3:]: described(tensor) for key, tensor in tensors.items()
+            inputs = {key[3:]: tensor for key, tensor in tensors.items()
                       if key.startswith("in/") and (tensor.numel() or row["model_type"] not in FILLS_IN)}
-            request = {"class": name, "folder": str(model), "subfolder": "onnx", "inputs": inputs}
-            node.stdin.write(json.dumps(request) + "\n")
-            node.stdin.flush()
-            reply = json.loads(node.stdout.readline() or '{"error": "node ended"}')
-            if "error" in reply:
-                if name in LIMITS and LIMITS[name] in reply["error"]:
+            try:
+                reply = node.ask(name, model, inputs)
+            except Difference as error:
+                if name in LIMITS and LIMITS[name] in str(error):
                     continue
-                raise Difference(reply["error"])
+                raise
             for output, found in of_class(name, {key: tensor_of(value) for key, value in reply.items()}).items():
                 if (expected := tensors.get(f"out/{output}")) is not None:
                     close(f"{case}: {output}", found, expected, row["atol"])
@@ -116,8 +105,7 @@ def main():
     parser.add_argument("goldens", nargs="+", help="folders with an index.json")
     parser.add_argument("--only", default="", help="those of which \"CLASS of TYPE\" contains this")
     options = parser.parse_args()
-    script = pathlib.Path(__file__).with_name("transformers_js_images.mjs")
-    node = subprocess.Popen(["node", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    node = Node()
     wanted = {f"{name} of {kind}" for name, (_, kinds) in TASKS.items() for kind in kinds}
     wanted = {name for name in wanted if options.only in name}
     passed, failed = set(), set()
@@ -133,7 +121,6 @@ def main():
         else:
             passed.add(name)
             print(f"passed: {name}: {', '.join(outputs)}", flush=True)
-    node.stdin.close()
     missing = sorted(wanted - passed - failed)
     print(f"{len(passed)} passed, {len(failed)} failed{', not recorded: ' + ', '.join(missing) if missing else ''}")
     return 1 if failed or missing else 0

@@ -17,6 +17,7 @@ import transformers
 from safetensors.torch import load_file
 
 from models import Difference, close
+from node import Node, tensor_of
 
 WHOLE = ""  # the class that was recorded
 
@@ -85,29 +86,6 @@ def written(command, folder, row):
         yield checkpoint, model
 
 
-def described(tensor):
-    kind = "float32" if tensor.is_floating_point() else "bool" if tensor.dtype == torch.bool else "int64"
-    return {"type": kind, "shape": list(tensor.shape), "data": tensor.flatten().tolist()}
-
-
-class Node:
-    """One node process, which answers requests in turn."""
-
-    def __init__(self):
-        script = pathlib.Path(__file__).with_name("transformers_js_images.mjs")
-        self.process = subprocess.Popen(["node", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def ask(self, task, model, inputs, options=None):
-        request = {"class": task.client, "folder": str(model), "subfolder": "onnx", "options": options,
-                   "inputs": {name: described(value) for name, value in inputs.items()}}
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
-        reply = json.loads(self.process.stdout.readline() or '{"error": "node ended"}')
-        if "error" in reply:
-            raise Difference(reply["error"])
-        return reply
-
-
 def even_noise(places, series):
     """sdk/include/onnxport/white_noise.hpp, of whole numbers that are not negative."""
     prime, factor, apart = 2147483647, 48271, 1000003
@@ -174,11 +152,11 @@ def continued(inputs, tokens):
 def check_steps(node, task, model, inputs):
     """Greedy search with a cache makes the tokens that the whole, which is compared with the original, finds likeliest."""
     options = {"max_new_tokens": NEW_TOKENS, "min_new_tokens": NEW_TOKENS, "do_sample": False}
-    tokens = torch.tensor(node.ask(task, model, inputs, options)["tokens"])
+    tokens = torch.tensor(node.ask(task.client, model, inputs, options)["tokens"])
     length = inputs["input_ids"].shape[1]
     if tokens.shape[1] != length + NEW_TOKENS:
         raise Difference(f"{tokens.shape[1]} tokens behind {length}, expected {NEW_TOKENS} more")
-    logits = node.ask(task, model, continued(inputs, tokens))["logits"]
+    logits = node.ask(task.client, model, continued(inputs, tokens))["logits"]
     likeliest = torch.tensor(logits["data"]).view(logits["shape"])[:, length - 1 : -1].argmax(-1)
     if not torch.equal(likeliest, tokens[:, length:]):
         raise Difference(f"tokens {tokens[:, length:].tolist()}, without a cache {likeliest.tolist()}")
@@ -197,10 +175,10 @@ def check(command, node, task, folder, row):
             if task.draws and len(inputs["input_ids"]) > 1:  # the original takes one speaker
                 continue
             expected = answers(task, checkpoint, tensors, inputs)
-            reply = node.ask(task, model, inputs)
+            reply = node.ask(task.client, model, inputs)
             for name, found in reply.items():
                 if name in expected:
-                    close(f"{case}: {name}", torch.tensor(found["data"]).view(found["shape"]), expected[name], row["atol"])
+                    close(f"{case}: {name}", tensor_of(found), expected[name], row["atol"])
                     compared.add(name)
             if task.generates:
                 check_steps(node, task, model, to_continue(checkpoint, inputs))
