@@ -17,6 +17,7 @@
 
 #include "core/error.hpp"
 #include "core/files/output_error.hpp"
+#include "registry/base64.hpp"
 #include "registry/yaml.hpp"
 
 namespace onnxport {
@@ -34,12 +35,6 @@ const uint8_t* bytes(const std::string& text) {
 }
 uint8_t* bytes(std::string& text) {
   return reinterpret_cast<uint8_t*>(text.data());
-}
-
-std::string to_base64(const std::string& data) {
-  std::string text(BASE64_ENCODE_RAW_LENGTH(data.size()), '\0');
-  base64_encode_raw(text.data(), data.size(), bytes(data));
-  return text;
 }
 
 /// The bytes; nullopt where the text is not base64 of so many.

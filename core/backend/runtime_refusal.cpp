@@ -27,6 +27,9 @@ struct Remedy {
   const char* words;
   const char* hint;
 };
+constexpr const char* frozen_axis =
+    "two shapes do not fit at that node: an axis that it was built for is frozen (`onnxport inspect FILE` tells which)";
+
 constexpr Remedy remedies[] = {
     {"RegisterCustomOps", "--custom-ops takes a library that registers kernels with ONNX Runtime"},
     {"Could not find an implementation",
@@ -46,12 +49,8 @@ constexpr Remedy remedies[] = {
     {"model_path must not be empty", "the weights lie in files, which have to be beside the model"},
     {"Failed to allocate memory",
      "it takes more memory than there is: compare shorter inputs, or give the process more"},
-    {"BroadcastIterator",
-     "two shapes do not fit at that node: an axis that it was built for is frozen (`onnxport inspect FILE` tells "
-     "which)"},
-    {"Attempting to broadcast an axis",
-     "two shapes do not fit at that node: an axis that it was built for is frozen (`onnxport inspect FILE` tells "
-     "which)"},
+    {"BroadcastIterator", frozen_axis},
+    {"Attempting to broadcast an axis", frozen_axis},
     {"cannot be reshaped",
      "a shape is built in that does not fit these inputs: an axis is frozen (`onnxport inspect FILE` tells which)"},
     {"indices element out of data bounds",

@@ -22,6 +22,7 @@
 #include "host/package/jsonnet.hpp"
 #include "host/package/sentence_pieces.hpp"
 #include "host/plan/package.hpp"
+#include "registry/base64.hpp"
 
 namespace onnxport {
 namespace {
@@ -49,19 +50,6 @@ std::vector<std::string> lines_of(const std::string& text) {
     begin = end + 1;
   }
   return lines;
-}
-
-std::string base_64(const std::string& bytes) {
-  constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  constexpr unsigned six = 0x3F;
-  std::string text;
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    const size_t count = std::min<size_t>(3, bytes.size() - i);
-    unsigned block = 0;
-    for (size_t j = 0; j < 3; ++j) block = block << 8U | (j < count ? static_cast<unsigned char>(bytes[i + j]) : 0U);
-    for (size_t j = 0; j < 4; ++j) text += j <= count ? digits[block >> (18 - 6 * j) & six] : '=';
-  }
-  return text;
 }
 
 struct Vocabulary {
@@ -169,7 +157,7 @@ Json told_of(const SentencePieces& pieces) {
   return {{"model", model < std::size(models) ? models[model] : "an unknown kind"},
           {"count", pieces.pieces.size()},
           {"unknown", pieces.unknown},
-          {"characters", base_64(pieces.characters)},
+          {"characters", to_base64(pieces.characters)},
           {"told", told}};
 }
 
