@@ -96,6 +96,8 @@ class BartDecoderOnnxConfig final : public OnnxConfigWithPast {
   int64_t num_layers() const override { return c.decoder.layers; }
   int64_t num_attention_heads() const override { return c.decoder.heads; }
   int64_t head_size() const override { return c.width / c.decoder.heads; }
+  // A config's number of heads is the encoder's.
+  bool has_usual_cache() const override { return c.encoder.heads == c.decoder.heads; }
   int64_t max_positions() const override { return c.decoder.positions; }
   std::vector<TensorSpec> inputs() const override { return text_inputs(c.decoder_vocab, c.decoder.positions); }
   std::vector<State> states() const override {

@@ -7,6 +7,7 @@
 #include <onnxport/layer_types.hpp>
 #include <onnxport/plugin.hpp>
 #include <onnxport/rotary_decoder.hpp>
+#include <onnxport/usual_cache.hpp>
 
 using namespace onnxport::sdk;
 
@@ -129,13 +130,15 @@ struct CohereConfig {
 class CohereOnnxConfig final : public RotaryDecoder {
  public:
   explicit CohereOnnxConfig(const Request& request)
-      : RotaryDecoder(request), c(request.config, row_of(families, request.model_type)) {}
+      : RotaryDecoder(request), family(row_of(families, request.model_type)), c(request.config, family) {}
 
   int64_t num_layers() const override { return c.layers; }
   int64_t num_attention_heads() const override { return c.heads; }
   int64_t num_key_value_heads() const override { return c.kv_heads; }
   int64_t head_size() const override { return c.head_size; }
-  bool has_usual_cache() const override { return c.heads * c.head_size == c.hidden; }
+  bool has_usual_cache() const override {
+    return is_usual_cache(family.type, {c.hidden, c.heads, c.kv_heads, c.head_size});
+  }
 
  private:
   const Rotary& rotary() const override { return c.rotary; }
@@ -185,6 +188,7 @@ class CohereOnnxConfig final : public RotaryDecoder {
     return form;
   }
 
+  const Family& family;
   const CohereConfig c;
 };
 

@@ -5,6 +5,7 @@
 #include <onnxport/blocks/layer.hpp>
 #include <onnxport/plugin.hpp>
 #include <onnxport/rotary_decoder.hpp>
+#include <onnxport/usual_cache.hpp>
 
 using namespace onnxport::sdk;
 
@@ -71,6 +72,7 @@ class DbrxOnnxConfig final : public RotaryDecoder {
   int64_t num_attention_heads() const override { return c.heads; }
   int64_t num_key_value_heads() const override { return c.kv_heads; }
   int64_t head_size() const override { return c.head_size; }
+  bool has_usual_cache() const override { return is_usual_cache("dbrx", {c.hidden, c.heads, c.kv_heads, c.head_size}); }
 
  private:
   static constexpr Norm unbiased{.bias = false};

@@ -9,6 +9,7 @@
 #include <onnxport/plugin.hpp>
 #include <onnxport/rotary_decoder.hpp>
 #include <onnxport/selection.hpp>
+#include <onnxport/usual_cache.hpp>
 
 using namespace onnxport::sdk;
 
@@ -72,7 +73,7 @@ class DogeOnnxConfig final : public RotaryDecoder {
   int64_t num_attention_heads() const override { return c.heads; }
   int64_t num_key_value_heads() const override { return c.kv_heads; }
   int64_t head_size() const override { return c.head_size; }
-  bool has_usual_cache() const override { return c.heads * c.head_size == c.hidden; }
+  bool has_usual_cache() const override { return is_usual_cache("doge", {c.hidden, c.heads, c.kv_heads, c.head_size}); }
 
  private:
   const Rotary& rotary() const override { return c.rotary; }

@@ -7,6 +7,7 @@
 #include <onnxport/layer_types.hpp>
 #include <onnxport/plugin.hpp>
 #include <onnxport/rotary.hpp>
+#include <onnxport/usual_cache.hpp>
 
 using namespace onnxport::sdk;
 
@@ -196,7 +197,9 @@ class GemmaOnnxConfig final : public TextDecoder {
   int64_t num_attention_heads() const override { return c.heads; }
   int64_t num_key_value_heads() const override { return c.kv_heads; }
   int64_t head_size() const override { return c.head_size; }
-  bool has_usual_cache() const override { return c.heads * c.head_size == c.hidden; }
+  bool has_usual_cache() const override {
+    return is_usual_cache(family.type, {c.hidden, c.heads, c.kv_heads, c.head_size});
+  }
   Positions positions_in_generation() const override {
     const bool by_length =
         std::any_of(c.rotary.begin(), c.rotary.end(), [](const auto& kind) { return kind.second.depends_on_length(); });

@@ -4,6 +4,7 @@
 #include <onnxport/blocks/layer.hpp>
 #include <onnxport/deep_images.hpp>
 #include <onnxport/plugin.hpp>
+#include <onnxport/usual_cache.hpp>
 
 #include "config.hpp"
 
@@ -33,7 +34,9 @@ class LlamaOnnxConfig final : public TextDecoder {
   int64_t num_attention_heads() const override { return c.heads; }
   int64_t num_key_value_heads() const override { return c.kv_heads; }
   int64_t head_size() const override { return c.head_size; }
-  bool has_usual_cache() const override { return c.heads * c.head_size == c.hidden; }
+  bool has_usual_cache() const override {
+    return is_usual_cache(family.type, {c.hidden, c.heads, c.kv_heads, c.head_size});
+  }
   Positions positions_in_generation() const override {
     const bool normed_as_turned = family.query_key && family.query_key->turned;
     const bool apart = normed_as_turned || family.queries_grow || c.rotary.depends_on_length();

@@ -39,16 +39,17 @@ constexpr std::initializer_list<std::pair<const char*, const char*>> names{
     {"decoder_attention_heads", "num_attention_heads"},
     {"decoder_layers", "num_hidden_layers"}};
 
+/// It takes no positions: learnt ones count on from the cache, sinusoids count the ids that are no padding.
 class TrOcr final : public TextDecoder {
  public:
   explicit TrOcr(const Request& request)
-      : TextDecoder(request), c(request.config.with_names(names)), beside(width_over_encoder(request) > 0) {}
+      : TextDecoder(request, Positions::sequence),
+        c(request.config.with_names(names)),
+        beside(width_over_encoder(request) > 0) {}
 
   int64_t num_layers() const override { return c.layers; }
   int64_t num_attention_heads() const override { return c.heads; }
   int64_t head_size() const override { return c.width / c.heads; }
-  // Learnt ones are told apart; sinusoids count the ids, whatever a mask says.
-  Positions positions_in_generation() const override { return c.learnt ? Positions::mask : Positions::sequence; }
 
  private:
   TextDecoderTraits traits() const override {

@@ -95,6 +95,8 @@ class WhisperDecoderOnnxConfig final : public OnnxConfigWithPast {
   int64_t num_layers() const override { return c.decoder_layers; }
   int64_t num_attention_heads() const override { return c.decoder.heads; }
   int64_t head_size() const override { return c.width / c.decoder.heads; }
+  // A config's number of heads is the encoder's.
+  bool has_usual_cache() const override { return c.encoder.heads == c.decoder.heads; }
   int64_t max_positions() const override { return c.target_positions; }
   std::vector<TensorSpec> inputs() const override { return text_inputs(c.vocab, c.target_positions); }
 

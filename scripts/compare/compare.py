@@ -11,6 +11,7 @@ import multiprocessing
 import pathlib
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 
@@ -34,15 +35,24 @@ def records(folders, types, features):
             yield folder, record
 
 
-def tried(peer, folder, record, tell):
+def with_weights(record, checkpoint, clean, draws):
+    """The checkpoint without what was recorded of it, which is no part of one; its weights are drawn where it holds none."""
+    drawn = record.get("weights", {}).get("synth")
+    if not drawn:
+        shutil.copytree(checkpoint, clean, ignore=shutil.ignore_patterns("case-*"))
+        return
+    words = [str(word) for name, value in {"form": 1, **drawn}.items() for word in (f"--{name}", value)]
+    subprocess.run([draws, "synth", checkpoint / "config.json", clean, *words, "--quiet"], check=True)
+
+
+def tried(peer, folder, record, draws, tell):
     """In a process of its own, since exporters crash, hang and change the process that they run in."""
     checkpoint = folder / record["path"]
     cases = [checkpoint / name for name in record["cases"]]
     scratch = pathlib.Path(tempfile.mkdtemp(prefix="compare-"))
     try:
-        # Recorded cases and their like are no part of a checkpoint.
         clean = scratch / "checkpoint"
-        shutil.copytree(checkpoint, clean, ignore=shutil.ignore_patterns("case-*"))
+        with_weights(record, checkpoint, clean, draws)
         out = scratch / "out"
         out.mkdir()
         graph = peer.export(record, clean, cases, out)
@@ -59,15 +69,15 @@ def tried(peer, folder, record, tell):
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def outcome(peer, folder, record, seconds):
+def outcome(peer, folder, record, options):
     context = multiprocessing.get_context("fork")
     tell = context.Queue()
-    process = context.Process(target=tried, args=(peer, folder, record, tell))
+    process = context.Process(target=tried, args=(peer, folder, record, options.onnxport, tell))
     process.start()
     try:
-        result = tell.get(timeout=seconds)
+        result = tell.get(timeout=options.seconds)
     except Exception:  # noqa: BLE001: queue.Empty
-        result = ("fails", f"no answer within {seconds} s" if process.is_alive() else "the process died")
+        result = ("fails", f"no answer within {options.seconds} s" if process.is_alive() else "the process died")
     process.kill()
     process.join()
     return result
@@ -79,6 +89,7 @@ def main():
     parser.add_argument("table", type=pathlib.Path, help="tab-separated; continued where it is there")
     parser.add_argument("--goldens", type=pathlib.Path, nargs="+", required=True, help="folders with an index.json")
     parser.add_argument("--program", help="the command of onnxport or of mobius")
+    parser.add_argument("--onnxport", default="onnxport", help="draws the weights of checkpoints that hold none")
     parser.add_argument("--types", nargs="*", default=[], help="only these model types")
     parser.add_argument("--features", nargs="*", default=[], help="only these features")
     parser.add_argument("--seconds", type=int, default=180, help="how long an export may take (default: 180)")
@@ -94,7 +105,7 @@ def main():
         key = tuple(record[column] for column in COLUMNS[:4])
         if key in done:
             continue
-        result, detail = outcome(peer, folder, record, options.seconds)
+        result, detail = outcome(peer, folder, record, options)
         detail = re.sub(r"\s+", " ", re.sub(r"/\S*/compare-\w+", "", detail))[:200]
         with options.table.open("a") as table:
             table.write("\t".join((*key, result, detail)) + "\n")

@@ -304,6 +304,48 @@ BOOST_AUTO_TEST_CASE(two_towers_together_and_apart) {
   }
 }
 
+// By most configs optimum guesses as many heads of keys and values as of queries: its empty past must fit all the same.
+BOOST_AUTO_TEST_CASE(a_cache_that_optimum_guesses_otherwise_is_left_open) {
+  for (const auto& [type, shape] : {std::pair("llama", "f32[batch_size, 2, past_sequence_length, 4]"),
+                                    {"olmo2", "f32[batch_size, kv_heads, past_sequence_length, head_size]"},
+                                    {"mixtral", "f32[batch_size, kv_heads, past_sequence_length, head_size]"}}) {
+    const Sandbox sandbox;
+    Json config = Json::parse(tiny_llama);
+    config["model_type"] = type;
+    config["num_local_experts"] = 2;
+    config.erase("architectures");
+    checkpoint_of(sandbox, config.dump().c_str(), {"--feature", "causal-lm-with-past"});
+    const Outcome outcome = export_as(sandbox, "optimum", {"--feature", "causal-lm-with-past"});
+    BOOST_REQUIRE_MESSAGE(outcome.status == 0, outcome.err);
+    const Json graph = Json::parse(sandbox.run({"inspect", "--json", "out/model.onnx"}).out);
+    for (const Json& input : graph.at("inputs")) {
+      if (input.at("name").get<std::string>().starts_with("past_key_values.")) {
+        BOOST_TEST(input.at("type") == shape, type << ": " << input.dump());
+      }
+    }
+  }
+}
+
+// Its classes make an empty past by fields that the config may have under other names, or not at all.
+BOOST_AUTO_TEST_CASE(transformers_js_is_told_which_layers_keep_what) {
+  const Sandbox sandbox;
+  checkpoint_of(sandbox, R"({"model_type": "lfm2", "architectures": ["Lfm2ForCausalLM"], "hidden_size": 16,
+                             "intermediate_size": 24, "num_hidden_layers": 3, "num_attention_heads": 4,
+                             "num_key_value_heads": 2, "vocab_size": 50, "full_attn_idxs": [1],
+                             "max_position_embeddings": 32})");
+  BOOST_REQUIRE(export_as(sandbox, "transformers.js").status == 0);
+  BOOST_TEST(json_in(sandbox, "out/config.json").at("layer_types") == Json({"conv", "full_attention", "conv"}));
+}
+
+BOOST_AUTO_TEST_CASE(transformers_js_is_told_numbers_by_the_names_that_it_reads) {
+  const Sandbox sandbox;
+  Json config = Json::parse(tiny_llama);
+  config["model_type"] = "exaone";
+  checkpoint_of(sandbox, config.dump().c_str());
+  BOOST_REQUIRE(export_as(sandbox, "transformers.js").status == 0);
+  BOOST_TEST(json_in(sandbox, "out/config.json").at("num_layers") == 2);
+}
+
 // Clients give it no positions: they are counted in the graph.
 BOOST_AUTO_TEST_CASE(a_decoder_over_an_encoder_counts_its_positions) {
   const Sandbox sandbox;

@@ -92,25 +92,28 @@ class BertDecoder : public TextDecoder {
   int64_t encoder_width_;
 };
 
-/// RoBERTa's, which counts the tokens that are no padding.
+/// RoBERTa's, which by itself counts the tokens that are no padding, behind the place of padding. Where it generates
+/// text and is no part of a larger model it is told positions, as BERT is, and these begin at 0.
 class RobertaDecoder : public BertDecoder {
  public:
   RobertaDecoder(const Request& request, const RobertaTextEncoder::Traits& traits, const BertDefaults& defaults = {})
-      : BertDecoder(request, traits.base, defaults), padding(request.config.integer("pad_token_id", traits.padding)) {}
+      : BertDecoder(request, traits.base, defaults),
+        padding(request.config.integer("pad_token_id", traits.padding)),
+        by_itself(width_over_encoder(request) == 0) {}
 
-  // Counted by the ids, whatever a mask says.
-  Positions positions_in_generation() const override { return Positions::sequence; }
+  Positions positions_in_generation() const override { return by_itself ? Positions::mask : Positions::sequence; }
 
  protected:
   TextDecoderTraits traits() const override {
     TextDecoderTraits t = BertDecoder::traits();
-    t.max_positions = bert.max_positions - 1 - padding;
+    if (positions() == Positions::sequence) t.max_positions = bert.max_positions - 1 - padding;
     return t;
   }
   WordsHead words() const override {
     return *RobertaHeads{bert.hidden, bert.vocab, bert.epsilon, bert.tied, 2}.rows().masked_lm;
   }
   Value places(const Inputs& in, const Cache& cache) const override {
+    if (positions() != Positions::sequence) return position_ids(in);
     const Value ids = in.at("input_ids"), past = cache.past_length();
     if (!past) return positions_past_padding(ids, padding);
     Graph& g = ids.graph();
@@ -119,6 +122,7 @@ class RobertaDecoder : public BertDecoder {
   }
 
   const int64_t padding;
+  const bool by_itself;
 };
 
 /// Whether a request is for such a decoder and not for the encoder with a head.
