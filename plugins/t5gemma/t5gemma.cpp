@@ -70,6 +70,7 @@ struct T5GemmaConfig {
     if (c.written_before(5, 0)) encoder.vocab = decoder.vocab = vocab;
     if (!tied && decoder.tied && c.written_before(5, 0)) {
       tied = true;
+      words_width = {"that of the encoder, to whose words decoder.tie_word_embeddings ties the head", encoder.hidden};
       words_of = "encoder.embed_tokens";
     }
     c.no_effect({"classifier_dropout_rate", "dropout_rate", "is_encoder_decoder"});
@@ -79,6 +80,7 @@ struct T5GemmaConfig {
   /// What a tied head reads. Before version 5 the decoder's own field ties it as well, to the encoder's table, where
   /// the one above both sides does not. Source: PreTrainedModel.tie_weights, transformers 4.57.
   std::string words_of = "decoder.embed_tokens";
+  Field words_width{"decoder.hidden_size", decoder.hidden};
   int64_t labels;
   std::optional<int64_t> pad;
   int64_t edge;  // of the encoder's windows
@@ -191,6 +193,7 @@ class T5GemmaOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
 
   Value words(const Value& decoded) const {
     Graph& g = decoded.graph();
+    require_equal({"decoder.hidden_size", c.decoder.hidden}, c.words_width);
     const Value scores = linear(TiedLinear{words_layer(g), base(g) / c.words_of, c.tied}, decoded,
                                 {.out = c.decoder.vocab, .bias = false});
     const double cap = c.decoder.word_cap;
