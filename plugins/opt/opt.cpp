@@ -31,6 +31,7 @@ struct Family {
   bool counts_mask;    // without position_ids its places are those along the mask
   bool has_options;    // OPT's, which XGLM and BioGPT have not got
   bool scales_words;   // by √width, unless config.json says otherwise
+  bool over_encoder;   // its layers may attend to an encoder's result
   const char* base;    // the base model within the models with a head
   const char* module;  // the layers' module below it; "" for itself
   const char* final_norm;
@@ -51,6 +52,7 @@ constexpr Family families[] = {
      .counts_mask = true,
      .has_options = true,
      .scales_words = false,
+     .over_encoder = false,
      .base = "model",
      .module = "decoder",
      .final_norm = "final_layer_norm",
@@ -71,6 +73,7 @@ constexpr Family families[] = {
      .counts_mask = false,
      .has_options = false,
      .scales_words = true,
+     .over_encoder = true,
      .base = "model",
      .module = "",
      .final_norm = "layer_norm",
@@ -91,6 +94,7 @@ constexpr Family families[] = {
      .counts_mask = true,
      .has_options = false,
      .scales_words = true,
+     .over_encoder = false,
      .base = "biogpt",
      .module = "",
      .final_norm = "layer_norm",
@@ -151,7 +155,8 @@ class OptOnnxConfig final : public TextDecoder {
   explicit OptOnnxConfig(const Request& request)
       : TextDecoder(request),
         family(row_of(families, request.model_type)),
-        c(request.config.with_names(family.names), family) {}
+        c(request.config.with_names(family.names), family),
+        beside(family.over_encoder && width_over_encoder(request) > 0) {}
 
   int64_t num_layers() const override { return c.layers; }
   int64_t num_attention_heads() const override { return c.heads; }
@@ -171,7 +176,8 @@ class OptOnnxConfig final : public TextDecoder {
             .classes = family.classes,
             .token_classes = family.token_classes,
             .span = family.span,
-            .hidden = c.words_width};
+            .hidden = c.words_width,
+            .encoder_width = beside ? c.hidden : 0};
   }
   static std::string below(const std::string& module, const char* name) {
     return module.empty() ? name : module + "." + name;
@@ -188,13 +194,12 @@ class OptOnnxConfig final : public TextDecoder {
     const Scope s = module_of(base);
     Graph& g = s.graph();
     g.unused((s / "embed_positions.weights").path());  // the table of sinusoids, which older releases saved
-    g.unused("*.encoder_attn.*");                      // without an encoder they have nothing to attend to
-    g.unused("*.encoder_attn_layer_norm.*");
+    if (!beside) g.unused("*.encoder_attn*");          // without an encoder they have nothing to attend to
     Value x = start(base, in);
     if (c.words_width != c.hidden) x = linear(s / "project_in", x, {.out = c.hidden, .bias = false});
     x = x + embed_places(s / "embed_positions", in);
     x = transformer_layers(s / "layers", x, {c.layers, [this](int64_t) { return layer(); }},
-                           {.mask = in.at("attention_mask"), .cache = &cache});
+                           {.mask = in.at("attention_mask"), .cache = &cache, .encoder = over_encoder(in)});
     if (c.final_norm) x = norm(s / family.final_norm, x, c.norm);
     if (c.words_width != c.hidden) x = linear(s / "project_out", x, {.out = c.words_width, .bias = false});
     return g.mark("hidden_states." + std::to_string(c.layers), x);
@@ -232,18 +237,23 @@ class OptOnnxConfig final : public TextDecoder {
 
   TransformerLayer layer() const {
     const Placement placement = c.norm_before ? Placement::before : Placement::after;
-    return {.feed_forward_at = "",
-            .attention = {.heads = c.heads,
-                          .head_size = head_size(),
-                          .projections = {.output = "out_proj", .bias = {c.bias, c.bias, c.bias, c.bias}},
-                          .causal = true},
-            .feed_forward = {.inner = c.inner, .activation = c.activation, .up = "fc1", .down = "fc2", .bias = c.bias},
-            .attention_branch = {placement, c.norm, "self_attn_layer_norm"},
-            .feed_forward_branch = {placement, c.norm, "final_layer_norm"}};
+    const AttentionBlock attention{.heads = c.heads,
+                                   .head_size = head_size(),
+                                   .projections = {.output = "out_proj", .bias = {c.bias, c.bias, c.bias, c.bias}},
+                                   .causal = true};
+    TransformerLayer form{
+        .feed_forward_at = "",
+        .attention = attention,
+        .feed_forward = {.inner = c.inner, .activation = c.activation, .up = "fc1", .down = "fc2", .bias = c.bias},
+        .attention_branch = {placement, c.norm, "self_attn_layer_norm"},
+        .feed_forward_branch = {placement, c.norm, "final_layer_norm"}};
+    if (beside) form.cross = {"encoder_attn", attention, {placement, c.norm, "encoder_attn_layer_norm"}};
+    return form;
   }
 
   const Family& family;
   const OptConfig c;
+  const bool beside;  // an encoder
 };
 
 }  // namespace

@@ -32,13 +32,14 @@ struct Side {
         word_cap(c.is_null("final_logit_softcapping") ? 0 : c.real("final_logit_softcapping", 30)),
         window(c.count("sliding_window", c.is_null("sliding_window") ? 0 : 4096)),
         pad(c.is_null("pad_token_id") ? std::nullopt : std::optional(c.integer("pad_token_id", 0))),
+        tied(c.boolean("tie_word_embeddings", true)),
         rotary(c, head_size) {
     require_multiple({"num_attention_heads", heads}, {"num_key_value_heads", kv_heads});
     LayerTypes kinds{layers, {full}, [](int64_t i) { return (i + 1) % 2 == 0 ? full : sliding; }};
     if (window > 0) kinds.known.push_back(sliding);
     types = layer_types(c, kinds);
-    // What the two are to each other is known, and whether the words' tables are one is stated above them.
-    c.no_effect({"is_decoder", "cross_attention_hidden_size", "tie_word_embeddings", "dropout_rate"});
+    // What the two are to each other is known.
+    c.no_effect({"is_decoder", "cross_attention_hidden_size", "dropout_rate"});
   }
   int64_t vocab, hidden, inner, layers, heads, kv_heads, head_size, positions;
   std::string activation;
@@ -47,6 +48,7 @@ struct Side {
   double scale, score_cap, word_cap;  // 0: no cap
   int64_t window;                     // in keys, of layers that have one; 0: none has
   std::optional<int64_t> pad;
+  bool tied;  // by its own field
   Rotary rotary;
   std::vector<std::string> types;  // of each layer
 
@@ -66,10 +68,19 @@ struct T5GemmaConfig {
     // In version 4 the vocabulary above the sides rules.
     const int64_t vocab = c.size("vocab_size", 256000);
     if (c.written_before(5, 0)) encoder.vocab = decoder.vocab = vocab;
+    if (!tied && decoder.tied && c.written_before(5, 0)) {
+      tied = true;
+      words_width = {"that of the encoder, to whose words decoder.tie_word_embeddings ties the head", encoder.hidden};
+      words_of = "encoder.embed_tokens";
+    }
     c.no_effect({"classifier_dropout_rate", "dropout_rate", "is_encoder_decoder"});
   }
   Side encoder, decoder;
   Tie tied;
+  /// What a tied head reads. Before version 5 the decoder's own field ties it as well, to the encoder's table, where
+  /// the one above both sides does not. Source: PreTrainedModel.tie_weights, transformers 4.57.
+  std::string words_of = "decoder.embed_tokens";
+  Field words_width{"decoder.hidden_size", decoder.hidden};
   int64_t labels;
   std::optional<int64_t> pad;
   int64_t edge;  // of the encoder's windows
@@ -156,7 +167,7 @@ class T5GemmaOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
     return model.encode(base(g), in.at("input_ids"), in.at("attention_mask"));
   }
   Value decode(Graph& g, const DecoderStep& step, Cache& cache) const override {
-    if (c.tied && task() != "default") g.stand_in(base(g) / "decoder.embed_tokens", words_layer(g));
+    if (c.tied && task() != "default") g.stand_in(base(g) / c.words_of, words_layer(g));
     return model.decode(base(g), step, cache);
   }
 
@@ -182,7 +193,8 @@ class T5GemmaOnnxConfig final : public OnnxSeq2SeqConfigWithPast {
 
   Value words(const Value& decoded) const {
     Graph& g = decoded.graph();
-    const Value scores = linear(TiedLinear{words_layer(g), base(g) / "decoder.embed_tokens", c.tied}, decoded,
+    require_equal({"decoder.hidden_size", c.decoder.hidden}, c.words_width);
+    const Value scores = linear(TiedLinear{words_layer(g), base(g) / c.words_of, c.tied}, decoded,
                                 {.out = c.decoder.vocab, .bias = false});
     const double cap = c.decoder.word_cap;
     return cap == 0 ? scores : tanh(scores / cap) * cap;

@@ -58,14 +58,24 @@ def seq2seq(command, checkpoint):
     """Greedy search with cache, of which the merged decoder is read: a single row and a padded batch."""
     model = original(checkpoint)
     asked = [inputs for inputs in encoder_inputs(checkpoint, model.config) if knows(checkpoint, inputs)]
-    answers = [greedy(model, inputs)[0].tolist() for inputs in asked]
+    starts = [start_of_rows(checkpoint, model, inputs) for inputs in asked]
+    answers = [greedy(model, {**inputs, **start})[0].tolist() for inputs, start in zip(asked, starts)]
     layouts = ["transformers.js", "all"]
     if tells_all(checkpoint):
         layouts.append("merged")
     for layout in layouts:
         with exported(command, checkpoint, "--layout", layout) as folder:
-            for inputs, expected in zip(asked, answers):
-                same_tokens(checkpoint, folder, model, inputs, expected)
+            for inputs, start, expected in zip(asked, starts, answers):
+                same_tokens(checkpoint, folder, model, inputs, expected, start)
+
+
+def start_of_rows(checkpoint, model, inputs):
+    """What the decoder starts with, where the client is to be told: Whisper's class starts a single recording by itself. Of
+    several it is given what each starts with, and takes the number of rows for the length of that."""
+    rows = next(iter(inputs.values())).shape[0]
+    if checkpoint.model_type != "whisper" or rows == 1:
+        return {}
+    return {"decoder_input_ids": text_inputs(model.config, rows=rows, length=rows, padded=False)["input_ids"]}
 
 
 def tells_all(checkpoint):
@@ -76,19 +86,18 @@ def tells_all(checkpoint):
     return "is_encoder_decoder" in config and ("num_layers" not in config or "num_decoder_layers" in config)
 
 
-def same_tokens(checkpoint, folder, model, inputs, expected):
+def same_tokens(checkpoint, folder, model, inputs, expected, start=None):
     count = new_tokens(model)
-    options = {"max_new_tokens": count, "min_new_tokens": count, "do_sample": False, "forced_eos_token_id": None}
+    rows = {name: value.tolist() for name, value in (start or {}).items()}
+    options = {**rows, "max_new_tokens": count, "min_new_tokens": count, "do_sample": False, "forced_eos_token_id": None}
     tokens = node.ask(checkpoint, folder, inputs, options)["tokens"]
     if tokens != expected:
         raise Difference(f"{folder}, {len(tokens)} rows: tokens {tokens}, expected {expected}")
 
 
 def knows(checkpoint, inputs):
-    """Whisper it lets transcribe one recording at a time, and Moonshine recordings of one length."""
-    if checkpoint.model_type == "moonshine":
-        return bool(inputs.pop("attention_mask").all())
-    return checkpoint.model_type != "whisper" or len(inputs["input_features"]) == 1
+    """Moonshine's recordings it takes of one length."""
+    return checkpoint.model_type != "moonshine" or bool(inputs.pop("attention_mask").all())
 
 
 def looks(command, checkpoint):
