@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """How many nodes onnxport and torch's tracing exporter make of the recorded image models, and how many of them are Shape.
 
-    PEERS/optimum/bin/python benchmarks/image_nodes.py --onnxport build/bin/onnxport [--only TYPE]
+    PEERS/optimum/bin/python benchmarks/image_nodes.py --onnxport build/bin/onnxport [--only TYPE] [--fixed]
 
 Of each type and feature of the plugins' cases that holds no weights the same are drawn, and the original's class is traced
-with the recorded inputs, their sizes open, and folded. Ends with 1 where onnxport's file has more nodes.
+with the recorded inputs, their sizes open or fixed, and folded. Ends with 1 where onnxport's file has more nodes.
 """
 
 import argparse
@@ -30,6 +30,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--onnxport", default="onnxport", help="the command")
     parser.add_argument("--only", default="", help="a model type")
+    parser.add_argument("--fixed", action="store_true", help="both files for images of the recorded size alone")
     return parser.parse_args()
 
 
@@ -66,7 +67,15 @@ class Traced(torch.nn.Module):
                      for name in self.outputs)
 
 
-def traced(folder, row, checkpoint, file):
+def settle(checkpoint):
+    """Where a config describes a backbone, older classes must not be told its name too, nor take their usual one."""
+    file = checkpoint / "config.json"
+    config = json.loads(file.read_text())
+    if config.get("backbone_config"):
+        file.write_text(json.dumps(config | {"backbone": None, "use_timm_backbone": False, "use_pretrained_backbone": False}))
+
+
+def traced(folder, row, checkpoint, file, fixed):
     tensors = load_file(folder / row["cases"][0])
     inputs = sorted(name[3:] for name in tensors if name.startswith("in/"))
     outputs = sorted(name[4:] for name in tensors if name.startswith("out/"))
@@ -74,7 +83,17 @@ def traced(folder, row, checkpoint, file):
     axes = {name: {0: "batch", tensors[f"in/{name}"].ndim - 2: "height", tensors[f"in/{name}"].ndim - 1: "width"}
             for name in inputs}
     torch.onnx.export(Traced(model, inputs, outputs), tuple(tensors[f"in/{name}"] for name in inputs), file, opset_version=18,
-                      dynamo=False, input_names=inputs, output_names=outputs, dynamic_axes=axes)
+                      dynamo=False, input_names=inputs, output_names=outputs, dynamic_axes=None if fixed else axes)
+
+
+def sizes(file, case):
+    """The options that fix each open axis of a file's inputs to its size in a case."""
+    tensors, words = load_file(case), {}
+    for given in onnx.load(file, load_external_data=False).graph.input:
+        for place, dimension in enumerate(given.type.tensor_type.shape.dim):
+            if dimension.dim_param:
+                words[dimension.dim_param] = tensors[f"in/{given.name}"].shape[place]
+    return [word for axis, size in words.items() for word in ("--fix", f"{axis}={size}")]
 
 
 def counted(file):
@@ -105,10 +124,16 @@ def main():
             checkpoint, own, other = (pathlib.Path(made) / part for part in ("checkpoint", "own.onnx", "other.onnx"))
             run(options.onnxport, "synth", folder / "config.json", checkpoint, "--seed", drawn["seed"],
                 "--form", drawn.get("form", 1), "--feature", drawn["feature"], "--dtype", drawn["dtype"])
-            run(options.onnxport, "export", "-m", checkpoint, "--feature", row["feature"], "--opset", 18, "--no-validate", own)
+            export = ["export", "-m", checkpoint, "--feature", row["feature"], "--opset", 18, "--no-validate"]
+            run(options.onnxport, *export, own)
+            if options.fixed:
+                fix = sizes(own, folder / row["cases"][0])
+                own.unlink()
+                run(options.onnxport, *export, *fix, own)
+            settle(checkpoint)
             try:
                 with contextlib.redirect_stdout(io.StringIO()):  # where it fails, the tracer prints its graph
-                    traced(folder, row, checkpoint, other)
+                    traced(folder, row, checkpoint, other, options.fixed)
             except Exception as error:  # of whatever kind: a class that this version lacks, or that cannot be traced
                 print(f"{name} {counted(own)[0]:5}     - {counted(own)[1]:4}    -  {type(error).__name__}: "
                       f"{str(error).splitlines()[0][:60]}", flush=True)

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // DINOv3 in the form of a vision transformer, whose patches are told apart by angles. Source: DINOv3ViTModel,
-// transformers 4.57 (modeling_dinov3_vit.py).
+// transformers 4.57, and DINOv3ViTBackbone, 5.24 (modeling_dinov3_vit.py).
 #include <cmath>
 
 #include <onnxport/blocks/layer.hpp>
 #include <onnxport/blocks/stem.hpp>
-#include <onnxport/plugin.hpp>
+#include <onnxport/families/backbones.hpp>
 
-using namespace onnxport::sdk;
+using namespace onnxport::family;
 
 namespace {
 
@@ -29,8 +29,7 @@ struct Dinov3Config {
         registers(c.count("num_register_tokens", 0)) {
     // Of training, and of the backbone; angles are made for any size of image.
     c.no_effect({"image_size", "layerscale_value", "drop_path_rate", "pos_embed_shift", "pos_embed_jitter",
-                 "pos_embed_rescale", "out_features", "out_indices", "stage_names", "apply_layernorm",
-                 "reshape_hidden_states"});
+                 "pos_embed_rescale", "out_features", "out_indices", "stage_names"});
     require_multiple({"hidden_size", hidden}, {"num_attention_heads", heads});
     require_multiple({"hidden_size / num_attention_heads", hidden / heads}, {"angles of rows and columns", 4});
   }
@@ -46,22 +45,49 @@ struct Dinov3Config {
 
 class Dinov3 final : public OnnxConfig {
  public:
-  explicit Dinov3(const Request& request) : OnnxConfig(request), c(request.config) {}
+  explicit Dinov3(const Request& request) : OnnxConfig(request), c(request.config), backbone(request.config, c.layers) {
+    if (!request.config.boolean("return_class_token", false) || task() != "backbone") return;
+    throw Error(ONNXPORT_UNSUPPORTED,
+                "config field 'return_class_token' is true; class tokens are no output of a backbone, expected false");
+  }
 
   std::string base_model_prefix() const override { return "model"; }
   double atol_for_validation() const override { return 1e-4; }
   std::vector<TensorSpec> inputs() const override { return {pixel_values()}; }
-  Heads heads() const override { return {head::hidden_states()}; }
+  std::vector<OutputSpec> outputs() const override {
+    return task() == "backbone" ? map_outputs(backbone.read.size()) : OnnxConfig::outputs();
+  }
+  Heads heads() const override {
+    if (task() == "backbone") return {};  // whose maps are made below
+    return {head::hidden_states()};
+  }
 
   Outputs forward(Graph& g, const Inputs& in) const override {
-    const Value hidden = encode(g.root(), in.at("pixel_values"));
+    const States states = encode(g.root(), in.at("pixel_values"));
+    if (task() == "backbone") return map_values(maps_of(g.root(), states));
+    g.mark("hidden_states." + std::to_string(c.layers), states.all.back());
+    const Value hidden = normed(g.root(), states.all.back());
     if (g.wants("pooler_output")) g.mark("pooler_output", pick(hidden, 1, 0));
     return head_for_feature().outputs({g.root(), hidden, in});
   }
 
  private:
-  // -> f32[batch, 1 + registers + patches, hidden]
-  Value encode(const Scope& model, const Value& pixels) const {
+  // What is read of it as a backbone, and how.
+  struct BackboneStages {
+    BackboneStages(const Config& c, int64_t layers)
+        : read(stages_read(c, static_cast<size_t>(layers))),
+          normed(c.boolean("apply_layernorm", true)),
+          as_images(c.boolean("reshape_hidden_states", true)) {}
+    std::vector<size_t> read;
+    bool normed, as_images;
+  };
+  struct States {
+    std::vector<Value> all;  // what each layer reads, and what the last one yields: f32[batch, n, hidden]
+    Value size;              // i64[2], rows and columns of the patches
+  };
+
+  // Tokens: the class token, the registers, the patches row by row.
+  States encode(const Scope& model, const Value& pixels) const {
     Graph& g = model.graph();
     g.unused("*" + (model / "embeddings.mask_token").path());
     if (c.registers == 0) g.unused("*" + (model / "embeddings.register_tokens").path());  // a table without rows
@@ -72,10 +98,25 @@ class Dinov3 final : public OnnxConfig {
                                         .projection = "patch_embeddings",
                                         .first_tokens = {"cls_token"},
                                         .registers = {"register_tokens", c.registers}});
-    const Value x = transformer_layers(model / "layer", patches.tokens, {c.layers, [this](int64_t) { return layer(); }},
-                                       {.angles = angles(model / "rope_embeddings", patches.size)});
-    g.mark("hidden_states." + std::to_string(c.layers), x);
-    return norm(model / "norm", x, {.epsilon = c.epsilon});
+    States made{{}, patches.size};
+    const LayerStack stack{.count = c.layers, .layer = [this](int64_t) { return layer(); }, .states = &made.all};
+    transformer_layers(model / "layer", patches.tokens, stack,
+                       {.angles = angles(model / "rope_embeddings", patches.size)});
+    return made;
+  }
+  Value normed(const Scope& model, const Value& x) const { return norm(model / "norm", x, {.epsilon = c.epsilon}); }
+
+  // The patches of the stages that are read. The last stage is normed in any case.
+  std::vector<Value> maps_of(const Scope& model, const States& states) const {
+    model.graph().unused((model / "norm").path() + ".*");  // where no stage is
+    std::vector<Value> maps;
+    for (const size_t stage : backbone.read) {
+      const Value& state = states.all[stage];
+      const bool last = stage + 1 == states.all.size();
+      const Value tokens = slice(backbone.normed || last ? normed(model, state) : state, {1, 1 + c.registers});
+      maps.push_back(backbone.as_images ? image_of(tokens, states.size) : tokens);
+    }
+    return maps;
   }
 
   // A patch turns half of a head's pairs by its row and half by its column, both between -1 and 1; what is no patch
@@ -112,6 +153,7 @@ class Dinov3 final : public OnnxConfig {
   }
 
   const Dinov3Config c;
+  const BackboneStages backbone;
 };
 
 }  // namespace
@@ -119,5 +161,5 @@ class Dinov3 final : public OnnxConfig {
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.dinov3_vit",
     .name = "DINOv3 (ViT)",
-    .models = {{.types = {"dinov3_vit"}, .features = {"default"}, .make = make<Dinov3>}},
+    .models = {{.types = {"dinov3_vit"}, .features = {"default", "backbone"}, .make = make<Dinov3>}},
 })

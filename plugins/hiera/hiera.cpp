@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Hiera: attention within units of neighbouring patches at first and over all of them later, between which queries are
 // pooled. Patches stand in such an order that a unit, and what is pooled, is a stride through them. Source: HieraModel,
-// HieraForImageClassification and HieraForPreTraining, transformers 4.57 (modeling_hiera.py).
+// HieraForImageClassification, HieraForPreTraining and HieraBackbone, transformers 4.57 (modeling_hiera.py).
 #include <algorithm>
 #include <cmath>
 
 #include <onnxport/blocks/feed_forward.hpp>
 #include <onnxport/blocks/norm.hpp>
-#include <onnxport/plugin.hpp>
+#include <onnxport/families/backbones.hpp>
 
 #include "masked_units.hpp"
 
-using namespace onnxport::sdk;
+using namespace onnxport::family;
 
 namespace {
 
@@ -33,11 +33,11 @@ struct HieraConfig {
         pooling(extent(c, "query_stride", 2)),
         ratio(c.real("mlp_ratio", 4)),
         activation(c.text("hidden_act", "gelu")),
-        epsilon(c.real("layer_norm_eps", 1e-6)) {
+        epsilon(c.real("layer_norm_eps", 1e-6)),
+        image(extent(c, "image_size", 224)) {
     // Of training and of the backbone.
     c.no_effect({"drop_path_rate", "layer_norm_init", "normalize_pixel_loss", "hidden_size", "num_layers",
                  "num_hidden_layers", "out_features", "out_indices", "stage_names"});
-    const Extent image = extent(c, "image_size", 224);
     grid = {image.height / stride.height, image.width / stride.width};
     if (grid.area() == 0) throw Error(ONNXPORT_CONFIG, "config field 'patch_stride' is larger than image_size");
     read_stages(c);
@@ -50,6 +50,7 @@ struct HieraConfig {
   double ratio;
   std::string activation;
   double epsilon;
+  Extent image;
   Extent grid = 1;  // of patches, for which positions were trained
   std::vector<Stage> stages;
 
@@ -124,12 +125,16 @@ struct HieraConfig {
 
 class Hiera final : public ImageEncoder {
  public:
-  explicit Hiera(const Request& request) : ImageEncoder(request), c(request.config) {
+  explicit Hiera(const Request& request)
+      : ImageEncoder(request), c(request.config), read(stages_read(request.config, c.stages.size())) {
     if (task() == "pretraining") c.require_masked_units();
   }
   std::string base_model_prefix() const override { return "hiera"; }
   // The noise tells which units are shown; the original draws its own where it is given none.
   std::vector<TensorSpec> inputs() const override {
+    // As a backbone the original orders patches back by the size that the config says.
+    if (task() == "backbone")
+      return {input::pixels("pixel_values", {axis::batch, c.channels, c.image.height, c.image.width})};
     std::vector<TensorSpec> specs = ImageEncoder::inputs();
     if (task() == "pretraining")
       specs.push_back({.name = "noise", .dtype = DType::f32, .shape = {axis::batch, c.units.area()}});
@@ -137,10 +142,13 @@ class Hiera final : public ImageEncoder {
   }
   std::vector<OutputSpec> outputs() const override {
     if (task() == "pretraining") return {{"logits", {{0, axis::batch}}}};
+    if (task() == "backbone") return map_outputs(read.size());
     return ImageEncoder::outputs();
   }
   Outputs forward(Graph& g, const Inputs& in) const override {
-    return task() == "pretraining" ? fill_in(g, in) : ImageEncoder::forward(g, in);
+    if (task() == "pretraining") return fill_in(g, in);
+    if (task() == "backbone") return map_values(maps(g.root() / base_model_prefix(), in.at("pixel_values")));
+    return ImageEncoder::forward(g, in);
   }
 
  private:
@@ -160,6 +168,50 @@ class Hiera final : public ImageEncoder {
     }
     made.last = model.graph().mark("hidden_states." + std::to_string(c.stages.size()), x);
     return made;
+  }
+  // The stages that are read as images, each with a norm of its own.
+  std::vector<Value> maps(const Scope& model, const Value& pixels) const {
+    Graph& g = model.graph();
+    for (const char* other : {"*pooler.layernorm.*", "*hidden_states_norms.*"}) g.unused(other);
+    const Value image = pixels_in_patches(model / "embeddings", pixels);
+    // The original takes patches row by row for those in the order of the layers, and orders what it makes of them
+    // back.
+    std::vector<Value> states{tokens_of(image)};
+    for (const Value& stage : encode_patches(model, states[0]).stages) states.push_back(stage);
+    std::vector<Value> made;
+    for (const size_t stage : read) {
+      const Scope at = model / "hidden_states_norms" / (stage == 0 ? "stem" : "stage" + std::to_string(stage));
+      made.push_back(as_image(norm(at, states[stage], {}), left_behind(stage == 0 ? 0 : stage - 1)));
+    }
+    return made;
+  }
+  // How many poolings are yet to come behind a stage.
+  int64_t left_behind(size_t stage) const {
+    return static_cast<int64_t>(c.stages.size()) - 1 - std::min(static_cast<int64_t>(stage), c.pools);
+  }
+  // x: f[batch, n, width], in the order of the layers with so many poolings to come -> f[batch, width, rows, columns].
+  // Source: HieraEncoder.reroll.
+  Value as_image(const Value& x, int64_t poolings) const {
+    const int64_t width = x.fixed(2), behind = 1 + 2 * poolings;
+    // What lies how far apart in a stride, the nearest first; then units. The last pooling keeps what is furthest
+    // apart.
+    std::vector<int64_t> apart{0}, rows, columns;
+    Extent units = c.grid, image = 1;
+    for (size_t i = 0; i + 1 < c.stages.size(); ++i)
+      units = {units.height / c.pooling.height, units.width / c.pooling.width};
+    for (int64_t i = 0; i < poolings; ++i) {
+      image = {image.height * c.pooling.height, image.width * c.pooling.width};
+      apart.insert(apart.end(), {c.pooling.height, c.pooling.width});
+      rows.insert(rows.begin(), 1 + 2 * i);
+      columns.insert(columns.begin(), 2 + 2 * i);
+    }
+    apart.insert(apart.end(), {units.height, units.width, width});
+    std::vector<int64_t> order{0, behind + 2, behind};
+    order.insert(order.end(), rows.begin(), rows.end());
+    order.push_back(behind + 1);
+    order.insert(order.end(), columns.begin(), columns.end());
+    return reshape(transpose(reshape(x, apart), order),
+                   {0, width, units.height * image.height, units.width * image.width});
   }
   Value pool(const Scope& model, const ImageFeatures& made) const override {
     return norm(model / "pooler.layernorm", mean(made.last, {1}), {.epsilon = c.epsilon});
@@ -271,13 +323,10 @@ class Hiera final : public ImageEncoder {
 
   // The stages that pool, as large as the last one, and the last one: -> f[batch · shown, places left, width].
   Value fuse(const Scope& s, const ImageFeatures& made) const {
-    const auto left = [&](size_t stage) {
-      return static_cast<int64_t>(c.stages.size()) - 1 - std::min(static_cast<int64_t>(stage), c.pools);
-    };
-    Value sum = hiera::unit_images(made.last, c.pooling, left(c.stages.size() - 1));
+    Value sum = hiera::unit_images(made.last, c.pooling, left_behind(c.stages.size() - 1));
     for (int64_t i = 0; i < c.pools; ++i) {
       const auto stage = static_cast<size_t>(i);
-      const Value map = hiera::unit_images(made.stages[stage], c.pooling, left(stage));
+      const Value map = hiera::unit_images(made.stages[stage], c.pooling, left_behind(stage));
       const Extent side(map.fixed(2) / c.unit_left.height, map.fixed(3) / c.unit_left.width);
       sum = sum + conv2d(s / "multi_scale_fusion_heads" / i, map,
                          {.out = made.last.fixed(2), .kernel = side, .stride = side});
@@ -304,6 +353,7 @@ class Hiera final : public ImageEncoder {
   }
 
   const HieraConfig c;
+  const std::vector<size_t> read;  // of a backbone
 };
 
 }  // namespace
@@ -312,6 +362,6 @@ ONNXPORT_PLUGIN({
     .id = "org.onnxport.hiera",
     .name = "Hiera",
     .models = {{.types = {"hiera"},
-                .features = {"default", "image-classification", "pretraining"},
+                .features = {"default", "image-classification", "pretraining", "backbone"},
                 .make = make<Hiera>}},
 })

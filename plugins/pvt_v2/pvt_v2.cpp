@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// PVT V2: patches that overlap, and attention to a smaller image or to its means. Source: PvtV2Model and
-// PvtV2ForImageClassification, transformers 4.57 (modeling_pvt_v2.py).
+// PVT V2: patches that overlap, and attention to a smaller image or to its means. Source: PvtV2Model,
+// PvtV2ForImageClassification and PvtV2Backbone, transformers 4.57 (modeling_pvt_v2.py).
+#include <onnxport/families/backbones.hpp>
 #include <onnxport/families/segformer.hpp>
 
 using namespace onnxport::family;
@@ -40,12 +41,21 @@ struct PvtV2Config {
 
 class PvtV2 final : public ImageEncoder {
  public:
-  explicit PvtV2(const Request& request) : ImageEncoder(request), c(request.config) {}
+  explicit PvtV2(const Request& request)
+      : ImageEncoder(request), c(request.config), read(stages_read(request.config, {c.stages, false})) {}
   std::string base_model_prefix() const override { return "pvt_v2"; }
+  std::vector<OutputSpec> outputs() const override {
+    return task() == "backbone" ? map_outputs(read.size()) : ImageEncoder::outputs();
+  }
+  Outputs forward(Graph& g, const Inputs& in) const override {
+    if (task() != "backbone") return ImageEncoder::forward(g, in);
+    return map_values(picked(encode(g.root() / base_model_prefix(), in.at("pixel_values")).stages, read));
+  }
 
  private:
   ImageFeatures encode(const Scope& model, const Value& pixels) const override {
     Value image = pixels;
+    std::vector<Value> maps;
     for (size_t i = 0; i < c.stages; ++i) {
       const Scope stage = model / "encoder.layers" / static_cast<int64_t>(i);
       image = conv2d(stage / "patch_embedding.proj", image,
@@ -58,9 +68,9 @@ class PvtV2 final : public ImageEncoder {
       Value x = norm(stage / "patch_embedding.layer_norm", tokens_of(image), {.epsilon = c.epsilon});
       for (int64_t j = 0; j < c.depths[i]; ++j) x = layer(stage / "blocks" / j, x, size, i);
       image = image_of(norm(stage / "layer_norm", x, {.epsilon = c.epsilon}), size);
-      model.graph().mark("hidden_states." + std::to_string(i), image);
+      maps.push_back(model.graph().mark("hidden_states." + std::to_string(i), image));
     }
-    return {image};
+    return {.last = image, .stages = maps};
   }
   Value classify(const Scope& model, const ImageFeatures& made) const override {
     return linear(model.graph().root() / "classifier", mean_of_image(made.last), {.out = labels()});
@@ -86,6 +96,7 @@ class PvtV2 final : public ImageEncoder {
   }
 
   const PvtV2Config c;
+  const std::vector<size_t> read;  // of a backbone, which has no stem
 };
 
 }  // namespace
@@ -93,5 +104,5 @@ class PvtV2 final : public ImageEncoder {
 ONNXPORT_PLUGIN({
     .id = "org.onnxport.pvt_v2",
     .name = "PVT V2",
-    .models = {{.types = {"pvt_v2"}, .features = {"default", "image-classification"}, .make = make<PvtV2>}},
+    .models = {{.types = {"pvt_v2"}, .features = {"default", "image-classification", "backbone"}, .make = make<PvtV2>}},
 })

@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include <onnxport/blocks/packed_attention.hpp>
-#include <onnxport/families/convnext.hpp>
+#include <onnxport/families/backbones.hpp>
 #include <onnxport/families/deformable_detr.hpp>
 #include <onnxport/selection.hpp>
 
@@ -19,7 +19,7 @@ namespace {
 
 struct RfDetrConfig {
   explicit RfDetrConfig(const Config& c)
-      : backbone(c),
+      : backbone(WindowedDinov2::of_detector(c)),
         width(c.size("d_model", 256)),
         inner(static_cast<int64_t>(static_cast<double>(width) * c.real("hidden_expansion", 0.5))),
         blocks(c.count("c2f_num_blocks", 3)),
@@ -95,8 +95,8 @@ class RfDetr final : public OnnxConfig {
     for (const char* name : {"transformer.enc_out*", "class_embed.*", "bbox_embed.*", "segmentation_head.*"})
       g.unused(name);
     const Value& pixels = in.at("pixel_values");
-    const Value image = g.mark("backbone_features", mix(root / "backbone.0.projector",
-                                                        c.backbone(root / "backbone.0.encoder.encoder", pixels)));
+    const Value stages = concat(c.backbone(root / "backbone.0.encoder.encoder", pixels), 1);
+    const Value image = g.mark("backbone_features", mix(root / "backbone.0.projector", stages));
     const SeenScales seen = as_tokens(image, in.at("pixel_mask"));
     const Value references = g.mark("init_reference_points",
                                     moved(promising(transformer, seen), of_first_group(root / "refpoint_embed", 4)));
@@ -222,6 +222,33 @@ class RfDetr final : public OnnxConfig {
   const RfDetrConfig c;
 };
 
+/// What it sees through, by itself.
+class RfDetrDinov2 final : public OnnxConfig {
+ public:
+  explicit RfDetrDinov2(const Request& request)
+      : OnnxConfig(request), backbone(WindowedDinov2::by_itself(request.config)) {}
+
+  double atol_for_validation() const override { return 1e-4; }
+  std::vector<AxisSize> axis_sizes() const override {
+    const Extent step = backbone.step();
+    return {{.axis = axis::height, .usual = step.height, .minimum = step.height, .step = step.height},
+            {.axis = axis::width, .usual = step.width, .minimum = step.width, .step = step.width}};
+  }
+  std::vector<TensorSpec> inputs() const override { return {pixel_values()}; }
+  std::vector<OutputSpec> outputs() const override {
+    std::vector<OutputSpec> specs = map_outputs(backbone.stages());
+    if (!backbone.yields_windows()) return specs;
+    for (OutputSpec& spec : specs) spec.axes.clear();  // as many windows as there are, of all images
+    return specs;
+  }
+  Outputs forward(Graph& g, const Inputs& in) const override {
+    return map_values(backbone(g.root(), in.at("pixel_values")));
+  }
+
+ private:
+  const WindowedDinov2 backbone;
+};
+
 }  // namespace
 
 ONNXPORT_PLUGIN({
@@ -229,5 +256,6 @@ ONNXPORT_PLUGIN({
     .name = "RF-DETR",
     .models = {{.types = {"rf_detr"},
                 .features = {"default", "object-detection", "image-segmentation"},
-                .make = make<RfDetr>}},
+                .make = make<RfDetr>},
+               {.types = {"rf_detr_dinov2"}, .features = {"backbone"}, .make = make<RfDetrDinov2>}},
 })

@@ -16,16 +16,38 @@ using namespace onnxport::family;
 
 class WindowedDinov2 {
  public:
-  /// `c`: the config of the model that sees through it.
-  explicit WindowedDinov2(const Config& c) : WindowedDinov2(c, c.section("backbone_config")) {}
+  /// What modules of a layer are called.
+  struct Names {
+    const char *query, *key, *value, *output;
+  };
+  /// Of a checkpoint of RF-DETR, which the library translates, and of the backbone by itself.
+  static constexpr Names within{"attention.query", "attention.key", "attention.value", "output.dense"};
+  static constexpr Names alone{"q_proj", "k_proj", "v_proj", "o_proj"};
 
-  /// The stages that are read, side by side: f[batch, channels, height, width] -> f[batch, n, rows, columns].
-  Value operator()(const Scope& s, const Value& pixels) const {
+  /// `c`: the config of the model that sees through it. Throws UNSUPPORTED where that does not see images.
+  static WindowedDinov2 of_detector(const Config& c) {
+    const WindowedDinov2 made(c.section("backbone_config"), within, c.has("backbone_config"));
+    if (made.as_images) return made;
+    throw Error(ONNXPORT_UNSUPPORTED,
+                "config field 'backbone_config.reshape_hidden_states' is false, with which the original fails; "
+                "expected true: stages are images");
+  }
+  /// By itself, of its own config.
+  static WindowedDinov2 by_itself(const Config& own) { return WindowedDinov2(own, alone, true); }
+
+  /// The stages that are read: f[batch, channels, height, width] -> f[batch, hidden, rows, columns] each, or what the
+  /// layers yield, f[batch·windows², 1 + patches of a window, hidden].
+  std::vector<Value> operator()(const Scope& s, const Value& pixels) const {
     const Patches patches = vit.embed(s / "embeddings", pixels);
     const Cut cut{shape_of(pixels, 0, 1), patches.size};
     std::vector<Value> states;
     const auto layer = [&](int64_t i) {
       TransformerLayer form = vit.layer();
+      auto& projections = form.attention.projections;
+      projections.query = names.query;
+      projections.key = names.key;
+      projections.value = names.value;
+      projections.output = names.output;
       if (vit.c.gated) {
         form.feed_forward.gate_up.clear();
         form.feed_forward.gate = "gate_proj";
@@ -43,34 +65,34 @@ class WindowedDinov2 {
     transformer_layers(s / "encoder.layer", into_windows(patches.tokens, cut), stack, {});
     if (!normed) s.graph().unused((s / "layernorm").path() + ".*");
     std::vector<Value> maps;
-    for (const Value& state : picked(states, read))
-      maps.push_back(out_of_windows(normed ? vit.normed(s, state) : state, cut));
-    return concat(maps, 1);
+    for (const Value& state : picked(states, read)) {
+      const Value map = normed ? vit.normed(s, state) : state;
+      maps.push_back(as_images ? out_of_windows(map, cut) : map);
+    }
+    return maps;
   }
 
   /// Pixels that an image's sides are multiples of.
   Extent step() const { return {vit.c.patch.height * windows, vit.c.patch.width * windows}; }
   const Extent& patch() const { return vit.c.patch; }
+  size_t stages() const { return read.size(); }
+  bool yields_windows() const { return !as_images && windows > 1; }
 
  private:
-  WindowedDinov2(const Config& c, const Config& own)
-      : vit(config(c, own)),
-        read(c.has("backbone_config") ? stages_read(own, static_cast<size_t>(vit.c.layers))
-                                      : std::vector<size_t>{2, 5, 8, 11}),
+  WindowedDinov2(const Config& own, const Names& called, bool described)
+      : vit(config(own, described)),
+        read(described ? stages_read(own, static_cast<size_t>(vit.c.layers)) : std::vector<size_t>{2, 5, 8, 11}),
         windows(own.size("num_windows", 4)),
-        normed(own.boolean("apply_layernorm", true)) {
+        normed(own.boolean("apply_layernorm", true)),
+        as_images(own.boolean("reshape_hidden_states", true)),
+        names(called) {
     // Which layers attend within windows follows from the stages that are read.
     own.no_effect({"window_block_indexes", "num_register_tokens"});
     own.choice("model_type", "rf_detr_dinov2", {"rf_detr_dinov2"});
-    if (!own.boolean("reshape_hidden_states", true)) {
-      throw Error(ONNXPORT_UNSUPPORTED,
-                  "config field 'backbone_config.reshape_hidden_states' is false, with which the original fails; "
-                  "expected true: stages are images");
-    }
   }
-  static Dinov2Config config(const Config& c, const Config& own) {
+  static Dinov2Config config(const Config& own, bool described) {
     Dinov2Config made(own, {"rf_detr_dinov2", 14, -1, true});
-    if (c.has("backbone_config")) return made;
+    if (described) return made;
     made.hidden = 384;
     made.heads = 6;
     made.inner = 4 * made.hidden;
@@ -118,7 +140,8 @@ class WindowedDinov2 {
   const Dinov2Encoder vit;
   const std::vector<size_t> read;
   const int64_t windows;  // on a side
-  const bool normed;
+  const bool normed, as_images;
+  const Names names;
 };
 
 }  // namespace onnxport::rf_detr

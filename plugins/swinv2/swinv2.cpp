@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Swin V2: angles between queries and keys are the scores, and a small network makes their bias of distances.
-// Source: Swinv2Model, Swinv2ForImageClassification and Swinv2ForMaskedImageModeling, transformers 4.57
+// Source: Swinv2Model, Swinv2ForImageClassification, Swinv2ForMaskedImageModeling and Swinv2Backbone, transformers 4.57
 // (modeling_swinv2.py).
 #include <algorithm>
 
 #include <onnxport/blocks/angular_window_layer.hpp>
-#include <onnxport/families/swin.hpp>
+#include <onnxport/families/backbones.hpp>
 
 using namespace onnxport::family;
 
@@ -16,7 +16,8 @@ class SwinV2 final : public SwinOnnxConfig {
   explicit SwinV2(const Request& request)
       : SwinOnnxConfig(request),
         pretrained(by_stage(request.config, "pretrained_window_sizes", std::vector<int64_t>(c.depths.size(), 0),
-                            c.depths.size())) {
+                            c.depths.size())),
+        read(stages_read(request.config, c.depths.size())) {
     if (c.absolute) {
       throw Error(ONNXPORT_UNSUPPORTED,
                   "config field 'use_absolute_embeddings' is true; the original adds a table of one position too many, "
@@ -26,6 +27,15 @@ class SwinV2 final : public SwinOnnxConfig {
     if (last == 0) throw Error(ONNXPORT_CONFIG, "config field 'image_size' leaves no patches for the last stage");
   }
   std::string base_model_prefix() const override { return "swinv2"; }
+  std::vector<OutputSpec> outputs() const override {
+    return task() == "backbone" ? map_outputs(read.size()) : SwinOnnxConfig::outputs();
+  }
+  Outputs forward(Graph& g, const Inputs& in) const override {
+    if (task() != "backbone") return SwinOnnxConfig::forward(g, in);
+    g.unused("*layernorm.weight");  // of a model that is no backbone
+    g.unused("*layernorm.bias");
+    return map_values(picked(encode(g.root() / base_model_prefix(), in.at("pixel_values")).stages, read));
+  }
 
  private:
   // Windows are no larger than the stage's share of the images that the model was trained for, and shifted by half of
@@ -50,6 +60,7 @@ class SwinV2 final : public SwinOnnxConfig {
   }
 
   std::vector<int64_t> pretrained;  // windows that each stage had before
+  const std::vector<size_t> read;   // of a backbone
 };
 
 }  // namespace
@@ -58,6 +69,6 @@ ONNXPORT_PLUGIN({
     .id = "org.onnxport.swinv2",
     .name = "Swin V2",
     .models = {{.types = {"swinv2"},
-                .features = {"default", "image-classification", "masked-im"},
+                .features = {"default", "image-classification", "masked-im", "backbone"},
                 .make = make<SwinV2>}},
 })

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // ViTPose: where the joints of a body are, as a map for each. Source: VitPoseForPoseEstimation and VitPoseBackbone,
 // transformers 4.57 (modeling_vitpose.py, modeling_vitpose_backbone.py).
-#include <onnxport/backbone.hpp>
 #include <onnxport/blocks/layer.hpp>
-#include <onnxport/plugin.hpp>
+#include <onnxport/families/backbones.hpp>
 
-using namespace onnxport::sdk;
+using namespace onnxport::family;
 
 namespace {
 
 struct BackboneConfig {
+  static constexpr int64_t padding = 2;  // of the image, on each side
+
   explicit BackboneConfig(const Config& c)
       : hidden(c.size("hidden_size", 768)),
         layers(c.count("num_hidden_layers", 12)),
@@ -24,9 +25,17 @@ struct BackboneConfig {
         epsilon(c.real("layer_norm_eps", 1e-12)),
         qkv_bias(c.boolean("qkv_bias", true)),
         grid(image.height / patch.height, image.width / patch.width),
-        read(stages_read(c, static_cast<size_t>(layers)).back()) {
+        read(stages_read(c, static_cast<size_t>(layers))) {
+    c.no_effect({"stage_names"});
     require_multiple({"hidden_size", hidden}, {"num_attention_heads", heads});
     if (grid.area() == 0) throw Error(ONNXPORT_CONFIG, "config field 'patch_size' is larger than image_size");
+    const Extent padded((image.height + 2 * padding) / patch.height, (image.width + 2 * padding) / patch.width);
+    if (padded.area() != grid.area()) {
+      throw Error(ONNXPORT_CONFIG, "config field 'patch_size' gives " + std::to_string(padded.area()) +
+                                       " patches of an image with " + std::to_string(padding) +
+                                       " pixels around it, and positions are of " + std::to_string(grid.area()) +
+                                       "; expected larger patches, as many of both");
+    }
     if (experts > 1) require_at_most({"part_features", of_expert}, {"hidden_size", hidden});
   }
   int64_t hidden, layers, heads, inner, channels;
@@ -37,55 +46,42 @@ struct BackboneConfig {
   double epsilon;
   bool qkv_bias;
   Extent grid;
-  size_t read;  // the state that the head reads
+  std::vector<size_t> read;  // the states that are a backbone's maps; a head reads the last one
 };
 
-class VitPose final : public OnnxConfig {
+class Encoder {
  public:
-  explicit VitPose(const Request& request)
-      : OnnxConfig(request),
-        c(backbone_config(request.config)),
-        simple(request.config.boolean("use_simple_decoder", true)),
-        times(request.config.size("scale_factor", 4)),
-        labels(request.config.num_labels()) {}
+  explicit Encoder(const Config& own) : c(own) {}
 
-  double atol_for_validation() const override { return 1e-4; }
-  std::vector<TensorSpec> inputs() const override {
+  std::vector<TensorSpec> inputs() const {
     std::vector<TensorSpec> specs{
         input::pixels("pixel_values", {axis::batch, c.channels, c.image.height, c.image.width})};
     if (c.experts > 1) specs.push_back({"dataset_index", DType::i64, {axis::batch}, c.experts});
     return specs;
   }
-  std::vector<OutputSpec> outputs() const override { return {{"heatmaps", {{0, axis::batch}}}}; }
-
-  Outputs forward(Graph& g, const Inputs& in) const override {
-    const Scope backbone = g.root() / "backbone";
-    const Value tokens = encode(backbone, in.at("pixel_values"), in.maybe("dataset_index"));
-    const Value normed = norm(backbone / "layernorm", tokens, {.epsilon = c.epsilon});
-    const Value image = reshape(transpose(normed, {0, 2, 1}), {0, c.hidden, c.grid.height, c.grid.width});
-    return {{"heatmaps", decode(g.root() / "head", image)}};
+  /// The states that are read, normed: f[batch, patches, hidden] each.
+  std::vector<Value> operator()(const Scope& s, const Inputs& in) const {
+    std::vector<Value> maps = picked(encode(s, in.at("pixel_values"), in.maybe("dataset_index")), c.read);
+    for (Value& map : maps) map = norm(s / "layernorm", map, {.epsilon = c.epsilon});
+    return maps;
   }
+
+  const BackboneConfig c;
 
  private:
-  static BackboneConfig backbone_config(const Config& c) {
-    c.no_effect({"backbone", "use_timm_backbone", "use_pretrained_backbone", "backbone_kwargs"});
-    const Config own = c.section("backbone_config");
-    own.choice("model_type", "vitpose_backbone", {"vitpose_backbone"});
-    return BackboneConfig(own);
-  }
-
-  // -> f[batch, patches, hidden]
-  Value encode(const Scope& s, const Value& pixels, const Value& data_set) const {
+  // What each layer reads, and what the last one yields: f[batch, patches, hidden].
+  std::vector<Value> encode(const Scope& s, const Value& pixels, const Value& data_set) const {
     const Scope embeddings = s / "embeddings";
-    const Value image = conv2d(embeddings / "patch_embeddings.projection", pixels,
-                               {.out = c.hidden, .kernel = c.patch, .stride = c.patch, .padding = 2, .in = c.channels})
-                            .in(embeddings);
+    const Value image =
+        conv2d(embeddings / "patch_embeddings.projection", pixels,
+               {.out = c.hidden, .kernel = c.patch, .stride = c.patch, .padding = c.padding, .in = c.channels})
+            .in(embeddings);
     const Value table = embeddings.weight("position_embeddings", {1, 1 + c.grid.area(), c.hidden});
-    Value x = tokens_of(image) + slice(table, {1, 1}) + slice(table, {1, 0, 1});
+    const Value x = tokens_of(image) + slice(table, {1, 1}) + slice(table, {1, 0, 1});
     std::vector<Value> states;
     const LayerStack stack{.count = c.layers, .layer = [&](int64_t) { return layer(data_set); }, .states = &states};
     transformer_layers(s / "encoder.layer", x, stack, {});
-    return states.at(c.read);
+    return states;
   }
 
   TransformerLayer layer(const Value& data_set) const {
@@ -122,6 +118,49 @@ class VitPose final : public OnnxConfig {
     if (c.of_expert == c.hidden) return own;
     return concat({linear(s / "fc2", h, {.out = c.hidden - c.of_expert}), own}, 2);
   }
+};
+
+/// What other models see through, by itself. Its maps are tokens.
+class VitPoseBackbone final : public OnnxConfig {
+ public:
+  explicit VitPoseBackbone(const Request& request) : OnnxConfig(request), encoder(request.config) {}
+
+  double atol_for_validation() const override { return 1e-4; }
+  std::vector<TensorSpec> inputs() const override { return encoder.inputs(); }
+  std::vector<OutputSpec> outputs() const override { return map_outputs(encoder.c.read.size()); }
+  Outputs forward(Graph& g, const Inputs& in) const override { return map_values(encoder(g.root(), in)); }
+
+ private:
+  const Encoder encoder;
+};
+
+class VitPose final : public OnnxConfig {
+ public:
+  explicit VitPose(const Request& request)
+      : OnnxConfig(request),
+        encoder(backbone_config(request.config)),
+        simple(request.config.boolean("use_simple_decoder", true)),
+        times(request.config.size("scale_factor", 4)),
+        labels(request.config.num_labels()) {}
+
+  double atol_for_validation() const override { return 1e-4; }
+  std::vector<TensorSpec> inputs() const override { return encoder.inputs(); }
+  std::vector<OutputSpec> outputs() const override { return {{"heatmaps", {{0, axis::batch}}}}; }
+
+  Outputs forward(Graph& g, const Inputs& in) const override {
+    const BackboneConfig& c = encoder.c;
+    const Value tokens = encoder(g.root() / "backbone", in).back();
+    const Value image = reshape(transpose(tokens, {0, 2, 1}), {0, c.hidden, c.grid.height, c.grid.width});
+    return {{"heatmaps", decode(g.root() / "head", image)}};
+  }
+
+ private:
+  static Config backbone_config(const Config& c) {
+    c.no_effect({"backbone", "use_timm_backbone", "use_pretrained_backbone", "backbone_kwargs"});
+    const Config own = c.section("backbone_config");
+    own.choice("model_type", "vitpose_backbone", {"vitpose_backbone"});
+    return own;
+  }
 
   // f[batch, hidden, rows, columns] -> f[batch, labels, …, …]
   Value decode(const Scope& s, Value x) const {
@@ -138,7 +177,7 @@ class VitPose final : public OnnxConfig {
     return conv2d(s / "conv", x, {.out = labels});
   }
 
-  const BackboneConfig c;
+  const Encoder encoder;
   bool simple;    // the head: an interpolation in place of transposed convolutions
   int64_t times;  // how far that goes
   int64_t labels;
@@ -152,5 +191,6 @@ ONNXPORT_PLUGIN({
     .models = {{.types = {"vitpose"},
                 .features = {"keypoint-detection"},
                 .architectures = {{"VitPoseForPoseEstimation", "keypoint-detection"}},
-                .make = make<VitPose>}},
+                .make = make<VitPose>},
+               {.types = {"vitpose_backbone"}, .features = {"backbone"}, .make = make<VitPoseBackbone>}},
 })

@@ -159,6 +159,19 @@ BOOST_AUTO_TEST_CASE(what_no_bit_can_run) {
   BOOST_TEST(mentions(said_of(bit, R"({"global_padding": "valid"})", "image-classification"), "maps of two sizes"));
 }
 
+BOOST_AUTO_TEST_CASE(what_no_backbone_yields) {
+  const fs::path dinov3 = recorded("dinov3_vit", "dinov3_vit/DINOv3ViTBackbone");
+  BOOST_TEST(mentions(said_of(dinov3, R"({"return_class_token": true})", "backbone"), "class tokens are no output"));
+  const fs::path beit = recorded("beit", "beit/BeitBackbone-pyramid");
+  const char* two = R"({"out_features": ["stage1", "stage2"], "out_indices": [1, 2]})";
+  BOOST_TEST(mentions(said_of(beit, two, "backbone"), "'add_fpn' is true with 2 stages"));
+  const fs::path pvt_v2 = recorded("pvt_v2", "pvt_v2/PvtV2Backbone");
+  const char* stem = R"({"out_features": ["stem"], "out_indices": null})";
+  BOOST_TEST(mentions(said_of(pvt_v2, stem, "backbone"), "has the stages stage1, "));
+  const fs::path vitpose = recorded("vitpose", "vitpose_backbone/VitPoseBackbone");
+  BOOST_TEST(mentions(said_of(vitpose, R"({"patch_size": [4, 4]})", "backbone"), "pixels around it"));
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace refusals_test

@@ -27,24 +27,32 @@ struct FeatureMaps {
 /// A backbone, to be put at any place: its module and pixels f[batch, channels, height, width] -> its maps.
 using Backbone = std::function<FeatureMaps(const Scope& at, const Value& pixels)>;
 
-/// The stages that a backbone is asked for by out_features ("stem", "stage1", …) or by out_indices, in their order: 0
-/// is what comes before the first one, and `count` the last. That one alone is read where neither says anything. Throws
-/// CONFIG where there is no such stage, or where the two differ.
-inline std::vector<size_t> stages_read(const Config& c, size_t count) {
+/// What a backbone has to be read.
+struct Stages {
+  Stages(size_t stages, bool has_stem = true) : count(stages), stem(has_stem) {}
+  size_t count;  ///< without the stem
+  bool stem;     ///< whether what comes before the first one counts as one
+};
+
+/// The stages that a backbone is asked for by out_features ("stem", "stage1", …) or by out_indices, in their order, as
+/// numbers into the list of all, which begins with the stem where there is one. The last one alone is read where
+/// neither says anything. Throws CONFIG where there is no such stage, or where the two differ.
+inline std::vector<size_t> stages_read(const Config& c, const Stages& all) {
+  const size_t first = all.stem ? 0 : 1, last = all.count - first;
   const auto index_of = [&](const std::string& name) {
-    for (size_t i = 0; i <= count; ++i) {
-      if (name == (i == 0 ? "stem" : "stage" + std::to_string(i))) return i;
+    for (size_t i = 0; i <= last; ++i) {
+      if (name == (i + first == 0 ? "stem" : "stage" + std::to_string(i + first))) return i;
     }
-    throw Error(ONNXPORT_CONFIG, "config field 'out_features' names \"" + name +
-                                     "\"; the backbone has the stages stem, stage1, … stage" + std::to_string(count));
+    throw Error(ONNXPORT_CONFIG, "config field 'out_features' names \"" + name + "\"; the backbone has the stages " +
+                                     (all.stem ? "stem, " : "") + "stage1, … stage" + std::to_string(all.count));
   };
   std::vector<size_t> named, numbered;
   for (const std::string& name : c.texts("out_features")) named.push_back(index_of(name));
   for (const int64_t number : c.integers("out_indices")) {
-    const int64_t index = number < 0 ? number + static_cast<int64_t>(count) + 1 : number;
-    if (index < 0 || index > static_cast<int64_t>(count)) {
+    const int64_t index = number < 0 ? number + static_cast<int64_t>(last) + 1 : number;
+    if (index < 0 || index > static_cast<int64_t>(last)) {
       throw Error(ONNXPORT_CONFIG, "config field 'out_indices' has " + std::to_string(number) +
-                                       "; the backbone's last stage is " + std::to_string(count));
+                                       "; the backbone's last stage is " + std::to_string(last));
     }
     numbered.push_back(static_cast<size_t>(index));
   }
@@ -56,7 +64,7 @@ inline std::vector<size_t> stages_read(const Config& c, size_t count) {
     throw Error(ONNXPORT_CONFIG,
                 "config fields 'out_features' and 'out_indices' name different stages; expected the same in both");
   }
-  if (named.empty() && numbered.empty()) return {count};
+  if (named.empty() && numbered.empty()) return {last};
   return named.empty() ? numbered : named;
 }
 

@@ -164,10 +164,25 @@ class BeitEncoder {
   }
 };
 
-/// How BEiT is a backbone: which of its layers are read, and whether as images.
+/// Four layers, all of one size, as a pyramid: four times as large, twice, as they are, and half. Source: BeitBackbone
+/// and BeitForSemanticSegmentation.
+inline std::vector<Value> beit_pyramid(const Scope& s, std::vector<Value> maps, double epsilon = 1e-5) {
+  const auto doubled = [&](const Scope& at, const Value& x) {
+    return conv_transpose2d(at, x, {.out = x.fixed(1), .kernel = 2, .stride = 2});
+  };
+  const Value finer = batch_norm(s / "fpn1.1", doubled(s / "fpn1.0", maps[0]), epsilon);
+  maps[0] = doubled(s / "fpn1.3", activation(finer, "gelu"));
+  maps[1] = doubled(s / "fpn2.0", maps[1]);
+  maps[3] = max_pool(maps[3], {.kernel = 2, .stride = 2});
+  return maps;
+}
+
+/// How BEiT is a backbone: which of its layers are read, whether as images, and whether those are scaled.
 struct BeitStages {
   std::vector<size_t> read;
   bool as_images = true;
+  bool scaled = false;
+  double epsilon = 1e-5;  ///< of the norm of what is scaled
 };
 inline sdk::Backbone beit_backbone_of(BeitConfig config, const BeitStages& stages) {
   return [=, encoder = BeitEncoder(std::move(config))](const Scope& at, const Value& pixels) {
@@ -178,17 +193,23 @@ inline sdk::Backbone beit_backbone_of(BeitConfig config, const BeitStages& stage
     for (Value& map : made.stages) {
       if (stages.as_images) map = image_of(slice(map, {1, 1}), states.size);
     }
+    if (stages.scaled) made = {beit_pyramid(at, made.stages, stages.epsilon)};
     return made;
   };
 }
 inline sdk::Backbone beit_backbone(const Config& c) {
-  if (c.boolean("add_fpn", false)) {
-    throw Error(ONNXPORT_UNSUPPORTED,
-                "config field 'add_fpn' is true; a backbone's stages are supported at the size of the patches alone");
-  }
   const BeitConfig config(c);
-  return beit_backbone_of(config, {.read = sdk::stages_read(c, static_cast<size_t>(config.layers)),
-                                   .as_images = c.boolean("reshape_hidden_states", true)});
+  BeitStages stages{.read = sdk::stages_read(c, static_cast<size_t>(config.layers)),
+                    .as_images = c.boolean("reshape_hidden_states", true),
+                    .scaled = c.boolean("add_fpn", false)};
+  // Version 5 has this number no more, and takes the usual one.
+  const double epsilon = c.real("batch_norm_eps", stages.epsilon);
+  if (c.written_before(5, 0)) stages.epsilon = epsilon;
+  if (stages.scaled && (!stages.as_images || stages.read.size() != 4)) {
+    throw Error(ONNXPORT_CONFIG, "config field 'add_fpn' is true with " + std::to_string(stages.read.size()) +
+                                     " stages; expected 4 in out_indices, and reshape_hidden_states: true");
+  }
+  return beit_backbone_of(config, stages);
 }
 
 }  // namespace onnxport::family

@@ -113,8 +113,7 @@ class SwinOnnxConfig : public ImageEncoder {
 
   const SwinConfig c;
 
- private:
-  bool yields_tokens() const override { return true; }
+  /// As a backbone its stages are what they yield before patches are merged, the stem's first, and without a norm.
   ImageFeatures encode(const Scope& model, const Value& pixels) const override {
     Graph& g = model.graph();
     g.unused("*relative_position_index");
@@ -124,20 +123,29 @@ class SwinOnnxConfig : public ImageEncoder {
     Value x = patches.tokens;
     TokenGrid grid{pick(patches.size, 0, 0), pick(patches.size, 0, 1)};
     g.mark("hidden_states.0", x);
+    std::vector<Value> maps;
+    const auto keep = [&] {
+      if (task() == "backbone") maps.push_back(image_of(x, grid));
+    };
+    keep();
     for (size_t i = 0; i < c.depths.size(); ++i) {
       const Scope at = model / "encoder.layers" / static_cast<int64_t>(i);
       const Stage stage = stage_over(i, grid);
       for (int64_t j = 0; j < c.depths[i]; ++j)
         x = layer(at / "blocks" / j, x, stage, j % 2 == 0 ? stage.windows : stage.shifted);
+      keep();
       if (i + 1 < c.depths.size()) {
         x = merge(at / "downsample", merge_neighbours(x.in(at), grid), 2 * x.fixed(2));
         grid = {(grid.rows + 1) / 2, (grid.columns + 1) / 2};
       }
       g.mark("hidden_states." + std::to_string(i + 1), x);
     }
+    if (task() == "backbone") return {.last = x, .stages = maps};
     return {.last = finish(model, x), .size = concat({unsqueeze(grid.rows, {0}), unsqueeze(grid.columns, {0})}, 0)};
   }
 
+ private:
+  bool yields_tokens() const override { return true; }
   Value pool(const Scope&, const ImageFeatures& made) const override { return mean(made.last, {1}); }
   Value classify(const Scope& model, const ImageFeatures& made) const override {
     return linear(model.graph().root() / "classifier", mean(made.last, {1}), {.out = labels()});
