@@ -127,6 +127,7 @@ function(exported)
     spatial_shapes: 'image_sizes',
     pixel_attention_mask: 'attention_mask',
   };
+  local embedded = [input for input in decoder.inputs if input.name == 'inputs_embeds'];
   local further = if sees then [output.name for output in visions[0].outputs][1:] else [];
   local with_images = {
     model+: {
@@ -184,7 +185,9 @@ function(exported)
         session_options: session_options,
         filename: decoder.file,
         head_size: key.axes[3],
-        hidden_size: first([text, config], ['hidden_size', 'n_embd', 'd_model'], key.axes[1] * key.axes[3]),
+        // How wide the vectors are that it hands from graph to graph: further ones of an image's tokens stand behind the first.
+        hidden_size: if std.length(embedded) > 0 && std.isNumber(embedded[0].axes[2]) then embedded[0].axes[2]
+                     else first([text, config], ['hidden_size', 'n_embd', 'd_model'], key.axes[1] * key.axes[3]),
         num_attention_heads: std.get(exported.facts, 'num_attention_heads', key.axes[1]),
         num_key_value_heads: key.axes[1],
         num_hidden_layers: layers,

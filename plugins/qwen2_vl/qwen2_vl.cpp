@@ -20,7 +20,8 @@ class QwenVl final : public PackedVisionLanguage {
   QwenVl(const Request& request, const Generation& of)
       : PackedVisionLanguage(request, half_of(request, of)),
         vision(request.config.section("vision_config"), of),
-        c(vision.config()) {
+        c(vision.config()),
+        grid_name_(request.options.text("image_features", "apart") == "packed" ? of.client_grid : whole_grid) {
     request.config.no_effect(
         {"video_token_id", "vision_start_token_id", "vision_end_token_id", "vision_token_id", "tie_word_embeddings"});
   }
@@ -41,6 +42,7 @@ class QwenVl final : public PackedVisionLanguage {
                          {"lm_head.weight", std::string(of.text_also) + "embed_tokens.weight"}}};
   }
 
+  std::map<std::string, std::string> names_of_vision_encoder() const override { return {{whole_grid, grid_name_}}; }
   int64_t merge() const override { return c.merge; }
   PackedPatch patch() const override { return c.patches(); }
   std::vector<OutputSpec> further_features() const override {
@@ -59,6 +61,7 @@ class QwenVl final : public PackedVisionLanguage {
 
   const VisionEncoder vision;
   const VisionConfig& c;
+  const std::string grid_name_;  // of the graph of images alone
 };
 
 }  // namespace

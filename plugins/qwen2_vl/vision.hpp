@@ -16,6 +16,9 @@ namespace qwen_vl {
 
 using namespace onnxport::sdk;
 
+/// How many patches an image has along each axis, as an input of the whole model.
+inline constexpr const char* whole_grid = "image_grid_thw";
+
 /// What a generation does otherwise, and its config class's defaults.
 struct Generation {
   const char* type;
@@ -27,7 +30,8 @@ struct Generation {
   bool deep = false;       // further vectors from between the layers
   /// The modules of the text as files call them: today's, and what they were or will be called.
   const char *text_at = "model.", *text_also = "model.language_model.";
-  bool plain_text = false;  // the text's type has positions of one axis where it stands alone
+  bool plain_text = false;               // the text's type has positions of one axis where it stands alone
+  const char* client_grid = whole_grid;  // what clients that put images among words give its encoder as a grid
   int64_t image_token = 151655;
   int64_t depth = 32, width = 1280, patch = 14, inner = 0;
   const char* activation = "quick_gelu";
@@ -66,7 +70,11 @@ constexpr Generation qwen3_5(const char* type, const char* text_type) {
           .activation = "gelu_pytorch_tanh"};
 }
 inline constexpr Generation generations[] = {
-    {.type = "qwen2_vl", .text_type = "qwen2_vl_text", .width_field = "embed_dim", .out_field = "hidden_size"},
+    {.type = "qwen2_vl",
+     .text_type = "qwen2_vl_text",
+     .width_field = "embed_dim",
+     .out_field = "hidden_size",
+     .client_grid = "grid_thw"},
     {.type = "qwen2_5_vl",
      .text_type = "qwen2_5_vl_text",
      .width_field = "hidden_size",

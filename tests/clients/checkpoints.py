@@ -4,8 +4,9 @@ import contextlib
 import dataclasses
 import json
 import pathlib
-import subprocess
 import tempfile
+
+from models import draw
 
 # A recorded checkpoint of one of these types must export for each of its features below.
 ENCODERS = {"albert", "bert", "camembert", "distilbert", "electra", "mpnet", "roberta", "xlm-roberta"}
@@ -70,9 +71,7 @@ class Checkpoint:
             return
         with tempfile.TemporaryDirectory(prefix="onnxport-client-") as scratch:
             folder = pathlib.Path(scratch) / "checkpoint"
-            drawn = {"form": 1, **self.drawn}  # a row that names no form is of the first
-            words = [word for name, value in drawn.items() for word in (f"--{name}", str(value))]
-            subprocess.run([command, "synth", self.folder / "config.json", folder, *words, "--quiet"], check=True)
+            draw(command, self.folder / "config.json", folder, self.drawn)
             for case in self.cases:
                 (folder / case.name).symlink_to(case)
             yield dataclasses.replace(self, folder=folder)

@@ -50,16 +50,39 @@ def module_of_recording():
 recording = module_of_recording()
 
 
+def run(command, *words):
+    """`onnxport` with these words, which must not fail."""
+    words = [str(word) for word in words]
+    done = subprocess.run([command, *words, "--quiet"], capture_output=True, text=True)
+    if done.returncode:
+        raise Difference(f"onnxport {' '.join(words)}: status {done.returncode}\n{done.stderr.strip()}")
+
+
+def draw(command, config, folder, drawn):
+    """A checkpoint of this config.json, its weights drawn as a row of an index says; one that names no form is of the first."""
+    words = [word for name, value in {"form": 1, **drawn}.items() for word in (f"--{name}", value)]
+    run(command, "synth", config, folder, *words)
+
+
 @contextlib.contextmanager
 def exported(command, checkpoint, *options):
     """The folder that `onnxport export` writes for this checkpoint and its feature."""
     with tempfile.TemporaryDirectory(prefix="onnxport-client-") as scratch:
         folder = pathlib.Path(scratch) / "onnx"
-        words = ["export", "-m", str(checkpoint.folder), "--feature", checkpoint.feature, *options]
-        done = subprocess.run([command, *words, "--no-validate", "--quiet", folder], capture_output=True, text=True)
-        if done.returncode:
-            raise Difference(f"onnxport {' '.join(words)}: status {done.returncode}\n{done.stderr.strip()}")
+        run(command, "export", "-m", checkpoint.folder, "--feature", checkpoint.feature, *options, "--no-validate", folder)
         yield folder
+
+
+@contextlib.contextmanager
+def written(command, folder, row, *options):
+    """The checkpoint that a row of an index tells of, and what `onnxport export` writes of it for transformers.js."""
+    with tempfile.TemporaryDirectory(prefix="onnxport-client-") as scratch:
+        checkpoint, model = folder, pathlib.Path(scratch) / "model"
+        if drawn := row.get("weights", {}).get("synth"):
+            checkpoint = pathlib.Path(scratch) / "checkpoint"
+            draw(command, folder / "config.json", checkpoint, drawn)
+        run(command, "export", "-m", checkpoint, *options, "--layout", "transformers.js", "--no-validate", model)
+        yield checkpoint, model
 
 
 def original(checkpoint):

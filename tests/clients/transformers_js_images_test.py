@@ -3,14 +3,12 @@
 import argparse
 import json
 import pathlib
-import subprocess
 import sys
-import tempfile
 
 import torch
 from safetensors.torch import load_file
 
-from models import Difference, close
+from models import Difference, close, written
 from node import Node, tensor_of
 
 # Its class of each image task: the feature, and every type that both the class and this project have.
@@ -52,22 +50,6 @@ def recordings(roots):
                     yield name, root / row["path"], row
 
 
-def exported(command, folder, row, scratch):
-    """What the command writes for transformers.js, of the weights with which it was recorded."""
-    checkpoint, steps = folder, []
-    if drawn := row.get("weights", {}).get("synth"):
-        checkpoint = scratch / "checkpoint"
-        steps.append(["synth", folder / "config.json", checkpoint, "--seed", drawn["seed"],
-                      "--form", drawn.get("form", 1), "--feature", drawn["feature"], "--dtype", drawn["dtype"]])
-    steps.append(["export", "-m", checkpoint, "--feature", row["feature"], "--layout", "transformers.js",
-                  "--no-validate", scratch / "model"])
-    for words in steps:
-        done = subprocess.run([command, *map(str, words), "--quiet"], capture_output=True, text=True)
-        if done.returncode:
-            raise Difference(f"onnxport {words[0]}: status {done.returncode}\n{done.stderr.strip()}")
-    return scratch / "model"
-
-
 def of_class(name, outputs):
     """What this class hands on, of outputs of the whole model, whose features are of length one."""
     if name == "AutoModelForImageFeatureExtraction":
@@ -78,8 +60,7 @@ def of_class(name, outputs):
 def check(command, node, name, folder, row):
     """Every recorded output of every case, as far as the client's class hands it on, which must be at least one."""
     compared = set()
-    with tempfile.TemporaryDirectory(prefix="onnxport-client-") as scratch:
-        model = exported(command, folder, row, pathlib.Path(scratch))
+    with written(command, folder, row, "--feature", row["feature"]) as (_, model):
         for case in row["cases"]:
             tensors = load_file(folder / case)
             inputs = {key[3:]: tensor for key, tensor in tensors.items()

@@ -7,16 +7,14 @@ import inspect
 import json
 import os
 import pathlib
-import subprocess
 import sys
-import tempfile
 from unittest import mock
 
 import torch
 import transformers
 from safetensors.torch import load_file
 
-from models import Difference, close
+from models import Difference, close, written
 from node import Node, tensor_of
 
 WHOLE = ""  # the class that was recorded
@@ -53,7 +51,8 @@ TASKS = [
     Task("features of a text", "default", "clap", "ClapTextModelWithProjection", "ClapTextModelWithProjection"),
     Task("features of a sound", "default", "clap", "ClapAudioModelWithProjection", "ClapAudioModelWithProjection"),
     *(Task("text about an image", "vision2seq-lm", model_type, "AutoModelForImageTextToText", generates=True)
-      for model_type in ("llava", "smolvlm", "idefics3", "paligemma", "gemma3", "qwen2_5_vl")),
+      for model_type in ("llava", "smolvlm", "idefics3", "paligemma", "gemma3", "glm_ocr", "qwen2_vl", "qwen2_5_vl", "qwen3_vl",
+                         "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe")),
 ]
 NEW_TOKENS = 8
 
@@ -66,24 +65,6 @@ def recordings(roots, task):
             draws = "noise" in row.get("notes", "") and "without noise" not in row["notes"]
             if same and draws == task.draws and "synth" in row.get("weights", {}) and not row.get("part"):
                 yield root / row["path"], row
-
-
-def run(command, *words):
-    done = subprocess.run([command, *map(str, words), "--quiet"], capture_output=True, text=True)
-    if done.returncode:
-        raise Difference(f"onnxport {words[0]}: status {done.returncode}\n{done.stderr.strip()}")
-
-
-@contextlib.contextmanager
-def written(command, folder, row):
-    """The checkpoint that was recorded, and what the command writes for transformers.js of it where no feature is named."""
-    with tempfile.TemporaryDirectory(prefix="onnxport-client-") as scratch:
-        checkpoint, model = pathlib.Path(scratch) / "checkpoint", pathlib.Path(scratch) / "model"
-        drawn = row["weights"]["synth"]
-        run(command, "synth", folder / "config.json", checkpoint, "--seed", drawn["seed"], "--form", drawn.get("form", 1),
-            "--feature", drawn["feature"], "--dtype", drawn["dtype"])
-        run(command, "export", "-m", checkpoint, "--layout", "transformers.js", "--no-validate", model)
-        yield checkpoint, model
 
 
 def even_noise(places, series):
@@ -128,15 +109,23 @@ def answers(task, checkpoint, tensors, inputs):
         return dict(model.float().eval()(**given))
 
 
+def announced(row, start, image):
+    """As many tokens, the first of which announces the image behind it, and no other does."""
+    others = [token for token in row if token != start]
+    if len(others) == len(row):
+        others.remove(next(token for token in reversed(row) if token != image))
+    return [start, *others, *[others[-1]] * (len(row) - len(others) - 1)]
+
+
 def to_continue(checkpoint, inputs):
     """The inputs of a search: positions that were recorded tell nothing of further tokens, and where they are of three axes
     the client finds images by the token before each."""
-    start = json.loads((checkpoint / "config.json").read_text()).get("vision_start_token_id")
+    config = json.loads((checkpoint / "config.json").read_text())
+    start = config.get("vision_start_token_id")
     kept = {name: value for name, value in inputs.items() if name != "position_ids"}
     if start is None or "position_ids" not in inputs:
         return kept
-    ids = inputs["input_ids"].tolist()
-    kept["input_ids"] = torch.tensor([[start, *(token for token in row if token != start)] for row in ids])
+    kept["input_ids"] = torch.tensor([announced(row, start, config["image_token_id"]) for row in inputs["input_ids"].tolist()])
     return kept
 
 

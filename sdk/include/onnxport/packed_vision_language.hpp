@@ -7,6 +7,7 @@
 #endif
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,9 +24,11 @@ class PackedVisionLanguage : public VisionLanguage {
 
   std::vector<AxisSize> axis_sizes() const override {
     const int64_t token = merge() * merge();
-    return {{.axis = images, .usual = 2},
-            {.axis = image_sequence, .usual = 2},
-            {.axis = patches, .usual = 8 * token, .minimum = token, .step = token}};
+    std::vector<AxisSize> axes = axes_of_further_features();
+    axes.push_back({.axis = images, .usual = 2});
+    axes.push_back({.axis = image_sequence, .usual = 2});
+    axes.push_back({.axis = patches, .usual = 8 * token, .minimum = token, .step = token});
+    return axes;
   }
   std::vector<TensorSpec> image_inputs() const override {
     TensorSpec grid{"image_grid_thw", DType::i64, {images, 3}};
@@ -48,7 +51,10 @@ class PackedVisionLanguage : public VisionLanguage {
       const int64_t own = i == 0 ? all - others * token : i <= others ? token : 0;
       grid.insert(grid.end(), {own > 0 ? 1 : 0, side, own > 0 ? own / side : side});
     }
-    made.push_back(DummyTensor::of("image_grid_thw", DType::i64, {count, 3}, grid));
+    const std::map<std::string, std::string> names = names_of_vision_encoder();
+    const auto own = names.find("image_grid_thw");
+    const bool is_own = !request.part.empty() && own != names.end();
+    made.push_back(DummyTensor::of(is_own ? own->second : "image_grid_thw", DType::i64, {count, 3}, grid));
     return made;
   }
 

@@ -13,6 +13,7 @@
 
 #include <onnxport/component.hpp>
 #include <onnxport/placeholders.hpp>
+#include <onnxport/resampling.hpp>
 #include <onnxport/with_past.hpp>
 
 namespace onnxport::sdk {
@@ -66,7 +67,11 @@ inline DummyTensor texts_with_images(const DummyRequest& request, const TextsWit
 /// them: vision_encoder, embed_tokens and the decoder, which is first and cached step in one. As one graph: input_ids
 /// and the images of all texts in a row.
 /// The choice `image_features`: who puts an image's vectors among those of the words. "apart", the client; "embedded",
-/// embed_tokens, which is given them in one row, as onnxruntime-genai does.
+/// embed_tokens, which is given them in one row, as onnxruntime-genai does. Where a token of an image has
+/// further_features(), which clients know nothing of, "packed" is "apart" with all vectors of a token as one, and
+/// "embedded" has them so as well: vision_encoder and embed_tokens make f[…, n · width], the first for the text, the
+/// others for the layers, zeros of a word. With "apart" they are outputs of the vision encoder's own, and the decoder
+/// takes either form: f[batch, sequence, width] of a text without images, or with the others behind.
 class VisionLanguage : public OnnxConfigWithPast {
  public:
   VisionLanguage(const Request& request, LanguageHalf half)
@@ -80,8 +85,7 @@ class VisionLanguage : public OnnxConfigWithPast {
         decoder_(language_.part("decoder")),
         embedded_(language_.part("embed_tokens").outputs),
         vocab_(std::max(language_.part("embed_tokens").input("input_ids")->limit, half_.image_token + 1)),
-        puts_images_among_words_(request.options.choice("image_features", "apart", {"apart", "embedded"}) ==
-                                 "embedded") {}
+        image_choice_(request.options.choice("image_features", "apart", {"apart", "packed", "embedded"})) {}
 
   double atol_for_validation() const override { return 1e-4; }
   int64_t max_positions() const override { return decoder_.integer("max_positions", 0); }
@@ -165,16 +169,20 @@ class VisionLanguage : public OnnxConfigWithPast {
 
   std::vector<Part> parts() const override {
     std::vector<OutputSpec> features{embeds_images() ? image_row() : image_features()};
-    for (OutputSpec& spec : further_features()) features.push_back(std::move(spec));
+    if (!packs()) {
+      for (OutputSpec& spec : further_features()) features.push_back(std::move(spec));
+    }
     const auto looks = [this, features](Graph& g, const Inputs& in) {
       std::vector<Value> seen = see(g, with_names_of_whole(in));
       if (embeds_images() && seen.at(0).rank() > 2) seen[0] = reshape(seen[0], {-1, seen[0].fixed(-1)});
+      if (packs()) seen = {concat(seen, -1)};
       Outputs outputs;
       for (size_t i = 0; i < features.size(); ++i) outputs.emplace_back(features[i].name, seen.at(i));
       return outputs;
     };
     const auto embeds = [this](Graph& g, const Inputs& in) -> Outputs {
       std::map<std::string, Value> made = embed(g, in.at("input_ids"));
+      if (packs()) made[inputs_embeds] = with_room(made.at(inputs_embeds));
       if (embeds_images()) {
         made[inputs_embeds] = masked_scatter(made.at(inputs_embeds), equal(in.at("input_ids"), half_.image_token),
                                              with_a_row(in.at(image_row().name)));
@@ -184,9 +192,11 @@ class VisionLanguage : public OnnxConfigWithPast {
       return outputs;
     };
     Part decoder{
-        "decoder", {}, decoder_.outputs, [this](Graph& g, const Inputs& in) { return decode(g, in); }, states()};
+        "decoder", {}, decoder_.outputs, [this](Graph& g, const Inputs& in) { return decode(g, apart(in)); }, states()};
     for (const TensorSpec& spec : decoder_.inputs) {
-      if (is_embedded(spec.name)) decoder.inputs.push_back(spec);
+      if (!is_embedded(spec.name)) continue;
+      decoder.inputs.push_back(spec);
+      if (spec.name == inputs_embeds && has_further()) decoder.inputs.back().shape.back() = packed_axis();
     }
     for (const TensorSpec& spec : decoder_.inputs) {
       if (is_beside_text(spec)) decoder.inputs.push_back(of_ids(spec, inputs_embeds));
@@ -207,7 +217,10 @@ class VisionLanguage : public OnnxConfigWithPast {
       limit = std::max(limit, sense.token + 1);
     }
     Part words{"embed_tokens", {input::ids("input_ids", {axis::batch, axis::sequence}, limit)}, embedded_, embeds};
-    if (embeds_images()) words.inputs.push_back(input::features(image_row().name, {image_sequence, embedded_width()}));
+    if (embeds_images()) {
+      const Dim width = packs() ? packed_axis() : embedded_width();
+      words.inputs.push_back(input::features(image_row().name, {image_sequence, width}));
+    }
     all.push_back(std::move(words));
     all.push_back(std::move(decoder));
     return all;
@@ -247,6 +260,13 @@ class VisionLanguage : public OnnxConfigWithPast {
     return tower(g, call, pixels).at("last_hidden_state");
   }
 
+  /// The width of what a decoder is given that may have vectors for its layers behind those of the words, or not.
+  std::vector<AxisSize> axes_of_further_features() const {
+    if (!has_further() || packs()) return {};
+    const int64_t width = embedded_width().size;
+    return {{.axis = wide_axis, .usual = width * vectors_of_token(), .minimum = width, .step = width}};
+  }
+
   static int64_t length(const std::map<std::string, int64_t>& sizes, const char* axis) {
     const auto found = sizes.find(axis);
     return found == sizes.end() ? 1 : found->second;
@@ -263,6 +283,9 @@ class VisionLanguage : public OnnxConfigWithPast {
   }
 
  private:
+  /// Along which the vectors of a token stand where there may be one or several.
+  static constexpr const char* wide_axis = "embedding";
+
   static std::map<std::string, std::string> chosen(const Request& request, std::map<std::string, std::string> options) {
     if (request.options.has("position_ids")) options["position_ids"] = request.options.text("position_ids", "");
     return options;
@@ -274,7 +297,30 @@ class VisionLanguage : public OnnxConfigWithPast {
     for (const Sense& sense : further_senses({})) tokens.push_back(sense.token);
     return tokens;
   }
-  bool embeds_images() const { return puts_images_among_words_ && sees(); }
+  bool embeds_images() const { return image_choice_ == "embedded" && sees(); }
+  bool has_further() const { return sees() && !further_features().empty(); }
+  bool packs() const { return image_choice_ != "apart" && has_further(); }
+  /// The one for the text, and the further ones.
+  int64_t vectors_of_token() const { return 1 + static_cast<int64_t>(further_features().size()); }
+  /// The last axis of what the decoder is given of words and images.
+  Dim packed_axis() const { return packs() ? Dim(embedded_width().size * vectors_of_token()) : Dim(wide_axis); }
+  /// f[batch, sequence, n] -> f[batch, sequence, n + what further vectors take], of zeros.
+  Value with_room(const Value& words) const {
+    return pad(words, {{2, 0, embedded_width().size * (vectors_of_token() - 1)}});
+  }
+  /// The vectors of a decoder's tokens, each as an input of its own. Those that are not given are zeros.
+  Inputs apart(Inputs in) const {
+    if (!has_further()) return in;
+    const int64_t width = embedded_width().size;
+    const Value all = packs() ? in.at(inputs_embeds) : with_room(in.at(inputs_embeds));
+    const auto part = [&](int64_t i) {
+      return reshape(slice(all, {.axis = 2, .begin = i * width, .end = (i + 1) * width}), {0, 0, width});
+    };
+    in[inputs_embeds] = part(0);
+    int64_t i = 0;
+    for (const OutputSpec& spec : further_features()) in[spec.name] = part(++i);
+    return in;
+  }
   /// The vectors of all images in one row: f[image_sequence, width].
   OutputSpec image_row() const { return {image_features().name, {{0, image_sequence}}}; }
   /// How wide the vector of a word is.
@@ -324,7 +370,7 @@ class VisionLanguage : public OnnxConfigWithPast {
   const ComponentPart decoder_;
   const std::vector<OutputSpec> embedded_;  // what the decoder reads of tokens: their vectors, and what else there is
   const int64_t vocab_;
-  const bool puts_images_among_words_;
+  const std::string image_choice_;
 };
 
 /// The same for models that hear and do not see: features speech2seq-lm and speech2seq-lm-with-past.
