@@ -137,6 +137,8 @@ function(exported)
       [if std.get(config, 'video_token_id') != null then 'video_token_id']: config.video_token_id,
       vision: {
         filename: visions[0].file,
+        // Whose name is usually that of another file, which transformers has.
+        config_filename: 'image_processor.json',
         [if first([vision, config], ['spatial_merge_size', 'downsample_factor']) != null then 'spatial_merge_size']:
           first([vision, config], ['spatial_merge_size', 'downsample_factor']),
         [if std.get(vision, 'patch_size') != null then 'patch_size']: vision.patch_size,
@@ -159,9 +161,9 @@ function(exported)
   else if std.length(encoders) == 1 && makes_keys(encoders[0]) && std.objectHas(types_over_encoder, exported.model_type) then
     over_encoder(types_over_encoder[exported.model_type])
   else if std.objectHas(types_over_encoder, exported.model_type) then
-    { refused: 'onnxruntime-genai wants an encoder that makes the keys of the decoder, which --layout genai writes' }
+    { refused: 'onnxruntime-genai wants an encoder that makes the keys of the decoder, which --layout genai writes', own_graphs: true }
   else if sees && std.objectHas(types_with_images, exported.model_type) && !puts_images_among_words then
-    { refused: "onnxruntime-genai wants a graph of the words that is given the images' vectors, which --layout genai writes" }
+    { refused: "onnxruntime-genai wants a graph of the words that is given the images' vectors, which --layout genai writes", own_graphs: true }
   else if std.length(exported.graphs) > 1 && !(sees && std.objectHas(types_with_images, exported.model_type)) then
     { refused: 'onnxruntime-genai has no type for a model of the graphs ' + std.join(', ', [graph.file for graph in exported.graphs]) }
   else if std.length(unknown) > 0 then
