@@ -176,6 +176,8 @@ function(exported)
     { refused: "onnxruntime-genai keeps a convolution's inputs beside every recurrent state, and layers of this model have none" }
   else if convolution == null && recurrent == null && std.length(key.layers) != layers then
     { refused: 'onnxruntime-genai keeps keys and values of every layer, and here some have none' }
+  else if !sees && [input for input in decoder.inputs if std.get(input, 'role') == 'positions' && std.length(input.axes) != 2] != [] then
+    { refused: 'onnxruntime-genai counts the positions of a text alone one by one, and this model takes them on three axes' }
   else if further != [] then
     { refused: "onnxruntime-genai hands on one vector of each of an image's tokens, and not " + std.join(', ', further) }
   else {
