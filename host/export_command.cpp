@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <list>
 
 #include "core/checkpoint/quantized.hpp"
 #include "core/definition/idle_weights.hpp"
@@ -26,6 +27,7 @@
 #include "host/plan/export_plan.hpp"
 #include "host/plan/input_plan.hpp"
 #include "host/process/memory.hpp"
+#include "host/process/terminal.hpp"
 #include "host/report/chosen_opset.hpp"
 #include "host/report/config_use.hpp"
 #include "host/report/planned.hpp"
@@ -90,6 +92,38 @@ Wanted wanted_by(const ExportPlan& plan) {
     wanted.prefers_past = plan.package->with_past;
   }
   return wanted;
+}
+
+/// What the graphs of an included package alone are made from: the choices that the user left are that package's.
+OwnGraphs own_graphs(const ExportPlan& plan, const std::string& package, const fs::path& folder,
+                     WeightSource& weights) {
+  Wanted wanted = wanted_by(plan);
+  for (const auto& [choice, value] : plan.package->included_choices.at(package)) wanted.preferred[choice] = value;
+  Terminal silent(Terminal::Mode::quiet);  // all was told of the others
+  const NamedConfig config = read_config(folder);
+  OwnGraphs own{package, select(plan.plugins, config.content, config.file, wanted, silent), {}, {}};
+  own.defined =
+      define_graphs(*own.selection.onnx_config, weights, own_layout_files(plan, *own.selection.onnx_config, package),
+                    {.outputs = plan.outputs, .allow_unused = true});
+  own.renamed = own.defined.rename_outputs(plan.layout->outputs);
+  return own;
+}
+
+/// They against their definitions, as the others of the export.
+ExportValidation validate_own_graphs(const OwnGraphs& own, const ExportToValidate& others, const Tolerance& tolerance,
+                                     const Progress& progress) {
+  ExportToValidate exported{*own.selection.onnx_config,
+                            own.selection.onnx_config->model_config(),
+                            others.preprocessor,
+                            own.defined.graphs,
+                            others.weights,
+                            others.folder,
+                            others.form,
+                            others.budget,
+                            others.traces_values,
+                            others.kernels};
+  exported.memory = others.memory;
+  return validate_export(exported, files_to_validate(exported), tolerance, progress);
 }
 
 /// What the plugin's extension puts out in every export, unless it was asked for anyway.
@@ -341,13 +375,20 @@ int run_export(const ExportArguments& arguments, Console& console) {
   std::optional<ExportValidation> found;
   try {
     const WriteEvents events{[&](const WriteForecast& forecast) { report(forecast, console); }, progress_on(console)};
-    const ExportSource source{selection, checkpoint, defined, opset, renamed, kept};
+    std::list<OwnGraphs> own;
+    ExportSource source{selection, checkpoint, defined, opset, renamed, kept};
+    if (plan.package != nullptr && !plan.package->included_choices.empty())
+      source.own = [&](const std::string& package) -> const OwnGraphs& {
+        return own.emplace_back(own_graphs(plan, package, folder, weights));
+      };
     const WrittenExport written = write_export(plan, source, output, events);
     report(written, console);
     // What is compared is what will be delivered, and an interrupted validation leaves nothing behind.
     if (plan.validation) {
-      found = validate_export(to_validate, to_compare, tolerance_for(onnx_config, dtype, plan.validation->atol),
-                              progress_on(console));
+      const Tolerance tolerance = tolerance_for(onnx_config, dtype, plan.validation->atol);
+      found = validate_export(to_validate, to_compare, tolerance, progress_on(console));
+      for (const OwnGraphs& graphs : own)
+        found->add(validate_own_graphs(graphs, to_validate, tolerance, progress_on(console)));
       report(*found, console);
       for (const GraphFile& file : found->passes() ? std::vector<GraphFile>() : files)
         mark_as_differing(output.folder() / file.file);

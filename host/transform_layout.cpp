@@ -298,6 +298,9 @@ int run_transform_layout(const TransformArguments& arguments, Console& console) 
   const std::shared_ptr<const Package> package = package_of(arguments);
   std::vector<FinishedFile> files;
   for (const fs::path& file : model_files(arguments.file)) files.push_back({file, read_model_summary(file)});
+  // Graphs of one package alone are made of definitions.
+  const auto is_own = [](const FinishedFile& file) { return file.summary.metadata.contains(own_graphs_metadata); };
+  if (!std::all_of(files.begin(), files.end(), is_own)) std::erase_if(files, is_own);
   StagedOutput output(arguments.output);
   if (!output.is_folder()) {
     throw Error(Failure::usage,

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <map>
 
 #include "core/error.hpp"
 #include "core/export/defined_graphs.hpp"
@@ -106,6 +107,21 @@ struct Exported {
   }
 };
 
+/// Takes from the files of a folder the graphs that included packages have of their own, by package.
+std::map<std::string, Exported> own_graphs_in(Exported& exported) {
+  std::map<std::string, Exported> groups;
+  for (size_t i = 0; i < exported.files.size(); ++i) {
+    const auto package = exported.summaries[i].metadata.find(own_graphs_metadata);
+    Exported& group = groups[package == exported.summaries[i].metadata.end() ? "" : package->second];
+    group.files.push_back(exported.files[i]);
+    group.summaries.push_back(exported.summaries[i]);
+  }
+  if (!groups.contains("")) return {};
+  exported = std::move(groups[""]);
+  groups.erase("");
+  return groups;
+}
+
 ExportValidation validate_model(const ValidatePlan& plan, const Exported& exported, Console& console) {
   const fs::path& file = exported.files[0];
   const std::string model_type = model_type_of(exported.summaries[0], file);
@@ -204,19 +220,27 @@ int run_validate(const ValidateArguments& arguments, Console& console) {
   if (plan.max_memory && console.owns_process()) limit_memory(*plan.max_memory);
   Exported exported{model_files(plan.output), {}};
   for (const fs::path& one : exported.files) exported.summaries.push_back(read_model_summary(one));
+  const std::vector<fs::path> all = exported.files;
+  const std::map<std::string, Exported> own = own_graphs_in(exported);
   const fs::path& file = exported.files[0];
   if (!plan.model && exported.files.size() > 1) {
     throw Error(Failure::usage, plan.output.string() + " holds several models, and --case is of one",
                 "name the .onnx file to compare, or the checkpoint as well (-m DIR)");
   }
   console.result()["model_file"] = file.string();
-  for (const fs::path& one : exported.files)
+  for (const fs::path& one : all)
     console.result()["files"].push_back({{"path", one.string()}, {"bytes", fs::file_size(one)}});
   fill_json(JudgeFiles{plan.cases, plan.references, plan.calibration}, console.result());
   const bool is_foreign = plan.model && !is_own_export(exported.summaries[0]);
-  const ExportValidation found = is_foreign   ? validate_foreign(plan, exported.files, console)
-                                 : plan.model ? validate_model(plan, exported, console)
-                                              : validate_cases(plan, file, exported.summaries[0], console);
+  ExportValidation found = is_foreign   ? validate_foreign(plan, exported.files, console)
+                           : plan.model ? validate_model(plan, exported, console)
+                                        : validate_cases(plan, file, exported.summaries[0], console);
+  if (plan.model && !is_foreign) {
+    ValidatePlan of_own = plan;  // what was recorded is of the others
+    of_own.cases.clear();
+    of_own.references.clear();
+    for (const auto& [package, graphs] : own) found.add(validate_model(of_own, graphs, console));
+  }
   report(back_end_decisions(), console);
   report(found, console);
   console.result()["status"] = found.passes() ? "ok" : "differs";

@@ -181,12 +181,14 @@ ExportResult export_graphs(const OnnxConfig& config, const std::vector<GraphToEx
                              .data_file = options.data_file,
                              .data_piece = options.data_piece,
                              .linked = options.linked,
+                             .placed = options.placed,
                              .planned = options.planned,
                              .threads = options.threads,
                              .memory = options.memory,
                              .progress = options.progress,
                              .not_finite = options.not_finite};
   result.files = write_models(models, how);
+  if (options.tells_places) result.placed = places_of(models, how);
   if (!options.linked.empty()) result.not_linked = weights_not_linked(models, how);
   return result;
 }

@@ -32,6 +32,9 @@ struct ExportOptions {
   AxisNames axes{};
   /// Not empty: models refer to the checkpoint's own bytes, in its layout and type, wherever they can.
   LinkedFiles linked;
+  /// Weights that files of this folder hold already: models refer to their bytes.
+  PlacedWeights placed{};
+  bool tells_places = false;  // for models that are to refer to what is written
   /// f16 and bf16 store weights and compute in the type; inputs and outputs stay as they are
   /// (core/passes/precision.hpp).
   ir::DType dtype = ir::DType::f32;
@@ -74,6 +77,7 @@ struct ExportResult {
   std::map<std::string, std::string> tied;
   /// With `linked`: weights that are written all the same, because their bytes are not those of the checkpoint.
   std::vector<std::string> not_linked;
+  PlacedWeights placed{};  // where the files hold their weights, where that was asked for
 };
 
 /// One file and the definitions that it holds: one, or the first step's and the cached step's, which are merged.

@@ -92,6 +92,40 @@ std::optional<Reference> linked_place(const Weight& weight, const LinkedFiles& l
   return Reference{file->second, *offset, weight.bytes()};
 }
 
+/// Weights by where their bytes are stored, so that only few are compared as wholes.
+template <class Place>
+class WeightMap {
+ public:
+  const Place* find(const Weight& weight) const {
+    const auto bucket = places_.find(key_of(weight));
+    if (bucket == places_.end()) return nullptr;
+    for (const auto& [other, place] : bucket->second) {
+      if (other.same_as(weight)) return &place;
+    }
+    return nullptr;
+  }
+  const Place& add(const Weight& weight, Place place) {
+    return places_[key_of(weight)].emplace_back(weight, std::move(place)).second;
+  }
+  void clear() { places_.clear(); }
+
+ private:
+  using Key = std::pair<const MappedFile*, uint64_t>;
+  static Key key_of(const Weight& weight) { return {weight.stored->file.get(), weight.stored->offset}; }
+  std::map<Key, std::vector<std::pair<Weight, Place>>> places_;
+};
+
+/// Those of earlier files that a model may refer to: of its own folder.
+WeightMap<Reference> references_of(const ModelToWrite& model, const PlacedWeights& placed) {
+  WeightMap<Reference> known;
+  for (const PlacedWeight& one : placed) {
+    const std::filesystem::path file = one.file;
+    if (file.parent_path() == std::filesystem::path(model.file).parent_path())
+      known.add(*one.weight, {file.filename().string(), one.offset, one.weight->bytes()});
+  }
+  return known;
+}
+
 /// The data files under construction: page-aligned, each weight once in those of one model, or of all.
 class DataFiles {
  public:
@@ -119,18 +153,14 @@ class DataFiles {
   }
 
   Place place(const Weight& weight) {
-    std::vector<std::pair<Weight, Place>>& known = placed_[{weight.stored->file.get(), weight.stored->offset}];
-    for (const auto& [other, at] : known) {
-      if (other.same_as(weight)) return {at.file, at.offset, false};
-    }
+    if (const Place* known = placed_.find(weight)) return {known->file, known->offset, false};
     uint64_t offset = (files_.back().bytes + page - 1) / page * page;
     if (piece_ > 0 && offset > 0 && offset + weight.bytes() > piece_) {
       files_.push_back({stem_ + "_" + std::to_string(++pieces_)});
       offset = 0;
     }
     files_.back().bytes = offset + weight.bytes();
-    known.emplace_back(weight, Place{files_.size() - 1, offset, true});
-    return known.back().second;
+    return placed_.add(weight, {files_.size() - 1, offset, true});
   }
   const std::vector<File>& files() const { return files_; }
 
@@ -139,7 +169,7 @@ class DataFiles {
   std::string stem_;
   size_t pieces_ = 0;
   std::vector<File> files_;
-  std::map<std::pair<const MappedFile*, uint64_t>, std::vector<std::pair<Weight, Place>>> placed_;
+  WeightMap<Place> placed_;
 };
 
 /// Lays out one model. A ModelProto is its fields without the graph, then the graph field: the graph's fields without
@@ -155,17 +185,23 @@ void lay_out(const ModelToWrite& model, const ModelFileOptions& options, DataFil
   std::vector<Embedded> embedded;
   std::string inline_headers;
   uint64_t graph_bytes = 0;
+  const WeightMap<Reference> earlier = references_of(model, options.placed);
+  // Where the bytes of a weight lie that are not in the model; null where they are.
+  const auto place_outside = [&](const StreamedInitializer& initializer) -> std::optional<Reference> {
+    const uint64_t bytes = initializer.weight->bytes();
+    if (bytes < inline_below) return std::nullopt;
+    if (const Reference* known = earlier.find(*initializer.weight)) return *known;
+    if (!apart) return std::nullopt;
+    if (auto place = linked_place(*initializer.weight, options.linked)) return place;
+    const DataFiles::Place placed = data.place(*initializer.weight);
+    if (placed.fresh) layout.data_jobs.push_back({initializer.weight, placed.file, placed.offset});
+    return Reference{data.files()[placed.file].location(), placed.offset, bytes};
+  };
   for (const StreamedInitializer& initializer : model.parts.weights) {
     const uint64_t bytes = initializer.weight->bytes();
     pb::TensorProto header = initializer.header;
-    if (apart && bytes >= inline_below) {
-      if (const auto place = linked_place(*initializer.weight, options.linked)) {
-        set_external(header, *place);
-      } else {
-        const DataFiles::Place placed = data.place(*initializer.weight);
-        set_external(header, {data.files()[placed.file].location(), placed.offset, bytes});
-        if (placed.fresh) layout.data_jobs.push_back({initializer.weight, placed.file, placed.offset});
-      }
+    if (const auto outside = place_outside(initializer)) {
+      set_external(header, *outside);
       const std::string body = serialized(header);
       inline_headers += field_header(pb::GraphProto::kInitializerFieldNumber, body.size()) + body;
       continue;
@@ -256,6 +292,16 @@ std::vector<ExportedFile> write_models(const std::vector<ModelToWrite>& models, 
   write_weights(jobs, how);
   for (const auto& file : files) file->close();
   return layout.files;
+}
+
+PlacedWeights places_of(const std::vector<ModelToWrite>& models, const ModelFileOptions& options) {
+  const Layout layout = lay_out(models, options);
+  PlacedWeights places;
+  for (const Job& job : layout.jobs) {
+    if (job.weight->bytes() < inline_below) continue;
+    places.push_back({job.weight, layout.files[job.file].path.lexically_relative(options.folder), job.offset});
+  }
+  return places;
 }
 
 std::vector<std::string> weights_not_linked(const std::vector<ModelToWrite>& models, const ModelFileOptions& options) {

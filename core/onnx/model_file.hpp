@@ -28,6 +28,9 @@ struct ModelFileOptions {
   /// Files of the checkpoint that stay where they are, by their location below `folder`: a weight whose final bytes lie
   /// in one of them is referred to there, and all others go to data_file.
   LinkedFiles linked;
+  /// Weights that earlier files hold: a model in the same folder as such a file refers to its bytes, and holds none of
+  /// its own.
+  PlacedWeights placed{};
   /// Called with what will be written before anything is.
   std::function<void(const std::vector<ExportedFile>&)> planned;
   int threads = 0;      // 0: as many as cores
@@ -50,6 +53,9 @@ std::vector<ExportedFile> plan_models(const std::vector<ModelToWrite>& models, c
 /// and every graph refers to it; without, each file embeds its own. Same models, same bytes. Throws Error(usage) where
 /// the data file has the name of a model.
 std::vector<ExportedFile> write_models(const std::vector<ModelToWrite>& models, const ModelFileOptions& options);
+
+/// Where these files, once they are written, hold the weights that are large enough to refer to.
+PlacedWeights places_of(const std::vector<ModelToWrite>& models, const ModelFileOptions& options);
 
 /// Names of the weights that `options.linked` does not save from being written, because their bytes are not those of
 /// the checkpoint.

@@ -10,6 +10,7 @@
 #include "core/error.hpp"
 #include "core/ir/lengths.hpp"
 #include "core/transform/fold.hpp"
+#include "core/transform/norms_apart.hpp"
 #include "core/transform/values.hpp"
 
 namespace onnxport {
@@ -91,6 +92,7 @@ class Fixing {
       const auto found = types.find(output.name());
       if (found != types.end()) *output.mutable_type() = found->second;
     }
+    keep_norms_apart(model_, types);
   }
 
   OpenLengths open_lengths() {

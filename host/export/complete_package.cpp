@@ -3,6 +3,7 @@
 
 #include <fmt/ranges.h>
 
+#include <map>
 #include <utility>
 
 #include "host/model/added_metadata.hpp"
@@ -20,11 +21,23 @@ void complete_package(const PackageToComplete& folder, WrittenExport& written) {
   }
   for (const std::string& name : names) written.set_file(folder.staging, name);
   const Json facts = folder.facts();
-  PackageFiles made = write_package_files({folder.package.files, folder.plugin_folders, facts, folder.staging});
-  for (std::string& reason : made.left_out) written.left_out.push_back(std::move(reason));
-  for (const std::filesystem::path& name : made.written) {
-    written.set_file(folder.staging, name);
-    names.push_back(name.generic_string());
+  const auto take = [&](PackageFiles made) {
+    for (std::string& reason : made.left_out) written.left_out.push_back(std::move(reason));
+    for (const std::filesystem::path& name : made.written) {
+      written.set_file(folder.staging, name);
+      names.push_back(name.generic_string());
+    }
+    return std::move(made.of_own_graphs);
+  };
+  std::map<std::string, std::vector<PackageFile>> waiting;
+  for (PackageFile& file : take(write_package_files(
+           {folder.package.files, folder.plugin_folders, facts, folder.staging, folder.own_graphs != nullptr})))
+    waiting[file.package].push_back(std::move(file));
+  for (const auto& [package, files] : waiting) {
+    const size_t before = written.files.size();
+    const Json own = folder.own_graphs(package, written);
+    for (size_t i = before; i < written.files.size(); ++i) names.push_back(written.files[i].name.generic_string());
+    take(write_package_files({files, folder.plugin_folders, own, folder.staging}));
   }
   if (names.empty() || written.graphs.empty()) return;
   // So that whoever comes back knows what belongs here: not every model has every file.

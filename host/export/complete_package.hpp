@@ -16,6 +16,9 @@ struct PackageToComplete {
   const std::vector<std::filesystem::path>& plugin_folders;  // of the plugin that defines the model
   std::filesystem::path staging;                             // with graphs and companions in it
   std::function<Json()> facts;                               // what templates are told of `written` as it is then
+  /// Writes graphs of an included package alone, which it cannot share with the others, lists their files, and yields
+  /// what its templates are told then. Null where nothing is known but files.
+  std::function<Json(const std::string& package, WrittenExport& written)> own_graphs{};
 };
 
 /// Makes tokenizer.json where the package wants one and there is none, and the files of its templates, and lists them.

@@ -18,4 +18,13 @@ std::vector<GraphFile> layout_files(const ExportPlan& plan, const OnnxConfig& co
   return files;
 }
 
+std::vector<GraphFile> own_layout_files(const ExportPlan& plan, const OnnxConfig& config, const std::string& package) {
+  std::vector<GraphFile> files = layout_files(plan, config, "model.onnx");
+  for (GraphFile& file : files) {
+    const std::filesystem::path name(file.file);
+    file.file = (name.parent_path() / (package + "_" + name.filename().string())).generic_string();
+  }
+  return files;
+}
+
 }  // namespace onnxport

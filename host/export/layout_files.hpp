@@ -14,6 +14,9 @@ namespace onnxport {
 /// a single graph.
 std::vector<GraphFile> layout_files(const ExportPlan& plan, const OnnxConfig& config, const std::string& model_file);
 
+/// The same of graphs of an included package alone: "onnx/model.onnx" of "genai" is "onnx/genai_model.onnx".
+std::vector<GraphFile> own_layout_files(const ExportPlan& plan, const OnnxConfig& config, const std::string& package);
+
 /// "onnx/model.onnx" with the suffix "_fp16": "onnx/model_fp16.onnx".
 std::string with_suffix(const std::string& file, const std::string& suffix);
 

@@ -51,14 +51,6 @@ void make_folders(const std::vector<GraphToExport>& graphs, const fs::path& outp
   }
 }
 
-/// The files that the package has besides; those that changed one of the checkpoint's are in the list already.
-void add_package_files(const ExportPlan& plan, const ExportSource& source, const StagedOutput& output,
-                       WrittenExport& written) {
-  if (plan.package == nullptr) return;
-  const auto facts = [&] { return exported_facts(plan, source, written, output.folder()); };
-  complete_package({*plan.package, source.selection.plugin_folders, output.folder(), facts}, written);
-}
-
 }  // namespace
 
 std::map<std::string, std::string> metadata_of(const ExportPlan& plan, const Selection& selection) {
@@ -120,10 +112,8 @@ namespace {
       "then says what the outputs are");
 }
 
-}  // namespace
-
-WrittenExport write_export(const ExportPlan& plan, const ExportSource& source, const StagedOutput& output,
-                           const WriteEvents& events) {
+/// How graphs are written, whatever their weights are stored as.
+ExportOptions options_for(const ExportPlan& plan, const ExportSource& source, const StagedOutput& output) {
   ExportOptions options;
   options.opset = source.opset;
   options.axes = {plan.layout->axes, plan.layout->keeps_open_axes};
@@ -140,6 +130,63 @@ WrittenExport write_export(const ExportPlan& plan, const ExportSource& source, c
     std::string& listed = options.metadata[renamed_metadata];
     listed += fmt::format("{}{}={}", listed.empty() ? "" : ",", name, written);
   }
+  return options;
+}
+
+/// An export whose graphs are written.
+struct GraphsWritten {
+  const ExportPlan& plan;
+  const ExportSource& source;
+  const StagedOutput& output;
+  const ExportOptions& options;  // by which they were
+  const PlacedWeights& placed;
+};
+
+/// Writes graphs of an included package alone beside the others, whose weights they refer to; yields what its templates
+/// are told of them.
+Json write_own_graphs(const GraphsWritten& others, const std::string& package, WrittenExport& written) {
+  const OwnGraphs& own = others.source.own(package);
+  const ExportSource source{own.selection, others.source.checkpoint, own.defined, others.source.opset,
+                            own.renamed,   others.source.kept};
+  ExportOptions options = options_for(others.plan, source, others.output);
+  options.metadata[own_graphs_metadata] = package;
+  options.dtype = others.options.dtype;
+  options.external_data = others.options.external_data;
+  options.linked = others.options.linked;
+  options.data_piece = others.options.data_piece;
+  options.memory = others.options.memory;
+  options.progress = others.options.progress;
+  options.not_finite = others.options.not_finite;
+  options.placed = others.placed;
+  const fs::path folder = others.output.folder();
+  ExportResult result = export_graphs(*own.selection.onnx_config, own.defined.graphs, folder, options);
+  for (const ExportedFile& file : result.files) written.set_file(folder, file.path.lexically_relative(folder));
+  WrittenExport told = written;
+  told.graphs = std::move(result.graphs);
+  return exported_facts(others.plan, source, told, folder);
+}
+
+/// The files that the package has besides; those that changed one of the checkpoint's are in the list already.
+void add_package_files(const GraphsWritten& graphs, WrittenExport& written) {
+  const ExportPlan& plan = graphs.plan;
+  if (plan.package == nullptr) return;
+  const fs::path& folder = graphs.output.folder();
+  PackageToComplete package{*plan.package, graphs.source.selection.plugin_folders, folder,
+                            [&] { return exported_facts(plan, graphs.source, written, folder); }};
+  if (graphs.source.own) {
+    package.own_graphs = [&](const std::string& name, WrittenExport& so_far) {
+      return write_own_graphs(graphs, name, so_far);
+    };
+  }
+  complete_package(package, written);
+}
+
+}  // namespace
+
+WrittenExport write_export(const ExportPlan& plan, const ExportSource& source, const StagedOutput& output,
+                           const WriteEvents& events) {
+  ExportOptions options = options_for(plan, source, output);
+  options.tells_places = source.own != nullptr;
   const WeightsToStore weights{source.defined.graphs, source.defined.weight_bytes()};
   choose_weight_storage(plan, weights, output, options);
   WriteForecast forecast;
@@ -170,7 +217,7 @@ WrittenExport write_export(const ExportPlan& plan, const ExportSource& source, c
                         output.final_folder(),       std::move(result.graphs), {},
                         std::move(result.tied)};
   for (const fs::path& name : names) written.set_file(output.folder(), name);
-  add_package_files(plan, source, output, written);
+  add_package_files({plan, source, output, options, result.placed}, written);
   for (const auto& [file, location] : options.linked) written.linked.push_back(location);
   std::sort(written.linked.begin(), written.linked.end());
   written.not_linked = std::move(result.not_linked);

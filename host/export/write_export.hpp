@@ -17,6 +17,14 @@ namespace onnxport {
 /// What the files say of the export that they are of, besides their parts.
 std::map<std::string, std::string> metadata_of(const ExportPlan& plan, const Selection& selection);
 
+/// What an included package's own graphs are made from: the same model, by that package's choices.
+struct OwnGraphs {
+  std::string package;
+  Selection selection;
+  DefinedGraphs defined;
+  std::map<std::string, std::string> renamed;  // as ExportSource has it
+};
+
 /// What an export is made from.
 struct ExportSource {
   const Selection& selection;
@@ -25,6 +33,9 @@ struct ExportSource {
   int64_t opset;
   std::map<std::string, std::string> renamed;  // outputs, by the names that the definition gives them
   KeptModules kept{};                          // in f32, since they would leave the range of the type
+  /// Makes what an included package's own graphs are made from, which lives as long as this. Null where it may have
+  /// none.
+  std::function<const OwnGraphs&(const std::string& package)> own{};
 };
 
 /// What is told while it goes on.
@@ -38,6 +49,8 @@ inline constexpr const char* renamed_metadata = "onnxport.renamed_outputs";
 /// Of a file in 16 bits: modules that are in f32 because they were asked for, and because they were measured; joined by
 /// commas.
 inline constexpr const char *kept_metadata = "onnxport.keep_fp32", *measured_metadata = "onnxport.f32_modules";
+/// Of a file that is a graph of one included package alone: which. Its weights lie in the others' files.
+inline constexpr const char* own_graphs_metadata = "onnxport.graphs_of";
 /// Of the first of a package's files: what the package made besides the graphs; joined by commas.
 inline constexpr const char* package_files_metadata = "onnxport.package_files";
 

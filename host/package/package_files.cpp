@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <fstream>
 #include <map>
@@ -77,12 +78,24 @@ std::map<fs::path, std::string> texts_of(const PackageFile& file, const Json& ma
 
 PackageFiles write_package_files(const PackageToWrite& package) {
   PackageFiles done;
+  const auto waits = [&](const PackageFile& file) {
+    return std::any_of(done.of_own_graphs.begin(), done.of_own_graphs.end(),
+                       [&](const PackageFile& other) { return other.package == file.package; });
+  };
   for (const PackageFile& file : package.files) {
+    if (waits(file)) {
+      done.of_own_graphs.push_back(file);
+      continue;
+    }
     Json told = package.exported;
     told["data"] = file.data;
     const Json made = evaluate_templates(templates_of(file, package.plugin_folders), told);
     if (made.is_null()) continue;  // the model needs none
     if (const auto refused = made.find("refused"); refused != made.end()) {
+      if (package.has_own_graphs && file.may_be_left_out && made.value("own_graphs", false)) {
+        done.of_own_graphs.push_back(file);
+        continue;
+      }
       const std::string reason = refused->is_string() ? refused->get<std::string>() : refused->dump();
       if (!file.may_be_left_out) {
         throw Error(Failure::usage, fmt::format("--layout {}: {}", file.package, reason),

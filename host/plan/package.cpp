@@ -100,10 +100,12 @@ uint64_t bytes_in(const Node* node, const fs::path& file) {
 void include(const Node* node, const fs::path& file, Package& package) {
   if (node == nullptr) return;
   for (const std::string& name : yaml::strings(*node, file, "includes")) {
-    for (PackageFile other : read_package(file.parent_path().parent_path() / name).files) {
-      other.may_be_left_out = true;
-      package.files.push_back(std::move(other));
+    Package other = read_package(file.parent_path().parent_path() / name);
+    for (PackageFile& made : other.files) {
+      made.may_be_left_out = true;
+      package.files.push_back(std::move(made));
     }
+    package.included_choices.emplace(name, std::move(other.choices));
   }
 }
 

@@ -46,6 +46,8 @@ struct Package {
   /// listed is refused. Empty: nothing, whatever the type.
   std::map<std::string, std::string> suffixes;
   std::vector<PackageFile> files;
+  /// The choices of the packages whose files it has too, by their names.
+  std::map<std::string, std::map<std::string, std::string>> included_choices{};
   /// Whether tokenizer.json is made of a vocabulary where a checkpoint has nothing else (host/package/tokenizer_file).
   bool wants_tokenizer = false;
 };

@@ -293,6 +293,12 @@ bool has_16_bit_weights(const GraphForm& form) {
   return form.dtype != ir::DType::f32 || form.weights_as_stored;
 }
 
+void ExportValidation::add(ExportValidation other) {
+  for (FileValidation& file : other.files) files.push_back(std::move(file));
+  if (other.cached_step && (!cached_step || cached_step->passes)) cached_step = std::move(other.cached_step);
+  if (!substitute) substitute = std::move(other.substitute);
+}
+
 bool ExportValidation::passes() const {
   const auto passed = [](const ValidationReport& found) { return found.passes(); };
   return overflows.empty() && (!cached_step || cached_step->passes) &&

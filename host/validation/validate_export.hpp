@@ -103,6 +103,8 @@ struct ExportValidation {
   /// Modules of an export in f16 that compute beyond that type's range, whether or not the runtime here shows it.
   std::vector<ModuleRange> overflows{};
 
+  /// Takes what was found of further graphs of the same export as well.
+  void add(ExportValidation other);
   bool passes() const;
   /// Whether no output holds NaN or infinity.
   bool is_finite() const;

@@ -138,6 +138,8 @@ function(exported)
       [if std.get(config, 'video_token_id') != null then 'video_token_id']: config.video_token_id,
       vision: {
         filename: visions[0].file,
+        // Whose name is usually that of another file, which transformers has.
+        config_filename: 'image_processor.json',
         [if first([vision, config], ['spatial_merge_size', 'downsample_factor']) != null then 'spatial_merge_size']:
           first([vision, config], ['spatial_merge_size', 'downsample_factor']),
         [if std.get(vision, 'patch_size') != null then 'patch_size']: vision.patch_size,
@@ -160,9 +162,9 @@ function(exported)
   else if std.length(encoders) == 1 && makes_keys(encoders[0]) && std.objectHas(types_over_encoder, exported.model_type) then
     over_encoder(types_over_encoder[exported.model_type])
   else if std.objectHas(types_over_encoder, exported.model_type) then
-    { refused: 'onnxruntime-genai wants an encoder that makes the keys of the decoder, which --layout genai writes' }
+    { refused: 'onnxruntime-genai wants an encoder that makes the keys of the decoder, which --layout genai writes', own_graphs: true }
   else if sees && std.objectHas(types_with_images, exported.model_type) && !puts_images_among_words then
-    { refused: "onnxruntime-genai wants a graph of the words that is given the images' vectors, which --layout genai writes" }
+    { refused: "onnxruntime-genai wants a graph of the words that is given the images' vectors, which --layout genai writes", own_graphs: true }
   else if std.length(exported.graphs) > 1 && !(sees && std.objectHas(types_with_images, exported.model_type)) then
     { refused: 'onnxruntime-genai has no type for a model of the graphs ' + std.join(', ', [graph.file for graph in exported.graphs]) }
   else if std.length(unknown) > 0 then
@@ -175,6 +177,8 @@ function(exported)
     { refused: "onnxruntime-genai keeps a convolution's inputs beside every recurrent state, and layers of this model have none" }
   else if convolution == null && recurrent == null && std.length(key.layers) != layers then
     { refused: 'onnxruntime-genai keeps keys and values of every layer, and here some have none' }
+  else if !sees && [input for input in decoder.inputs if std.get(input, 'role') == 'positions' && std.length(input.axes) != 2] != [] then
+    { refused: 'onnxruntime-genai counts the positions of a text alone one by one, and this model takes them on three axes' }
   else if further != [] then
     { refused: "onnxruntime-genai hands on one vector of each of an image's tokens, and not " + std.join(', ', further) }
   else {

@@ -13,7 +13,8 @@ function(exported)
     local dims(value) = '[ %s ]' % std.join(', ', [if std.isNumber(axis) then '%d' % axis else '-1' for axis in own(value)]);
     local tensor(kind, value) =
       '%s {\n  name: "%s"\n  data_type: %s\n' % [kind, value.name, types[value.type]] +
-      (if std.length(own(value)) == 0 then '  dims: [ 1 ]\n  reshape { shape: [ ] }\n' else '  dims: %s' % dims(value) +
+      // One number for each request; without batches its back end takes a scalar as it is, and its core no empty reshape.
+      (if std.length(own(value)) == 0 then '  dims: [ 1 ]\n' + (if batched then '  reshape { shape: [ ] }\n' else '') else '  dims: %s' % dims(value) +
        '  # %s\n' % std.join(', ', ['%s' % axis for axis in own(value)])) + '}\n';
     // What a text's axes are called is known, so that a request can be made up; of images and caches no length is.
     local lengths = { sequence_length: 8, encoder_sequence_length: 8 };

@@ -14,6 +14,7 @@ import numpy
 import onnxruntime_genai
 
 FEATURE = "causal-lm-with-past"
+OTHER = "of another feature"  # a type that is recorded as something else: its config alone is taken, and weights are drawn
 SEES = "vision2seq-lm"  # recorded as one graph; genai runs its parts, with a cache
 
 
@@ -83,11 +84,13 @@ def check(command, row, folder):
         scratch = pathlib.Path(scratch)
         drawn = row.get("weights", {}).get("synth")
         model = folder
+        if row["feature"] == OTHER:
+            drawn = {"feature": FEATURE}
         if drawn:
             model = scratch / "model"
             words = [word for name, value in {"form": 1, **drawn}.items() for word in (f"--{name}", str(value))]
             subprocess.run([command, "synth", folder / "config.json", model, *words, "--quiet"], check=True)
-        feature = FEATURE if row["feature"] == FEATURE else SEES + "-with-past"
+        feature = SEES + "-with-past" if row["feature"] == SEES else FEATURE
         words = ["export", "-m", model, "--feature", feature, "--layout", "genai", "--no-validate", "--json"]
         done = subprocess.run([command, *words, scratch / "out"], capture_output=True, text=True)
         if done.returncode:
@@ -96,7 +99,7 @@ def check(command, row, folder):
         loaded = onnxruntime_genai.Model(str(scratch / "out"))
         if row["feature"] == SEES:
             return difference_with_image(loaded, folder)
-        case = recorded_logits(folder)
+        case = recorded_logits(folder) if row["feature"] == FEATURE else None
         parameters = onnxruntime_genai.GeneratorParams(loaded)
         ids = case[0] if case else numpy.array([3, 4, 5])
         written = json.loads((scratch / "out/genai_config.json").read_text())
@@ -112,32 +115,52 @@ def check(command, row, folder):
         return float(numpy.abs(found[0] - case[1][-found.shape[1]:]).max()), ""
 
 
+def rows_of(command, roots):
+    """A row and its folder for each recorded checkpoint that generates, and for each type that can and is not among them."""
+    missing = {name.replace("_", "-") for name, features in
+               json.loads(subprocess.run([command, "features", "--json"], check=True, capture_output=True, text=True).stdout)["model_types"].items()
+               if FEATURE in features}
+    others = {}
+    for root in map(pathlib.Path, roots):
+        seen = set()
+        for row in json.loads((root / "index.json").read_text()):
+            name = row["model_type"].replace("_", "-")
+            if not row["path"] or row["path"] in seen:
+                continue
+            if row["feature"] == FEATURE or (row["feature"] == SEES and not row.get("part")):
+                seen.add(row["path"])
+                missing -= {name} if row["feature"] == FEATURE else set()
+                yield row, root / row["path"]
+            elif name not in others or row["feature"] == "causal-lm":
+                others[name] = {**row, "feature": OTHER}, root / row["path"]
+    for name in sorted(missing):
+        yield others[name]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("command", help="the onnxport command")
     parser.add_argument("goldens", nargs="+", help="folders with an index.json")
     parser.add_argument("--only", default="", help="checkpoints whose path contains this")
+    parser.add_argument("--others", action="store_true", help="only types that are recorded as something else")
     arguments = parser.parse_args()
     counts = {"passed": 0, "generated": 0, "refused": 0, "FAILED": 0}
-    for root in map(pathlib.Path, arguments.goldens):
-        seen = set()
-        for row in json.loads((root / "index.json").read_text()):
-            if row["feature"] not in (FEATURE, SEES) or (row["feature"] == SEES and row.get("part")) or not row["path"] or row["path"] in seen or arguments.only not in row["path"]:
-                continue
-            seen.add(row["path"])
-            try:
-                difference, reason = check(arguments.command, row, root / row["path"])
-                if difference is None:
-                    result = "refused" if "onnxruntime-genai" in reason else "FAILED"
-                elif numpy.isnan(difference) and reason:
-                    result = "generated"
-                else:
-                    result = "passed" if difference <= row["atol"] else "FAILED"
-            except Exception as error:  # what the next one does is another question
-                difference, reason, result = None, str(error).splitlines()[0], "FAILED"
-            counts[result] += 1
-            told = "" if difference is None or reason else f" largest difference {difference:.1e}"
-            print(f"{result}: {row['path']}:{told} {reason}".rstrip(), flush=True)
+    for row, folder in rows_of(arguments.command, arguments.goldens):
+        if arguments.only not in row["path"] or (arguments.others and row["feature"] != OTHER):
+            continue
+        try:
+            difference, reason = check(arguments.command, row, folder)
+            if difference is None:
+                result = "refused" if "onnxruntime-genai" in reason else "FAILED"
+            elif numpy.isnan(difference) and reason:
+                result = "generated"
+            else:
+                result = "passed" if difference <= row["atol"] else "FAILED"
+        except Exception as error:  # what the next one does is another question
+            difference, reason, result = None, str(error).splitlines()[0], "FAILED"
+        counts[result] += 1
+        told = "" if difference is None or reason else f" largest difference {difference:.1e}"
+        print(f"{result}: {row['path']}:{told} {reason}".rstrip(), flush=True)
     print(", ".join(f"{count} {result}" for result, count in counts.items()))
     return 1 if counts["FAILED"] or not counts["passed"] + counts["generated"] else 0
 

@@ -42,8 +42,6 @@ NOT_ASKED = {
 }
 # What the program itself says that a client has no place for.
 REFUSED = {("genai", "encoder-decoder"): "has no type for it"}
-# What it has a place for in a folder of its own alone: other graphs than everybody else reads.
-OWN_FOLDER = {("genai", name): "genai" for name in ("whisper", *models.SEEING)}
 
 
 def largest(what, found, expected):
@@ -243,18 +241,11 @@ def cell(client, row):
         if (row.output / "genai_config.json").exists():
             return "FAILED: genai_config.json is there, and this test expects none", False
         return f"refused: {reason}", True
-    layout = OWN_FOLDER.get((client, row.name))
-    if layout and (row.output / "genai_config.json").exists():
-        return f"FAILED: genai_config.json is there, and this test expects it of --layout {layout} alone", False
     try:
-        if layout:
-            row = dataclasses.replace(row, output=row.output.with_name(layout))
-            export(row, layout, row.output)
         difference = CLIENTS[client](row)
     except Exception as error:  # what the next client does is another question
         return f"FAILED: {type(error).__name__}: {error}", False
-    told = "equal" if difference == 0.0 else f"equal ({difference:.0e})"
-    return f"{told}, of --layout {layout}" if layout else told, True
+    return "equal" if difference == 0.0 else f"equal ({difference:.0e})", True
 
 
 def main():

@@ -172,6 +172,78 @@ BOOST_AUTO_TEST_CASE(axes_that_are_fixed_leave_no_shape) {
   check_equal(wanted, 1e-6);
 }
 
+/// Sums of what is normed: one that only a layer norm reads, one that also a further sum reads, and one of a row that
+/// is repeated; before opset 17 as the operators that such a norm is made of.
+struct Normed {
+  explicit Normed(bool in_operators) {
+    parts.model.set_ir_version(8);
+    parts.model.add_opset_import()->set_version(in_operators ? 16 : 17);
+    graph().set_name("normed");
+    add_value(*graph().add_input(), "x", {"n", "4"});
+    add_value(*graph().add_input(), "z", {"n", "4"});
+    add_value(*graph().add_input(), "row", {"1", "4"});
+    for (const char* name : {"scale", "bias"}) {
+      *graph().add_initializer() = to_proto(ir::Tensor::of<float>(ir::DType::f32, {4}, {1, 2, 3, 4}), name);
+    }
+    node("Add", {"x", "z"}, "alone");
+    norm("alone", "a", in_operators);
+    node("Add", {"a", "z"}, "read");
+    norm("read", "b", in_operators);
+    node("Add", {"b", "read"}, "kept");
+    node("Add", {"kept", "row"}, "repeated");
+    norm("repeated", "y", in_operators);
+    add_value(*graph().add_output(), "y", {"n", "4"});
+  }
+  pb::GraphProto& graph() { return *parts.model.mutable_graph(); }
+  static void add_value(pb::ValueInfoProto& value, const std::string& name, const Words& axes) {
+    value.set_name(name);
+    Foreign::type(value, pb::TensorProto::FLOAT, axes);
+  }
+  pb::NodeProto& node(const std::string& op, const Words& inputs, const std::string& output) {
+    pb::NodeProto& added = *graph().add_node();
+    added.set_op_type(op);
+    for (const std::string& input : inputs) added.add_input(input);
+    added.add_output(output);
+    return added;
+  }
+  void norm(const std::string& x, const std::string& y, bool in_operators) {
+    if (!in_operators) {
+      node("LayerNormalization", {x, "scale", "bias"}, y);
+      return;
+    }
+    node("ReduceMean", {x}, y + ".mean").add_attribute()->CopyFrom(axes());
+    node("Sub", {x, y + ".mean"}, y + ".off");
+    node("Mul", {y + ".off", "scale"}, y);
+  }
+  static pb::AttributeProto axes() {
+    pb::AttributeProto attribute;
+    attribute.set_name("axes");
+    attribute.set_type(pb::AttributeProto::INTS);
+    attribute.add_ints(-1);
+    return attribute;
+  }
+  std::map<std::string, std::string> sums() const {
+    std::map<std::string, std::string> found;
+    for (const pb::NodeProto& node : parts.model.graph().node()) {
+      if (node.op_type() == "Add" || node.op_type() == "Sum") found[node.output(0)] = node.op_type();
+    }
+    return found;
+  }
+  ModelParts parts;
+};
+
+BOOST_AUTO_TEST_CASE(a_sum_that_is_normed_stays_apart_from_the_norm) {
+  for (const bool in_operators : {false, true}) {
+    Normed fixed(in_operators);
+    transform(fixed.parts, {.fixed = {{"n", 2}}});
+    using Sums = std::map<std::string, std::string>;
+    BOOST_TEST((fixed.sums() == Sums{{"alone", "Sum"}, {"read", "Add"}, {"kept", "Add"}, {"repeated", "Add"}}));
+    Normed open(in_operators);
+    transform(open.parts, {});
+    BOOST_TEST(open.sums().at("alone") == "Add");
+  }
+}
+
 BOOST_AUTO_TEST_CASE(one_axis_by_its_place) {
   const Transformation wanted{.fixed = {{"mask[0]", 3}}};
   const Transformed done = write(wanted);
