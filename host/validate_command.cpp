@@ -91,8 +91,9 @@ ExportValidation validate_cases(const ValidatePlan& plan, const fs::path& file, 
     console.note(fmt::format("{} does not record these outputs, which are not compared: {}", path.string(),
                              fmt::join(unrecorded, ", ")));
   }
-  const Tolerance tolerance{.absolute = plan.atol.value_or(case_atol), .relative = usual_relative};
-  const FileToValidate written{file, form_of(summary), {recorded}, plan.custom_ops};
+  const GraphForm form = form_of(summary);
+  const Tolerance tolerance = tolerance_for(case_atol, form.dtype, plan.atol);
+  const FileToValidate written{file, form, {recorded}, plan.custom_ops};
   return {.tolerance = tolerance, .files = {validate_file(nullptr, written, tolerance, progress_on(console))}};
 }
 
@@ -199,6 +200,15 @@ ExportValidation validate_model(const ValidatePlan& plan, const Exported& export
                          progress_on(console));
 }
 
+/// An export says what it is for; throws where another feature is asked for.
+void require_its_feature(const std::string& asked, const ModelSummary& summary, const fs::path& file) {
+  const auto own = summary.metadata.find("onnxport.feature");
+  if (asked.empty() || own == summary.metadata.end() || own->second == asked) return;
+  throw Error(Failure::usage,
+              fmt::format("--feature {}: {} says that it was exported with {}", asked, file.string(), own->second),
+              "leave --feature out, which is for files that do not say it");
+}
+
 /// What to do about a difference.
 std::string advice(const ValidatePlan& plan, const Exported& exported, const ExportValidation& found) {
   if (!found.overflows.empty())
@@ -223,6 +233,7 @@ int run_validate(const ValidateArguments& arguments, Console& console) {
   const std::vector<fs::path> all = exported.files;
   const std::map<std::string, Exported> own = own_graphs_in(exported);
   const fs::path& file = exported.files[0];
+  require_its_feature(plan.feature, exported.summaries[0], file);
   if (!plan.model && exported.files.size() > 1) {
     throw Error(Failure::usage, plan.output.string() + " holds several models, and --case is of one",
                 "name the .onnx file to compare, or the checkpoint as well (-m DIR)");

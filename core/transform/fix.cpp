@@ -23,6 +23,8 @@ class Fixing {
   Fixing(ModelParts& model, const std::map<std::string, int64_t>& sizes) : model_(model), sizes_(sizes) {}
 
   OpenLengths run() {
+    // Of faults that the file has already nobody is told here.
+    const bool was_sound = shape_fault(model_).empty();
     name_axes_by_place();
     for (const auto& [name, size] : sizes_) {
       if (!names_.contains(name)) refuse(name, size);
@@ -33,6 +35,7 @@ class Fixing {
     }
     fold_constants(model_);
     take_inferred();
+    if (was_sound) require_sound();
     return open_lengths();
   }
 
@@ -41,6 +44,17 @@ class Fixing {
     throw Error(Failure::usage, fmt::format("--fix {}={}: the model's inputs have no axis '{}'", name, size, name),
                 names_.empty() ? std::string("all of its axes have a size already")
                                : fmt::format("their axes are: {}", fmt::join(names_, ", ")));
+  }
+
+  /// Throws where a node cannot compute what the sizes make of its inputs, such as more positions than the table has.
+  void require_sound() const {
+    const std::string fault = shape_fault(model_);
+    if (fault.empty()) return;
+    std::vector<std::string> wanted;
+    for (const auto& [name, size] : sizes_) wanted.push_back(fmt::format("{}={}", name, size));
+    throw Error(Failure::usage,
+                fmt::format("--fix {}: the model cannot take these sizes: {}", fmt::join(wanted, " --fix "), fault),
+                "choose sizes that it takes; a table of positions, for one, has as many as its config.json says");
   }
 
   static Shape* shape_of(pb::ValueInfoProto& value) {

@@ -38,7 +38,11 @@ std::vector<To> numbers(const Field& field) {
 
 }  // namespace
 
-ValueTypes infer_types(const ModelParts& model) {
+namespace {
+
+/// The model with weights that have shapes and no elements, and with the types that onnx's inference finds; `strict`
+/// where what does not fit together throws.
+pb::ModelProto inferred(const ModelParts& model, bool strict) {
   pb::ModelProto whole = model.model;
   for (const StreamedInitializer& weight : model.weights) {
     pb::TensorProto& tensor = *whole.mutable_graph()->add_initializer();
@@ -46,16 +50,31 @@ ValueTypes infer_types(const ModelParts& model) {
     // So that nobody looks for its elements.
     tensor.set_data_location(pb::TensorProto_DataLocation_EXTERNAL);
   }
-  const ONNX_NAMESPACE::ShapeInferenceOptions options(/*check_type=*/false, /*strict_mode=*/0, /*data_prop=*/true);
+  const ONNX_NAMESPACE::ShapeInferenceOptions options(/*check_type=*/false, strict ? 1 : 0, /*data_prop=*/true);
+  ONNX_NAMESPACE::shape_inference::InferShapes(whole, ONNX_NAMESPACE::OpSchemaRegistry::Instance(), options);
+  return whole;
+}
+
+}  // namespace
+
+ValueTypes infer_types(const ModelParts& model) {
+  ValueTypes types;
   try {
-    ONNX_NAMESPACE::shape_inference::InferShapes(whole, ONNX_NAMESPACE::OpSchemaRegistry::Instance(), options);
+    collect(inferred(model, false).graph(), types);
   } catch (const std::exception& problem) {
     throw Error(Failure::usage, std::string("the model's shapes contradict each other: ") + problem.what(),
                 "is the file valid, and can the model take these sizes?");
   }
-  ValueTypes types;
-  collect(whole.graph(), types);
   return types;
+}
+
+std::string shape_fault(const ModelParts& model) {
+  try {
+    inferred(model, true);
+  } catch (const std::exception& problem) {
+    return problem.what();
+  }
+  return "";
 }
 
 std::optional<std::vector<int64_t>> lengths_of(const pb::TypeProto& type) {

@@ -18,6 +18,9 @@ using ValueTypes = std::map<std::string, pb::TypeProto>;
 /// apart count as initializers.
 ValueTypes infer_types(const ModelParts& model);
 
+/// What onnx's inference says of shapes that do not fit together; empty where all do.
+std::string shape_fault(const ModelParts& model);
+
 /// The lengths of a tensor where all are numbers.
 std::optional<std::vector<int64_t>> lengths_of(const pb::TypeProto& type);
 

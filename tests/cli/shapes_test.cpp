@@ -145,7 +145,13 @@ BOOST_AUTO_TEST_CASE(a_finished_file_is_changed) {
   BOOST_TEST(fixed.at("validation").at("status") == "passed");
   BOOST_TEST(type_of(inspected(sandbox, "fixed/model.onnx"), "inputs", 0) == "i64[2, 6]");
   if (has_reference()) BOOST_TEST(sandbox.run({"validate", "fixed", "-m", "bert"}).status == 0);
+  check_failure(sandbox, {"validate", "out", "-m", "bert", "--feature", "masked-lm"}, 2,
+                {"--feature masked-lm", "was exported with default", "leave --feature out"});
   check_failure(sandbox, {"transform", "out/model.onnx", "x", "--fix", "rows=1"}, 2, {"have no axis 'rows'"});
+  // More than the table of positions has, which not even onnx's checker would say of the file.
+  check_failure(sandbox, {"transform", "out/model.onnx", "x", "--fix", "sequence=1000", "--no-validate"}, 2,
+                {"--fix sequence=1000", "cannot take these sizes", "choose sizes that it takes"});
+  BOOST_TEST(!fs::exists(sandbox / "x"));
   check_failure(sandbox, {"transform", "out/model.onnx", "out", "--ids", "int32"}, 2, {"is the file that is read"});
   check_failure(sandbox, {"transform", "bert/config.json", "x", "--ids", "int32"}, 3, {"is no ONNX model"});
 }
