@@ -17,6 +17,7 @@
 #include "host/export/chosen_opset.hpp"
 #include "host/export/existing_export.hpp"
 #include "host/export/expected_weights.hpp"
+#include "host/export/form_of_inputs.hpp"
 #include "host/export/layout_files.hpp"
 #include "host/export/model_card.hpp"
 #include "host/export/planned_export.hpp"
@@ -307,6 +308,7 @@ int run_export(const ExportArguments& arguments, Console& console) {
   const std::vector<GraphFile> files = files_in(plan, onnx_config, output);
   require_inputs(plan.inputs, onnx_config, files);
   require_data_name(plan, folder, output);
+  if (plan.model_card) require_card_place(output.final_folder());
   if (model.is_by_id()) {
     // Nor is it for an export that this machine could not finish.
     if (plan.validation) probe_backends(true);
@@ -334,6 +336,10 @@ int run_export(const ExportArguments& arguments, Console& console) {
       console.result()["idle_weights"].push_back(std::move(name));
   }
   require_modules(plan.weights.keep_fp32, defined.definitions);
+  if (!plan.inputs.fixed.empty()) {
+    for (const Definition& definition : defined.definitions)
+      in_form(definition, plan.inputs, onnx_config.model_config());
+  }
   const GraphForm form{.opset = opset,
                        .dtype = dtype,
                        .weights_as_stored = plan.weights.place == WeightPlace::link,

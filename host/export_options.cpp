@@ -29,7 +29,7 @@ constexpr const char* legacy_group = "Of transformers.onnx";
 void add_shared_options(CLI::App& app, ExportArguments& e) {
   add_model_options(app, e.model)->required();
   app.add_option("--feature", e.feature, "What the model is for (default: by config.json's architectures)")
-      ->type_name("NAME");
+      ->type_name("FEATURE");
   app.add_option("--opset", e.opset,
                  fmt::format("ONNX opset, {} to {} (default: the model's)", lowest_opset, highest_opset))
       ->type_name("N");
@@ -77,7 +77,7 @@ void add_export_options(CLI::App& app, ExportArguments& e) {
   app.add_option("--max-memory", e.max_memory, "What the export and its validation may take: 500MB, 4GB")
       ->transform(size_value())
       ->type_name("SIZE");
-  app.add_option("--layout", e.layout, layout_help())->type_name("NAME");
+  app.add_option("--layout", e.layout, layout_help())->type_name("LAYOUT");
   app.add_option("--position-ids", e.position_ids,
                  "A decoder's positions: sequence (counted after the past, as the model does by itself), mask (counted "
                  "along the attention mask, for batches padded on the left), input (a graph input)")

@@ -34,10 +34,10 @@ void define_transform(CLI::App& root, Arguments& a) {
   CLI::Option* layout = app->add_option("--layout", t.layout,
                                         "Make of the file, or of a folder's graphs, a folder that others load: " +
                                             fmt::format("{}", fmt::join(package_names(), ", ")))
-                            ->type_name("NAME");
+                            ->type_name("PACKAGE");
   add_model_options(*app, t.model)->needs(layout);
   app->add_option("--feature", t.feature, "What the model is for, where the file does not say it")
-      ->type_name("NAME")
+      ->type_name("FEATURE")
       ->needs(layout);
   app->add_option("--plugin", t.plugin, "Use this plugin where several offer the model type")
       ->type_name("ID")

@@ -25,7 +25,7 @@ void define_explain(CLI::App& root, Arguments& a) {
       root.add_subcommand("explain", "Tell which plugin takes a config, and what each of its fields does");
   explain->add_option("CONFIG", a.explain.config, "A config.json, or its folder")->required()->option_text(" ");
   explain->add_option("--feature", a.explain.feature, "What the model is for (default: by config.json's architectures)")
-      ->type_name("NAME");
+      ->type_name("FEATURE");
   explain->add_option("--plugin", a.explain.plugin, "Use this plugin where several offer the model type")
       ->type_name("ID");
   add_plugin_options(*explain, a.explain.plugins);
@@ -61,7 +61,7 @@ void define_synth(CLI::App& root, Arguments& a) {
       ->transform(size_value())
       ->type_name("SIZE");
   synth->add_option("--feature", a.synth.feature, "What the model is for (default: by config.json's architectures)")
-      ->type_name("NAME");
+      ->type_name("FEATURE");
   synth->add_option("--plugin", a.synth.plugin, "Use this plugin where several offer the model type")->type_name("ID");
   add_plugin_options(*synth, a.synth.plugins);
   add_report_options(*synth, a);

@@ -7,6 +7,7 @@
 
 #include "core/definition/onnx_config.hpp"
 #include "core/error.hpp"
+#include "core/on_demand.hpp"
 #include "host/author/try_plugin.hpp"
 #include "host/commands.hpp"
 #include "host/model/selection.hpp"
@@ -25,6 +26,25 @@ fs::path folder_of(const fs::path& plugin) {
   if (!fs::exists(path, ignored))
     throw Error(Failure::usage, "there is no " + plugin.string(), "name a plugin's library or folder");
   return fs::is_directory(path, ignored) ? path : path.parent_path();
+}
+
+/// Whether the candidate is the one whose library, manifest or folder was named.
+bool is_named(const Candidate& candidate, const fs::path& plugin) {
+  std::error_code ignored;
+  if (!fs::is_regular_file(plugin, ignored)) return true;  // all of a folder
+  const fs::path folder = candidate.manifest_path.parent_path();
+  return fs::equivalent(candidate.manifest_path, plugin, ignored) ||
+         fs::equivalent(folder / candidate.manifest.library, plugin, ignored);
+}
+
+/// Throws Error(usage) for a back end, which is no plugin and cannot be tried like one.
+void refuse_back_ends(const fs::path& plugin, const fs::path& folder) {
+  std::error_code ignored;
+  if (!fs::equivalent(folder, on_demand_path("reference").parent_path(), ignored)) return;
+  throw Error(Failure::usage,
+              plugin.string() + (fs::is_directory(plugin, ignored) ? " holds back ends, and no plugins"
+                                                                   : " is a back end, and no plugin"),
+              "name a plugin's folder; whether back ends work is told by an export that validates");
 }
 
 /// Makes an onnx-config for every feature of every type, by the defaults of its config class: a feature that is listed
@@ -117,6 +137,7 @@ int run_trials(const PluginsCheckArguments& arguments, const PluginArguments& pl
 
 int run_plugins_check(const PluginsCheckArguments& arguments, Console& console) {
   const fs::path folder = folder_of(arguments.path);
+  refuse_back_ends(arguments.path, folder);
   PluginArguments plugins = arguments.plugins;
   plugins.plugin_dirs.insert(plugins.plugin_dirs.begin(), folder);
   plugins.ignores_quarantine = true;  // whoever checks a plugin wants to see what it does
@@ -127,7 +148,7 @@ int run_plugins_check(const PluginsCheckArguments& arguments, Console& console) 
   size_t checked = 0;
   int status = 0;
   for (const Candidate& candidate : registry->candidates()) {
-    if (candidate.place_index != 0) continue;
+    if (candidate.place_index != 0 || !is_named(candidate, arguments.path)) continue;
     ++checked;
     json["plugins"].push_back(json_of(candidate));
     if (!candidate.is_healthy())
@@ -136,8 +157,12 @@ int run_plugins_check(const PluginsCheckArguments& arguments, Console& console) 
     if (arguments.run) status = std::max(status, run_trials(arguments, plugins, candidate, console));
   }
   if (checked == 0) {
-    throw Error(Failure::plugin, "there is no plugin in " + folder.string(),
-                "a plugin is a folder with plugin.yaml and the library that it names");
+    std::error_code ignored;
+    const bool is_file = fs::is_regular_file(arguments.path, ignored);
+    throw Error(
+        Failure::plugin,
+        is_file ? arguments.path.string() + " is no library of a plugin" : "there is no plugin in " + folder.string(),
+        "a plugin is a folder with plugin.yaml and the library that it names");
   }
   if (!arguments.run) console.line("it loads, and its facts equal those of plugin.yaml");
   return status;

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <mutex>
 #include <optional>
+#include <system_error>
 #include <thread>
 
 #include "core/checkpoint/random_weights.hpp"
@@ -59,7 +60,10 @@ void write_shards(const std::vector<Shard>& shards, const Draw& draw, uint64_t b
   };
   std::vector<std::thread> helpers;
   const size_t threads = std::min<size_t>(shards.size(), std::max(1u, std::thread::hardware_concurrency()));
-  for (size_t i = 1; i < threads; ++i) helpers.emplace_back(work);
+  try {
+    for (size_t i = 1; i < threads; ++i) helpers.emplace_back(work);
+  } catch (const std::system_error&) {  // fewer will do
+  }
   work();
   for (std::thread& helper : helpers) helper.join();
   if (failure) std::rethrow_exception(failure);

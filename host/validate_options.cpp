@@ -20,7 +20,7 @@ void define_validate(CLI::App& root, Arguments& a) {
       ->type_name("LIB");
   app->add_option("--plugin", v.plugin, "Use this plugin where several offer the model type")->type_name("ID");
   app->add_option("--feature", v.feature, "What a file of another exporter is for (default: told by its inputs)")
-      ->type_name("NAME");
+      ->type_name("FEATURE");
   add_plugin_options(*app, v.plugins);
   add_report_options(*app, a);
   add_report_file_option(*app, a);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 namespace onnxport::hub {
@@ -38,7 +39,10 @@ void Crew::each(size_t count, const std::function<void(Client&, size_t)>& work) 
   for (size_t i = 0; i < workers; ++i) client(i);
   {
     std::vector<std::jthread> threads;
-    for (size_t i = 1; i < workers; ++i) threads.emplace_back([&, i] { run(*clients_[i]); });
+    try {
+      for (size_t i = 1; i < workers; ++i) threads.emplace_back([&, i] { run(*clients_[i]); });
+    } catch (const std::system_error&) {  // fewer will do
+    }
     if (workers > 0) run(*clients_[0]);
   }
   if (first) std::rethrow_exception(first);

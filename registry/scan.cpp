@@ -9,6 +9,7 @@
 #include <exception>
 #include <mutex>
 #include <optional>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -166,7 +167,10 @@ class Scan {
     const size_t wanted = std::min<size_t>(
         {unread_.size() / worth_a_thread + 1, most_threads, std::max(1U, std::thread::hardware_concurrency())});
     std::vector<std::thread> helpers;
-    for (size_t i = 1; i < wanted; ++i) helpers.emplace_back(work);
+    try {
+      for (size_t i = 1; i < wanted; ++i) helpers.emplace_back(work);
+    } catch (const std::system_error&) {  // fewer will do
+    }
     work();
     for (std::thread& helper : helpers) helper.join();
     if (failure) std::rethrow_exception(failure);

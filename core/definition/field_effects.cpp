@@ -110,6 +110,13 @@ std::vector<std::string> differences(const Outline& before, const Outline& after
   return found;
 }
 
+/// "4.30.2", "5.0.0.dev0"
+bool is_version(const std::string& text) {
+  const size_t dot = text.find('.');
+  return dot != std::string::npos && dot > 0 && dot + 1 < text.size() && text.find_first_not_of("0123456789") == dot &&
+         text[dot + 1] >= '0' && text[dot + 1] <= '9';
+}
+
 /// Values of the same kind that a model may take as well.
 std::vector<Json> others(const Json& value) {
   if (value.is_boolean()) return {!value.get<bool>()};
@@ -120,6 +127,8 @@ std::vector<Json> others(const Json& value) {
     return list;
   }
   if (value.is_number_float()) return {value.get<double>() * 2 + 1e-3};
+  // What a version changes, the next one has, or the one before.
+  if (value.is_string() && is_version(value.get<std::string>())) return {"5.0.0", "4.0.0"};
   if (value.is_string()) return {"relu", "silu", "none"};
   if (value.is_array() && value.size() > 1) {
     Json shorter = value;

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "core/error.hpp"
+#include "core/out_of_memory.hpp"
 #include "core/printable.hpp"
 
 namespace onnxport::detail {
@@ -18,6 +19,8 @@ void throw_status(onnxport_status* status, const std::string& plugin_id, const s
   owned->place = shortened(owned->place);
   const bool is_told = owned->place.empty() || owned->text.starts_with(fmt::format("'{}'", owned->place));
   const std::string where = is_told ? "" : fmt::format(" at '{}'", owned->place);
+  if (tells_of_memory(owned->text))
+    throw OutOfMemory(fmt::format("plugin {} got no memory{}: {}", plugin_id, where, owned->text));
   switch (owned->code) {
     case ONNXPORT_CONFIG:
       throw Error(

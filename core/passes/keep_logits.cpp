@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/passes/keep_logits.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <optional>
 #include <set>
 #include <string_view>
 
+#include "core/error.hpp"
 #include "core/ir/infer_again.hpp"
 #include "core/ir/operators.hpp"
 #include "core/passes/input_form.hpp"
@@ -132,6 +135,15 @@ bool keep_logits(ir::Graph& graph, const std::string& output) {
     if (graph.outputs[i].name != output) graph[graph.outputs[i].value].type = before[i];
   }
   return true;
+}
+
+void require_kept_logits(ir::Graph& graph, const std::string& output) {
+  if (keep_logits(graph, output)) return;
+  throw Error(Failure::usage,
+              fmt::format("the output '{}' of '{}' is not made of hidden states token by token, so that there is no "
+                          "number of tokens to choose",
+                          output, graph.name),
+              "leave out --num-logits-to-keep");
 }
 
 }  // namespace onnxport

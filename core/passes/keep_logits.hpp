@@ -12,4 +12,7 @@ namespace onnxport {
 /// graph is as it was, where no product of matrices leads token by token to the output: there is nothing to save.
 bool keep_logits(ir::Graph& graph, const std::string& output);
 
+/// The same. Throws Error(usage) where there is nothing to save.
+void require_kept_logits(ir::Graph& graph, const std::string& output);
+
 }  // namespace onnxport

@@ -37,12 +37,7 @@ void fix(Work& work) {
   fix_axes(work.graph, work.options.inputs.fixed);
 }
 void keep(Work& work) {
-  if (keep_logits(work.graph, work.options.logits)) return;
-  throw Error(Failure::usage,
-              fmt::format("the output '{}' of '{}' is not made of hidden states token by token, so that there is no "
-                          "number of tokens to choose",
-                          work.options.logits, work.graph.name),
-              "leave out --num-logits-to-keep");
+  require_kept_logits(work.graph, work.options.logits);
 }
 void tie(Work& work) {
   work.tied = tie_equal_weights(work.graph);

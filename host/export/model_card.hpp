@@ -9,6 +9,10 @@ namespace onnxport {
 /// Its name beside the files.
 inline constexpr const char* model_card_file = "README.md";
 
+/// Throws Error(usage) where the folder has a README.md that is no card of an earlier export: a checkpoint's own is its
+/// author's.
+void require_card_place(const std::filesystem::path& folder);
+
 /// A model card that was written.
 struct ModelCard {
   std::filesystem::path file;

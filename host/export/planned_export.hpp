@@ -32,7 +32,7 @@ struct PlannedExport {
   uint64_t weight_bytes = 0;  // in the type that they are written in
 };
 
-/// Runs the plugin on config.json alone. Throws as define_graphs().
+/// Runs the plugin on config.json alone. Throws as require_inputs() and define_graphs().
 PlannedExport plan_of(const ExportToRepeat& wanted, const ExportedFiles& files);
 
 }  // namespace onnxport

@@ -2,8 +2,12 @@
 #include "host/pages/command_page.hpp"
 
 #include <CLI/CLI.hpp>
+#include <functional>
+#include <map>
 
+#include "core/package/layout.hpp"
 #include "core/split_list.hpp"
+#include "host/plan/package.hpp"
 
 namespace onnxport {
 namespace {
@@ -12,6 +16,12 @@ namespace {
 std::vector<std::string> choices_in(const std::string& type) {
   const size_t open = type.find('{'), close = type.find('}', open);
   return close == std::string::npos ? std::vector<std::string>() : split_list(type.substr(open + 1, close - open - 1));
+}
+
+/// "N" of "N:INT in [13 - 24]"; a colon behind = is the value's own, as in INPUT=LOW:HIGH.
+std::string without_checks(const std::string& type) {
+  const size_t colon = type.find(':');
+  return type.find('=') < colon ? type : type.substr(0, colon);
 }
 
 OptionEntry entry_of(const CLI::Option& option) {
@@ -26,7 +36,12 @@ OptionEntry entry_of(const CLI::Option& option) {
   const std::string type = option.get_type_name();
   entry.choices = choices_in(type);
   const bool is_flag = option.get_items_expected_max() == 0;
-  if (!is_flag) entry.value = entry.choices.empty() ? type.substr(0, type.find(':')) : "WORD";
+  if (!is_flag) entry.value = entry.choices.empty() ? without_checks(type) : "WORD";
+  if (entry.value == "LAYOUT") {
+    for (const Layout& layout : layouts()) entry.choices.push_back(layout.name);
+  }
+  if (entry.offer() == Offer::packages)
+    for (const std::string& package : package_names()) entry.choices.push_back(package);
   return entry;
 }
 
@@ -44,11 +59,21 @@ CommandPage page_below(const CLI::App& app, const std::string& prefix) {
 
 }  // namespace
 
-bool OptionEntry::is_path() const {
-  for (const char* word : {"DIR", "FILE", "MODEL", "OUTPUT", "CONFIG", "PLUGIN"}) {
-    if (value == word) return true;
-  }
-  return false;
+Offer OptionEntry::offer() const {
+  static const std::map<std::string, Offer, std::less<>> offers = {
+      {"A", Offer::files},          {"B", Offer::files},
+      {"CONFIG", Offer::files},     {"DIR", Offer::files},
+      {"FEATURE", Offer::features}, {"FILE", Offer::files},
+      {"FILE.json", Offer::files},  {"FILE.safetensors", Offer::files},
+      {"ID", Offer::plugins},       {"LAYOUT", Offer::packages},
+      {"LIB", Offer::files},        {"MODEL", Offer::files},
+      {"MODEL.pt", Offer::files},   {"MODEL_TYPE", Offer::types},
+      {"OUTPUT", Offer::files},     {"PACKAGE", Offer::packages},
+      {"PATH", Offer::files},       {"PLUGIN", Offer::files},
+      {"TYPE", Offer::types},       {"WORD", Offer::words},
+  };
+  const auto found = offers.find(value);
+  return found == offers.end() ? Offer::nothing : found->second;
 }
 
 CommandPage page_of(const CLI::App& app) {

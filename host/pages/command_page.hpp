@@ -11,13 +11,24 @@ class App;
 
 namespace onnxport {
 
+/// What a shell offers where a value is to be typed.
+enum class Offer {
+  nothing,
+  words,     // its choices
+  files,     // files and folders
+  packages,  // its choices, and files: a layout by name, or the path of one
+  types,     // model types that are installed
+  features,  // what those offer
+  plugins,   // ids of plugins that can be used
+};
+
 struct OptionEntry {
   std::vector<std::string> names;    // "-m", "--model"; empty for an operand
   std::string value;                 // "MODEL"; empty for a flag
   std::vector<std::string> choices;  // where it is one of a few words
   std::string help;
   bool is_operand() const { return names.empty(); }
-  bool is_path() const;  // a file or a folder
+  Offer offer() const;
 };
 
 /// One command: the program itself, or one of those below it.

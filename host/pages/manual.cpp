@@ -28,7 +28,8 @@ std::string roff(const std::string& text) {
 std::string option_of(const OptionEntry& option) {
   std::string names;
   for (const std::string& name : option.names) names += (names.empty() ? "" : ", ") + ("\\fB" + roff(name) + "\\fR");
-  const std::string value = option.choices.empty() ? option.value : fmt::format("{}", fmt::join(option.choices, "|"));
+  const std::string value =
+      option.offer() == Offer::words ? fmt::format("{}", fmt::join(option.choices, "|")) : option.value;
   if (!value.empty()) names += (names.empty() ? "" : " ") + ("\\fI" + roff(value) + "\\fR");
   return fmt::format(".TP\n{}\n{}\n", names, roff(option.help.empty() ? "…" : option.help));
 }

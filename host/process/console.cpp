@@ -6,12 +6,14 @@
 #include <filesystem>
 #include <new>
 #include <nlohmann/json.hpp>
+#include <system_error>
 
 #include "core/activity.hpp"
 #include "core/error.hpp"
 #include "core/out_of_memory.hpp"
 #include "host/process/interrupt.hpp"
 #include "host/process/memory.hpp"
+#include "host/process/threads.hpp"
 
 namespace onnxport {
 namespace {
@@ -110,6 +112,12 @@ int report_failure(Console& console, std::exception_ptr failure) {
     console.fail(static_cast<int>(Failure::usage), kind_of(Failure::usage),
                  fmt::format("{} cannot be used: {}", error.path1().string(), error.code().message()),
                  "check the path: the length of its names, where its links lead, and that you may read it");
+    return static_cast<int>(Failure::usage);
+  } catch (const std::system_error& error) {
+    // The one thing of the system's that is asked for without a name and a path: a thread.
+    if (error.code() != std::errc::resource_unavailable_try_again)
+      return fail_unforeseen(console, error.what(), report_hint);
+    console.fail(static_cast<int>(Failure::usage), kind_of(Failure::usage), no_thread_cause(), no_thread_hint);
     return static_cast<int>(Failure::usage);
   } catch (const std::exception& error) {
     return fail_unforeseen(console, error.what(), report_hint);

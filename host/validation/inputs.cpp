@@ -174,15 +174,21 @@ class SetMaker {
 
 }  // namespace
 
+std::optional<StatedPositions> stated_positions(const Json& model_config) {
+  std::optional<StatedPositions> least;
+  for (const char* key : {"max_position_embeddings", "n_positions", "n_ctx", "max_positions"}) {
+    const auto found = model_config.find(key);
+    if (found == model_config.end() || !found->is_number_integer() || found->get<int64_t>() <= 0) continue;
+    if (!least || found->get<int64_t>() < least->count) least = {key, found->get<int64_t>()};
+  }
+  return least;
+}
+
 int64_t longest_sequence(const OnnxConfig& config, const Json& model_config, int64_t max_sequence) {
   int64_t positions = config.description().integer("max_positions", 0);
   if (positions == 0) {
-    for (const char* key : {"max_position_embeddings", "n_positions", "n_ctx", "max_positions"}) {
-      const auto found = model_config.find(key);
-      if (found == model_config.end() || !found->is_number_integer() || found->get<int64_t>() <= 0) continue;
-      positions = positions == 0 ? found->get<int64_t>() : std::min(positions, found->get<int64_t>());
-    }
-    positions = positions == 0 ? 1 << 20 : positions - 2;
+    const auto stated = stated_positions(model_config);
+    positions = stated ? stated->count - 2 : 1 << 20;
   }
   const bool has_past = config.with_past();
   if (has_past && max_sequence > 0) positions = std::min(positions, max_sequence);

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,14 @@ struct InputSet {
   /// Lengths of the part's axes by their symbols.
   std::map<std::string, int64_t> sizes;
 };
+
+/// How many positions config.json gives, and the field that says so.
+struct StatedPositions {
+  std::string field;
+  int64_t count;
+};
+/// The least of those that it gives; nullopt where it gives none.
+std::optional<StatedPositions> stated_positions(const Json& model_config);
 
 /// The longest sequence that the plugin states or, where it does not, that config.json's positions allow; of these a
 /// few are kept back, as some models begin to count after the padding id. Where there is a cache, what a past and a

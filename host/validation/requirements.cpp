@@ -11,6 +11,7 @@
 #include "core/format_bytes.hpp"
 #include "core/on_demand.hpp"
 #include "host/process/memory.hpp"
+#include "host/process/threads.hpp"
 
 namespace onnxport {
 namespace {
@@ -32,7 +33,7 @@ constexpr uint64_t backends_bytes = 300'000'000;
 
 void require_backends(bool reference) {
   const bool has_judge = !reference || backend_installed("reference"), has_runtime = backend_installed("onnxruntime");
-  if (has_judge && has_runtime) return;
+  if (has_judge && has_runtime) return require_threads();
   const char* missing = has_judge     ? "the back end of ONNX Runtime is"
                         : has_runtime ? "the reference back end (libtorch) is"
                                       : "the reference back end (libtorch) and the back end of ONNX Runtime are";

@@ -8,7 +8,7 @@
 
 namespace onnxport {
 
-/// Throws Error(usage) naming what is missing where a back end is not installed.
+/// Throws Error(usage) naming what is missing where a back end is not installed, and as require_threads().
 void require_backends(bool reference);
 /// Opens them and what they need, so that one that does not work is known before anything is written. Throws
 /// Error(usage) with what the system says.

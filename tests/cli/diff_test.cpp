@@ -83,7 +83,7 @@ BOOST_AUTO_TEST_CASE(another_model_is_told) {
 
 BOOST_AUTO_TEST_CASE(fields_of_a_config_are_explained) {
   const Sandbox sandbox;
-  sandbox.write("c.json", tiny_config(R"({"hidden_act": "relu", "made_up": 3})"));
+  sandbox.write("c.json", tiny_config(R"({"hidden_act": "relu", "made_up": 3, "transformers_version": "4.30.2"})"));
   const Outcome outcome = sandbox.run({"explain", "c.json", "--json"});
   BOOST_REQUIRE(outcome.status == 0);
   const Json json = Json::parse(outcome.out);
@@ -96,6 +96,8 @@ BOOST_AUTO_TEST_CASE(fields_of_a_config_are_explained) {
   BOOST_TEST(contains(field("hidden_size").at("effects").at(0).get<std::string>(), "another shape"));
   BOOST_TEST(contains(field("num_hidden_layers").at("effects").at(0).get<std::string>(), "more weights"));
   BOOST_TEST(contains(field("hidden_act").at("effects").at(0).get<std::string>(), "Relu"));
+  BOOST_TEST(field("transformers_version").at("tried") == "5.0.0");
+  BOOST_TEST(field("transformers_version").at("refusal") == "");
   BOOST_TEST(field("made_up").at("use") == "not asked for");
   BOOST_TEST(field("architectures").at("use") == "not of the graph");
 }

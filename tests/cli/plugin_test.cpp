@@ -33,6 +33,20 @@ BOOST_AUTO_TEST_CASE(another_abi_is_refused_with_both_values) {
   check_failure(sandbox, with_plugin(fixture_plugins("lies")), 4, {"9.9.9"});
 }
 
+BOOST_AUTO_TEST_CASE(what_is_no_plugin_is_told_by_its_own_name) {
+  const Sandbox sandbox;
+  const fs::path back_ends = fs::path(ONNXPORT_BUILD_DIR) / "lib/onnxport/backends";
+  const fs::path runtime = back_ends / "libonnxport_onnxruntime.so";
+  const auto check = [](const fs::path& what) { return Words{"plugins", "check", what.string()}; };
+  check_failure(sandbox, check(runtime), 2, {runtime.string() + " is a back end, and no plugin"});
+  check_failure(sandbox, check(back_ends), 2, {back_ends.string() + " holds back ends, and no plugins"});
+  sandbox.write("alone/notes.txt", "none");
+  check_failure(sandbox, check("alone/notes.txt"), 4, {"alone/notes.txt is no library of a plugin"});
+  // Of two libraries that lie about, the one that was named.
+  for (const char* name : {"a", "b"}) fs::copy_file(runtime, sandbox / ("alone/lib" + std::string(name) + ".so"));
+  check_failure(sandbox, check("alone/libb.so"), 4, {"libb.so: found a library outside a plugin's folder"});
+}
+
 BOOST_AUTO_TEST_CASE(a_changed_or_broken_library_is_refused) {
   const Sandbox sandbox;
   model_of(sandbox, "c-linear");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the command says when it works: the report, --json, --quiet, pipes and terminals, and that it does what it says.
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
 #include <chrono>
@@ -340,6 +341,24 @@ BOOST_AUTO_TEST_CASE(too_little_memory_is_told_before_the_work, *boost::unit_tes
   };
   check_failure(sandbox, {"export", "-m", "bert", "out"}, 2, {"the limit on data (ulimit -d) leaves"}, options);
 #endif
+}
+
+BOOST_AUTO_TEST_CASE(too_few_threads_are_told_before_the_work, *boost::unit_test::precondition(reference_built)) {
+  const Sandbox sandbox;
+  sandbox.checkpoint();
+  fs::permissions(sandbox.path(), fs::perms::all);
+  Sandbox::Options options;
+  // A limit on processes does not hold for root; the user that is taken has no others.
+  options.in_child = [] {
+    constexpr uid_t nobody_else = 54321;
+    const rlimit limit{3, 3};
+    if (::geteuid() == 0 && ::setuid(nobody_else) != 0) ::_exit(1);
+    ::setrlimit(RLIMIT_NPROC, &limit);
+  };
+  check_failure(sandbox, {"export", "-m", "bert", "out"}, 2,
+                {"threads", "ulimit -u is 3", "allow more processes and threads", "--no-validate"}, options);
+  const Outcome outcome = sandbox.run({"export", "-m", "bert", "--no-validate", "out"}, options);
+  BOOST_TEST(outcome.status == 0, outcome.err);
 }
 
 BOOST_AUTO_TEST_CASE(synth_is_the_same_every_time) {

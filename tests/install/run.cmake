@@ -152,8 +152,6 @@ foreach(page IN LISTS pages)
 endforeach()
 file(READ "${FOLDER}/moved/share/man/man1/onnxport-export.1" output)
 expect("external..data")
-# Completion as a shell does it: of commands, options and words.
-run(bash "${COMPLETION}" "${FOLDER}/moved/share/bash-completion/completions/onnxport")
 if(NOT EXISTS "${FOLDER}/moved/share/onnxport/record/record.py")
   message(FATAL_ERROR "the recorder of cases is not installed")
 endif()
