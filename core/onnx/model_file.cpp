@@ -241,6 +241,7 @@ Layout lay_out(const std::vector<ModelToWrite>& models, const ModelFileOptions& 
   Layout layout;
   DataFiles data(options.data_piece);
   const bool shared = options.data_piece == 0;
+  require_data_file_name(options.data_file);
   const std::filesystem::path first = models.at(0).file;
   const std::string own_name = first.filename().string() + "_data";
   if (shared) data.begin(first.parent_path() / (options.data_file.empty() ? own_name : options.data_file));
@@ -266,6 +267,12 @@ Layout lay_out(const std::vector<ModelToWrite>& models, const ModelFileOptions& 
 }
 
 }  // namespace
+
+void require_data_file_name(const std::filesystem::path& name) {
+  if (name.empty() || (!name.has_parent_path() && name != "." && name != "..")) return;
+  throw Error(Failure::usage, "--data-name " + name.string() + " is not the name of a file",
+              "give a name without folders; the file lies beside the model");
+}
 
 std::vector<ExportedFile> plan_models(const std::vector<ModelToWrite>& models, const ModelFileOptions& options) {
   return lay_out(models, options).files;

@@ -45,13 +45,16 @@ struct ModelToWrite {
   std::string file;  // below the folder: "decoder_model.onnx", "onnx/model.onnx"; its folder exists
 };
 
+/// Throws Error(usage) where the data file's name leads out of the folder of the first model.
+void require_data_file_name(const std::filesystem::path& name);
+
 /// Bytes that write_models() will write, by file, before it writes any: the models in their order, then the data file
 /// where there is one. Throws Error(usage) where a single file would be above protobuf's 2 GB.
 std::vector<ExportedFile> plan_models(const std::vector<ModelToWrite>& models, const ModelFileOptions& options);
 
 /// Writes the files. With external data a weight that several graphs hold (Weight::same_as) lies in the data file once
 /// and every graph refers to it; without, each file embeds its own. Same models, same bytes. Throws Error(usage) where
-/// the data file has the name of a model.
+/// the data file has the name of a model, or leads elsewhere.
 std::vector<ExportedFile> write_models(const std::vector<ModelToWrite>& models, const ModelFileOptions& options);
 
 /// Where these files, once they are written, hold the weights that are large enough to refer to.

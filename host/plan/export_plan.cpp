@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "core/error.hpp"
+#include "core/onnx/model_file.hpp"
 #include "host/plan/input_plan.hpp"
 
 namespace onnxport {
@@ -77,11 +78,7 @@ WeightPlan plan_weights(const ExportArguments& arguments) {
   }
   if (plan.place == WeightPlace::link && plan.external_data)
     meaningless("--external-data", "--weights link, which leaves the weights in the checkpoint's file");
-  const std::filesystem::path name = plan.data_name;
-  if (!name.empty() && (name.has_parent_path() || name == "." || name == "..")) {
-    throw Error(Failure::usage, "--data-name " + plan.data_name + " is not the name of a file",
-                "give a name without folders; the file lies beside the model");
-  }
+  require_data_file_name(plan.data_name);
   return plan;
 }
 

@@ -127,6 +127,14 @@ BOOST_AUTO_TEST_CASE(a_name_that_another_file_has) {
   check_failure(sandbox, exported({"--data-name", "model.onnx"}), 2, {"cannot lie in model.onnx", "--data-name"});
   BOOST_REQUIRE(sandbox.run(exported({"--data-name", "README.md", "--quiet"})).status == 0);
   check_failure(sandbox, {"unpack", "out", "apart", "--data-name", "model.onnx"}, 2, {"cannot lie in model.onnx"});
+  // A file of the user's above the output, or anywhere.
+  const std::string mine = (sandbox / "mine.txt").string();
+  std::ofstream(mine) << "mine";
+  for (const std::string& name : {std::string("../mine.txt"), mine, std::string(".."), std::string("below/mine.txt")}) {
+    check_failure(sandbox, {"unpack", "out", "apart", "--data-name", name}, 2, {"is not the name of a file"});
+    check_failure(sandbox, exported({"--data-name", name}), 2, {"is not the name of a file"});
+  }
+  BOOST_TEST(sandbox.read("mine.txt") == "mine");
 }
 
 BOOST_AUTO_TEST_SUITE_END()
