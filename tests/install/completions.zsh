@@ -1,16 +1,16 @@
 # usage: zsh -f completions.zsh FILE <LINES    as completions.bash; in a terminal of its own, without which zsh completes nothing
-zmodload zsh/zpty || exit 77
+zmodload zsh/zpty zsh/zselect || exit 77
 # next WORDS: what the shell says until it says these; gives up after some seconds
 next() {
   said=''
   local piece; integer tries=0
   while [[ $said != *"$1"* ]]; do
-    if zpty -rt shell piece; then said+=$piece; else (( ++tries > 1000 )) && return 1; sleep 0.02; fi
+    if zpty -rt shell piece; then said+=$piece; else (( ++tries > 6000 )) && return 1; zselect -t 2; fi
   done
 }
 setup="$(mktemp)"
 cat >$setup <<SETUP
-PROMPT= RPROMPT= TERM=dumb LISTMAX=-9999
+PROMPT= RPROMPT= TERM=dumb LISTMAX=10000
 unset zle_bracketed_paste
 stty -echo columns 1000
 fpath=(${(q)1:h} \$fpath)
