@@ -13,7 +13,7 @@ class DFine final : public RtDetrOnnxConfig {
 
  private:
   DFine(const Request& request, const Config& own)
-      : RtDetrOnnxConfig(request, backbone_of(request.config, convolutional_backbones, hgnet_v2_backbone)),
+      : RtDetrOnnxConfig(request, backbone_of(request.config, backbones, hgnet_v2_backbone)),
         look{.heads = c.decoder.heads,
              .points = own.ids("decoder_n_points"),
              .box_share = own.real("decoder_offset_scale", 0.5),

@@ -66,7 +66,7 @@ struct DeformableDetrConfig {
   static Backbone seen_through(const Config& c, int64_t levels) {
     if (const auto name = timm_name(c))
       return timm_backbone(c, *name, levels > 1 ? std::vector<size_t>{2, 3, 4} : std::vector<size_t>{4});
-    return backbone_of(c, convolutional_backbones, resnet_backbone);
+    return backbone_of(c, backbones, resnet_backbone);
   }
 };
 

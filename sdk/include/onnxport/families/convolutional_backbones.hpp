@@ -47,9 +47,6 @@ inline Backbone hgnet_v2_backbone(const Config& own) {
   return detail::stages_of(HGNetV2Encoder(c), detail::stages_of_detector(own, c.stages.size()));
 }
 
-inline constexpr KnownBackbone convolutional_backbones[] = {
-    {"resnet", resnet_backbone}, {"rt_detr_resnet", rt_detr_resnet_backbone}, {"hgnet_v2", hgnet_v2_backbone}};
-
 /// A model of timm, by its name: the fields of transformers 4, or backbone_config of version 5. Absent: one of
 /// transformers.
 inline std::optional<std::string> timm_name(const Config& c) {
@@ -65,10 +62,6 @@ inline Backbone timm_backbone(const Config& c, const std::string& name, const st
   c.no_effect({"use_pretrained_backbone", "backbone_kwargs"});  // of the model that the weights once came from
   ResNetConfig made = ResNetConfig::of_timm(name, c.size("num_channels", 3));
   made.dilated = c.boolean("dilation", false);
-  if (made.dilated && !made.bottleneck) {
-    throw Error(ONNXPORT_UNSUPPORTED, "config field 'dilation' is true with the backbone \"" + name +
-                                          "\"; it is supported with bottlenecks, from resnet26 on");
-  }
   return detail::stages_of(ResNetEncoder(made), read);
 }
 

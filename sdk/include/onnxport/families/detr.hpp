@@ -15,7 +15,7 @@
 #include <onnxport/blocks/image_heads.hpp>
 #include <onnxport/blocks/layer.hpp>
 #include <onnxport/blocks/sine_positions.hpp>
-#include <onnxport/families/convolutional_backbones.hpp>
+#include <onnxport/families/backbones.hpp>
 
 namespace onnxport::family {
 
@@ -91,7 +91,7 @@ struct DetrConfig {
  private:
   static Backbone seen_through(const Config& c) {
     if (const auto name = timm_name(c)) return timm_backbone(c, *name, {1, 2, 3, 4});
-    return backbone_of(c, convolutional_backbones, resnet_backbone);
+    return backbone_of(c, backbones, resnet_backbone);
   }
 };
 

@@ -112,7 +112,8 @@ class DptNeck {
       const InterpolateOptions corners{.how = Interpolation::bilinear, .align_corners = true};
       if (counted) size = c.sized && from > 0 ? sizes[from - 1] : times(size, 2);
       // Runtimes are faster at a factor; the first one's size has a name that a factor would not yield.
-      x = counted && (c.sized || i == 0) ? interpolate(x, size, corners) : interpolate(x, {2, 2}, corners);
+      const bool to_size = counted && (i == 0 || (c.sized && from > 0));
+      x = to_size ? interpolate(x, size, corners) : interpolate(x, {2, 2}, corners);
       made.fused.push_back(conv2d(layer / "projection", x, {.out = c.fused}));
       made.sizes.push_back(counted ? size : shape_of(made.fused.back(), 2, 4));
     }

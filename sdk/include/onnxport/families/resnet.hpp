@@ -127,8 +127,8 @@ class ResNetEncoder {
       const bool last = stage + 1 == c.widths.size();
       const bool shrinks = (stage > 0 || c.downsample_in_first_stage) && !(c.dilated && last);
       for (int64_t i = 0; i < c.depths[stage]; ++i) {
-        const int64_t dilation = c.dilated && last && i > 0 ? 2 : 1;
-        x = block(layers / i, x, {c.widths[stage], i == 0 && shrinks ? 2 : 1, dilation, i == 0});
+        const int64_t dilation = c.dilated && last ? 2 : 1;
+        x = block(layers / i, x, {c.widths[stage], i == 0 && shrinks ? 2 : 1, i > 0 ? dilation : 1, dilation, i == 0});
       }
       stages.push_back(x);
     }
@@ -137,8 +137,10 @@ class ResNetEncoder {
 
  private:
   struct Block {
-    int64_t out, stride, dilation;
-    bool first;  // of its stage
+    int64_t out, stride;
+    int64_t dilation;  // of the convolution that would shrink
+    int64_t behind;    // and of what comes behind it
+    bool first;        // of its stage
   };
 
   Value stem(const Scope& model, const Value& pixels) const {
@@ -181,6 +183,9 @@ class ResNetEncoder {
       Value means = x;
       if (b.stride == 2)
         means = average_pool(x, {.kernel = 2, .stride = 2, .ceil_mode = true, .padding_counts = false}).in(s);
+      // Where it would shrink, means are of as many places, with zeros behind the last one.
+      else if (b.behind > 1)
+        means = average_pool(pad(x, {{2, 0, 1}, {3, 0, 1}}), {.kernel = 2, .stride = 1}).in(s);
       const ConvOptions narrow{.out = b.out, .bias = false};
       return c.timm ? batch_norm(down / 2, conv2d(down / 1, means, narrow)).in(s)
                     : conv_norm(s / "shortcut" / 1, means, narrow).in(s);
@@ -195,7 +200,7 @@ class ResNetEncoder {
         s, 0, x,
         {.out = b.out, .kernel = 3, .stride = b.stride, .padding = b.dilation, .dilation = b.dilation, .bias = false});
     h = relu(h);  // whatever hidden_act is
-    return layer(s, 1, h, {.out = b.out, .kernel = 3, .padding = b.dilation, .dilation = b.dilation, .bias = false});
+    return layer(s, 1, h, {.out = b.out, .kernel = 3, .padding = b.behind, .dilation = b.behind, .bias = false});
   }
 
   Value bottleneck(const Scope& s, const Value& x, const Block& b) const {

@@ -18,7 +18,7 @@
 #include <onnxport/blocks/image_heads.hpp>
 #include <onnxport/blocks/layer.hpp>
 #include <onnxport/blocks/reference_points.hpp>
-#include <onnxport/families/convolutional_backbones.hpp>
+#include <onnxport/families/backbones.hpp>
 #include <onnxport/selection.hpp>
 #include <onnxport/sinusoids.hpp>
 
