@@ -10,7 +10,7 @@ namespace {
 class Data2VecAudio final : public Wav2Vec2Transformer {
  public:
   explicit Data2VecAudio(const Request& request)
-      : Wav2Vec2Transformer(request, {.adapts = true}, normed_everywhere(request.config)),
+      : Wav2Vec2Transformer(request, {.adapts = true, .stable = false}, normed_everywhere(request.config)),
         convolutions(request.config.count("num_conv_pos_embeddings", 5)),
         kernel(request.config.size("conv_pos_kernel_size", 19)) {}
 

@@ -32,11 +32,6 @@ struct PatchTstConfig {
         targets(c.size("num_targets", 1)),
         range(c.reals("output_range")) {
     require_multiple({"d_model", width}, {"num_attention_heads", heads});
-    if (!c.boolean("share_projection", true)) {
-      throw Error(ONNXPORT_UNSUPPORTED,
-                  "config field 'share_projection' is false; a head for each channel, on which the original fails, is "
-                  "not supported");
-    }
     // Tables are saved, whatever they hold; the rest is of training and of samples that a distribution is asked for.
     c.no_effect({"positional_encoding_type", "attention_dropout", "positional_dropout", "path_dropout", "ff_dropout",
                  "head_dropout", "init_std", "mask_type", "random_mask_ratio", "num_forecast_mask_patches",
@@ -72,6 +67,12 @@ class PatchTstOnnxConfig final : public OnnxConfig {
       throw Error(ONNXPORT_UNSUPPORTED,
                   "config field 'do_mask_input' is true; patches that are hidden by chance are not supported");
     }
+    if (task() == "time-series-forecasting" && !request.config.boolean("share_projection", true)) {
+      throw Error(ONNXPORT_UNSUPPORTED,
+                  "config field 'share_projection' is false; a head for each channel, on which the original fails, is "
+                  "not supported");
+    }
+    request.config.no_effect({"share_projection"});  // of the other heads, and of the model without one
     if (!head.empty() && c.pooling.empty() && !c.has_class_token) {
       throw Error(
           ONNXPORT_CONFIG,

@@ -131,6 +131,7 @@ inline Value adapt(const Scope& s, Value x, const SpeechAdapter& form) {
 /// Where a relative departs from wav2vec 2.0.
 struct Wav2Vec2Variant {
   bool adapts = false;  ///< whether the class knows an adapter behind its layers
+  bool stable = true;   ///< whether it knows layers whose norms stand before their halves
   SpeechDefaults defaults{};
   int64_t heads = 12, inner = 3072;
   std::string activation = "gelu";
@@ -268,7 +269,7 @@ class Wav2Vec2Transformer : public Wav2Vec2Encoder {
  public:
   Wav2Vec2Transformer(const Request& request, const Wav2Vec2Variant& otherwise, FrontEnd heard_by)
       : Wav2Vec2Encoder(request, otherwise, std::move(heard_by)),
-        stable(request.config.boolean("do_stable_layer_norm", false)),
+        stable(otherwise.stable && request.config.boolean("do_stable_layer_norm", false)),
         places_{.kernel = request.config.size("num_conv_pos_embeddings", 128),
                 .groups = request.config.size("num_conv_pos_embedding_groups", 16),
                 .activation = this->front.activation} {
