@@ -618,9 +618,8 @@ BOOST_AUTO_TEST_CASE(a_page_that_is_no_card_is_kept) {
   const Sandbox sandbox;
   sandbox.checkpoint();
   sandbox.write("bert/README.md", "how this model was trained\n");
-  for (const char* output : {"bert", "bert/model.onnx"})
-    check_failure(sandbox, {"export", "-m", "bert", "--no-validate", "--model-card", output}, 2,
-                  {"--model-card", "README.md is there already", "folder of its own"});
+  check_failure(sandbox, {"export", "-m", "bert", "--no-validate", "--model-card", "bert"}, 2,
+                {"--model-card", "README.md is there already", "folder of its own"});
   BOOST_TEST(sandbox.read("bert/README.md") == "how this model was trained\n");
   // A card of an earlier export is written anew.
   for (int run = 0; run < 2; ++run)

@@ -103,8 +103,7 @@ BOOST_AUTO_TEST_CASE(json_is_what_the_schema_says, *boost::unit_test::preconditi
 
 /// All kinds of reports: what was written and not compared, several graphs, 16 bits, segments, a difference, files that
 /// it was compared with and on, those of others, and what was imported.
-BOOST_AUTO_TEST_CASE(every_kind_of_report_is_what_the_schema_says,
-                     *boost::unit_test::precondition(onnxport::test::both_built)) {
+BOOST_AUTO_TEST_CASE(every_kind_of_report_is_what_the_schema_says, *boost::unit_test::precondition(reference_built)) {
   const Sandbox sandbox;
   sandbox.checkpoint();
   sandbox.write("ids.txt", "2 17 23 11 3\n");
@@ -173,7 +172,7 @@ BOOST_AUTO_TEST_CASE(a_failure_has_a_report_as_well) {
 }
 
 /// What was compared with what, and by which plugin, where nothing is written.
-BOOST_AUTO_TEST_CASE(a_validation_tells_as_much, *boost::unit_test::precondition(onnxport::test::both_built)) {
+BOOST_AUTO_TEST_CASE(a_validation_tells_as_much, *boost::unit_test::precondition(reference_built)) {
   const Sandbox sandbox;
   sandbox.checkpoint();
   BOOST_REQUIRE(sandbox.run({"export", "-m", "bert", "--no-validate", "--report", "e.json", "out"}).status == 0);
