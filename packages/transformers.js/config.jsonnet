@@ -23,6 +23,8 @@ function(exported)
     for name in std.objectFields(other_names)
     if !std.objectHas(config, name) && std.objectHas(config, other_names[name])
   } + {
+    // To it, such a model keeps keys and values in one tensor.
+    [if std.get(config, 'multi_query', false) && std.member(pasts, 'past_key_values.%d.key') then 'multi_query']: false,
     [if kinds != {} && !tells_layers && states != [] then 'layer_types']: [kind(layer) for layer in std.range(0, std.max(layers, std.get(config, 'num_hidden_layers', 0)) - 1)],
     [if sees && !std.objectHas(config, 'text_config') then 'text_config']: of_text,
     [if untold('is_encoder_decoder') then 'is_encoder_decoder']: true,

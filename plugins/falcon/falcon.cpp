@@ -86,7 +86,7 @@ class FalconOnnxConfig final : public TextDecoder {
   int64_t num_attention_heads() const override { return c.heads; }
   int64_t num_key_value_heads() const override { return c.multi_query ? 1 : c.heads; }
   int64_t head_size() const override { return c.hidden / c.heads; }
-  bool has_usual_cache() const override { return !c.multi_query; }
+  bool has_usual_cache() const override { return !c.multi_query && (!c.grouped || c.kv_heads == c.heads); }
   Positions positions_in_generation() const override {
     return c.rotary && c.rotary->depends_on_length() ? Positions::mask : Positions::sequence;
   }

@@ -21,6 +21,8 @@ def rows_of(path):
 
 def cell(results):
     """What came of a type's recordings: "12" where all are right, "9 of 12, 2 wrong, 1 fails" otherwise."""
+    if not results:
+        return ""
     count = collections.Counter(results)
     total = len(results)
     if count["none"] == total:
@@ -43,7 +45,8 @@ def main():
     by_type = collections.defaultdict(lambda: collections.defaultdict(list))
     for key in keys:
         for name, table in tables.items():
-            by_type[key[0]][name].append(table.get(key, ("none", ""))[0])
+            if key in table:
+                by_type[key[0]][name].append(table[key][0])
     lines = ["| model type | " + " | ".join(tables) + " |", "|---" * (len(tables) + 1) + "|"]
     lines += [f"| {kind} | " + " | ".join(cell(found[name]) for name in tables) + " |" for kind, found in sorted(by_type.items())]
     total = {name: collections.Counter(result for found in by_type.values() for result in found[name]) for name in tables}

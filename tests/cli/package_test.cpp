@@ -422,6 +422,16 @@ BOOST_AUTO_TEST_CASE(transformers_js_is_told_numbers_by_the_names_that_it_reads)
   BOOST_TEST(json_in(sandbox, "out/config.json").at("num_layers") == 2);
 }
 
+// It takes the field for keys and values in one tensor.
+BOOST_AUTO_TEST_CASE(transformers_js_is_told_that_keys_and_values_are_apart) {
+  const Sandbox sandbox;
+  checkpoint_of(sandbox, R"({"model_type": "gpt_bigcode", "architectures": ["GPTBigCodeForCausalLM"], "n_embd": 16,
+                             "n_inner": 24, "n_layer": 1, "n_head": 4, "vocab_size": 50, "n_positions": 32,
+                             "multi_query": true})");
+  BOOST_REQUIRE(export_as(sandbox, "transformers.js").status == 0);
+  BOOST_TEST(json_in(sandbox, "out/config.json").at("multi_query") == false);
+}
+
 // Clients give it no positions: they are counted in the graph.
 BOOST_AUTO_TEST_CASE(a_decoder_over_an_encoder_counts_its_positions) {
   const Sandbox sandbox;
