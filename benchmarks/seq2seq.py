@@ -6,7 +6,7 @@ step, and a cached step; and how large the files are.
     PEERS/optimum/bin/python benchmarks/seq2seq.py --onnxport build/bin/onnxport [MODEL.json...]
 
 Of each config a random checkpoint is made. Both files of a graph are loaded at once and run in turn; a row tells the medians
-and the median of the rounds' ratios. Ends with 1 where a file of onnxport's is less than 0.95 times as fast, which is what
+and the median of the rounds' ratios. Ends with 1 where a file of onnxport's is less than 0.97 times as fast, which is what
 two loads of one file may differ by, or the folder larger.
 """
 
