@@ -15,10 +15,10 @@ from node import Node, tensor_of
 TASKS = {
     "AutoModelForImageClassification": ("image-classification", {
         "beit", "convnext", "convnextv2", "deit", "dinov2", "dinov2_with_registers", "efficientnet", "hiera", "ijepa",
-        "mobilenet_v1", "mobilenet_v2", "mobilevitv2", "pvt", "resnet", "segformer", "swin", "vit", "vit_msn"}),
+        "mobilenet_v1", "mobilenet_v2", "mobilevit", "mobilevitv2", "pvt", "resnet", "segformer", "swin", "vit", "vit_msn"}),
     "AutoModelForSemanticSegmentation": ("semantic-segmentation", {"mobilenet_v2", "segformer"}),
     "AutoModelForImageSegmentation": ("image-segmentation", {"clipseg", "detr"}),
-    "AutoModelForUniversalSegmentation": ("image-segmentation", {"maskformer"}),
+    "AutoModelForUniversalSegmentation": ("image-segmentation", {"detr", "maskformer"}),
     "AutoModelForObjectDetection": ("object-detection", {
         "d_fine", "detr", "rf_detr", "rt_detr", "rt_detr_v2", "table-transformer", "yolos"}),
     "AutoModelForZeroShotObjectDetection": ("zero-shot-object-detection", {"grounding-dino", "owlv2", "owlvit"}),
@@ -30,7 +30,11 @@ TASKS = {
     "AutoModelForImageFeatureExtraction": ("default", {"clip", "siglip"}),
     # Of features, and of texts beside images (its zero-shot-image-classification).
     "AutoModel": ("default", {
-        "chinese_clip", "clip", "clipseg", "dinov2", "dinov3_convnext", "dinov3_vit", "groupvit", "siglip", "vit_mae"}),
+        "beit", "chinese_clip", "clip", "clipseg", "convnext", "convnextv2", "d_fine", "deit", "detr", "dinov2",
+        "dinov2_with_registers", "dinov3_convnext", "dinov3_vit", "donut-swin", "dpt", "efficientnet", "glpn", "groupvit",
+        "hiera", "ijepa", "maskformer", "mobilenet_v1", "mobilenet_v2", "mobilevit", "mobilevitv2", "owlv2",
+        "owlvit", "pvt", "resnet", "rf_detr", "rt_detr", "rt_detr_v2", "siglip", "swin", "swin2sr", "table-transformer",
+        "vit", "vit_mae", "vit_msn", "yolos"}),
 }
 # What a class does not take, by its own words: a case of that is left out.
 LIMITS = {"AutoModelForMaskGeneration": "the number of boxes per image must be 1"}
@@ -52,9 +56,11 @@ def recordings(roots):
 
 def of_class(name, outputs):
     """What this class hands on, of outputs of the whole model, whose features are of length one."""
-    if name == "AutoModelForImageFeatureExtraction":
-        return {key: torch.nn.functional.normalize(value, dim=-1) for key, value in outputs.items()}
-    return outputs
+    if name != "AutoModelForImageFeatureExtraction":
+        return outputs
+    made = {key: torch.nn.functional.normalize(value, dim=-1) for key, value in outputs.items()}
+    # Where nothing projects it, a tower's pooled vector is the whole model's of its image.
+    return made if "image_embeds" in made else made | {"image_embeds": made["pooler_output"]}
 
 
 def check(command, node, name, folder, row):
