@@ -145,7 +145,10 @@ class SpeechEncoder : public AudioEncoder {
     if (length) {
       std::vector<SlidingWindow> windows;
       for (const int64_t kernel : heads_.kernels) windows.push_back({.size = kernel});
-      const Value counts = mask_of_lengths(length_behind(length, windows), all);
+      const Value behind = length_behind(length, windows);
+      // Of a sound that is too short the reference counts fewer than none: its slice ends that far before the last.
+      const Value ends = where(g.op("Less", {behind, g.integer(0)}), behind + all, behind);
+      const Value counts = mask_of_lengths(ends, all);
       const Value counted = unsqueeze(cast(counts, x.dtype()), {2}), count = sum(counted, {1});
       middle = sum(x * counted, {1}) / count;
       const Value apart = (x - unsqueeze(middle, {1})) * counted;
