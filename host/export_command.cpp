@@ -159,6 +159,19 @@ void require_data_name(const ExportPlan& plan, const fs::path& checkpoint, const
               "give a name that nothing else there has, such as weights.bin");
 }
 
+/// Throws Error(usage) where files that a package makes, among them config.json, would take the place of the
+/// checkpoint's own.
+void require_own_folder(const ExportPlan& plan, const fs::path& checkpoint, const StagedOutput& output) {
+  std::error_code absent;
+  if (plan.package == nullptr || plan.package->files.empty() ||
+      !fs::equivalent(checkpoint, output.final_folder(), absent))
+    return;
+  throw Error(Failure::usage,
+              fmt::format("--layout {} makes files of its own, such as {}, and {} is the checkpoint's folder",
+                          plan.package->layout.name, plan.package->files[0].name, plan.output.string()),
+              "export to another folder");
+}
+
 /// Whether an earlier run has left what this one would write; tells what it found.
 bool is_there(const ExportToRepeat& wanted, Console& console) {
   const ExportedFiles files = files_of(wanted.plan, *wanted.selection.onnx_config);
@@ -308,6 +321,7 @@ int run_export(const ExportArguments& arguments, Console& console) {
   const std::vector<GraphFile> files = files_in(plan, onnx_config, output);
   require_inputs(plan.inputs, onnx_config, files);
   require_data_name(plan, folder, output);
+  require_own_folder(plan, folder, output);
   if (plan.model_card) require_card_place(output.final_folder());
   if (model.is_by_id()) {
     // Nor is it for an export that this machine could not finish.

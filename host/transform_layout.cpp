@@ -310,7 +310,7 @@ int run_transform_layout(const TransformArguments& arguments, Console& console) 
   }
   const fs::path folder = checkpoint_folder(arguments, files[0].path, console);
   std::error_code absent;
-  if (fs::equivalent(folder, output.final_folder(), absent) && arguments.model.name.empty()) {
+  if (fs::equivalent(folder, output.final_folder(), absent)) {
     throw Error(Failure::usage, "the output is the folder that is read, " + folder.string(), "name another folder");
   }
   const Selection selection =

@@ -624,6 +624,21 @@ BOOST_AUTO_TEST_CASE(a_plugin_adds_to_a_package) {
   BOOST_TEST(added == Json({{"dtype", "fp32"}, {"device", "wasm"}}));
 }
 
+BOOST_AUTO_TEST_CASE(a_package_takes_the_place_of_no_checkpoint) {
+  const Sandbox sandbox;
+  sandbox.checkpoint();
+  const std::string config = sandbox.read("bert/config.json");
+  for (const char* layout : {"transformers.js", "triton", "all"})
+    check_failure(sandbox, {"export", "-m", "bert", "--no-validate", "--layout", layout, "bert"}, 2,
+                  {"files of its own", "bert is the checkpoint's folder", "another folder"});
+  BOOST_TEST(sandbox.run({"export", "-m", "bert", "--no-validate", "out"}).status == 0);
+  check_failure(sandbox, {"transform", "out", "bert", "--layout", "all", "-m", "bert"}, 2, {"the folder that is read"});
+  BOOST_TEST(sandbox.read("bert/config.json") == config);
+  // Only the model's own file comes beside the checkpoint without a package.
+  BOOST_TEST(sandbox.run({"export", "-m", "bert", "--no-validate", "bert"}).status == 0);
+  BOOST_TEST(sandbox.read("bert/config.json") == config);
+}
+
 BOOST_AUTO_TEST_CASE(a_page_that_is_no_card_is_kept) {
   const Sandbox sandbox;
   sandbox.checkpoint();
