@@ -36,10 +36,6 @@ std::vector<To> numbers(const Field& field) {
   return {field.begin(), field.end()};
 }
 
-}  // namespace
-
-namespace {
-
 /// The model with weights that have shapes and no elements, and with the types that onnx's inference finds; `strict`
 /// where what does not fit together throws.
 pb::ModelProto inferred(const ModelParts& model, bool strict) {

@@ -13,8 +13,7 @@ class RtDetr : public RtDetrOnnxConfig {
 
  protected:
   RtDetr(const Request& request, const DeformableAttention& sampling)
-      : RtDetrOnnxConfig(request, backbone_of(request.config, backbones, rt_detr_resnet_backbone)),
-        look(sampling) {
+      : RtDetrOnnxConfig(request, backbone_of(request.config, backbones, rt_detr_resnet_backbone)), look(sampling) {
     look.heads = c.decoder.heads;
     look.points.assign(static_cast<size_t>(c.levels), request.config.size("decoder_n_points", 4));
   }

@@ -80,7 +80,8 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_written_cannot_be_planned) {
     check_failure(sandbox, asked({"--fix", "sequenc=4"}), 2, {"no axis 'sequenc'", "batch, sequence"});
     check_failure(sandbox, asked({"--fix", "sequence=5000"}), 2,
                   {"--fix sequence=5000: this model cannot have such inputs", "max_position_embeddings"});
-    check_failure(sandbox, asked({"--feature", "default", "--num-logits-to-keep"}), 2, {"yields no logits for each token"});
+    check_failure(sandbox, asked({"--feature", "default", "--num-logits-to-keep"}), 2,
+                  {"yields no logits for each token"});
     check_failure(sandbox, asked({"--max-sequence", "64"}), 2, {"has no cache that grows"});
   }
 }
