@@ -145,6 +145,18 @@ BOOST_FIXTURE_TEST_CASE(masks_of_layers_are_shared_and_stand_apart, MaskedLayers
   BOOST_TEST(by_op["Shape"] == 1);
 }
 
+BOOST_AUTO_TEST_CASE(queries_of_other_places_than_the_keys_are_scaled_before_their_heads_are_split) {
+  for (const char* length : {"sequence", "seen"}) {
+    Fixture f;
+    const ValueId keys = f.g.add_input("keys", {DType::f32, {f.batch, Dim::symbol(length), Dim(8)}});
+    f.g.add_output("y", f.add("Attention", {f.x, keys, keys}, {{"heads", int64_t{2}}}));
+    const Graph lowered = lower(f.g, {.opset = 18, .patches = {}});
+    int scaled = 0;
+    for (const Node& node : lowered.nodes) scaled += node.op == "Mul" && lowered[node.inputs[0]].name == "x" ? 1 : 0;
+    BOOST_TEST(scaled == (std::string(length) == "seen" ? 1 : 0), length);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(sinks_are_turned_while_they_are_written) {
   const ValueId sinks = weight("sinks", {2});
   for (const char* scope : {"a", "b"}) {
