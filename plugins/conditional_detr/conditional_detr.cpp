@@ -26,13 +26,17 @@ class ConditionalDetr final : public DetrWithMasks {
     const Scope s = model / "decoder";
     const Value queries = query_positions(model);
     const Value sines = sines_of_points(places_of_queries(model), {.width = c.width / 2});
+    const auto scale = [&](const Value& x) {
+      return perceptron(s / "query_scale", x, {.hidden = c.width, .out = c.width, .layers = 2});
+    };
+    // The first layer does not scale; the class has the weights even where there is no other.
+    if (c.decoder.layers == 1) scale(queries);
     bool first = true;
     return layers.over_zeros(s, memory, [&](const Scope& layer, Value x) {
       const auto project = [&](const char* name, const Value& of) {
         return linear(layer / name, of, {.out = c.width});
       };
-      const Value looks =
-          first ? sines : sines * perceptron(s / "query_scale", x, {.hidden = c.width, .out = c.width, .layers = 2});
+      const Value looks = first ? sines : sines * scale(x);
       x = layers.joined(layer, x, "self_attn_layer_norm", [&](const Value& h) {
         const Value query = project("sa_qcontent_proj", h) + project("sa_qpos_proj", queries);
         const Value key = project("sa_kcontent_proj", h) + project("sa_kpos_proj", queries);

@@ -130,6 +130,18 @@ BOOST_AUTO_TEST_CASE(classes_by_their_own_names) {
   }
 }
 
+/// Weights that the class has, and does not use with a single layer.
+BOOST_AUTO_TEST_CASE(a_single_layer_of_conditional_detr_scales_nothing) {
+  const fs::path checkpoint = recorded("conditional_detr", "conditional_detr/ConditionalDetrModel");
+  Json config = read_json(checkpoint / "config.json");
+  config["decoder_layers"] = 1;
+  std::set<std::string> names;
+  for (const TensorPlan& tensor :
+       tensors_of(config_of({config, checkpoint}, "conditional_detr", "default"), ir::DType::f32))
+    names.insert(tensor.name);
+  BOOST_TEST(names.contains("decoder.query_scale.layers.0.weight"));
+}
+
 /// Of a decoder by itself, so that what is drawn for it can be loaded by the class.
 BOOST_AUTO_TEST_CASE(a_decoder_by_itself_has_its_own_table) {
   for (const char* type : {"bart", "marian"}) {
