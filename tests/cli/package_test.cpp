@@ -518,6 +518,13 @@ BOOST_AUTO_TEST_CASE(what_a_package_cannot_honour) {
                 {"--layout transformers.js", "--data-name weights.bin", "FILE.onnx_data"});
   check_failure(sandbox, with({"all", "--weights", "link", "x"}), 2, {"--layout all", "--weights link"});
   check_failure(sandbox, with({"transformers.js", "--dtype", "bf16", "x"}), 2, {"--layout transformers.js", "bf16"});
+  check_failure(sandbox, with({"all", "--ids", "int32", "x"}), 2, {"--layout all", "--ids int32", "64 bits"});
+  check_failure(sandbox, with({"optimum", "--max-sequence", "16", "x"}), 2,
+                {"--layout optimum", "--max-sequence 16", "length 0"});
+  for (const char* layout : {"optimum", "all"}) {
+    check_failure(sandbox, with({layout, "--num-logits-to-keep", "x"}), 2,
+                  {std::string("--layout ") + layout, "--num-logits-to-keep"});
+  }
   check_failure(sandbox, with({"genai", "x.onnx"}), 2, {"--layout genai", "x.onnx"});
   check_failure(sandbox, with({"nothing", "x"}), 2, {"'nothing'", "single", "transformers.js", "triton"});
   check_failure(sandbox, with({"./nowhere", "x"}), 4, {"nowhere/package.yaml"});
