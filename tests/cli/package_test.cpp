@@ -559,7 +559,7 @@ BOOST_AUTO_TEST_CASE(rows_and_templates_that_are_wrong) {
   write_package(sandbox, "", "function(exported) { refused: 'we sell no such model' }");
   check_failure(sandbox, words, 2, {"--layout ours", "we sell no such model"});
   write_package(sandbox, "whole_file: ../model.onnx\n", "function(exported) {}");
-  check_failure(sandbox, words, 4, {"package.yaml:4", "../model.onnx"});
+  check_failure(sandbox, words, 4, {"package.yaml:4", "../model.onnx", "docs/packages.md"});
   write_package(sandbox, "graph: whole\n", "function(exported) {}");
   check_failure(sandbox, words, 4, {"package.yaml:4", "'graph'"});
 }
