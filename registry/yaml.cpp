@@ -141,8 +141,9 @@ void expect(const Node& node, Node::Kind kind, const std::filesystem::path& file
 }  // namespace
 
 void fail(const std::filesystem::path& file, int line, const std::string& what) {
+  const char* page = file.filename() == "package.yaml" ? "packages" : "plugins";
   throw Error(Failure::plugin, fmt::format("{}:{}: {}", file.string(), line, what),
-              "correct the file; docs/plugins.md gives the format");
+              fmt::format("correct the file; docs/{}.md gives the format", page));
 }
 
 Node parse(const std::string& text, const std::filesystem::path& file) {

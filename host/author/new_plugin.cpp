@@ -78,13 +78,26 @@ const Json* drawn_row(const Json& rows, const std::string& type) {
   return nullptr;
 }
 
+/// Where the value of a field ends that begins at `from`: at a comma or brace that is not within brackets; npos
+/// nowhere.
+size_t end_of_value(const std::string& text, size_t from) {
+  const auto is_one_of = [](const std::string& marks, char c) { return marks.find(c) != std::string::npos; };
+  int depth = 0;
+  for (size_t i = from; i < text.size(); ++i) {
+    if (is_one_of("<(", text[i])) ++depth;
+    if (depth > 0 && is_one_of(">)", text[i])) --depth;
+    if (depth == 0 && is_one_of("},", text[i])) return i;
+  }
+  return std::string::npos;
+}
+
 /// The `.make = …` of the entry that has the type, in the declaration at the end of a source.
 std::string maker_in(const std::string& declaration, const std::string& type, const fs::path& file) {
   const size_t named = declaration.find(fmt::format("\"{}\"", type));
   const std::string key = ".make = ";
   const size_t made = named == std::string::npos ? named : declaration.find(key, named);
   if (made != std::string::npos) {
-    const size_t end = declaration.find_first_of("},", made);
+    const size_t end = end_of_value(declaration, made + key.size());
     if (end != std::string::npos) return declaration.substr(made + key.size(), end - made - key.size());
   }
   throw Error(Failure::usage, fmt::format("{} does not tell how the type '{}' is made", file.string(), type),

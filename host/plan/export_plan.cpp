@@ -94,6 +94,9 @@ std::vector<std::pair<std::string, std::string>> given_options(const ExportArgum
   add("data-name", arguments.data_name, "");
   if (arguments.external_data) given.emplace_back("external-data", "");
   if (arguments.sample_mask) given.emplace_back("attention-mask", "");
+  add("ids", arguments.ids, "int64");
+  if (arguments.kept_logits) given.emplace_back("num-logits-to-keep", "");
+  if (arguments.max_sequence) given.emplace_back("max-sequence", std::to_string(*arguments.max_sequence));
   return given;
 }
 

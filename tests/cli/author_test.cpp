@@ -93,6 +93,10 @@ BOOST_AUTO_TEST_CASE(a_project_begins_with_what_is_known) {
   for (const char* part : {R"(known.model_type = "bert")", R"(.id = "com.example.mine")", R"(.types = {"mine"})"})
     BOOST_TEST(contains(source, part), part);
   BOOST_TEST(!contains(source, "org.onnxport.bert"));
+  // A maker of a template with several arguments is one all the same.
+  BOOST_TEST(sandbox.run({"plugins", "new", "other", "--like", "electra"}).status == 0);
+  BOOST_TEST(contains(sandbox.read("other/other.cpp"),
+                      "return make_encoder_or_decoder<ElectraOnnxConfig, ElectraDecoder>(known);"));
 
   std::ifstream known(fs::path(ONNXPORT_PLUGIN_SOURCES) / "bert/cases/bert/BertModel/config.json");
   std::string config{std::istreambuf_iterator<char>(known), {}};

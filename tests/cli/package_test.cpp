@@ -570,6 +570,13 @@ BOOST_AUTO_TEST_CASE(what_a_package_cannot_honour) {
                 {"--layout transformers.js", "--data-name weights.bin", "FILE.onnx_data"});
   check_failure(sandbox, with({"all", "--weights", "link", "x"}), 2, {"--layout all", "--weights link"});
   check_failure(sandbox, with({"transformers.js", "--dtype", "bf16", "x"}), 2, {"--layout transformers.js", "bf16"});
+  check_failure(sandbox, with({"all", "--ids", "int32", "x"}), 2, {"--layout all", "--ids int32", "64 bits"});
+  check_failure(sandbox, with({"optimum", "--max-sequence", "16", "x"}), 2,
+                {"--layout optimum", "--max-sequence 16", "length 0"});
+  for (const char* layout : {"optimum", "all"}) {
+    check_failure(sandbox, with({layout, "--num-logits-to-keep", "x"}), 2,
+                  {std::string("--layout ") + layout, "--num-logits-to-keep"});
+  }
   check_failure(sandbox, with({"genai", "x.onnx"}), 2, {"--layout genai", "x.onnx"});
   check_failure(sandbox, with({"nothing", "x"}), 2, {"'nothing'", "single", "transformers.js", "triton"});
   check_failure(sandbox, with({"./nowhere", "x"}), 4, {"nowhere/package.yaml"});
@@ -604,7 +611,7 @@ BOOST_AUTO_TEST_CASE(rows_and_templates_that_are_wrong) {
   write_package(sandbox, "", "function(exported) { refused: 'we sell no such model' }");
   check_failure(sandbox, words, 2, {"--layout ours", "we sell no such model"});
   write_package(sandbox, "whole_file: ../model.onnx\n", "function(exported) {}");
-  check_failure(sandbox, words, 4, {"package.yaml:4", "../model.onnx"});
+  check_failure(sandbox, words, 4, {"package.yaml:4", "../model.onnx", "docs/packages.md"});
   write_package(sandbox, "graph: whole\n", "function(exported) {}");
   check_failure(sandbox, words, 4, {"package.yaml:4", "'graph'"});
 }
