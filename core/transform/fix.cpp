@@ -23,8 +23,7 @@ class Fixing {
   Fixing(ModelParts& model, const std::map<std::string, int64_t>& sizes) : model_(model), sizes_(sizes) {}
 
   OpenLengths run() {
-    // Of faults that the file has already nobody is told here.
-    const bool was_sound = shape_fault(model_).empty();
+    const ModelParts before = model_;
     name_axes_by_place();
     for (const auto& [name, size] : sizes_) {
       if (!names_.contains(name)) refuse(name, size);
@@ -35,7 +34,7 @@ class Fixing {
     }
     fold_constants(model_);
     take_inferred();
-    if (was_sound) require_sound();
+    require_sound(before);
     return open_lengths();
   }
 
@@ -47,9 +46,10 @@ class Fixing {
   }
 
   /// Throws where a node cannot compute what the sizes make of its inputs, such as more positions than the table has.
-  void require_sound() const {
+  /// Of faults that the file had before nobody is told here.
+  void require_sound(const ModelParts& before) const {
     const std::string fault = shape_fault(model_);
-    if (fault.empty()) return;
+    if (fault.empty() || !shape_fault(before).empty()) return;
     std::vector<std::string> wanted;
     for (const auto& [name, size] : sizes_) wanted.push_back(fmt::format("{}={}", name, size));
     throw Error(Failure::usage,
