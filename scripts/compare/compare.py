@@ -11,12 +11,15 @@ import multiprocessing
 import pathlib
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 
 import judge
 import peers
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "record"))
+
+import weights  # noqa: E402
 
 COLUMNS = ("model_type", "architecture", "transformers_version", "feature", "result", "detail")
 
@@ -35,16 +38,6 @@ def records(folders, types, features):
             yield folder, record
 
 
-def with_weights(record, checkpoint, clean, draws):
-    """The checkpoint without what was recorded of it, which is no part of one; its weights are drawn where it holds none."""
-    drawn = record.get("weights", {}).get("synth")
-    if not drawn:
-        shutil.copytree(checkpoint, clean, ignore=shutil.ignore_patterns("case-*"))
-        return
-    words = [str(word) for name, value in {"form": 1, **drawn}.items() for word in (f"--{name}", value)]
-    subprocess.run([draws, "synth", checkpoint / "config.json", clean, *words, "--quiet"], check=True)
-
-
 def tried(peer, folder, record, draws, tell):
     """In a process of its own, since exporters crash, hang and change the process that they run in."""
     checkpoint = folder / record["path"]
@@ -52,7 +45,7 @@ def tried(peer, folder, record, draws, tell):
     scratch = pathlib.Path(tempfile.mkdtemp(prefix="compare-"))
     try:
         clean = scratch / "checkpoint"
-        with_weights(record, checkpoint, clean, draws)
+        weights.with_weights(draws, checkpoint, clean, record.get("weights", {}).get("synth"))
         out = scratch / "out"
         out.mkdir()
         graph = peer.export(record, clean, cases, out)

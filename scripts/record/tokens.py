@@ -8,8 +8,6 @@ Of a checkpoint that holds no weights they are drawn again (README.md). A type t
 import argparse
 import json
 import pathlib
-import shutil
-import subprocess
 import sys
 import tempfile
 
@@ -17,6 +15,7 @@ import torch
 import transformers
 
 import models
+import weights
 
 FEATURE = "causal-lm-with-past"  # or what --path names
 WITHOUT_KEYS = ("mamba", "mamba2", "falcon_mamba", "rwkv")  # which keep no keys and values
@@ -88,11 +87,7 @@ def recorded(command, recording, folder):
     drawn = recording.get("weights", {}).get("synth")
     with tempfile.TemporaryDirectory(prefix="onnxport-record-") as scratch:
         checkpoint = pathlib.Path(scratch) / "checkpoint"
-        if drawn:
-            words = [str(word) for name, value in {"form": 1, **drawn}.items() for word in (f"--{name}", value)]
-            subprocess.run([command, "synth", folder / "config.json", checkpoint, *words, "--quiet"], check=True)
-        else:
-            shutil.copytree(folder, checkpoint, ignore=shutil.ignore_patterns("case-*"))
+        weights.with_weights(command, folder, checkpoint, drawn)
         added = told_apart(checkpoint)
         model = models.load(recording["architecture"], checkpoint, ["*"])
         model.generation_config.forced_eos_token_id = None  # which not every version reads

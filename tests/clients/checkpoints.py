@@ -6,7 +6,7 @@ import json
 import pathlib
 import tempfile
 
-from models import draw
+from program import draw
 
 # A recorded checkpoint of one of these types must export for each of its features below.
 ENCODERS = {"albert", "bert", "camembert", "distilbert", "electra", "mpnet", "roberta", "xlm-roberta"}

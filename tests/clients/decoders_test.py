@@ -9,7 +9,6 @@ import dataclasses
 import json
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ import torch  # noqa: E402
 import transformers  # noqa: E402
 
 from node import Node  # noqa: E402
+from program import weights  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 FEATURE = "causal-lm-with-past"
@@ -62,15 +62,6 @@ class Row:
         first = torch.tensor(self.told["texts"][:1])
         alone = [({"input_ids": first, "attention_mask": torch.ones_like(first)}, self.told["tokens"][:1])]
         return alone if "never_padded" in self.told else [*alone, self.padded]
-
-
-def with_weights(row, recorded):
-    """Makes the row's checkpoint of a recorded one, whose weights are drawn where it holds none."""
-    if "drawn" not in row.told:
-        shutil.copytree(recorded, row.checkpoint, ignore=shutil.ignore_patterns("case-*"))
-        return
-    words = [str(word) for name, value in {"form": 1, **row.told["drawn"]}.items() for word in (f"--{name}", value)]
-    subprocess.run([row.command, "synth", recorded / "config.json", row.checkpoint, *words, "--quiet"], check=True)
 
 
 def export(row, layout, scratch):
@@ -163,7 +154,7 @@ def main():
         with tempfile.TemporaryDirectory(prefix="onnxport-client-") as scratch:
             scratch = pathlib.Path(scratch)
             row = Row(line, arguments.command, scratch / "checkpoint")
-            with_weights(row, plugins / line["case"])
+            weights.with_weights(row.command, plugins / line["case"], row.checkpoint, line.get("drawn"))
             (row.checkpoint / "config.json").write_text(json.dumps({**row.config, **line.get("added", {})}))
             for client, count in counts.items():
                 result, why = told(client, row, scratch)

@@ -7,7 +7,6 @@ import dataclasses
 import json
 import os
 import pathlib
-import subprocess
 import sys
 import tempfile
 
@@ -21,7 +20,7 @@ import transformers  # noqa: E402
 from PIL import Image  # noqa: E402
 
 import table_models  # noqa: E402
-from models import Difference  # noqa: E402
+from program import Difference, draw, run  # noqa: E402
 
 NEW_TOKENS = 8
 ROUNDING = 1e-5
@@ -97,7 +96,7 @@ def drawn(command, kind, scratch):
     config = scratch / "config.json"
     config.write_text(json.dumps({**kind.config, "architectures": [kind.architecture]}))
     folder = scratch / "checkpoint"
-    subprocess.run([command, "synth", config, folder, "--seed", str(kind.seed), "--form", "3", "--quiet"], check=True)
+    draw(command, config, folder, {"seed": kind.seed, "form": 3})
     if kind.config["vision_config"]["model_type"].startswith("siglip"):
         table_models.rename(folder / "model.safetensors", "vision_tower.", "vision_tower.vision_model.")
     special = ["<pad>", "<bos>", "<eos>", "<unk>", *kind.specials]
@@ -159,10 +158,7 @@ def search(model, kind, given):
 
 def check(command, kind, scratch):
     folder, output = drawn(command, kind, scratch), scratch / "all"
-    done = subprocess.run([command, "export", "-m", folder, "--layout", "all", "--no-validate", "--quiet", output], capture_output=True,
-                          text=True)
-    if done.returncode:
-        raise Difference(f"onnxport export: status {done.returncode}\n{done.stderr.strip()}")
+    run(command, "export", "-m", folder, "--layout", "all", "--no-validate", output)
     loaded = onnxruntime_genai.Model(str(output))
     processor = loaded.create_multimodal_processor()
     original = transformers.AutoImageProcessor.from_pretrained(folder, use_fast="Fast" in type(kind.processor()).__name__)

@@ -13,6 +13,8 @@ import tempfile
 import numpy
 import onnxruntime_genai
 
+from program import draw
+
 FEATURE = "causal-lm-with-past"
 OTHER = "of another feature"  # a type that is recorded as something else: its config alone is taken, and weights are drawn
 SEES = "vision2seq-lm"  # recorded as one graph; genai runs its parts, with a cache
@@ -88,8 +90,7 @@ def check(command, row, folder):
             drawn = {"feature": FEATURE}
         if drawn:
             model = scratch / "model"
-            words = [word for name, value in {"form": 1, **drawn}.items() for word in (f"--{name}", str(value))]
-            subprocess.run([command, "synth", folder / "config.json", model, *words, "--quiet"], check=True)
+            draw(command, folder / "config.json", model, drawn)
         feature = SEES + "-with-past" if row["feature"] == SEES else FEATURE
         words = ["export", "-m", model, "--feature", feature, "--layout", "genai", "--no-validate", "--json"]
         done = subprocess.run([command, *words, scratch / "out"], capture_output=True, text=True)

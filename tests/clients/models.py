@@ -3,13 +3,14 @@
 import contextlib
 import importlib.util
 import pathlib
-import subprocess
 import sys
 import tempfile
 
 import torch
 import transformers
 from safetensors.torch import load_file
+
+from program import Difference, draw, run
 
 NEW_TOKENS = 20
 
@@ -29,10 +30,6 @@ CLASSES = {
 }
 
 
-class Difference(AssertionError):
-    """The client's answer is not that of the original model."""
-
-
 class LeftOut(Exception):
     """Why a checkpoint can tell nothing of a client."""
 
@@ -48,20 +45,6 @@ def module_of_recording():
 
 
 recording = module_of_recording()
-
-
-def run(command, *words):
-    """`onnxport` with these words, which must not fail."""
-    words = [str(word) for word in words]
-    done = subprocess.run([command, *words, "--quiet"], capture_output=True, text=True)
-    if done.returncode:
-        raise Difference(f"onnxport {' '.join(words)}: status {done.returncode}\n{done.stderr.strip()}")
-
-
-def draw(command, config, folder, drawn):
-    """A checkpoint of this config.json, its weights drawn as a row of an index says; one that names no form is of the first."""
-    words = [word for name, value in {"form": 1, **drawn}.items() for word in (f"--{name}", value)]
-    run(command, "synth", config, folder, *words)
 
 
 @contextlib.contextmanager

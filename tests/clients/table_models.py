@@ -3,11 +3,12 @@
 import dataclasses
 import json
 import pathlib
-import subprocess
 
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
+
+from program import draw
 
 NEW_TOKENS = 12
 IMAGE_TOKEN, IMAGE_TOKENS = 33, 4
@@ -106,7 +107,7 @@ def drawn(command, row, scratch):
     config = scratch / "config.json"
     config.write_text(json.dumps({**row.config, "architectures": [row.architecture]}))
     folder = scratch / "checkpoint"
-    subprocess.run([command, "synth", config, folder, "--seed", "7", "--form", "3", "--quiet"], check=True)
+    draw(command, config, folder, {"seed": 7, "form": 3})
     if row.name == "vision and language":
         rename(folder / "model.safetensors", "vision_tower.", "vision_tower.vision_model.")
     if row.name in ("encoder", "reranker", "embedder"):

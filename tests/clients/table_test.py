@@ -26,7 +26,7 @@ from sentence_transformers import CrossEncoder, SentenceTransformer  # noqa: E40
 from tritonclient.grpc import model_config_pb2  # noqa: E402
 
 import table_models as models  # noqa: E402
-from models import Difference  # noqa: E402
+from program import Difference, run  # noqa: E402
 from node import Node, tensor_of  # noqa: E402
 
 TOLERANCE = 1e-4
@@ -216,12 +216,8 @@ CLIENTS = {"optimum": by_optimum, "transformers.js": by_transformers_js, "genai"
 
 
 def export(row, layout, folder):
-    words = ["export", "-m", str(row.folder), "--layout", layout, "--no-validate", "--quiet", str(folder)]
-    if row.feature:
-        words[1:1] = ["--feature", row.feature]
-    done = subprocess.run([row.command, *words], capture_output=True, text=True)
-    if done.returncode:
-        raise Difference(f"onnxport {' '.join(words)}: status {done.returncode}\n{done.stderr.strip()}")
+    feature = ["--feature", row.feature] if row.feature else []
+    run(row.command, "export", *feature, "-m", row.folder, "--layout", layout, "--no-validate", folder)
 
 
 def built(arguments):

@@ -14,6 +14,8 @@ import onnx
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
+from program import draw
+
 TYPES = {"TYPE_BOOL": onnx.TensorProto.BOOL, "TYPE_INT32": onnx.TensorProto.INT32, "TYPE_INT64": onnx.TensorProto.INT64,
          "TYPE_FP32": onnx.TensorProto.FLOAT}
 
@@ -89,8 +91,7 @@ def check(command, row, folder):
         model, drawn = folder, row.get("weights", {}).get("synth")
         if drawn:
             model = scratch / "model"
-            words = [word for name, value in {"form": 1, **drawn}.items() for word in (f"--{name}", str(value))]
-            subprocess.run([command, "synth", folder / "config.json", model, *words, "--quiet"], check=True)
+            draw(command, folder / "config.json", model, drawn)
         words = ["export", "-m", model, "--feature", row["feature"], "--layout", "triton", "--no-validate", "--quiet", scratch / "out"]
         done = subprocess.run([command, *words], capture_output=True, text=True)
         if done.returncode:
